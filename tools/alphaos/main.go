@@ -1,0 +1,31 @@
+// Command alphaos is the host side of AlphaOS: it packs the EFI application,
+// makes drives, starts them in QEMU, and runs the same assistant and engine
+// on the host.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	root := &cobra.Command{
+		Use:           "alphaos",
+		Short:         "Build, run and inspect AlphaOS drives and models",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(
+		efiCommand(),
+		driveCommand(),
+		qemuCommand(),
+		chatCommand(),
+		modelCommand(),
+	)
+	if err := root.Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "alphaos:", err)
+		os.Exit(1)
+	}
+}
