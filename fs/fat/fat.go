@@ -1,0 +1,289 @@
+// Package fat reads FAT32 volumes (Microsoft, FAT: General Overview of
+// On-Disk Format, version 1.03) and overwrites preallocated files in place.
+//
+// A mounted volume is an io/fs.FS. Its files also are io.ReaderAt and
+// io.Seeker, and made for reading models: a file's cluster chain is followed
+// once, when it is opened, and kept as runs of neighbouring clusters; ReadAt
+// moves whole runs straight into the caller's buffer in requests of up to
+// 8 MiB and bounces only an unaligned first and last block. Call it with
+// offsets that are multiples of the block size and there is no bounce at all.
+//
+// The image may be hostile. Nothing read from it is used before it is
+// checked against the volume, memory is bounded whatever it says, and each
+// directory is reached by one path only, so that a walk ends.
+//
+// The invariant behind the caches: this package changes no metadata. Tables
+// and directories are as they were at Mount until the volume is mounted anew.
+package fat
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"math/bits"
+	"sync"
+
+	"alphaos/fs"
+)
+
+// ErrNotFAT32 is returned, wrapped, by Mount for a volume that holds
+// something else, or nothing.
+var ErrNotFAT32 = errors.New("not a FAT32 volume")
+
+// FS is a mounted volume. Its methods may be called concurrently.
+//
+// Names are matched without regard to case, by their long and their short
+// form. Times on the volume are taken as UTC.
+type FS struct {
+	dev   fs.BlockDevice
+	block int64 // bytes in a block of dev
+	geometry
+
+	label string
+
+	mu      sync.Mutex
+	tables  map[tableChunk][]byte
+	dirs    map[uint32]*dir   // by first cluster
+	entries int               // in dirs, all together
+	origin  map[uint32]origin // directory, by first cluster: its one way in
+	owner   map[uint32]uint32 // cluster of a directory: its first cluster
+	scratch sync.Pool         // *[]byte of bounceSize, for unaligned ends
+}
+
+// geometry is the layout of a volume. Offsets and lengths are bytes.
+type geometry struct {
+	sector   int64
+	cluster  int64
+	tableAt  int64 // the first FAT
+	tableLen int64 // each FAT
+	copies   int   // number of FATs
+	active   int   // the FAT to use
+	mirrored bool  // the other FATs are copies of it
+	dataAt   int64 // cluster 2
+	last     uint32
+	root     uint32
+	media    byte
+	label    string
+}
+
+// Mount reads the boot sector of the volume dev, or its backup when that is
+// damaged, and the root directory.
+func Mount(dev fs.BlockDevice) (*FS, error) {
+	size := dev.BlockSize()
+	if size < 512 || size > bounceSize || bits.OnesCount(uint(size)) != 1 {
+		return nil, fmt.Errorf("a block size of %d bytes is not supported; 512 and 4096 are", size)
+	}
+	v := &FS{
+		dev:    dev,
+		block:  int64(size),
+		tables: map[tableChunk][]byte{},
+		dirs:   map[uint32]*dir{},
+		origin: map[uint32]origin{},
+		owner:  map[uint32]uint32{},
+	}
+	v.scratch.New = func() any { b := make([]byte, bounceSize); return &b }
+	if err := v.readBoot(); err != nil {
+		return nil, err
+	}
+	root, err := v.loadDir(v.root, origin{})
+	if err != nil {
+		return nil, fmt.Errorf("root directory: %w", err)
+	}
+	v.label = v.geometry.label
+	if root.label != "" {
+		v.label = root.label
+	}
+	return v, nil
+}
+
+// Label returns the volume's label, "" if it has none.
+func (v *FS) Label() string { return v.label }
+
+// readBoot fills in v.geometry.
+func (v *FS) readBoot() error {
+	b := make([]byte, 512)
+	err := v.readAt(0, b)
+	if err == nil {
+		v.geometry, err = parseBoot(b, v.bytes())
+	}
+	if err == nil {
+		return nil
+	}
+	var other otherFormat
+	if errors.As(err, &other) {
+		return err
+	}
+	// The backup lies in sector 6. It may be left from before the volume was
+	// formatted as something else, so the FAT has to agree with it.
+	for _, sector := range []int64{512, 4096} {
+		if v.readAt(6*sector, b) != nil {
+			continue
+		}
+		g, berr := parseBoot(b, v.bytes())
+		if berr != nil || g.sector != sector {
+			continue
+		}
+		var first [4]byte
+		if v.readAt(g.tableAt+int64(g.active)*g.tableLen, first[:]) != nil {
+			continue
+		}
+		if binary.LittleEndian.Uint32(first[:])&entryMask == entryMask&^0xFF|uint32(g.media) {
+			v.geometry = g
+			return nil
+		}
+	}
+	return err
+}
+
+func (v *FS) bytes() int64 {
+	const most = 1 << 62
+	return int64(min(v.dev.Blocks(), most/uint64(v.block))) * v.block
+}
+
+// otherFormat is the refusal of a volume that is surely not FAT32.
+type otherFormat string
+
+func (o otherFormat) Error() string {
+	return fmt.Sprintf("the volume is %s; AlphaOS reads FAT32: format it as FAT32", string(o))
+}
+
+func (otherFormat) Is(err error) bool { return err == ErrNotFAT32 }
+
+// parseBoot checks a boot sector and returns the layout it describes. size
+// is the bytes in the volume.
+func parseBoot(b []byte, size int64) (g geometry, err error) {
+	le := binary.LittleEndian
+	switch {
+	case bytes.Equal(b[3:11], []byte("EXFAT   ")):
+		return g, otherFormat("exFAT")
+	case bytes.Equal(b[3:11], []byte("NTFS    ")):
+		return g, otherFormat("NTFS")
+	case b[510] != 0x55 || b[511] != 0xAA:
+		return g, fmt.Errorf("the volume has no boot sector: %w", ErrNotFAT32)
+	}
+	sector, perCluster, reserved := int64(le.Uint16(b[11:])), int64(b[13]), int64(le.Uint16(b[14:]))
+	g.copies, g.media = int(b[16]), b[21]
+	switch {
+	case sector < 512 || sector > 4096 || sector&(sector-1) != 0:
+		return g, fmt.Errorf("the boot sector claims %d bytes in a sector: %w", sector, ErrNotFAT32)
+	case perCluster == 0 || perCluster&(perCluster-1) != 0:
+		return g, fmt.Errorf("the boot sector claims %d sectors in a cluster: %w", perCluster, ErrNotFAT32)
+	case reserved == 0:
+		return g, fmt.Errorf("the boot sector reserves no sector for itself: %w", ErrNotFAT32)
+	case g.copies == 0:
+		return g, fmt.Errorf("the boot sector claims that there is no FAT: %w", ErrNotFAT32)
+	case le.Uint16(b[22:]) != 0 || le.Uint16(b[17:]) != 0:
+		return g, otherFormat("FAT12 or FAT16")
+	case le.Uint16(b[42:]) != 0:
+		return g, otherFormat(fmt.Sprintf("an unknown version %#x of FAT32", le.Uint16(b[42:])))
+	}
+	total := int64(le.Uint32(b[32:]))
+	if total == 0 {
+		total = int64(le.Uint16(b[19:]))
+	}
+	if total > size/sector {
+		return g, fmt.Errorf("the boot sector claims %d bytes but the volume holds only %d; the copy of this drive may be incomplete", total*sector, size)
+	}
+	g.sector, g.cluster = sector, sector*perCluster
+	g.tableAt, g.tableLen = reserved*sector, int64(le.Uint32(b[36:]))*sector
+	g.dataAt = g.tableAt + int64(g.copies)*g.tableLen
+	clusters := (total*sector - g.dataAt) / g.cluster
+	switch {
+	case g.tableLen == 0 || g.dataAt >= total*sector || clusters < 1:
+		return g, fmt.Errorf("the boot sector leaves no room for data: %w", ErrNotFAT32)
+	case clusters > entryMask-12 || (clusters+2)*4 > g.tableLen:
+		return g, fmt.Errorf("the boot sector claims %d clusters but the FAT has room for only %d", clusters, min(g.tableLen/4, entryMask-10)-2)
+	}
+	g.last = uint32(clusters + 1)
+	g.mirrored = true
+	if flags := le.Uint16(b[40:]); flags&0x80 != 0 {
+		g.mirrored, g.active = false, int(flags&0xF)
+		if g.active >= g.copies {
+			return g, fmt.Errorf("the boot sector says that FAT %d is in use, but there are only %d", g.active+1, g.copies)
+		}
+	}
+	g.root = le.Uint32(b[44:]) & entryMask
+	if g.root < 2 || g.root > g.last {
+		return g, fmt.Errorf("the boot sector says that the root directory is in cluster %d, which does not exist", g.root)
+	}
+	if b[66] == 0x29 {
+		if g.label = decodeLabel(b[71:82]); g.label == "NO NAME" {
+			g.label = ""
+		}
+	}
+	return g, nil
+}
+
+// Open opens a file or directory for reading. Files implement io.ReaderAt
+// and io.Seeker, directories io/fs.ReadDirFile.
+func (v *FS) Open(name string) (iofs.File, error) {
+	e, err := v.lookup("open", name)
+	if err != nil {
+		return nil, err
+	}
+	if e.isDir() {
+		d, err := v.openDir(e)
+		if err != nil {
+			return nil, &iofs.PathError{Op: "open", Path: name, Err: err}
+		}
+		return &dirFile{path: name, info: info{e}, list: d.list()}, nil
+	}
+	runs, err := v.fileRuns(e)
+	if err != nil {
+		return nil, &iofs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return &file{v: v, path: name, info: info{e}, extent: extent{v, runs, int64(e.size)}}, nil
+}
+
+// ReadDir lists a directory, sorted by name.
+func (v *FS) ReadDir(name string) ([]iofs.DirEntry, error) {
+	e, err := v.lookup("readdir", name)
+	if err != nil {
+		return nil, err
+	}
+	if !e.isDir() {
+		return nil, &iofs.PathError{Op: "readdir", Path: name, Err: errNotDir}
+	}
+	d, err := v.openDir(e)
+	if err != nil {
+		return nil, &iofs.PathError{Op: "readdir", Path: name, Err: err}
+	}
+	return d.list(), nil
+}
+
+// Stat describes a file or directory without opening it.
+func (v *FS) Stat(name string) (iofs.FileInfo, error) {
+	e, err := v.lookup("stat", name)
+	if err != nil {
+		return nil, err
+	}
+	return info{e}, nil
+}
+
+// ReadFile returns the content of a file, read in as few requests as its
+// place on the volume allows.
+func (v *FS) ReadFile(name string) ([]byte, error) {
+	e, err := v.lookup("read", name)
+	if err != nil {
+		return nil, err
+	}
+	if e.isDir() {
+		return nil, &iofs.PathError{Op: "read", Path: name, Err: errIsDir}
+	}
+	runs, err := v.fileRuns(e)
+	if err != nil {
+		return nil, &iofs.PathError{Op: "read", Path: name, Err: err}
+	}
+	p := make([]byte, e.size)
+	if _, err := (extent{v, runs, int64(e.size)}).readAt(p, 0); err != nil {
+		return nil, &iofs.PathError{Op: "read", Path: name, Err: err}
+	}
+	return p, nil
+}
+
+var (
+	errNotDir = errors.New("not a directory")
+	errIsDir  = errors.New("is a directory")
+)

@@ -1,0 +1,144 @@
+package fat
+
+// Overwriting a file inside its size changes nothing but the bytes written:
+// no table, no directory entry, no time. That makes a preallocated file a
+// safe home for a journal: whatever moment the power goes, the file system
+// around it is as sound as it was.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"sync"
+)
+
+// ErrFull is returned, wrapped, for a write that reaches beyond the end of a
+// preallocated file; nothing of it is written.
+var ErrFull = errors.New("beyond the end of the preallocated file")
+
+// InPlace is a preallocated file that is read and overwritten inside its
+// size. Its methods may be called concurrently; they go to the medium each
+// time, so that what ReadAt returns after WriteAt is what the medium holds.
+type InPlace struct {
+	path string
+	mu   sync.RWMutex
+	x    extent
+}
+
+// OpenInPlace opens the existing file name to be overwritten inside its
+// size. The caller must not at the same time read it through Open.
+func (v *FS) OpenInPlace(name string) (*InPlace, error) {
+	e, err := v.lookup("open", name)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*InPlace, error) {
+		return nil, &iofs.PathError{Op: "open", Path: name, Err: err}
+	}
+	switch {
+	case e.isDir():
+		return fail(errIsDir)
+	case e.attr&attrReadOnly != 0:
+		return fail(fmt.Errorf("the file is marked read-only: %w", iofs.ErrPermission))
+	}
+	runs, err := v.fileRuns(e)
+	if err != nil {
+		return fail(err)
+	}
+	return &InPlace{path: name, x: extent{v, runs, int64(e.size)}}, nil
+}
+
+// Size returns the bytes in the file, which never change in number.
+func (f *InPlace) Size() int64 { return f.x.size }
+
+// ReadAt reads as io.ReaderAt asks for.
+func (f *InPlace) ReadAt(p []byte, off int64) (int, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	n, err := f.x.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		err = &iofs.PathError{Op: "read", Path: f.path, Err: err}
+	}
+	return n, err
+}
+
+// WriteAt writes p at off. Blocks that p covers in part are read first. The
+// blocks reach the medium in ascending order. It returns once the medium has
+// taken the request; Sync then asks it to make the bytes durable.
+func (f *InPlace) WriteAt(p []byte, off int64) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fail := func(n int, err error) (int, error) {
+		return n, &iofs.PathError{Op: "write", Path: f.path, Err: err}
+	}
+	if off < 0 || off > f.x.size || int64(len(p)) > f.x.size-off {
+		return fail(0, fmt.Errorf("%d bytes at offset %d of %d: %w", len(p), off, f.x.size, ErrFull))
+	}
+	done := 0
+	for done < len(p) {
+		at, n := f.x.piece(off + int64(done))
+		n = min(n, int64(len(p)-done))
+		if err := f.x.v.writeAt(at, p[done:][:n]); err != nil {
+			return fail(done, err)
+		}
+		done += int(n)
+	}
+	return done, nil
+}
+
+// Sync asks the medium to make what was written durable.
+func (f *InPlace) Sync() error {
+	if err := f.x.v.dev.Flush(); err != nil {
+		return &iofs.PathError{Op: "sync", Path: f.path, Err: err}
+	}
+	return nil
+}
+
+// writeAt writes bytes of the volume: the mirror image of readAt.
+func (v *FS) writeAt(off int64, p []byte) error {
+	for len(p) > 0 {
+		head := off & (v.block - 1)
+		whole := int64(len(p)) &^ (v.block - 1)
+		if head == 0 && whole > 0 && (whole == int64(len(p)) || len(p) > bounceSize) {
+			n := min(whole, maxRequest)
+			if err := v.dev.WriteBlocks(uint64(off/v.block), p[:n]); err != nil {
+				return err
+			}
+			off, p = off+n, p[n:]
+			continue
+		}
+		n := int64(len(p))
+		if head+n > bounceSize {
+			n = v.block - head
+		}
+		if err := v.writeUnaligned(off, head, p[:n]); err != nil {
+			return err
+		}
+		off, p = off+n, p[n:]
+	}
+	return nil
+}
+
+// writeUnaligned writes at most bounceSize bytes in one request, after
+// reading the first and last block if p covers them only in part.
+func (v *FS) writeUnaligned(off, head int64, p []byte) error {
+	buf := v.scratch.Get().(*[]byte)
+	defer v.scratch.Put(buf)
+	end := head + int64(len(p))
+	b := (*buf)[:(end+v.block-1)&^(v.block-1)]
+	lba := uint64(off / v.block)
+	last := int64(len(b)) - v.block
+	if head != 0 || last == 0 && end != v.block {
+		if err := v.dev.ReadBlocks(lba, b[:v.block]); err != nil {
+			return err
+		}
+	}
+	if last != 0 && end != int64(len(b)) {
+		if err := v.dev.ReadBlocks(lba+uint64(last/v.block), b[last:]); err != nil {
+			return err
+		}
+	}
+	copy(b[head:], p)
+	return v.dev.WriteBlocks(lba, b)
+}

@@ -1,0 +1,162 @@
+package fat
+
+// The file allocation table: one 32-bit entry for each cluster, of which 28
+// bits count, that holds the number of the next cluster of the same file.
+//
+// It is read in chunks, several at once when a long chain is followed, and
+// kept; when the chunks kept exceed a bound all are dropped and read again
+// as needed. A chain is trusted no further than the volume reaches: it can
+// leave neither the clusters there are nor visit one twice.
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+const (
+	entryMask = 0x0FFFFFFF
+	entryBad  = 0x0FFFFFF7
+	entryEnd  = 0x0FFFFFF8 // this and above
+
+	chunkSize  = 64 << 10 // bytes of the table
+	readChunks = 16       // at most, in one request
+	keepChunks = 128
+)
+
+type tableChunk struct {
+	copy  int
+	index int64
+}
+
+// run is count neighbouring clusters from first on; at is how many clusters
+// of the file come before them.
+type run struct{ first, count, at uint32 }
+
+// fileRuns returns where the content of e is.
+func (v *FS) fileRuns(e entry) ([]run, error) {
+	if e.size == 0 {
+		return nil, nil
+	}
+	n := (int64(e.size) + v.cluster - 1) / v.cluster
+	if n > int64(v.last)-1 {
+		return nil, fmt.Errorf("its directory entry claims %d bytes, more than the volume holds", e.size)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.chain(e.first, uint32(n), true)
+}
+
+// chain follows a chain of clusters from first on: exactly n of them, or
+// with exact unset to its end, which must come within n. When one FAT
+// cannot be read or has a broken chain, its copies are tried.
+func (v *FS) chain(first, n uint32, exact bool) ([]run, error) {
+	runs, err := v.follow(v.active, first, n, exact)
+	if err == nil || !v.mirrored {
+		return runs, err
+	}
+	for c := range v.copies {
+		if c == v.active {
+			continue
+		}
+		if runs, cerr := v.follow(c, first, n, exact); cerr == nil {
+			return runs, nil
+		}
+	}
+	return nil, err
+}
+
+func (v *FS) follow(copy int, first, n uint32, exact bool) ([]run, error) {
+	var runs []run
+	var chunk []byte
+	index := int64(-1)
+	for c, at := first, uint32(0); ; {
+		switch {
+		case c >= 2 && c <= v.last:
+		case c < entryBad:
+			return nil, fmt.Errorf("its chain of clusters leads to cluster %d, which does not exist: the volume is damaged; check it with fsck.fat or the like", c)
+		case c == entryBad:
+			return nil, errors.New("its chain of clusters leads to a bad cluster: the volume is damaged; check it with fsck.fat or the like")
+		default: // the end
+			if exact {
+				return nil, fmt.Errorf("it ends after %d of %d clusters: the volume is damaged; check it with fsck.fat or the like", at, n)
+			}
+			return runs, checkRuns(runs)
+		}
+		if at == n { // only when not exact
+			return nil, errors.New("its chain of clusters is too long or has no end: the volume is damaged; check it with fsck.fat or the like")
+		}
+		if k := len(runs) - 1; k >= 0 && runs[k].first+runs[k].count == c {
+			runs[k].count++
+		} else {
+			runs = append(runs, run{c, 1, at})
+		}
+		at++
+		if exact && at == n {
+			return runs, checkRuns(runs)
+		}
+		if i := int64(c) * 4 / chunkSize; i != index {
+			hint := int64(1)
+			if exact {
+				hint += int64(n-at) * 4 / chunkSize
+			}
+			var err error
+			if chunk, err = v.table(tableChunk{copy, i}, hint); err != nil {
+				return nil, err
+			}
+			index = i
+		}
+		c = binary.LittleEndian.Uint32(chunk[int64(c)*4-index*chunkSize:]) & entryMask
+	}
+}
+
+// checkRuns refuses runs that share clusters, which is what a chain that
+// returns to itself looks like.
+func checkRuns(runs []run) error {
+	sorted := runs
+	byFirst := func(a, b run) int { return int(int64(a.first) - int64(b.first)) }
+	if !slices.IsSortedFunc(runs, byFirst) {
+		sorted = slices.Clone(runs)
+		slices.SortFunc(sorted, byFirst)
+	}
+	for i := 1; i < len(sorted); i++ {
+		if sorted[i].first < sorted[i-1].first+sorted[i-1].count {
+			return errors.New("its chain of clusters returns to itself: the volume is damaged; check it with fsck.fat or the like")
+		}
+	}
+	return nil
+}
+
+// table returns a chunk of a FAT. hint is how many chunks from there on are
+// likely to be asked for.
+func (v *FS) table(k tableChunk, hint int64) ([]byte, error) {
+	if b, ok := v.tables[k]; ok {
+		return b, nil
+	}
+	off := k.index * chunkSize
+	n := int64(1)
+	for n < min(hint, readChunks) && off+n*chunkSize < v.tableLen {
+		if _, ok := v.tables[tableChunk{k.copy, k.index + n}]; ok {
+			break
+		}
+		n++
+	}
+	b := make([]byte, min(n*chunkSize, v.tableLen-off))
+	if err := v.readAt(v.tableAt+int64(k.copy)*v.tableLen+off, b); err != nil {
+		if n > 1 { // the bad block may be in what was only likely to be needed
+			return v.table(k, 1)
+		}
+		return nil, fmt.Errorf("read FAT %d: %w", k.copy+1, err)
+	}
+	if int64(len(v.tables))+n > keepChunks {
+		clear(v.tables)
+	}
+	first := b[:min(chunkSize, len(b))]
+	for i := int64(0); len(b) > 0; i++ {
+		m := min(chunkSize, len(b))
+		v.tables[tableChunk{k.copy, k.index + i}] = b[:m:m]
+		b = b[m:]
+	}
+	return first, nil
+}
