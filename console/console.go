@@ -1,0 +1,487 @@
+// Package console is the machine's text terminal: a conversation on a frame buffer, mirrored on a
+// serial line, with a line editor that listens to both.
+//
+// A Console holds a page (rows of cells, the truth about what was said), a surface (pixels in memory
+// and what of them the screen has) and a serial writer. Every operation changes the page under one
+// lock, then shows the difference: the surface paints the cells that changed and hands the screen a
+// few rectangles. The screen is never read. Text is cleaned before it reaches either side, so bytes
+// in a model's answer can't control a terminal; styles are chosen by method, never by escape bytes.
+//
+// The conversation has a gutter on the screen: the prompt ("you> ") and the speaker's name
+// ("alpha> ") stand in it, and what both say begins in the same column. On the serial line
+// everything is plain text with \r\n.
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Screen is a frame buffer. Pixels are 0x00RRGGBB in the shadow, rows stride pixels apart, the first
+// pixel of the shadow being the screen's top left corner.
+type Screen interface {
+	Size() (width, height int)
+	// Flush copies rectangle r of the shadow to the same place on the screen.
+	Flush(shadow []uint32, stride int, r image.Rectangle) error
+}
+
+// ErrInterrupted is returned by ReadLine when the person pressed Ctrl-C.
+var ErrInterrupted = errors.New("interrupted")
+
+// Options says what a Console is made of. At least one of Screen and Serial is needed.
+type Options struct {
+	Screen Screen     // nil: serial only
+	Serial io.Writer  // nil: screen only; gets UTF-8 with \r\n
+	Keys   <-chan Key // nil: nobody types, ReadLine returns io.EOF
+
+	Speaker    string                   // the name that begins an answer; default "alpha> "
+	Scrollback int                      // rows kept; default 5000
+	Complete   func(line string) string // Tab: the completed form of the text before the cursor; nil: Tab does nothing
+	Now        func() time.Time         // default time.Now
+}
+
+// Console is a terminal. Its methods may be called from any goroutine.
+type Console struct {
+	reading sync.Mutex // one ReadLine at a time
+
+	mu      sync.Mutex
+	o       Options
+	page    *page
+	table   clusters
+	surface *surface // nil: no screen (any more)
+	serial  io.Writer
+	err     error // why a side was switched off
+	clean   cleaner
+	awaited bool // the next answer has not shown its name yet
+	gutter  int
+	spoke   bool // something was written since the last prompt
+
+	serialFresh bool // the serial cursor is at the beginning of a line
+
+	edit    *page // the rows being edited, shown after the page; nil: not reading
+	editor  *editor
+	top     int // first row that may be shown: what is above was cleared away
+	paging  bool
+	viewTop int
+	want    []cell
+
+	queue   []Key
+	closed  bool
+	wake    chan struct{}
+	stops   []*stop
+	history []string
+	quit    chan struct{}
+	once    sync.Once
+}
+
+// New makes a console and shows an empty screen. It fails when there is neither screen nor serial line,
+// or when the screen is too small for text.
+func New(o Options) (*Console, error) {
+	if o.Speaker == "" {
+		o.Speaker = "alpha> "
+	}
+	if o.Scrollback <= 0 {
+		o.Scrollback = 5000
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &Console{o: o, serial: o.Serial, serialFresh: true, wake: make(chan struct{}, 1), quit: make(chan struct{})}
+	if o.Screen == nil && o.Serial == nil {
+		return nil, errors.New("console: neither a screen nor a serial line was given; give at least one")
+	}
+	cols, rows := 80, 25
+	if o.Screen != nil {
+		s, err := newSurface(o.Screen, &c.table)
+		if err != nil {
+			return nil, err
+		}
+		c.surface, cols, rows = s, s.cols, s.rows
+	}
+	c.gutter = min(textWidth(o.Speaker), cols/4)
+	c.page = newPage(cols, max(o.Scrollback, 4*rows), &c.table)
+	if o.Keys != nil {
+		go c.pump(o.Keys)
+	} else {
+		c.closed = true
+	}
+	return c, nil
+}
+
+// Close stops listening to keys; a ReadLine that waits returns io.EOF.
+func (c *Console) Close() error {
+	c.once.Do(func() { close(c.quit) })
+	return nil
+}
+
+// Err tells why the screen or the serial line was switched off, nil while all is well.
+func (c *Console) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Cells gives the size of the screen in characters; 80 by 25 without one.
+func (c *Console) Cells() (cols, rows int) {
+	if c.surface == nil {
+		return c.page.cols, 25
+	}
+	return c.surface.cols, c.surface.rows
+}
+
+// Style sets the style of what Write shows from now on, until ReadLine returns to Plain.
+func (c *Console) Style(s Style) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s < numStyles {
+		c.page.style = s
+	}
+}
+
+// Write shows UTF-8 text; \n ends a line, other control characters are shown in a visible form. The
+// first line after ReadLine that begins with Options.Speaker begins an answer: the name stands in the
+// gutter, and the rest, to the next ReadLine, beside it. It fails only when no side is left.
+func (c *Console) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.print(c.clean.clean(p))
+	if err := c.show(); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Quiet shows text as dim lines of their own.
+func (c *Console) Quiet(text string) { c.line(Dim, text) }
+
+// Notice shows text as lines of their own that ask for attention.
+func (c *Console) Notice(text string) { c.line(Notice, text) }
+
+// Error shows text as lines of their own that tell of a failure.
+func (c *Console) Error(text string) { c.line(Failure, text) }
+
+func (c *Console) line(s Style, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.printLine(s, cleanString(text))
+	c.show()
+}
+
+// printLine prints clean text on lines of its own.
+func (c *Console) printLine(s Style, text string) {
+	c.print(c.clean.end())
+	if !c.page.fresh || !c.serialFresh && c.surface == nil {
+		c.print("\n")
+	}
+	old := c.page.style
+	c.page.style = s
+	c.print(strings.TrimSuffix(text, "\n") + "\n")
+	c.page.style = old
+}
+
+// print appends clean text to both sides; the caller shows it.
+func (c *Console) print(s string) {
+	if s == "" {
+		return
+	}
+	c.spoke = true
+	c.sendText(s)
+	for s != "" {
+		line, rest, found := strings.Cut(s, "\n")
+		if c.awaited && c.page.fresh && c.edit == nil && strings.HasPrefix(line, c.o.Speaker) {
+			c.awaited = false
+			c.page.setIndent(c.gutter - textWidth(c.o.Speaker))
+			old := c.page.style
+			c.page.style = Name
+			c.page.write(c.o.Speaker)
+			c.page.setIndent(c.gutter)
+			if c.page.style = old; old == Plain {
+				c.page.style = Answer
+			}
+			line = line[len(c.o.Speaker):]
+		}
+		c.page.write(line)
+		if found {
+			c.page.newline()
+		}
+		s = rest
+	}
+}
+
+// Clear begins an empty screen. What was shown stays in the scrollback; the serial line gets a line end
+// if it needs one.
+func (c *Console) Clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.print(c.clean.end())
+	c.clear()
+	if !c.serialFresh && c.edit == nil {
+		c.send("\r\n")
+	}
+	c.show()
+}
+
+func (c *Console) clear() {
+	if !c.page.fresh {
+		c.page.newline()
+	}
+	c.top = c.page.end() - 1
+	c.paging = false
+	c.spoke = false
+}
+
+// StopContext returns a context that is cancelled when the person presses Ctrl-C, Esc or Enter. Other
+// keys typed meanwhile are kept for the next ReadLine; PageUp and PageDown scroll. The function ends
+// the watch and must be called.
+func (c *Console) StopContext(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &stop{cancel}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stops = append(c.stops, s)
+	c.show()
+	return ctx, func() {
+		cancel()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for i := range c.stops {
+			if c.stops[i] == s {
+				c.stops = append(c.stops[:i], c.stops[i+1:]...)
+				c.show()
+				break
+			}
+		}
+	}
+}
+
+type stop struct{ cancel func() }
+
+// maxQueue bounds what may be typed ahead, in keys.
+const maxQueue = 1 << 16
+
+// pump is the only reader of the keys: it gives each to the scrollback, the running answer or the queue.
+func (c *Console) pump(keys <-chan Key) {
+	for {
+		select {
+		case <-c.quit:
+			c.mu.Lock()
+			c.closed = true
+			c.mu.Unlock()
+			c.ring()
+			return
+		case k, ok := <-keys:
+			c.mu.Lock()
+			if !ok {
+				c.closed = true
+			} else {
+				c.key(k)
+			}
+			c.mu.Unlock()
+			c.ring()
+			if !ok {
+				return
+			}
+		}
+	}
+}
+
+func (c *Console) ring() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *Console) key(k Key) {
+	switch k.Code {
+	case PageUp, PageDown:
+		c.turn(k.Code == PageUp)
+		return
+	case Enter, Esc, CtrlC:
+		if len(c.stops) > 0 {
+			for _, s := range c.stops {
+				s.cancel()
+			}
+			c.paging = false
+			return
+		}
+	}
+	if len(c.queue) < maxQueue {
+		c.queue = append(c.queue, k)
+	}
+}
+
+// turn moves the view a page through the scrollback.
+func (c *Console) turn(up bool) {
+	if c.surface == nil {
+		return
+	}
+	step := max(c.surface.rows-2, 1)
+	live := c.liveTop()
+	if !c.paging {
+		c.viewTop = live
+	}
+	if up {
+		c.viewTop -= step
+	} else {
+		c.viewTop += step
+	}
+	c.viewTop = max(c.viewTop, c.page.dropped)
+	c.paging = c.viewTop < live
+	c.show()
+}
+
+// allRows is the number of the row after the last one to show, the edited rows included.
+func (c *Console) allRows() int {
+	n := c.page.end()
+	if c.edit != nil {
+		n += len(c.edit.lines)
+		if c.page.fresh {
+			n--
+		}
+	}
+	return n
+}
+
+// rowAt returns row i, counted since the beginning.
+func (c *Console) rowAt(i int) []cell {
+	n := c.page.end()
+	if c.edit != nil {
+		if c.page.fresh {
+			n--
+		}
+		if i >= n && i-n < len(c.edit.lines) {
+			return c.edit.lines[i-n]
+		}
+	}
+	if i < c.page.dropped || i >= n {
+		return nil
+	}
+	return c.page.lines[i-c.page.dropped]
+}
+
+// liveTop is the first row shown when the view follows the conversation.
+func (c *Console) liveTop() int {
+	n := c.allRows()
+	top := max(c.top, n-c.surface.rows)
+	if c.edit != nil { // a line longer than the screen: stay with the cursor
+		for i, row := range c.edit.lines {
+			for _, x := range row {
+				if at := n - len(c.edit.lines) + i; x.mark&markCursor != 0 && at < top {
+					return at
+				}
+			}
+		}
+	}
+	return top
+}
+
+// show brings the screen up to date. A side that fails is switched off and the other one told; the
+// error is returned only when no side is left.
+func (c *Console) show() error {
+	if c.surface != nil {
+		top := c.compose()
+		if err := c.surface.show(c.want, top); err != nil {
+			c.surface = nil
+			c.err = fmt.Errorf("console: the screen failed and is no longer used: %w", err)
+			c.send("\r\nNote: " + cleanString(c.err.Error()) + "\r\n")
+		}
+	}
+	if c.surface == nil && c.serial == nil {
+		return c.err
+	}
+	return nil
+}
+
+// compose lays out the cells to show and returns the number of the first row.
+func (c *Console) compose() (top int) {
+	cols, rows := c.surface.cols, c.surface.rows
+	if len(c.want) != cols*rows {
+		c.want = make([]cell, cols*rows)
+	}
+	live := c.liveTop()
+	if c.paging && c.viewTop >= live {
+		c.paging = false
+	}
+	top = live
+	if c.paging {
+		c.viewTop = max(c.viewTop, c.page.dropped)
+		top = c.viewTop
+	}
+	for y := range rows {
+		out := c.want[y*cols : (y+1)*cols]
+		n := copy(out, c.rowAt(top+y))
+		for x := range out[:n] {
+			if out[x].id == ' ' && out[x].mark&markCursor == 0 {
+				out[x] = cell{id: ' '} // all blanks look alike
+			}
+		}
+		for x := n; x < cols; x++ {
+			out[x] = cell{id: ' '}
+		}
+	}
+	switch {
+	case c.paging:
+		below := c.allRows() - (top + rows - 1)
+		note := fmt.Sprintf("↓ %d more lines · PageDown", below)
+		out := c.want[(rows-1)*cols:]
+		for x := range out {
+			out[x] = cell{id: '─', style: Dim}
+		}
+		x := 2
+		for _, r := range " " + note + " " {
+			if x < cols {
+				out[x] = cell{id: glyphID(r), style: Dim}
+			}
+			x++
+		}
+	case len(c.stops) > 0 && c.edit == nil:
+		y, x := c.page.end()-1-top, len(*c.page.row())
+		if y >= 0 && y < rows && x < cols {
+			c.want[y*cols+x] = cell{id: glyphCaret, style: Name}
+		}
+	}
+	return top
+}
+
+// sendText sends clean text to the serial line, around the line being edited if there is one.
+func (c *Console) sendText(s string) {
+	if c.serial == nil {
+		return
+	}
+	out := strings.ReplaceAll(s, "\n", "\r\n")
+	fresh := strings.HasSuffix(s, "\n")
+	if c.editor != nil {
+		out = "\r\x1b[K" + out
+		if !fresh {
+			out += "\r\n"
+		}
+		c.send(out)
+		c.editor.shown, c.editor.at = "", 0
+		c.send(c.editor.prompt)
+		c.editor.redrawSerial(c)
+		c.serialFresh = false
+		return
+	}
+	c.send(out)
+	c.serialFresh = fresh
+}
+
+func (c *Console) send(s string) {
+	if c.serial == nil || s == "" {
+		return
+	}
+	if _, err := io.WriteString(c.serial, s); err != nil {
+		c.serial = nil
+		c.err = fmt.Errorf("console: the serial line failed and is no longer used: %w", err)
+		if c.surface != nil {
+			c.printLine(Dim, "Note: "+cleanString(c.err.Error()))
+		}
+	}
+}
