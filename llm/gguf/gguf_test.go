@@ -1,0 +1,259 @@
+package gguf
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// builder writes GGUF bytes, right or wrong as the test wishes.
+type builder struct{ bytes.Buffer }
+
+func (b *builder) u32(v uint32) *builder {
+	b.Write(binary.LittleEndian.AppendUint32(nil, v))
+	return b
+}
+func (b *builder) u64(v uint64) *builder {
+	b.Write(binary.LittleEndian.AppendUint64(nil, v))
+	return b
+}
+func (b *builder) str(s string) *builder {
+	b.u64(uint64(len(s)))
+	b.WriteString(s)
+	return b
+}
+func (b *builder) head(version uint32, tensors, keys uint64) *builder {
+	b.WriteString("GGUF")
+	return b.u32(version).u64(tensors).u64(keys)
+}
+func (b *builder) tensor(name string, t Type, offset uint64, dims ...uint64) *builder {
+	b.str(name).u32(uint32(len(dims)))
+	for _, d := range dims {
+		b.u64(d)
+	}
+	return b.u32(uint32(t)).u64(offset)
+}
+func (b *builder) align(n int) *builder {
+	for b.Len()%n != 0 {
+		b.WriteByte(0)
+	}
+	return b
+}
+func (b *builder) data(n int) []byte {
+	b.align(32).Write(make([]byte, n))
+	return b.Bytes()
+}
+
+func small() []byte {
+	b := &builder{}
+	b.head(3, 2, 8)
+	b.str("general.architecture").u32(kindString).str("llama")
+	b.str("n").u32(kindInt16).Write([]byte{7, 0})
+	b.str("eps").u32(kindFloat32).u32(math.Float32bits(1e-5))
+	b.str("yes").u32(kindBool).WriteByte(1)
+	b.str("words").u32(kindArray).u32(kindString).u64(3).str("a").str("").str("ccc")
+	b.str("scores").u32(kindArray).u32(kindFloat32).u64(2).u32(math.Float32bits(-1)).u32(math.Float32bits(2.5))
+	b.str("kinds").u32(kindArray).u32(kindInt32).u64(2).u32(3).u32(math.MaxUint32)
+	b.str("negative").u32(kindInt64).u64(math.MaxUint64)
+	b.tensor("a", Q8_0, 0, 64, 3).tensor("b", F32, 224, 5)
+	return b.data(224 + 20)
+}
+
+func TestRead(t *testing.T) {
+	d := small()
+	f, err := Read(bytes.NewReader(d), int64(len(d)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, ok := f.String("general.architecture"); v != "llama" || !ok {
+		t.Errorf("String = %q, %v", v, ok)
+	}
+	if v, ok := f.Uint("n"); v != 7 || !ok {
+		t.Errorf("Uint = %d, %v", v, ok)
+	}
+	if _, ok := f.Uint("negative"); ok {
+		t.Error("a negative number was accepted as Uint")
+	}
+	if v, ok := f.Float("eps"); float32(v) != 1e-5 || !ok {
+		t.Errorf("Float = %g, %v", v, ok)
+	}
+	if v, ok := f.Bool("yes"); !v || !ok {
+		t.Errorf("Bool = %v, %v", v, ok)
+	}
+	if v := f.Strings("words"); !reflect.DeepEqual(v, []string{"a", "", "ccc"}) {
+		t.Errorf("Strings = %q", v)
+	}
+	if v := f.Floats("scores"); !reflect.DeepEqual(v, []float32{-1, 2.5}) {
+		t.Errorf("Floats = %v", v)
+	}
+	if v := f.Ints("kinds"); !reflect.DeepEqual(v, []int32{3, -1}) {
+		t.Errorf("Ints = %v", v)
+	}
+	if f.Strings("absent") != nil || f.Value("absent") != nil || f.Ints("words") != nil {
+		t.Error("an absent or differently typed key has a value")
+	}
+	if len(f.Keys()) != 8 || f.Keys()[4] != "words" {
+		t.Errorf("Keys = %q", f.Keys())
+	}
+	a, _ := f.Tensor("a")
+	b, ok := f.Tensor("b")
+	if !ok || a.Bytes != 3*2*34 || b.Bytes != 20 || a.Offset != f.DataOffset || b.Offset != f.DataOffset+224 || b.Elements() != 5 {
+		t.Errorf("tensors %+v %+v", a, b)
+	}
+	if got := f.Summary(); got != "Q8_0 1, F32 1" {
+		t.Errorf("Summary = %q", got)
+	}
+}
+
+// A file cut anywhere is refused without a panic.
+func TestReadCut(t *testing.T) {
+	d := small()
+	for n := range d {
+		if _, err := Read(bytes.NewReader(d[:n]), int64(n)); err == nil {
+			t.Errorf("a file cut to %d of %d bytes was accepted", n, len(d))
+		}
+		if _, err := Read(bytes.NewReader(d[:n]), int64(len(d))); err == nil && n < int(len(d)-244) {
+			t.Errorf("a reader that ends at %d of %d bytes was accepted", n, len(d))
+		}
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	h := func(tensors, keys uint64) *builder { return (&builder{}).head(3, tensors, keys) }
+	for _, c := range []struct {
+		name string
+		file []byte
+		want string
+	}{
+		{"empty", nil, "only 0 bytes"},
+		{"other file", append([]byte("PK\x03\x04"), make([]byte, 40)...), "not a GGUF"},
+		{"version 1", (&builder{}).head(1, 0, 0).data(0), "version 1"},
+		{"big endian", (&builder{}).head(3<<24, 0, 0).data(0), "big-endian"},
+		{"version 9", (&builder{}).head(9, 0, 0).data(0), "version 9"},
+		{"many tensors", h(1<<60, 0).data(64), "claims 1152921504606846976 tensors"},
+		{"many keys", h(0, 1<<40).data(64), "metadata keys"},
+		{"long key", h(0, 1).u64(1 << 62).data(64), "claims 4611686018427387904 bytes"},
+		{"negative key", h(0, 1).u64(math.MaxUint64).data(64), "claims 18446744073709551615 bytes"},
+		{"long array", h(0, 1).str("k").u32(kindArray).u32(kindUint64).u64(1 << 61).data(64), "array claims"},
+		{"array beyond file", h(0, 1).str("k").u32(kindArray).u32(kindString).u64(1000).data(64), "array claims 1000"},
+		{"nested array", h(0, 1).str("k").u32(kindArray).u32(kindArray).u64(1).data(64), "not supported"},
+		{"unknown value", h(0, 1).str("k").u32(77).data(64), "unknown value type 77"},
+		{"double key", h(0, 2).str("k").u32(kindUint32).u32(1).str("k").u32(kindUint32).u32(1).data(64), "twice"},
+		{"bad alignment", h(0, 1).str("general.alignment").u32(kindUint32).u32(48).data(64), "power of two"},
+		{"alignment no number", h(0, 1).str("general.alignment").u32(kindString).str("x").data(64), "power of two"},
+		{"no dimensions", h(1, 0).tensor("t", F32, 0).data(64), "0 dimensions"},
+		{"zero dimension", h(1, 0).tensor("t", F32, 0, 0).data(64), "impossible dimensions"},
+		{"overflow", h(1, 0).tensor("t", F32, 0, 1<<32, 1<<32, 1<<32).data(64), "impossible dimensions"},
+		{"too large", h(1, 0).tensor("t", F32, 0, 1<<30).data(64), "larger than the file"},
+		{"unknown type", h(1, 0).tensor("t", 200, 0, 1).data(64), "type number 200"},
+		{"removed type", h(1, 0).tensor("t", 4, 0, 1).data(64), "type number 4"},
+		{"half block", h(1, 0).tensor("t", Q4_0, 0, 48).data(64), "no multiple"},
+		{"odd offset", h(1, 0).tensor("t", F32, 4, 4).data(64), "alignment"},
+		{"far offset", h(1, 0).tensor("t", F32, 1<<40, 4).data(64), "cut short"},
+		{"offset overflow", h(1, 0).tensor("t", F32, math.MaxInt64-31, 4).data(64), "cut short"},
+		{"offset negative", h(1, 0).tensor("t", F32, 1<<63, 4).data(64), "impossible offset"},
+		{"overlap", h(2, 0).tensor("t", F32, 0, 12).tensor("u", F32, 32, 4).data(96), "overlap"},
+		{"double tensor", h(2, 0).tensor("t", F32, 0, 1).tensor("t", F32, 32, 1).data(96), "twice"},
+	} {
+		_, err := Read(bytes.NewReader(c.file), int64(len(c.file)))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
+		} else if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: the error is not one sentence: %v", c.name, err)
+		}
+	}
+}
+
+// A vocabulary that spans several chunks comes back whole.
+func TestLargeVocabulary(t *testing.T) {
+	b := vocabulary(300000)
+	f, err := Read(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := f.Strings("tokenizer.ggml.tokens")
+	if len(words) != 300000 {
+		t.Fatalf("%d words", len(words))
+	}
+	for i, w := range words {
+		if w != fmt.Sprintf("word%d", i) {
+			t.Fatalf("word %d is %q", i, w)
+		}
+	}
+}
+
+func vocabulary(n int) []byte {
+	b := &builder{}
+	b.head(3, 0, 1).str("tokenizer.ggml.tokens").u32(kindArray).u32(kindString).u64(uint64(n))
+	for i := range n {
+		b.str(fmt.Sprintf("word%d", i))
+	}
+	return b.Bytes()
+}
+
+func TestReferenceFiles(t *testing.T) {
+	files, _ := filepath.Glob("../../../shared/data/models/*.gguf")
+	more, _ := filepath.Glob("../../../shared/data/tokenizer/*.gguf")
+	if files = append(files, more...); len(files) == 0 {
+		t.Skip("no reference models in ../shared/data beside the repository")
+	}
+	for _, name := range files {
+		r, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := r.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Read(r, info.Size())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if _, ok := f.String("general.architecture"); !ok {
+			t.Errorf("%s has no architecture", name)
+		}
+		r.Close()
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add(small())
+	f.Add(vocabulary(20))
+	f.Add((&builder{}).head(2, 1, 0).tensor("t", Q4_K, 0, 256, 2).data(288))
+	f.Fuzz(func(t *testing.T, d []byte) {
+		g, err := Read(bytes.NewReader(d), int64(len(d)))
+		if err != nil {
+			return
+		}
+		for i := range g.Tensors {
+			x := &g.Tensors[i]
+			if x.Offset < g.DataOffset || x.Bytes <= 0 || x.Offset+x.Bytes > int64(len(d)) || x.Elements() <= 0 {
+				t.Fatalf("tensor %+v lies outside the file", x)
+			}
+		}
+		for _, k := range g.Keys() {
+			g.Uint(k)
+			g.Ints(k)
+			g.Floats(k)
+			if g.Value(k) == nil {
+				t.Fatalf("key %q has no value", k)
+			}
+		}
+	})
+}
+
+func BenchmarkRead128k(b *testing.B) {
+	d := vocabulary(128 << 10)
+	b.SetBytes(int64(len(d)))
+	for b.Loop() {
+		if _, err := Read(bytes.NewReader(d), int64(len(d))); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
