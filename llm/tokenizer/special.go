@@ -1,0 +1,193 @@
+package tokenizer
+
+import (
+	"slices"
+	"strings"
+
+	"alphaos/llm/gguf"
+)
+
+// Special tokens are found by their text before anything else, the longest
+// token first, over the whole text. User-defined ones (runs of white space,
+// <think>, ...) are found in any text; control and unknown ones only where the
+// caller trusts the text.
+
+// Texts of tokens that end an answer, in any vocabulary. A file may fail to
+// mark them as control tokens, so they are known by their text, as in
+// llama.cpp.
+var endTexts = []string{
+	"<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>",
+	"<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
+	"<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>",
+	"<｜end▁of▁sentence｜>", "[e~[",
+	// Fill-in-the-middle padding and file separators end an answer too.
+	"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]",
+	"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
+}
+
+// classify completes the kinds of tokens that the file gives.
+func (t *Tokenizer) classify(f *gguf.File) {
+	find := map[string]int32{}
+	for _, text := range endTexts {
+		find[text] = -1
+	}
+	untyped := f.Ints("tokenizer.ggml.token_type") == nil
+	for i, text := range t.text {
+		a := &t.attr[i]
+		if len(text) >= 4 && len(text) <= 24 && !ordinary(text[0]) {
+			if _, ok := find[text]; ok {
+				find[text] = int32(i)
+			}
+		}
+		// Markers that a converter called user-defined must still not come
+		// out of what a person types.
+		if *a&attrUserDefined != 0 && isMarker(text) {
+			*a = *a&^attrUserDefined | attrControl
+		}
+		if untyped && !t.bytelevel {
+			if _, ok := byteToken(text); ok {
+				*a |= attrByte
+			}
+		}
+	}
+	if untyped {
+		for _, id := range []int32{t.bos, t.eos} {
+			if id >= 0 {
+				t.attr[id] |= attrControl
+			}
+		}
+		if t.unk >= 0 && t.attr[t.unk] == 0 {
+			t.attr[t.unk] |= attrUnknown
+		}
+	}
+	end := func(id int32) {
+		if id >= 0 {
+			t.attr[id] |= attrEnd
+		}
+	}
+	for text, id := range find {
+		if id < 0 {
+			continue
+		}
+		// OpenAI's harmony format ends parts of an answer with <|end|>.
+		if text == "<|end|>" && (find["<|call|>"] >= 0 && find["<|return|>"] >= 0 || find["<|calls|>"] >= 0 && find["<|flush|>"] >= 0) {
+			continue
+		}
+		if text == "</s>" && find["<|tool_response>"] >= 0 {
+			continue // Gemma 4 means the HTML tag
+		}
+		t.attr[id] |= attrControl
+		end(id)
+	}
+	end(t.eos)
+	for _, key := range []string{"eot", "eom", "fim_pad", "fim_rep", "fim_sep"} {
+		if v, ok := f.Uint("tokenizer.ggml." + key + "_token_id"); ok && v < uint64(len(t.text)) {
+			end(int32(v))
+		}
+	}
+
+	// Phi 3's markers swallow the line break after them; its file does not say so.
+	if name, _ := f.String("general.name"); strings.Contains(strings.ToLower(name), "phi-3") || strings.Contains(strings.ToLower(name), "phi3") {
+		for i, text := range t.text {
+			if t.attr[i]&(attrControl|attrUserDefined|attrUnknown) != 0 && text != "<unk>" && text != "<s>" && text != "<|endoftext|>" {
+				t.attr[i] |= attrRstrip
+			}
+		}
+	}
+}
+
+// isMarker reports whether a token looks like a marker of turns or roles.
+func isMarker(text string) bool {
+	return len(text) > 4 && text[:2] == "<|" && text[len(text)-2:] == "|>" ||
+		text == "<start_of_turn>" || text == "<end_of_turn>" || text == "[INST]" || text == "[/INST]"
+}
+
+func ordinary(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c >= 0x80
+}
+
+// collectSpecial lists the special tokens, longest first.
+func (t *Tokenizer) collectSpecial() {
+	for i, a := range t.attr {
+		if a&(attrControl|attrUserDefined|attrUnknown) != 0 && t.text[i] != "" {
+			t.special = append(t.special, int32(i))
+		}
+	}
+	slices.SortStableFunc(t.special, func(a, b int32) int { return len(t.text[b]) - len(t.text[a]) })
+	for _, id := range t.special {
+		if t.attr[id]&(attrControl|attrUnknown) == 0 {
+			t.userDefined = append(t.userDefined, id)
+		}
+	}
+}
+
+// fragment is ordinary text, or a special token where id is not negative.
+type fragment struct {
+	text string
+	id   int32
+}
+
+// partition cuts text at special tokens and hands out what it finds, in order.
+func (t *Tokenizer) partition(text string, control bool, special func(int32), raw func(string)) {
+	tokens := t.userDefined
+	if control {
+		tokens = t.special
+	}
+	if len(tokens) == 0 || text == "" {
+		if text != "" {
+			raw(text)
+		}
+		return
+	}
+	// Most special tokens are not in the text. Their first two bytes tell so
+	// without a search, which keeps a thousand of them as cheap as one.
+	var starts [1 << 16 / 64]uint64
+	for i := 0; i+1 < len(text); i++ {
+		v := uint16(text[i])<<8 | uint16(text[i+1])
+		starts[v>>6] |= 1 << (v & 63)
+	}
+	fragments := []fragment{{text, -1}}
+	var next []fragment
+	for _, id := range tokens {
+		s := t.text[id]
+		if len(s) > len(text) {
+			continue
+		}
+		if len(s) > 1 {
+			if v := uint16(s[0])<<8 | uint16(s[1]); starts[v>>6]&(1<<(v&63)) == 0 {
+				continue
+			}
+		}
+		if !strings.Contains(text, s) {
+			continue
+		}
+		next = next[:0]
+		for _, f := range fragments {
+			for f.id < 0 {
+				i := strings.Index(f.text, s)
+				if i < 0 {
+					break
+				}
+				if i > 0 {
+					next = append(next, fragment{f.text[:i], -1})
+				}
+				next = append(next, fragment{"", id})
+				f.text = f.text[i+len(s):]
+				if t.attr[id]&attrRstrip != 0 {
+					f.text = strings.TrimLeft(f.text, " \t\n\v\f\r")
+				}
+			}
+			if f.id >= 0 || f.text != "" {
+				next = append(next, f)
+			}
+		}
+		fragments, next = next, fragments
+	}
+	for _, f := range fragments {
+		if f.id >= 0 {
+			special(f.id)
+		} else {
+			raw(f.text)
+		}
+	}
+}
