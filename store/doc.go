@@ -1,0 +1,18 @@
+// Package store keeps what must not be lost: every word a person was told is
+// saved, through pulled plugs, torn writes and failing sectors.
+//
+// There is one truth, an append-only journal in a preallocated file (see
+// journal.go for its layout and for why a power cut can't hurt it). This
+// package gives it meaning: sessions, conversations, messages, answers that
+// grow chunk by chunk, and settings. Everything is kept in memory as well, so
+// reading it costs nothing.
+//
+// A method that returns nil has written its records, asked the medium to flush
+// them, read them back and compared them. A method that returns an error has
+// saved nothing that the caller may rely on, and says so in one sentence.
+//
+// [Open] only reads. The first write of a session, or [Store.Begin], repairs
+// what Open found damaged and marks the session as begun; [Store.End] marks it
+// as cleanly ended. A journal whose last session has no end mark was cut off,
+// and [Recovery] tells up to when it is known.
+package store

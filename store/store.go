@@ -1,0 +1,518 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// kind says what a record means. Unknown kinds, written by a later version,
+// are kept and passed over.
+type kind uint8
+
+const (
+	kindSession      kind = 1 // payload: pairs (version)
+	kindConversation kind = 2 // a new conversation begins; no payload
+	kindUser         kind = 3 // payload: the person's message, UTF-8
+	kindChunk        kind = 4 // payload: the next piece of the answer, UTF-8
+	kindAnswerEnd    kind = 5 // payload: pairs (see Stats, partial)
+	kindSetting      kind = 6 // payload: pairs (name, value); an empty value unsets
+	kindSessionEnd   kind = 7 // the clean flag; no payload
+	kindHoles        kind = 8 // payload: pairs (offset): holes up to there were reported
+)
+
+// Roles of a Message.
+const (
+	User      = "user"
+	Assistant = "assistant"
+	System    = "system"
+)
+
+// Message is one turn of a conversation.
+type Message struct {
+	Role    string // User, Assistant or System
+	Text    string
+	Time    time.Time // of the message, for an answer of its last saved piece
+	Partial bool      // the answer was stopped or cut off
+	Stats   Stats     // of a finished answer
+}
+
+// Stats describes how an answer was made.
+type Stats struct {
+	Model   string
+	Tokens  int           // generated
+	Elapsed time.Duration // generating them
+	Context int           // tokens in the model's context afterwards
+}
+
+// Conversation is an entry of the list of conversations.
+type Conversation struct {
+	ID       int // from 1, in order of beginning
+	Started  time.Time
+	Updated  time.Time
+	Title    string // the beginning of the first message
+	Messages int
+}
+
+type conversation struct {
+	started  time.Time
+	messages []Message
+}
+
+// Recovery is what Open found.
+type Recovery struct {
+	New      bool      // the journal is empty
+	Unclean  bool      // the last session has no end mark
+	UpTo     time.Time // the newest message, or piece of an answer, that is saved
+	Sessions int       // sessions begun so far
+	Torn     int64     // bytes of a write that was cut off and never acknowledged
+	Holes    []Hole    // damage that was not reported before: what lies there is lost
+	Repaired int       // blocks that were damaged in one of the two copies
+	Mixed    int       // blocks damaged in both copies but readable together
+}
+
+// Lost is the number of records that can't be read any more.
+func (r Recovery) Lost() (n uint64) {
+	for _, h := range r.Holes {
+		n += h.Records
+	}
+	return n
+}
+
+// Store is an open journal and what it says. Its methods may be used from
+// several goroutines.
+type Store struct {
+	mu            sync.Mutex
+	j             *journal
+	now           func() time.Time
+	begun         bool
+	ended         bool
+	hole          int64 // the furthest hole that is known but was not yet reported
+	conversations []conversation
+	settings      map[string]string
+	open          bool // the last message is an answer still growing
+}
+
+// Open reads the journal in m: a preallocated file, all zeros when new. It
+// writes nothing. The error is one sentence that says what is wrong and what
+// to do; damage that leaves something to read is no error but told by Recovery.
+func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
+	if now == nil {
+		now = time.Now
+	}
+	j, sc, err := openJournal(m, now())
+	if err != nil {
+		return nil, Recovery{}, err
+	}
+	s := &Store{j: j, now: now, settings: map[string]string{}}
+	rec := Recovery{
+		New: len(sc.records) == 0, Torn: sc.torn,
+		Repaired: sc.repaired, Mixed: sc.mixed,
+	}
+	told := int64(-1)
+	var last time.Time
+	for _, r := range sc.records {
+		last = r.time
+		switch r.kind {
+		case kindSession:
+			rec.Sessions++
+			rec.Unclean = true
+		case kindSessionEnd:
+			rec.Unclean = false
+		case kindUser, kindChunk, kindAnswerEnd:
+			rec.UpTo = r.time
+		case kindHoles:
+			if n, err := strconv.ParseInt(pairs(r.payload)["offset"], 10, 64); err == nil {
+				told = max(told, n)
+			}
+		}
+		s.replay(r)
+	}
+	if rec.UpTo.IsZero() {
+		rec.UpTo = last
+	}
+	s.open = false
+	for _, h := range sc.holes {
+		if h.Offset > told {
+			rec.Holes = append(rec.Holes, h)
+			s.hole = max(s.hole, h.Offset)
+		}
+	}
+	return s, rec, nil
+}
+
+// replay adds what a record says to the state in memory.
+func (s *Store) replay(r record) {
+	switch r.kind {
+	case kindSession, kindSessionEnd:
+		s.open = false
+	case kindConversation:
+		s.open = false
+		s.conversations = append(s.conversations, conversation{started: r.time})
+	case kindUser:
+		s.open = false
+		s.add(Message{Role: User, Text: string(r.payload), Time: r.time})
+	case kindChunk:
+		s.grow(string(r.payload), r.time)
+	case kindAnswerEnd:
+		if !s.open {
+			s.grow("", r.time)
+		}
+		c := &s.conversations[len(s.conversations)-1]
+		m := &c.messages[len(c.messages)-1]
+		p := pairs(r.payload)
+		m.Time = r.time
+		m.Partial = p["partial"] != ""
+		m.Stats.Model = p["model"]
+		m.Stats.Tokens, _ = strconv.Atoi(p["tokens"]) // 0 when unknown
+		m.Stats.Context, _ = strconv.Atoi(p["context"])
+		ms, _ := strconv.Atoi(p["ms"])
+		m.Stats.Elapsed = time.Duration(ms) * time.Millisecond
+		s.open = false
+	case kindSetting:
+		for k, v := range pairs(r.payload) {
+			if v == "" {
+				delete(s.settings, k)
+			} else {
+				s.settings[k] = v
+			}
+		}
+	}
+}
+
+func (s *Store) add(m Message) {
+	if len(s.conversations) == 0 {
+		s.conversations = append(s.conversations, conversation{started: m.Time})
+	}
+	c := &s.conversations[len(s.conversations)-1]
+	c.messages = append(c.messages, m)
+}
+
+// grow adds text to the answer in progress, which is partial until its end.
+func (s *Store) grow(text string, at time.Time) {
+	if !s.open {
+		s.add(Message{Role: Assistant, Partial: true})
+		s.open = true
+	}
+	c := &s.conversations[len(s.conversations)-1]
+	m := &c.messages[len(c.messages)-1]
+	m.Text += text
+	m.Time = at
+}
+
+// encodePairs encodes names and values, each ended by a zero byte.
+func encodePairs(kv ...string) []byte {
+	var b []byte
+	for _, s := range kv {
+		b = append(append(b, strings.ReplaceAll(s, "\x00", "")...), 0)
+	}
+	return b
+}
+
+func pairs(b []byte) map[string]string {
+	f := strings.Split(string(b), "\x00")
+	m := map[string]string{}
+	for i := 0; i+1 < len(f); i += 2 {
+		m[f[i]] = f[i+1]
+	}
+	return m
+}
+
+// Space kept free, so that what was begun can be finished: an answer after its
+// question, the end of the answer and of the session after both.
+func (s *Store) answerReserve() int64 { return min(64<<10, s.j.capacity/8) }
+func (s *Store) closeReserve() int64  { return min(32<<10, s.j.capacity/8) }
+
+// commit writes records, if reserve bytes stay free behind them, and replays
+// them. The first commit of a session begins it.
+func (s *Store) commit(reserve int64, recs ...record) error {
+	if s.ended {
+		return errors.New("the session has ended")
+	}
+	if !s.begun {
+		if err := s.begin(); err != nil {
+			return err
+		}
+	}
+	return s.write(reserve, recs...)
+}
+
+func (s *Store) write(reserve int64, recs ...record) error {
+	size := reserve
+	now := s.now()
+	for i := range recs {
+		recs[i].time = now.Truncate(time.Millisecond)
+		size += recordSize(len(recs[i].payload))
+	}
+	if size > s.j.free() {
+		return s.full()
+	}
+	if err := s.j.append(recs...); err != nil {
+		if errors.Is(err, ErrFull) {
+			return s.full()
+		}
+		return err
+	}
+	for _, r := range recs {
+		s.replay(r)
+	}
+	return nil
+}
+
+func (s *Store) full() error {
+	return fmt.Errorf("%w (%s used): make a drive with a larger one (alphaos drive create --journal) to go on saving", ErrFull, bytesText(s.j.capacity-s.j.free()))
+}
+
+func bytesText(n int64) string {
+	if n >= 10<<20 {
+		return fmt.Sprintf("%d MiB", n>>20)
+	}
+	return fmt.Sprintf("%d KiB", n>>10)
+}
+
+// Begin repairs what Open found damaged and marks the beginning of a session.
+// Every other writing method does so by itself when needed; calling Begin
+// first tells early whether anything can be saved.
+func (s *Store) Begin() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return errors.New("the session has ended")
+	}
+	if s.begun {
+		return nil
+	}
+	return s.begin()
+}
+
+func (s *Store) begin() error {
+	if err := s.j.prepare(s.now()); err != nil {
+		return err
+	}
+	recs := []record{{kind: kindSession, payload: encodePairs("version", "1")}}
+	if s.hole > 0 {
+		recs = append(recs, record{kind: kindHoles, payload: encodePairs("offset", strconv.FormatInt(s.hole, 10))})
+	}
+	if err := s.write(0, recs...); err != nil {
+		return err
+	}
+	s.begun, s.hole = true, 0
+	return nil
+}
+
+// NewConversation begins a new conversation. It does nothing when the current
+// one is still empty.
+func (s *Store) NewConversation() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.conversations); n == 0 || len(s.conversations[n-1].messages) == 0 {
+		return nil
+	}
+	return s.commit(s.closeReserve(), record{kind: kindConversation})
+}
+
+// AddUser saves a person's message. Only when it returns nil may the message
+// be answered. It refuses with ErrFull while there is still room to save an
+// answer to the message before.
+func (s *Store) AddUser(text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.commit(s.answerReserve()+s.closeReserve(), record{kind: kindUser, payload: []byte(text)})
+}
+
+// Set saves a setting; an empty value unsets it.
+func (s *Store) Set(name, value string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settings[name] == value {
+		return nil
+	}
+	return s.commit(s.closeReserve(), record{kind: kindSetting, payload: encodePairs(name, value)})
+}
+
+// Setting returns a saved setting, "" when there is none.
+func (s *Store) Setting(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settings[name]
+}
+
+// End marks the session as cleanly ended: the last thing to be written. After
+// it nothing can be.
+func (s *Store) End() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil
+	}
+	if err := s.commit(0, record{kind: kindSessionEnd}); err != nil {
+		return err
+	}
+	s.ended = true
+	return nil
+}
+
+// Conversation returns the messages of the current conversation.
+func (s *Store) Conversation() []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conversations) == 0 {
+		return nil
+	}
+	return slices.Clone(s.conversations[len(s.conversations)-1].messages)
+}
+
+// Conversations lists all conversations that have messages, oldest first.
+func (s *Store) Conversations() []Conversation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Conversation
+	for _, c := range s.conversations {
+		if len(c.messages) == 0 {
+			continue
+		}
+		list = append(list, Conversation{
+			ID: len(list) + 1, Started: c.started,
+			Updated:  c.messages[len(c.messages)-1].Time,
+			Title:    title(c.messages[0].Text),
+			Messages: len(c.messages),
+		})
+	}
+	return list
+}
+
+// Messages returns the messages of the conversation with this ID, nil when
+// there is none.
+func (s *Store) Messages(id int) []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conversations {
+		if len(c.messages) == 0 {
+			continue
+		}
+		if id--; id == 0 {
+			return slices.Clone(c.messages)
+		}
+	}
+	return nil
+}
+
+// title is the first line of text, at most about fifty characters of it.
+func title(text string) string {
+	t := strings.Join(strings.Fields(text), " ")
+	if utf8.RuneCountInString(t) > 50 {
+		r := []rune(t)
+		t = string(r[:49]) + "…"
+	}
+	return t
+}
+
+// Usage returns how many bytes of the journal are used, of how many.
+func (s *Store) Usage() (used, total int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.j.capacity - s.j.free(), s.j.capacity
+}
+
+// Degraded tells that some records are in one of the two copies only, because
+// the other could not be written: the drive is failing.
+func (s *Store) Degraded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.j.degraded
+}
+
+// An Answer saves an answer while it grows. Its text is saved in pieces: when
+// 512 bytes are waiting, or when text arrives a second after the last piece was
+// saved, or by Flush and End.
+type Answer struct {
+	s       *Store
+	pending []byte
+	saved   time.Time // when the last piece was, or when the answer began
+	done    bool
+}
+
+const (
+	pieceBytes = 512
+	pieceTime  = time.Second
+)
+
+// BeginAnswer starts the answer to the last message. It writes nothing yet.
+func (s *Store) BeginAnswer() *Answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = false
+	return &Answer{s: s, saved: s.now()}
+}
+
+// Write adds text to the answer. On an error the text waits to be saved with
+// the next piece.
+func (a *Answer) Write(text string) error {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	if a.done {
+		return errors.New("the answer has ended")
+	}
+	a.pending = append(a.pending, text...)
+	if len(a.pending) < pieceBytes && a.s.now().Sub(a.saved) < pieceTime {
+		return nil
+	}
+	return a.flush()
+}
+
+// Flush saves what waits.
+func (a *Answer) Flush() error {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	return a.flush()
+}
+
+func (a *Answer) flush() error {
+	a.saved = a.s.now()
+	for len(a.pending) > 0 {
+		n := min(len(a.pending), maxPayload)
+		if err := a.s.commit(a.s.closeReserve(), record{kind: kindChunk, payload: a.pending[:n]}); err != nil {
+			return err
+		}
+		a.pending = a.pending[n:]
+	}
+	return nil
+}
+
+// End saves what waits and marks the end of the answer. partial says that it
+// was stopped before its own end.
+func (a *Answer) End(st Stats, partial bool) error {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	if a.done {
+		return nil
+	}
+	for len(a.pending) > maxPayload {
+		if err := a.flush(); err != nil {
+			return err
+		}
+	}
+	flag := ""
+	if partial {
+		flag = "1"
+	}
+	recs := []record{{kind: kindAnswerEnd, payload: encodePairs(
+		"model", st.Model, "tokens", strconv.Itoa(st.Tokens),
+		"ms", strconv.FormatInt(st.Elapsed.Milliseconds(), 10),
+		"context", strconv.Itoa(st.Context), "partial", flag)}}
+	if len(a.pending) > 0 {
+		recs = append([]record{{kind: kindChunk, payload: a.pending}}, recs...)
+	}
+	// The text that waits is at most one piece unless writing failed before:
+	// it may use half of what is kept for the end of the session.
+	if err := a.s.commit(a.s.closeReserve()/2, recs...); err != nil {
+		return err
+	}
+	a.pending, a.done = nil, true
+	return nil
+}
