@@ -1,0 +1,153 @@
+// Package amd64 lets a program built with an unmodified Go toolchain run as a
+// UEFI application on x86-64, without an operating system beneath it.
+//
+// # The model
+//
+// The program is an ordinary position-independent Linux executable
+// (GOOS=linux -buildmode=pie, no cgo). The packer of this project turns it into a
+// PE32+ image whose entry point is efiEntry. That entry sets the processor up
+// and then starts the Go runtime at its usual Linux entry; from there on this
+// package plays the part of Linux. A Go runtime asks its kernel for very
+// little, some thirty system calls: memory, threads, futexes, signals and a clock.
+// They are served here, in ring 0, in the same address space.
+//
+// Four ideas carry the design:
+//
+//   - Everything enters through one door. A SYSCALL, a fault and an interrupt
+//     all build the same frame and call trap, which files the interrupted
+//     registers in the thread they belong to, acts, picks a thread and resumes
+//     it. The kernel is not preemptible and keeps no state on its stack.
+//   - The firmware stays alive. It keeps its page tables, descriptor tables and
+//     stack; a call into it, an interrupt meant for it and an idle wait all pass
+//     through the gate, which puts its whole context back for that time.
+//   - Memory is demand-zero. The firmware's identity map stays where it is, less
+//     page 0, so physical memory handed to firmware has pointer == address; the Go
+//     heap lives in regions the firmware does not map.
+//   - A fault in Go code is a signal to the Go runtime, so that a nil dereference
+//     is an ordinary panic. A fault in kernel code stops the machine with a report.
+//
+// # Rules for kernel code
+//
+// The files named in kernel.go run without a goroutine: on a per-processor stack,
+// with a g that only says that the stack is large. Such code must not allocate, must
+// not store pointers in memory (a write barrier would run; addresses are kept as
+// uintptr), and must not use maps, interfaces, closures, defer or string building.
+// A test disassembles the kernel and checks what it calls.
+package amd64
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// maxCallArgs is the most arguments a firmware function is given.
+const maxCallArgs = 16
+
+// gateCall is one function call under the firmware's context. Its layout is known
+// to the assembly.
+type gateCall struct {
+	fn   uintptr
+	n    uintptr // arguments used
+	sti  uintptr // non-zero: interrupts are enabled before the call
+	ret  uintptr
+	args [maxCallArgs]uintptr
+}
+
+// Booted reports whether the program was started by UEFI firmware. It is false in
+// a Linux process, where the other functions of this package fail.
+func Booted() bool { return entryPoint != 0 && booted != 0 }
+
+// ImageHandle is the EFI_HANDLE that firmware gave to the image.
+func ImageHandle() uintptr { return imageHandle }
+
+// SystemTable is the address of the EFI_SYSTEM_TABLE.
+func SystemTable() uintptr { return systemTable }
+
+// Call calls the firmware function at fn with the MS x64 calling convention (UEFI
+// 2.10 section 2.3.4) and returns what it leaves in RAX. Calls are serialised and
+// run on the boot processor with interrupts on; no goroutine runs on that processor
+// meanwhile. Pointers among args must point to memory that firmware sees:
+// AllocPhysical's or package-level variables, never the Go heap or a stack.
+func Call(fn uintptr, args ...uintptr) uintptr {
+	if !Booted() {
+		panic("amd64.Call: not started by UEFI firmware")
+	}
+	if len(args) > maxCallArgs {
+		panic("amd64.Call: too many arguments")
+	}
+	c := gateCall{fn: fn, n: uintptr(len(args)), sti: 1}
+	copy(c.args[:], args)
+	syscall.Syscall(sysFirmwareCall, uintptr(unsafe.Pointer(&c)), 0, 0)
+	return c.ret
+}
+
+// ErrNoMemory says that no run of free physical memory is long enough.
+var ErrNoMemory = errors.New("not enough free memory")
+
+// AllocPhysical returns size bytes of page-aligned, physically contiguous memory
+// outside the Go heap whose addresses are physical addresses, so that firmware and
+// devices can use it. What it holds is undefined: model weights, its chief use, are
+// read over it at once. It is not garbage collected: see FreePhysical.
+func AllocPhysical(size int) ([]byte, error) {
+	if size <= 0 {
+		return nil, fmt.Errorf("amd64: allocation of %d bytes", size)
+	}
+	if !Booted() {
+		return nil, errors.New("amd64: physical memory can only be had under UEFI firmware")
+	}
+	addr, _, errno := syscall.Syscall(sysAllocPhysical, uintptr(size), 0, 0)
+	if errno != 0 {
+		return nil, fmt.Errorf("amd64: %d MiB in one piece: %w", (size+1<<20-1)>>20, ErrNoMemory)
+	}
+	return unsafe.Slice(at[byte](addr), size), nil
+}
+
+// FreePhysical gives back what AllocPhysical returned.
+func FreePhysical(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	syscall.Syscall(sysFreePhysical, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0)
+}
+
+// Physical reports whether all of p is memory that firmware may be given: the
+// identity-mapped kind that AllocPhysical returns, or the program image's own data.
+func Physical(p []byte) bool {
+	if len(p) == 0 {
+		return true
+	}
+	addr := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
+	return identityMapped(addr, uintptr(len(p)))
+}
+
+// MemoryStats counts physical memory in bytes.
+type MemoryStats struct {
+	Total uint64 // taken over from firmware at start
+	Free  uint64 // not in use
+}
+
+// Memory returns the present use of physical memory.
+func Memory() MemoryStats {
+	var s MemoryStats
+	if Booted() {
+		syscall.Syscall(sysMemoryStats, uintptr(unsafe.Pointer(&s)), 0, 0)
+	}
+	return s
+}
+
+// SinceStart is how long ago firmware handed over to the image.
+func SinceStart() time.Duration {
+	if !Booted() {
+		return 0
+	}
+	return time.Duration(now())
+}
+
+// In8 reads a byte from an I/O port.
+func In8(port uint16) uint8
+
+// Out8 writes a byte to an I/O port.
+func Out8(port uint16, v uint8)

@@ -1,0 +1,38 @@
+package amd64
+
+import "sync/atomic"
+
+// What only assembly can say; see asm_amd64.s.
+
+func resume(t *thread)
+func gate(call *gateCall)
+func leave(status uintptr)
+func loadTables(tss uintptr)
+
+func entryStub(vec uintptr) uintptr
+func interruptStub(vec uintptr) uintptr
+func haltStub() uintptr
+func syscallStub() uintptr
+func runtimeEntry() uintptr
+
+func readGS() uintptr
+func readCR2() uintptr
+func readCR4() uintptr
+func writeCR3(v uintptr)
+func invlpg(addr uintptr)
+func readMSR(msr uintptr) uintptr
+func writeMSR(msr, v uintptr)
+func cpuid(leaf, sub uint32) (a, b, c, d uint32)
+func rdtsc() uint64
+func rdrand() uint64
+func pause()
+func zero(addr, n uintptr)          // n a multiple of 8
+func copyBytes(to, from, n uintptr) // n a multiple of 8
+
+func lock() {
+	for !atomic.CompareAndSwapUint32(&kernelLock, 0, 1) {
+		pause()
+	}
+}
+
+func unlock() { atomic.StoreUint32(&kernelLock, 0) }

@@ -1,0 +1,551 @@
+#include "go_asm.h"
+#include "textflag.h"
+
+// Entry, the stubs through which everything reaches trap, the way back to a thread,
+// and the gate to the firmware.
+
+#define FSBASE $0xc0000100
+#define GSBASE $0xc0000101
+
+// WRMSR takes its value in DX:AX. Sets MSR CX to AX; clobbers DX.
+#define SET_MSR MOVQ AX, DX; SHRQ $32, DX; WRMSR
+
+DATA ·entryPoint(SB)/8, $·efiEntry(SB)
+GLOBL ·entryPoint(SB), NOPTR, $8
+
+// efiEntry is the image's entry point: EFI_STATUS (EFIAPI *)(EFI_HANDLE ImageHandle,
+// EFI_SYSTEM_TABLE *SystemTable), MS x64 ABI: CX and DX.
+TEXT ·efiEntry(SB), NOSPLIT|NOFRAME, $0
+	PUSHQ BX
+	PUSHQ BP
+	PUSHQ DI
+	PUSHQ SI
+	PUSHQ R12
+	PUSHQ R13
+	PUSHQ R14
+	PUSHQ R15
+	SUBQ  $168, SP
+	MOVUPS X6, 0(SP)
+	MOVUPS X7, 16(SP)
+	MOVUPS X8, 32(SP)
+	MOVUPS X9, 48(SP)
+	MOVUPS X10, 64(SP)
+	MOVUPS X11, 80(SP)
+	MOVUPS X12, 96(SP)
+	MOVUPS X13, 112(SP)
+	MOVUPS X14, 128(SP)
+	MOVUPS X15, 144(SP)
+	CLI
+	CLD
+	MOVQ CX, ·imageHandle(SB)
+	MOVQ DX, ·systemTable(SB)
+	RDTSC
+	SHLQ $32, DX
+	ORQ  DX, AX
+	MOVQ AX, ·tscStart(SB)
+
+	// The firmware's context.
+	MOVQ SP, ·fwEntrySP(SB)
+	MOVQ SP, AX
+	SUBQ $256, AX
+	ANDQ $~15, AX
+	MOVQ AX, ·fwSP(SB)
+	MOVQ CR3, AX
+	MOVQ AX, ·fwCR3(SB)
+	MOVQ CR4, AX
+	MOVQ AX, ·fwCR4(SB)
+	SGDT ·fwGDTR(SB)
+	SIDT ·fwIDTR(SB)
+	XORL AX, AX
+	MOVW CS, AX
+	MOVQ AX, ·fwCS(SB)
+	MOVW SS, AX
+	MOVQ AX, ·fwSS(SB)
+	BYTE $0x0f; BYTE $0x00; BYTE $0xc8 // STR AX
+	MOVWQZX AX, AX
+	MOVQ AX, ·fwTR(SB)
+	MOVL $0xc0000080, CX
+	RDMSR
+	SHLQ $32, DX
+	ORQ  DX, AX
+	MOVQ AX, ·fwEFER(SB)
+
+	// Vector state for Go code. Global pages go, lest a firmware mapping of page 0
+	// outlive a change of CR3.
+	MOVL $1, AX
+	XORL CX, CX
+	CPUID
+	MOVL CX, R8
+	MOVQ CR4, AX
+	ANDQ $~const_cr4PGE, AX
+	ORQ  $(const_cr4OSFXSR|const_cr4OSXMMEXCPT), AX
+	BTL  $26, R8 // XSAVE
+	JCC  noxsave
+	ORQ  $const_cr4OSXSAVE, AX
+	MOVQ AX, CR4
+	MOVQ $1, ·hasXSAVE(SB)
+	XORL CX, CX
+	XGETBV
+	SHLQ $32, DX
+	ORQ  DX, AX
+	MOVQ AX, ·fwXCR0(SB)
+	MOVL $3, AX
+	BTL  $28, R8 // AVX
+	JCC  setxcr0
+	MOVL $const_xcr0AVX, AX
+setxcr0:
+	XORL DX, DX
+	XORL CX, CX
+	XSETBV
+	JMP  vector
+noxsave:
+	MOVQ AX, CR4
+vector:
+	BTL  $30, R8 // RDRAND
+	JCC  norand
+	MOVQ $1, ·hasRDRAND(SB)
+norand:
+
+	// The boot processor's block, its kernel g and stack.
+	LEAQ ·cpus(SB), BX
+	MOVQ BX, cpu_self(BX)
+	LEAQ cpu_g0(BX), AX // all zero: a stack without a limit
+	MOVQ AX, cpu_g(BX)
+	MOVQ AX, cpu_tlsSlot(BX)
+	LEAQ (cpu_tlsSlot+8)(BX), AX
+	MOVQ AX, cpu_tls(BX)
+	MOVL FSBASE, CX
+	SET_MSR
+	MOVQ BX, AX
+	MOVQ AX, ·ownGS(SB)
+	MOVL GSBASE, CX
+	SET_MSR
+	LEAQ (cpu_stacks+const_kernelStackSize)(BX), AX
+	MOVQ AX, cpu_stack(BX)
+	MOVQ AX, SP
+	XORL BP, BP
+	CALL ·kmain(SB)
+	UNDEF
+
+// leave returns status to the firmware from efiEntry, all as it was.
+TEXT ·leave(SB), NOSPLIT|NOFRAME, $0-8
+	MOVQ 8(SP), BX
+	CLI
+	MOVQ ·fwCR3(SB), AX
+	MOVQ AX, CR3
+	CALL ·firmwareTables(SB)
+	CMPQ ·fwXCR0(SB), $0
+	JEQ  cr4
+	XORL CX, CX
+	MOVQ ·fwXCR0(SB), AX
+	MOVQ AX, DX
+	SHRQ $32, DX
+	XSETBV
+cr4:
+	MOVQ ·fwCR4(SB), AX
+	MOVQ AX, CR4
+	MOVL $0xc0000080, CX
+	MOVQ ·fwEFER(SB), AX
+	SET_MSR
+	MOVQ ·fwEntrySP(SB), SP
+	MOVQ BX, AX
+	MOVUPS 0(SP), X6
+	MOVUPS 16(SP), X7
+	MOVUPS 32(SP), X8
+	MOVUPS 48(SP), X9
+	MOVUPS 64(SP), X10
+	MOVUPS 80(SP), X11
+	MOVUPS 96(SP), X12
+	MOVUPS 112(SP), X13
+	MOVUPS 128(SP), X14
+	MOVUPS 144(SP), X15
+	ADDQ $168, SP
+	POPQ R15
+	POPQ R14
+	POPQ R13
+	POPQ R12
+	POPQ SI
+	POPQ DI
+	POPQ BP
+	POPQ BX
+	STI
+	BYTE $0xc3 // RET; the assembler would count the pops against this function
+
+// firmwareTables loads the firmware's descriptor tables and segments. Clobbers AX, CX.
+TEXT ·firmwareTables(SB), NOSPLIT|NOFRAME, $0
+	LGDT ·fwGDTR(SB)
+	LIDT ·fwIDTR(SB)
+	MOVQ ·fwSS(SB), AX
+	MOVW AX, SS
+	MOVW AX, DS
+	MOVW AX, ES
+	MOVQ ·fwTR(SB), AX
+	TESTQ AX, AX
+	JEQ  code
+	// LTR wants the descriptor's busy bit clear.
+	MOVQ ·fwGDTR+2(SB), CX
+	ADDQ AX, CX
+	ANDB $~2, 5(CX)
+	BYTE $0x0f; BYTE $0x00; BYTE $0xd8 // LTR AX
+code:
+	POPQ CX
+	PUSHQ ·fwCS(SB)
+	PUSHQ CX
+	RETFQ
+
+// loadTables loads our own descriptor tables and segments.
+TEXT ·loadTables(SB), NOSPLIT|NOFRAME, $0-8
+	MOVQ 8(SP), CX
+	LGDT ·ownGDTR(SB)
+	LIDT ·ownIDTR(SB)
+	MOVL $const_selData, AX
+	MOVW AX, SS
+	MOVW AX, DS
+	MOVW AX, ES
+	MOVQ ·ownGDTR+2(SB), AX
+	ANDB $~2, 5(AX)(CX*1)
+	BYTE $0x0f; BYTE $0x00; BYTE $0xd9 // LTR CX
+	POPQ CX
+	PUSHQ $const_selCode
+	PUSHQ CX
+	RETFQ
+
+// gate calls a firmware function under the firmware's context.
+TEXT ·gate(SB), NOSPLIT|NOFRAME, $0-8
+	MOVQ 8(SP), BX // preserved by the callee, as are SI, DI, BP, R12-R15
+	CMPQ ·hasXSAVE(SB), $0
+	JEQ  novzero
+	VZEROUPPER
+novzero:
+	MOVQ SP, ·gateSP(SB)
+	MOVQ BP, ·gateBP(SB)
+	MOVQ ·fwSP(SB), SP
+	MOVQ ·fwCR3(SB), AX
+	MOVQ AX, CR3
+	CALL ·firmwareTables(SB)
+
+	// Arguments: four in registers, the rest above 32 bytes of shadow space.
+	SUBQ $(32+8*12), SP
+	MOVQ gateCall_n(BX), CX
+	SUBQ $4, CX
+	JLS  few
+	LEAQ (gateCall_args+32)(BX), SI
+	LEAQ 32(SP), DI
+	REP; MOVSQ
+few:
+	MOVQ (gateCall_args+0)(BX), CX
+	MOVQ (gateCall_args+8)(BX), DX
+	MOVQ (gateCall_args+16)(BX), R8
+	MOVQ (gateCall_args+24)(BX), R9
+	MOVQ gateCall_fn(BX), AX
+	CMPQ gateCall_sti(BX), $0
+	JEQ  call
+	STI
+call:
+	CALL AX
+	CLI
+	CLD
+	MOVQ AX, gateCall_ret(BX)
+
+	MOVQ ·ownCR3(SB), AX
+	MOVQ AX, CR3
+	SUBQ $8, SP
+	MOVQ $const_selTSS, 0(SP)
+	CALL ·loadTables(SB)
+	MOVQ ·ownGS(SB), BX
+	MOVQ BX, AX
+	MOVL GSBASE, CX
+	SET_MSR
+	MOVQ cpu_tls(BX), AX
+	MOVL FSBASE, CX
+	SET_MSR
+	MOVQ ·gateSP(SB), SP
+	MOVQ ·gateBP(SB), BP
+	RET
+
+// halt sleeps until an interrupt; the shadow of STI lets none slip in between.
+TEXT ·halt(SB), NOSPLIT|NOFRAME, $0
+	STI
+	HLT
+	CLI
+	RET
+
+TEXT ·haltStub(SB), NOSPLIT, $0-8
+	LEAQ ·halt(SB), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+// syscallEntry is where SYSCALL lands: IP in CX, flags in R11, still on the
+// caller's stack.
+TEXT ·syscallEntry(SB), NOSPLIT|NOFRAME, $0
+	MOVQ SP, cpu_scratch(GS)
+	MOVQ cpu_stack(GS), SP
+	PUSHQ $const_selData
+	PUSHQ cpu_scratch(GS)
+	PUSHQ R11
+	PUSHQ $const_selCode
+	PUSHQ CX
+	PUSHQ $0
+	PUSHQ $const_vecSyscall
+	PUSHQ AX
+	PUSHQ BX
+	PUSHQ CX
+	PUSHQ DX
+	PUSHQ SI
+	PUSHQ DI
+	PUSHQ BP
+	PUSHQ R8
+	PUSHQ R9
+	PUSHQ R10
+	PUSHQ R11
+	PUSHQ R12
+	PUSHQ R13
+	PUSHQ R14
+	PUSHQ R15
+	JMP  ·enterKernel(SB)
+
+TEXT ·syscallStub(SB), NOSPLIT, $0-8
+	LEAQ ·syscallEntry(SB), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+// vectorEntry is called by the stubs of exceptions and interrupts; the return address
+// tells which.
+TEXT ·vectorEntry(SB), NOSPLIT|NOFRAME, $0
+	PUSHQ AX
+	PUSHQ BX
+	MOVQ 16(SP), AX
+	LEAQ ·stubs(SB), BX
+	SUBQ BX, AX
+	SHRQ $3, AX
+	MOVQ AX, 16(SP)
+	PUSHQ CX
+	PUSHQ DX
+	PUSHQ SI
+	PUSHQ DI
+	PUSHQ BP
+	PUSHQ R8
+	PUSHQ R9
+	PUSHQ R10
+	PUSHQ R11
+	PUSHQ R12
+	PUSHQ R13
+	PUSHQ R14
+	PUSHQ R15
+	MOVQ cpu_xsave(GS), DI
+	TESTQ DI, DI
+	JEQ  enter
+	CMPQ ·hasXSAVE(SB), $0
+	JEQ  fxsave
+	MOVL $const_xcr0AVX, AX
+	XORL DX, DX
+	XSAVE64 (DI)
+	JMP  ·enterKernel(SB)
+fxsave:
+	FXSAVE64 (DI)
+enter:
+	JMP  ·enterKernel(SB)
+
+// enterKernel calls trap with the frame at SP.
+TEXT ·enterKernel(SB), NOSPLIT|NOFRAME, $0
+	CLD
+	MOVQ cpu_tls(GS), AX
+	MOVL FSBASE, CX
+	SET_MSR
+	MOVQ SP, BX
+	ANDQ $~15, SP
+	SUBQ $16, SP
+	MOVQ BX, 0(SP)
+	CALL ·trap(SB)
+	UNDEF
+
+// resume continues the thread t from its registers.
+TEXT ·resume(SB), NOSPLIT|NOFRAME, $0-8
+	MOVQ 8(SP), BX
+	MOVQ thread_fs(BX), AX
+	MOVL FSBASE, CX
+	SET_MSR
+	CMPQ thread_vector(BX), $const_vectorSaved
+	JNE  dead
+	MOVQ thread_xsave(BX), DI
+	CMPQ ·hasXSAVE(SB), $0
+	JEQ  fxrstor
+	MOVL $const_xcr0AVX, AX
+	XORL DX, DX
+	XRSTOR64 (DI)
+	JMP  general
+fxrstor:
+	FXRSTOR64 (DI)
+	JMP  general
+dead:
+	XORPS X15, X15 // zero in Go's ABI
+general:
+	PUSHQ frame_ss(BX)
+	PUSHQ frame_sp(BX)
+	PUSHQ frame_flags(BX)
+	PUSHQ frame_cs(BX)
+	PUSHQ frame_ip(BX)
+	MOVQ frame_r15(BX), R15
+	MOVQ frame_r14(BX), R14
+	MOVQ frame_r13(BX), R13
+	MOVQ frame_r12(BX), R12
+	MOVQ frame_r11(BX), R11
+	MOVQ frame_r10(BX), R10
+	MOVQ frame_r9(BX), R9
+	MOVQ frame_r8(BX), R8
+	MOVQ frame_bp(BX), BP
+	MOVQ frame_di(BX), DI
+	MOVQ frame_si(BX), SI
+	MOVQ frame_dx(BX), DX
+	MOVQ frame_cx(BX), CX
+	MOVQ frame_ax(BX), AX
+	MOVQ frame_bx(BX), BX
+	IRETQ
+
+TEXT ·runtimeEntry(SB), NOSPLIT, $0-8
+	LEAQ _rt0_amd64_linux(SB), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+// Stubs of 8 bytes, one a vector. The processor pushes an error code for some
+// exceptions; the others push a zero in its place.
+#define STUB BYTE $0x6a; BYTE $0x00; CALL ·vectorEntry(SB); BYTE $0x90
+#define STUBE BYTE $0x90; BYTE $0x90; CALL ·vectorEntry(SB); BYTE $0x90
+#define STUB4 STUB; STUB; STUB; STUB
+#define STUB16 STUB4; STUB4; STUB4; STUB4
+#define STUB32 STUB16; STUB16
+
+TEXT ·stubs(SB), NOSPLIT|NOFRAME, $0
+	STUB4; STUB4                 // 0-7
+	STUBE; STUB; STUBE; STUBE    // 8 #DF, 10 #TS, 11 #NP
+	STUBE; STUBE; STUBE; STUB    // 12 #SS, 13 #GP, 14 #PF
+	STUB; STUBE; STUB; STUB      // 17 #AC
+	STUB; STUBE; STUB; STUB      // 21 #CP
+	STUB4                        // 24-27
+	STUB; STUBE; STUBE; STUB     // 29 #VC, 30 #SX
+	STUB32; STUB32; STUB32; STUB32; STUB32; STUB32; STUB32
+
+TEXT ·entryStub(SB), NOSPLIT, $0-16
+	MOVQ vec+0(FP), AX
+	LEAQ ·stubs(SB), BX
+	LEAQ (BX)(AX*8), AX
+	MOVQ AX, ret+8(FP)
+	RET
+
+// INT n; RET in 4 bytes, one a vector: the only way to name a vector in long mode.
+#define INT(n) BYTE $0xcd; BYTE $(n); BYTE $0xc3; BYTE $0x90
+#define INT4(n) INT(n); INT(n+1); INT(n+2); INT(n+3)
+#define INT16(n) INT4(n); INT4(n+4); INT4(n+8); INT4(n+12)
+
+TEXT ·intStubs(SB), NOSPLIT|NOFRAME, $0
+	INT16(0x00); INT16(0x10); INT16(0x20); INT16(0x30)
+	INT16(0x40); INT16(0x50); INT16(0x60); INT16(0x70)
+	INT16(0x80); INT16(0x90); INT16(0xa0); INT16(0xb0)
+	INT16(0xc0); INT16(0xd0); INT16(0xe0); INT16(0xf0)
+
+TEXT ·interruptStub(SB), NOSPLIT, $0-16
+	MOVQ vec+0(FP), AX
+	LEAQ ·intStubs(SB), BX
+	LEAQ (BX)(AX*4), AX
+	MOVQ AX, ret+8(FP)
+	RET
+
+TEXT ·readGS(SB), NOSPLIT, $0-8
+	MOVQ cpu_self(GS), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+TEXT ·readCR2(SB), NOSPLIT, $0-8
+	MOVQ CR2, AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+TEXT ·readCR4(SB), NOSPLIT, $0-8
+	MOVQ CR4, AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+TEXT ·writeCR3(SB), NOSPLIT, $0-8
+	MOVQ v+0(FP), AX
+	MOVQ AX, CR3
+	RET
+
+TEXT ·invlpg(SB), NOSPLIT, $0-8
+	MOVQ addr+0(FP), AX
+	INVLPG (AX)
+	RET
+
+TEXT ·readMSR(SB), NOSPLIT, $0-16
+	MOVQ msr+0(FP), CX
+	RDMSR
+	SHLQ $32, DX
+	ORQ  DX, AX
+	MOVQ AX, ret+8(FP)
+	RET
+
+TEXT ·writeMSR(SB), NOSPLIT, $0-16
+	MOVQ msr+0(FP), CX
+	MOVQ v+8(FP), AX
+	SET_MSR
+	RET
+
+TEXT ·cpuid(SB), NOSPLIT, $0-24
+	MOVL leaf+0(FP), AX
+	MOVL sub+4(FP), CX
+	CPUID
+	MOVL AX, a+8(FP)
+	MOVL BX, b+12(FP)
+	MOVL CX, c+16(FP)
+	MOVL DX, d+20(FP)
+	RET
+
+TEXT ·rdtsc(SB), NOSPLIT, $0-8
+	RDTSC
+	SHLQ $32, DX
+	ORQ  DX, AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+TEXT ·rdrand(SB), NOSPLIT, $0-8
+	MOVL $10, CX // Intel SDM: retry ten times
+again:
+	RDRANDQ AX
+	JCS  done
+	DECL CX
+	JNE  again
+	XORL AX, AX
+done:
+	MOVQ AX, ret+0(FP)
+	RET
+
+TEXT ·pause(SB), NOSPLIT, $0-0
+	PAUSE
+	RET
+
+TEXT ·zero(SB), NOSPLIT, $0-16
+	MOVQ addr+0(FP), DI
+	MOVQ n+8(FP), CX
+	SHRQ $3, CX
+	XORL AX, AX
+	REP; STOSQ
+	RET
+
+TEXT ·copyBytes(SB), NOSPLIT, $0-24
+	MOVQ to+0(FP), DI
+	MOVQ from+8(FP), SI
+	MOVQ n+16(FP), CX
+	SHRQ $3, CX
+	REP; MOVSQ
+	RET
+
+TEXT ·In8(SB), NOSPLIT, $0-9
+	MOVW port+0(FP), DX
+	INB
+	MOVB AX, ret+8(FP)
+	RET
+
+TEXT ·Out8(SB), NOSPLIT, $0-3
+	MOVW port+0(FP), DX
+	MOVB v+2(FP), AX
+	OUTB
+	RET

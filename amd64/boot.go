@@ -1,0 +1,259 @@
+package amd64
+
+import "unsafe"
+
+// From the firmware's call of the entry point to the first instruction of the Go
+// runtime.
+
+const (
+	msrEFER   = 0xc0000080
+	msrSTAR   = 0xc0000081
+	msrLSTAR  = 0xc0000082
+	msrFMASK  = 0xc0000084
+	msrFSBase = 0xc0000100
+	msrGSBase = 0xc0000101
+
+	eferSCE = 1 << 0
+	eferNXE = 1 << 11
+
+	cr4PGE        = 1 << 7
+	cr4OSFXSR     = 1 << 9
+	cr4OSXMMEXCPT = 1 << 10
+	cr4LA57       = 1 << 12
+	cr4OSXSAVE    = 1 << 18
+
+	xcr0AVX = 7 // x87, SSE, AVX
+
+	flagsIF = 1 << 9
+	// What a returning signal handler may set: arithmetic flags, AC and ID.
+	flagsUser = 0x244dd5 &^ 0x100
+
+	// Cleared by SYSCALL: IF, TF, DF, IOPL, NT, AC.
+	syscallFlagMask = 0x47700
+
+	xsaveSize = 1024 // x87, SSE and AVX state take 832 bytes
+
+	initialStack = 256 << 10
+
+	// What firmware keeps for itself below 4 GiB: its drivers need buffers there.
+	firmwareShare = 48 << 20
+	minRegion     = 256 << 10
+)
+
+const (
+	sizeofThread   = unsafe.Sizeof(thread{})
+	sizeofGateCall = unsafe.Sizeof(gateCall{})
+	sizeofSigframe = unsafe.Sizeof(sigframe{})
+	sizeofUcontext = unsafe.Sizeof(ucontext{})
+)
+
+var (
+	imageBase, imageSize uintptr
+
+	cleanXSAVE [xsaveSize / 8]uint64
+
+	mapBuffer                         [96 << 10]byte
+	mapSize, mapKey, mapDescSize      uintptr
+	mapDescVersion, outAddr, outAddr2 uintptr
+	fwTime                            efiTime
+
+	loadedImageGUID = [2]uint64{0x11d295625b1b31a1, 0x3b7269c9a0003f8e} // 5B1B31A1-9562-11D2-8E3F-00A0C969723B
+	programName     = [8]byte{'a', 'l', 'p', 'h', 'a', 'o', 's'}
+	seed            [16]byte
+)
+
+// kmain runs on the boot processor's kernel stack with interrupts off, in the
+// firmware's address space. It does not return.
+func kmain() {
+	booted = 1
+	c := &cpus[0]
+	probeCOM1()
+	loadDescriptors(c)
+	setRate(1e9) // until measured
+	fwCall(bootService(bsSetWatchdogTimer), 0, 0, 0, 0, 0)
+	if fwCall(bootService(bsHandleProtocol), imageHandle, addrOf(&loadedImageGUID), addrOf(&outAddr), 0, 0) != 0 {
+		bootFailed("the firmware does not say where it loaded the program")
+	}
+	imageBase = *at[uintptr](outAddr + liImageBase)
+	imageSize = *at[uintptr](outAddr + liImageSize)
+	initClock()
+	takeMemory()
+	if !makePageTables(fwCR3, readCR4()&cr4LA57 != 0) {
+		bootFailed("there is no memory for page tables")
+	}
+	ownCR3 = topTable
+	writeCR3(ownCR3)
+	initSyscalls()
+	cleanXSAVE[0] = 0x37f  // FCW
+	cleanXSAVE[3] = 0x1f80 // MXCSR, at byte 24
+	startRuntime(c)
+}
+
+func bootFailed(why string) {
+	logString("AlphaOS cannot start: ")
+	logString(why)
+	logString(".\n")
+	showTail()
+	leave(efiAborted)
+}
+
+// loadDescriptors sets up and loads this processor's GDT, TSS and the common IDT.
+func loadDescriptors(c *cpu) {
+	fwLimit := uintptr(uint16(fwGDTR[0]))
+	fwBase := tableBase(&fwGDTR)
+	for i := uintptr(0); i+7 <= fwLimit && i < selCode; i += 8 {
+		c.gdt[i/8] = *at[uint64](fwBase + i)
+	}
+	c.gdt[selCode/8] = 0x00af9b000000ffff
+	c.gdt[selData/8] = 0x00cf93000000ffff
+	base := uint64(addrOf(&c.tss))
+	const tssLimit, tssAvailable = 103, 0x89
+	c.gdt[selTSS/8] = tssLimit | base&0xffffff<<16 | tssAvailable<<40 | base>>24&0xff<<56
+	c.gdt[selTSS/8+1] = base >> 32
+	for i := uintptr(1); i <= 3; i++ {
+		top := uint64(addrOf(&c.stacks[i]) + kernelStackSize)
+		c.tss[7+2*i] = uint32(top) // IST i at byte 28 + 8i
+		c.tss[8+2*i] = uint32(top >> 32)
+	}
+	c.tss[25] = 104 << 16 // no I/O permission map
+
+	for v := uintptr(0); v < 256; v++ {
+		ist := uint64(stackException)
+		switch {
+		case v >= firstInterrupt:
+			ist = stackInterrupt
+		case v == vecNMI || v == vecDF || v == vecMC:
+			ist = stackEmergency
+		}
+		addr := uint64(entryStub(v))
+		const interruptGate = 0x8e
+		idt[v][0] = addr&0xffff | selCode<<16 | ist<<32 | interruptGate<<40 | addr>>16&0xffff<<48
+		idt[v][1] = addr >> 32
+	}
+	ownGDTR = tableRegister(addrOf(&c.gdt), uint64(unsafe.Sizeof(c.gdt)-1))
+	ownIDTR = tableRegister(addrOf(&idt), uint64(unsafe.Sizeof(idt)-1))
+	ownCR3 = fwCR3
+	loadTables(selTSS)
+}
+
+// initClock finds the rate of the time-stamp counter and the time of day.
+func initClock() {
+	hz := tscRate()
+	if hz == 0 {
+		const us = 5000
+		stall := bootService(bsStall)
+		fwCall(stall, 1, 0, 0, 0, 0) // the first call may set things up
+		t := rdtsc()
+		fwCall(stall, us, 0, 0, 0, 0)
+		hz = (rdtsc() - t) * (1e6 / us)
+	}
+	if hz < 1e6 {
+		hz = 1e9
+	}
+	setRate(hz)
+	rs := *at[uintptr](systemTable + stRuntimeServices)
+	if fwCall(*at[uintptr](rs + rsGetTime), addrOf(&fwTime), 0, 0, 0, 0) == 0 {
+		wallBase = fwTime.unix()*1e9 - now()
+	}
+}
+
+// takeMemory takes the free memory over from the firmware, but for its share.
+func takeMemory() {
+	const (
+		conventional    = 7
+		loaderData      = 2
+		allocateAddress = 2
+	)
+	mapSize = unsafe.Sizeof(mapBuffer)
+	if fwCall(bootService(bsGetMemoryMap), addrOf(&mapSize), addrOf(&mapBuffer), addrOf(&mapKey),
+		addrOf(&mapDescSize), addrOf(&mapDescVersion)) != 0 || mapDescSize < 40 {
+		bootFailed("the firmware does not tell which memory is free")
+	}
+	type descriptor struct {
+		kind           uint32
+		_              uint32
+		physical, virt uintptr
+		pages          uintptr
+		attributes     uint64
+	}
+	// The share stays at the top of the largest region below 4 GiB.
+	largest, largestPages := uintptr(0), uintptr(0)
+	for p := uintptr(0); p+mapDescSize <= mapSize; p += mapDescSize {
+		d := at[descriptor](addrOf(&mapBuffer) + p)
+		if d.kind == conventional && d.pages > largestPages && d.physical < 1<<32 {
+			largest, largestPages = d.physical, d.pages
+		}
+	}
+	for p := uintptr(0); p+mapDescSize <= mapSize && regionCount < maxRegions; p += mapDescSize {
+		d := at[descriptor](addrOf(&mapBuffer) + p)
+		base, pages := d.physical, d.pages
+		if d.kind != conventional {
+			continue
+		}
+		if base < 1<<20 { // leave the first megabyte alone
+			skip := (1<<20 - base) >> frameShift
+			if pages <= skip {
+				continue
+			}
+			base, pages = 1<<20, pages-skip
+		}
+		if base == largest || d.physical == largest {
+			const share = firmwareShare >> frameShift
+			if pages <= 2*share {
+				continue
+			}
+			pages -= share
+		}
+		if pages<<frameShift < minRegion {
+			continue
+		}
+		outAddr2 = base
+		if fwCall(bootService(bsAllocatePages), allocateAddress, loaderData, pages, addrOf(&outAddr2), 0) == 0 {
+			addRegion(base, pages)
+		}
+	}
+	if regionCount == 0 {
+		bootFailed("the machine has too little free memory")
+	}
+}
+
+func initSyscalls() {
+	writeMSR(msrEFER, readMSR(msrEFER)|eferSCE|eferNXE)
+	// SYSCALL loads CS from bits 47:32 and SS from the next selector; SYSRET is not used.
+	writeMSR(msrSTAR, selCode<<32)
+	writeMSR(msrLSTAR, syscallStub())
+	writeMSR(msrFMASK, syscallFlagMask)
+}
+
+// startRuntime makes the first thread, which enters the Go runtime as a Linux
+// process does: with argc, argv, the environment and the auxiliary vector on its stack.
+func startRuntime(c *cpu) {
+	const (
+		atNull   = 0
+		atPagesz = 6
+		atSecure = 23
+		atRandom = 25
+	)
+	stack := allocRun(initialStack >> frameShift)
+	t := newThread()
+	if stack == 0 || t == nil {
+		bootFailed("there is no memory for the first thread")
+	}
+	random(addrOf(&seed), unsafe.Sizeof(seed))
+	sp := stack + initialStack - 128
+	*at[[11]uintptr](sp) = [11]uintptr{
+		1, addrOf(&programName), 0, // argc, argv
+		0, // environment
+		atPagesz, frameSize,
+		atRandom, addrOf(&seed),
+		atSecure, 0,
+		atNull,
+	}
+	t.regs.ip = runtimeEntry()
+	t.regs.sp = sp
+	t.regs.cs, t.regs.ss = selCode, selData
+	t.regs.flags = flagsIF | 2
+	c.slice = now()
+	lock()
+	dispatch(c, t)
+}

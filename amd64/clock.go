@@ -1,0 +1,128 @@
+package amd64
+
+import "math/bits"
+
+// Time. The monotonic clock is the time-stamp counter since entry, whose rate is
+// taken from CPUID where the processor tells it and else measured against the
+// firmware's Stall; the wall clock is the firmware's time at entry plus that.
+
+var (
+	tscStart uint64
+	tscMult  uint64 // nanoseconds per tick, 32.32 fixed point
+	wallBase int64  // Unix time of entry in ns
+)
+
+// now returns nanoseconds since entry.
+func now() int64 {
+	hi, lo := bits.Mul64(rdtsc()-tscStart, tscMult)
+	return int64(hi<<32 | lo>>32)
+}
+
+func setRate(hz uint64) { tscMult = 1e9 << 32 / hz }
+
+// tscRate is the rate that CPUID leaf 0x15 (Intel SDM, "Time Stamp Counter and
+// Nominal Core Crystal Clock") or a hypervisor's leaf 0x40000010 tells, else 0.
+func tscRate() uint64 {
+	if max, _, _, _ := cpuid(0, 0); max >= 0x15 {
+		den, num, crystal, _ := cpuid(0x15, 0)
+		if den != 0 && num != 0 {
+			if crystal == 0 {
+				// Skylake and Kaby Lake client parts do not tell their 24 MHz (SDM table 18-85).
+				if family := cpuModel(); family == 0x4e || family == 0x5e || family == 0x8e || family == 0x9e {
+					crystal = 24e6
+				}
+			}
+			if crystal != 0 {
+				return uint64(crystal) * uint64(num) / uint64(den)
+			}
+		}
+	}
+	return 0
+}
+
+// cpuModel is the display model of an Intel family 6 processor, else 0.
+func cpuModel() uint32 {
+	sig, _, _, _ := cpuid(1, 0)
+	_, b, _, _ := cpuid(0, 0)
+	if sig>>8&15 != 6 || b != 0x756e6547 { // "Genu"
+		return 0
+	}
+	return sig>>4&15 | sig>>12&0xf0
+}
+
+// efiTime is EFI_TIME (UEFI 2.10 section 8.3.1).
+type efiTime struct {
+	year                             uint16
+	month, day, hour, minute, second uint8
+	_                                uint8
+	nanosecond                       uint32
+	zone                             int16
+	daylight, _                      uint8
+}
+
+// unix is the time in seconds since 1970, UTC. Without a zone the clock is taken
+// to be UTC already.
+func (t *efiTime) unix() int64 {
+	y, m := int64(t.year), int64(t.month)
+	if m <= 2 {
+		y--
+		m += 12
+	}
+	// Days since 1970-01-01 in the proleptic Gregorian calendar, years from March.
+	days := 365*y + y/4 - y/100 + y/400 + (153*(m-3)+2)/5 + int64(t.day) - 1 - 719468
+	s := ((days*24+int64(t.hour))*60+int64(t.minute))*60 + int64(t.second)
+	const unspecified = 0x7ff
+	if t.zone != unspecified {
+		s += int64(t.zone) * 60
+	}
+	return s
+}
+
+func clockGettime(id, p uintptr) uintptr {
+	const realtime, realtimeCoarse = 0, 5
+	if !touch(p, 16, true) {
+		return errno(eFAULT)
+	}
+	ns := now()
+	if id == realtime || id == realtimeCoarse {
+		ns += wallBase
+	}
+	*at[int64](p) = ns / 1e9
+	*at[int64](p + 8) = ns % 1e9
+	return 0
+}
+
+// readTimespec returns the nanoseconds of the struct timespec at p.
+func readTimespec(p uintptr) (int64, bool) {
+	if !touch(p, 16, false) {
+		return 0, false
+	}
+	s, ns := *at[int64](p), *at[int64](p + 8)
+	if s < 0 || ns < 0 || s > 1<<32 {
+		s, ns = 0, 0
+	}
+	return s*1e9 + ns, true
+}
+
+var hasRDRAND uintptr
+
+// random fills [p, p+n) from RDRAND, mixed with the time-stamp counter, which is
+// all there is on a processor without it.
+func random(p, n uintptr) {
+	state := rdtsc()
+	for i := uintptr(0); i < n; i += 8 {
+		v := uint64(0)
+		if hasRDRAND != 0 {
+			v = rdrand()
+		}
+		// SplitMix64 (Steele, Lea, Flood 2014).
+		state += 0x9e3779b97f4a7c15 + rdtsc()
+		z := state
+		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+		z = (z ^ z>>27) * 0x94d049bb133111eb
+		v ^= z ^ z>>31
+		for j := uintptr(0); j < 8 && i+j < n; j++ {
+			*at[byte](p + i + j) = byte(v >> (8 * j))
+		}
+	}
+}

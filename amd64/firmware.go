@@ -1,0 +1,128 @@
+package amd64
+
+// Calls from the kernel into firmware, all through the gate. Only the boot
+// processor passes it.
+
+// Offsets of what the kernel itself needs (UEFI 2.10 sections 4.3, 4.4, 4.5, 9.1, 12.4).
+const (
+	stConOut          = 64
+	stRuntimeServices = 88
+	stBootServices    = 96
+
+	bsAllocatePages    = 40
+	bsFreePages        = 48
+	bsGetMemoryMap     = 56
+	bsHandleProtocol   = 152
+	bsStall            = 248
+	bsSetWatchdogTimer = 256
+
+	rsGetTime = 24
+
+	conOutputString = 8
+
+	liImageBase = 64
+	liImageSize = 72
+
+	efiAborted = 1<<63 | 21
+)
+
+// The firmware's context, saved at entry and put back by the gate.
+var (
+	fwCR3, fwCR4     uintptr
+	fwGDTR, fwIDTR   [2]uint64 // 2 bytes limit, 8 bytes base
+	fwCS, fwSS, fwTR uintptr
+	fwSP             uintptr // stack for calls
+	fwEntrySP        uintptr // stack at entry, registers saved on it
+	fwEFER, fwXCR0   uintptr
+
+	// What the gate returns to.
+	ownCR3         uintptr
+	ownGDTR        [2]uint64
+	ownIDTR        [2]uint64
+	ownGS          uintptr
+	gateSP, gateBP uintptr
+)
+
+// tableBase is the address in a GDTR or IDTR image.
+func tableBase(r *[2]uint64) uintptr { return uintptr(r[0]>>16 | r[1]<<48) }
+
+func tableRegister(base uintptr, limit uint64) [2]uint64 {
+	return [2]uint64{uint64(base)<<16 | limit, uint64(base) >> 48}
+}
+
+// enterFirmware runs call under the firmware's context.
+func enterFirmware(c *cpu, call *gateCall) {
+	unlock()
+	gate(call)
+	lock()
+}
+
+func fwCall(fn, a0, a1, a2, a3, a4 uintptr) uintptr {
+	call := &cpus[0].call
+	call.fn, call.n, call.sti = fn, 5, 1
+	call.args[0], call.args[1], call.args[2], call.args[3], call.args[4] = a0, a1, a2, a3, a4
+	gate(call)
+	return call.ret
+}
+
+func bootService(offset uintptr) uintptr {
+	return *at[uintptr](*at[uintptr](systemTable + stBootServices) + offset)
+}
+
+// firmwareCall serves amd64.Call: p is its gateCall, copied because firmware does not
+// see the caller's stack.
+func firmwareCall(c *cpu, p uintptr) uintptr {
+	const size = sizeofGateCall
+	if !touch(p, size, true) {
+		return errno(eFAULT)
+	}
+	user := at[gateCall](p)
+	call := &c.call
+	*call = *user
+	if call.n > maxCallArgs {
+		return errno(eINVAL)
+	}
+	enterFirmware(c, call)
+	user.ret = call.ret
+	return 0
+}
+
+// forwardInterrupt lets the firmware's own handler serve and acknowledge vec.
+func forwardInterrupt(c *cpu, vec uintptr) {
+	const present = 1 << 7
+	if vec > 255 || *at[byte](tableBase(&fwIDTR) + vec*16 + 5)&present == 0 {
+		return
+	}
+	c.call.fn, c.call.n, c.call.sti = interruptStub(vec), 0, 1
+	enterFirmware(c, &c.call)
+}
+
+// haltInFirmware sleeps until the next interrupt and lets the firmware handle it.
+func haltInFirmware(c *cpu) {
+	c.call.fn, c.call.n, c.call.sti = haltStub(), 0, 0
+	gate(&c.call)
+}
+
+func outputString(p uintptr) {
+	out := *at[uintptr](systemTable + stConOut)
+	if out != 0 {
+		fwCall(*at[uintptr](out + conOutputString), out, p, 0, 0, 0)
+	}
+}
+
+// exit returns to whoever started the image, giving back all memory.
+func exit(code uintptr) {
+	if code != 0 {
+		showTail()
+	}
+	// From here on the gate comes back to the firmware's own map: ours is about to go.
+	ownCR3 = fwCR3
+	for i := 0; i < regionCount; i++ {
+		fwCall(bootService(bsFreePages), regions[i].base, regions[i].frames, 0, 0, 0)
+	}
+	status := uintptr(0)
+	if code != 0 {
+		status = efiAborted
+	}
+	leave(status)
+}

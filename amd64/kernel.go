@@ -1,0 +1,186 @@
+package amd64
+
+import "unsafe"
+
+// The kernel proper: kernel.go, boot.go, memory.go, paging.go, syscall.go,
+// thread.go, signal.go, firmware.go, clock.go, log.go. See the rules in the package
+// comment.
+//
+// Invariant: kernel code runs with interrupts off and holds no state on its stack
+// across a return to Go code: trap files the interrupted registers in the current
+// thread at entry, and dispatch starts a thread from its own registers alone. The one
+// place where interrupts come on is the gate, which runs on the firmware's stack
+// with the firmware's tables.
+
+const (
+	maxCPUs    = 16
+	maxThreads = 512
+
+	kernelStackSize = 32 << 10
+)
+
+// Segment selectors: ours follow the firmware's, whose descriptors keep their places.
+const (
+	selCode = 0x200
+	selData = 0x208
+	selTSS  = 0x210 // two slots
+)
+
+// Exception vectors (Intel SDM volume 3, table 6-1).
+const (
+	vecDE  = 0  // divide error
+	vecDB  = 1  // debug
+	vecNMI = 2  // non-maskable interrupt
+	vecBP  = 3  // breakpoint
+	vecOF  = 4  // overflow
+	vecUD  = 6  // invalid opcode
+	vecNM  = 7  // device not available
+	vecDF  = 8  // double fault
+	vecSS  = 12 // stack fault
+	vecGP  = 13 // general protection
+	vecPF  = 14 // page fault
+	vecMF  = 16 // x87 error
+	vecAC  = 17 // alignment check
+	vecMC  = 18 // machine check
+	vecXM  = 19 // SIMD error
+
+	firstInterrupt = 32
+	vecSyscall     = 256 // not a vector: the SYSCALL instruction
+)
+
+// frame is what every entry stub builds, lowest address first.
+type frame struct {
+	r15, r14, r13, r12, r11, r10, r9, r8 uintptr
+	bp, di, si, dx, cx, bx, ax           uintptr
+	vec, err                             uintptr
+	ip, cs, flags, sp, ss                uintptr
+}
+
+// cpu is the state of one processor; GS points at it.
+type cpu struct {
+	self    uintptr // its own address
+	stack   uintptr // top of the stack for system calls
+	scratch uintptr // the caller's SP, while a system call enters
+	g       uintptr // address of kg
+	tls     uintptr // FS base in the kernel: g stands 8 bytes below
+	xsave   uintptr // where the current thread's vector state is filed
+	current uintptr // *thread
+	slice   int64   // when the current thread's time slice began
+	g0      [64]uintptr
+	tlsSlot [2]uintptr
+	call    gateCall
+	gdt     [96]uint64
+	tss     [26]uint32
+
+	stacks [4][kernelStackSize]byte // system calls, exceptions, interrupts, NMI and double fault
+}
+
+const (
+	stackSyscall = iota
+	stackException
+	stackInterrupt
+	stackEmergency
+)
+
+// Set before the Go runtime starts, constant afterwards.
+var (
+	entryPoint  uintptr // address of efiEntry; the reference keeps it linked
+	booted      uintptr
+	imageHandle uintptr
+	systemTable uintptr
+
+	hasXSAVE uintptr
+)
+
+var (
+	cpus [maxCPUs]cpu
+	idt  [256][2]uint64
+
+	// kernelLock guards all kernel state. It is released while a processor is in
+	// the firmware.
+	kernelLock uint32
+)
+
+// at returns the address addr as a pointer.
+func at[T any](addr uintptr) *T { return *(**T)(unsafe.Pointer(&addr)) }
+
+func addrOf[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
+
+func thisCPU() *cpu { return at[cpu](readGS()) }
+
+func (c *cpu) thread() *thread { return at[thread](c.current) }
+
+// trap is where every entry stub arrives, on a stack of the kernel's own, with
+// interrupts off. It does not return.
+func trap(f *frame) {
+	c := thisCPU()
+	if f.vec != vecSyscall && onKernelStack(c, f.sp) {
+		crash(f, "a fault in the kernel")
+	}
+	if c.current == 0 {
+		crash(f, "a fault before the first thread")
+	}
+	lock()
+	t := c.thread()
+	t.regs = *f
+	switch {
+	case f.vec == vecSyscall:
+		t.vector = vectorDead
+		t.regs.ax = syscall_(c, t)
+	case f.vec >= firstInterrupt:
+		t.vector = vectorSaved
+		interrupt(c, t, f.vec)
+	default:
+		t.vector = vectorSaved
+		exception(c, t)
+	}
+	schedule(c)
+}
+
+func onKernelStack(c *cpu, sp uintptr) bool {
+	lo := addrOf(&c.stacks)
+	return sp >= lo && sp <= lo+unsafe.Sizeof(c.stacks)
+}
+
+// interrupt lets the firmware handle its interrupt and ends the thread's slice
+// when it is due.
+func interrupt(c *cpu, t *thread, vec uintptr) {
+	forwardInterrupt(c, vec)
+	if wakeSleepers() || now()-c.slice >= timeSlice {
+		t.state = runnable
+		runqPut(t)
+		c.current = 0
+	}
+}
+
+// exception turns a fault in Go code into demand-zero memory or a signal.
+func exception(c *cpu, t *thread) {
+	sig, code, addr := uintptr(0), uintptr(0), t.regs.ip
+	switch t.regs.vec {
+	case vecPF:
+		addr = readCR2()
+		ok, mapped := pageFault(addr, t.regs.err&pfWrite != 0)
+		if ok {
+			return
+		}
+		sig, code = sigSEGV, segvMapErr
+		if mapped {
+			code = segvAccErr
+		}
+	case vecDE:
+		sig, code = sigFPE, fpeIntDiv
+	case vecMF, vecXM:
+		sig, code = sigFPE, fpeFltInv
+	case vecUD:
+		sig, code = sigILL, illIllOpn
+	case vecBP, vecDB:
+		sig, code = sigTRAP, trapBrkpt
+	case vecAC:
+		sig, code = sigBUS, busAdrAln
+	case vecGP, vecSS:
+		sig, code, addr = sigSEGV, siKernel, 0
+	default:
+		crash(&t.regs, "an exception that no program can cause")
+	}
+	deliverFault(t, sig, code, addr)
+}

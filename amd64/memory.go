@@ -1,0 +1,146 @@
+package amd64
+
+// Physical memory: the regions taken over from firmware at start, a bitmap over
+// each. Single frames are given from the bottom of a region and long runs from
+// its top, so that the runs, which hold model weights, stay in one piece.
+//
+// Invariant: a set bit is a frame in use; freeFrames counts the clear ones. A single
+// frame is zeroed when it is given out, so that no page shows what an earlier
+// owner wrote.
+
+const (
+	frameShift = 12
+	frameSize  = 1 << frameShift
+
+	maxRegions = 64
+)
+
+type region struct {
+	base   uintptr // physical address
+	frames uintptr
+	bitmap uintptr // one bit a frame, in the region's own first frames
+	words  uintptr // of the bitmap
+	next   uintptr // no clear bit in the words below
+}
+
+var (
+	regions     [maxRegions]region
+	regionCount int
+	totalFrames uintptr
+	freeFrames  uintptr
+)
+
+// addRegion takes frames of memory at base into use.
+func addRegion(base, frames uintptr) {
+	words := (frames + 63) / 64
+	own := (words*8 + frameSize - 1) >> frameShift
+	r := &regions[regionCount]
+	*r = region{base: base, frames: frames, bitmap: base, words: words}
+	zero(base, words*8)
+	for i := uintptr(0); i < own; i++ {
+		r.set(i)
+	}
+	for i := frames; i < words*64; i++ {
+		r.set(i)
+	}
+	regionCount++
+	totalFrames += frames
+	freeFrames += frames - own
+}
+
+func (r *region) word(i uintptr) *uint64 { return at[uint64](r.bitmap + i/64*8) }
+func (r *region) set(i uintptr)          { *r.word(i) |= 1 << (i & 63) }
+func (r *region) clear(i uintptr)        { *r.word(i) &^= 1 << (i & 63) }
+func (r *region) used(i uintptr) bool    { return *r.word(i)>>(i&63)&1 != 0 }
+
+// allocFrame returns the address of a zeroed frame, or 0.
+func allocFrame() uintptr {
+	for i := 0; i < regionCount; i++ {
+		r := &regions[i]
+		for w := r.next; w < r.words; w++ {
+			v := *at[uint64](r.bitmap + w*8)
+			if v == 1<<64-1 {
+				r.next = w + 1
+				continue
+			}
+			n := uintptr(0)
+			for v>>n&1 != 0 {
+				n++
+			}
+			n += w * 64
+			r.set(n)
+			freeFrames--
+			addr := r.base + n<<frameShift
+			zero(addr, frameSize)
+			return addr
+		}
+	}
+	return 0
+}
+
+func freeFrame(addr uintptr) {
+	for i := 0; i < regionCount; i++ {
+		r := &regions[i]
+		n := (addr - r.base) >> frameShift
+		if addr < r.base || n >= r.frames {
+			continue
+		}
+		if r.used(n) {
+			r.clear(n)
+			freeFrames++
+			if n/64 < r.next {
+				r.next = n / 64
+			}
+		}
+		return
+	}
+}
+
+// allocRun returns the address of n frames in a row, their contents as they were, or 0.
+func allocRun(n uintptr) uintptr {
+	for i := regionCount - 1; i >= 0; i-- {
+		r := &regions[i]
+		have := uintptr(0)
+		for f := r.frames; f > 0; f-- {
+			if have == 0 && f&63 == 0 && *at[uint64](r.bitmap + (f/64-1)*8) == 1<<64-1 {
+				f -= 63 // a full word
+				continue
+			}
+			if r.used(f - 1) {
+				have = 0
+				continue
+			}
+			if have++; have < n {
+				continue
+			}
+			first := f - 1
+			for j := first; j < first+n; j++ {
+				r.set(j)
+			}
+			freeFrames -= n
+			return r.base + first<<frameShift
+		}
+	}
+	return 0
+}
+
+func freeRun(addr, n uintptr) {
+	for i := uintptr(0); i < n; i++ {
+		freeFrame(addr + i<<frameShift)
+	}
+}
+
+func inRegions(addr, size uintptr) bool {
+	for i := 0; i < regionCount; i++ {
+		r := &regions[i]
+		if addr >= r.base && addr+size <= r.base+r.frames<<frameShift {
+			return true
+		}
+	}
+	return false
+}
+
+// identityMapped reports whether firmware can be given [addr, addr+size).
+func identityMapped(addr, size uintptr) bool {
+	return inRegions(addr, size) || addr >= imageBase && addr+size <= imageBase+imageSize
+}
