@@ -243,7 +243,7 @@ func (t *Tokenizer) readMerges(lines []string) {
 		return id
 	}
 	var both []byte
-	bad := 0
+	bad, result := 0, int32(-1)
 	for rank, line := range lines {
 		cut := -1
 		if len(line) > 1 {
@@ -263,7 +263,14 @@ func (t *Tokenizer) readMerges(lines []string) {
 		}
 		left, right := symbol(both[:n]), symbol(both[n:])
 		if s := t.merges.slot(left, right); s.left < 0 {
-			*s = mergeSlot{left, right, int32(rank), symbol(both)}
+			// Most vocabularies list their tokens in the order of merges, so
+			// the result is likely the last one or its neighbour.
+			if result < 0 || !t.isPiece(result, both) {
+				if result++; !t.isPiece(result, both) {
+					result = symbol(both)
+				}
+			}
+			*s = mergeSlot{left, right, int32(rank), result}
 		}
 	}
 	for b := range t.byteID { // a byte that is only a step
@@ -276,6 +283,11 @@ func (t *Tokenizer) readMerges(lines []string) {
 	if bad > 0 {
 		t.warn("%d of the tokenizer's %d merges are unreadable and are ignored", bad, len(lines))
 	}
+}
+
+// isPiece reports whether id is an ordinary token with piece p.
+func (t *Tokenizer) isPiece(id int32, p []byte) bool {
+	return int(id) < len(t.piece) && t.piece[id] == string(p) && t.attr[id] == 0
 }
 
 // Byte-level BPE spells bytes as printable characters (the table is OpenAI's,

@@ -458,11 +458,13 @@ func (t *Tokenizer) makeIndex() {
 }
 
 // index finds a token by its piece: a hash table with linear probing. Its
-// hash is seeded, so that no vocabulary can be made to collide.
+// hash is seeded, so that no vocabulary can be made to collide. A slot keeps
+// half of the hash beside the id, so that hardly ever a wrong piece is looked
+// at: with a large vocabulary the time goes into waiting for memory.
 type index struct {
 	seed  maphash.Seed
 	piece []string
-	slots []int32 // id+1; 0: free
+	slots []uint64 // hash's upper half, then id+1; 0: free
 	mask  uint64
 }
 
@@ -471,27 +473,29 @@ func (x *index) init(piece []string) {
 	for n < 2*len(piece) {
 		n *= 2
 	}
-	*x = index{maphash.MakeSeed(), piece, make([]int32, n), uint64(n - 1)}
+	*x = index{maphash.MakeSeed(), piece, make([]uint64, n), uint64(n - 1)}
 }
 
 // add enters piece[id]. Of two equal pieces the later id stays.
 func (x *index) add(id int32) {
-	p := x.piece[id]
-	h := maphash.String(x.seed, p) & x.mask
-	for x.slots[h] != 0 && x.piece[x.slots[h]-1] != p {
-		h = (h + 1) & x.mask
-	}
-	x.slots[h] = id + 1
+	slot, tag := x.slot(x.piece[id])
+	x.slots[slot] = tag | uint64(id+1)
 }
 
 // find returns the id of the token with piece p, -1 if there is none.
 func (x *index) find(p string) int32 {
-	h := maphash.String(x.seed, p) & x.mask
-	for {
-		s := x.slots[h] - 1
-		if s < 0 || x.piece[s] == p {
-			return s
+	slot, _ := x.slot(p)
+	return int32(uint32(x.slots[slot])) - 1
+}
+
+// slot returns where piece p is or could be, and the hash's half for it.
+func (x *index) slot(p string) (slot, tag uint64) {
+	h := maphash.String(x.seed, p)
+	tag = h &^ (1<<32 - 1)
+	for i := h & x.mask; ; i = (i + 1) & x.mask {
+		s := x.slots[i]
+		if s == 0 || s&^(1<<32-1) == tag && x.piece[uint32(s)-1] == p {
+			return i, tag
 		}
-		h = (h + 1) & x.mask
 	}
 }
