@@ -1,0 +1,80 @@
+# make            build/BOOTX64.EFI, the UEFI application
+# make run        talk to it in QEMU    [MODEL=file.gguf] [MEMORY=4G] [CPUS=2] [BUS=usb]
+# make image      build/alphaos.img, a drive image    [MODEL=file.gguf]
+# make test       all tests, also those that boot the image in QEMU
+# make bench      benchmarks, on the host and in QEMU
+# make soak       boots 100 times in a row, on every kind of disk    [BOOTS=100]
+# make clean      removes build/, but for the drive of make run and what is saved on it
+# make distclean  removes that as well
+#
+# What is missing on Debian or Ubuntu is installed; tools/install.sh says what and why.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := build
+.PHONY: build image run test bench soak clean distclean need-build need-run need-test
+
+MODEL ?=
+MEMORY ?=
+CPUS ?= 1
+BUS ?= virtio
+BOOTS ?= 100
+QEMUFLAGS ?=
+
+# Some distributions forbid Go to fetch the toolchain that go.mod asks for.
+export GOTOOLCHAIN ?= auto
+export ALPHAOS_SCREENS := $(CURDIR)/build/screens
+
+# Evaluated when a recipe runs: go may have been installed just before.
+GO = $(shell tools/install.sh --go)
+
+build: need-build
+	@mkdir -p build
+	@$(GO) build -buildvcs=false -o build/alphaos ./tools/alphaos
+	@CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(GO) build -buildvcs=false -trimpath -buildmode=pie -o build/alphaos.elf .
+	@build/alphaos efi pack build/alphaos.elf build/BOOTX64.EFI.new
+	@mv build/BOOTX64.EFI.new build/BOOTX64.EFI
+	@echo "build/BOOTX64.EFI is ready ($$(stat -c %s build/BOOTX64.EFI) bytes)."
+
+image: build
+	@tools/drive.sh image build/alphaos.img "$(MODEL)"
+
+run: need-run build
+	@tools/drive.sh keep build/run.img "$(MODEL)"
+	@memory="$(MEMORY)"; \
+	build/alphaos qemu run build/run.img --memory "$${memory:-$$(tools/drive.sh memory "$(MODEL)")}" \
+		--cpus $(CPUS) --bus $(BUS) $(QEMUFLAGS)
+
+# The tests that boot machines come last and one after another: they measure
+# nothing, but a loaded host makes them slow.
+test: need-test build
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files --cached --others --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "Not formatted (run gofmt -w): $$unformatted"; exit 1; fi
+	@$(GO) vet ./...
+	@status=0; \
+	$(GO) test -timeout 10m $$($(GO) list ./... | grep -v -e '/ovmf$$' -e '/tests$$') || status=1; \
+	$(GO) test -count=1 -p 1 -timeout 15m ./ovmf ./tests || status=1; \
+	exit $$status
+
+bench: need-test build
+	@$(GO) test -run '^$$' -bench . ./fs/... ./llm/... ./store/... ./console/...
+	@$(GO) test -count=1 -timeout 20m -run '^$$' -bench . -benchtime 1x ./tests
+
+soak: need-test build
+	@$(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./tests -soak $(BOOTS)
+
+need-build:
+	@tools/install.sh build
+need-run:
+	@tools/install.sh run
+need-test:
+	@tools/install.sh test
+
+clean:
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name 'run.img*' -exec rm -rf {} +; fi
+	@if [ -e build/run.img ]; then echo "build/run.img and the conversations on it stay; make distclean removes them too."; fi
+
+distclean:
+	@rm -rf build
