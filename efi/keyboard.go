@@ -1,0 +1,231 @@
+package efi
+
+// The keyboard: Simple Text Input Ex (UEFI 2.10, 12.2) where there is one,
+// else Simple Text Input (12.3), as console.Key values. Invariant: polling
+// allocates nothing; it runs a hundred times a second for as long as the
+// machine is on. Nothing is required of the keyboard but letters and Enter:
+// there are Macs without Esc and function keys, whose firmware may report
+// Ctrl-x as plain x.
+
+import (
+	"context"
+	"sync"
+	"time"
+	"unsafe"
+
+	"alphaos/console"
+)
+
+const pollInterval = 10 * time.Millisecond
+
+// maxBurst bounds the keys taken in one poll, should firmware never say that
+// there are no more.
+const maxBurst = 64
+
+// probeEvery is how many polls pass between looks at Simple Text Input while
+// the Ex protocol has never delivered a key.
+const probeEvery = 50
+
+// keyboard reads keys from ConIn.
+type keyboard struct {
+	ex, plain uintptr // protocols; 0: none
+	proven    bool    // ex has delivered a key
+	polls     int
+
+	// Kept here so that a poll allocates nothing.
+	exArgs, plainArgs [2]uintptr
+}
+
+// key receives a key from the firmware.
+var key struct {
+	sync.Mutex
+	data keyData
+}
+
+// openKeyboard finds the console's input protocols; nil when there is none.
+func openKeyboard() *keyboard {
+	k := &keyboard{plain: fw.st.ConIn}
+	if ex, err := protocol(Handle(fw.st.ConsoleInHandle), &textInputExGUID); err == nil {
+		k.ex = ex
+	}
+	if k.ex == 0 && k.plain == 0 {
+		return nil
+	}
+	data := uintptr(unsafe.Pointer(&key.data))
+	k.exArgs = [2]uintptr{k.ex, data}
+	k.plainArgs = [2]uintptr{k.plain, data}
+	return k
+}
+
+// poll returns the next key press, if there is one.
+func (k *keyboard) poll() (keyData, bool) {
+	if k.ex != 0 {
+		d, st := read(at[simpleTextInputEx](k.ex).ReadKeyStrokeEx, k.exArgs[:])
+		if st == Success {
+			k.proven = true
+			return d, true
+		}
+		if k.proven || k.plain == 0 {
+			return keyData{}, false
+		}
+		// Some firmware has an Ex protocol that never delivers: until the first
+		// key, look at the other one now and then. Not always, because a
+		// driver may queue each key for both.
+		if k.polls++; k.polls%probeEvery != 0 && st == NotReady {
+			return keyData{}, false
+		}
+	}
+	if k.plain == 0 {
+		return keyData{}, false
+	}
+	d, st := read(at[simpleTextInput](k.plain).ReadKeyStroke, k.plainArgs[:])
+	if st != Success {
+		return keyData{}, false
+	}
+	k.ex = 0 // the plain protocol is the one that works
+	return d, true
+}
+
+// read calls a ReadKeyStroke function. The plain one fills in only the key.
+func read(fn uintptr, args []uintptr) (keyData, Status) {
+	key.Lock()
+	defer key.Unlock()
+	key.data = keyData{}
+	st := Status(call(fn, args...))
+	return key.data, st
+}
+
+// Keys polls the firmware's keyboard until ctx is done and then closes the
+// channel. Call it once. Without a keyboard the channel delivers nothing.
+func Keys(ctx context.Context) <-chan console.Key {
+	ch := make(chan console.Key, maxBurst)
+	var k *keyboard
+	if ready() == nil {
+		k = openKeyboard()
+	}
+	go func() {
+		defer close(ch)
+		done := ctx.Done()
+		if k == nil {
+			<-done
+			return
+		}
+		tick := time.NewTicker(pollInterval)
+		defer tick.Stop()
+		for {
+			for range maxBurst {
+				d, ok := k.poll()
+				if !ok {
+					break
+				}
+				key, ok := translate(d)
+				if !ok {
+					continue
+				}
+				select {
+				case ch <- key:
+				case <-done:
+					return
+				}
+			}
+			select {
+			case <-tick.C:
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ch
+}
+
+// MergeKeys sends the keys of several sources to one channel, which is closed
+// when all of them are, or when ctx is done.
+func MergeKeys(ctx context.Context, sources ...<-chan console.Key) <-chan console.Key {
+	ch := make(chan console.Key)
+	var open sync.WaitGroup
+	for _, src := range sources {
+		open.Add(1)
+		go func() {
+			defer open.Done()
+			for {
+				select {
+				case k, ok := <-src:
+					if !ok {
+						return
+					}
+					select {
+					case ch <- k:
+					case <-ctx.Done():
+						return
+					}
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+	}
+	go func() {
+		open.Wait()
+		close(ch)
+	}()
+	return ch
+}
+
+// Bits of KeyShiftState (12.2.3).
+const (
+	shiftStateValid = 0x80000000
+	controlPressed  = 0x0c // right, left
+	altPressed      = 0x30
+)
+
+// scanCodes maps EFI scan codes (12.1.2, table 12.1) to keys.
+var scanCodes = [...]console.Code{
+	0x01: console.Up,
+	0x02: console.Down,
+	0x03: console.Right,
+	0x04: console.Left,
+	0x05: console.Home,
+	0x06: console.End,
+	0x08: console.Delete,
+	0x09: console.PageUp,
+	0x0a: console.PageDown,
+	0x17: console.Esc,
+}
+
+// translate turns what the firmware reports into a key; ok is false for keys
+// that mean nothing here. A Ctrl combination arrives either as a control
+// character or as the letter with the shift state.
+func translate(d keyData) (console.Key, bool) {
+	var state uint32
+	if d.KeyShiftState&shiftStateValid != 0 {
+		state = d.KeyShiftState
+	}
+	ctrl, alt := state&controlPressed != 0, state&altPressed != 0
+	r := rune(d.Key.UnicodeChar)
+	if r == 0 {
+		s := int(d.Key.ScanCode)
+		if s >= len(scanCodes) || scanCodes[s] == console.None {
+			return console.Key{}, false
+		}
+		c := scanCodes[s]
+		if ctrl && c == console.Left || alt && c == console.Left {
+			c = console.WordLeft
+		} else if ctrl && c == console.Right || alt && c == console.Right {
+			c = console.WordRight
+		}
+		return console.Key{Code: c}, true
+	}
+	if r < ' ' || r == 0x7f {
+		return console.ControlKey(r)
+	}
+	if ctrl && !alt { // with Alt it is AltGr, which makes characters
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '[':
+			return console.ControlKey(r & 0x1f)
+		}
+	}
+	if r >= 0xd800 && r < 0xe000 || r >= 0xfffe { // no character of its own
+		return console.Key{}, false
+	}
+	return console.Key{Rune: r}, true
+}

@@ -1,0 +1,215 @@
+package efi
+
+// Runtime services (UEFI 2.10, chapter 8): the clock, variables and reset.
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unsafe"
+)
+
+// clock receives EFI_TIME; it is used under the lock of params.
+var clock efiTime
+
+// noTimeZone is EFI_UNSPECIFIED_TIMEZONE.
+const noTimeZone = 0x7ff
+
+// Time reads the machine's clock (8.3.1), in UTC. The firmware keeps local
+// time and, if it knows, its distance from UTC: UTC = local time + TimeZone
+// minutes. A clock without a time zone is taken to run in UTC, as Macs' do.
+func Time() (time.Time, error) {
+	if err := ready(); err != nil {
+		return time.Time{}, err
+	}
+	params.Lock()
+	defer params.Unlock()
+	clock = efiTime{}
+	if err := Status(call(fw.rt.GetTime, uintptr(unsafe.Pointer(&clock)), 0)).Err(); err != nil {
+		return time.Time{}, fmt.Errorf("reading the clock: %w", err)
+	}
+	return clock.utc()
+}
+
+func (t efiTime) utc() (time.Time, error) {
+	day := time.Date(int(t.Year), time.Month(t.Month), int(t.Day), 0, 0, 0, 0, time.UTC)
+	if t.Year < 1900 || t.Year > 9999 || t.Month < 1 || t.Month > 12 || t.Day < 1 || day.Day() != int(t.Day) ||
+		t.Hour > 23 || t.Minute > 59 || t.Second > 60 || t.Nanosecond > 999999999 {
+		return time.Time{}, fmt.Errorf("the machine's clock shows %04d-%02d-%02d %02d:%02d:%02d, which is no date: set it in the firmware's setup",
+			t.Year, t.Month, t.Day, t.Hour, t.Minute, t.Second)
+	}
+	u := time.Date(int(t.Year), time.Month(t.Month), int(t.Day), int(t.Hour), int(t.Minute), int(t.Second), int(t.Nanosecond), time.UTC)
+	if t.TimeZone != noTimeZone && t.TimeZone >= -1440 && t.TimeZone <= 1440 {
+		u = u.Add(time.Duration(t.TimeZone) * time.Minute)
+	}
+	return u, nil
+}
+
+// Attributes of variables (8.2.1).
+const (
+	NonVolatile       uint32 = 0x1
+	BootserviceAccess uint32 = 0x2
+	RuntimeAccess     uint32 = 0x4
+)
+
+// VariableName names a variable: vendors have name spaces of their own.
+type VariableName struct {
+	Name   string
+	Vendor GUID
+}
+
+// maxVariable bounds the size a variable is believed to have.
+const maxVariable = 1 << 20
+
+// GetVariable returns a variable's contents and attributes (8.2.1). The error
+// wraps NotFound when there is no such variable.
+func GetVariable(v VariableName) (data []byte, attributes uint32, err error) {
+	if err := ready(); err != nil {
+		return nil, 0, err
+	}
+	fail := func(err error) ([]byte, uint32, error) {
+		return nil, 0, fmt.Errorf("reading the firmware variable %s: %w", v.Name, err)
+	}
+	params.Lock()
+	defer params.Unlock()
+	name, ok := setText(v.Name)
+	if !ok {
+		return fail(InvalidParameter)
+	}
+	params.guid = v.Vendor
+	vendor := guidAt(&params.guid)
+	buf := params.data[:]
+	for try := 0; ; try++ {
+		attr, size := cell(0, 0), cell(1, uint64(len(buf)))
+		st := Status(call(fw.rt.GetVariable, name, vendor, attr, size, addressOf(buf)))
+		need := params.cell[1]
+		switch {
+		case st == BufferTooSmall && try == 0 && need > uint64(len(buf)) && need <= maxVariable:
+			big, err := alloc(int(need))
+			if err != nil {
+				return fail(err)
+			}
+			defer free(big)
+			buf = big
+		case st.Err() != nil:
+			return fail(st)
+		case need > uint64(len(buf)):
+			return fail(fmt.Errorf("the firmware returned %d bytes for a buffer of %d", need, len(buf)))
+		default:
+			return append([]byte(nil), buf[:need]...), uint32(params.cell[0]), nil
+		}
+	}
+}
+
+// SetVariable creates, replaces or, with no data, deletes a variable (8.2.3).
+// Each write wears the machine's flash memory.
+func SetVariable(v VariableName, attributes uint32, data []byte) error {
+	if err := ready(); err != nil {
+		return err
+	}
+	fail := func(err error) error {
+		return fmt.Errorf("writing the firmware variable %s: %w", v.Name, err)
+	}
+	params.Lock()
+	defer params.Unlock()
+	name, ok := setText(v.Name)
+	if !ok {
+		return fail(InvalidParameter)
+	}
+	params.guid = v.Vendor
+	buf := params.data[:]
+	if len(data) > len(buf) {
+		big, err := alloc(len(data))
+		if err != nil {
+			return fail(err)
+		}
+		defer free(big)
+		buf = big
+	}
+	copy(buf, data)
+	if err := Status(call(fw.rt.SetVariable, name, guidAt(&params.guid), uintptr(attributes), uintptr(len(data)), addressOf(buf))).Err(); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// Variables lists the names of all variables (8.2.2).
+func Variables() ([]VariableName, error) {
+	if err := ready(); err != nil {
+		return nil, err
+	}
+	params.Lock()
+	defer params.Unlock()
+	params.text[0] = 0 // the empty name asks for the first
+	params.guid = GUID{}
+	var list []VariableName
+	text := uintptr(unsafe.Pointer(&params.text))
+	for {
+		size := cell(0, uint64(unsafe.Sizeof(params.text)))
+		st := Status(call(fw.rt.GetNextVariableName, size, text, guidAt(&params.guid)))
+		if st == NotFound {
+			return list, nil
+		}
+		if err := st.Err(); err != nil {
+			return list, fmt.Errorf("listing the firmware's variables: %w", err)
+		}
+		v := VariableName{textAt(text, len(params.text)), params.guid}
+		// Some firmware starts again from the first instead of ending.
+		if len(list) > 0 && v == list[0] || len(list) >= 1<<14 {
+			return list, errors.New("listing the firmware's variables: the list does not end")
+		}
+		list = append(list, v)
+	}
+}
+
+// Reset says how to reset the machine (8.5.1).
+type Reset uintptr
+
+const (
+	ResetCold     Reset = 0 // restart as from power-on; a Mac then starts its usual system
+	ResetWarm     Reset = 1
+	ResetShutdown Reset = 2 // power off
+)
+
+// ResetSystem resets the machine. It does not return unless the firmware
+// fails to; the error then says so.
+func ResetSystem(r Reset) error {
+	if err := ready(); err != nil {
+		return err
+	}
+	call(fw.rt.ResetSystem, uintptr(r), 0, 0, 0)
+	if r == ResetShutdown {
+		return errors.New("the firmware did not power the machine off: it is safe to hold the power button")
+	}
+	return errors.New("the firmware did not restart the machine: it is safe to hold the power button")
+}
+
+// settleTime is how long a removable medium is left powered after the last
+// write: flash drives finish their work on their own, and the firmware's
+// drivers for USB do not pass a flush on.
+const settleTime = 3 * time.Second
+
+// sleep is a variable for tests.
+var sleep = time.Sleep
+
+// Shutdown flushes dev (which may be nil), gives its medium time to settle if
+// it is on USB or removable, and powers the machine off. It returns only when
+// something went wrong; if the flush failed, the machine is not powered off,
+// so that the person can be told and asked.
+func Shutdown(dev *BlockDevice) error { return finish(dev, ResetShutdown) }
+
+// Restart is Shutdown with a cold reset at the end.
+func Restart(dev *BlockDevice) error { return finish(dev, ResetCold) }
+
+func finish(dev *BlockDevice, r Reset) error {
+	if dev != nil {
+		if err := dev.Flush(); err != nil {
+			return err
+		}
+		if dev.Removable() {
+			sleep(settleTime)
+		}
+	}
+	restoreConsole()
+	return ResetSystem(r)
+}

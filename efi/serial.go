@@ -1,0 +1,229 @@
+package efi
+
+// The first serial port, a 16550 UART at the PC's usual address, driven
+// directly. Invariant: no loop waits for the hardware without a bound, so a
+// UART that is dead, or whose line does not drain, costs output but never
+// stops the program.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const com1 = 0x3f8
+
+// Registers of the 16550 and the bits used (National Semiconductor PC16550D).
+const (
+	regData    = 0 // receive and transmit; divisor low with DLAB
+	regIER     = 1 // interrupt enable; divisor high with DLAB
+	regFCR     = 2 // FIFO control when written
+	regIIR     = 2 // interrupt identification when read
+	regLCR     = 3 // line control
+	regMCR     = 4 // modem control
+	regLSR     = 5 // line status
+	regMSR     = 6 // modem status
+	regScratch = 7
+
+	lcrDLAB = 0x80
+	lcr8N1  = 0x03
+
+	mcrDTR  = 0x01
+	mcrRTS  = 0x02
+	mcrLoop = 0x10
+
+	lsrData  = 0x01 // a byte was received
+	lsrEmpty = 0x20 // the transmitter takes bytes
+	lsrIdle  = 0x40 // all bytes are out
+
+	iirFIFO = 0xc0 // both bits: the FIFOs are on
+	fcrFIFO = 0x01
+
+	absent = 0xff // what a port nobody answers reads as
+)
+
+// ErrNoSerial is returned by OpenSerial when there is no UART at COM1, as on
+// every Mac.
+var ErrNoSerial = errors.New("there is no serial port COM1")
+
+// ErrSerialStuck is returned, wrapped, by Serial.Write when the UART does not
+// take bytes. A later write may succeed.
+var ErrSerialStuck = errors.New("the serial port does not send")
+
+// Serial is COM1 at 115200 baud, 8N1, without flow control. One goroutine may
+// read and any number may write.
+type Serial struct {
+	closed atomic.Bool
+	burst  int // bytes the transmitter takes at once
+
+	mu    sync.Mutex // held while writing
+	stuck bool       // the last write timed out
+}
+
+var _ io.ReadWriteCloser = (*Serial)(nil)
+
+// OpenSerial takes over COM1: it stops the firmware's terminal driver on it,
+// which would otherwise eat what is typed, and sets the line up. The error is
+// ErrNoSerial when there is no UART.
+func OpenSerial() (*Serial, error) {
+	if err := ready(); err != nil {
+		return nil, err
+	}
+	if !probeUART() {
+		return nil, ErrNoSerial
+	}
+	if err := releaseCOM1(); err != nil {
+		return nil, err
+	}
+	s := &Serial{burst: 1}
+	s.idle()
+	setRegister(regIER, 0) // it is polled
+	setRegister(regLCR, lcrDLAB|lcr8N1)
+	setRegister(regData, 1) // 115200 / 1
+	setRegister(regIER, 0)
+	setRegister(regLCR, lcr8N1)
+	setRegister(regFCR, fcrFIFO) // not clearing them: something may have been typed already
+	setRegister(regMCR, mcrDTR|mcrRTS)
+	if register(regIIR)&iirFIFO == iirFIFO {
+		s.burst = 16
+	}
+	return s, nil
+}
+
+func register(r uint16) uint8       { return in8(com1 + r) }
+func setRegister(r uint16, v uint8) { out8(com1+r, v) }
+
+// probeUART looks for a UART without sending anything: the scratch register
+// must hold what is written or, on an 8250, which has none, the modem lines
+// must follow in loop-back mode.
+func probeUART() bool {
+	if register(regLSR) == absent && register(regIIR) == absent {
+		return false
+	}
+	was := register(regScratch)
+	holds := true
+	for _, v := range []uint8{0x5a, 0xa5} {
+		setRegister(regScratch, v)
+		holds = holds && register(regScratch) == v
+	}
+	setRegister(regScratch, was)
+	if holds {
+		return true
+	}
+	mcr := register(regMCR)
+	setRegister(regMCR, mcrLoop|0x0a) // RTS and OUT2 come back as CTS and DCD
+	lines := register(regMSR) & 0xf0
+	setRegister(regMCR, mcr)
+	return lines == 0x90
+}
+
+// releaseCOM1 disconnects the firmware's drivers from COM1, if it has any.
+func releaseCOM1() error {
+	hs, err := handles(&serialIOGUID)
+	if err != nil {
+		return fmt.Errorf("looking for the firmware's serial ports: %w", err)
+	}
+	for _, h := range hs {
+		path := handlePath(h)
+		// COM1 is PNP0501 number 0; with one port only there is no doubt.
+		if len(hs) > 1 && !path.acpi(0x0501, 0) {
+			continue
+		}
+		// NotFound: no driver had it.
+		if err := disconnect(h); err != nil && !errors.Is(err, NotFound) {
+			return fmt.Errorf("taking the serial port %s from the firmware: %w", path, err)
+		}
+	}
+	return nil
+}
+
+const (
+	writeTimeout = 100 * time.Millisecond
+	readPoll     = 5 * time.Millisecond
+)
+
+// waitEmpty waits until the transmitter takes bytes. After a time-out it does
+// not wait again until the UART has recovered.
+func (s *Serial) waitEmpty() bool {
+	for range 100 {
+		if l := register(regLSR); l != absent && l&lsrEmpty != 0 {
+			s.stuck = false
+			return true
+		}
+	}
+	if s.stuck {
+		return false
+	}
+	for start := time.Now(); time.Since(start) < writeTimeout; {
+		sleep(200 * time.Microsecond)
+		if l := register(regLSR); l != absent && l&lsrEmpty != 0 {
+			return true
+		}
+	}
+	s.stuck = true
+	return false
+}
+
+// idle waits, within bounds, until the last byte has left.
+func (s *Serial) idle() {
+	for start := time.Now(); register(regLSR)&lsrIdle == 0 && time.Since(start) < writeTimeout; {
+		sleep(200 * time.Microsecond)
+	}
+}
+
+// Write sends p. It returns an error wrapping ErrSerialStuck when the UART
+// takes no bytes for a tenth of a second.
+func (s *Serial) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for sent := 0; sent < len(p); {
+		if s.closed.Load() {
+			return sent, io.ErrClosedPipe
+		}
+		if !s.waitEmpty() {
+			return sent, fmt.Errorf("COM1: %w", ErrSerialStuck)
+		}
+		for range min(s.burst, len(p)-sent) {
+			setRegister(regData, p[sent])
+			sent++
+		}
+	}
+	return len(p), nil
+}
+
+// Read waits until something is received and returns it. After Close it
+// returns io.EOF.
+func (s *Serial) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		n := 0
+		for n < len(p) && received() {
+			p[n] = register(regData)
+			n++
+		}
+		if n > 0 {
+			return n, nil
+		}
+		if s.closed.Load() {
+			return 0, io.EOF
+		}
+		sleep(readPoll)
+	}
+}
+
+func received() bool {
+	l := register(regLSR)
+	return l != absent && l&lsrData != 0
+}
+
+// Close makes Read and Write return. The firmware's drivers do not get the
+// port back.
+func (s *Serial) Close() error {
+	s.closed.Store(true)
+	return nil
+}

@@ -1,0 +1,151 @@
+package efi
+
+// Which disks there are. Invariant: looking changes nothing. Controllers that
+// a driver already manages are left alone; only storage and USB controllers
+// without any driver are started, and only by ConnectStorage.
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// ErrNoBootVolume is returned when the device this program came from is not
+// known or is not a disk: it was started from a shell, the network or memory.
+var ErrNoBootVolume = errors.New("the firmware does not say which disk this program was started from")
+
+// BootVolume returns the partition, or partitionless disk, from which the
+// firmware loaded this program. It is the one device that may be written
+// without further ado. Take it once: the device keeps what it needs.
+func BootVolume() (*BlockDevice, error) {
+	img, err := LoadedImage()
+	if err != nil {
+		return nil, err
+	}
+	if img.Device == 0 {
+		return nil, ErrNoBootVolume
+	}
+	d, err := openBlock(img.Device)
+	if errors.Is(err, Unsupported) || errors.Is(err, NotFound) || errors.Is(err, InvalidParameter) {
+		return nil, fmt.Errorf("%w: %w", ErrNoBootVolume, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the disk this program was started from: %w", err)
+	}
+	d.AllowWrites()
+	return d, nil
+}
+
+// Disks returns all whole disks that have a medium. Devices that cannot be
+// used are left out; the error tells of them and may come with a list.
+func Disks() ([]*BlockDevice, error) {
+	return blockDevices(func(d *BlockDevice) bool { return !d.Partition() })
+}
+
+// Volumes returns what may hold a file system: all partitions, and the disks
+// that have none. Likely ones come first: partitions before disks, removable
+// before built-in ones. They are not writable until AllowWrites is called.
+// When nothing fits, ConnectStorage may bring more to light.
+func Volumes() ([]*BlockDevice, error) {
+	list, err := blockDevices(func(*BlockDevice) bool { return true })
+	list = slices.DeleteFunc(list, func(d *BlockDevice) bool {
+		return !d.Partition() && slices.ContainsFunc(list, func(p *BlockDevice) bool {
+			return p.Partition() && len(d.path) > 0 && d.path.contains(p.path)
+		})
+	})
+	rank := func(d *BlockDevice) int {
+		r := 0
+		if !d.Partition() {
+			r += 2
+		}
+		if !d.Removable() {
+			r++
+		}
+		return r
+	}
+	slices.SortStableFunc(list, func(a, b *BlockDevice) int { return cmp.Compare(rank(a), rank(b)) })
+	return list, err
+}
+
+func blockDevices(want func(*BlockDevice) bool) ([]*BlockDevice, error) {
+	if err := ready(); err != nil {
+		return nil, err
+	}
+	hs, err := handles(&blockIOGUID)
+	if err != nil {
+		return nil, fmt.Errorf("looking for disks: %w", err)
+	}
+	var list []*BlockDevice
+	var errs []error
+	for _, h := range hs {
+		d, err := openBlock(h)
+		switch {
+		case errors.Is(err, NoMedia): // an empty card reader
+		case err != nil:
+			errs = append(errs, err)
+		case want(d):
+			list = append(list, d)
+		}
+	}
+	return list, errors.Join(errs...)
+}
+
+// ConnectStorage starts the PCI storage and USB controllers that no driver
+// manages, and what is attached to them: some firmware, Apple's among it,
+// starts only what it booted from. Live controllers are not touched, since
+// reconnecting one resets its devices. It returns how many were started and
+// may take seconds: call it only when the drive was not found otherwise.
+func ConnectStorage() (started int, err error) {
+	if err := ready(); err != nil {
+		return 0, err
+	}
+	hs, err := handles(&pciIOGUID)
+	if err != nil {
+		return 0, fmt.Errorf("looking for storage controllers: %w", err)
+	}
+	var errs []error
+	for _, h := range hs {
+		class, err := pciClass(h)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if class>>8 != 0x01 && class != 0x0c03 { // mass storage; serial bus, USB
+			continue
+		}
+		live, err := managed(h, &pciIOGUID)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", handlePath(h), err))
+			continue
+		}
+		if live {
+			continue
+		}
+		switch err := connect(h); {
+		case err == nil:
+			started++
+		case !errors.Is(err, NotFound): // no driver for it
+			errs = append(errs, fmt.Errorf("starting %s: %w", handlePath(h), err))
+		}
+	}
+	return started, errors.Join(errs...)
+}
+
+// pciClass reads the class and sub-class of a PCI device, offset 0x0A of its
+// configuration space (UEFI 2.10, 14.4.6).
+func pciClass(h Handle) (uint16, error) {
+	const width16, offset = 1, 0x0a
+	// A look without a claim: GET_PROTOCOL does not count as a user.
+	addr, err := openProtocol(h, &pciIOGUID, openGetProtocol)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", handlePath(h), err)
+	}
+	params.Lock()
+	defer params.Unlock()
+	st := Status(call(at[pciIO](addr).PciRead, addr, width16, offset, 1, cell(0, 0)))
+	if err := st.Err(); err != nil {
+		return 0, fmt.Errorf("reading the PCI class: %w", err)
+	}
+	return uint16(params.cell[0]), nil
+}
