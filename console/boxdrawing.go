@@ -3,6 +3,8 @@ package console
 // Box drawing (U+2500 to U+257F) and block elements (U+2580 to U+259F), drawn so that they meet at the
 // edges of the cells. Dashed lines are drawn solid, round corners square; diagonals are left to others.
 
+import "strings"
+
 // boxes holds, for each box-drawing character, the weight of its arms up, right, down and left:
 // 0 none, 1 light, 2 heavy, 3 double.
 var boxes = [128]string{
@@ -42,38 +44,53 @@ func (g *glyphs) box(arms string) []byte {
 	gap := max(g.w/7, light+1) // of a double line, from the middle
 	const cov = 200
 	cx, cy := g.w/2-light/2, g.h/2-light/2 // a light line begins here
-	// Each arm runs from its edge just past the middle. The arms of a double line end at the outer
-	// or inner edge of the crossing lines, of which the nearest form is to meet them in the middle.
-	for i, a := range arms {
-		var lines [2]int // offsets of the strokes from the middle
-		t := light
-		switch a {
-		case '0':
-			continue
-		case '2':
-			t = 2*light + 1
-			lines = [2]int{(light - t) / 2, (light - t) / 2}
-		case '3':
-			lines = [2]int{-gap, gap}
-		}
-		// How far an arm reaches past the middle: to the far stroke of what crosses it.
-		reach := 0
-		if arms[(i+1)%4] == '3' || arms[(i+3)%4] == '3' {
-			reach = gap
-		}
-		if arms[(i+1)%4] == '2' || arms[(i+3)%4] == '2' {
-			reach = max(reach, (light+1)/2)
-		}
-		for _, off := range lines {
+	for i := range 4 {
+		ccw, cw := (i+3)%4, (i+1)%4 // the neighbouring arms
+		// reach is how far the stroke goes past the middle (negative: how far it stops before it).
+		stroke := func(off, thick, reach int) {
 			switch i {
 			case 0:
-				g.rect(p, cx+off, 0, cx+off+t, cy+light+reach, cov)
+				g.rect(p, cx+off, 0, cx+off+thick, cy+light+reach, cov)
 			case 1:
-				g.rect(p, cx-reach, cy+off, g.w, cy+off+t, cov)
+				g.rect(p, cx-reach, cy+off, g.w, cy+off+thick, cov)
 			case 2:
-				g.rect(p, cx+off, cy-reach, cx+off+t, g.h, cov)
+				g.rect(p, cx+off, cy-reach, cx+off+thick, g.h, cov)
 			case 3:
-				g.rect(p, 0, cy+off, cx+light+reach, cy+off+t, cov)
+				g.rect(p, 0, cy+off, cx+light+reach, cy+off+thick, cov)
+			}
+		}
+		switch arms[i] {
+		case '1', '2':
+			reach := 0
+			switch crossed := strings.Count(string([]byte{arms[ccw], arms[cw]}), "3"); {
+			case arms[(i+2)%4] != '0' || crossed == 0: // straight on
+			case crossed == 1: // round the outside of a corner
+				reach = gap
+			case crossed == 2: // up to the nearer line
+				reach = -gap
+			}
+			if arms[ccw] == '2' || arms[cw] == '2' {
+				reach = max(reach, (light+1)/2)
+			}
+			thick := light
+			if arms[i] == '2' {
+				thick = 2*light + 1
+			}
+			stroke((light-thick)/2, thick, reach)
+		case '3':
+			for _, off := range [2]int{-gap, gap} {
+				near, far := ccw, cw // the neighbour on this stroke's side, and the other one
+				if (off < 0) != (i < 2) {
+					near, far = far, near
+				}
+				reach := 0
+				switch {
+				case arms[near] == '3':
+					reach = -gap
+				case arms[near] == '0' && arms[far] == '3':
+					reach = gap
+				}
+				stroke(off, light, reach)
 			}
 		}
 	}

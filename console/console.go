@@ -176,7 +176,7 @@ func (c *Console) line(s Style, text string) {
 // printLine prints clean text on lines of its own.
 func (c *Console) printLine(s Style, text string) {
 	c.print(c.clean.end())
-	if !c.page.fresh || !c.serialFresh && c.surface == nil {
+	if !c.page.fresh {
 		c.print("\n")
 	}
 	old := c.page.style
@@ -309,6 +309,7 @@ func (c *Console) key(k Key) {
 				s.cancel()
 			}
 			c.paging = false
+			c.show()
 			return
 		}
 	}

@@ -23,7 +23,7 @@ import (
 
 const (
 	advance    = 1229.0 / 2048 // of Go Mono, in em
-	lineSpread = 1.30          // line height in em
+	lineSpread = 1.36          // line height in em
 )
 
 func emSize(cellW int) float64 { return float64(cellW) / advance }
@@ -42,6 +42,7 @@ type glyphs struct {
 	faces    [2]*face // regular, bold; parsed when needed
 	cache    map[glyphKey][2][]byte
 	curve    [256]uint8
+	missing  [2][2][]byte // the box that stands for what the font lacks, narrow and wide, shared by all of it
 	buf      sfnt.Buffer
 }
 
@@ -119,14 +120,22 @@ func (g *glyphs) draw(id glyphID, bold bool, pair [2][]byte, trail bool) [2][]by
 	}
 	img := image.NewAlpha(image.Rect(0, 0, cells*g.w, g.h))
 	if !g.compose(img, text, bold) {
-		img = image.NewAlpha(img.Rect)
-		g.tofu(img)
-	} else {
-		for i, v := range img.Pix {
-			img.Pix[i] = g.curve[v]
+		if g.missing[cells-1][0] == nil {
+			img = image.NewAlpha(img.Rect)
+			g.tofu(img)
+			g.missing[cells-1] = g.split(img)
 		}
+		return g.missing[cells-1]
 	}
-	var out [2][]byte
+	for i, v := range img.Pix {
+		img.Pix[i] = g.curve[v]
+	}
+	return g.split(img)
+}
+
+// split cuts a picture of one or two cells into cells.
+func (g *glyphs) split(img *image.Alpha) (out [2][]byte) {
+	cells := img.Rect.Dx() / g.w
 	for half := range cells {
 		p := make([]byte, 0, g.w*g.h)
 		for y := range g.h {

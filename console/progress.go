@@ -114,7 +114,13 @@ func (p *Progress) Done() {
 }
 
 // tell sends one line to the serial side only.
-func (p *Progress) tell(s string) { p.c.sendText(p.title + ": " + s + "\n") }
+func (p *Progress) tell(s string) {
+	s = p.title + ": " + s + "\n"
+	if !p.c.serialFresh && p.c.editor == nil {
+		s = "\n" + s
+	}
+	p.c.sendText(s)
+}
 
 func (p *Progress) status(now time.Time) string {
 	s := Bytes(p.done)
