@@ -47,6 +47,14 @@ var (
 	fwSlots [512]bool // top-level entries the firmware uses
 )
 
+// flushTLB forgets the translation of one page. Tests of the tables run in a process
+// that may not.
+func flushTLB(addr uintptr) {
+	if booted != 0 {
+		invlpg(addr)
+	}
+}
+
 func tableEntry(table, addr uintptr, shift uint) *uint64 {
 	return at[uint64](table + addr>>shift&511*8)
 }
@@ -169,7 +177,7 @@ func pageFault(addr uintptr, write bool) (ok, mapped bool) {
 	}
 	if e := pte(addr, false); e != nil && *e&pteP != 0 {
 		// Present and allowed: another processor made it, or the TLB is stale.
-		invlpg(addr)
+		flushTLB(addr)
 		return true, true
 	}
 	first, last := addr&^(faultAround-1), addr|(faultAround-1)
@@ -242,7 +250,7 @@ func dropPages(start, end uintptr) {
 		if *e&pteAdr != 0 {
 			freeFrame(uintptr(*e) & pteAdr)
 			*e = 0
-			invlpg(p)
+			flushTLB(p)
 		}
 		p += frameSize
 	}
@@ -443,7 +451,7 @@ func mprotect(addr, n, prot uintptr) uintptr {
 			if prot != 0 {
 				*e |= pteP
 			}
-			invlpg(p)
+			flushTLB(p)
 		}
 		p += frameSize
 	}
