@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"alphaos/tools/drive"
+)
+
+func driveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "drive",
+		Short: "Make AlphaOS drives",
+	}
+	cmd.AddCommand(driveCreateCommand())
+	return cmd
+}
+
+func driveCreateCommand() *cobra.Command {
+	var o drive.Options
+	var size, journal string
+	cmd := &cobra.Command{
+		Use:   "create OUT.img --efi BOOTX64.EFI [--model FILE]...",
+		Short: "Make a drive image that a Mac or QEMU can start from",
+		Long: `Make a drive image that a Mac or QEMU can start from.
+
+The minimal layout is a GUID partition table with one FAT32 partition, flagged
+esp, that holds the EFI application, the models, and room for conversations.
+With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
+		Example: `  alphaos drive create alphaos.img --efi build/BOOTX64.EFI --model llama-3.2-1b-q8.gguf
+  alphaos drive create alphaos.img --size 32G --efi build/BOOTX64.EFI --model a.gguf --model b.gguf --yes`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name one image file to make, for example: alphaos drive create alphaos.img --efi BOOTX64.EFI")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Out = args[0]
+			if o.EFI == "" {
+				return errors.New("no EFI application was named; add --efi BOOTX64.EFI (make builds build/BOOTX64.EFI)")
+			}
+			var err error
+			if size != "" {
+				if o.Size, err = drive.ParseSize(size); err != nil {
+					return fmt.Errorf("--size: %w", err)
+				}
+				if o.Size == 0 {
+					return errors.New("--size: a drive of 0 bytes cannot be made")
+				}
+			}
+			if o.Journal, err = drive.ParseSize(journal); err != nil {
+				return fmt.Errorf("--journal: %w", err)
+			}
+			if o.Journal == 0 {
+				return errors.New("--journal: a drive needs a journal; choose from 64K up to 4095M")
+			}
+			if epoch := os.Getenv("SOURCE_DATE_EPOCH"); epoch != "" {
+				n, err := strconv.ParseInt(epoch, 10, 64)
+				if err != nil {
+					return fmt.Errorf("SOURCE_DATE_EPOCH is %q; it must be a number of seconds since 1970", epoch)
+				}
+				o.Time = time.Unix(n, 0)
+			}
+			r, err := drive.Create(o)
+			if err != nil {
+				return err
+			}
+			models := fmt.Sprintf("%d models", r.Models)
+			switch r.Models {
+			case 0:
+				models = "no model (add one with --model)"
+			case 1:
+				models = "1 model"
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, journal %s, %s free\n", o.Out, drive.FormatSize(r.Size), models, drive.FormatSize(r.Journal), drive.FormatSize(r.Free))
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Layout, "layout", "minimal", "layout of the drive: minimal")
+	f.StringVar(&size, "size", "", "size of the drive, such as 512M or 32G (default 512M, or what the models need)")
+	f.StringArrayVar(&o.Models, "model", nil, "GGUF `file` to put into /models; may be repeated")
+	f.StringVar(&o.EFI, "efi", "", "the EFI application, BOOTX64.EFI")
+	f.StringVar(&journal, "journal", "16M", "size of the preallocated journal")
+	f.BoolVar(&o.Replace, "yes", false, "replace OUT.img if it exists")
+	return cmd
+}

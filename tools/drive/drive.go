@@ -1,0 +1,424 @@
+// Package drive makes AlphaOS drives: image files that can be written to a
+// flash drive or started in QEMU.
+//
+// The partition table comes from github.com/diskfs/go-diskfs. The FAT32
+// volume is written here: everything that goes on it is known beforehand, so
+// each file and directory gets neighbouring clusters in one pass, the two
+// FATs and the free count in FSInfo are written once and are right, and
+// model files are copied by the host kernel straight to their place. That is
+// simpler and faster than formatting with the library, writing each file
+// through it, and then repairing what it leaves wrong (".." entries, FSInfo).
+//
+// The image appears under its name only when it is complete.
+package drive
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/diskfs/go-diskfs/backend"
+	"github.com/diskfs/go-diskfs/partition/gpt"
+	"github.com/google/uuid"
+)
+
+// Options says what drive to make.
+type Options struct {
+	Out     string   // image file to make
+	Layout  string   // "minimal", also when empty: one FAT32 partition flagged esp
+	Size    int64    // bytes; 0: 512 MiB or what the contents need
+	Models  []string // GGUF files, put into /models under their own names
+	EFI     string   // the EFI application, put at /EFI/BOOT/BOOTX64.EFI
+	Journal int64    // bytes preallocated for the journal; 0: DefaultJournal
+	Extra   []Extra  // further files, put on the drive unchecked
+	Replace bool     // an existing Out may be replaced
+
+	// Time is the time of every file on the drive. When it is zero it is the
+	// present, and the drive gets random identifiers; else the same options
+	// give the same bytes.
+	Time time.Time
+}
+
+// Extra is a further file to put on a drive.
+type Extra struct {
+	Path    string // on the drive, from its root on, with slashes
+	Content []byte
+}
+
+// DefaultJournal is how many bytes are preallocated for the journal.
+const DefaultJournal = 16 << 20
+
+// Where things are on a drive of the minimal layout.
+const (
+	EFIPath     = "EFI/BOOT/BOOTX64.EFI"
+	ModelsPath  = "models"
+	ConfigPath  = "data/config.json"
+	JournalPath = "data/journal/journal.log"
+	Label       = "ALPHAOS"
+)
+
+const (
+	mib         = 1 << 20
+	partitionAt = mib // bytes before the partition, and left free after it
+	usualSize   = 512 * mib
+	largestSize = 2 << 40 // what FAT32 can count in 512-byte sectors
+	maxFileSize = 1<<32 - 1
+)
+
+// Result tells what was made.
+type Result struct {
+	Size    int64 // bytes in the image
+	Free    int64 // bytes free on its volume
+	Models  int
+	Journal int64
+}
+
+// Create makes a drive image. Errors are for a person: each says what is
+// wrong and what to do.
+func Create(o Options) (*Result, error) {
+	if o.Layout != "" && o.Layout != "minimal" {
+		return nil, fmt.Errorf("layout %q is not known; use --layout minimal", o.Layout)
+	}
+	if err := checkOut(o); err != nil {
+		return nil, err
+	}
+	if o.Journal == 0 {
+		o.Journal = DefaultJournal
+	}
+	if o.Journal < 64<<10 || o.Journal > maxFileSize {
+		return nil, fmt.Errorf("a journal of %s cannot be made; choose from 64K up to 4095M", FormatSize(o.Journal))
+	}
+	stamp := o.Time
+	if stamp.IsZero() {
+		stamp = time.Now()
+	}
+	root, err := contents(o)
+	if err != nil {
+		return nil, err
+	}
+	size, err := imageSize(o.Size, root)
+	if err != nil {
+		return nil, err
+	}
+	vol, err := plan(root, size-2*partitionAt)
+	if err != nil {
+		return nil, err
+	}
+	id, err := identifiers(o, size)
+	if err != nil {
+		return nil, err
+	}
+	vol.hidden = partitionAt / sectorSize
+	vol.label = Label
+	vol.stamp = stamp
+	vol.serial = binary.LittleEndian.Uint32(id[32:])
+
+	err = atomically(o.Out, func(f *os.File) error {
+		if err := f.Truncate(size); err != nil {
+			return err
+		}
+		if err := writeTable(f, size, id); err != nil {
+			return err
+		}
+		return vol.write(f, partitionAt)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make %s: %w", o.Out, err)
+	}
+	return &Result{
+		Size:    size,
+		Free:    int64(vol.clusters-vol.used) * vol.cluster,
+		Models:  len(o.Models),
+		Journal: o.Journal,
+	}, nil
+}
+
+func checkOut(o Options) error {
+	if o.Out == "" {
+		return errors.New("no image file was named")
+	}
+	fi, err := os.Stat(o.Out)
+	switch {
+	case errors.Is(err, iofs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case fi.Mode()&iofs.ModeDevice != 0:
+		return fmt.Errorf("%s is a device; only image files can be made so far: make one and copy it to the device", o.Out)
+	case !fi.Mode().IsRegular():
+		return fmt.Errorf("%s is not an ordinary file; name a file to be made", o.Out)
+	case !o.Replace:
+		return fmt.Errorf("%s exists; add --yes to replace it", o.Out)
+	}
+	return nil
+}
+
+// imageSize returns the size of the image: the one asked for when root fits,
+// or one that fits.
+func imageSize(asked int64, root *node) (int64, error) {
+	if asked > largestSize {
+		return 0, fmt.Errorf("a drive of %s cannot be made; FAT32 ends at %s", FormatSize(asked), FormatSize(largestSize))
+	}
+	usable := asked / mib * mib
+	fits := func(size int64) bool {
+		_, err := plan(root, size-2*partitionAt)
+		return err == nil
+	}
+	switch {
+	case asked == 0 && fits(usualSize):
+		return usualSize, nil
+	case asked != 0 && fits(usable):
+		return usable, nil
+	}
+	// The smallest size that fits, in MiB.
+	low, high := int64(1), int64(largestSize/mib)
+	if !fits(high * mib) {
+		return 0, fmt.Errorf("the files are too large for a drive of %s, FAT32's limit", FormatSize(largestSize))
+	}
+	for low+1 < high {
+		if mid := (low + high) / 2; fits(mid * mib) {
+			high = mid
+		} else {
+			low = mid
+		}
+	}
+	if asked != 0 {
+		return 0, fmt.Errorf("%s is too small: the files and the file system need %s; use --size %dM or more", FormatSize(asked), FormatSize(high*mib), high)
+	}
+	return (high + 64) * mib, nil
+}
+
+// contents gathers what goes on the drive, and checks it.
+func contents(o Options) (*node, error) {
+	root := &node{isDir: true}
+	efi, err := hostFile(o.EFI, checkEFI)
+	if err != nil {
+		return nil, err
+	}
+	add := func(path string, n *node) error { return root.add(path, n) }
+	if err := add(EFIPath, efi); err != nil {
+		return nil, err
+	}
+	// The Mac's start-up picker shows this text below the drive.
+	if err := add("EFI/BOOT/.contentDetails", &node{content: []byte("AlphaOS")}); err != nil {
+		return nil, err
+	}
+	if err := add("data/conversations", &node{isDir: true}); err != nil {
+		return nil, err
+	}
+	if err := add(ConfigPath, &node{content: []byte("{\n  \"version\": 1\n}\n")}); err != nil {
+		return nil, err
+	}
+	if err := add(JournalPath, &node{size: o.Journal}); err != nil {
+		return nil, err
+	}
+	if err := add(ModelsPath, &node{isDir: true}); err != nil {
+		return nil, err
+	}
+	for _, name := range o.Models {
+		m, err := hostFile(name, checkGGUF)
+		if err != nil {
+			return nil, err
+		}
+		if err := add(ModelsPath+"/"+filepath.Base(name), m); err != nil {
+			return nil, err
+		}
+	}
+	for _, x := range o.Extra {
+		if err := add(x.Path, &node{content: x.Content}); err != nil {
+			return nil, err
+		}
+	}
+	return root, root.name()
+}
+
+// hostFile returns a node for a file of the host after check has seen it.
+func hostFile(name string, check func(io.ReaderAt, int64) error) (*node, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not an ordinary file", name)
+	}
+	if err := check(f, fi.Size()); err != nil {
+		return nil, fmt.Errorf("%s %w", name, err)
+	}
+	if fi.Size() > maxFileSize {
+		return nil, fmt.Errorf("%s has %s but a file on FAT32 can have no more than 4 GiB; split it with llama-gguf-split --split-max-size 4000M or choose a smaller quantisation", name, FormatSize(fi.Size()))
+	}
+	return &node{source: name, size: fi.Size()}, nil
+}
+
+// checkEFI reports whether a file is a PE32+ EFI application for x86-64.
+func checkEFI(r io.ReaderAt, size int64) error {
+	var dos [64]byte
+	if _, err := r.ReadAt(dos[:], 0); err != nil && err != io.EOF {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	if string(dos[:4]) == "\x7fELF" {
+		return errors.New("is a Linux program; make it an EFI application with alphaos efi pack")
+	}
+	var pe [96]byte
+	if string(dos[:2]) == "MZ" {
+		if _, err := r.ReadAt(pe[:], int64(binary.LittleEndian.Uint32(dos[60:]))); err != nil && err != io.EOF {
+			return fmt.Errorf("cannot be read: %w", err)
+		}
+	}
+	le := binary.LittleEndian
+	switch {
+	case string(pe[:4]) != "PE\x00\x00":
+		return errors.New("is not an EFI application: it has no PE header")
+	case le.Uint16(pe[4:]) != 0x8664 || le.Uint16(pe[24:]) != 0x20B:
+		return errors.New("is not an EFI application for x86-64")
+	case le.Uint16(pe[24+68:]) != 10:
+		return errors.New("is a PE program but not an EFI application")
+	}
+	return nil
+}
+
+func checkGGUF(r io.ReaderAt, size int64) error {
+	var magic [4]byte
+	if _, err := r.ReadAt(magic[:], 0); err != nil && err != io.EOF {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	if string(magic[:]) != "GGUF" {
+		return errors.New("is not a GGUF model: it does not begin with GGUF; convert it with llama.cpp's convert_hf_to_gguf.py or download a .gguf file")
+	}
+	return nil
+}
+
+// identifiers returns two GUIDs and a volume serial number, 36 bytes.
+func identifiers(o Options, size int64) ([]byte, error) {
+	id := make([]byte, 36)
+	if o.Time.IsZero() {
+		if _, err := rand.Read(id); err != nil {
+			return nil, err
+		}
+	} else {
+		h := sha256.New()
+		fmt.Fprintln(h, "alphaos drive", o.Time.Unix(), size, o.Journal)
+		for _, m := range o.Models {
+			fmt.Fprintf(h, "%q\n", filepath.Base(m))
+		}
+		sum := h.Sum(nil)
+		next := sha256.Sum256(sum)
+		copy(id, sum)
+		copy(id[32:], next[:])
+	}
+	for _, g := range [][]byte{id[:16], id[16:32]} { // version 4, RFC 9562
+		g[6] = g[6]&0x0F | 0x40
+		g[8] = g[8]&0x3F | 0x80
+	}
+	return id, nil
+}
+
+// writeTable writes the partition table: one partition, flagged esp.
+func writeTable(f *os.File, size int64, id []byte) error {
+	disk, part := uuid.UUID(id[:16]), uuid.UUID(id[16:32])
+	first := uint64(partitionAt / sectorSize)
+	sectors := uint64(size-2*partitionAt) / sectorSize
+	t := gpt.Table{
+		LogicalSectorSize:  sectorSize,
+		PhysicalSectorSize: sectorSize,
+		ProtectiveMBR:      true,
+		GUID:               disk.String(),
+		Partitions: []*gpt.Partition{{
+			Index: 1, // left out, it would be refused
+			Start: first,
+			End:   first + sectors - 1,
+			Size:  sectors * sectorSize,
+			Type:  gpt.EFISystemPartition,
+			Name:  Label,
+			GUID:  part.String(),
+		}},
+	}
+	// The library calls Sync after each write of a file that can, which an
+	// image that is not yet in place does not need.
+	if err := t.Write(struct{ backend.WritableFile }{f}, size); err != nil {
+		return fmt.Errorf("partition table: %w", err)
+	}
+	// It leaves the MBR's cylinder fields zero; UEFI 2.10 section 5.2.3 says
+	// what they are.
+	if _, err := f.WriteAt([]byte{0x00, 0x02, 0x00}, 447); err != nil {
+		return err
+	}
+	_, err := f.WriteAt([]byte{0xFF, 0xFF, 0xFF}, 451)
+	return err
+}
+
+// atomically lets write make a file that replaces name when it is complete.
+func atomically(name string, write func(*os.File) error) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	if err != nil {
+		return err
+	}
+	err = write(f)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// ParseSize reads a number of bytes such as 512M: K, M, G and T, also
+// followed by B or iB, stand for powers of 1024.
+func ParseSize(s string) (int64, error) {
+	bad := fmt.Errorf("%q is not a size; write for example 512M or 32G", s)
+	i := strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' })
+	if i < 0 {
+		i = len(s)
+	}
+	if i == 0 || i > 18 {
+		return 0, bad
+	}
+	var n int64
+	for _, c := range s[:i] {
+		n = n*10 + int64(c-'0')
+	}
+	unit, shift := strings.ToUpper(s[i:]), 0
+	if unit != "" && unit != "B" {
+		shift = 10 * (1 + strings.IndexByte("KMGT", unit[0]))
+		if rest := unit[1:]; shift == 0 || rest != "" && rest != "B" && rest != "IB" {
+			return 0, bad
+		}
+	}
+	if n > (1<<62)>>shift {
+		return 0, bad
+	}
+	return n << shift, nil
+}
+
+// FormatSize writes a number of bytes for a person.
+func FormatSize(n int64) string {
+	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	f, i := float64(n), 0
+	for f >= 1024 && i < len(units)-1 {
+		f, i = f/1024, i+1
+	}
+	if f == float64(int64(f)) {
+		return fmt.Sprintf("%d %s", int64(f), units[i])
+	}
+	return fmt.Sprintf("%.1f %s", f, units[i])
+}

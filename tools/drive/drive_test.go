@@ -1,0 +1,447 @@
+package drive
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	iofs "io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"alphaos/fs"
+	"alphaos/fs/fat"
+	"alphaos/fs/gpt"
+)
+
+var stamp = time.Date(2026, 3, 1, 12, 34, 56, 0, time.UTC)
+
+// efiFile writes a file that has the headers of an EFI application.
+func efiFile(t testing.TB) string {
+	t.Helper()
+	b := make([]byte, 300<<10)
+	for i := range b {
+		b[i] = byte(i * 7)
+	}
+	copy(b, "MZ")
+	le := binary.LittleEndian
+	le.PutUint32(b[60:], 0x80)
+	copy(b[0x80:], "PE\x00\x00")
+	le.PutUint16(b[0x84:], 0x8664)
+	le.PutUint16(b[0x98:], 0x20B)
+	le.PutUint16(b[0x98+68:], 10)
+	return hostTemp(t, "BOOTX64.EFI", b)
+}
+
+func hostTemp(t testing.TB, name string, b []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func model(t testing.TB, name string, size int) string {
+	t.Helper()
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(i>>9 + i)
+	}
+	copy(b, "GGUF")
+	return hostTemp(t, name, b)
+}
+
+func create(t testing.TB, o Options) *Result {
+	t.Helper()
+	r, err := Create(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// mount opens the only volume of an image.
+func mount(t testing.TB, img string) (*fat.FS, gpt.Volume) {
+	t.Helper()
+	dev, err := fs.OpenFileDevice(img, 512, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	tab, err := gpt.Read(dev)
+	if err != nil || tab.Damage != nil {
+		t.Fatalf("partition table: %v, damage %v", err, tab.Damage)
+	}
+	vols, err := gpt.Volumes(dev)
+	if err != nil || len(vols) != 1 {
+		t.Fatalf("%d volumes, error %v", len(vols), err)
+	}
+	v, err := fat.Mount(vols[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v, vols[0]
+}
+
+// tool runs a program of another maker over the image, which must succeed.
+func tool(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skipf("%s is not installed (packages gdisk, dosfstools, mtools)", name)
+	}
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TZ=UTC")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// verify has sgdisk and fsck.fat look at an image.
+func verify(t testing.TB, img string) {
+	t.Helper()
+	if out := tool(t, "sgdisk", "-v", img); !strings.Contains(out, "No problems found") || strings.Contains(out, "Warning") || strings.Contains(out, "Caution") {
+		t.Errorf("sgdisk -v:\n%s", out)
+	}
+	if out := tool(t, "sgdisk", "-i", "1", img); !strings.Contains(out, "EFI system partition") || !strings.Contains(out, "'ALPHAOS'") {
+		t.Errorf("sgdisk -i 1:\n%s", out)
+	}
+	_, vol := mount(t, img)
+	part := filepath.Join(t.TempDir(), "partition")
+	f, err := os.Create(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(int64(vol.Blocks()) * 512); err != nil {
+		t.Fatal(err)
+	}
+	p, zero := make([]byte, mib), make([]byte, mib)
+	for lba := uint64(0); lba < vol.Blocks(); lba += mib / 512 {
+		p := p[:min(mib, (vol.Blocks()-lba)*512)]
+		if err := vol.ReadBlocks(lba, p); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(p, zero[:len(p)]) {
+			if _, err := f.WriteAt(p, int64(lba)*512); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	out := tool(t, "fsck.fat", "-n", "-v", part)
+	for _, bad := range []string{"differen", "wrong", "Wrong", "orphan", "invalid", "Dirty", "uninitialized", "Leaving", "clusters not", "Bad"} {
+		if strings.Contains(out, bad) {
+			t.Errorf("fsck.fat -n -v:\n%s", out)
+			break
+		}
+	}
+}
+
+func TestCreate(t *testing.T) {
+	dir := t.TempDir()
+	img := filepath.Join(dir, "alphaos.img")
+	names := []string{"stories260K.gguf", "Llama-3.2-3B-Instruct-Q4_K_M.gguf", "llama-3.2-3b-instruct-q8_0.gguf", "größe 日本 😀.gguf", "MODEL.GUF", strings.Repeat("x", 250) + ".gguf"}
+	var models []string
+	for i, name := range names {
+		models = append(models, model(t, name, 1000*(i+1)*(i+1)))
+	}
+	efi := efiFile(t)
+	r := create(t, Options{Out: img, Size: 512 * mib, Models: models, EFI: efi, Journal: 3*mib + 100, Time: stamp,
+		Extra: []Extra{{"docs/deep/down/Read me.txt", []byte("hello")}, {"empty file", nil}}})
+	if r.Size != 512*mib || r.Models != len(models) {
+		t.Errorf("result %+v", r)
+	}
+	if fi, err := os.Stat(img); err != nil || fi.Size() != 512*mib {
+		t.Errorf("size %d, error %v", fi.Size(), err)
+	}
+	v, vol := mount(t, img)
+	if v.Label() != Label || vol.Name != Label || vol.TypeGUID != gpt.EFISystem || vol.First != 2048 {
+		t.Errorf("label %q, partition %q of type %s at %d", v.Label(), vol.Name, vol.TypeGUID, vol.First)
+	}
+	same := func(path, host string) {
+		t.Helper()
+		want, err := os.ReadFile(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := iofs.ReadFile(v, path)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s differs from %s, error %v", path, host, err)
+		}
+	}
+	same(EFIPath, efi)
+	for i, name := range names {
+		same(ModelsPath+"/"+name, models[i])
+	}
+	list, err := iofs.ReadDir(v, ModelsPath)
+	if err != nil || len(list) != len(names) {
+		t.Errorf("%d models, error %v", len(list), err)
+	}
+	if b, err := iofs.ReadFile(v, "docs/deep/down/Read me.txt"); err != nil || string(b) != "hello" {
+		t.Errorf("extra file: %q, error %v", b, err)
+	}
+	if fi, err := iofs.Stat(v, EFIPath); err != nil || !fi.ModTime().Equal(stamp) {
+		t.Errorf("time %v, error %v", fi.ModTime(), err)
+	}
+	if err := fstest.TestFS(v, EFIPath, ConfigPath, JournalPath, "data/conversations", "empty file"); err != nil {
+		t.Error(err)
+	}
+	j, err := v.OpenInPlace(JournalPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j.Size() != 3*mib+100 {
+		t.Errorf("journal of %d bytes", j.Size())
+	}
+	p := make([]byte, j.Size())
+	if _, err := j.ReadAt(p, 0); err != nil || !bytes.Equal(p, make([]byte, len(p))) {
+		t.Errorf("the journal is not all zeros, error %v", err)
+	}
+	verify(t, img)
+
+	// Writing the journal leaves the volume sound and everything else alone.
+	if _, err := j.WriteAt(bytes.Repeat([]byte("journal"), 100000), 12345); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	verify(t, img)
+	for i, name := range names {
+		same(ModelsPath+"/"+name, models[i])
+	}
+}
+
+func TestMtoolsAgree(t *testing.T) {
+	img := filepath.Join(t.TempDir(), "alphaos.img")
+	m := model(t, "llama-3.2-1b-instruct.Q8_0.gguf", 54321)
+	efi := efiFile(t)
+	create(t, Options{Out: img, Models: []string{m}, EFI: efi, Time: stamp})
+	at := fmt.Sprintf("%s@@%d", img, partitionAt)
+	for path, host := range map[string]string{EFIPath: efi, ModelsPath + "/" + filepath.Base(m): m} {
+		want, err := os.ReadFile(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tool(t, "mtype", "-i", at, "::"+path); got != string(want) {
+			t.Errorf("mtype %s gives %d bytes that differ from the %d of %s", path, len(got), len(want), host)
+		}
+	}
+	out := tool(t, "mdir", "-i", at, "-a", "-/", "::")
+	for _, want := range []string{"Volume in drive : is ALPHAOS", "llama-3.2-1b-instruct.Q8_0.gguf", "LLAMA-~1 GGU", "BOOTX64  EFI", "JOURNAL  LOG", "journal.log", "DATA  ", "conversations", ".contentDetails", "2026-03-01  12:34"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("mdir does not show %q:\n%s", want, out)
+		}
+	}
+	if got := tool(t, "mtype", "-i", at, "::data/config.json"); got != "{\n  \"version\": 1\n}\n" {
+		t.Errorf("config.json is %q", got)
+	}
+}
+
+// TestSizes has other programs check volumes of every cluster size. The
+// images are sparse.
+func TestSizes(t *testing.T) {
+	efi := efiFile(t)
+	for _, c := range []struct{ size, cluster int64 }{
+		{52 * mib, 512}, {100 * mib, 1024}, {200 * mib, 2048}, {300 * mib, 4096}, {1 << 30, 4096},
+		{10 << 30, 8192}, {20 << 30, 16384}, {64 << 30, 32768},
+	} {
+		t.Run(FormatSize(c.size), func(t *testing.T) {
+			img := filepath.Join(t.TempDir(), "image")
+			r := create(t, Options{Out: img, Size: c.size, EFI: efi, Models: []string{model(t, "stories.gguf", 100000)}, Time: stamp})
+			root, err := contents(Options{EFI: efi, Journal: DefaultJournal})
+			if err != nil {
+				t.Fatal(err)
+			}
+			vol, err := plan(root, c.size-2*partitionAt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if vol.cluster != c.cluster {
+				t.Errorf("clusters of %d bytes, want %d", vol.cluster, c.cluster)
+			}
+			if vol.dataAt()%mib != 0 {
+				t.Errorf("data begin at byte %d", vol.dataAt())
+			}
+			if r.Free <= 0 || r.Free >= c.size {
+				t.Errorf("%d bytes free", r.Free)
+			}
+			v, _ := mount(t, img)
+			if _, err := iofs.ReadFile(v, EFIPath); err != nil {
+				t.Error(err)
+			}
+			if c.size < 2<<30 { // reading a large sparse partition takes long
+				verify(t, img)
+			}
+		})
+	}
+}
+
+func TestDeterministic(t *testing.T) {
+	efi, m := efiFile(t), model(t, "m.gguf", 5000)
+	make := func(at time.Time) []byte {
+		img := filepath.Join(t.TempDir(), "image")
+		create(t, Options{Out: img, Size: 60 * mib, EFI: efi, Models: []string{m}, Time: at})
+		b, err := os.ReadFile(img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	if !bytes.Equal(make(stamp), make(stamp)) {
+		t.Error("the same options and time gave different bytes")
+	}
+	if bytes.Equal(make(stamp), make(stamp.Add(time.Hour))) {
+		t.Error("another time gave the same bytes")
+	}
+	if bytes.Equal(make(time.Time{}), make(time.Time{})) {
+		t.Error("two drives have the same identifiers")
+	}
+}
+
+func TestGrowsToFit(t *testing.T) {
+	efi := efiFile(t)
+	big := filepath.Join(t.TempDir(), "big.gguf")
+	if err := os.WriteFile(big, []byte("GGUF"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(big, 600*mib); err != nil {
+		t.Fatal(err)
+	}
+	root, err := contents(Options{EFI: efi, Journal: DefaultJournal, Models: []string{big}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, err := imageSize(0, root)
+	if err != nil || size < 650*mib || size > 720*mib {
+		t.Errorf("size %s, error %v", FormatSize(size), err)
+	}
+	// What the refusal of a small size recommends must be enough.
+	_, err = imageSize(512*mib, root)
+	if err == nil {
+		t.Fatal("600 MiB fit on 512")
+	}
+	var need int64
+	if i := strings.Index(err.Error(), "--size "); i < 0 {
+		t.Fatalf("error %q names no size", err)
+	} else if _, serr := fmt.Sscanf(err.Error()[i:], "--size %dM", &need); serr != nil {
+		t.Fatalf("error %q: %v", err, serr)
+	}
+	if _, err := imageSize(need*mib, root); err != nil {
+		t.Errorf("%d MiB were recommended: %v", need, err)
+	}
+	if _, err := imageSize((need-1)*mib, root); err == nil {
+		t.Errorf("%d MiB were recommended but less is enough", need)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	efi := efiFile(t)
+	good := model(t, "good.gguf", 5000)
+	dir := t.TempDir()
+	existing := filepath.Join(dir, "existing")
+	if err := os.WriteFile(existing, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	huge := filepath.Join(dir, "huge.gguf")
+	if err := os.WriteFile(huge, []byte("GGUF"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(huge, 4<<30); err != nil {
+		t.Fatal(err)
+	}
+	pe := func(change func([]byte)) string {
+		b, err := os.ReadFile(efi)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(b)
+		return hostTemp(t, "app.efi", b)
+	}
+	out := filepath.Join(dir, "out")
+	for _, c := range []struct {
+		name, want string
+		o          Options
+	}{
+		{"exists", "add --yes to replace it", Options{Out: existing, EFI: efi}},
+		{"device", "is a device", Options{Out: "/dev/null", EFI: efi, Replace: true}},
+		{"directory", "not an ordinary file", Options{Out: dir, EFI: efi, Replace: true}},
+		{"no directory", "no such file", Options{Out: filepath.Join(dir, "no", "out"), EFI: efi}},
+		{"layout", "layout \"full\" is not known", Options{Out: out, EFI: efi, Layout: "full"}},
+		{"too small", "too small", Options{Out: out, EFI: efi, Size: 20 * mib}},
+		{"tiny", "too small", Options{Out: out, EFI: efi, Size: 1}},
+		{"too large", "FAT32 ends at", Options{Out: out, EFI: efi, Size: 3 << 40}},
+		{"journal", "journal", Options{Out: out, EFI: efi, Journal: 5 << 30}},
+		{"efi missing", "no such file", Options{Out: out, EFI: filepath.Join(dir, "none")}},
+		{"efi elf", "alphaos efi pack", Options{Out: out, EFI: hostTemp(t, "elf", []byte("\x7fELF"+strings.Repeat("x", 100)))}},
+		{"efi empty", "no PE header", Options{Out: out, EFI: hostTemp(t, "e", nil)}},
+		{"efi offset", "no PE header", Options{Out: out, EFI: pe(func(b []byte) { b[63] = 0xFF })}},
+		{"efi machine", "for x86-64", Options{Out: out, EFI: pe(func(b []byte) { b[0x85] = 1 })}},
+		{"efi subsystem", "not an EFI application", Options{Out: out, EFI: pe(func(b []byte) { b[0x98+68] = 3 })}},
+		{"model magic", "is not a GGUF model", Options{Out: out, EFI: efi, Models: []string{hostTemp(t, "x.gguf", []byte("GGML1234"))}}},
+		{"model empty", "is not a GGUF model", Options{Out: out, EFI: efi, Models: []string{hostTemp(t, "x.gguf", nil)}}},
+		{"model directory", "not an ordinary file", Options{Out: out, EFI: efi, Models: []string{dir}}},
+		{"model huge", "no more than 4 GiB", Options{Out: out, EFI: efi, Models: []string{huge}}},
+		{"model twice", "two files", Options{Out: out, EFI: efi, Models: []string{good, model(t, "GOOD.gguf", 10)}}},
+		{"model name", "does not allow", Options{Out: out, EFI: efi, Models: []string{model(t, "a:b.gguf", 10)}}},
+		{"model dot", "full stop", Options{Out: out, EFI: efi, Models: []string{model(t, "a.gguf.", 10)}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Create(c.o)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %q, want one line about %q", err, c.want)
+			}
+		})
+	}
+	if b, _ := os.ReadFile(existing); string(b) != "precious" {
+		t.Error("the existing file was changed")
+	}
+	if list, _ := filepath.Glob(filepath.Join(dir, ".*")); len(list) != 0 {
+		t.Errorf("left behind: %v", list)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a refused drive was made")
+	}
+	create(t, Options{Out: existing, EFI: efi, Replace: true, Size: 64 * mib})
+	if fi, err := os.Stat(existing); err != nil || fi.Size() != 64*mib {
+		t.Error("--yes did not replace the file")
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	for s, want := range map[string]int64{"0": 0, "512": 512, "512M": 512 << 20, "512MiB": 512 << 20, "512mb": 512 << 20, "32G": 32 << 30, "1T": 1 << 40, "64k": 64 << 10, "7B": 7} {
+		if got, err := ParseSize(s); err != nil || got != want {
+			t.Errorf("ParseSize(%q) = %d, %v; want %d", s, got, err, want)
+		}
+	}
+	for _, s := range []string{"", "M", "-1M", "1.5G", "1X", "1 M", "1MM", "99999999999999999999", "999999999999999T", "1iB", "1Bi"} {
+		if got, err := ParseSize(s); err == nil {
+			t.Errorf("ParseSize(%q) = %d, want an error", s, got)
+		}
+	}
+	for n, want := range map[int64]string{0: "0 bytes", 1023: "1023 bytes", 1 << 20: "1 MiB", 3 << 29: "1.5 GiB"} {
+		if got := FormatSize(n); got != want {
+			t.Errorf("FormatSize(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func BenchmarkCreate(b *testing.B) {
+	efi := efiFile(b)
+	for _, size := range []int{1 << 20, 256 << 20} {
+		b.Run(FormatSize(int64(size)), func(b *testing.B) {
+			m := model(b, "m.gguf", size)
+			img := filepath.Join(b.TempDir(), "image")
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				create(b, Options{Out: img, EFI: efi, Models: []string{m}, Replace: true})
+			}
+		})
+	}
+}

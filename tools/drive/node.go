@@ -1,0 +1,219 @@
+package drive
+
+// What goes on a volume, as a tree, and the names of FAT: each file has a
+// short name of eight and three capitals and, unless that says it all, a
+// long one, kept as UTF-16 in directory entries before the short one's.
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"unicode/utf16"
+
+	"alphaos/fs/fat"
+)
+
+// node is a file or directory. A file's content is source, a file of the
+// host, or content, or size zeros.
+type node struct {
+	label    string // its name
+	isDir    bool
+	parent   *node
+	children []*node
+
+	source  string
+	content []byte
+	size    int64
+
+	short    [11]byte
+	long     []uint16 // nil when the short name is the name
+	first    uint32
+	clusters int64
+}
+
+// bytes returns the size of a file's content or a directory's entries.
+func (n *node) bytes() int64 {
+	if !n.isDir {
+		return max(n.size, int64(len(n.content)))
+	}
+	entries := int64(2) // "." and ".."
+	if n.parent == nil {
+		entries = 1 // the volume label
+	}
+	for _, c := range n.children {
+		entries += 1 + int64(len(c.long)+12)/13
+	}
+	return entries * entrySize
+}
+
+func (n *node) walk(f func(*node)) {
+	f(n)
+	for _, c := range n.children {
+		c.walk(f)
+	}
+}
+
+// add puts x at path below n, with the directories that leads through.
+func (n *node) add(path string, x *node) error {
+	dir, rest, more := strings.Cut(path, "/")
+	c := n.child(dir)
+	if more {
+		if c == nil {
+			c = &node{label: dir, isDir: true, parent: n}
+			n.children = append(n.children, c)
+		}
+		if !c.isDir {
+			return fmt.Errorf("%s is to be both a file and a directory on the drive", dir)
+		}
+		return c.add(rest, x)
+	}
+	if c != nil {
+		return fmt.Errorf("two files are to be named %s on the drive (FAT32 does not tell capitals from small letters); rename one", dir)
+	}
+	x.label, x.parent = dir, n
+	n.children = append(n.children, x)
+	return nil
+}
+
+func (n *node) child(name string) *node {
+	for _, c := range n.children {
+		if strings.ToUpper(c.label) == strings.ToUpper(name) {
+			return c
+		}
+	}
+	return nil
+}
+
+// name gives everything below n its names on the volume.
+func (n *node) name() error {
+	taken := map[[11]byte]bool{}
+	for _, c := range n.children { // names that fit come before made ones
+		if err := checkName(c.label); err != nil {
+			return err
+		}
+		short, fits, whole := plainShort(c.label)
+		if fits {
+			c.short = short
+			taken[short] = true
+		}
+		if !whole {
+			c.long = utf16.Encode([]rune(c.label))
+		}
+	}
+	for _, c := range n.children {
+		if c.short == ([11]byte{}) {
+			c.short = makeShort(c.label, taken)
+			taken[c.short] = true
+		}
+		if err := c.name(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkName reports whether FAT can keep name as a long name.
+func checkName(name string) error {
+	switch {
+	case len(utf16.Encode([]rune(name))) > 255:
+		return fmt.Errorf("the name %.40s... is longer than the 255 characters that FAT32 allows; rename the file", name)
+	case strings.ContainsAny(name, `"*/:<>?\|`) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7F || r == 0xFFFD }):
+		return fmt.Errorf(`the name %q has a character that FAT32 does not allow (" * / : < > ? \ | or one that does not print); rename the file`, name)
+	case name == "" || strings.TrimRight(name, " .") != name:
+		return fmt.Errorf("the name %q cannot be used on FAT32, which allows no space or full stop at the end; rename the file", name)
+	}
+	return nil
+}
+
+func shortChar(r rune) bool {
+	return r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("$%'-_@~`!(){}^#&", r)
+}
+
+// plainShort returns name as a short name, if it fits when written in
+// capitals; whole reports that it is in capitals already and needs no long
+// name.
+func plainShort(name string) (short [11]byte, fits, whole bool) {
+	upper := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			r -= 'a' - 'A'
+		}
+		return r
+	}, name)
+	base, ext, dot := strings.Cut(upper, ".")
+	notShort := func(r rune) bool { return !shortChar(r) }
+	if base == "" || len(base) > 8 || len(ext) > 3 || dot && ext == "" || strings.ContainsFunc(base+ext, notShort) {
+		return short, false, false
+	}
+	return pack(base, ext), true, upper == name
+}
+
+func pack(base, ext string) (short [11]byte) {
+	copy(short[:], fmt.Sprintf("%-8s%-3s", base, ext))
+	return short
+}
+
+// makeShort makes a short name for a long one that no other file has:
+// STORIE~1.GGU for stories260K.gguf.
+func makeShort(name string, taken map[[11]byte]bool) [11]byte {
+	clean := func(s string, n int) string {
+		var b strings.Builder
+		for _, r := range strings.ToUpper(s) {
+			switch {
+			case b.Len() == n:
+				return b.String()
+			case r == ' ' || r == '.':
+			case shortChar(r):
+				b.WriteRune(r)
+			default:
+				b.WriteByte('_')
+			}
+		}
+		return b.String()
+	}
+	base, ext := strings.TrimLeft(name, "."), ""
+	if i := strings.LastIndexByte(base, '.'); i > 0 {
+		base, ext = base[:i], clean(base[i+1:], 3)
+	}
+	for i := 1; ; i++ {
+		tail := fmt.Sprintf("~%d", i)
+		if short := pack(clean(base, 8-len(tail))+tail, ext); !taken[short] {
+			return short
+		}
+	}
+}
+
+// appendLong appends the entries of n's long name, last part first.
+func (n *node) appendLong(b []byte) []byte {
+	if n.long == nil {
+		return b
+	}
+	parts := (len(n.long) + 12) / 13
+	units := make([]uint16, parts*13)
+	for i := range units {
+		units[i] = 0xFFFF
+	}
+	if copy(units, n.long) < len(units) {
+		units[len(n.long)] = 0
+	}
+	for part := parts; part > 0; part-- {
+		var e [entrySize]byte
+		e[0] = byte(part)
+		if part == parts {
+			e[0] |= 0x40
+		}
+		e[11] = 0x0F
+		e[13] = fat.Checksum(n.short)
+		for i, u := range units[(part-1)*13:][:13] {
+			at := 1 + 2*i
+			if i >= 5 {
+				at = 14 + 2*(i-5)
+			}
+			if i >= 11 {
+				at = 28 + 2*(i-11)
+			}
+			binary.LittleEndian.PutUint16(e[at:], u)
+		}
+		b = append(b, e[:]...)
+	}
+	return b
+}

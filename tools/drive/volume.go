@@ -1,0 +1,278 @@
+package drive
+
+// A fresh FAT32 volume, written in one pass.
+//
+// Everything is allocated before anything is written: first the directories,
+// then the files, each in neighbouring clusters, with nothing free between
+// them. The FAT is therefore a plain count with an end mark per file, and
+// clusters from vol.used on are free. Data begin on a MiB of the medium, so
+// that clusters never straddle the larger blocks of flash.
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+const (
+	sectorSize  = 512
+	entrySize   = 32
+	minReserved = 32    // sectors
+	minClusters = 65541 // 65525, the format's limit, and a margin for readers that miscount
+	endOfChain  = 0x0FFFFFFF
+)
+
+// volume is a planned FAT32 volume.
+type volume struct {
+	root     *node
+	sectors  int64
+	cluster  int64 // bytes
+	reserved int64 // sectors before the first FAT
+	table    int64 // sectors in each of the two FATs
+	clusters uint32
+	used     uint32
+	nodes    []*node // in the order of their clusters
+
+	hidden int64 // sectors before the volume
+	label  string
+	stamp  time.Time
+	serial uint32
+}
+
+var errTooSmall = errors.New("the volume is too small")
+
+// plan lays out a volume of size bytes and gives each node its clusters.
+func plan(root *node, size int64) (*volume, error) {
+	v := &volume{root: root, sectors: size / sectorSize}
+	if size <= 0 {
+		return nil, errTooSmall
+	}
+	// Microsoft's cluster sizes; below them the largest that gives FAT32
+	// enough clusters.
+	switch {
+	case size <= 8<<30:
+		v.cluster = 4 << 10
+	case size <= 16<<30:
+		v.cluster = 8 << 10
+	case size <= 32<<30:
+		v.cluster = 16 << 10
+	default:
+		v.cluster = 32 << 10
+	}
+	for v.layOut(); v.clusters < minClusters; v.layOut() {
+		if v.cluster == sectorSize {
+			return nil, errTooSmall
+		}
+		v.cluster /= 2
+	}
+	next := int64(2)
+	take := func(n *node) {
+		v.nodes = append(v.nodes, n)
+		n.clusters = (n.bytes() + v.cluster - 1) / v.cluster
+		if n.first = uint32(next); n.clusters == 0 {
+			n.first = 0
+		}
+		next += n.clusters
+	}
+	root.walk(func(n *node) {
+		if n.isDir {
+			take(n)
+		}
+	})
+	root.walk(func(n *node) {
+		if !n.isDir {
+			take(n)
+		}
+	})
+	if next-2 > int64(v.clusters) {
+		return nil, errTooSmall
+	}
+	v.used = uint32(next - 2)
+	return v, nil
+}
+
+// layOut computes where things are from the sizes of volume and cluster.
+func (v *volume) layOut() {
+	perCluster := v.cluster / sectorSize
+	most := (v.sectors-minReserved)/perCluster + 2
+	v.table = (most*4 + sectorSize - 1) / sectorSize
+	v.reserved = minReserved
+	if over := (v.reserved + 2*v.table) % (mib / sectorSize); over != 0 {
+		v.reserved += mib/sectorSize - over
+	}
+	v.clusters = uint32(max(v.sectors-v.reserved-2*v.table, 0) / perCluster)
+}
+
+func (v *volume) dataAt() int64 { return (v.reserved + 2*v.table) * sectorSize }
+
+// write writes the volume to f from byte at on, where f must read as zeros.
+func (v *volume) write(f *os.File, at int64) error {
+	put := func(b []byte, off int64) error {
+		_, err := f.WriteAt(b, at+off)
+		return err
+	}
+	boot, info := v.bootSector(), v.infoSector()
+	for _, sector := range []int64{0, 6} { // the second is the backup
+		if err := put(boot, sector*sectorSize); err != nil {
+			return err
+		}
+		if err := put(info, (sector+1)*sectorSize); err != nil {
+			return err
+		}
+	}
+	fat := v.fat()
+	for i := range int64(2) {
+		if err := put(fat, (v.reserved+i*v.table)*sectorSize); err != nil {
+			return err
+		}
+	}
+	for _, n := range v.nodes {
+		off := v.dataAt() + int64(n.first-2)*v.cluster
+		var err error
+		switch {
+		case n.clusters == 0:
+		case n.isDir:
+			err = put(v.directory(n), off)
+		case n.source != "":
+			err = copyFile(f, at+off, n)
+		default:
+			err = put(n.content, off)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyFile copies the file n.source to f. Between two files the host kernel
+// does the copying.
+func copyFile(f *os.File, at int64, n *node) error {
+	src, err := os.Open(n.source)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if _, err := f.Seek(at, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := io.CopyN(f, src, n.size); err != nil {
+		if err == io.EOF {
+			err = errors.New("the file became shorter while it was copied; try again")
+		}
+		return fmt.Errorf("copy %s: %w", n.source, err)
+	}
+	return nil
+}
+
+func (v *volume) bootSector() []byte {
+	le := binary.LittleEndian
+	b := make([]byte, sectorSize)
+	copy(b, "\xEB\x58\x90MSWIN4.1") // the name that readers trust most
+	le.PutUint16(b[11:], sectorSize)
+	b[13] = byte(v.cluster / sectorSize)
+	le.PutUint16(b[14:], uint16(v.reserved))
+	b[16] = 2    // FATs
+	b[21] = 0xF8 // media: fixed disk
+	le.PutUint16(b[24:], 63)
+	le.PutUint16(b[26:], 255)
+	le.PutUint32(b[28:], uint32(v.hidden))
+	le.PutUint32(b[32:], uint32(v.sectors))
+	le.PutUint32(b[36:], uint32(v.table))
+	le.PutUint32(b[44:], v.root.first)
+	le.PutUint16(b[48:], 1) // FSInfo
+	le.PutUint16(b[50:], 6) // backup
+	b[64] = 0x80            // BIOS drive
+	b[66] = 0x29            // serial, label and type follow
+	le.PutUint32(b[67:], v.serial)
+	copy(b[71:], fmt.Sprintf("%-11s%-8s", v.label, "FAT32"))
+	b[510], b[511] = 0x55, 0xAA
+	return b
+}
+
+func (v *volume) infoSector() []byte {
+	le := binary.LittleEndian
+	b := make([]byte, sectorSize)
+	copy(b, "RRaA")
+	copy(b[484:], "rrAa")
+	le.PutUint32(b[488:], v.clusters-v.used)
+	le.PutUint32(b[492:], v.used+1) // the last cluster taken
+	b[510], b[511] = 0x55, 0xAA
+	return b
+}
+
+// fat returns the FAT as far as it is not zero.
+func (v *volume) fat() []byte {
+	le := binary.LittleEndian
+	b := make([]byte, (int64(v.used)*4+8+sectorSize-1)/sectorSize*sectorSize)
+	le.PutUint32(b, 0x0FFFFFF8) // the media byte
+	le.PutUint32(b[4:], endOfChain)
+	for _, n := range v.nodes {
+		for i := range n.clusters {
+			c := int64(n.first) + i
+			next := uint32(c + 1)
+			if i == n.clusters-1 {
+				next = endOfChain
+			}
+			le.PutUint32(b[4*c:], next)
+		}
+	}
+	return b
+}
+
+// directory returns the content of a directory.
+func (v *volume) directory(d *node) []byte {
+	b := make([]byte, 0, d.bytes())
+	if d.parent == nil {
+		var label [11]byte
+		copy(label[:], fmt.Sprintf("%-11s", v.label))
+		b = v.appendEntry(b, label, 0x08, 0, 0)
+	} else {
+		up := d.parent.first
+		if d.parent.parent == nil {
+			up = 0 // the root is written as zero in ".." entries
+		}
+		b = v.appendEntry(b, [11]byte([]byte(".          ")), 0x10, d.first, 0)
+		b = v.appendEntry(b, [11]byte([]byte("..         ")), 0x10, up, 0)
+	}
+	for _, n := range d.children {
+		b = n.appendLong(b)
+		attr, size := byte(0x20), uint32(n.bytes())
+		if n.isDir {
+			attr, size = 0x10, 0
+		}
+		if n.label[0] == '.' {
+			attr |= 0x02 // hidden, as on systems where the dot means that
+		}
+		b = v.appendEntry(b, n.short, attr, n.first, size)
+	}
+	return b
+}
+
+func (v *volume) appendEntry(b []byte, short [11]byte, attr byte, first, size uint32) []byte {
+	le := binary.LittleEndian
+	t := v.stamp.UTC()
+	switch {
+	case t.Year() < 1980:
+		t = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+	case t.Year() > 2107:
+		t = time.Date(2107, 12, 31, 23, 59, 58, 0, time.UTC)
+	}
+	date := uint16(t.Year()-1980)<<9 | uint16(t.Month())<<5 | uint16(t.Day())
+	clock := uint16(t.Hour())<<11 | uint16(t.Minute())<<5 | uint16(t.Second()/2)
+	var e [entrySize]byte
+	copy(e[:], short[:])
+	e[11] = attr
+	le.PutUint16(e[14:], clock) // created
+	le.PutUint16(e[16:], date)
+	le.PutUint16(e[18:], date) // read
+	le.PutUint16(e[20:], uint16(first>>16))
+	le.PutUint16(e[22:], clock) // written
+	le.PutUint16(e[24:], date)
+	le.PutUint16(e[26:], uint16(first))
+	le.PutUint32(e[28:], size)
+	return append(b, e[:]...)
+}
