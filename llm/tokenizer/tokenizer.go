@@ -275,8 +275,8 @@ func (t *Tokenizer) Encode(text string, o EncodeOptions) []int32 {
 // the border of two parts, special tokens may not.
 type Part struct {
 	Text    string
-	Special bool    // find control tokens in Text
-	IDs     []int32 // ready ids instead of Text
+	Special bool    // find control tokens in Text; or: IDs end with one
+	IDs     []int32 // ready ids instead of Text; they may be none
 }
 
 // EncodeParts encodes parts as one text. A prompt is made of trusted parts,
@@ -292,7 +292,7 @@ func (t *Tokenizer) EncodeParts(o EncodeOptions, parts ...Part) []int32 {
 		if p.IDs != nil {
 			e.flush()
 			e.ids = append(e.ids, p.IDs...)
-			e.afterSpecial = false
+			e.afterSpecial = p.Special
 			continue
 		}
 		t.partition(p.Text, p.Special, e.special, e.raw)

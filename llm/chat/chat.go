@@ -1,0 +1,375 @@
+// Package chat writes a conversation the way a model was trained to read it.
+//
+// A GGUF file carries its chat template as a program in the Jinja language.
+// Like llama.cpp, this package does not run it but recognises which of the
+// well-known formats it is, by markers that occur in it. A model without a
+// template is a base model: it continues text, and a conversation is then just
+// the text so far.
+//
+// Prompts are token ids, not text, for two reasons. Markers become control
+// tokens while what people and models wrote never does, so nobody can forge a
+// turn. And a prompt keeps its beginning: the ids of a conversation are the
+// first ids of the same conversation with more turns, so that a session needs
+// to evaluate only what is new.
+package chat
+
+import (
+	"sort"
+	"strings"
+
+	"alphaos/llm/gguf"
+	"alphaos/llm/tokenizer"
+)
+
+// Turn is one message of a conversation.
+type Turn struct {
+	Role string // "system", "user" or "assistant"
+	Text string
+	// IDs are the exact tokens of an assistant's turn as the model made them,
+	// without the one that ended it. They stand in for Text, whose tokens
+	// might be others. Nil: Text is encoded.
+	IDs []int32
+}
+
+// Template is a format for conversations. The zero Template is that of base
+// models.
+type Template struct {
+	format  *format
+	strip   bool   // texts lose the white space around them
+	end     string // zephyr: the marker that ends a turn; "": EOS
+	inst    inst   // llama2 and mistral
+	warning string
+}
+
+// inst is how the family of Llama 2 writes a user's turn.
+type inst struct {
+	open, close             string // around the user's turn
+	systemOpen, systemClose string // around the system's text, at the beginning of it
+	answerOpen              string // what the model's own text begins with
+	bos                     bool   // BOS begins every user's turn, not only the first
+}
+
+// A format is one of the well-known ways to write a conversation.
+type format struct {
+	name    string
+	markers []string // that a text must not contain where they are not control tokens
+	stops   []string
+	write   func(w *writer, turns []Turn)
+}
+
+var formats = []*format{
+	{"llama3",
+		[]string{"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
+		[]string{"<|eot_id|>", "<|start_header_id|>"},
+		func(w *writer, turns []Turn) {
+			for _, t := range turns {
+				w.mark("<|start_header_id|>" + role(t.Role) + "<|end_header_id|>\n\n")
+				w.text(t)
+				w.mark("<|eot_id|>")
+			}
+			w.mark("<|start_header_id|>assistant<|end_header_id|>\n\n")
+		}},
+	{"chatml",
+		[]string{"<|im_start|>", "<|im_end|>"},
+		[]string{"<|im_end|>", "<|im_start|>"},
+		func(w *writer, turns []Turn) {
+			for _, t := range turns {
+				w.mark("<|im_start|>" + role(t.Role) + "\n")
+				w.text(t)
+				w.mark("<|im_end|>\n")
+			}
+			w.mark("<|im_start|>assistant\n")
+		}},
+	{"zephyr",
+		[]string{"<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>", "</s>"},
+		[]string{"<|user|>", "<|system|>", "<|assistant|>"},
+		func(w *writer, turns []Turn) {
+			for _, t := range turns {
+				w.mark("<|" + role(t.Role) + "|>\n")
+				w.text(t)
+				w.end()
+				w.mark("\n")
+			}
+			w.mark("<|assistant|>\n")
+		}},
+	{"llama2",
+		[]string{"[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>"},
+		[]string{"[INST]", "[/INST]"},
+		writeInst},
+	{"mistral",
+		[]string{"[INST]", "[/INST]", "<s>", "</s>"},
+		[]string{"[INST]", "[/INST]"},
+		writeInst},
+}
+
+// writeInst writes the formats of Llama 2 and Mistral, where the system's text
+// is part of the user's turn that follows it.
+func writeInst(w *writer, turns []Turn) {
+	first, open := true, false
+	begin := func() {
+		if open {
+			return
+		}
+		if !first && w.inst.bos {
+			w.special(w.tok.BOS())
+		}
+		w.mark(w.inst.open)
+		first, open = false, true
+	}
+	for _, t := range turns {
+		switch role(t.Role) {
+		case "system":
+			begin()
+			w.mark(w.inst.systemOpen)
+			w.text(t)
+			w.mark(w.inst.systemClose)
+		case "user":
+			begin()
+			w.text(t)
+			w.mark(w.inst.close)
+			open = false
+		default:
+			w.answer(t, w.inst.answerOpen)
+			w.special(w.tok.EOS())
+		}
+	}
+	if open { // a system's text alone
+		w.mark(w.inst.close)
+	}
+}
+
+func role(r string) string {
+	if r == "system" || r == "assistant" {
+		return r
+	}
+	return "user"
+}
+
+// Detect recognises the chat template in f's metadata. It never fails: no
+// template, and one that is not known, give plain continuation, the latter
+// with a Warning.
+func Detect(f *gguf.File) Template {
+	jinja, ok := f.String("tokenizer.chat_template")
+	if !ok || strings.TrimSpace(jinja) == "" {
+		return Template{}
+	}
+	if t, ok := recognise(jinja); ok {
+		return t
+	}
+	return Template{warning: "the model's chat template is not one of those supported (llama3, llama2, mistral, chatml, zephyr), so text is simply continued"}
+}
+
+func recognise(jinja string) (Template, bool) {
+	has := func(s string) bool { return strings.Contains(jinja, s) }
+	switch {
+	case has("<|im_start|>"):
+		if has("<|im_sep|>") || has("<end_of_utterance>") {
+			return Template{}, false // Phi 4, SmolVLM
+		}
+		return named("chatml"), true
+	case strings.HasPrefix(jinja, "mistral") || has("[INST]"):
+		switch {
+		case has("[SYSTEM_PROMPT]"):
+			return Template{}, false // Mistral v7
+		case has("' [INST] ' + system_message"), has("[AVAILABLE_TOOLS]"):
+			t := named("mistral")
+			switch {
+			case has(" [INST]"): // v1
+				t.inst = inst{open: "[INST] ", close: " [/INST]", systemClose: "\n\n", answerOpen: " "}
+			case has(`"[INST]"`): // v3 with the tekken vocabulary
+				t.inst = inst{open: "[INST]", close: "[/INST]", systemClose: "\n\n"}
+			default: // v3
+				t.inst = inst{open: "[INST] ", close: "[/INST]", systemClose: "\n\n", answerOpen: " "}
+			}
+			return t, true
+		}
+		t := named("llama2")
+		t.inst = inst{open: "[INST] ", close: " [/INST]", systemClose: "\n", answerOpen: " "}
+		if has("<<SYS>>") {
+			t.inst.systemOpen, t.inst.systemClose = "<<SYS>>\n", "\n<</SYS>>\n\n"
+		}
+		t.inst.bos = has("bos_token + '[INST]")
+		t.strip = has("content.strip()") || has("content | trim") || has("content|trim")
+		return t, true
+	case has("<|start_header_id|>") && has("<|end_header_id|>"):
+		return named("llama3"), true
+	case has("<|assistant|>") && has("<|end|>"):
+		t := named("zephyr")
+		t.end = "<|end|>" // Phi 3
+		return t, true
+	case has("<|user|>") && has("<|endoftext|>"):
+		t := named("zephyr")
+		t.end = "<|endoftext|>"
+		return t, true
+	case has("<|user|>") && has("<|assistant|>") && (has("eos_token") || has("</s>")):
+		return named("zephyr"), true
+	}
+	return Template{}, false
+}
+
+// named returns the format of that name.
+func named(name string) Template {
+	for _, f := range formats {
+		if f.name == name {
+			return Template{format: f, strip: name == "llama3"}
+		}
+	}
+	panic("chat: no format " + name)
+}
+
+// Name is the format's name: llama3, llama2, mistral, chatml, zephyr (Phi 3
+// included), or "none" for a base model.
+func (t Template) Name() string {
+	if t.format == nil {
+		return "none"
+	}
+	return t.format.name
+}
+
+// Plain reports whether text is simply continued.
+func (t Template) Plain() bool { return t.format == nil }
+
+// Warning is a sentence about a template that was not recognised, else "".
+func (t Template) Warning() string { return t.warning }
+
+// Stops are strings that end an answer when they turn up in its text: markers
+// that the model's vocabulary may lack as tokens.
+func (t Template) Stops() []string {
+	if t.format == nil {
+		return nil
+	}
+	return t.format.stops
+}
+
+// Prompt returns the token ids of a conversation up to the point where the
+// assistant is to speak. With further turns appended, beginning with the
+// assistant's, the ids stay and more follow them.
+//
+// A base model reads what was said, each user's turn after the first on a new
+// line; a system's text is nothing it could follow and is left out.
+func (t Template) Prompt(tok *tokenizer.Tokenizer, turns []Turn) []int32 {
+	w := &writer{Template: t, tok: tok}
+	if t.format == nil {
+		for _, turn := range turns {
+			switch role(turn.Role) {
+			case "user":
+				if len(w.parts) > 0 {
+					w.parts = append(w.parts, tokenizer.Part{Text: "\n"})
+				}
+				w.parts = append(w.parts, tokenizer.Part{Text: turn.Text})
+			case "assistant":
+				w.answer(turn, "")
+			}
+		}
+	} else {
+		for _, m := range t.format.markers {
+			if _, ok := tok.Special(m); !ok {
+				w.plainMarkers = append(w.plainMarkers, m, m[:1]+" "+m[1:])
+			}
+		}
+		t.format.write(w, turns)
+	}
+	return tok.EncodeParts(tokenizer.EncodeOptions{AddBOS: true}, w.parts...)
+}
+
+// Fit is Prompt for a context of limit tokens: the oldest turns, but not the
+// system's, are left out until the ids are no more than limit. The last turn
+// always stays; alone it may still be too long.
+func (t Template) Fit(tok *tokenizer.Tokenizer, turns []Turn, limit int) (ids []int32, dropped int) {
+	ids = t.Prompt(tok, turns)
+	if len(ids) <= limit {
+		return ids, 0
+	}
+	// What may go: everything before the last turn, as far as a user's turn
+	// comes first again.
+	var cuts []int
+	for i, turn := range turns {
+		if i > 0 && role(turn.Role) == "user" {
+			cuts = append(cuts, i)
+		}
+	}
+	if len(cuts) == 0 {
+		return ids, 0
+	}
+	without := func(cut int) ([]int32, int) {
+		var kept []Turn
+		for i, turn := range turns {
+			if i >= cut || role(turn.Role) == "system" {
+				kept = append(kept, turn)
+			}
+		}
+		return t.Prompt(tok, kept), len(turns) - len(kept)
+	}
+	n := sort.Search(len(cuts)-1, func(i int) bool {
+		ids, _ := without(cuts[i])
+		return len(ids) <= limit
+	})
+	return without(cuts[n])
+}
+
+// A writer gathers the parts of a prompt.
+type writer struct {
+	Template
+	tok          *tokenizer.Tokenizer
+	parts        []tokenizer.Part
+	plainMarkers []string // and what to write in their place, in pairs
+}
+
+// mark writes the format's own text, in which control tokens are found.
+func (w *writer) mark(s string) {
+	if s != "" {
+		w.parts = append(w.parts, tokenizer.Part{Text: s, Special: true})
+	}
+}
+
+func (w *writer) special(id int32) {
+	if id >= 0 {
+		w.parts = append(w.parts, tokenizer.Part{IDs: []int32{id}, Special: true})
+	}
+}
+
+// end writes what ends a turn.
+func (w *writer) end() {
+	if w.Template.end != "" {
+		w.mark(w.Template.end)
+		return
+	}
+	w.special(w.tok.EOS())
+}
+
+// text writes what someone said.
+func (w *writer) text(t Turn) {
+	if role(t.Role) == "assistant" {
+		w.answer(t, "")
+		return
+	}
+	w.parts = append(w.parts, tokenizer.Part{Text: w.clean(t.Text)})
+}
+
+// answer writes an assistant's turn. Its text is encoded apart from what is
+// around it, as the model makes it, and begins with open.
+func (w *writer) answer(t Turn, open string) {
+	ids := t.IDs
+	if ids == nil {
+		text := w.clean(t.Text)
+		if open != "" {
+			text = open + strings.TrimSpace(text)
+		}
+		ids = w.tok.EncodeParts(tokenizer.EncodeOptions{}, tokenizer.Part{IDs: []int32{}}, tokenizer.Part{Text: text})
+	}
+	if len(ids) > 0 {
+		w.parts = append(w.parts, tokenizer.Part{IDs: ids})
+	}
+}
+
+// clean breaks up markers in a text that would be read as markers: those that
+// this vocabulary spells with ordinary tokens.
+func (w *writer) clean(s string) string {
+	if w.strip {
+		s = strings.TrimSpace(s)
+	}
+	if len(w.plainMarkers) > 0 {
+		s = strings.NewReplacer(w.plainMarkers...).Replace(s)
+	}
+	return s
+}
