@@ -223,6 +223,7 @@ func (c *Console) Clear() {
 	c.clear()
 	if !c.serialFresh && c.edit == nil {
 		c.send("\r\n")
+		c.serialFresh = true
 	}
 	c.show()
 }
