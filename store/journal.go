@@ -135,6 +135,9 @@ func parseRecord(b []byte, gen uint64) (r record, size int64, g uint64, ok bool)
 		return
 	}
 	end := headerLen + int(n)
+	if !zero(b[end:recordSize(int(n))]) {
+		return
+	}
 	if crc32.Checksum(b[4:end], castagnoli) != binary.LittleEndian.Uint32(b) {
 		return
 	}
