@@ -1,0 +1,98 @@
+// Command selftest is a small UEFI application that exercises the machine below
+// the Go runtime: faults, preemption, memory, timers, threads, registers. It
+// prints one line a check on standard output, which is the serial port under
+// firmware, then "selftest: all N checks passed" or "selftest: FAILED", and
+// ends as the variable finish says. On a Linux host it runs the same checks
+// but for those on amd64, so that a check that is itself wrong shows there.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unsafe"
+
+	"alphaos/amd64"
+)
+
+// finish is set at link time: "shutdown" resets the machine to off, "exit"
+// returns to the firmware, "crash" dies of a panic that nobody recovers.
+var finish = "shutdown"
+
+type check struct {
+	name string
+	run  func() error
+}
+
+func main() {
+	fmt.Println("selftest: begin")
+	debug.SetMemoryLimit(600 << 20) // a machine of 1 GiB must do
+	var all []check
+	all = append(all, faultChecks...)
+	all = append(all, runtimeChecks...)
+	all = append(all, memoryChecks...)
+	all = append(all, libraryChecks...)
+	if amd64.Booted() {
+		all = append(all, machineChecks...)
+	}
+	failed := 0
+	for _, c := range all {
+		began := time.Now()
+		err := protect(c.run)
+		took := time.Since(began).Round(time.Millisecond)
+		if err != nil {
+			failed++
+			fmt.Printf("selftest: FAIL %s: %v (%v)\n", c.name, err, took)
+		} else {
+			fmt.Printf("selftest: PASS %s (%v)\n", c.name, took)
+		}
+	}
+	if failed > 0 {
+		fmt.Printf("selftest: FAILED: %d of %d checks\n", failed, len(all))
+	} else {
+		fmt.Printf("selftest: all %d checks passed\n", len(all))
+	}
+	switch {
+	case finish == "crash":
+		crash(nil)
+	case finish == "shutdown" && amd64.Booted():
+		shutdown()
+	}
+	if failed > 0 {
+		os.Exit(1)
+	}
+}
+
+// protect turns a panic of a check into its failure.
+func protect(run func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return run()
+}
+
+//go:noinline
+func crash(p *int) { *p = 1 }
+
+// shutdown calls ResetSystem(EfiResetShutdown), UEFI 2.10 section 8.5.1: the
+// runtime services table is at 0x58 of the system table, the function at 0x68
+// of that.
+func shutdown() {
+	word := func(addr uintptr) uintptr { return *(*uintptr)(unsafe.Add(unsafe.Pointer(nil), addr)) }
+	reset := word(word(amd64.SystemTable()+0x58) + 0x68)
+	const efiResetShutdown = 2
+	status := amd64.Call(reset, efiResetShutdown, 0, 0, 0)
+	fmt.Printf("selftest: FAILED: ResetSystem returned %#x\n", status)
+}
+
+// want returns an error unless got contains text.
+func want(got, text string) error {
+	if !strings.Contains(got, text) {
+		return fmt.Errorf("got %q, want %q in it", got, text)
+	}
+	return nil
+}
