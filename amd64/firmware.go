@@ -5,6 +5,7 @@ package amd64
 
 // Offsets of what the kernel itself needs (UEFI 2.10 sections 4.3, 4.4, 4.5, 9.1, 12.4).
 const (
+	stConIn           = 48
 	stConOut          = 64
 	stRuntimeServices = 88
 	stBootServices    = 96
@@ -18,7 +19,8 @@ const (
 
 	rsGetTime = 24
 
-	conOutputString = 8
+	conInReadKeyStroke = 8
+	conOutOutputString = 8
 
 	liImageBase = 64
 	liImageSize = 72
@@ -103,17 +105,32 @@ func haltInFirmware(c *cpu) {
 	gate(&c.call)
 }
 
-func outputString(p uintptr) {
-	out := *at[uintptr](systemTable + stConOut)
-	if out != 0 {
-		fwCall(*at[uintptr](out + conOutputString), out, p, 0, 0, 0)
+// waitForKey returns when a key was pressed on the firmware's console, or after ns.
+func waitForKey(ns int64) {
+	in := *at[uintptr](systemTable + stConIn)
+	for end := now() + ns; in != 0 && now() < end; {
+		if fwCall(*at[uintptr](in + conInReadKeyStroke), in, addrOf(&outAddr), 0, 0, 0) == 0 {
+			return
+		}
+		haltInFirmware(&cpus[0])
 	}
 }
 
-// exit returns to whoever started the image, giving back all memory.
+func outputString(p uintptr) {
+	out := *at[uintptr](systemTable + stConOut)
+	if out != 0 {
+		fwCall(*at[uintptr](out + conOutOutputString), out, p, 0, 0, 0)
+	}
+}
+
+// exit returns to whoever started the image, giving back all memory. A program that
+// ended by a Go panic leaves its report on the screen until somebody has read it.
 func exit(code uintptr) {
-	if code != 0 {
+	const goPanic = 2 // runtime.fatalpanic's exit code
+	if code == goPanic {
+		logString("\nAlphaOS had to stop because of an error in its program. What was saved is safe on the drive.\nPress a key to leave.\n")
 		showTail()
+		waitForKey(60e9)
 	}
 	// From here on the gate comes back to the firmware's own map: ours is about to go.
 	ownCR3 = fwCR3

@@ -1,0 +1,214 @@
+// AlphaOS is a personal AI on a stick: a UEFI application that talks to a person
+// with a language model from its drive and keeps the conversation there.
+//
+// This file wires the rooms together: the firmware's screen, keys and disk (efi) go
+// into the console, the file system and the journal, those into the assistant, and when
+// the assistant is done the machine is switched off. It runs only under firmware;
+// `go run ./tools/alphaos chat` is the same assistant on a host.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"alphaos/amd64"
+	"alphaos/assistant"
+	"alphaos/console"
+	"alphaos/efi"
+	"alphaos/fs/fat"
+	"alphaos/llm"
+	"alphaos/store"
+)
+
+// Where things are on the drive.
+const (
+	modelsDir   = "models"
+	journalFile = "data/journal/journal.log"
+)
+
+func main() {
+	if !amd64.Booted() {
+		fmt.Fprintln(os.Stderr, "This program runs on UEFI firmware, without an operating system: \"make run\" starts it in QEMU, \"go run ./tools/alphaos chat\" talks to a model here.")
+		os.Exit(1)
+	}
+	if err := run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "AlphaOS:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	var start timing
+	start.goRuntime = amd64.SinceStart()
+	if err := efi.Init(); err != nil {
+		return err
+	}
+	con, err := openConsole(ctx)
+	if err != nil {
+		return fmt.Errorf("no way to talk: %w", err)
+	}
+	drive, err := openDrive(con)
+	if err != nil {
+		return err
+	}
+	if drive == nil {
+		return switchOff(con, nil, assistant.Shutdown)
+	}
+	journal, recovery := openJournal(con, drive.fs)
+	start.drive = amd64.SinceStart()
+
+	outcome, err := assistant.Run(ctx, assistant.Config{
+		UI:       assistant.ConsoleUI(con),
+		Models:   assistant.DirModels(drive.fs, modelsDir),
+		Store:    journal,
+		Recovery: recovery,
+		LLM: llm.Options{
+			Alloc: func(n int) ([]byte, error) {
+				start.reading = amd64.SinceStart()
+				return amd64.AllocPhysical(n)
+			},
+			Free: amd64.FreePhysical,
+		},
+		About: func() []string { return about(start) },
+	})
+	if err != nil {
+		con.Error(err.Error())
+	}
+	return switchOff(con, drive.dev, outcome)
+}
+
+// openConsole joins screen, keyboard and serial port to one console. The machine may
+// lack any of them, but not all ways to show text.
+func openConsole(ctx context.Context) (*console.Console, error) {
+	o := console.Options{}
+	keys := []<-chan console.Key{efi.Keys(ctx)}
+	screen, screenErr := efi.OpenScreen()
+	if screenErr == nil {
+		o.Screen = screen
+	}
+	serial, err := efi.OpenSerial()
+	switch {
+	case err == nil:
+		o.Serial = serial
+		keys = append(keys, console.DecodeKeys(ctx, serial))
+	case screenErr != nil:
+		o.Serial = efi.TextOutput()
+	}
+	o.Keys = console.MergeKeys(keys...)
+	return console.New(o)
+}
+
+// drive is the volume that AlphaOS was started from.
+type drive struct {
+	dev *efi.BlockDevice
+	fs  *fat.FS
+}
+
+// openDrive mounts the drive. When that fails it says why and lets the person try
+// again; nil means that they gave up.
+func openDrive(con *console.Console) (*drive, error) {
+	for {
+		d, err := findDrive()
+		if err == nil {
+			return d, nil
+		}
+		con.Error(err.Error())
+		line, err := con.ReadLine("Plug the AlphaOS drive in and press Enter to look again, or type \"off\" to switch off: ")
+		if errors.Is(err, io.EOF) || strings.EqualFold(strings.TrimSpace(line), "off") {
+			return nil, nil
+		}
+		if err != nil && !errors.Is(err, console.ErrInterrupted) {
+			return nil, err
+		}
+		if _, err := efi.ConnectStorage(); err != nil {
+			con.Quiet("Some disks could not be started: " + err.Error())
+		}
+	}
+}
+
+// findDrive takes the volume the program came from, or, when the firmware does not
+// tell (a boot manager loaded it from memory), the first that holds a journal of ours.
+func findDrive() (*drive, error) {
+	dev, err := efi.BootVolume()
+	if err == nil {
+		vol, err := fat.Mount(dev)
+		if err != nil {
+			return nil, fmt.Errorf("the drive that AlphaOS was started from cannot be read: %w", err)
+		}
+		return &drive{dev, vol}, nil
+	}
+	if !errors.Is(err, efi.ErrNoBootVolume) {
+		return nil, err
+	}
+	volumes, listErr := efi.Volumes()
+	for _, dev := range volumes {
+		vol, err := fat.Mount(dev)
+		if err != nil {
+			continue // another system's volume
+		}
+		if f, err := vol.Open(journalFile); err == nil {
+			f.Close()
+			dev.AllowWrites()
+			return &drive{dev, vol}, nil
+		}
+	}
+	return nil, errors.Join(errors.New("no AlphaOS drive was found"), listErr)
+}
+
+// openJournal opens what is saved. Without a journal one can still talk, and is told
+// that nothing will be kept.
+func openJournal(con *console.Console, vol *fat.FS) (*store.Store, store.Recovery) {
+	medium, err := vol.OpenInPlace(journalFile)
+	if err == nil {
+		s, recovery, err := store.Open(medium, time.Now)
+		if err == nil {
+			return s, recovery
+		}
+		con.Error(err.Error())
+	} else {
+		con.Error(fmt.Sprintf("The drive has no journal: %v.", err))
+	}
+	con.Notice("Nothing of this conversation will be saved.")
+	return nil, store.Recovery{}
+}
+
+// timing holds how long after the firmware's hand-over each stage was reached.
+type timing struct{ goRuntime, drive, reading time.Duration }
+
+func about(t timing) []string {
+	const mb = 1e6
+	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+	memory := amd64.Memory()
+	vendor, revision, spec := efi.Firmware()
+	return []string{
+		fmt.Sprintf("firmware: %s %#x, UEFI %s", vendor, revision, spec),
+		fmt.Sprintf("memory: %.0f of %.0f MB free", float64(memory.Free)/mb, float64(memory.Total)/mb),
+		fmt.Sprintf("start: Go after %v, drive and journal after %v, reading the model from %v on", ms(t.goRuntime), ms(t.drive), ms(t.reading)),
+		"built with " + runtime.Version(),
+	}
+}
+
+// switchOff ends the session's power. It returns only if the firmware refuses.
+func switchOff(con *console.Console, dev *efi.BlockDevice, outcome assistant.Outcome) error {
+	var err error
+	if outcome == assistant.Restart {
+		err = efi.Restart(dev)
+	} else {
+		err = efi.Shutdown(dev)
+	}
+	if err != nil {
+		con.Error(err.Error())
+	}
+	con.Notice("It is safe to hold the power button now.")
+	for {
+		if _, err := con.ReadLine(""); errors.Is(err, io.EOF) {
+			return nil
+		}
+	}
+}
