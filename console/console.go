@@ -62,7 +62,8 @@ type Console struct {
 	gutter  int
 	spoke   bool // something was written since the last prompt
 
-	serialFresh bool // the serial cursor is at the beginning of a line
+	serialFresh bool   // the serial cursor is at the beginning of a line
+	out         []byte // for the serial line, sent by show after the screen is up to date
 
 	edit    *page // the rows being edited, shown after the page; nil: not reading
 	editor  *editor
@@ -92,7 +93,7 @@ func New(o Options) (*Console, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Console{o: o, serial: o.Serial, serialFresh: true, wake: make(chan struct{}, 1), quit: make(chan struct{})}
+	c := &Console{o: o, serial: o.Serial, serialFresh: true, awaited: true, wake: make(chan struct{}, 1), quit: make(chan struct{})}
 	if o.Screen == nil && o.Serial == nil {
 		return nil, errors.New("console: neither a screen nor a serial line was given; give at least one")
 	}
@@ -129,6 +130,8 @@ func (c *Console) Err() error {
 
 // Cells gives the size of the screen in characters; 80 by 25 without one.
 func (c *Console) Cells() (cols, rows int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.surface == nil {
 		return c.page.cols, 25
 	}
@@ -146,7 +149,8 @@ func (c *Console) Style(s Style) {
 
 // Write shows UTF-8 text; \n ends a line, other control characters are shown in a visible form. The
 // first line after ReadLine that begins with Options.Speaker begins an answer: the name stands in the
-// gutter, and the rest, to the next ReadLine, beside it. It fails only when no side is left.
+// gutter, and the rest, to the next ReadLine, beside it. A line in the Plain style that begins with
+// "Note: " is shown as by Notice. Write fails only when no side is left.
 func (c *Console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -206,7 +210,13 @@ func (c *Console) print(s string) {
 			}
 			line = line[len(c.o.Speaker):]
 		}
-		c.page.write(line)
+		if c.page.style == Plain && c.page.fresh && strings.HasPrefix(line, "Note: ") {
+			c.page.style = Notice
+			c.page.write(line)
+			c.page.style = Plain
+		} else {
+			c.page.write(line)
+		}
 		if found {
 			c.page.newline()
 		}
@@ -300,6 +310,13 @@ func (c *Console) ring() {
 }
 
 func (c *Console) key(k Key) {
+	if k.Code == None && (k.Rune < ' ' || k.Rune == 0x7f) {
+		// Some keyboards report Enter or Ctrl-C as characters.
+		var ok bool
+		if k, ok = ControlKey(k.Rune); !ok {
+			return
+		}
+	}
 	switch k.Code {
 	case PageUp, PageDown:
 		c.turn(k.Code == PageUp)
@@ -384,8 +401,9 @@ func (c *Console) liveTop() int {
 	return top
 }
 
-// show brings the screen up to date. A side that fails is switched off and the other one told; the
-// error is returned only when no side is left.
+// show brings the screen up to date, then the serial line: who reads "you> " there may trust that it is
+// on the screen. A side that fails is switched off and the other one told; the error is returned only
+// when no side is left.
 func (c *Console) show() error {
 	if c.surface != nil {
 		top := c.compose()
@@ -393,6 +411,18 @@ func (c *Console) show() error {
 			c.surface = nil
 			c.err = fmt.Errorf("console: the screen failed and is no longer used: %w", err)
 			c.send("\r\nNote: " + cleanString(c.err.Error()) + "\r\n")
+		}
+	}
+	if c.serial != nil && len(c.out) > 0 {
+		out := c.out
+		c.out = c.out[:0]
+		if _, err := c.serial.Write(out); err != nil {
+			c.serial = nil
+			c.err = fmt.Errorf("console: the serial line failed and is no longer used: %w", err)
+			if c.surface != nil {
+				c.printLine(Dim, "Note: "+cleanString(c.err.Error()))
+				return c.show()
+			}
 		}
 	}
 	if c.surface == nil && c.serial == nil {
@@ -476,14 +506,7 @@ func (c *Console) sendText(s string) {
 }
 
 func (c *Console) send(s string) {
-	if c.serial == nil || s == "" {
-		return
-	}
-	if _, err := io.WriteString(c.serial, s); err != nil {
-		c.serial = nil
-		c.err = fmt.Errorf("console: the serial line failed and is no longer used: %w", err)
-		if c.surface != nil {
-			c.printLine(Dim, "Note: "+cleanString(c.err.Error()))
-		}
+	if c.serial != nil {
+		c.out = append(c.out, s...)
 	}
 }

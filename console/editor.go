@@ -35,25 +35,7 @@ func (c *Console) ReadLine(prompt string) (string, error) {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.print(c.clean.end())
-	e := &editor{prompt: cleanString(prompt), gutter: c.gutter, hist: len(c.history)}
-	if !c.page.fresh {
-		c.page.newline()
-	}
-	c.page.style = Plain
-	c.page.setIndent(0)
-	if c.spoke && len(c.page.lines) > 1 && c.page.end()-1 > c.top {
-		// Each turn of a conversation stands clear of the one before.
-		if above := c.page.lines[len(c.page.lines)-2]; !blank(above) {
-			c.page.newline()
-		}
-	}
-	c.spoke = false
-	if !c.serialFresh {
-		c.send("\r\n")
-	}
-	c.send(e.prompt)
-	c.serialFresh = e.prompt == ""
+	e := c.beginTurn(prompt)
 	c.editor = e
 	for {
 		done, err := false, error(nil)
@@ -83,30 +65,72 @@ func (c *Console) ReadLine(prompt string) (string, error) {
 	}
 }
 
-// finish moves the edited line into the page.
-func (c *Console) finish(e *editor, err error) (string, error) {
-	c.edit, c.editor = nil, nil
+// Replay shows a line of an earlier conversation as ReadLine left it, without asking. What Write gets
+// next may be the answer of then.
+func (c *Console) Replay(prompt, line string) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.beginTurn(prompt)
+	e.text = cleanString(line)
+	e.pos = len(e.text)
+	c.send(strings.ReplaceAll(e.text, "\n", "\r\n"))
+	c.endTurn(e, "")
+}
+
+// beginTurn puts the prompt on a line of its own.
+func (c *Console) beginTurn(prompt string) *editor {
+	c.print(c.clean.end())
+	e := &editor{prompt: cleanString(prompt), gutter: c.gutter, hist: len(c.history)}
+	if !c.page.fresh {
+		c.page.newline()
+	}
+	c.page.style = Plain
+	c.page.setIndent(0)
+	if c.spoke && len(c.page.lines) > 1 && c.page.end()-1 > c.top {
+		// Each turn of a conversation stands clear of the one before.
+		if above := c.page.lines[len(c.page.lines)-2]; !blank(above) {
+			c.page.newline()
+		}
+	}
+	c.spoke = false
+	if !c.serialFresh {
+		c.send("\r\n")
+	}
+	c.send(e.prompt)
+	c.serialFresh = e.prompt == ""
+	return e
+}
+
+// endTurn moves the line into the page and ends it on both sides.
+func (c *Console) endTurn(e *editor, mark string) {
 	if !c.page.fresh {
 		c.page.newline()
 	}
 	e.layout(c.page, false)
 	c.page.style = Dim
-	switch err {
-	case ErrInterrupted:
-		c.page.write("^C")
-		c.send("^C")
-	case nil:
-		if e.text != "" && (len(c.history) == 0 || c.history[len(c.history)-1] != e.text) {
-			c.addHistory(e.text)
-		}
-	}
-	c.send("\r\n")
+	c.page.write(mark)
+	c.send(mark + "\r\n")
 	c.serialFresh = true
 	c.page.style = Plain
 	c.page.setIndent(0)
 	c.page.newline()
 	c.awaited = true
 	c.show()
+}
+
+// finish ends ReadLine.
+func (c *Console) finish(e *editor, err error) (string, error) {
+	c.edit, c.editor = nil, nil
+	mark := ""
+	if err == ErrInterrupted {
+		mark = "^C"
+	}
+	if err == nil && e.text != "" && (len(c.history) == 0 || c.history[len(c.history)-1] != e.text) {
+		c.addHistory(e.text)
+	}
+	c.endTurn(e, mark)
 	if err != nil {
 		return "", err
 	}

@@ -96,7 +96,9 @@ func (p *page) end() int { return p.dropped + len(p.lines) }
 func (p *page) newRow(n int) {
 	if len(p.lines) >= p.max {
 		cut := max(p.max/8, 1)
-		p.lines = p.lines[:copy(p.lines, p.lines[cut:])]
+		n := copy(p.lines, p.lines[cut:])
+		clear(p.lines[n:])
+		p.lines = p.lines[:n]
 		p.dropped += cut
 	}
 	row := make([]cell, 0, min(p.cols, n+32))

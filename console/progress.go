@@ -27,6 +27,7 @@ type mark struct {
 }
 
 const (
+	statusCols  = 56 // the longest status
 	barEvery    = 50 * time.Millisecond
 	serialEvery = time.Second
 )
@@ -62,6 +63,7 @@ func (c *Console) Progress(title string, total int64) *Progress {
 		if !c.serialFresh && c.editor == nil {
 			c.print("\n")
 		}
+		c.show()
 	}
 	return p
 }
@@ -85,6 +87,7 @@ func (p *Progress) Set(done int64) {
 	if now.Sub(p.told.at) >= serialEvery && (p.done-p.told.done)*10 >= p.total {
 		p.told = mark{now, p.done}
 		p.tell(p.status(now))
+		c.show()
 	}
 	if c.surface != nil && (now.Sub(p.painted) >= barEvery || p.done == p.total && p.painted != now) {
 		p.paint(now)
@@ -144,7 +147,7 @@ func (p *Progress) paint(now time.Time) {
 		p.replace(p.status(now), nil)
 		return
 	}
-	width := min(p.c.page.cols*2/5, 48)
+	width := min(max(p.c.page.cols-2-statusCols, 8), 48)
 	filled := int(float64(p.done) / float64(p.total) * float64(width*barSteps))
 	cells := make([]cell, 0, width+2)
 	for i := range width {
