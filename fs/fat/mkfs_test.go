@@ -52,17 +52,17 @@ func tree() map[string][]byte {
 		"short.txt":                            content(10),
 		"MixedCase.Txt":                        content(511),
 		"one block":                            content(512),
-		"llama-3.2-3b-instruct-q4_k_m.gguf":    content(3<<20 + 17),
+		"llama-3.2-3b-instruct-q4_k_m.gguf":    content(300<<10 + 17),
 		"Grüße aus Köln.md":                    content(5000),
 		"日本語のファイル名.txt":                        content(4096),
 		"Ελληνικά.bin":                         content(4097), // mtools knows no characters beyond U+FFFF
-		strings.Repeat("long", 60) + ".txt":    content(70000),
-		"EFI/BOOT/BOOTX64.EFI":                 content(200000),
+		strings.Repeat("long", 60) + ".txt":    content(7000),
+		"EFI/BOOT/BOOTX64.EFI":                 content(40000),
 		"data/conversations/first/second.json": content(1234),
 		"thirteen12345":                        content(13),
 		"models/.hidden":                       content(1),
 	}
-	for i := range 200 {
+	for i := range 120 {
 		m[fmt.Sprintf("many/file number %03d.txt", i)] = content(i)
 	}
 	return m
