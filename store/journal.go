@@ -202,7 +202,10 @@ func (h *half) load(n int64) {
 	for int64(len(h.buf)) < n {
 		at := int64(len(h.buf))
 		chunk := min(max(probeSize, at), maxChunk, h.size-at)
-		h.buf = append(h.buf, make([]byte, chunk)...)
+		if h.buf == nil {
+			h.buf = make([]byte, 0, h.size) // pages are only taken when touched
+		}
+		h.buf = h.buf[:at+chunk]
 		p := h.buf[at:]
 		if readFull(h.m, p, h.base+at) == nil {
 			continue

@@ -433,7 +433,8 @@ func (s *Store) Degraded() bool {
 type Answer struct {
 	s       *Store
 	pending []byte
-	saved   time.Time // when the last piece was, or when the answer began
+	saved   time.Time // when the last piece was (tried to be), or when the answer began
+	failed  bool      // the last piece could not be saved
 	done    bool
 }
 
@@ -459,7 +460,7 @@ func (a *Answer) Write(text string) error {
 		return errors.New("the answer has ended")
 	}
 	a.pending = append(a.pending, text...)
-	if len(a.pending) < pieceBytes && a.s.now().Sub(a.saved) < pieceTime {
+	if (len(a.pending) < pieceBytes || a.failed) && a.s.now().Sub(a.saved) < pieceTime {
 		return nil
 	}
 	return a.flush()
@@ -473,7 +474,7 @@ func (a *Answer) Flush() error {
 }
 
 func (a *Answer) flush() error {
-	a.saved = a.s.now()
+	a.saved, a.failed = a.s.now(), true
 	for len(a.pending) > 0 {
 		n := min(len(a.pending), maxPayload)
 		if err := a.s.commit(a.s.closeReserve(), record{kind: kindChunk, payload: a.pending[:n]}); err != nil {
@@ -481,6 +482,7 @@ func (a *Answer) flush() error {
 		}
 		a.pending = a.pending[n:]
 	}
+	a.failed = false
 	return nil
 }
 
