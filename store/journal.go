@@ -323,8 +323,8 @@ func openJournal(m Medium, now time.Time) (*journal, *scan, error) {
 	if okA {
 		if h.half != defHalf {
 			b = &half{m: m, base: h.half, size: max(0, min(h.half, size-h.half))}
-			a.size = min(h.half, size)
-			a.buf = clip(a.buf, a.size)
+			a = &half{m: m, size: min(h.half, size)}
+			a.load(probeSize)
 		}
 		b.load(probeSize)
 		hb, okB = parseHeader(b.buf)
