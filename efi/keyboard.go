@@ -118,12 +118,12 @@ func Keys(ctx context.Context) <-chan console.Key {
 				if !ok {
 					break
 				}
-				key, ok := translate(d)
+				pressed, ok := translate(d)
 				if !ok {
 					continue
 				}
 				select {
-				case ch <- key:
+				case ch <- pressed:
 				case <-done:
 					return
 				}

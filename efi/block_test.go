@@ -1,0 +1,403 @@
+package efi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"alphaos/fs"
+)
+
+// fakeDisk is Block I/O over memory.
+type fakeDisk struct {
+	f       *fake
+	io      *blockIO
+	media   *blockIOMedia
+	data    []byte
+	reqs    []string // "R lba bytes"
+	flushes int
+	status  Status // answer to every request, if not Success
+}
+
+// newDisk installs a disk of 512-byte blocks on a handle.
+func (f *fake) newDisk(h Handle, blocks int) *fakeDisk {
+	d := &fakeDisk{f: f, data: make([]byte, blocks*512)}
+	for i := range d.data {
+		d.data[i] = byte(i / 512 * 31)
+	}
+	d.media = &blockIOMedia{MediaID: 9, MediaPresent: 1, BlockSize: 512, IoAlign: 4, LastBlock: uint64(blocks - 1)}
+	move := func(kind string, a []uintptr) Status {
+		f.visible(a[4], a[3])
+		d.reqs = append(d.reqs, fmt.Sprintf("%s %d %d", kind, a[2], a[3]))
+		bs := uintptr(d.media.BlockSize)
+		switch {
+		case d.status != Success:
+			return d.status
+		case uint32(a[1]) != d.media.MediaID:
+			return MediaChanged
+		case a[3]%bs != 0:
+			return BadBufferSize
+		case a[4]&uintptr(d.media.IoAlign-1) != 0, (a[2]*bs + a[3]) > uintptr(len(d.data)):
+			return InvalidParameter
+		}
+		buf, disk := bytesAt(a[4], int(a[3])), d.data[a[2]*bs:]
+		if kind == "R" {
+			copy(buf, disk)
+		} else {
+			copy(disk, buf)
+		}
+		return Success
+	}
+	d.io = &blockIO{
+		Media:       addr(f, d.media),
+		Reset:       f.fn(func([]uintptr) Status { f.t.Error("the device was reset"); return Success }),
+		ReadBlocks:  f.fn(func(a []uintptr) Status { return move("R", a) }),
+		WriteBlocks: f.fn(func(a []uintptr) Status { return move("W", a) }),
+		FlushBlocks: f.fn(func(a []uintptr) Status { d.flushes++; return d.status }),
+	}
+	f.install(h, blockIOGUID, addr(f, d.io))
+	return d
+}
+
+func pci(dev, fn byte) []byte { return node(pathHardware, 1, fn, dev) }
+func pciRoot() []byte         { return node(pathACPI, 1, 0xd0, 0x41, 0x03, 0x0a, 0, 0, 0, 0) }
+func usbPort(port byte) []byte {
+	return node(pathMessaging, 5, port, 0)
+}
+
+// hd is a GPT partition node.
+func hd(number byte) []byte {
+	data := make([]byte, 38)
+	data[0] = number
+	data[4+1] = 8 // starts at block 2048
+	data[12+2] = 1
+	g := MustParseGUID("00112233-4455-6677-8899-aabbccddeeff")
+	copy(data[20:], g[:])
+	data[36], data[37] = 2, 2
+	return node(pathMedia, mediaHardDrive, data...)
+}
+
+// bootVolume installs a disk as the one the image came from.
+func bootVolume(t *testing.T, blocks int) (*fake, *fakeDisk, *BlockDevice) {
+	f := newFake(t)
+	disk := f.newDisk(0x10, blocks)
+	f.install(0x10, devicePathGUID, f.path(pciRoot(), pci(0x14, 0), usbPort(2), hd(1)))
+	f.loadedFrom(0x10)
+	d, err := BootVolume()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, disk, d
+}
+
+func (d *fakeDisk) expect(t *testing.T, want ...string) {
+	t.Helper()
+	if strings.Join(d.reqs, ", ") != strings.Join(want, ", ") {
+		t.Errorf("the firmware got %q, want %q", d.reqs, want)
+	}
+	d.reqs = nil
+}
+
+func TestBlockDevice(t *testing.T) {
+	f, disk, d := bootVolume(t, 8192)
+	if d.BlockSize() != 512 || d.Blocks() != 8192 || d.Partition() || d.ReadOnly() || !d.Removable() {
+		t.Errorf("%d blocks of %d, partition %v, read-only %v, removable %v", d.Blocks(), d.BlockSize(), d.Partition(), d.ReadOnly(), d.Removable())
+	}
+	if got, want := d.String(), "PciRoot(0x0)/Pci(0x14,0x0)/USB(0x2,0x0)/HD(1,GPT,00112233-4455-6677-8899-aabbccddeeff,0x800,0x10000)"; got != want {
+		t.Errorf("path %s, want %s", got, want)
+	}
+
+	// Physical memory goes straight through, in one request.
+	direct, _ := f.alloc(4 << 20)
+	if err := d.ReadBlocks(0, direct); err != nil || !bytes.Equal(direct, disk.data) {
+		t.Errorf("direct read: %v", err)
+	}
+	disk.expect(t, "R 0 4194304")
+	if d.bounce != nil {
+		t.Error("a buffer was allocated though none was needed")
+	}
+	// Go memory goes by way of the device's buffer.
+	p := make([]byte, 3<<20)
+	if err := d.ReadBlocks(100, p); err != nil || !bytes.Equal(p, disk.data[100*512:][:3<<20]) {
+		t.Errorf("bounced read: %v", err)
+	}
+	disk.expect(t, "R 100 1048576", "R 2148 1048576", "R 4196 1048576")
+	// So does physical memory that is not aligned.
+	if err := d.ReadBlocks(7, direct[2:][:512]); err != nil || !bytes.Equal(direct[2:][:512], disk.data[7*512:][:512]) {
+		t.Errorf("unaligned read: %v", err)
+	}
+	disk.expect(t, "R 7 512")
+
+	for i := range p {
+		p[i] = byte(i*13 + i>>10)
+	}
+	if err := d.WriteBlocks(1, p[:1<<20+1024]); err != nil || !bytes.Equal(disk.data[512:][:1<<20+1024], p[:1<<20+1024]) {
+		t.Errorf("bounced write: %v", err)
+	}
+	disk.expect(t, "W 1 1048576", "W 2049 1024")
+	copy(direct, p)
+	if err := d.WriteBlocks(4000, direct[:4096]); err != nil || !bytes.Equal(disk.data[4000*512:][:4096], p[:4096]) {
+		t.Errorf("direct write: %v", err)
+	}
+	disk.expect(t, "W 4000 4096")
+
+	if err := d.ReadBlocks(0, nil); err != nil {
+		t.Errorf("empty read: %v", err)
+	}
+	if err := d.ReadBlocks(8191, p[:1024]); !errors.Is(err, fs.ErrOutOfRange) {
+		t.Errorf("read beyond the end: %v", err)
+	}
+	if err := d.ReadBlocks(1<<63, p[:512]); !errors.Is(err, fs.ErrOutOfRange) {
+		t.Errorf("read far beyond the end: %v", err)
+	}
+	if d.ReadBlocks(0, p[:100]) == nil {
+		t.Error("part of a block was read")
+	}
+	disk.expect(t)
+	if err := d.Flush(); err != nil || disk.flushes != 1 {
+		t.Errorf("flush: %v", err)
+	}
+	disk.status = Unsupported
+	if err := d.Flush(); err != nil {
+		t.Errorf("flush where nothing is cached: %v", err)
+	}
+	disk.status = DeviceError
+	if err := d.ReadBlocks(5, p[:512]); !errors.Is(err, DeviceError) || !strings.HasPrefix(err.Error(), "reading 1 blocks at 5 of PciRoot(0x0)/") {
+		t.Errorf("broken device: %v", err)
+	}
+	if err := d.WriteBlocks(5, p[:512]); !errors.Is(err, DeviceError) {
+		t.Errorf("broken device: %v", err)
+	}
+	if err := d.Flush(); !errors.Is(err, DeviceError) {
+		t.Errorf("broken device: %v", err)
+	}
+}
+
+func TestBlockDeviceLost(t *testing.T) {
+	f, disk, d := bootVolume(t, 64)
+	p := make([]byte, 512)
+	try := func(want Status) {
+		t.Helper()
+		for _, err := range []error{d.ReadBlocks(0, p), d.WriteBlocks(0, p), d.Flush()} {
+			if !errors.Is(err, want) {
+				t.Errorf("got %v, want %s", err, want.Name())
+			}
+		}
+		if len(disk.reqs) > 0 {
+			t.Errorf("the driver was called: %v", disk.reqs)
+		}
+	}
+	disk.media.MediaPresent = 0
+	try(NoMedia)
+	disk.media.MediaPresent = 1
+	disk.media.MediaID++ // another stick
+	try(MediaChanged)
+	disk.media.MediaID--
+	io := f.proto[0].iface
+	f.proto[0].iface = addr(f, &blockIO{}) // the driver started anew: another interface
+	try(MediaChanged)
+	f.proto[0].iface = io
+	f.uninstall(0x10) // pulled: the handle is gone
+	try(MediaChanged)
+}
+
+func TestBlockDeviceProtected(t *testing.T) {
+	f, disk, d := bootVolume(t, 64)
+	found, err := Disks()
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	p := make([]byte, 512)
+	if err := found[0].WriteBlocks(0, p); !errors.Is(err, AccessDenied) {
+		t.Errorf("a disk that was only found was written: %v", err)
+	}
+	disk.expect(t)
+	found[0].AllowWrites()
+	if err := found[0].WriteBlocks(0, p); err != nil {
+		t.Error(err)
+	}
+	disk.expect(t, "W 0 512")
+	disk.status = WriteProtected
+	if err := d.WriteBlocks(0, p); !errors.Is(err, WriteProtected) {
+		t.Errorf("write protected: %v", err)
+	}
+	disk.reqs = nil
+	disk.media.ReadOnly = 1
+	d, _ = BootVolume()
+	if err := d.WriteBlocks(0, p); !d.ReadOnly() || !errors.Is(err, WriteProtected) {
+		t.Errorf("write protected: %v", err)
+	}
+	disk.expect(t)
+	_ = f
+}
+
+func TestBlockDeviceRefused(t *testing.T) {
+	f := newFake(t)
+	if _, err := BootVolume(); err == nil {
+		t.Error("no loaded image, no error")
+	}
+	li := f.loadedFrom(0)
+	if _, err := BootVolume(); !errors.Is(err, ErrNoBootVolume) {
+		t.Errorf("no device handle: %v", err)
+	}
+	li.DeviceHandle = 0x99
+	if _, err := BootVolume(); !errors.Is(err, ErrNoBootVolume) {
+		t.Errorf("unknown handle: %v", err)
+	}
+	f.install(0x99, devicePathGUID, f.path(pciRoot()))
+	if _, err := BootVolume(); !errors.Is(err, ErrNoBootVolume) {
+		t.Errorf("no Block I/O: %v", err)
+	}
+	disk := f.newDisk(0x99, 64)
+	good := *disk.media
+	for _, spoil := range []func(m *blockIOMedia){
+		func(m *blockIOMedia) { m.BlockSize = 0 },
+		func(m *blockIOMedia) { m.BlockSize = 513 },
+		func(m *blockIOMedia) { m.IoAlign = 3 },
+		func(m *blockIOMedia) { m.IoAlign = 1 << 20 },
+		func(m *blockIOMedia) { m.LastBlock = 1<<64 - 1 },
+		func(m *blockIOMedia) { m.MediaPresent = 0 },
+	} {
+		*disk.media = good
+		spoil(disk.media)
+		if d, err := BootVolume(); err == nil || errors.Is(err, ErrNoBootVolume) {
+			t.Errorf("%+v: %v, %v", *disk.media, d, err)
+		}
+	}
+	*disk.media = good
+	disk.io.Media = 0
+	if _, err := BootVolume(); err == nil {
+		t.Error("Block I/O without media was accepted")
+	}
+}
+
+func TestVolumes(t *testing.T) {
+	f := newFake(t)
+	if list, err := Volumes(); len(list) != 0 || err != nil {
+		t.Errorf("nothing there: %v, %v", list, err)
+	}
+	add := func(h Handle, path ...[]byte) *fakeDisk {
+		d := f.newDisk(h, 64)
+		f.install(h, devicePathGUID, f.path(path...))
+		if len(path[len(path)-1]) == 42 {
+			d.media.LogicalPartition = 1
+		}
+		return d
+	}
+	add(1, pciRoot(), pci(0x1d, 0))                    // internal disk ...
+	add(2, pciRoot(), pci(0x1d, 0), hd(1))             // ... with a partition
+	add(3, pciRoot(), pci(0x1f, 2))                    // internal, partitionless
+	add(4, pciRoot(), pci(0x14, 0), usbPort(1))        // stick ...
+	add(5, pciRoot(), pci(0x14, 0), usbPort(1), hd(1)) // ... with a partition
+	add(6, pciRoot(), pci(0x14, 0), usbPort(2))        // partitionless stick
+	add(7, pciRoot(), pci(0x14, 0), usbPort(3)).media.MediaPresent = 0
+	add(8, pciRoot(), pci(0x14, 0), usbPort(4)).media.BlockSize = 520
+	order := func(list []*BlockDevice) (s string) {
+		for _, d := range list {
+			s += fmt.Sprint(uintptr(d.handle))
+		}
+		return s
+	}
+	list, err := Volumes()
+	if order(list) != "5263" {
+		t.Errorf("volumes in order %s", order(list))
+	}
+	if err == nil || !strings.Contains(err.Error(), "520 bytes") || strings.Contains(err.Error(), "NO_MEDIA") {
+		t.Errorf("the error should tell of the disk with strange blocks only: %v", err)
+	}
+	if list, _ := Disks(); order(list) != "1346" {
+		t.Errorf("disks %s", order(list))
+	}
+}
+
+func TestConnectStorage(t *testing.T) {
+	f := newFake(t)
+	var connected []uintptr
+	f.bs.ConnectController = f.fn(func(a []uintptr) Status {
+		if a[1] != 0 || a[2] != 0 || a[3] != 1 {
+			t.Errorf("ConnectController(%#x)", a)
+		}
+		connected = append(connected, a[0])
+		if a[0] == 6 {
+			return NotFound
+		}
+		return Success
+	})
+	add := func(h Handle, class uint16, users ...uint32) {
+		p := &pciIO{PciRead: f.fn(func(a []uintptr) Status {
+			if a[1] != 1 || a[2] != 0x0a || a[3] != 1 {
+				t.Errorf("configuration read %#x", a[1:])
+			}
+			*out[uint16](f, a[4]) = class
+			return Success
+		})}
+		f.install(h, pciIOGUID, addr(f, p))
+		f.users[h] = users
+	}
+	add(1, 0x0108)                                           // NVMe without a driver
+	add(2, 0x0106, openByDriver)                             // AHCI, live
+	add(3, 0x0c03)                                           // USB without a driver
+	add(4, 0x0300)                                           // graphics
+	add(5, 0x0c03, openGetProtocol, openByDriver|0x20, 0x04) // USB, live
+	add(6, 0x0104)                                           // RAID without a driver to be had
+	add(7, 0x0c05, openGetProtocol)                          // SMBus
+	n, err := ConnectStorage()
+	if n != 2 || err != nil || fmt.Sprint(connected) != "[1 3 6]" {
+		t.Errorf("%d started, %v; connected %v", n, err, connected)
+	}
+}
+
+func TestDevicePathText(t *testing.T) {
+	for _, c := range []struct {
+		want  string
+		nodes [][]byte
+	}{
+		{"", nil},
+		{"PciRoot(0x0)/Pci(0x1f,0x2)/Sata(0x1,0xffff,0x0)", [][]byte{pciRoot(), pci(0x1f, 2), node(pathMessaging, 18, 1, 0, 0xff, 0xff, 0, 0)}},
+		{"NVMe(0x1,00-11-22-33-44-55-66-77)", [][]byte{node(pathMessaging, 23, 1, 0, 0, 0, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0x00)}},
+		{"Serial(0x0)/Uart(115200,8)", [][]byte{node(pathACPI, 1, 0xd0, 0x41, 0x01, 0x05, 0, 0, 0, 0), node(pathMessaging, 14, 0, 0, 0, 0, 0, 0xc2, 1, 0, 0, 0, 0, 0, 8, 1, 1)}},
+		{"Scsi(0x1,0x2)", [][]byte{node(pathMessaging, 2, 1, 0, 2, 0)}},
+		{"Path(1,1,00)", [][]byte{node(pathHardware, 1, 0)}}, // too short for what it claims to be
+		{"Path(9,8,0102)", [][]byte{node(9, 8, 1, 2)}},
+	} {
+		if got := devicePath(bytes.Join(c.nodes, nil)).String(); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
+	}
+	f := newFake(t)
+	if got := readDevicePath(f.path(pciRoot(), pci(1, 0))).String(); got != "PciRoot(0x0)/Pci(0x1,0x0)" {
+		t.Error(got)
+	}
+	endless := bytes.Repeat(pci(1, 0), 3000)
+	f.keep = append(f.keep, endless)
+	if p := readDevicePath(addressOf(endless)); len(p) > maxDevicePath {
+		t.Errorf("%d bytes of a path without an end", len(p))
+	}
+	broken := append(pci(1, 0), 1, 1, 0, 0) // a node of no length
+	f.keep = append(f.keep, broken)
+	if p := readDevicePath(addressOf(broken)); len(p) != 6 {
+		t.Errorf("broken path: % x", p)
+	}
+}
+
+func FuzzDevicePath(f *testing.F) {
+	f.Add([]byte(bytes.Join([][]byte{pciRoot(), pci(0x14, 0), usbPort(1), hd(1)}, nil)))
+	f.Add(node(pathMessaging, 23, make([]byte, 12)...))
+	f.Add(node(pathMedia, 4, 'a', 0, 1, 0))
+	f.Add([]byte{1, 1, 3, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p := devicePath(b)
+		for _, r := range p.String() {
+			if r < ' ' {
+				t.Errorf("control character in %q", p.String())
+			}
+		}
+		p.usb()
+		p.acpi(0x0501, 0)
+		if p.contains(p) {
+			t.Error("a path contains itself")
+		}
+	})
+}

@@ -1,0 +1,453 @@
+package efi
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+func TestInitOnHost(t *testing.T) {
+	if err := Init(); !errors.Is(err, ErrNotBooted) {
+		t.Errorf("Init on a host: %v", err)
+	}
+	if _, err := BootVolume(); !errors.Is(err, ErrNotBooted) {
+		t.Errorf("BootVolume before Init: %v", err)
+	}
+	if _, err := OpenScreen(); !errors.Is(err, ErrNotBooted) {
+		t.Errorf("OpenScreen before Init: %v", err)
+	}
+	if _, err := TextOutput().Write([]byte("x")); err == nil {
+		t.Error("TextOutput before Init took text")
+	}
+}
+
+func TestAttach(t *testing.T) {
+	f := newFake(t)
+	if err := TableCRC(); err != nil {
+		t.Errorf("good tables: %v", err)
+	}
+	vendor, rev, spec := Firmware()
+	if vendor != "Testware" || rev != 7 || spec != "2.70" {
+		t.Errorf("Firmware: %q %d %q", vendor, rev, spec)
+	}
+	st := addr(f, f.st)
+
+	f.bs.header.CRC32++
+	if err := attach(st, imageHandle); err != nil {
+		t.Errorf("a bad checksum is fatal: %v", err)
+	}
+	if err := TableCRC(); !errors.Is(err, CRCError) || !strings.Contains(err.Error(), "boot services table") {
+		t.Errorf("bad checksum: %v", err)
+	}
+	f.bs.header.HeaderSize = 1 << 30
+	if err := attach(st, imageHandle); err != nil || !errors.Is(TableCRC(), CRCError) {
+		t.Errorf("absurd header size: %v, %v", err, TableCRC())
+	}
+
+	for name, spoil := range map[string]func(){
+		"system table":           func() { f.st.header.Signature++ },
+		"boot services table":    func() { f.bs.header.Signature++ },
+		"runtime services table": func() { f.rt.header.Signature++ },
+		"boot services are gone": func() { f.st.BootServices = 0 },
+		"no runtime services":    func() { f.st.RuntimeServices = 0 },
+	} {
+		bs, rt := f.st.BootServices, f.st.RuntimeServices
+		spoil()
+		if err := attach(st, imageHandle); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+		f.st.BootServices, f.st.RuntimeServices = bs, rt
+		f.seal()
+	}
+	if attach(0, imageHandle) == nil {
+		t.Error("no system table was accepted")
+	}
+}
+
+func TestStatus(t *testing.T) {
+	err := fmt.Errorf("reading: %w", NoMedia.Err())
+	if !errors.Is(err, NoMedia) || errors.Is(err, MediaChanged) {
+		t.Error("errors.Is does not tell statuses apart")
+	}
+	if got, want := err.Error(), "reading: EFI_NO_MEDIA (there is no medium in the device)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, s := range []Status{Success, WarnUnknownGlyph, WarnResetRequired} {
+		if s.Err() != nil {
+			t.Errorf("%s is an error", s.Name())
+		}
+	}
+	// The numbers of Appendix D, for a few that must be right.
+	for s, n := range map[Status]uintptr{DeviceError: 7, NoMedia: 12, MediaChanged: 13, NotFound: 14, EndOfFile: 31, HTTPError: 35} {
+		if uintptr(s) != n|1<<63 {
+			t.Errorf("%s is %#x", s.Name(), uintptr(s))
+		}
+	}
+	if got := Status(1<<63 | 999).Error(); !strings.Contains(got, "0x80000000000003e7") {
+		t.Errorf("unknown status prints %q", got)
+	}
+	seen := map[string]Status{}
+	for s, text := range statusText {
+		if other, dup := seen[text[0]]; dup {
+			t.Errorf("%#x and %#x are both %s", uintptr(s), uintptr(other), text[0])
+		}
+		seen[text[0]] = s
+	}
+}
+
+func TestGUID(t *testing.T) {
+	const text = "964e5b21-6459-11d2-8e39-00a0c969723b"
+	g, err := ParseGUID(strings.ToUpper(text))
+	want := GUID{0x21, 0x5b, 0x4e, 0x96, 0x59, 0x64, 0xd2, 0x11, 0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b}
+	if err != nil || g != want || g.String() != text {
+		t.Errorf("%v, %v, % x", err, g, g[:])
+	}
+	for _, bad := range []string{"", text[1:], text + "0", strings.Replace(text, "-", "0", 1), "g" + text[1:]} {
+		if _, err := ParseGUID(bad); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
+
+func FuzzParseGUID(f *testing.F) {
+	f.Add("964e5b21-6459-11d2-8e39-00a0c969723b")
+	f.Add("--------")
+	f.Fuzz(func(t *testing.T, s string) {
+		g, err := ParseGUID(s)
+		if err == nil && g.String() != strings.ToLower(s) {
+			t.Errorf("%q became %q", s, g)
+		}
+	})
+}
+
+func TestTime(t *testing.T) {
+	f := newFake(t)
+	var now efiTime
+	status := Success
+	f.rt.GetTime = f.fn(func(a []uintptr) Status {
+		if a[1] != 0 {
+			t.Error("capabilities asked for")
+		}
+		*out[efiTime](f, a[0]) = now
+		return status
+	})
+	for _, c := range []struct {
+		zone int16
+		want string
+	}{
+		{0x7ff, "2026-02-28T23:30:15.5Z"},  // unspecified: UTC
+		{0, "2026-02-28T23:30:15.5Z"},      //
+		{300, "2026-03-01T04:30:15.5Z"},    // New York: UTC = local + 300 minutes
+		{-60, "2026-02-28T22:30:15.5Z"},    // Berlin
+		{-2047, "2026-02-28T23:30:15.5Z"},  // nonsense: ignored
+		{-1440, "2026-02-27T23:30:15.5Z"},  //
+		{1440, "2026-03-01T23:30:15.5Z"},   //
+		{-30000, "2026-02-28T23:30:15.5Z"}, //
+	} {
+		now = efiTime{Year: 2026, Month: 2, Day: 28, Hour: 23, Minute: 30, Second: 15, Nanosecond: 5e8, TimeZone: c.zone}
+		got, err := Time()
+		if err != nil || got.Format(time.RFC3339Nano) != c.want {
+			t.Errorf("time zone %d: %v, %v; want %s", c.zone, got, err, c.want)
+		}
+	}
+	for _, bad := range []efiTime{
+		{},
+		{Year: 2026, Month: 13, Day: 1},
+		{Year: 2026, Month: 2, Day: 30},
+		{Year: 2026, Month: 2, Day: 1, Hour: 24},
+		{Year: 1899, Month: 2, Day: 1},
+		{Year: 2026, Month: 2, Day: 1, Nanosecond: 1e9},
+	} {
+		now = bad
+		if got, err := Time(); err == nil {
+			t.Errorf("%+v became %v", bad, got)
+		}
+	}
+	status = DeviceError
+	if _, err := Time(); !errors.Is(err, DeviceError) {
+		t.Errorf("broken clock: %v", err)
+	}
+}
+
+// variableStore gives the fake firmware variables.
+func (f *fake) variableStore() *[]struct {
+	VariableName
+	attr uint32
+	data []byte
+} {
+	vars := new([]struct {
+		VariableName
+		attr uint32
+		data []byte
+	})
+	name := func(a uintptr) string { out[uint16](f, a); return textAt(a, 1024) }
+	f.rt.GetVariable = f.fn(func(a []uintptr) Status {
+		for _, v := range *vars {
+			if v.Name == name(a[0]) && v.Vendor == f.guid(a[1]) {
+				size := out[uint64](f, a[3])
+				room := *size
+				*size = uint64(len(v.data))
+				if room < *size {
+					return BufferTooSmall
+				}
+				*out[uint32](f, a[2]) = v.attr
+				if len(v.data) > 0 {
+					f.visible(a[4], uintptr(len(v.data)))
+					copy(bytesAt(a[4], len(v.data)), v.data)
+				}
+				return Success
+			}
+		}
+		return NotFound
+	})
+	f.rt.SetVariable = f.fn(func(a []uintptr) Status {
+		f.visible(a[4], a[3])
+		v := VariableName{name(a[0]), f.guid(a[1])}
+		*vars = slices.DeleteFunc(*vars, func(o struct {
+			VariableName
+			attr uint32
+			data []byte
+		}) bool {
+			return o.VariableName == v
+		})
+		if a[3] > 0 {
+			*vars = append(*vars, struct {
+				VariableName
+				attr uint32
+				data []byte
+			}{v, uint32(a[2]), slices.Clone(bytesAt(a[4], int(a[3])))})
+		}
+		return Success
+	})
+	f.rt.GetNextVariableName = f.fn(func(a []uintptr) Status {
+		last := VariableName{name(a[1]), f.guid(a[2])}
+		next := 0
+		if last.Name != "" {
+			next = -1
+			for i, v := range *vars {
+				if v.VariableName == last {
+					next = i + 1
+				}
+			}
+			if next < 0 {
+				return InvalidParameter
+			}
+		}
+		if next >= len(*vars) {
+			return NotFound
+		}
+		if *out[uint64](f, a[0]) < 2048 {
+			return BufferTooSmall
+		}
+		v := (*vars)[next]
+		u := append([]rune(v.Name), 0)
+		for i, r := range u {
+			*out[uint16](f, a[1]+2*uintptr(i)) = uint16(r)
+		}
+		*out[GUID](f, a[2]) = v.Vendor
+		return Success
+	})
+	return vars
+}
+
+func TestVariables(t *testing.T) {
+	f := newFake(t)
+	vars := f.variableStore()
+	ours := MustParseGUID("11111111-2222-3333-4444-555555555555")
+	small := VariableName{"BootCurrent", GlobalVariable}
+	big := VariableName{"Größe", ours}
+	if _, _, err := GetVariable(small); !errors.Is(err, NotFound) || !strings.Contains(err.Error(), "BootCurrent") {
+		t.Errorf("missing variable: %v", err)
+	}
+	if err := SetVariable(small, NonVolatile|BootserviceAccess, []byte{1, 0}); err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, 10000)
+	for i := range data {
+		data[i] = byte(i * 7)
+	}
+	if err := SetVariable(big, BootserviceAccess, data); err != nil {
+		t.Fatal(err)
+	}
+	if got, attr, err := GetVariable(small); err != nil || attr != 3 || string(got) != "\x01\x00" {
+		t.Errorf("small: % x, %#x, %v", got, attr, err)
+	}
+	if got, attr, err := GetVariable(big); err != nil || attr != 2 || string(got) != string(data) {
+		t.Errorf("big: %d bytes, %#x, %v", len(got), attr, err)
+	}
+	if list, err := Variables(); err != nil || !slices.Equal(list, []VariableName{small, big}) {
+		t.Errorf("list: %v, %v", list, err)
+	}
+	if err := SetVariable(big, BootserviceAccess, nil); err != nil || len(*vars) != 1 {
+		t.Errorf("delete: %v, %d left", err, len(*vars))
+	}
+	if _, _, err := GetVariable(VariableName{strings.Repeat("x", 2000), ours}); !errors.Is(err, InvalidParameter) {
+		t.Errorf("absurd name: %v", err)
+	}
+	for _, m := range f.blocks {
+		if !m.free {
+			t.Errorf("%d bytes of physical memory were not freed", len(m.b))
+		}
+	}
+	// Firmware that starts over instead of ending.
+	f.rt.GetNextVariableName = f.fn(func(a []uintptr) Status {
+		*out[uint16](f, a[1]) = 'A'
+		*out[uint16](f, a[1]+2) = 0
+		return Success
+	})
+	if list, err := Variables(); err == nil || len(list) != 1 {
+		t.Errorf("endless list: %v, %v", list, err)
+	}
+}
+
+func TestMemoryMap(t *testing.T) {
+	f := newFake(t)
+	const count, step = 1000, 48 // more than fits at first, with room for the future in each
+	f.bs.GetMemoryMap = f.fn(func(a []uintptr) Status {
+		size := out[uint64](f, a[0])
+		room := *size
+		*size = count * step
+		*out[uint64](f, a[3]) = step
+		*out[uint32](f, a[4]) = 1
+		if room < *size {
+			return BufferTooSmall
+		}
+		f.visible(a[1], count*step)
+		for i := range uintptr(count) {
+			*at[memoryDescriptor](a[1] + i*step) = memoryDescriptor{Type: 7, PhysicalStart: uint64(i) << 20, NumberOfPages: 256, Attribute: 0xf}
+		}
+		return Success
+	})
+	list, err := MemoryMap()
+	if err != nil || len(list) != count || list[999] != (MemoryDescriptor{7, 999 << 20, 256, 0xf}) {
+		t.Fatalf("%d descriptors, %v", len(list), err)
+	}
+	for _, m := range f.blocks {
+		if !m.free {
+			t.Error("the buffer was not freed")
+		}
+	}
+	f.bs.GetMemoryMap = f.fn(func(a []uintptr) Status {
+		*out[uint64](f, a[0]) = 480
+		*out[uint64](f, a[3]) = 8
+		return Success
+	})
+	if _, err := MemoryMap(); err == nil {
+		t.Error("descriptors of 8 bytes were accepted")
+	}
+}
+
+func TestWatchdogAndStall(t *testing.T) {
+	f := newFake(t)
+	var got [][]uintptr
+	record := func(a []uintptr) Status { got = append(got, slices.Clone(a)); return Success }
+	f.bs.SetWatchdogTimer, f.bs.Stall = f.fn(record), f.fn(record)
+	if err := errors.Join(DisableWatchdog(), Stall(3*time.Millisecond), Stall(-1)); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(got) != "[[0 0 0 0] [3000] [0]]" {
+		t.Errorf("calls: %v", got)
+	}
+}
+
+// loadedFrom installs the loaded image protocol.
+func (f *fake) loadedFrom(device Handle) *loadedImage {
+	li := &loadedImage{Revision: 0x1000, DeviceHandle: uintptr(device), ImageBase: 0x100000, ImageSize: 4096}
+	f.install(imageHandle, loadedImageGUID, addr(f, li))
+	return li
+}
+
+func TestLoadedImage(t *testing.T) {
+	f := newFake(t)
+	if _, err := LoadedImage(); err == nil {
+		t.Error("no error without a loaded image")
+	}
+	li := f.loadedFrom(0x77)
+	var name []byte
+	for _, r := range `\EFI\BOOT\BOOTX64.EFI` {
+		name = append(name, byte(r), 0)
+	}
+	li.FilePath = f.path(node(pathMedia, 4, append(name, 0, 0)...))
+	img, err := LoadedImage()
+	if err != nil || img.Device != 0x77 || img.FilePath != `\EFI\BOOT\BOOTX64.EFI` || img.Options != "" || img.Base != 0x100000 || img.Size != 4096 {
+		t.Errorf("%+v, %v", img, err)
+	}
+	options := func(addr uintptr, size uint32) string {
+		li.LoadOptions, li.LoadOptionsSize = addr, size
+		img, err := LoadedImage()
+		if err != nil {
+			t.Error(err)
+		}
+		return img.Options
+	}
+	if got := options(f.utf16("verbose  model=x "), 36); got != "verbose  model=x" {
+		t.Errorf("options %q", got)
+	}
+	if got := options(f.utf16("verbose"), 6); got != "ver" {
+		t.Errorf("options beyond their size: %q", got)
+	}
+	binary := [8]byte{1, 0, 2, 0, 3, 0}
+	if got := options(addr(f, &binary), 8); got != "" {
+		t.Errorf("binary options became %q", got)
+	}
+	if got := options(f.utf16("x"), 1<<31); got != "" {
+		t.Errorf("options of 2 GiB became %q", got)
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	f := newFake(t)
+	var reset []uintptr
+	f.rt.ResetSystem = f.fn(func(a []uintptr) Status { reset = slices.Clone(a); return Unsupported })
+	err := Shutdown(nil)
+	if err == nil || !strings.Contains(err.Error(), "safe to hold the power button") || !slices.Equal(reset, []uintptr{2, 0, 0, 0}) {
+		t.Errorf("shutdown: %v, %v", err, reset)
+	}
+	if Restart(nil) == nil || reset[0] != 0 {
+		t.Errorf("restart: %v", reset)
+	}
+
+	disk := f.newDisk(0x10, 64)
+	disk.media.RemovableMedia = 1
+	f.loadedFrom(0x10)
+	d, err := BootVolume()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reset = nil
+	Shutdown(d)
+	if disk.flushes != 1 || f.slept != settleTime || reset == nil {
+		t.Errorf("%d flushes, slept %v, reset %v", disk.flushes, f.slept, reset)
+	}
+	reset = nil
+	disk.status = DeviceError
+	if err := Shutdown(d); !errors.Is(err, DeviceError) || reset != nil {
+		t.Errorf("a failed flush: %v, reset %v", err, reset)
+	}
+}
+
+func TestTextAt(t *testing.T) {
+	f := newFake(t)
+	if got := textAt(f.utf16("Größe 𝛑"), 100); got != "Größe 𝛑" {
+		t.Errorf("%q", got)
+	}
+	if got := textAt(f.utf16("abc"), 2); got != "ab" {
+		t.Errorf("unbounded: %q", got)
+	}
+	if textAt(0, 10) != "" {
+		t.Error("nil text")
+	}
+	params.Lock()
+	defer params.Unlock()
+	if _, ok := setText(strings.Repeat("x", len(params.text))); ok {
+		t.Error("text without room for its NUL was accepted")
+	}
+	a, ok := setText("ok")
+	if !ok || textAt(a, 10) != "ok" || a != uintptr(unsafe.Pointer(&params.text)) {
+		t.Error("setText")
+	}
+}
