@@ -202,8 +202,14 @@ func (h *half) load(n int64) {
 	for int64(len(h.buf)) < n {
 		at := int64(len(h.buf))
 		chunk := min(max(probeSize, at), maxChunk, h.size-at)
-		if h.buf == nil {
-			h.buf = make([]byte, 0, h.size) // pages are only taken when touched
+		if need := at + chunk; need > int64(cap(h.buf)) {
+			// A young journal takes little memory; any other all it may need, at
+			// once, of which untouched pages cost nothing.
+			size := h.size
+			if need <= 4*probeSize {
+				size = min(size, 4*probeSize)
+			}
+			h.buf = append(make([]byte, 0, size), h.buf...)
 		}
 		h.buf = h.buf[:at+chunk]
 		p := h.buf[at:]
