@@ -490,7 +490,8 @@ func (c *Console) sendText(s string) {
 	out := strings.ReplaceAll(s, "\n", "\r\n")
 	fresh := strings.HasSuffix(s, "\n")
 	if c.editor != nil {
-		out = "\r\x1b[K" + out
+		wide := textWidth(c.editor.prompt) + textWidth(c.editor.shown)
+		out = "\r" + strings.Repeat(" ", wide) + "\r" + out
 		if !fresh {
 			out += "\r\n"
 		}

@@ -3,7 +3,7 @@ package console
 // The line editor. Its truth is a string and a byte position that always lies between grapheme
 // clusters; after each batch of keys the screen's rows are laid out anew by a page of their own (so a
 // line wraps exactly as text does) and the serial line gets the shortest change: the common beginning
-// is kept, the rest rewritten. Only \b, spaces and CSI K are sent.
+// is kept, the rest rewritten. Only \b, \r and spaces are used, so any terminal will do.
 
 import (
 	"io"
@@ -218,8 +218,8 @@ func (e *editor) redrawSerial(c *Console) {
 		out.WriteString(strings.Repeat("\b", e.at-col))
 		out.WriteString(rest)
 		e.at = col + textWidth(rest)
-		if textWidth(e.shown) > e.at {
-			out.WriteString("\x1b[K")
+		if left := textWidth(e.shown) - e.at; left > 0 { // wipe out what is left over
+			out.WriteString(strings.Repeat(" ", left) + strings.Repeat("\b", left))
 		}
 		e.shown = e.text
 	}

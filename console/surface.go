@@ -31,7 +31,7 @@ type span struct{ lo, hi int }
 
 const (
 	minCols    = 80
-	wantCols   = 106
+	wantCols   = 104
 	minCellW   = 5 // below that nobody can read
 	comfortW   = 9 // small screens get cells of this width as long as minCols fit
 	minRows    = 8
@@ -41,7 +41,7 @@ const (
 // layout chooses the cell size for a screen: about wantCols columns on a large one, fewer but
 // still minCols on a small one, and margins.
 func layout(width, height int) (cellW, cellH, cols, rows int) {
-	margin := max(width/64, 4)
+	margin := max(width/48, 4)
 	inner := width - 2*margin
 	cellW = inner / wantCols
 	if cellW < comfortW {
