@@ -283,6 +283,41 @@ func (v *FS) ReadFile(name string) ([]byte, error) {
 	return p, nil
 }
 
+// Extent is a piece of a file: Count neighbouring blocks of the device from
+// First on.
+type Extent struct{ First, Count uint64 }
+
+// Extents returns where on the device the content of a file is, for
+// comparing with raw reads of the same blocks. The last block may reach
+// beyond the end of the file.
+func (v *FS) Extents(name string) ([]Extent, error) {
+	e, err := v.lookup("extents", name)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) ([]Extent, error) {
+		return nil, &iofs.PathError{Op: "extents", Path: name, Err: err}
+	}
+	if e.isDir() {
+		return fail(errIsDir)
+	}
+	if v.cluster%v.block != 0 || v.dataAt%v.block != 0 {
+		return fail(errors.New("the clusters of the volume are not whole blocks of the device"))
+	}
+	runs, err := v.fileRuns(e)
+	if err != nil {
+		return fail(err)
+	}
+	x := extent{v, runs, int64(e.size)}
+	var list []Extent
+	for off := int64(0); off < x.size; {
+		at, n := x.piece(off)
+		list = append(list, Extent{uint64(at / v.block), uint64((n + v.block - 1) / v.block)})
+		off += n
+	}
+	return list, nil
+}
+
 var (
 	errNotDir = errors.New("not a directory")
 	errIsDir  = errors.New("is a directory")

@@ -536,6 +536,86 @@ func TestDeepDirectories(t *testing.T) {
 	}
 }
 
+func TestExtents(t *testing.T) {
+	for _, c := range []struct{ sector, perCluster int }{{512, 1}, {512, 8}, {4096, 1}} {
+		m := sample(c.sector, c.perCluster, 2)
+		d := m.device()
+		v, err := Mount(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"MODELS/JOURNAL.LOG", "FRAGMENT.BIN", "MODELS/EMPTY"} {
+			want, err := v.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, err := v.Extents(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []byte
+			for _, x := range list {
+				p := make([]byte, x.Count*uint64(d.BlockSize()))
+				if err := d.ReadBlocks(x.First, p); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, p...)
+			}
+			if len(got)-len(want) >= d.BlockSize() || !bytes.Equal(got[:len(want)], want) {
+				t.Errorf("%s: the blocks hold something else", name)
+			}
+		}
+		if list, _ := v.Extents("MODELS/JOURNAL.LOG"); len(list) != 2 {
+			t.Errorf("%d extents, want 2", len(list))
+		}
+		if _, err := v.Extents("MODELS"); !errors.Is(err, errIsDir) {
+			t.Errorf("extents of a directory: %v", err)
+		}
+	}
+}
+
+// TestConcurrent reads from many goroutines, each walking into caches that
+// the others fill.
+func TestConcurrent(t *testing.T) {
+	v := sample(512, 1, 2).mount(t)
+	want, err := sample(512, 1, 2).mount(t).ReadFile("FRAGMENT.BIN")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, err := v.Open("FRAGMENT.BIN")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	for g := range 8 {
+		go func() {
+			for i := range 200 {
+				off := (g*31 + i*17) % len(want)
+				p := make([]byte, 300)
+				n, err := shared.(io.ReaderAt).ReadAt(p, int64(off))
+				if !bytes.Equal(p[:n], want[off:off+n]) || err != nil && err != io.EOF {
+					done <- fmt.Errorf("ReadAt %d: %d, %v", off, n, err)
+					return
+				}
+				if b, err := v.ReadFile("fragment.bin"); err != nil || !bytes.Equal(b, want) {
+					done <- fmt.Errorf("ReadFile: %v", err)
+					return
+				}
+				if _, err := v.ReadDir("MODELS"); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range 8 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestReadErrors(t *testing.T) {
 	m := sample(512, 1, 2)
 	d := m.device()

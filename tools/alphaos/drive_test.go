@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// driveRun runs "drive" with arguments as a person would type them.
+func driveRun(args ...string) (string, error) {
+	cmd := driveCommand()
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SetArgs(args)
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+func TestDriveCreate(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	app := make([]byte, 1024)
+	copy(app, "MZ")
+	app[60] = 64
+	copy(app[64:], "PE\x00\x00\x64\x86")
+	binary.LittleEndian.PutUint16(app[88:], 0x20B)
+	app[88+68] = 10
+	efi := file("BOOTX64.EFI", app)
+	a, b := file("a.gguf", []byte("GGUF first")), file("b.gguf", []byte("GGUF second"))
+	img := filepath.Join(dir, "alphaos.img")
+
+	t.Setenv("SOURCE_DATE_EPOCH", "1767225600")
+	args := []string{"create", img, "--layout", "minimal", "--size", "64M", "--journal", "1M", "--model", a, "--model", b, "--efi", efi}
+	out, err := driveRun(args...)
+	if err != nil || !strings.Contains(out, "alphaos.img: 64 MiB, 2 models, journal 1 MiB, ") {
+		t.Fatalf("said %q, error %v", out, err)
+	}
+	first, err := os.ReadFile(img)
+	if err != nil || len(first) != 64<<20 {
+		t.Fatalf("%d bytes, error %v", len(first), err)
+	}
+	if _, err := driveRun(args...); err == nil || !strings.Contains(err.Error(), "exists; add --yes") {
+		t.Errorf("without --yes: %v", err)
+	}
+	if _, err := driveRun(append(args, "--yes")...); err != nil {
+		t.Error(err)
+	}
+	if second, err := os.ReadFile(img); err != nil || !bytes.Equal(first, second) {
+		t.Errorf("with SOURCE_DATE_EPOCH the second image differs, error %v", err)
+	}
+	if out, err := driveRun("create", img, "--efi", efi, "--yes"); err != nil || !strings.Contains(out, "512 MiB, no model (add one with --model)") {
+		t.Errorf("without models: said %q, error %v", out, err)
+	}
+
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"name one image file", []string{"create"}},
+		{"name one image file", []string{"create", "a", "b"}},
+		{"add --efi BOOTX64.EFI", []string{"create", img}},
+		{"--size: \"lots\" is not a size", []string{"create", img, "--efi", efi, "--size", "lots"}},
+		{"--size: a drive of 0 bytes", []string{"create", img, "--efi", efi, "--size", "0"}},
+		{"--journal: \"\" is not a size", []string{"create", img, "--efi", efi, "--journal", ""}},
+		{"--journal: a drive needs a journal", []string{"create", img, "--efi", efi, "--journal", "0"}},
+		{"layout \"full\" is not known", []string{"create", img, "--efi", efi, "--yes", "--layout", "full"}},
+		{"is too small", []string{"create", img, "--efi", efi, "--yes", "--size", "30M"}},
+		{"is not a GGUF model", []string{"create", img, "--efi", efi, "--yes", "--model", efi}},
+	} {
+		if _, err := driveRun(c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: error %v, want one about %q", c.args, err, c.want)
+		}
+	}
+	t.Setenv("SOURCE_DATE_EPOCH", "yesterday")
+	if _, err := driveRun("create", img, "--efi", efi, "--yes"); err == nil || !strings.Contains(err.Error(), "SOURCE_DATE_EPOCH") {
+		t.Errorf("error %v", err)
+	}
+}
