@@ -1,0 +1,52 @@
+package tests
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"alphaos/ovmf"
+	"alphaos/tools/drive"
+)
+
+var soak = flag.Int("soak", 0, "how many boots TestSoak does")
+
+// TestSoak boots one drive again and again, rotating through the kinds of disk
+// with 1 and 8 GiB of memory, asks a short question each time and shuts down.
+// Not one boot may fail.
+func TestSoak(t *testing.T) {
+	if *soak == 0 {
+		t.Skip("boots many times: run with -soak 100")
+	}
+	model, _ := chatModel(t, story)
+	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}})
+	buses := []string{"virtio", "ahci", "nvme", "usb"}
+	memory := []int{1024, 8192}
+	var times []time.Duration
+	for i := range *soak {
+		bus, mib := buses[i%len(buses)], memory[i/len(buses)%len(memory)]
+		t.Run(fmt.Sprintf("%d-%s-%dG", i+1, bus, mib/1024), func(t *testing.T) {
+			ctx := needQEMU(t, 2*time.Minute)
+			p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, Bus: bus, MemoryMiB: mib})}
+			p.prompt()
+			times = append(times, logTimes(t, p.vm))
+			p.say("/clear")
+			p.say("/set parameter num_predict 8")
+			if p.ask(story) == "" {
+				t.Error("an empty answer")
+			}
+			p.typeLine("Please shut down")
+			p.expect("All data saved. Goodbye.")
+			p.off()
+		})
+		if t.Failed() {
+			t.Fatalf("boot %d of %d failed", i+1, *soak)
+		}
+	}
+	checkDrive(t, disk)
+	slices.Sort(times)
+	t.Logf("%d boots; hand-over to prompt: least %v, median %v, most %v", len(times),
+		times[0].Round(time.Millisecond), times[len(times)/2].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond))
+}
