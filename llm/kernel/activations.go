@@ -1,0 +1,131 @@
+package kernel
+
+import (
+	"math"
+
+	"alphaos/llm/gguf"
+)
+
+// Form is how activations are stored.
+type Form uint8
+
+// The quantised forms keep a number x as round(x/d) in an int8, where d is the
+// largest magnitude of a block divided by 127. With each block they keep what
+// the kernels need to treat weights as unsigned.
+const (
+	PlainF32 Form = iota // float32
+	Q8                   // blocks of 32: d, and -8*d times the sum of the int8
+	Q8K                  // blocks of 256: d, and the sums of the int8 by 16 and by 32
+)
+
+// FormOf is the form that matrices of type t are multiplied with.
+func FormOf(t gguf.Type) Form {
+	switch t {
+	case gguf.Q8_0, gguf.Q4_0:
+		return Q8
+	case gguf.Q4_K, gguf.Q6_K:
+		return Q8K
+	}
+	return PlainF32
+}
+
+// scaleQ8 and scaleQ8K go with each block of int8; the assembly kernels know
+// their layouts.
+type scaleQ8 struct{ d, sum8 float32 }
+
+type scaleQ8K struct {
+	d     float32
+	_     [3]float32
+	sum16 [16]int16
+	sum32 [8]int16
+}
+
+// Activations are up to capacity vectors of equal length in one form. The
+// memory is reused: Set replaces the vectors.
+type Activations struct {
+	form Form
+	cols int
+	n    int // vectors held
+	set  *Set
+
+	f   []float32 // PlainF32: the vectors themselves, not a copy; else the source
+	q   []int8
+	s8  []scaleQ8
+	s8k []scaleQ8K
+}
+
+// NewActivations makes room for capacity vectors of cols numbers. For Q8 and
+// Q8K cols must be a multiple of 32 and 256.
+func (s *Set) NewActivations(form Form, cols, capacity int) *Activations {
+	a := &Activations{form: form, cols: cols, set: s}
+	switch form {
+	case Q8:
+		a.q, a.s8 = make([]int8, cols*capacity), make([]scaleQ8, cols/32*capacity)
+	case Q8K:
+		a.q, a.s8k = make([]int8, cols*capacity), make([]scaleQ8K, cols/256*capacity)
+	}
+	return a
+}
+
+// Hold takes n vectors, one after another in x, of which none is ready until
+// Prepare has run for it. Plain activations keep x itself.
+func (a *Activations) Hold(x []float32, n int) {
+	a.f, a.n = x[:n*a.cols], n
+	if a.form != PlainF32 {
+		_ = a.q[:n*a.cols]
+	}
+}
+
+// Prepare quantises vectors [from, to). Disjoint ranges may be prepared
+// concurrently.
+func (a *Activations) Prepare(from, to int) {
+	if a.form != PlainF32 && from < to {
+		a.set.quantise(a, from, to)
+	}
+}
+
+// Set takes n vectors from x and prepares them all.
+func (a *Activations) Set(x []float32, n int) {
+	a.Hold(x, n)
+	a.Prepare(0, n)
+}
+
+func quantisePortable(a *Activations, from, to int) {
+	block := 32
+	if a.form == Q8K {
+		block = 256
+	}
+	for b := from * a.cols / block; b < to*a.cols/block; b++ {
+		x, q := a.f[b*block:(b+1)*block], a.q[b*block:(b+1)*block]
+		var largest float32
+		for _, v := range x {
+			largest = max(largest, float32(math.Abs(float64(v))))
+		}
+		d, inverse := largest/127, float32(0)
+		if largest != 0 {
+			inverse = 127 / largest
+		}
+		for i, v := range x {
+			q[i] = int8(int32(math.RoundToEven(float64(v * inverse))))
+		}
+		if a.form == Q8 {
+			var sum int32
+			for _, v := range q {
+				sum += int32(v)
+			}
+			a.s8[b] = scaleQ8{d, float32(sum) * d * -8}
+			continue
+		}
+		s := &a.s8k[b]
+		s.d = d
+		for i := range s.sum16 {
+			s.sum16[i] = 0
+			for _, v := range q[16*i : 16*i+16] {
+				s.sum16[i] += int16(v)
+			}
+		}
+		for i := range s.sum32 {
+			s.sum32[i] = s.sum16[2*i] + s.sum16[2*i+1]
+		}
+	}
+}

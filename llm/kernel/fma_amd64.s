@@ -1,0 +1,26 @@
+// Row kernels that fuse multiplication and addition: AVX2, F16C and FMA.
+
+#include "textflag.h"
+
+#define ROWS1_F32 ·fmaRows1F32
+#define ROWS4_F32 ·fmaRows4F32
+#define ROWS1_F16 ·fmaRows1F16
+#define ROWS4_F16 ·fmaRows4F16
+#define ROWS1_Q8_0 ·fmaRows1Q80
+#define ROWS4_Q8_0 ·fmaRows4Q80
+#define ROWS1_Q4_0 ·fmaRows1Q40
+#define ROWS4_Q4_0 ·fmaRows4Q40
+#define ROWS1_Q4_K ·fmaRows1Q4K
+#define ROWS4_Q4_K ·fmaRows4Q4K
+#define ROWS1_Q6_K ·fmaRows1Q6K
+#define ROWS4_Q6_K ·fmaRows4Q6K
+#define SUM_F32 ·fmaSumF32
+#define SUM_F16 ·fmaSumF16
+
+#define FMADD(a, b, acc, t) \
+	VFMADD231PS a, b, acc
+
+#define FNMADD(a, b, acc, t) \
+	VFNMADD231PS a, b, acc
+
+#include "rows_amd64.h"

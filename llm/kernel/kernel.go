@@ -1,0 +1,234 @@
+// Package kernel multiplies quantised matrices with vectors.
+//
+// A Matrix refers to the rows of a tensor as they lie in a GGUF file; nothing
+// is copied or expanded. Activations hold the vectors to multiply with, in the
+// form that suits the matrix's type: plain float32 for F32 and F16, and int8
+// with a scale for every 32 or 256 numbers for the quantised types, so that a
+// product of two blocks is integer arithmetic.
+//
+// A Set is one complete way to compute: "avx2+fma", "avx2" or "portable".
+// Choose picks one by what the processor can do and by a measurement of some
+// microseconds, because an emulated processor may offer fused multiplication
+// and yet be several times slower at it. All sets compute from the same
+// quantised activations and differ only in the order of float32 additions.
+package kernel
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unsafe"
+
+	"alphaos/llm/gguf"
+)
+
+// Set is a way to compute. It is immutable and safe for concurrent use.
+type Set struct {
+	name   string
+	usable func() bool
+
+	// mul computes rows [from, to) of m times all vectors of a.
+	mul func(m *Matrix, y []float32, step int, a *Activations, from, to int)
+	// sum adds x[r] times row r of m to y.
+	sum      func(m *Matrix, y, x []float32)
+	quantise func(a *Activations, from, to int)
+}
+
+// Name is the name ByName knows the set by.
+func (s *Set) Name() string { return s.name }
+
+// Names lists the sets this processor can run, the best guess first.
+func Names() []string {
+	var names []string
+	for _, s := range sets {
+		if s.usable() {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+// ByName finds a set that this processor can run.
+func ByName(name string) (*Set, error) {
+	for _, s := range sets {
+		if s.name == name {
+			if !s.usable() {
+				return nil, fmt.Errorf("this processor cannot run the kernel %q; it can run %s", name, strings.Join(Names(), ", "))
+			}
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no kernel %q; this processor can run %s", name, strings.Join(Names(), ", "))
+}
+
+// Choose returns the set to use on this processor. It measures for some tens
+// of microseconds on a real processor, about a millisecond on an emulated one.
+// A set further down the list must be clearly faster to be chosen, so that
+// noise does not change results from run to run.
+func Choose() *Set {
+	const advantage = 1.4
+	var best *Set
+	var bestTime time.Duration
+	for _, s := range sets {
+		if !s.usable() {
+			continue
+		}
+		t := s.measure()
+		if best == nil || float64(t)*advantage < float64(bestTime) {
+			best, bestTime = s, t
+		}
+	}
+	return best
+}
+
+// measure times one small product in F32 and one in Q8_0, the best of three
+// after a first run that an emulator needs to translate the code.
+func (s *Set) measure() time.Duration {
+	const n = 512
+	x := make([]float32, n)
+	f := Matrix{Type: gguf.F32, Rows: 1, Cols: n, data: make([]byte, 4*n), rowBytes: 4 * n, set: s}
+	q := Matrix{Type: gguf.Q8_0, Rows: 1, Cols: n, data: make([]byte, n/32*34), rowBytes: n / 32 * 34, set: s}
+	plain, blocks := s.NewActivations(PlainF32, n, 1), s.NewActivations(Q8, n, 1)
+	plain.Set(x, 1)
+	blocks.Set(x, 1)
+	var y [1]float32
+	best := time.Hour
+	for range 4 {
+		start := time.Now()
+		f.Mul(y[:], 1, plain, 0, 1)
+		q.Mul(y[:], 1, blocks, 0, 1)
+		best = min(best, time.Since(start))
+	}
+	return best
+}
+
+// Types lists the tensor types that matrices may have.
+func Types() []gguf.Type {
+	return []gguf.Type{gguf.F32, gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K}
+}
+
+// Supported reports whether matrices may have the type.
+func Supported(t gguf.Type) bool {
+	for _, s := range Types() {
+		if s == t {
+			return true
+		}
+	}
+	return false
+}
+
+// Matrix is Rows rows of Cols weights each in the layout of Type.
+type Matrix struct {
+	Type       gguf.Type
+	Rows, Cols int
+	data       []byte
+	rowBytes   int
+	set        *Set
+}
+
+// NewMatrix makes a matrix of the weights in data, which is kept, not copied.
+// This is the place where a set may prefer to keep a rearranged copy instead.
+func (s *Set) NewMatrix(t gguf.Type, rows, cols int, data []byte) (*Matrix, error) {
+	if !Supported(t) {
+		return nil, fmt.Errorf("weights of type %v are not supported; supported are %s", t, typeNames())
+	}
+	if rows < 1 || cols < 1 || cols%t.BlockSize() != 0 {
+		return nil, fmt.Errorf("a %v matrix cannot have %d rows of %d weights", t, rows, cols)
+	}
+	rowBytes := cols / t.BlockSize() * t.BlockBytes()
+	if len(data)/rowBytes < rows {
+		return nil, fmt.Errorf("a %v matrix of %d rows of %d weights needs %d bytes, not %d", t, rows, cols, rows*rowBytes, len(data))
+	}
+	return &Matrix{Type: t, Rows: rows, Cols: cols, data: data[: rows*rowBytes : rows*rowBytes], rowBytes: rowBytes, set: s}, nil
+}
+
+func typeNames() string {
+	var names []string
+	for _, t := range Types() {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// Bytes is the size of the weights.
+func (m *Matrix) Bytes() int { return len(m.data) }
+
+// chunk is how many bytes of weights an assembly kernel is given at a time:
+// they stay in the first-level cache while all vectors pass over them, and a
+// call takes microseconds, so that the garbage collector never waits for one.
+const chunk = 24 << 10
+
+// Mul computes rows [from, to) of m times each vector t of a into
+// y[t*step+row]. Disjoint ranges of rows may be computed concurrently.
+func (m *Matrix) Mul(y []float32, step int, a *Activations, from, to int) {
+	if from >= to || a.n == 0 {
+		return
+	}
+	if a.form != FormOf(m.Type) || a.cols != m.Cols {
+		panic(fmt.Sprintf("kernel: activations of form %d with %d columns for a %v matrix with %d", a.form, a.cols, m.Type, m.Cols))
+	}
+	if from < 0 || to > m.Rows || to > step || (a.n-1)*step+to > len(y) {
+		panic("kernel: rows or results out of range")
+	}
+	m.set.mul(m, y, step, a, from, to)
+}
+
+// Row writes row r of m to dst as float32. len(dst) must be m.Cols.
+func (m *Matrix) Row(dst []float32, r int) {
+	Dequantise(m.Type, dst[:m.Cols], m.data[r*m.rowBytes:(r+1)*m.rowBytes])
+}
+
+// Rows is a growing table of float32 or float16 rows, such as the keys or the
+// values of an attention head: its first rows as a matrix.
+type Rows struct {
+	m    Matrix
+	f32  []float32
+	f16  []uint16
+	cols int
+}
+
+// NewRows makes a table for up to rows rows of cols numbers.
+func (s *Set) NewRows(rows, cols int, half bool) *Rows {
+	r := &Rows{cols: cols}
+	if half {
+		r.f16 = make([]uint16, rows*cols)
+		r.m = Matrix{Type: gguf.F16, Rows: rows, Cols: cols, data: bytesOf(r.f16), rowBytes: 2 * cols, set: s}
+	} else {
+		r.f32 = make([]float32, rows*cols)
+		r.m = Matrix{Type: gguf.F32, Rows: rows, Cols: cols, data: bytesOf(r.f32), rowBytes: 4 * cols, set: s}
+	}
+	return r
+}
+
+func bytesOf[T any](s []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(*new(T))))
+}
+
+// Put stores row i.
+func (r *Rows) Put(i int, x []float32) {
+	if r.f32 != nil {
+		copy(r.f32[i*r.cols:(i+1)*r.cols], x)
+		return
+	}
+	for j, v := range x[:r.cols] {
+		r.f16[i*r.cols+j] = toHalf(v)
+	}
+}
+
+// Mul computes the first n rows times each vector t of a into y[t*step+row].
+// The activations must be PlainF32.
+func (r *Rows) Mul(y []float32, step int, a *Activations, n int) { r.m.Mul(y, step, a, 0, n) }
+
+// Sum adds x[i] times row i, for every i < len(x), to y.
+func (r *Rows) Sum(y, x []float32) {
+	if len(y) != r.cols || len(x) > r.m.Rows {
+		panic("kernel: sum of rows out of range")
+	}
+	for from := 0; from < len(x); {
+		n := min(len(x)-from, max(1, chunk/r.m.rowBytes))
+		part := r.m
+		part.data, part.Rows = r.m.data[from*r.m.rowBytes:(from+n)*r.m.rowBytes], n
+		r.m.set.sum(&part, y, x[from:from+n])
+		from += n
+	}
+}

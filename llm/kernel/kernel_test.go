@@ -1,0 +1,439 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"alphaos/llm/gguf"
+)
+
+// exact expands one block to float64, written from the format's description
+// and not from the code under test.
+func exact(t gguf.Type, b []byte) []float64 {
+	half := func(i int) float64 {
+		h := binary.LittleEndian.Uint16(b[i:])
+		sign, exp, man := 1-2*float64(h>>15), int(h>>10&31), float64(h&1023)
+		if exp == 0 {
+			return sign * math.Ldexp(man, -24)
+		}
+		return sign * math.Ldexp(1024+man, exp-25)
+	}
+	w := make([]float64, t.BlockSize())
+	switch t {
+	case gguf.F32:
+		w[0] = float64(math.Float32frombits(binary.LittleEndian.Uint32(b)))
+	case gguf.F16:
+		w[0] = half(0)
+	case gguf.Q8_0:
+		for i := range w {
+			w[i] = half(0) * float64(int8(b[2+i]))
+		}
+	case gguf.Q4_0:
+		for i := range 16 {
+			w[i] = half(0) * (float64(b[2+i]%16) - 8)
+			w[16+i] = half(0) * (float64(b[2+i]/16) - 8)
+		}
+	case gguf.Q4_K:
+		s := b[4:16]
+		var scale, low [8]float64
+		for j := range 4 {
+			scale[j], low[j] = float64(s[j]%64), float64(s[4+j]%64)
+			scale[4+j] = float64(s[8+j]%16) + 16*float64(s[j]/64)
+			low[4+j] = float64(s[8+j]/16) + 16*float64(s[4+j]/64)
+		}
+		for g := range 4 {
+			for i := range 32 {
+				v := b[16+32*g+i]
+				w[64*g+i] = half(0)*scale[2*g]*float64(v%16) - half(2)*low[2*g]
+				w[64*g+32+i] = half(0)*scale[2*g+1]*float64(v/16) - half(2)*low[2*g+1]
+			}
+		}
+	case gguf.Q6_K:
+		for h := range 2 {
+			ql, qh, sc := b[64*h:], b[128+32*h:], b[192+8*h:]
+			for l := range 32 {
+				q := [4]int{
+					int(ql[l]%16) + 16*int(qh[l]%4), int(ql[l+32]%16) + 16*int(qh[l]/4%4),
+					int(ql[l]/16) + 16*int(qh[l]/16%4), int(ql[l+32]/16) + 16*int(qh[l]/64),
+				}
+				for k := range q {
+					w[128*h+32*k+l] = half(208) * float64(int8(sc[l/16+2*k])) * float64(q[k]-32)
+				}
+			}
+		}
+	}
+	return w
+}
+
+// randomWeights fills rows with random bits, whose scales are made harmless.
+func randomWeights(r *rand.Rand, t gguf.Type, n int) []byte {
+	b := make([]byte, n/t.BlockSize()*t.BlockBytes())
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	half := func(at int, f float64) { binary.LittleEndian.PutUint16(b[at:], toHalf(float32(f))) }
+	for at := 0; at < len(b); at += t.BlockBytes() {
+		f := r.NormFloat64()
+		switch t {
+		case gguf.F32:
+			binary.LittleEndian.PutUint32(b[at:], math.Float32bits(float32(f)))
+		case gguf.F16:
+			half(at, f)
+		case gguf.Q8_0, gguf.Q4_0:
+			half(at, f/64)
+		case gguf.Q4_K:
+			half(at, f/500)
+			half(at+2, r.NormFloat64()/500)
+		case gguf.Q6_K:
+			half(at+208, f/2000)
+		}
+	}
+	return b
+}
+
+func randomVector(r *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	return x
+}
+
+func usableSets(t testing.TB) []*Set {
+	var all []*Set
+	for _, n := range Names() {
+		s, err := ByName(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// The product with the quantised activations must be exact up to float32
+// rounding; and quantising the activations must cost no more than half a step.
+func TestMul(t *testing.T) {
+	for _, s := range usableSets(t) {
+		for _, typ := range Types() {
+			for _, size := range [][2]int{{1, 256}, {3, 512}, {70, 768}, {5, 2048}, {9, 32}, {4, 96}, {2, 200}, {3, 7}, {2, 1}, {300, 256}} {
+				rows, cols := size[0], size[1]
+				if cols%typ.BlockSize() != 0 {
+					continue
+				}
+				for _, n := range []int{1, 2, 4, 7, 9} {
+					r := rand.New(rand.NewPCG(uint64(cols), uint64(n)))
+					w := randomWeights(r, typ, rows*cols)
+					m, err := s.NewMatrix(typ, rows, cols, w)
+					if err != nil {
+						t.Fatal(err)
+					}
+					x := randomVector(r, n*cols)
+					a := s.NewActivations(FormOf(typ), cols, n)
+					a.Set(x, n)
+					step := rows + 3
+					y := make([]float32, n*step)
+					for i := range y {
+						y[i] = 12345
+					}
+					m.Mul(y, step, a, 0, rows/2)
+					m.Mul(y, step, a, rows/2, rows)
+					checkProduct(t, fmt.Sprintf("%s %v %dx%d, %d vectors", s.Name(), typ, rows, cols, n), m, w, x, y, step, a)
+				}
+			}
+		}
+	}
+}
+
+func checkProduct(t *testing.T, what string, m *Matrix, w []byte, x, y []float32, step int, a *Activations) {
+	t.Helper()
+	bb, bs := m.Type.BlockBytes(), m.Type.BlockSize()
+	row := make([]float32, m.Cols)
+	for r := range m.Rows {
+		var weights []float64
+		for b := 0; b < m.Cols/bs; b++ {
+			weights = append(weights, exact(m.Type, w[r*m.rowBytes+b*bb:][:bb])...)
+		}
+		m.Row(row, r)
+		for i, v := range row {
+			if math.Abs(float64(v)-weights[i]) > 1e-6*(math.Abs(weights[i])+1) {
+				t.Fatalf("%s: weight %d of row %d expands to %g, not %g", what, i, r, v, weights[i])
+			}
+		}
+		for v := range a.n {
+			var want, size, drift float64
+			for i, wt := range weights {
+				at := v*m.Cols + i
+				f := float64(x[at])
+				switch a.form {
+				case Q8:
+					f = float64(a.q[at]) * float64(a.s8[at/32].d)
+					drift += math.Abs(wt) * float64(a.s8[at/32].d) * 0.501
+				case Q8K:
+					f = float64(a.q[at]) * float64(a.s8k[at/256].d)
+					drift += math.Abs(wt) * float64(a.s8k[at/256].d) * 0.501
+				}
+				want += wt * f
+				size += math.Abs(wt * f)
+			}
+			var direct float64
+			for i, wt := range weights {
+				direct += wt * float64(x[v*m.Cols+i])
+			}
+			got := float64(y[v*step+r])
+			// Weights counted from zero, as kernels do, make larger numbers in
+			// between: hence a bound on absolute sizes, with room for those.
+			if !(math.Abs(got-want) <= 2e-5*size+1e-5) {
+				t.Fatalf("%s: row %d, vector %d is %g, not %g", what, r, v, got, want)
+			}
+			if !(math.Abs(got-direct) <= drift+2e-5*size+1e-5) {
+				t.Fatalf("%s: row %d, vector %d is %g, %g without quantising the activations", what, r, v, got, direct)
+			}
+		}
+	}
+	for v := range a.n {
+		for i := m.Rows; i < step; i++ {
+			if y[v*step+i] != 12345 {
+				t.Fatalf("%s: a result was written beyond the rows", what)
+			}
+		}
+	}
+}
+
+// Extreme weights and activations must not overflow the 16-bit steps.
+func TestExtremes(t *testing.T) {
+	for _, s := range usableSets(t) {
+		for _, typ := range []gguf.Type{gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K} {
+			for _, fill := range []byte{0x00, 0x7f, 0x80, 0xff} {
+				for _, sign := range []float32{1, -1} {
+					const cols = 512
+					w := make([]byte, cols/typ.BlockSize()*typ.BlockBytes())
+					for i := range w {
+						w[i] = fill
+					}
+					for at := 0; at < len(w); at += typ.BlockBytes() {
+						switch typ {
+						case gguf.Q6_K:
+							binary.LittleEndian.PutUint16(w[at+208:], toHalf(1))
+						case gguf.Q4_K:
+							binary.LittleEndian.PutUint16(w[at+2:], toHalf(-1))
+							fallthrough
+						default:
+							binary.LittleEndian.PutUint16(w[at:], toHalf(1))
+						}
+					}
+					m, err := s.NewMatrix(typ, 1, cols, w)
+					if err != nil {
+						t.Fatal(err)
+					}
+					x := make([]float32, 4*cols)
+					for i := range x {
+						x[i] = sign
+					}
+					for _, n := range []int{1, 4} {
+						a := s.NewActivations(FormOf(typ), cols, n)
+						a.Set(x, n)
+						y := make([]float32, n*2)
+						for i := range y {
+							y[i] = 12345
+						}
+						m.Mul(y, 2, a, 0, 1)
+						checkProduct(t, fmt.Sprintf("%s %v of 0x%02x times %g", s.Name(), typ, fill, sign), m, w, x, y, 2, a)
+					}
+				}
+			}
+		}
+	}
+}
+
+// All sets quantise alike, and zeros stay zeros.
+func TestQuantise(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	x := randomVector(r, 3*1024)
+	clear(x[256:512])
+	x[600] = 1e30
+	x[900] = -1e-30
+	for _, form := range []Form{Q8, Q8K} {
+		want := portable.NewActivations(form, 1024, 3)
+		want.Set(x, 3)
+		for _, s := range usableSets(t) {
+			got := s.NewActivations(form, 1024, 3)
+			got.Set(x, 3)
+			for i := range want.q {
+				if got.q[i] != want.q[i] {
+					t.Fatalf("%s, form %d: number %d (%g) became %d, not %d", s.Name(), form, i, x[i], got.q[i], want.q[i])
+				}
+			}
+			for i := range want.s8 {
+				g, w := got.s8[i], want.s8[i]
+				if g.d != w.d || math.Abs(float64(g.sum8-w.sum8)) > 1e-5*math.Abs(float64(w.sum8)) {
+					t.Fatalf("%s: block %d has scales %v, not %v", s.Name(), i, g, w)
+				}
+			}
+			for i := range want.s8k {
+				if got.s8k[i] != want.s8k[i] {
+					t.Fatalf("%s: block %d has scales %v, not %v", s.Name(), i, got.s8k[i], want.s8k[i])
+				}
+			}
+		}
+	}
+}
+
+func TestRows(t *testing.T) {
+	for _, s := range usableSets(t) {
+		for _, half := range []bool{false, true} {
+			for _, cols := range []int{6, 8, 44, 64, 128} {
+				r := rand.New(rand.NewPCG(uint64(cols), 9))
+				const n = 500
+				rows := s.NewRows(n, cols, half)
+				table := make([][]float32, n)
+				for i := range n {
+					table[i] = randomVector(r, cols)
+					rows.Put(i, table[i])
+					if half {
+						for j := range table[i] {
+							table[i][j] = fromHalf(toHalf(table[i][j]))
+						}
+					}
+				}
+				q := randomVector(r, 5*cols)
+				a := s.NewActivations(PlainF32, cols, 5)
+				a.Set(q, 5)
+				y := make([]float32, 5*n)
+				rows.Mul(y, n, a, n-1)
+				for v := range 5 {
+					for i := range n - 1 {
+						var want float64
+						for j, f := range table[i] {
+							want += float64(f) * float64(q[v*cols+j])
+						}
+						if math.Abs(want-float64(y[v*n+i])) > 1e-4 {
+							t.Fatalf("%s: product of row %d is %g, not %g", s.Name(), i, y[v*n+i], want)
+						}
+					}
+				}
+				sum, x := randomVector(r, cols), randomVector(r, n-1)
+				want := make([]float64, cols)
+				for j := range want {
+					want[j] = float64(sum[j])
+					for i, f := range x {
+						want[j] += float64(f) * float64(table[i][j])
+					}
+				}
+				rows.Sum(sum, x)
+				for j := range want {
+					if math.Abs(want[j]-float64(sum[j])) > 1e-3 {
+						t.Fatalf("%s, %d columns, half %v: column %d sums to %g, not %g", s.Name(), cols, half, j, sum[j], want[j])
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestHalf(t *testing.T) {
+	for h := range 1 << 16 {
+		f := fromHalf(uint16(h))
+		if f != f {
+			if b := toHalf(f); b&0x7c00 != 0x7c00 || b&0x3ff == 0 {
+				t.Fatalf("NaN became %04x", b)
+			}
+		} else if b := toHalf(f); b != uint16(h) {
+			t.Fatalf("%04x became %g and then %04x", h, f, b)
+		}
+	}
+	for f, want := range map[float32]uint16{1: 0x3c00, 65519: 0x7bff, 65520: 0x7c00, 1 + 0x1p-11: 0x3c00, 1 + 3*0x1p-11: 0x3c02, 0x1p-25: 0, 0x1.8p-25: 1, -2: 0xc000} {
+		if got := toHalf(f); got != want {
+			t.Errorf("%g became %04x, not %04x", f, got, want)
+		}
+	}
+}
+
+func TestNewMatrixRefuses(t *testing.T) {
+	for _, c := range []struct {
+		t                gguf.Type
+		rows, cols, data int
+	}{{gguf.Q5_K, 1, 256, 1000}, {gguf.Q4_K, 1, 32, 1000}, {gguf.F32, 0, 1, 4}, {gguf.F32, 2, 2, 15}, {gguf.F32, 1 << 60, 8, 64}} {
+		if _, err := portable.NewMatrix(c.t, c.rows, c.cols, make([]byte, c.data)); err == nil {
+			t.Errorf("%+v was accepted", c)
+		}
+	}
+	if _, err := ByName("nonsense"); err == nil {
+		t.Error("a kernel of no known name was found")
+	}
+}
+
+func TestChoose(t *testing.T) {
+	s := Choose()
+	if !s.usable() {
+		t.Errorf("chose %s, which is not usable", s.Name())
+	}
+	t.Logf("chose %s", s.Name())
+	for _, s := range usableSets(t) {
+		t.Logf("%s: %v", s.Name(), s.measure())
+	}
+}
+
+func BenchmarkChoose(b *testing.B) {
+	for b.Loop() {
+		Choose()
+	}
+}
+
+// BenchmarkMul shows GB/s of weights read for a 2048-column matrix larger than
+// the caches, for one vector and, in weights times vectors, for 32.
+func BenchmarkMul(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, typ := range Types() {
+		const cols, bytes = 2048, 64 << 20
+		rowBytes := cols / typ.BlockSize() * typ.BlockBytes()
+		rows := bytes / rowBytes
+		one := randomWeights(r, typ, cols)
+		w := make([]byte, 0, rows*rowBytes)
+		for range rows {
+			w = append(w, one...)
+		}
+		for _, s := range usableSets(b) {
+			for _, n := range []int{1, 32} {
+				rows := rows
+				if n > 1 || s == portable {
+					rows /= 16
+				}
+				m, err := s.NewMatrix(typ, rows, cols, w)
+				if err != nil {
+					b.Fatal(err)
+				}
+				a := s.NewActivations(FormOf(typ), cols, n)
+				a.Set(randomVector(r, n*cols), n)
+				y := make([]float32, n*rows)
+				b.Run(fmt.Sprintf("%v/%s/%d", typ, s.Name(), n), func(b *testing.B) {
+					start := time.Now()
+					for b.Loop() {
+						m.Mul(y, rows, a, 0, rows)
+					}
+					t := time.Since(start).Seconds() / float64(b.N)
+					b.ReportMetric(float64(rows*rowBytes)/t/1e9, "GB/s")
+					b.ReportMetric(float64(rows*cols*n)/t/1e9, "GMAC/s")
+				})
+			}
+		}
+	}
+}
+
+func BenchmarkQuantise(b *testing.B) {
+	x := randomVector(rand.New(rand.NewPCG(1, 1)), 2048)
+	for _, s := range usableSets(b) {
+		for _, form := range []Form{Q8, Q8K} {
+			a := s.NewActivations(form, 2048, 1)
+			b.Run(fmt.Sprintf("%s/%d", s.Name(), form), func(b *testing.B) {
+				for b.Loop() {
+					a.Set(x, 1)
+				}
+			})
+		}
+	}
+}

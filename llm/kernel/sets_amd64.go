@@ -1,0 +1,142 @@
+package kernel
+
+import (
+	"unsafe"
+
+	"alphaos/llm/gguf"
+
+	"golang.org/x/sys/cpu"
+)
+
+var sets = []*Set{
+	assembly("avx2+fma", func() bool { return hasAVX2() && cpu.X86.HasFMA }, kernels{
+		gguf.F32: {fmaRows1F32, fmaRows4F32}, gguf.F16: {fmaRows1F16, fmaRows4F16},
+		gguf.Q8_0: {fmaRows1Q80, fmaRows4Q80}, gguf.Q4_0: {fmaRows1Q40, fmaRows4Q40},
+		gguf.Q4_K: {fmaRows1Q4K, fmaRows4Q4K}, gguf.Q6_K: {fmaRows1Q6K, fmaRows4Q6K},
+	}, fmaSumF32, fmaSumF16),
+	assembly("avx2", hasAVX2, kernels{
+		gguf.F32: {avx2Rows1F32, avx2Rows4F32}, gguf.F16: {avx2Rows1F16, avx2Rows4F16},
+		gguf.Q8_0: {avx2Rows1Q80, avx2Rows4Q80}, gguf.Q4_0: {avx2Rows1Q40, avx2Rows4Q40},
+		gguf.Q4_K: {avx2Rows1Q4K, avx2Rows4Q4K}, gguf.Q6_K: {avx2Rows1Q6K, avx2Rows4Q6K},
+	}, avx2SumF32, avx2SumF16),
+	portable,
+}
+
+// hasAVX2 is true when the processor has AVX2 and F16C and the system keeps
+// the wide registers. x/sys/cpu looks at OSXSAVE and XCR0 for both AVX2 and FMA.
+func hasAVX2() bool { return cpu.X86.HasAVX2 && hasF16C() }
+
+// hasF16C reports CPUID.01H:ECX.F16C[bit 29], which x/sys/cpu does not.
+func hasF16C() bool { return cpuid1()&(1<<29) != 0 }
+
+// cpuid1 returns ECX of CPUID leaf 1.
+func cpuid1() uint32
+
+// kernels holds for each type the kernels for one and for four vectors.
+type kernels [gguf.Q6_K + 1]struct{ one, four func(*call) }
+
+func assembly(name string, usable func() bool, k kernels, sumF32, sumF16 func(*call)) *Set {
+	return &Set{
+		name:   name,
+		usable: usable,
+		mul: func(m *Matrix, y []float32, step int, a *Activations, from, to int) {
+			mulAssembly(m, y, step, a, from, to, k[m.Type].one, k[m.Type].four)
+		},
+		sum: func(m *Matrix, y, x []float32) {
+			if m.Type == gguf.F16 {
+				sumAssembly(m, y, x, sumF16)
+			} else {
+				sumAssembly(m, y, x, sumF32)
+			}
+		},
+		quantise: quantiseAssembly,
+	}
+}
+
+func mulAssembly(m *Matrix, y []float32, step int, a *Activations, from, to int, one, four func(*call)) {
+	c := call{step: uintptr(m.rowBytes), ystep: uintptr(4 * step)}
+	plain := a.form == PlainF32
+	switch a.form {
+	case PlainF32:
+		c.n, c.xstep = uintptr(a.cols/8), uintptr(4*a.cols)
+	case Q8:
+		c.n, c.xstep, c.dstep = uintptr(a.cols/32), uintptr(a.cols), uintptr(a.cols/32)*unsafe.Sizeof(scaleQ8{})
+	case Q8K:
+		c.n, c.xstep, c.dstep = uintptr(a.cols/256), uintptr(a.cols), uintptr(a.cols/256)*unsafe.Sizeof(scaleQ8K{})
+	}
+	for from < to {
+		rows := min(to-from, max(1, chunk/m.rowBytes))
+		c.rows = uintptr(rows)
+		c.w = unsafe.Pointer(&m.data[from*m.rowBytes])
+		for t := 0; t < a.n; {
+			switch a.form {
+			case PlainF32:
+				c.x = unsafe.Pointer(&a.f[t*a.cols])
+			case Q8:
+				c.x, c.d = unsafe.Pointer(&a.q[t*a.cols]), unsafe.Pointer(&a.s8[t*a.cols/32])
+			case Q8K:
+				c.x, c.d = unsafe.Pointer(&a.q[t*a.cols]), unsafe.Pointer(&a.s8k[t*a.cols/256])
+			}
+			c.y = unsafe.Pointer(&y[t*step+from])
+			if a.n-t >= 4 {
+				four(&c)
+				t += 4
+			} else {
+				one(&c)
+				t++
+			}
+		}
+		if done := a.cols &^ 7; plain && done < a.cols { // what is left of rows that are no multiple of 8
+			tail := Activations{n: 1}
+			tail.cols = a.cols - done
+			for r := from; r < from+rows; r++ {
+				w := m.data[r*m.rowBytes : (r+1)*m.rowBytes]
+				for t := range a.n {
+					tail.f = a.f[t*a.cols+done : (t+1)*a.cols]
+					y[t*step+r] += dot(m.Type, w[done*m.rowBytes/a.cols:], &tail, 0)
+				}
+			}
+		}
+		from += rows
+	}
+}
+
+func sumAssembly(m *Matrix, y, x []float32, f func(*call)) {
+	if len(x) == 0 {
+		return
+	}
+	if done := len(y) &^ 7; done > 0 {
+		f(&call{w: unsafe.Pointer(&m.data[0]), step: uintptr(m.rowBytes), rows: uintptr(len(x)), n: uintptr(done / 8),
+			x: unsafe.Pointer(&x[0]), y: unsafe.Pointer(&y[0])})
+		if done == len(y) {
+			return
+		}
+		rest := *m
+		rest.data = m.data[done*m.rowBytes/m.Cols:]
+		for r, v := range x {
+			w := rest.data[r*m.rowBytes:]
+			for i := range y[done:] {
+				if m.Type == gguf.F16 {
+					y[done+i] += v * f16At(w, i)
+				} else {
+					y[done+i] += v * f32At(w, i)
+				}
+			}
+		}
+		return
+	}
+	sumPortable(m, y, x)
+}
+
+func quantiseAssembly(a *Activations, from, to int) {
+	for t := from; t < to; t++ {
+		c := call{w: unsafe.Pointer(&a.f[t*a.cols]), x: unsafe.Pointer(&a.q[t*a.cols])}
+		if a.form == Q8 {
+			c.n, c.d = uintptr(a.cols/32), unsafe.Pointer(&a.s8[t*a.cols/32])
+			quantiseQ8(&c)
+		} else {
+			c.n, c.d = uintptr(a.cols/256), unsafe.Pointer(&a.s8k[t*a.cols/256])
+			quantiseQ8K(&c)
+		}
+	}
+}
