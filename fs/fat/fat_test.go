@@ -194,41 +194,51 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestLongChain follows the chain of a 2 GB file in few requests, over a
-// device that makes it up.
+// TestLongChain follows the chains of the largest files in few requests and
+// reads their ends, over a device that makes them up.
 func TestLongChain(t *testing.T) {
-	d := &chainDevice{image: newImage(512, 8, 10, 1)}
-	le := binary.LittleEndian
-	const clusters = 2 << 30 / 4096
-	table := (clusters+100)*4/512 + 1
-	total := 8 + table + (clusters+50)*8
-	le.PutUint32(d.image.b[32:], uint32(total))
-	le.PutUint32(d.image.b[36:], uint32(table))
-	d.table, d.blocks, d.dataAt = 8, uint64(total), uint64(8+table)
-	d.image.add(2, "BIG     GUF", "", 0x20, 3, 2<<30)
-	d.root = slices.Clone(d.image.data(2))
-	v, err := Mount(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.requests = 0
-	f, err := v.Open("big.guf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d.requests > 3 {
-		t.Errorf("following a chain of %d clusters took %d requests", clusters, d.requests)
-	}
-	if runs := f.(*file).runs; len(runs) != 1 || runs[0].count != clusters {
-		t.Errorf("%d runs", len(runs))
+	for _, size := range []int64{2 << 30, 1<<32 - 1} {
+		clusters := uint32((size + 4095) / 4096)
+		d := &chainDevice{image: newImage(512, 8, 10, 1), last: 3 + clusters - 1}
+		le := binary.LittleEndian
+		table := (clusters+100)*4/512 + 1
+		total := 8 + table + (clusters+50)*8
+		le.PutUint32(d.image.b[32:], total)
+		le.PutUint32(d.image.b[36:], table)
+		d.table, d.blocks, d.dataAt = 8, uint64(total), uint64(8+table)
+		d.image.add(2, "BIG     GUF", "", 0x20, 3, int(size))
+		d.root = slices.Clone(d.image.data(2))
+		v, err := Mount(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.requests = 0
+		f, err := v.Open("big.guf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if limit := 1 + int(table*512)>>20 + 1; d.requests > limit {
+			t.Errorf("following a chain of %d clusters took %d requests, want %d at most", clusters, d.requests, limit)
+		}
+		if runs := f.(*file).runs; len(runs) != 1 || runs[0].count != clusters {
+			t.Errorf("%d runs", len(runs))
+		}
+		off := (size - 600) &^ 511
+		p := make([]byte, 2000)
+		n, err := f.(io.ReaderAt).ReadAt(p, off)
+		if want := d.dataAt + 8 + uint64(off/512); n != int(size-off) || err != io.EOF || le.Uint64(p) != want {
+			t.Errorf("reading the end gave %d bytes of block %d, want %d of %d; error %v", n, le.Uint64(p), size-off, want, err)
+		}
 	}
 }
 
-// chainDevice is a large volume with one file in one piece.
+// chainDevice is a large volume with one file in one piece, from cluster 3
+// to last. Each block of the file begins with its number.
 type chainDevice struct {
 	image                 *image
 	root                  []byte
 	table, dataAt, blocks uint64
+	last                  uint32
 	requests              int
 }
 
@@ -248,13 +258,15 @@ func (d *chainDevice) ReadBlocks(lba uint64, p []byte) error {
 			for i := range 128 {
 				c := uint32(lba-d.table)*128 + uint32(i)
 				next := c + 1
-				if c == 2 || c == 3+2<<30/4096-1 {
+				if c == 2 || c == d.last {
 					next = 0x0FFFFFFF
 				}
 				binary.LittleEndian.PutUint32(b[4*i:], next)
 			}
 		case lba < d.dataAt+8:
 			copy(b, d.root[(lba-d.dataAt)*512:])
+		default:
+			binary.LittleEndian.PutUint64(b, lba)
 		}
 	}
 	return nil

@@ -203,7 +203,7 @@ func contents(o Options) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	add := func(path string, n *node) error { return root.add(path, n) }
+	add := root.add
 	if err := add(EFIPath, efi); err != nil {
 		return nil, err
 	}
