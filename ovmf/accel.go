@@ -45,22 +45,22 @@ func KVM(ctx context.Context) (ok bool, why string) {
 func probeKVM(ctx context.Context) (bool, string) {
 	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 	if err != nil {
-		return false, fmt.Sprintf("no access to KVM (%v)", err)
+		return false, fmt.Sprintf("no access to it: %v", err)
 	}
 	f.Close()
 	ctx, cancel := context.WithTimeout(ctx, probeBound)
 	defer cancel()
 	vm, err := Start(ctx, Config{Accel: "kvm", MemoryMiB: 256})
 	if err != nil {
-		return false, "QEMU does not start with KVM"
+		return false, "it does not start here"
 	}
 	defer vm.Close()
 	if _, err := vm.serial.wait(ctx, vm.exited, func(clean []byte, total int) int { return min(total, 1) - 1 }); err != nil {
 		select {
 		case <-vm.exited:
-			return false, "QEMU fails with KVM"
+			return false, "it fails here"
 		default:
-			return false, fmt.Sprintf("the firmware does not get going with KVM within %v", probeBound)
+			return false, fmt.Sprintf("the firmware does not get going with it within %v", probeBound)
 		}
 	}
 	return true, ""

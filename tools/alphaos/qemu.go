@@ -105,6 +105,9 @@ func qemuRun(ctx context.Context, config ovmf.Config, display string) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
+	if _, err := os.Stat(config.Disk); err != nil {
+		return fmt.Errorf("the drive image cannot be opened: %w", err)
+	}
 	accel, why := config.Accel, ""
 	if accel == "" && os.Getenv("ALPHAOS_ACCEL") == "" {
 		accel = "kvm"
@@ -121,9 +124,16 @@ func qemuRun(ctx context.Context, config ovmf.Config, display string) error {
 
 	stdin := int(os.Stdin.Fd())
 	interactive := term.IsTerminal(stdin)
-	say := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\r\n", args...) }
+	serial := &firmwareFilter{w: os.Stdout}
+	newline := "\n"
+	say := func(format string, args ...any) {
+		if !serial.atLineStart() {
+			fmt.Fprint(os.Stderr, newline)
+		}
+		fmt.Fprintf(os.Stderr, format+newline, args...)
+	}
 	if accel == "tcg" && why != "" {
-		say("QEMU emulates the processor (TCG), which is slower: %s.", why)
+		say("Without KVM (%s) QEMU emulates the processor: slower, but the same.", why)
 	}
 	if interactive {
 		say("Starting %s. To shut down type /bye; Ctrl-] pulls the plug.", config.Disk)
@@ -131,7 +141,7 @@ func qemuRun(ctx context.Context, config ovmf.Config, display string) error {
 		say("Starting %s.", config.Disk)
 	}
 
-	config.Serial = &firmwareFilter{w: os.Stdout}
+	config.Serial = serial
 	vm, err := ovmf.Start(ctx, config)
 	if err != nil {
 		return err
@@ -145,6 +155,7 @@ func qemuRun(ctx context.Context, config ovmf.Config, display string) error {
 			return fmt.Errorf("switching the terminal to single keys: %w", err)
 		}
 		defer func() { _ = term.Restore(stdin, state) }()
+		newline = "\r\n"
 		leave := make(chan error, 1)
 		go func() { leave <- typeKeys(os.Stdin, vm) }()
 		select {
@@ -157,7 +168,7 @@ func qemuRun(ctx context.Context, config ovmf.Config, display string) error {
 				<-vm.Exited()
 			}
 		}
-	} else if err := typeLines(ctx, os.Stdin, vm); err != nil {
+	} else if err := typeLines(ctx, os.Stdin, vm); err != nil && ctx.Err() == nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -169,7 +180,7 @@ func qemuRun(ctx context.Context, config ovmf.Config, display string) error {
 	}
 	switch {
 	case left:
-		say("\r\nThe machine's plug was pulled.")
+		say("The machine's plug was pulled.")
 	case code != 0:
 		return fmt.Errorf("QEMU ended with exit code %d (%s) %s", code, vm.Reason(), strings.TrimSpace(vm.Messages()))
 	case vm.Reason() == "guest-shutdown":
@@ -295,10 +306,18 @@ type firmwareFilter struct {
 	w      io.Writer
 	seq    []byte // an escape sequence that is not complete
 	line   []byte // the current line, to recognise the start
+	last   byte   // the last byte received
 	passes bool
 }
 
+// atLineStart reports whether the cursor is at the start of a line. It must
+// not be called while the machine runs.
+func (f *firmwareFilter) atLineStart() bool { return f.last == 0 || f.last == '\n' }
+
 func (f *firmwareFilter) Write(p []byte) (int, error) {
+	if len(p) > 0 {
+		f.last = p[len(p)-1]
+	}
 	if f.passes {
 		return f.w.Write(p)
 	}
