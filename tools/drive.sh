@@ -42,7 +42,7 @@ create() {
 	local size=$(($(mib "$model") + 256))
 	[ "$size" -ge 512 ] || size=512
 	rm -f "$1"
-	build/alphaos drive create "$1" --layout minimal --size "${size}M" --model "$model" --efi "$efi" --yes
+	build/alphaos drive create "$1" --layout minimal --size "${size}M" --model "$model" --efi "$efi" --yes >/dev/null
 }
 
 # inside IMG prints mtools' name for the first partition: its first sector is
