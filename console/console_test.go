@@ -240,6 +240,12 @@ func TestScrollback(t *testing.T) {
 	r.press(PageUp, PageUp, PageUp, PageUp, PageUp, PageUp, PageUp, PageUp, PageUp, PageUp)
 	r.until(func() bool { return r.viewTop == 0 })
 	r.consistent()
+	ctx, end := r.StopContext(t.Context())
+	r.press(Esc) // stopping an answer comes back to it
+	r.until(func() bool { return !r.paging && ctx.Err() != nil })
+	end()
+	r.press(PageUp)
+	r.until(func() bool { return r.paging })
 	r.read("you> ")
 	r.press("x") // typing comes back
 	r.until(func() bool { return !r.paging })
