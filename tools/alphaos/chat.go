@@ -1,0 +1,445 @@
+package main
+
+// chat: the assistant and engine of the machine, on the host. With -p the
+// model answers once, and its text alone goes to standard output, so that
+// programs can use it; everything else goes to standard error. Without -p a
+// conversation runs on the terminal, as it does on the machine's serial line.
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"alphaos/assistant"
+	"alphaos/console"
+	"alphaos/llm"
+	"alphaos/llm/chat"
+	"alphaos/llm/sample"
+	"alphaos/store"
+)
+
+type chatOptions struct {
+	model   string
+	prompt  string
+	system  string
+	tokens  int
+	raw     bool
+	journal string
+	context int
+	llm     llm.Options
+	set     map[string]string // parameters that were given, by name
+}
+
+func chatCommand() *cobra.Command {
+	o := chatOptions{set: map[string]string{}}
+	var temperature string
+	var set []string
+	cmd := &cobra.Command{
+		Use:   "chat -m FILE [-p PROMPT]",
+		Short: "Talk to a model here, with the machine's own assistant and engine",
+		Long: `Talk to a model here, with the machine's own assistant and engine.
+
+With --prompt the model answers once: its text alone goes to standard output,
+statistics go to standard error. Without it a conversation begins on the
+terminal; type /? for its commands, and Ctrl-C to stop an answer. When input
+comes from a file or a pipe, each line is a message.
+
+A model without a chat template is a base model: it continues the text. --raw
+treats any model as one.`,
+		Example: `  alphaos chat -m model.gguf
+  alphaos chat -m stories260K-F32.gguf -p 'Once upon a time' --temp 0 -n 100
+  alphaos chat -m model.gguf --journal conversations.log`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if temperature != "" {
+				set = append(set, "temperature="+temperature)
+			}
+			params := sample.Default()
+			for _, s := range set {
+				name, value, ok := strings.Cut(s, "=")
+				if !ok {
+					return fmt.Errorf("--set wants NAME=VALUE, not %q", s)
+				}
+				if err := params.Set(name, value); err != nil {
+					return fmt.Errorf("%w (parameters are %s)", err, strings.Join(sample.Names(), ", "))
+				}
+				o.set[name] = value
+			}
+			if o.tokens < 0 || o.context < 0 {
+				return errors.New("-n and --context count tokens and cannot be negative")
+			}
+			if cmd.Flags().Changed("prompt") {
+				return complete(cmd.Context(), o, params, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			}
+			if o.model == "" {
+				return errors.New("no model was named; add -m FILE.gguf")
+			}
+			return converse(cmd.Context(), o, cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.model, "model", "m", "", "the model's GGUF file")
+	f.StringVarP(&o.prompt, "prompt", "p", "", "answer this and end")
+	f.StringVar(&o.system, "system", "", "what the assistant is told to be")
+	f.IntVarP(&o.tokens, "tokens", "n", 0, "tokens of an answer at most (0: until it ends)")
+	f.StringVar(&temperature, "temp", "", "temperature; 0: always the likeliest token (default 0.8)")
+	f.StringArrayVar(&set, "set", nil, "another parameter, as in --set top_k=20")
+	f.IntVarP(&o.llm.Threads, "threads", "t", 0, "threads to compute with (0: choose)")
+	f.StringVar(&o.llm.Kernel, "kernel", "", "compute kernel (default: measure and choose)")
+	f.IntVar(&o.context, "context", 0, "context length in tokens (0: the model's own)")
+	f.BoolVar(&o.raw, "raw", false, "continue the text, without a chat template")
+	f.StringVar(&o.journal, "journal", "", "keep the conversation in this file, and go on with the one it holds")
+	return cmd
+}
+
+// complete answers o.prompt once.
+func complete(ctx context.Context, o chatOptions, params sample.Params, out, notes io.Writer) error {
+	if o.journal != "" {
+		return errors.New("--journal keeps conversations and does not go with -p")
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	file, err := openModel(o.model)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if terminal(notes) {
+		o.llm.Progress = func(done, total int64) {
+			fmt.Fprintf(notes, "\rloading %3d %%", 100*done/max(total, 1))
+			if done >= total {
+				fmt.Fprint(notes, "\r             \r")
+			}
+		}
+	}
+	model, err := llm.Load(file, file.size, o.llm)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.model, err)
+	}
+	defer model.Close()
+	tok := model.Tokenizer()
+
+	template := chat.Detect(model.File())
+	if o.raw {
+		template = chat.Template{}
+	}
+	for _, s := range append(tok.Warnings(), template.Warning()) {
+		if s != "" {
+			fmt.Fprintln(notes, "note:", s)
+		}
+	}
+	turns := []chat.Turn{{Role: "user", Text: o.prompt}}
+	if o.system != "" {
+		turns = []chat.Turn{{Role: "system", Text: o.system}, turns[0]}
+	}
+	ids := template.Prompt(tok, turns)
+	if len(ids) == 0 {
+		return errors.New("the prompt is empty and this model has no token to begin a text with; add -p TEXT")
+	}
+	session, err := model.NewSession(o.context)
+	if err != nil {
+		return err
+	}
+	if len(ids) >= session.Cap() {
+		return fmt.Errorf("the prompt has %d tokens, too many for a context of %d; shorten it", len(ids), session.Cap())
+	}
+
+	start := time.Now()
+	logits, err := session.Eval(ctx, ids)
+	if err != nil {
+		return err
+	}
+	read := time.Since(start)
+
+	start = time.Now()
+	sampler := sample.New(params)
+	text := &answerWriter{out: out, stops: template.Stops(), trim: !template.Plain()}
+	decoder := tok.NewDecoder()
+	made := 0
+	for o.tokens == 0 || made < o.tokens {
+		id := sampler.Sample(logits, session.Tokens())
+		if id < 0 {
+			return errors.New("the model computes no numbers: its file is damaged or its format is not supported")
+		}
+		if tok.IsEnd(id) {
+			break
+		}
+		made++
+		if done, err := text.write(decoder.Write(id)); done || err != nil {
+			if err != nil {
+				return fmt.Errorf("cannot write the answer: %w", err)
+			}
+			break
+		}
+		if session.Len() >= session.Cap() {
+			fmt.Fprintf(notes, "note: the context of %d tokens is full\n", session.Cap())
+			break
+		}
+		if made == o.tokens {
+			break
+		}
+		if logits, err = session.Eval(ctx, []int32{id}); err != nil {
+			break
+		}
+	}
+	if e := text.flush(decoder.Flush()); e != nil {
+		return fmt.Errorf("cannot write the answer: %w", e)
+	}
+	if terminal(out) {
+		fmt.Fprintln(out)
+	}
+	wrote := time.Since(start)
+	fmt.Fprintf(notes, "prompt: %d tokens, %.1f tokens/s; answer: %d tokens, %.1f tokens/s; context: %d of %d\n",
+		len(ids), float64(len(ids))/read.Seconds(), made, float64(made)/wrote.Seconds(), session.Len(), session.Cap())
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	return err
+}
+
+func terminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// answerWriter writes an answer up to the first stop string. What may be the
+// beginning of one is held back.
+type answerWriter struct {
+	out   io.Writer
+	stops []string
+	trim  bool // drop white space at the beginning
+	held  string
+}
+
+// write reports whether a stop string has come.
+func (w *answerWriter) write(s string) (done bool, err error) {
+	if w.trim {
+		s = strings.TrimLeft(s, " \n")
+		w.trim = s == ""
+	}
+	s = w.held + s
+	keep := len(s)
+	for _, stop := range w.stops {
+		if i := strings.Index(s, stop); i >= 0 {
+			keep, done = min(keep, i), true
+			continue
+		}
+		for n := min(len(stop)-1, len(s)); n > 0; n-- {
+			if strings.HasSuffix(s, stop[:n]) {
+				keep = min(keep, len(s)-n)
+				break
+			}
+		}
+	}
+	w.held = s[keep:]
+	if done {
+		w.held = ""
+	}
+	_, err = io.WriteString(w.out, s[:keep])
+	return done, err
+}
+
+// flush ends the answer, with s as its last text.
+func (w *answerWriter) flush(s string) error {
+	done, err := w.write(s)
+	if done || err != nil {
+		return err
+	}
+	_, err = io.WriteString(w.out, w.held)
+	w.held = ""
+	return err
+}
+
+// converse runs the assistant on this terminal.
+func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (err error) {
+	models, err := newHostModels(o.model)
+	if err != nil {
+		return err
+	}
+	if o.tokens > 0 {
+		o.set["num_predict"] = strconv.Itoa(o.tokens)
+	}
+	if o.context > 0 {
+		o.set["num_ctx"] = strconv.Itoa(o.context)
+	}
+	c := assistant.Config{
+		Models:  models,
+		Default: models.name,
+		LLM:     o.llm,
+		Params:  o.set,
+		System:  o.system,
+		Raw:     o.raw,
+	}
+	if o.journal != "" {
+		medium, err := openJournal(o.journal)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, medium.Close()) }()
+		if c.Store, c.Recovery, err = store.Open(medium, time.Now); err != nil {
+			return fmt.Errorf("%s: %w", o.journal, err)
+		}
+	}
+
+	stdin, ok := in.(*os.File)
+	if !ok || !term.IsTerminal(int(stdin.Fd())) {
+		c.UI = &pipeUI{in: bufio.NewReader(in), out: out}
+		_, err := assistant.Run(ctx, c)
+		return err
+	}
+	state, err := term.MakeRaw(int(stdin.Fd()))
+	if err != nil {
+		return fmt.Errorf("cannot use this terminal: %w", err)
+	}
+	defer term.Restore(int(stdin.Fd()), state)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	con, err := console.New(console.Options{Serial: out, Keys: console.DecodeKeys(ctx, stdin)})
+	if err != nil {
+		return err
+	}
+	defer con.Close()
+	c.UI = assistant.Terminal(con)
+	_, err = assistant.Run(ctx, c)
+	return err
+}
+
+// hostModels is the models in the directory of the one that was named, and
+// that one, whatever its name ends with.
+type hostModels struct {
+	assistant.Models
+	dir, name string
+}
+
+func newHostModels(file string) (*hostModels, error) {
+	m, err := openModel(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Close(); err != nil {
+		return nil, err
+	}
+	dir := filepath.Dir(file)
+	return &hostModels{assistant.DirModels(os.DirFS(dir), "."), dir, filepath.Base(file)}, nil
+}
+
+func (h *hostModels) List() ([]assistant.ModelFile, error) {
+	list, err := h.Models.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range list {
+		if m.Name == h.name {
+			return list, nil
+		}
+	}
+	st, err := os.Stat(filepath.Join(h.dir, h.name))
+	if err != nil {
+		return nil, err
+	}
+	return append(list, assistant.ModelFile{Name: h.name, Size: st.Size()}), nil
+}
+
+// pipeUI is the assistant's user interface when a program, and no person, is
+// at the other end: lines in, plain text out.
+type pipeUI struct {
+	in    *bufio.Reader
+	out   io.Writer
+	inner bool // the last text did not end its line
+}
+
+func (u *pipeUI) Write(p []byte) (int, error) {
+	if len(p) > 0 {
+		u.inner = p[len(p)-1] != '\n'
+	}
+	return u.out.Write(p)
+}
+
+func (u *pipeUI) fresh() {
+	if u.inner {
+		io.WriteString(u, "\n")
+	}
+}
+
+func (u *pipeUI) ReadLine(prompt string) (string, error) {
+	line, err := u.in.ReadString('\n')
+	if err != nil && line == "" {
+		return "", err
+	}
+	line = strings.TrimRight(line, "\r\n")
+	u.fresh()
+	_, err = fmt.Fprintf(u, "%s%s\n", prompt, line) // as a terminal would show it
+	return line, err
+}
+
+func (u *pipeUI) Quiet(text string) {
+	u.fresh()
+	fmt.Fprintln(u, text)
+}
+
+func (u *pipeUI) Notice(text string) { u.Quiet(text) }
+func (u *pipeUI) Error(text string)  { u.Quiet(text) }
+
+func (u *pipeUI) Progress(string, int64) assistant.Progress { return noProgress{} }
+
+func (u *pipeUI) StopContext(ctx context.Context) (context.Context, func()) {
+	return signal.NotifyContext(ctx, os.Interrupt)
+}
+
+func (u *pipeUI) Clear() {}
+
+type noProgress struct{}
+
+func (noProgress) Set(int64) {}
+func (noProgress) Done()     {}
+
+// journalFile is a file of fixed size that holds a journal.
+type journalFile struct {
+	*os.File
+	size int64
+}
+
+func (f *journalFile) Size() int64 { return f.size }
+
+const newJournalSize = 16 << 20
+
+// openJournal opens the journal of that name, or makes one, for this process
+// alone.
+func openJournal(name string) (*journalFile, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the journal: %w", err)
+	}
+	fail := func(err error) (*journalFile, error) {
+		f.Close()
+		return nil, fmt.Errorf("journal %s: %w", name, err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fail(errors.New("another chat uses it; end that one or name another file"))
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return fail(err)
+	}
+	size := st.Size()
+	if size == 0 {
+		size = newJournalSize
+		if err := f.Truncate(size); err != nil {
+			return fail(err)
+		}
+	}
+	return &journalFile{f, size}, nil
+}
