@@ -162,15 +162,15 @@ func complete(ctx context.Context, o chatOptions, params sample.Params, out, not
 	if err != nil {
 		return err
 	}
-	read := time.Since(start)
+	reading := time.Since(start)
 
 	start = time.Now()
 	sampler := sample.New(params)
 	text := &answerWriter{out: out, stops: template.Stops(), trim: !template.Plain()}
 	decoder := tok.NewDecoder()
-	made := 0
+	read, made := len(ids), 0
 	for o.tokens == 0 || made < o.tokens {
-		id := sampler.Sample(logits, session.Tokens())
+		id := sampler.Sample(logits, ids)
 		if id < 0 {
 			return errors.New("the model computes no numbers: its file is damaged or its format is not supported")
 		}
@@ -178,6 +178,7 @@ func complete(ctx context.Context, o chatOptions, params sample.Params, out, not
 			break
 		}
 		made++
+		ids = append(ids, id)
 		if done, err := text.write(decoder.Write(id)); done || err != nil {
 			if err != nil {
 				return fmt.Errorf("cannot write the answer: %w", err)
@@ -201,9 +202,9 @@ func complete(ctx context.Context, o chatOptions, params sample.Params, out, not
 	if terminal(out) {
 		fmt.Fprintln(out)
 	}
-	wrote := time.Since(start)
+	writing := time.Since(start)
 	fmt.Fprintf(notes, "prompt: %d tokens, %.1f tokens/s; answer: %d tokens, %.1f tokens/s; context: %d of %d\n",
-		len(ids), float64(len(ids))/read.Seconds(), made, float64(made)/wrote.Seconds(), session.Len(), session.Cap())
+		read, float64(read)/reading.Seconds(), made, float64(made)/writing.Seconds(), session.Len(), session.Cap())
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
