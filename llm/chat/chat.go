@@ -14,6 +14,7 @@
 package chat
 
 import (
+	"slices"
 	"sort"
 	"strings"
 
@@ -239,6 +240,12 @@ func (t Template) Stops() []string {
 		return nil
 	}
 	return t.format.stops
+}
+
+// IsEnd reports whether token id ends an answer: one that ends any text of this
+// model, or a marker with which the next turn would begin.
+func (t Template) IsEnd(tok *tokenizer.Tokenizer, id int32) bool {
+	return tok.IsEnd(id) || tok.IsControl(id) && slices.Contains(t.Stops(), tok.Text(id))
 }
 
 // Prompt returns the token ids of a conversation up to the point where the

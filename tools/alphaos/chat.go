@@ -174,7 +174,7 @@ func complete(ctx context.Context, o chatOptions, params sample.Params, out, not
 		if id < 0 {
 			return errors.New("the model computes no numbers: its file is damaged or its format is not supported")
 		}
-		if tok.IsEnd(id) {
+		if template.IsEnd(tok, id) {
 			break
 		}
 		made++
