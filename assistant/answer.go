@@ -1,0 +1,295 @@
+package assistant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"alphaos/llm/chat"
+	"alphaos/llm/sample"
+	"alphaos/store"
+)
+
+// leastRoom is how many tokens an answer must at least have room for.
+const leastRoom = 16
+
+// answer journals a message, answers it and journals the answer.
+func (a *assistant) answer(ctx context.Context, text string) {
+	if a.model == nil {
+		a.UI.Error("There is no model loaded, so nobody can answer: /models lists them, /load NAME loads one.")
+		return
+	}
+	turns := append(a.turns[:len(a.turns):len(a.turns)], chat.Turn{Role: store.User, Text: text})
+	// A message that can't be answered at all is not taken.
+	if n := len(a.model.Prompt(a.context(turns[len(turns)-1:]))); n > a.session.Cap()-leastRoom {
+		a.UI.Error(fmt.Sprintf("Your message is too long for this model: %d tokens with all that belongs to it, at most %d fit. It was not saved; shorten it, or set a larger num_ctx if the model allows it.",
+			n, a.session.Cap()-leastRoom))
+		return
+	}
+	if a.saving {
+		err := a.finish()
+		if err == nil {
+			err = a.Store.AddUser(text)
+		}
+		if err != nil {
+			a.UI.Error("Your message was not saved and so not answered: " + clause(err))
+			if !errors.Is(err, store.ErrFull) {
+				a.UI.Quiet("Try again (the Up key brings it back), or type /set nohistory to go on without saving.")
+			} else {
+				a.UI.Quiet("/set nohistory goes on without saving, /history shows what is saved.")
+			}
+			return
+		}
+	}
+	a.secret = a.secret || !a.saving
+	a.turns = turns
+	a.reply(ctx)
+	if a.saving {
+		a.nearlyFull()
+	}
+}
+
+// context is what the model is to see: the system prompt and turns.
+func (a *assistant) context(turns []chat.Turn) []chat.Turn {
+	if a.system == "" {
+		return turns
+	}
+	return append([]chat.Turn{{Role: store.System, Text: a.system}}, turns...)
+}
+
+// ids returns the tokens of the conversation from a.first on, followed by
+// those of the answer so far. When fewer than room tokens would stay free in
+// the context, the oldest turns leave it: as many that half of it is free
+// afterwards, so that this is not needed again at once.
+func (a *assistant) ids(answer []int32, room int) (ids []int32, dropped int) {
+	seen := a.context(a.turns[a.first:])
+	limit := a.session.Cap() - len(answer)
+	ids = a.model.Prompt(seen)
+	if len(ids) > limit-room {
+		if ids, dropped = a.model.Fit(seen, limit/2); len(ids) > limit-room {
+			ids, dropped = a.model.Fit(seen, limit-room)
+		}
+		a.first += dropped
+	}
+	return append(ids, answer...), dropped
+}
+
+// eval brings the session's context to ids, keeping what it has of them, and
+// returns the logits behind them.
+func (a *assistant) eval(ctx context.Context, ids []int32) ([]float32, error) {
+	have := a.session.Tokens()
+	n := 0
+	for n < len(have) && n < len(ids)-1 && have[n] == ids[n] {
+		n++
+	}
+	a.session.Truncate(n)
+	return a.session.Eval(ctx, ids[n:])
+}
+
+// An ending says why an answer ended.
+type ending int
+
+const (
+	byItself ending = iota
+	stopped         // by the person
+	limited         // by num_predict
+	full            // by the context
+	failed          // by the model or the journal
+)
+
+// reply generates the answer to the last turn.
+func (a *assistant) reply(ctx context.Context) {
+	stopCtx, done := a.UI.StopContext(ctx)
+	defer done()
+	a.UI.Write([]byte(Speaker))
+
+	w := &answerWriter{a: a, stops: a.model.Stops(), trim: !a.model.Plain()}
+	if a.saving {
+		w.journal = a.Store.BeginAnswer()
+	}
+	var (
+		dec     = a.model.Decoder()
+		sampler = sample.New(a.params.Params)
+		out     []int32
+		end     ending
+		failure error
+		elapsed time.Duration
+	)
+	ids, dropped := a.ids(nil, min(a.session.Cap()/4, max(leastRoom, a.wanted())))
+	logits, err := a.eval(stopCtx, ids)
+	start := a.Now()
+	for {
+		if err != nil {
+			if end, failure = failed, err; stopCtx.Err() != nil {
+				end, failure = stopped, nil
+			}
+			break
+		}
+		id := sampler.Sample(logits, ids)
+		if id < 0 {
+			end, failure = failed, errors.New("the model's output is no number: its file is probably damaged")
+			break
+		}
+		if a.model.IsEnd(id) {
+			break
+		}
+		out, ids = append(out, id), append(ids, id)
+		if !w.write(dec.Write(id)) {
+			if end = byItself; w.full {
+				end = failed
+			}
+			break
+		}
+		if a.params.numPredict >= 0 && len(out) >= a.params.numPredict {
+			end = limited
+			break
+		}
+		if stopCtx.Err() != nil {
+			end = stopped
+			break
+		}
+		if a.session.Len() >= a.session.Cap() {
+			// Older turns may make room; this one can't.
+			var n int
+			ids, n = a.ids(out, 1)
+			if dropped += n; len(ids) > a.session.Cap() {
+				end = full
+				break
+			}
+			logits, err = a.eval(stopCtx, ids)
+			continue
+		}
+		logits, err = a.session.Eval(stopCtx, ids[len(ids)-1:])
+	}
+	elapsed = a.Now().Sub(start)
+	w.write(dec.Flush())
+	w.end()
+	if !strings.HasSuffix(w.shown, "\n") {
+		a.UI.Write([]byte("\n"))
+	}
+
+	partial := end == stopped || end == full || end == failed
+	if w.journal != nil {
+		stats := store.Stats{Model: a.name, Tokens: len(out), Elapsed: elapsed, Context: a.session.Len()}
+		err := w.journal.End(stats, partial)
+		switch {
+		case err != nil:
+			a.unfinished = func() error { return w.journal.End(stats, partial) }
+			a.UI.Error("The end of this answer was not saved (it is tried again before your next message): " + clause(err))
+		case err == nil && w.failed && !w.full:
+			a.UI.Quiet("Now all of this answer is saved.")
+		}
+	}
+	turn := chat.Turn{Role: store.Assistant, Text: w.text.String(), IDs: out}
+	if w.cut { // a stop string is among the tokens
+		turn.IDs = nil
+	}
+	a.turns = append(a.turns, turn)
+
+	if failure != nil {
+		a.UI.Error("The model could not go on: " + clause(failure))
+	}
+	if dropped > 0 {
+		a.UI.Quiet(fmt.Sprintf("The context is full: the model no longer sees the first %s of this conversation.", count(a.first, "message", "messages")))
+	}
+	line := count(len(out), "token", "tokens")
+	if s := elapsed.Seconds(); s > 0 && len(out) > 0 {
+		line += fmt.Sprintf(", %.1f tokens/s", float64(len(out))/s)
+	}
+	line += fmt.Sprintf(", context %d of %d", a.session.Len(), a.session.Cap())
+	switch end {
+	case stopped:
+		line = "Stopped. " + line
+	case limited:
+		line += ", num_predict reached"
+	case full:
+		line += ", ended because the context is full"
+	}
+	a.UI.Quiet(line)
+}
+
+// wanted is how many tokens an answer may have.
+func (a *assistant) wanted() int {
+	if a.params.numPredict >= 0 {
+		return a.params.numPredict
+	}
+	return a.session.Cap()
+}
+
+// answerWriter shows an answer's text and journals it, up to a stop string.
+type answerWriter struct {
+	a       *assistant
+	journal *store.Answer // nil: not saved
+	stops   []string
+	trim    bool // white space at the beginning is left out
+	held    string
+	text    strings.Builder
+	shown   string // the last piece
+	failed  bool   // a piece was not saved, which was told
+	full    bool   // because the journal is full
+	cut     bool   // a stop string was found
+}
+
+// write takes the next text and tells whether the answer may go on. What could
+// be the beginning of a stop string is held back.
+func (w *answerWriter) write(s string) bool {
+	if w.cut {
+		return false
+	}
+	s = w.held + s
+	w.held = ""
+	for _, stop := range w.stops {
+		if i := strings.Index(s, stop); i >= 0 {
+			w.cut = true
+			s = s[:i]
+		}
+	}
+	if !w.cut {
+		keep := 0
+		for _, stop := range w.stops {
+			for n := min(len(stop)-1, len(s)); n > keep; n-- {
+				if strings.HasSuffix(s, stop[:n]) {
+					keep = n
+				}
+			}
+		}
+		s, w.held = s[:len(s)-keep], s[len(s)-keep:]
+	}
+	return w.put(s) && !w.cut
+}
+
+// end puts out what was held back.
+func (w *answerWriter) end() {
+	if !w.cut {
+		w.put(w.held)
+	}
+	w.held = ""
+}
+
+func (w *answerWriter) put(s string) bool {
+	if w.trim {
+		s = strings.TrimLeft(s, " \t\r\n")
+		w.trim = s == ""
+	}
+	if s == "" {
+		return true
+	}
+	w.text.WriteString(s)
+	w.shown = s
+	w.a.UI.Write([]byte(s))
+	if w.journal == nil {
+		return true
+	}
+	err := w.journal.Write(s)
+	if err != nil && !w.failed {
+		w.failed = true
+		if w.full = errors.Is(err, store.ErrFull); w.full {
+			w.a.UI.Error("The answer ends here because it can't be saved: " + clause(err))
+		} else {
+			w.a.UI.Error("Not saved at the moment (saving is tried again): " + clause(err))
+		}
+	}
+	return !w.full
+}

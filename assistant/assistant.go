@@ -1,0 +1,410 @@
+// Package assistant is the conversation between a person and a model: turns,
+// slash commands, settings, the choice of a model, recovery and safe shutdown.
+//
+// Data travels one way: a line from the [UI] is journalled in the store, only
+// then is it given to the model, and the answer goes token by token to the UI
+// and piece by piece to the journal. The assistant never says that something
+// is saved when the store did not confirm it, and never answers a message that
+// should be saved and could not be.
+//
+// The conversation of the last session is always gone on with, whether that
+// session ended cleanly or not; /clear begins a new one.
+package assistant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"alphaos/console"
+	"alphaos/llm"
+	"alphaos/llm/chat"
+	"alphaos/store"
+)
+
+// Prompt and Speaker begin a person's line and an answer.
+const (
+	Prompt  = "you> "
+	Speaker = "alpha> "
+)
+
+// UI is the terminal that the assistant talks through. [Terminal] makes one of
+// a console.
+type UI interface {
+	io.Writer
+	// ReadLine returns a line without its end. io.EOF ends the session;
+	// console.ErrInterrupted (Ctrl-C) does not.
+	ReadLine(prompt string) (string, error)
+	// Quiet shows a dim line of its own.
+	Quiet(text string)
+	// Notice and Error show a line of its own that asks for attention, or
+	// tells of a failure.
+	Notice(text string)
+	Error(text string)
+	Progress(title string, total int64) Progress
+	// StopContext returns a context that ends when the person wants the
+	// answer to stop. The function ends the watch and must be called.
+	StopContext(ctx context.Context) (context.Context, func())
+	Clear()
+}
+
+// Progress shows how far a long step is, in bytes.
+type Progress interface {
+	Set(done int64)
+	Done()
+}
+
+// Terminal makes a UI of a console.
+func Terminal(c *console.Console) UI { return terminal{c} }
+
+type terminal struct{ *console.Console }
+
+func (t terminal) Progress(title string, total int64) Progress {
+	return t.Console.Progress(title, total)
+}
+
+// Outcome says how a conversation ended. In each case everything is saved, or
+// the person was told what is not.
+type Outcome int
+
+const (
+	Shutdown Outcome = iota // the machine is to be switched off
+	Restart                 // the machine is to be restarted
+	EOF                     // the input ended, or the context was cancelled
+)
+
+// Config says what an assistant works with. UI and Models are needed.
+type Config struct {
+	UI       UI
+	Models   Models
+	Store    *store.Store      // nil: nothing is saved, which is said
+	Recovery store.Recovery    // what store.Open found
+	NoStore  string            // why Store is nil, a sentence; "" when that is intended
+	LLM      llm.Options       // Progress is overwritten
+	Default  string            // name of the model to begin with; "": the one used last, else the first
+	Params   map[string]string // parameters as /set parameter knows them; they go before saved ones
+	System   string            // system prompt when none was set
+	Raw      bool              // ignore the model's chat template: every model continues text
+	About    func() []string   // more lines for /show info; may be nil
+	Now      func() time.Time  // nil: time.Now
+
+	open func(r ModelReader, o llm.Options, raw bool) (engine, error) // for tests
+}
+
+// assistant is the state of a conversation.
+type assistant struct {
+	Config
+	saving bool // messages go to the store
+
+	name    string // of the model; "" while there is none
+	model   engine
+	session session
+
+	turns  []chat.Turn // of this conversation, without the system prompt
+	first  int         // turns before this one no longer fit the context
+	system string
+	params params
+	warned bool // told that the journal is nearly full
+	apart  bool // a conversation was begun while not saving
+	secret bool // something was said while not saving
+
+	unfinished func() error      // saves the end of an answer that could not be saved
+	unkept     map[string]string // settings that could not be saved
+}
+
+// Run talks until the person shuts down, the input ends or ctx is done. The
+// error is not nil when something could not be saved at the end.
+func Run(ctx context.Context, c Config) (Outcome, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.open == nil {
+		c.open = openModel
+	}
+	a := &assistant{Config: c, saving: c.Store != nil, system: c.System, params: defaultParams()}
+	defer a.unload()
+	a.welcome()
+	out, err := a.talk(ctx)
+	if out == EOF {
+		if serr := a.save(); serr != nil {
+			a.UI.Error("Not everything could be saved: " + clause(serr))
+			err = errors.Join(err, serr)
+		} else {
+			a.farewell()
+		}
+	}
+	return out, err
+}
+
+// welcome begins the session in the store and tells what was found there.
+func (a *assistant) welcome() {
+	if a.Store == nil {
+		if a.NoStore != "" {
+			a.UI.Error("Nothing will be saved in this session: " + clause(errors.New(a.NoStore)))
+		}
+	} else {
+		if err := a.Store.Begin(); err != nil {
+			a.UI.Error("Nothing can be saved at the moment: " + clause(err))
+			a.UI.Quiet("Messages are answered only once they are saved. /set nohistory goes on without saving.")
+		}
+		a.recovered()
+		for _, p := range paramHelp {
+			if v := a.Store.Setting("parameter." + p.name); v != "" {
+				if err := a.params.set(p.name, v); err != nil { // an older version may have allowed it
+					a.UI.Quiet(sentence(err))
+				}
+			}
+		}
+		if s := a.Store.Setting("system"); s != "" {
+			a.system = s
+		}
+		for _, m := range a.Store.Conversation() {
+			a.turns = append(a.turns, chat.Turn{Role: m.Role, Text: m.Text})
+		}
+		if h, ok := a.UI.(interface{ AddHistory(...string) }); ok {
+			for _, t := range a.turns {
+				if t.Role == store.User {
+					h.AddHistory(t.Text)
+				}
+			}
+		}
+		a.nearlyFull()
+	}
+	for name, v := range a.Params {
+		if err := a.params.set(name, v); err != nil {
+			a.UI.Error(sentence(err))
+		}
+	}
+}
+
+// recovered tells what Open found, and recalls the conversation.
+func (a *assistant) recovered() {
+	r := a.Recovery
+	if n := len(r.Holes); n > 0 {
+		h := r.Holes[0]
+		when := "before " + a.when(h.Before)
+		if !h.After.IsZero() {
+			when = "between " + a.when(h.After) + " and " + a.when(r.Holes[n-1].Before)
+		}
+		a.UI.Error(fmt.Sprintf("The journal is damaged: %s from %s can't be read any more. Everything else is kept.",
+			count(int(r.Lost()), "entry", "entries"), when))
+	}
+	if r.Repaired > 0 {
+		a.UI.Quiet(fmt.Sprintf("%s of the journal could not be read in one of its two copies; the other copy has everything.",
+			count(r.Repaired, "block", "blocks")))
+	}
+	msgs := a.Store.Conversation()
+	switch {
+	case r.Unclean && len(msgs) > 0:
+		a.UI.Notice("Note: your last session ended unexpectedly. I've recovered your conversation up to " + a.when(r.UpTo) + ".")
+	case r.Unclean:
+		a.UI.Notice("Note: your last session ended unexpectedly. Nothing had been said in it, so nothing is lost.")
+	}
+	if len(msgs) == 0 {
+		return
+	}
+	from := max(0, len(msgs)-4)
+	for from < len(msgs)-1 && msgs[from].Role != store.User {
+		from++
+	}
+	head := "Your last conversation"
+	if from > 0 {
+		head = fmt.Sprintf("The end of your last conversation (%d messages, /history shows all)", len(msgs))
+	}
+	a.UI.Quiet(head + ", " + a.when(msgs[len(msgs)-1].Time) + ":")
+	for _, m := range msgs[from:] {
+		a.UI.Quiet(recall(m, 600))
+	}
+}
+
+// recall is a message as one text of at most limit characters (0: any).
+func recall(m store.Message, limit int) string {
+	who := "  you: "
+	if m.Role == store.Assistant {
+		who = "  alpha: "
+	}
+	text := []rune(strings.TrimSpace(m.Text))
+	if limit > 0 && len(text) > limit {
+		text = append(append(text[:limit/2:limit/2], []rune(" […] ")...), text[len(text)-limit/2:]...)
+	}
+	s := who + string(text)
+	if m.Partial {
+		s += " (cut short)"
+	}
+	return s
+}
+
+func (a *assistant) when(t time.Time) string {
+	if t.IsZero() {
+		return "an unknown time"
+	}
+	return t.In(a.Now().Location()).Format("2 January 2006, 15:04:05")
+}
+
+// talk chooses a model and answers messages.
+func (a *assistant) talk(ctx context.Context) (Outcome, error) {
+	if out, err, ended := a.chooseFirst(ctx); ended {
+		return out, err
+	}
+	if len(a.turns) == 0 {
+		a.UI.Quiet("Type a message, or /? for help.")
+	}
+	for ctx.Err() == nil {
+		line, err := a.UI.ReadLine(Prompt)
+		if errors.Is(err, console.ErrInterrupted) {
+			a.UI.Quiet("To shut down, type /bye.")
+			continue
+		}
+		if err != nil {
+			if err != io.EOF {
+				return EOF, err
+			}
+			return EOF, nil
+		}
+		text := strings.TrimSpace(line)
+		switch {
+		case text == "":
+		case isShutdown(text):
+			if ok, err := a.shutDown(); ok {
+				return Shutdown, err
+			}
+		case strings.HasPrefix(text, "/"):
+			if out, err, ended := a.command(ctx, text); ended {
+				return out, err
+			}
+		default:
+			a.answer(ctx, text)
+		}
+	}
+	return EOF, nil
+}
+
+// save writes what could not be saved before and ends the session in the
+// store.
+func (a *assistant) save() error {
+	if a.Store == nil {
+		return nil
+	}
+	if err := a.finish(); err != nil {
+		return err
+	}
+	for name, value := range a.unkept {
+		if err := a.Store.Set(name, value); err != nil {
+			return err
+		}
+	}
+	return a.Store.End()
+}
+
+// finish saves the end of the last answer if that is still to be done.
+func (a *assistant) finish() error {
+	if a.unfinished == nil {
+		return nil
+	}
+	if err := a.unfinished(); err != nil {
+		return err
+	}
+	a.unfinished = nil
+	return nil
+}
+
+// keep saves a setting and tells when that fails.
+func (a *assistant) keep(name, value string) {
+	if a.Store == nil {
+		return
+	}
+	if err := a.Store.Set(name, value); err != nil {
+		if a.unkept == nil {
+			a.unkept = map[string]string{}
+		}
+		a.unkept[name] = value
+		a.UI.Error("This was not saved (it is tried again when you shut down): " + clause(err))
+		return
+	}
+	delete(a.unkept, name)
+}
+
+func (a *assistant) farewell() {
+	switch {
+	case a.Store == nil:
+		a.say("Nothing was saved in this session. Goodbye.")
+	case a.secret:
+		a.say("All data saved, except what was said after /set nohistory. Goodbye.")
+	default:
+		a.say("All data saved. Goodbye.")
+	}
+}
+
+// shutDown saves everything and says goodbye. When saving fails the person
+// decides.
+func (a *assistant) shutDown() (bool, error) {
+	err := a.save()
+	if err == nil {
+		a.farewell()
+		return true, nil
+	}
+	a.UI.Error("Not everything could be saved: " + clause(err))
+	line, rerr := a.UI.ReadLine("Shut down anyway? (yes or no) ")
+	if rerr != nil || strings.EqualFold(strings.TrimSpace(line), "yes") {
+		return true, err
+	}
+	return false, nil
+}
+
+// say shows a line of plain text.
+func (a *assistant) say(text string) { fmt.Fprintln(a.UI, text) }
+
+// isShutdown tells whether a message asks to shut down, and nothing else.
+func isShutdown(text string) bool {
+	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
+		return strings.ContainsRune(" \t.,!?;:…'’\"", r)
+	})
+	for len(words) > 0 && (words[0] == "please" || words[0] == "ok" || words[0] == "okay" || words[0] == "alpha") {
+		words = words[1:]
+	}
+	for n := len(words); n > 1 && (words[n-1] == "please" || words[n-1] == "now" || words[n-1] == "alpha"); n-- {
+		words = words[:n-1]
+	}
+	switch strings.Join(words, " ") {
+	case "shut down", "shutdown", "goodbye", "good bye", "good-bye":
+		return !strings.HasPrefix(text, "/")
+	}
+	return false
+}
+
+// nearlyFull warns once when nine tenths of the journal are used.
+func (a *assistant) nearlyFull() {
+	if a.Store == nil || a.warned {
+		return
+	}
+	if used, total := a.Store.Usage(); used > total/10*9 {
+		a.warned = true
+		a.UI.Notice(fmt.Sprintf("Note: the journal is nearly full (%d%%). Make a drive with a larger one soon; when it is full, new messages are refused.", used*100/total))
+	}
+}
+
+// clause ends a sentence with an error.
+func clause(err error) string {
+	return strings.TrimRight(err.Error(), ".!?\n ") + "."
+}
+
+// sentence makes an error a sentence: a capital letter first, a full stop last.
+func sentence(err error) string {
+	s := clause(err)
+	if word, _, _ := strings.Cut(s, " "); strings.ContainsAny(word, "_./") {
+		return s // a name, not a word
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// count is a number with its noun.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}

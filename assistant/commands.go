@@ -1,0 +1,328 @@
+package assistant
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"alphaos/store"
+)
+
+const help = `Type a message and press Enter. Ctrl-C, Esc or Enter stop an answer.
+
+  /set            set parameters, the system prompt, and whether messages are saved
+  /show           show the model, parameters or the system prompt
+  /models         list the models on this drive
+  /load NAME      go on with another model (a number or the beginning of its name will do)
+  /clear          begin a new conversation; the old one is kept
+  /history        show this conversation and list the others; /history N shows one
+  /restart        save everything and restart
+  /bye            save everything and shut down; "please shut down" and "goodbye" do the same
+  /?, /help       this help`
+
+const setUsage = `  /set parameter NAME VALUE   /? parameters lists them
+  /set system TEXT            what the model is told before each conversation; without TEXT nothing
+  /set history                save messages (usual)
+  /set nohistory              stop saving messages`
+
+const showUsage = `  /show info          the model, the machine, the journal
+  /show parameters    all parameters and their values
+  /show system        the system prompt`
+
+// commandNames are what a mistyped command is compared with.
+var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history", "/restart", "/bye"}
+
+// command runs a slash command. ended tells that the conversation is over.
+func (a *assistant) command(ctx context.Context, line string) (out Outcome, err error, ended bool) {
+	f := strings.Fields(line)
+	rest := strings.TrimSpace(line[len(f[0]):])
+	switch strings.ToLower(f[0]) {
+	case "/?", "/help":
+		switch strings.TrimLeft(strings.ToLower(rest), "/") {
+		case "set":
+			a.say(setUsage)
+		case "show":
+			a.say(showUsage)
+		case "parameters", "parameter", "set parameter":
+			a.parameterHelp()
+		default:
+			a.say(help)
+		}
+	case "/set":
+		a.set(rest)
+	case "/show":
+		a.showCommand(rest)
+	case "/models", "/list":
+		list, err := a.Models.List()
+		if err != nil {
+			a.UI.Error(sentence(err))
+		} else if len(list) == 0 {
+			a.say("There is no model on this drive. Copy a model, a file whose name ends in .gguf, into its folder \"models\".")
+		}
+		a.show(list)
+	case "/load":
+		a.loadCommand(ctx, rest)
+	case "/clear":
+		a.clear()
+	case "/history":
+		a.history(rest)
+	case "/bye", "/exit", "/quit":
+		if ok, err := a.shutDown(); ok {
+			return Shutdown, err, true
+		}
+	case "/restart":
+		if ok, err := a.shutDown(); ok {
+			return Restart, err, true
+		}
+	default:
+		hint := "/? lists the commands."
+		for _, name := range commandNames {
+			if near(f[0], name) {
+				hint = "did you mean " + name + "?"
+				break
+			}
+		}
+		a.say(fmt.Sprintf("Unknown command %s: %s", f[0], hint))
+	}
+	return 0, nil, false
+}
+
+// near tells whether two words differ by at most one letter added, left out
+// or changed, or by two swapped, or whether one begins the other.
+func near(a, b string) bool {
+	a = strings.ToLower(a)
+	if len(a) > 2 && strings.HasPrefix(b, a) {
+		return true
+	}
+	i := 0
+	for i < len(a) && i < len(b) && a[i] == b[i] {
+		i++
+	}
+	x, y := a[i:], b[i:]
+	switch {
+	case len(x) == len(y)+1:
+		return x[1:] == y
+	case len(x)+1 == len(y):
+		return x == y[1:]
+	case len(x) == len(y) && len(x) > 0:
+		return x[1:] == y[1:] || len(x) > 1 && x[0] == y[1] && x[1] == y[0] && x[2:] == y[2:]
+	}
+	return false
+}
+
+func (a *assistant) parameterHelp() {
+	for _, p := range paramHelp {
+		a.say(fmt.Sprintf("  %-15s %s", p.name, p.help))
+	}
+}
+
+func (a *assistant) set(rest string) {
+	what, arg, _ := strings.Cut(rest, " ")
+	arg = strings.TrimSpace(arg)
+	switch strings.ToLower(what) {
+	case "parameter":
+		f := strings.Fields(arg)
+		if len(f) != 2 {
+			a.say("Usage: /set parameter NAME VALUE. The parameters are:")
+			a.parameterHelp()
+			return
+		}
+		name := strings.ToLower(f[0])
+		if !isParam(name) {
+			a.say(fmt.Sprintf("There is no parameter %q. The parameters are:", f[0]))
+			a.parameterHelp()
+			return
+		}
+		old := a.params
+		if err := a.params.set(name, f[1]); err != nil {
+			a.UI.Error(sentence(err))
+			return
+		}
+		if a.params.numCtx != old.numCtx && a.model != nil {
+			if err := a.newSession(); err != nil {
+				a.UI.Error(sentence(err))
+				if a.params = old; a.newSession() != nil {
+					a.unload()
+					a.UI.Error("There is no memory left for a context: /load a model again.")
+				}
+				return
+			}
+		}
+		a.say(fmt.Sprintf("Set parameter '%s' to '%s'", name, f[1]))
+		a.keep("parameter."+name, f[1])
+	case "system":
+		arg = strings.Trim(arg, `"`)
+		a.system, a.first = arg, 0
+		if arg == "" {
+			a.say("No system message any more.")
+		} else {
+			a.say("Set system message.")
+		}
+		if a.model != nil && a.model.Plain() && arg != "" {
+			a.UI.Quiet("This model only continues text and doesn't read it.")
+		}
+		a.keep("system", arg)
+	case "history":
+		if a.Store == nil {
+			a.say("Nothing can be saved in this session.")
+			return
+		}
+		if a.apart {
+			if err := a.Store.NewConversation(); err != nil {
+				a.UI.Error(sentence(err))
+				return
+			}
+		}
+		a.saving, a.apart = true, false
+		a.say("Messages are saved from here on.")
+	case "nohistory":
+		a.saving = false
+		a.say("Messages are not saved from here on. /set history saves them again.")
+	default:
+		a.say("What is to be set?\n" + setUsage)
+	}
+}
+
+func (a *assistant) showCommand(rest string) {
+	switch strings.ToLower(rest) {
+	case "info":
+		a.info()
+	case "parameters":
+		for _, p := range paramHelp {
+			a.say(fmt.Sprintf("  %-15s %s", p.name, a.params.get(p.name)))
+		}
+	case "system":
+		if a.system == "" {
+			a.say("No system message is set.")
+		} else {
+			a.say(a.system)
+		}
+	default:
+		a.say("What is to be shown?\n" + showUsage)
+	}
+}
+
+func (a *assistant) info() {
+	if a.model == nil {
+		a.say("  no model is loaded")
+	} else {
+		a.say("  model           " + plainName(a.name))
+		for _, line := range a.model.Describe() {
+			a.say("  " + line)
+		}
+		a.say(fmt.Sprintf("  context         %d of %d tokens in use", a.session.Len(), a.session.Cap()))
+	}
+	if a.Store != nil {
+		used, total := a.Store.Usage()
+		state := ""
+		if a.Store.Degraded() {
+			state = "; some of it is stored only once because the drive fails in places: copy it soon"
+		}
+		a.say(fmt.Sprintf("  journal         %d of %d KiB used%s", used>>10, total>>10, state))
+	}
+	if a.About != nil {
+		for _, line := range a.About() {
+			a.say("  " + line)
+		}
+	}
+}
+
+func (a *assistant) loadCommand(ctx context.Context, want string) {
+	if want == "" {
+		a.say("Which model? /load NAME or /load NUMBER; /models lists them.")
+		return
+	}
+	list, err := a.Models.List()
+	if err != nil {
+		a.UI.Error(sentence(err))
+		return
+	}
+	file, err := find(list, want)
+	if err != nil {
+		a.UI.Error(sentence(err))
+		return
+	}
+	if a.load(ctx, file) && a.name == file.Name {
+		a.UI.Quiet("Going on with " + plainName(file.Name) + ".")
+	} else {
+		a.UI.Quiet("/models lists the models, /load NAME chooses another.")
+	}
+}
+
+// clear begins a new conversation.
+func (a *assistant) clear() {
+	if a.saving {
+		if err := a.Store.NewConversation(); err != nil {
+			a.UI.Error("A new conversation could not be begun: " + clause(err))
+			return
+		}
+	}
+	a.apart = !a.saving
+	a.turns, a.first = nil, 0
+	if a.session != nil {
+		a.session.Truncate(0)
+	}
+	a.UI.Clear()
+	if a.saving {
+		a.UI.Quiet("A new conversation. The earlier ones are kept: /history.")
+	} else {
+		a.UI.Quiet("A new conversation.")
+	}
+}
+
+// history shows the current conversation and lists all, or shows one.
+func (a *assistant) history(rest string) {
+	if a.Store == nil {
+		for _, t := range a.turns {
+			a.say(recall(store.Message{Role: t.Role, Text: t.Text}, 0))
+		}
+		if len(a.turns) == 0 {
+			a.say("Nothing was said yet.")
+		}
+		return
+	}
+	list := a.Store.Conversations()
+	if rest != "" {
+		n, err := strconv.Atoi(rest)
+		msgs := a.Store.Messages(n)
+		if err != nil || msgs == nil {
+			a.say(fmt.Sprintf("There is no conversation %q; /history lists them.", rest))
+			return
+		}
+		a.recite(msgs)
+		return
+	}
+	current := a.Store.Conversation()
+	if len(current) > 0 && len(list) > 0 {
+		list = list[:len(list)-1]
+	}
+	if len(list) == 0 && len(current) == 0 {
+		a.say("Nothing was said yet.")
+		return
+	}
+	if len(list) > 0 {
+		a.say("Earlier conversations (/history N shows one):")
+		for _, c := range list {
+			a.say(fmt.Sprintf("%3d  %s  %s (%s)", c.ID, a.when(c.Updated), c.Title, count(c.Messages, "message", "messages")))
+		}
+	}
+	if len(current) > 0 {
+		a.say("This conversation:")
+		a.recite(current)
+	}
+	if !a.saving {
+		a.UI.Quiet("What was said after /set nohistory is not saved and not shown.")
+	}
+}
+
+func (a *assistant) recite(msgs []store.Message) {
+	day := ""
+	for _, m := range msgs {
+		if d := m.Time.In(a.Now().Location()).Format("2 January 2006"); d != day {
+			day = d
+			a.UI.Quiet(d)
+		}
+		a.say(recall(m, 0))
+	}
+}

@@ -1,0 +1,317 @@
+package assistant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"alphaos/console"
+)
+
+// Models is where models are found.
+type Models interface {
+	List() ([]ModelFile, error) // sorted by name
+	Open(name string) (ModelReader, error)
+}
+
+// ModelFile is one model of the list.
+type ModelFile struct {
+	Name string // of the file, without directory
+	Size int64  // bytes
+}
+
+// ModelReader is an open model file.
+type ModelReader interface {
+	io.ReaderAt
+	Size() int64 // bytes
+	Close() error
+}
+
+// DirModels lists the *.gguf files in a directory of fsys, whose files must
+// implement io.ReaderAt. A missing directory has no models.
+func DirModels(fsys fs.FS, dir string) Models {
+	dir = strings.Trim(path.Clean(dir), "/")
+	if dir == "" {
+		dir = "."
+	}
+	return dirModels{fsys, dir}
+}
+
+type dirModels struct {
+	fsys fs.FS
+	dir  string
+}
+
+func (d dirModels) List() ([]ModelFile, error) {
+	entries, err := fs.ReadDir(d.fsys, d.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("can't read the folder %s: %w", d.dir, err)
+	}
+	var list []ModelFile
+	for _, e := range entries {
+		// macOS leaves "._name" beside each file on FAT.
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || !strings.EqualFold(path.Ext(e.Name()), ".gguf") {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			continue // gone meanwhile
+		}
+		list = append(list, ModelFile{e.Name(), info.Size()})
+	}
+	slices.SortFunc(list, func(a, b ModelFile) int {
+		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	})
+	return list, nil
+}
+
+func (d dirModels) Open(name string) (ModelReader, error) {
+	f, err := d.fsys.Open(path.Join(d.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the model %s does not exist", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	r, ok := f.(io.ReaderAt)
+	if !ok || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, fmt.Errorf("%s is no file to read a model from", name)
+	}
+	return &openFile{r, f, info.Size()}, nil
+}
+
+type openFile struct {
+	io.ReaderAt
+	io.Closer
+	size int64
+}
+
+func (f *openFile) Size() int64 { return f.size }
+
+// plainName is a model's name as people write it.
+func plainName(file string) string {
+	if strings.EqualFold(path.Ext(file), ".gguf") {
+		return file[:len(file)-len(".gguf")]
+	}
+	return file
+}
+
+// find finds the model that a person means: by its name, its number in the
+// list, or an unambiguous beginning of the name.
+func find(list []ModelFile, want string) (ModelFile, error) {
+	w := strings.ToLower(plainName(want))
+	var begin []ModelFile
+	for _, m := range list {
+		name := strings.ToLower(plainName(m.Name))
+		if name == w {
+			return m, nil
+		}
+		if w != "" && strings.HasPrefix(name, w) {
+			begin = append(begin, m)
+		}
+	}
+	if n, err := strconv.Atoi(want); err == nil && n >= 1 && n <= len(list) {
+		return list[n-1], nil
+	}
+	switch len(begin) {
+	case 0:
+		return ModelFile{}, fmt.Errorf("there is no model %q; /models lists those there are", want)
+	case 1:
+		return begin[0], nil
+	}
+	return ModelFile{}, fmt.Errorf("%q could be %s or %s; write more of the name", want, plainName(begin[0].Name), plainName(begin[1].Name))
+}
+
+// show lists the models with their numbers.
+func (a *assistant) show(list []ModelFile) {
+	width := 0
+	for _, m := range list {
+		width = max(width, len(plainName(m.Name)))
+	}
+	for i, m := range list {
+		mark := ""
+		if m.Name == a.name {
+			mark = "  (in use)"
+		}
+		a.say(fmt.Sprintf("%3d  %-*s  %s%s", i+1, width, plainName(m.Name), console.Bytes(m.Size), mark))
+	}
+}
+
+// chooseFirst loads the model to begin with, and asks the person as long as
+// there is none. ended tells that the conversation is over instead.
+func (a *assistant) chooseFirst(ctx context.Context) (out Outcome, err error, ended bool) {
+	list, lerr := a.Models.List()
+	if lerr == nil && len(list) > 0 {
+		want := a.Default
+		if want == "" && a.Store != nil {
+			want = a.Store.Setting("model")
+		}
+		file := a.usual(list)
+		if want != "" {
+			var ferr error
+			if file, ferr = find(list, want); ferr != nil {
+				if want == a.Default {
+					a.UI.Error(fmt.Sprintf("The model %s is not in the models folder.", want))
+				} else {
+					a.UI.Error(fmt.Sprintf("The model %s, used last, is not in the models folder any more.", plainName(want)))
+				}
+			}
+		}
+		if file.Name != "" && a.load(ctx, file) {
+			return 0, nil, false
+		}
+	}
+	for ctx.Err() == nil {
+		if list, lerr = a.Models.List(); lerr != nil {
+			a.UI.Error(sentence(lerr))
+		}
+		prompt := "Which model? (number or name; Enter looks again) "
+		if len(list) == 0 {
+			a.UI.Error("There is no model on this drive. Copy a model, a file whose name ends in .gguf, into its folder \"models\".")
+			prompt = "Press Enter to look again, or type \"shut down\": "
+		} else {
+			a.say("Models on this drive:")
+			a.show(list)
+		}
+		line, rerr := a.UI.ReadLine(prompt)
+		if errors.Is(rerr, console.ErrInterrupted) {
+			continue
+		}
+		if rerr == io.EOF {
+			rerr = nil
+			return EOF, nil, true
+		}
+		if rerr != nil {
+			return EOF, rerr, true
+		}
+		switch text := strings.TrimSpace(line); {
+		case text == "":
+		case isShutdown(text) || text == "/bye" || text == "/exit" || text == "/quit":
+			if ok, err := a.shutDown(); ok {
+				return Shutdown, err, true
+			}
+		case len(list) > 0:
+			text = strings.TrimSpace(strings.TrimPrefix(text, "/load "))
+			file, ferr := find(list, text)
+			if ferr != nil {
+				a.UI.Error(fmt.Sprintf("There is no model %q in this list.", text))
+			} else if a.load(ctx, file) {
+				return 0, nil, false
+			}
+		}
+	}
+	return EOF, nil, true
+}
+
+// usual is the first model that one can talk with: embedding models, which
+// may lie in the same folder, are passed over.
+func (a *assistant) usual(list []ModelFile) ModelFile {
+	if len(list) == 1 {
+		return list[0]
+	}
+	for _, m := range list {
+		r, err := a.Models.Open(m.Name)
+		if err != nil {
+			return m // loading it will tell
+		}
+		f, err := inspect(r)
+		r.Close()
+		if err != nil {
+			return m
+		}
+		if arch, _ := f.String("general.architecture"); !strings.Contains(arch, "bert") {
+			return m
+		}
+	}
+	return list[0]
+}
+
+// load loads a model and begins a session with it. The model in use is kept
+// when the other one can't be loaded. Failures are told.
+func (a *assistant) load(ctx context.Context, file ModelFile) bool {
+	fail := func(err error) bool {
+		a.UI.Error(fmt.Sprintf("The model %s can't be used: %s", plainName(file.Name), clause(err)))
+		return false
+	}
+	r, err := a.Models.Open(file.Name)
+	if err != nil {
+		return fail(err)
+	}
+	defer r.Close()
+	old := ModelFile{Name: a.name}
+	if a.model != nil {
+		if _, err := inspect(r); err != nil {
+			return fail(err)
+		}
+		a.unload() // there may not be memory for both
+	}
+	o := a.LLM
+	p := a.UI.Progress("Loading "+plainName(file.Name), r.Size())
+	o.Progress = func(done, total int64) { p.Set(done) }
+	m, err := a.open(r, o, a.Raw)
+	p.Done()
+	if err == nil {
+		a.model, a.name = m, file.Name
+		if err = a.newSession(); err != nil && a.params.numCtx > 0 {
+			// It was set for another model.
+			old := a.params.numCtx
+			a.params.numCtx = 0
+			if err = a.newSession(); err == nil {
+				a.UI.Quiet(fmt.Sprintf("num_ctx %d does not suit this model: its context is %d tokens.", old, a.session.Cap()))
+			}
+		}
+		if err != nil {
+			a.unload()
+		}
+	}
+	if err != nil {
+		fail(err)
+		if old.Name != "" && old.Name != file.Name {
+			a.UI.Quiet("Loading " + plainName(old.Name) + " again.")
+			return a.load(ctx, old)
+		}
+		return false
+	}
+	for _, w := range m.Warnings() {
+		a.UI.Quiet(w)
+	}
+	// Tokens of one model mean nothing to another.
+	for i := range a.turns {
+		a.turns[i].IDs = nil
+	}
+	a.keep("model", file.Name)
+	return true
+}
+
+// newSession gives the model an empty context of the size that is set.
+func (a *assistant) newSession() error {
+	a.session = nil // its memory may be needed
+	s, err := a.model.NewSession(a.params.numCtx)
+	if err != nil {
+		return err
+	}
+	a.session, a.first = s, 0
+	return nil
+}
+
+func (a *assistant) unload() {
+	if a.model != nil {
+		a.model.Close()
+	}
+	a.model, a.session, a.name = nil, nil, ""
+}

@@ -1,0 +1,86 @@
+package assistant
+
+import (
+	"fmt"
+	"strconv"
+
+	"alphaos/llm/sample"
+)
+
+// params are what /set parameter changes. Names and meanings are ollama's.
+type params struct {
+	sample.Params
+	numCtx     int // tokens; 0: the model's own
+	numPredict int // tokens of an answer; -1: as many as the context holds
+}
+
+func defaultParams() params { return params{Params: sample.Default(), numPredict: -1} }
+
+// paramHelp lists the parameters.
+var paramHelp = []struct{ name, help string }{
+	{"temperature", "how daring the choice of words is; 0 always takes the likeliest"},
+	{"top_k", "choose among this many likeliest tokens; 0: all"},
+	{"top_p", "choose among the likeliest tokens that together have this probability"},
+	{"min_p", "leave out tokens less likely than this part of the likeliest one"},
+	{"repeat_penalty", "how strongly repetitions are avoided; 1: not at all; 0: 1.1, but 1 at temperature 0"},
+	{"repeat_last_n", "how many tokens back repetitions count; -1: all"},
+	{"seed", "the same seed gives the same answer; 0: a new one each time"},
+	{"num_ctx", "tokens that the model can look back on; 0: its own limit"},
+	{"num_predict", "tokens that an answer may have; -1: as many as fit"},
+}
+
+func isParam(name string) bool {
+	for _, p := range paramHelp {
+		if p.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// set sets a parameter. An error is one sentence about what is allowed, and
+// leaves p as it was.
+func (p *params) set(name, value string) error {
+	switch name {
+	case "num_ctx":
+		return integer(&p.numCtx, name, value, 0)
+	case "num_predict":
+		return integer(&p.numPredict, name, value, -1)
+	}
+	return p.Params.Set(name, value)
+}
+
+func integer(to *int, name, value string, low int) error {
+	n, err := strconv.ParseInt(value, 10, 32)
+	if err != nil || n < int64(low) {
+		return fmt.Errorf("%s must be a whole number from %d, not %q", name, low, value)
+	}
+	*to = int(n)
+	return nil
+}
+
+// get shows the value of a parameter as set takes it.
+func (p *params) get(name string) string {
+	float := func(v float32) string { return strconv.FormatFloat(float64(v), 'g', -1, 32) }
+	switch name {
+	case "temperature":
+		return float(p.Temperature)
+	case "top_k":
+		return strconv.Itoa(p.TopK)
+	case "top_p":
+		return float(p.TopP)
+	case "min_p":
+		return float(p.MinP)
+	case "repeat_penalty":
+		return float(p.Penalty())
+	case "repeat_last_n":
+		return strconv.Itoa(p.RepeatLastN)
+	case "seed":
+		return strconv.FormatInt(p.Seed, 10)
+	case "num_ctx":
+		return strconv.Itoa(p.numCtx)
+	case "num_predict":
+		return strconv.Itoa(p.numPredict)
+	}
+	return ""
+}

@@ -1,0 +1,471 @@
+package assistant
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"alphaos/console"
+	"alphaos/llm"
+	"alphaos/llm/chat"
+	"alphaos/store"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happens now")
+
+// The sessions in testdata/*.txt are transcripts: what a person types behind
+// the prompts, and everything that is shown to them. "· " begins a dim line,
+// "! " a notice, "!! " an error. Lines that begin with "# " direct the world
+// around the session:
+//
+//	# models NAME...      the models on the drive; bad.gguf is corrupt
+//	# plain               models are base models
+//	# context N           tokens of the models' context
+//	# journal N           bytes of the journal; 0: none
+//	# boot                the machine is switched on (again)
+//	# stop after N        the stop key is pressed at the N-th piece of the next answer
+//	# cut after N         the plug is pulled there
+//	# cut                 the plug is pulled now
+//	# drive fails/works   writes to the journal
+//	# drive fails after N at the N-th piece of the next answer
+//	# ^C                  Ctrl-C at the prompt
+func TestSessions(t *testing.T) {
+	files, _ := filepath.Glob("testdata/*.txt")
+	if len(files) == 0 {
+		t.Fatal("no sessions in testdata")
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, string(b))
+			if got == string(b) {
+				return
+			}
+			if *update {
+				if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			w, g := strings.Split(string(b), "\n"), strings.Split(got, "\n")
+			for i := range max(len(w), len(g)) {
+				if i >= len(w) || i >= len(g) || w[i] != g[i] {
+					t.Fatalf("line %d differs; want\n%s\ngot\n%s", i+1,
+						strings.Join(w[min(i, len(w)):min(i+6, len(w))], "\n"), strings.Join(g[min(i, len(g)):min(i+6, len(g))], "\n"))
+				}
+			}
+		})
+	}
+}
+
+// world is what outlives a boot.
+type world struct {
+	t       *testing.T
+	out     strings.Builder
+	lines   []string // of the script that are still to come
+	models  fstest.MapFS
+	plain   bool
+	context int
+	medium  *memory
+	now     time.Time
+
+	stopAfter, cutAfter int
+	failAfter           int
+	cancel              func() // stops the answer
+	ids                 []int  // tokens given to each Eval
+}
+
+type powerCut struct{}
+
+var prompts = []string{Prompt, "Which model? (number or name; Enter looks again) ", "Press Enter to look again, or type \"shut down\": ", "Shut down anyway? (yes or no) "}
+
+func play(t *testing.T, script string) string {
+	w := &world{t: t, context: 400, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
+		medium: &memory{data: make([]byte, 256<<10)}, now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
+	// Keep what directs and what is typed; the rest is what is expected.
+	for _, line := range strings.Split(strings.TrimSuffix(script, "\n"), "\n") {
+		keep := strings.HasPrefix(line, "#")
+		for _, p := range prompts {
+			keep = keep || strings.HasPrefix(line, p)
+		}
+		if keep {
+			w.lines = append(w.lines, line)
+		}
+	}
+	for len(w.lines) > 0 {
+		line := w.lines[0]
+		w.lines = w.lines[1:]
+		if !strings.HasPrefix(line, "#") {
+			// Typed after the end of a session: this shows as a difference.
+			continue
+		}
+		w.out.WriteString(line + "\n")
+		if line == "# boot" {
+			w.boot()
+		} else {
+			w.direct(line)
+		}
+	}
+	return w.out.String()
+}
+
+// modelFile is an empty GGUF file, or something else if its name is bad.
+func modelFile(name string) *fstest.MapFile {
+	data := make([]byte, 1234)
+	if !strings.HasPrefix(name, "bad") {
+		copy(data, "GGUF\x03")
+	}
+	return &fstest.MapFile{Data: data}
+}
+
+func (w *world) direct(line string) {
+	f := strings.Fields(line)
+	n := 0
+	if len(f) > 2 {
+		n, _ = strconv.Atoi(f[len(f)-1])
+	}
+	switch {
+	case len(f) < 2 || strings.HasPrefix(line, "##"):
+	case f[1] == "models":
+		clear(w.models)
+		for _, name := range f[2:] {
+			w.models["models/"+name] = modelFile(name)
+		}
+	case f[1] == "plain":
+		w.plain = true
+	case f[1] == "context":
+		w.context = n
+	case f[1] == "journal":
+		w.medium = nil
+		if n > 0 {
+			w.medium = &memory{data: make([]byte, n)}
+		}
+	case f[1] == "stop":
+		w.stopAfter = n
+	case f[1] == "cut" && len(f) == 2:
+		panic(powerCut{})
+	case f[1] == "cut":
+		w.cutAfter = n
+	case f[1] == "drive" && n > 0:
+		w.failAfter = n
+	case f[1] == "drive":
+		w.medium.fails = f[2] == "fails"
+	default:
+		w.t.Fatalf("unknown direction %q", line)
+	}
+}
+
+func (w *world) boot() {
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(powerCut); !ok {
+				panic(r)
+			}
+			w.cutAfter, w.stopAfter = 0, 0
+			if s := w.out.String(); !strings.HasSuffix(s, "\n") {
+				w.out.WriteString("\n")
+			}
+		}
+	}()
+	w.now = w.now.Add(time.Hour)
+	c := Config{UI: ui{w}, Models: DirModels(w.models, "/models"), Now: func() time.Time { return w.now },
+		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}, open: w.open}
+	if w.medium != nil {
+		s, rec, err := store.Open(w.medium, c.Now)
+		if err != nil {
+			c.NoStore = err.Error()
+		}
+		c.Store, c.Recovery = s, rec
+	}
+	out, err := Run(context.Background(), c)
+	fmt.Fprintf(&w.out, "# ends: %v", map[Outcome]string{Shutdown: "shutdown", Restart: "restart", EOF: "end of input"}[out])
+	if err != nil {
+		fmt.Fprintf(&w.out, ", %v", err)
+	}
+	w.out.WriteString("\n")
+	for len(w.lines) > 0 && strings.HasPrefix(w.lines[0], "# ends") {
+		w.lines = w.lines[1:]
+	}
+}
+
+type memory struct {
+	data  []byte
+	fails bool
+}
+
+func (m *memory) Size() int64 { return int64(len(m.data)) }
+func (m *memory) Sync() error { return nil }
+func (m *memory) ReadAt(p []byte, at int64) (int, error) {
+	return copy(p, m.data[at:]), nil
+}
+func (m *memory) WriteAt(p []byte, at int64) (int, error) {
+	if m.fails {
+		return 0, errors.New("the drive was pulled out")
+	}
+	return copy(m.data[at:], p), nil
+}
+
+// ui writes the transcript.
+type ui struct{ *world }
+
+func (u ui) Write(p []byte) (int, error) {
+	if string(p) != Speaker {
+		if u.cutAfter > 0 {
+			if u.cutAfter--; u.cutAfter == 0 {
+				panic(powerCut{})
+			}
+		}
+	}
+	if u.failAfter > 0 && string(p) != Speaker {
+		if u.failAfter--; u.failAfter == 0 {
+			u.medium.fails = true
+		}
+	}
+	if u.stopAfter > 0 && string(p) != Speaker {
+		if u.stopAfter--; u.stopAfter == 0 {
+			u.cancel()
+		}
+	}
+	return u.out.Write(p)
+}
+
+func (u ui) line(s string) {
+	if t := u.out.String(); !strings.HasSuffix(t, "\n") {
+		u.out.WriteString("\n")
+	}
+	u.out.WriteString(s + "\n")
+}
+
+func (u ui) Quiet(s string)  { u.line("· " + s) }
+func (u ui) Notice(s string) { u.line("! " + s) }
+func (u ui) Error(s string)  { u.line("!! " + s) }
+func (u ui) Clear()          { u.line("[clear]") }
+
+func (u ui) ReadLine(prompt string) (string, error) {
+	u.now = u.now.Add(10 * time.Second)
+	for len(u.lines) > 0 {
+		line := u.lines[0]
+		switch {
+		case line == "# boot" || strings.HasPrefix(line, "# ends"):
+			return "", io.EOF
+		case line == "# ^C":
+			u.lines = u.lines[1:]
+			u.line(line)
+			return "", console.ErrInterrupted
+		case strings.HasPrefix(line, "#"):
+			u.lines = u.lines[1:]
+			u.line(line)
+			u.direct(line)
+			continue
+		}
+		u.lines = u.lines[1:]
+		for _, p := range prompts {
+			if s, ok := strings.CutPrefix(line, p); ok {
+				u.line(prompt + s)
+				return s, nil
+			}
+		}
+	}
+	return "", io.EOF
+}
+
+type progress struct {
+	u           ui
+	title       string
+	done, total int64
+}
+
+func (u ui) Progress(title string, total int64) Progress {
+	return &progress{u, title, 0, total}
+}
+func (p *progress) Set(n int64) { p.done = n }
+func (p *progress) Done()       { p.u.line(fmt.Sprintf("[%s: %d of %d bytes]", p.title, p.done, p.total)) }
+
+func (u ui) StopContext(ctx context.Context) (context.Context, func()) {
+	ctx, u.cancel = context.WithCancel(ctx)
+	return ctx, u.cancel
+}
+
+// The model of these tests: bytes are tokens, and its answer tells what it
+// sees in its context.
+const (
+	tokEnd = 256 + iota
+	tokUser
+	tokAssistant
+	tokSystem
+	tokBOS
+	vocabulary
+)
+
+type fake struct {
+	*world
+}
+
+func (w *world) open(r ModelReader, o llm.Options, raw bool) (engine, error) {
+	f, ok := r.(*openFile)
+	if !ok {
+		w.t.Fatal("not an open file")
+	}
+	info, err := f.Closer.(fs.File).Stat()
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(info.Name(), "bad") {
+		return nil, errors.New("this is no GGUF file: it begins with other bytes")
+	}
+	o.Progress(r.Size(), r.Size())
+	return fake{w}, nil
+}
+
+func bytesIDs(s string) (ids []int32) {
+	for _, b := range []byte(s) {
+		ids = append(ids, int32(b))
+	}
+	return ids
+}
+
+func (f fake) Prompt(turns []chat.Turn) []int32 {
+	ids := []int32{tokBOS}
+	for i, t := range turns {
+		text := t.IDs
+		if text == nil {
+			text = bytesIDs(t.Text)
+		}
+		if f.plain {
+			if i > 0 && t.Role == "user" {
+				ids = append(ids, '\n')
+			}
+			ids = append(ids, text...)
+			continue
+		}
+		ids = append(ids, map[string]int32{"user": tokUser, "assistant": tokAssistant, "system": tokSystem}[t.Role])
+		ids = append(append(ids, text...), tokEnd)
+	}
+	if !f.plain {
+		ids = append(ids, tokAssistant)
+	}
+	return ids
+}
+
+func (f fake) Fit(turns []chat.Turn, limit int) ([]int32, int) {
+	system := 0
+	if len(turns) > 0 && turns[0].Role == "system" {
+		system = 1
+	}
+	dropped := 0
+	for {
+		seen := append(turns[:system:system], turns[system+dropped:]...)
+		ids := f.Prompt(seen)
+		next := dropped + 1
+		for system+next < len(turns) && turns[system+next].Role != "user" {
+			next++
+		}
+		if len(ids) <= limit || system+next >= len(turns) {
+			return ids, dropped
+		}
+		dropped = next
+	}
+}
+
+func (f fake) Plain() bool         { return f.plain }
+func (f fake) Stops() []string     { return []string{"<stop>"} }
+func (f fake) IsEnd(id int32) bool { return id == tokEnd }
+func (f fake) Decoder() decoder    { return fakeDecoder{} }
+func (f fake) Describe() []string  { return []string{"architecture    fake"} }
+func (f fake) Warnings() []string  { return nil }
+func (f fake) Close()              {}
+
+func (f fake) NewSession(n int) (session, error) {
+	if n == 0 {
+		n = f.context
+	}
+	if n > f.context {
+		return nil, fmt.Errorf("num_ctx %d is more than the %d tokens of this model", n, f.context)
+	}
+	return &fakeSession{w: f.world, cap: n}, nil
+}
+
+type fakeDecoder struct{}
+
+func (fakeDecoder) Write(id int32) string { return string([]byte{byte(id)}) }
+func (fakeDecoder) Flush() string         { return "" }
+
+type fakeSession struct {
+	w   *world
+	ids []int32
+	cap int
+}
+
+func (s *fakeSession) Len() int        { return len(s.ids) }
+func (s *fakeSession) Cap() int        { return s.cap }
+func (s *fakeSession) Truncate(n int)  { s.ids = s.ids[:n] }
+func (s *fakeSession) Tokens() []int32 { return s.ids }
+
+func (s *fakeSession) Eval(ctx context.Context, ids []int32) ([]float32, error) {
+	if len(ids) == 0 {
+		s.w.t.Error("Eval of nothing")
+	}
+	if len(s.ids)+len(ids) > s.cap {
+		return nil, errors.New("more tokens than the context holds")
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.w.now = s.w.now.Add(100 * time.Millisecond)
+	s.ids = append(s.ids, ids...)
+	s.w.ids = append(s.w.ids, len(ids))
+	l := make([]float32, vocabulary)
+	l[s.next()] = 1
+	return l, nil
+}
+
+// next is the token that comes next.
+func (s *fakeSession) next() int32 {
+	if s.w.plain {
+		return int32("la la, "[len(s.ids)%7])
+	}
+	var users, at int
+	for i, id := range s.ids {
+		switch id {
+		case tokUser:
+			users++
+		case tokAssistant:
+			at = i
+		}
+	}
+	user := ""
+	for i := at - 2; i > 0 && s.ids[i] < 256; i-- {
+		user = string(rune(s.ids[i])) + user
+	}
+	reply := fmt.Sprintf("You said %q. I see %d.", user, users)
+	if len(s.ids) > 1 && s.ids[1] == tokSystem {
+		reply += " I obey."
+	}
+	if n, ok := strings.CutPrefix(user, "count to "); ok {
+		n, _ := strconv.Atoi(n)
+		reply = ""
+		for i := 1; i <= n; i++ {
+			reply += fmt.Sprint(i, " ")
+		}
+	}
+	if user == "stop string" {
+		reply = "before <sto <stop> after"
+	}
+	if n := len(s.ids) - at - 1; n < len(reply) {
+		return int32(reply[n])
+	}
+	return tokEnd
+}
