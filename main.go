@@ -60,14 +60,15 @@ func run(ctx context.Context) error {
 	if drive == nil {
 		return switchOff(con, nil, assistant.Shutdown)
 	}
-	journal, recovery := openJournal(con, drive.fs)
+	journal, recovery, why := openJournal(drive.fs)
 	start.drive = amd64.SinceStart()
 
 	outcome, err := assistant.Run(ctx, assistant.Config{
-		UI:       assistant.ConsoleUI(con),
+		UI:       assistant.Terminal(con),
 		Models:   assistant.DirModels(drive.fs, modelsDir),
 		Store:    journal,
 		Recovery: recovery,
+		NoStore:  why,
 		LLM: llm.Options{
 			Alloc: func(n int) ([]byte, error) {
 				start.reading = amd64.SinceStart()
@@ -162,20 +163,16 @@ func findDrive() (*drive, error) {
 }
 
 // openJournal opens what is saved. Without a journal one can still talk, and is told
-// that nothing will be kept.
-func openJournal(con *console.Console, vol *fat.FS) (*store.Store, store.Recovery) {
+// why nothing will be kept.
+func openJournal(vol *fat.FS) (s *store.Store, r store.Recovery, why string) {
 	medium, err := vol.OpenInPlace(journalFile)
-	if err == nil {
-		s, recovery, err := store.Open(medium, time.Now)
-		if err == nil {
-			return s, recovery
-		}
-		con.Error(err.Error())
-	} else {
-		con.Error(fmt.Sprintf("The drive has no journal: %v.", err))
+	if err != nil {
+		return nil, r, fmt.Sprintf("The journal on the drive cannot be used: %v.", err)
 	}
-	con.Notice("Nothing of this conversation will be saved.")
-	return nil, store.Recovery{}
+	if s, r, err = store.Open(medium, time.Now); err != nil {
+		return nil, r, err.Error()
+	}
+	return s, r, ""
 }
 
 // timing holds how long after the firmware's hand-over each stage was reached.
