@@ -42,6 +42,7 @@ type Tokenizer struct {
 	pre          []matcher // byte-level BPE's pre-tokenizer
 	ignoreMerges bool      // a word that is a token is not merged from its bytes
 	spacePrefix  bool      // SentencePiece: text begins with a space
+	spacesInside bool      // SentencePiece: some piece has a space after another character
 
 	special     []int32 // ids of all special tokens, longest text first
 	userDefined []int32 // the ones among them that ordinary text may become
@@ -342,9 +343,25 @@ func (e *encoder) flush() {
 		if e.t.spacePrefix && e.afterSpecial {
 			text = " " + text
 		}
-		e.ids = e.merger.encode(e.t, text, e.ids)
+		e.sentence(text)
 	}
 	e.afterSpecial = false
+}
+
+// sentence encodes a SentencePiece text. Where no piece has a space after
+// another character, nothing is ever merged across the beginning of a word, so
+// that words can be encoded one by one, which memory caches like.
+func (e *encoder) sentence(text string) {
+	start := 0
+	if !e.t.spacesInside {
+		for i := 1; i < len(text); i++ {
+			if text[i] == ' ' && text[i-1] != ' ' {
+				e.ids = e.merger.encode(e.t, text[start:i], e.ids)
+				start = i
+			}
+		}
+	}
+	e.ids = e.merger.encode(e.t, text[start:], e.ids)
 }
 
 func (e *encoder) word(word string) {
@@ -446,6 +463,9 @@ func (t *Tokenizer) makeIndex() {
 		}
 		if !t.bytelevel && strings.Contains(t.text[i], " ") {
 			continue // SentencePiece's own texts hold no spaces
+		}
+		if cut := strings.LastIndexByte(p, ' '); cut > 0 && strings.Trim(p[:cut], " ") != "" {
+			t.spacesInside = true
 		}
 		t.index.add(int32(i))
 		t.longest = max(t.longest, len(p))

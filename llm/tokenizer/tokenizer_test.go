@@ -79,6 +79,30 @@ func TestEncodeSPM(t *testing.T) {
 	}
 }
 
+// A vocabulary with a token that runs over a space.
+func TestSpacesInside(t *testing.T) {
+	tok := build(t, tokentest.SPM(nil, " hello", " o k a y", " o k"))
+	for _, c := range []struct{ text, want string }{
+		{"hello o k a y", "▁hello|▁o▁k▁a▁y"},
+		{"o k o k", "▁o▁k|▁o▁k"},
+	} {
+		if got := encoded(tok, c.text); got != c.want {
+			t.Errorf("%q: got %s, want %s", c.text, got, c.want)
+		}
+	}
+	if !tok.spacesInside || smallSPM(t).spacesInside {
+		t.Error("spacesInside is wrong")
+	}
+	// Encoding words one by one gives what encoding the whole text does.
+	whole := smallSPM(t)
+	whole.spacesInside = true
+	for _, text := range []string{"hello  world hello", "   ", " hello ", "low low  low\n hello"} {
+		if got, want := encoded(smallSPM(t), text), encoded(whole, text); got != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestEncodeBPE(t *testing.T) {
 	tok := smallBPE(t, "llama-bpe")
 	for _, c := range []struct{ text, want string }{
