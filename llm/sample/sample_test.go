@@ -180,6 +180,19 @@ func TestSeed(t *testing.T) {
 	}
 }
 
+// A seed stands for the same tokens in every version: these must not change.
+func TestSeedPinned(t *testing.T) {
+	logits := []float32{1, 2, 3, 2.5, 0.5, 2.2, 1.7, 2.9}
+	s := New(Params{Temperature: 1, TopK: 6, TopP: 0.95, MinP: 0.05, Seed: 1234})
+	var got []int32
+	for range 12 {
+		got = append(got, s.Sample(logits, nil))
+	}
+	if want := []int32{7, 2, 7, 1, 3, 3, 2, 2, 1, 7, 1, 3}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestSet(t *testing.T) {
 	p := Default()
 	for _, kv := range [][2]string{{"temperature", "0"}, {"top_k", "20"}, {"top_p", "0.5"}, {"min_p", ".1"}, {"repeat_penalty", "1.2"}, {"repeat_last_n", "-1"}, {"seed", "-5"}} {
