@@ -1,0 +1,356 @@
+package assistant
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"alphaos/console"
+	"alphaos/store"
+)
+
+func TestIsShutdown(t *testing.T) {
+	for text, want := range map[string]bool{
+		"shut down": true, "Shut down": true, "shutdown": true, "SHUT DOWN!": true,
+		"Please shut down.": true, "please, shut down": true, "Shut down, please.": true,
+		"shut down now": true, "Goodbye": true, "goodbye.": true, "Good bye!": true,
+		"Goodbye, Alpha!": true, "ok goodbye": true, "  please   shut   down  ": true,
+		"tell me how to shut down a reactor":   false,
+		"shut down the reactor":                false,
+		"Please shut down the valve":           false,
+		"what does goodbye mean":               false,
+		"goodbye yellow brick road":            false,
+		"please":                               false,
+		"now":                                  false,
+		"":                                     false,
+		"...":                                  false,
+		"don't shut down":                      false,
+		"shut":                                 false,
+		"\"Please shut down,\" said the robot": false,
+	} {
+		if got := isShutdown(text); got != want {
+			t.Errorf("isShutdown(%q) = %v", text, got)
+		}
+	}
+}
+
+func TestFindModel(t *testing.T) {
+	list := []ModelFile{{"7.gguf", 1}, {"Llama-3.2-1B.gguf", 1}, {"llama-3.2-3B.gguf", 1}, {"qwen.GGUF", 1}}
+	for want, name := range map[string]string{
+		"1": "7.gguf", "2": "Llama-3.2-1B.gguf", "4": "qwen.GGUF", "7": "7.gguf",
+		"llama-3.2-1b": "Llama-3.2-1B.gguf", "LLAMA-3.2-1B.GGUF": "Llama-3.2-1B.gguf",
+		"q": "qwen.GGUF", "llama": "", "llama-3.2-3": "llama-3.2-3B.gguf", "5": "", "": "", "x": "",
+	} {
+		m, err := find(list, want)
+		if m.Name != name || (err == nil) != (name != "") {
+			t.Errorf("find(%q) = %q, %v", want, m.Name, err)
+		}
+	}
+}
+
+func TestDirModels(t *testing.T) {
+	m := DirModels(fstest.MapFS{
+		"models/b.gguf": {Data: []byte("bb")}, "models/A.GGUF": {Data: []byte("a")},
+		"models/._b.gguf": {}, "models/readme.txt": {}, "models/dir.gguf/x": {},
+	}, "/models")
+	list, err := m.List()
+	if want := []ModelFile{{"A.GGUF", 1}, {"b.gguf", 2}}; err != nil || !slices.Equal(list, want) {
+		t.Errorf("%v, %v", list, err)
+	}
+	r, err := m.Open("b.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, 2)
+	if n, err := r.ReadAt(p, 0); n != 2 || string(p) != "bb" || r.Size() != 2 {
+		t.Error(n, err, p)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"none.gguf", "dir.gguf", "../b.gguf"} {
+		if _, err := m.Open(name); err == nil {
+			t.Errorf("opened %s", name)
+		}
+	}
+	if list, err := DirModels(fstest.MapFS{}, "models").List(); err != nil || len(list) != 0 {
+		t.Errorf("missing directory: %v, %v", list, err)
+	}
+}
+
+// Between turns only what is new is evaluated; a restored conversation is
+// evaluated once.
+func TestPrefixReuse(t *testing.T) {
+	w := &world{t: t, context: 400, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
+		medium: &memory{data: make([]byte, 256<<10)}, now: time.Unix(1e9, 0)}
+	w.lines = []string{"you> hello", "you> again"}
+	w.boot()
+	var prompts []int
+	for _, n := range w.ids {
+		if n > 1 {
+			prompts = append(prompts, n)
+		}
+	}
+	// BOS user hello end assistant; end user again end assistant.
+	if want := []int{1 + 1 + 5 + 1 + 1, 1 + 1 + 5 + 1 + 1}; !slices.Equal(prompts, want) {
+		t.Errorf("evaluated %v tokens, want %v", prompts, want)
+	}
+	w.ids, w.lines = nil, []string{"you> more"}
+	before := len("hello") + len(`You said "hello". I see 1.`) + len("again") + len(`You said "again". I see 2.`)
+	w.boot()
+	if want := 1 + before + 4*2 + 1 + len("more") + 1 + 1; w.ids[0] != want {
+		t.Errorf("evaluated %d tokens after the restart, want %d", w.ids[0], want)
+	}
+}
+
+// person is a person at a serial terminal.
+type person struct {
+	t    *testing.T
+	mu   sync.Mutex
+	text []byte
+	seen int
+	more chan struct{}
+	keys *io.PipeWriter
+	done chan struct{}
+	out  Outcome
+	err  error
+}
+
+func (p *person) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.text = append(p.text, b...)
+	select {
+	case p.more <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+// expect waits for s and returns what came before it.
+func (p *person) expect(s string) string {
+	p.t.Helper()
+	deadline := time.After(60 * time.Second)
+	for {
+		p.mu.Lock()
+		i := bytes.Index(p.text[p.seen:], []byte(s))
+		if i >= 0 {
+			before := string(p.text[p.seen : p.seen+i])
+			p.seen += i + len(s)
+			p.mu.Unlock()
+			return before
+		}
+		p.mu.Unlock()
+		select {
+		case <-p.more:
+		case <-deadline:
+			p.t.Fatalf("%q did not come; got\n%s", s, p.text)
+		}
+	}
+}
+
+func (p *person) says(line string) {
+	p.t.Helper()
+	p.expect(Prompt)
+	if _, err := io.WriteString(p.keys, line+"\r"); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// sit begins a session at a console on a serial line.
+func sit(t *testing.T, c Config) *person {
+	t.Helper()
+	r, w := io.Pipe()
+	p := &person{t: t, more: make(chan struct{}, 1), keys: w, done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	con, err := console.New(console.Options{Serial: p, Keys: console.DecodeKeys(ctx, r)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.UI = Terminal(con)
+	go func() {
+		defer close(p.done)
+		p.out, p.err = Run(ctx, c)
+	}()
+	t.Cleanup(func() {
+		w.Close()
+		cancel()
+		<-p.done
+		con.Close()
+	})
+	return p
+}
+
+const data = "../../shared/data"
+
+func needModels(t testing.TB) Models {
+	dir := filepath.Join(data, "models")
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("the reference models are not in ../shared/data/models")
+	}
+	return DirModels(os.DirFS(dir), ".")
+}
+
+func openStore(t *testing.T, m store.Medium) Config {
+	t.Helper()
+	s, rec, err := store.Open(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Config{Store: s, Recovery: rec}
+}
+
+// A real model at temperature 0 says what llama.cpp says, in a session from
+// the first key to the power switch, and knows it after the next boot.
+func TestGolden(t *testing.T) {
+	models := needModels(t)
+	b, err := os.ReadFile(filepath.Join(data, "golden", "greedy-llama.cpp.json"))
+	if err != nil {
+		t.Skip(err)
+	}
+	var golden map[string]map[string]string
+	if err := json.Unmarshal(b, &golden); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"stories260K-F32", "stories260K-Q8_0"} {
+		t.Run(name, func(t *testing.T) {
+			m := &memory{data: make([]byte, 1<<20)}
+			c := openStore(t, m)
+			c.Models, c.Default = models, name
+			p := sit(t, c)
+			p.says("/set parameter temperature 0")
+			p.says("/set parameter num_predict 100")
+			for prompt, want := range golden[name] {
+				p.says("/clear")
+				p.says(prompt)
+				p.expect(Speaker)
+				answer := p.expect("\r\n100 tokens, ")
+				if got := " " + prompt + strings.ReplaceAll(answer, "\r\n", "\n"); got != want {
+					t.Errorf("got\n%q, want\n%q", got, want)
+				}
+			}
+			p.says("Please shut down.")
+			p.expect("All data saved. Goodbye.\r\n")
+			<-p.done
+			if p.out != Shutdown || p.err != nil {
+				t.Errorf("outcome %v, %v", p.out, p.err)
+			}
+
+			c = openStore(t, m)
+			c.Models = models // the same model, by itself
+			p = sit(t, c)
+			before := p.expect(Prompt)
+			p.seen -= len(Prompt)
+			if c.Recovery.Unclean || strings.Contains(before, "Note:") {
+				t.Error("a clean end counts as unclean")
+			}
+			last := c.Store.Conversation()[1].Text
+			if !strings.Contains(strings.ReplaceAll(before, "\r\n", "\n"), strings.TrimSpace(last)) {
+				t.Errorf("the conversation is not shown after the restart:\n%s", before)
+			}
+			p.says("/show info")
+			p.expect("model           " + name)
+			p.says("Then")
+			p.expect("100 tokens, ")
+			p.says("/bye")
+			<-p.done
+		})
+	}
+}
+
+// snapshot is a medium that is copied after some writes, as if the plug were
+// pulled then.
+type snapshot struct {
+	memory
+	writes, at int
+	then       []byte
+}
+
+func (s *snapshot) WriteAt(p []byte, at int64) (int, error) {
+	n, err := s.memory.WriteAt(p, at)
+	if s.writes++; s.writes == s.at {
+		s.then = slices.Clone(s.data)
+	}
+	return n, err
+}
+
+// The plug is pulled in the middle of a real answer, and the next session goes
+// on with what was saved of it, in the model's own context.
+func TestCutInRealAnswer(t *testing.T) {
+	models := needModels(t)
+	m := &snapshot{memory: memory{data: make([]byte, 1<<20)}}
+	c := openStore(t, m)
+	c.Models, c.Default = models, "stories260K-Q8_0"
+	c.Params = map[string]string{"temperature": "0"}
+	p := sit(t, c)
+	p.expect(Prompt)
+	p.seen -= len(Prompt)
+	m.at = m.writes + 4 // the message, then the first piece of the answer, in both copies
+	p.says("Once upon a time")
+	p.expect("ended because the context is full")
+	whole := c.Store.Conversation()[1].Text
+	if m.then == nil {
+		t.Fatal("the answer was saved in one piece only")
+	}
+
+	c = openStore(t, &memory{data: m.then})
+	c.Models = models
+	c.Params = map[string]string{"temperature": "0", "num_predict": "5"}
+	p = sit(t, c)
+	p.expect("Note: your last session ended unexpectedly. I've recovered your conversation up to ")
+	msgs := c.Store.Conversation()
+	if len(msgs) != 2 || msgs[0].Text != "Once upon a time" || !msgs[1].Partial ||
+		len(msgs[1].Text) < 300 || !strings.HasPrefix(whole, msgs[1].Text) {
+		t.Fatalf("recovered %+v", msgs)
+	}
+	p.says("The end")
+	stats := p.expect("num_predict reached")
+	if !strings.Contains(stats, " of 512") {
+		t.Errorf("no use of the context told: %s", stats)
+	}
+	p.says("goodbye")
+	p.expect("All data saved. Goodbye.")
+}
+
+// A damaged model file gives one sentence and a choice.
+func TestDamagedRealModel(t *testing.T) {
+	needModels(t)
+	whole, err := os.ReadFile(filepath.Join(data, "models", "stories260K-Q8_0.gguf"))
+	if err != nil {
+		t.Skip(err)
+	}
+	fsys := fstest.MapFS{"models/cut.gguf": {Data: whole[:len(whole)/2]}, "models/good.gguf": {Data: whole}}
+	p := sit(t, Config{Models: DirModels(fsys, "models"), Params: map[string]string{"num_predict": "3"}})
+	said := p.expect("Which model?")
+	if !strings.Contains(said, "The model cut can't be used: ") || !strings.Contains(said, "  2  good") {
+		t.Errorf("said %s", said)
+	}
+	io.WriteString(p.keys, "good\r")
+	p.says("Once")
+	p.expect("3 tokens, ")
+}
+
+// FuzzLine types anything at the prompt.
+func FuzzLine(f *testing.F) {
+	for _, s := range []string{"/", "/set parameter num_ctx -1", "/history 0", "/load ?", "count to 5", "/show \x00", "please please shut down", "/set system \"", "/? /set"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		if strings.ContainsAny(line, "\n#") || strings.HasPrefix(line, "count to") {
+			return
+		}
+		w := &world{t: t, context: 100, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
+			medium: &memory{data: make([]byte, 64<<10)}, now: time.Unix(1e9, 0)}
+		w.lines = []string{"you> " + line, "you> /bye"}
+		w.boot()
+	})
+}
