@@ -1,0 +1,265 @@
+package llm
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"alphaos/llm/tokenizer"
+)
+
+// Conformance with llama.cpp on the reference models. For a quantised file two
+// distances are taken, as the root mean square and the maximum of differences
+// between logits: ours and llama.cpp's, each to the logits of the same file
+// expanded to F32 ("exact"). Ours may be 1.5 times as large.
+
+const reference = "../../shared/data"
+
+type golden struct {
+	Cases []struct {
+		Prompt []int32
+		Greedy []int32
+		Gap    []float64 `json:"top1_minus_top2"`
+	}
+}
+
+func loadReference(t testing.TB, name string, o Options) *Model {
+	t.Helper()
+	f, err := os.Open(filepath.Join(reference, "models", name+".gguf"))
+	if err != nil {
+		t.Skipf("no reference model beside the repository: %v", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Load(f, info.Size(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+func readJSON(t testing.TB, path string, v any) bool {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return false
+	}
+	if err == nil {
+		err = json.Unmarshal(b, v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
+func readLogits(t testing.TB, path string) []float32 {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := make([]float32, len(b)/4)
+	for i := range x {
+		x[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+	return x
+}
+
+func distance(t testing.TB, a, b []float32) (rms, largest float64) {
+	t.Helper()
+	if len(a) != len(b) {
+		t.Fatalf("%d logits and %d logits", len(a), len(b))
+	}
+	for i := range a {
+		d := math.Abs(float64(a[i]) - float64(b[i]))
+		if math.IsNaN(d) {
+			t.Fatalf("logit %d is %g and %g", i, a[i], b[i])
+		}
+		rms += d * d
+		largest = max(largest, d)
+	}
+	return math.Sqrt(rms / float64(len(a))), largest
+}
+
+func argmax(x []float32) int32 {
+	best := 0
+	for i, v := range x {
+		if v > x[best] {
+			best = i
+		}
+	}
+	return int32(best)
+}
+
+func eval(t testing.TB, s *Session, ids ...int32) []float32 {
+	t.Helper()
+	logits, err := s.Eval(context.Background(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return logits
+}
+
+func newSession(t testing.TB, m *Model) *Session {
+	t.Helper()
+	s, err := m.NewSession(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestLogits(t *testing.T) {
+	for _, name := range []string{
+		"llama256-F32", "llama256-F16", "llama256-Q8_0", "llama256-Q4_0", "llama256-Q4_K", "llama256-Q6_K",
+		"llama3-256-F16", "llama3-256-Q8_0", "llama3-256-Q4_K_M",
+	} {
+		for _, k := range Kernels() {
+			t.Run(name+"/"+k, func(t *testing.T) {
+				m := loadReference(t, name, Options{Kernel: k, Threads: 2, Cache: "f32"})
+				path := filepath.Join(reference, "golden", name)
+				var g, exact golden
+				if !readJSON(t, path+".json", &g) {
+					t.Skip("no reference logits beside the repository")
+				}
+				quantised := readJSON(t, path+".exact.json", &exact)
+				var ours2, theirs2, oursMax, theirsMax float64
+				for p, c := range g.Cases {
+					if k == "portable" && len(c.Prompt) > 100 {
+						continue // minutes on a slow machine, for nothing new
+					}
+					theirs := readLogits(t, fmt.Sprintf("%s.p%d.logits.f32", path, p))
+					ours := eval(t, newSession(t, m), c.Prompt...)
+					if !quantised {
+						// llama.cpp rounds activations to F16 for F16 weights; we do not.
+						bound, gap := 2e-3, 0.0005
+						if strings.Contains(name, "F16") {
+							bound, gap = 3e-2, 0.02
+						}
+						rms, largest := distance(t, ours, theirs)
+						t.Logf("prompt %d: rms %.6f, max %.6f from llama.cpp", p, rms, largest)
+						if largest > bound {
+							t.Errorf("prompt %d: a logit lies %g from llama.cpp's, more than %g", p, largest, bound)
+						}
+						checkGreedy(t, m, c.Prompt, c.Greedy, c.Gap, gap)
+						continue
+					}
+					truth := readLogits(t, fmt.Sprintf("%s.exact.p%d.logits.f32", path, p))
+					or, om := distance(t, ours, truth)
+					tr, tm := distance(t, theirs, truth)
+					t.Logf("prompt %d: from exact rms %.4f, max %.4f; llama.cpp rms %.4f, max %.4f", p, or, om, tr, tm)
+					if or > 1.5*tr {
+						t.Errorf("prompt %d: rms %.4f from exact, llama.cpp %.4f", p, or, tr)
+					}
+					ours2, theirs2 = ours2+or*or, theirs2+tr*tr
+					oursMax, theirsMax = max(oursMax, om), max(theirsMax, tm)
+					checkGreedy(t, m, c.Prompt, c.Greedy, c.Gap, 0.7)
+				}
+				if quantised {
+					t.Logf("all: rms ratio %.3f, max ratio %.3f", math.Sqrt(ours2/theirs2), oursMax/theirsMax)
+					if oursMax > 1.5*theirsMax {
+						t.Errorf("max %.4f from exact, llama.cpp %.4f", oursMax, theirsMax)
+					}
+				}
+			})
+		}
+	}
+}
+
+// checkGreedy decodes token by token along want: at each step with a gap to
+// the second best above least, the best token must be the same.
+func checkGreedy(t *testing.T, m *Model, prompt, want []int32, gap []float64, least float64) {
+	t.Helper()
+	s := newSession(t, m)
+	logits := eval(t, s, prompt...)
+	checked := 0
+	for i, id := range want {
+		if i < len(gap) && gap[i] > least {
+			checked++
+			if got := argmax(logits); got != id {
+				t.Errorf("greedy step %d gives token %d, not %d, with a gap of %g", i, got, id, gap[i])
+				return
+			}
+		}
+		if s.Len() == s.Cap() {
+			break
+		}
+		logits = eval(t, s, id)
+	}
+	if checked == 0 {
+		t.Errorf("no greedy step with a gap above %g", least)
+	}
+}
+
+// The two real models: logits against an independent float32 implementation of
+// the unquantised originals, and the greedy texts of llama.cpp, which for F32
+// and F16 must be the same to the last token.
+func TestReference(t *testing.T) {
+	for _, name := range []string{"stories260K-F32", "stories260K-F16", "stories260K-Q8_0", "stories260K-Q4_0", "babyllama-tok361-F16", "babyllama-tok361-Q8_0"} {
+		t.Run(name, func(t *testing.T) {
+			m := loadReference(t, name, Options{})
+			family, kind := name[:strings.LastIndex(name, "-")], name[strings.LastIndex(name, "-")+1:]
+			short, _, _ := strings.Cut(family, "-")
+			files, err := filepath.Glob(filepath.Join(reference, "golden", "ref-"+short+"-*.json"))
+			if err != nil || len(files) == 0 {
+				t.Skip("no reference results beside the repository")
+			}
+			// The bounds are what the format costs the model, in logits of
+			// which the best is around 20.
+			bound := map[string]float64{"F32": 1e-3, "F16": 5e-2, "Q8_0": 0.5, "Q4_0": 5}[kind]
+			for _, file := range files {
+				var ref struct {
+					PromptIDs []int32   `json:"prompt_ids"`
+					Logits    []float32 `json:"logits_after_prompt"`
+				}
+				readJSON(t, file, &ref)
+				_, largest := distance(t, eval(t, newSession(t, m), ref.PromptIDs...), ref.Logits)
+				t.Logf("%s: max %.5f", filepath.Base(file), largest)
+				if largest > bound {
+					t.Errorf("%s: a logit lies %g away, more than %g", filepath.Base(file), largest, bound)
+				}
+			}
+
+			var texts map[string]map[string]string
+			if !readJSON(t, filepath.Join(reference, "golden", "greedy-llama.cpp.json"), &texts) {
+				t.Skip("no reference texts beside the repository")
+			}
+			for prompt, want := range texts[name] {
+				s := newSession(t, m)
+				logits := eval(t, s, m.Tokenizer().Encode(prompt, tokenizer.EncodeOptions{AddBOS: true})...)
+				for range 100 {
+					id := argmax(logits)
+					if m.Tokenizer().IsEnd(id) {
+						break
+					}
+					logits = eval(t, s, id)
+				}
+				got := m.Tokenizer().Decode(s.Tokens()[1:]...)
+				got = strings.TrimPrefix(got, " ")
+				want = strings.TrimPrefix(want, " ")
+				same := 0
+				for same < min(len(got), len(want)) && got[same] == want[same] {
+					same++
+				}
+				t.Logf("%q: the first %d of %d bytes are the same", prompt, same, len(want))
+				if same < len(want) && (kind == "F32" || kind == "F16") {
+					t.Errorf("%q goes on as\n%s\nnot\n%s", prompt, got, want)
+				}
+				if same <= len(prompt) {
+					t.Errorf("%q goes on differently at once: %s", prompt, got)
+				}
+			}
+		})
+	}
+}

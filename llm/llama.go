@@ -1,0 +1,176 @@
+package llm
+
+import (
+	"context"
+
+	"alphaos/llm/kernel"
+)
+
+// The llama graph, front to back. Notation for the shapes in the comments:
+//
+//	n  tokens computed together        d  embedding length
+//	h  query heads                     g  key/value heads, each shared by h/g query heads
+//	e  length of a head                f  feed-forward length
+//
+// The invariant between calls: rows [0, len(tokens)) of every keys and values
+// table belong to tokens, computed at their positions; rows beyond are
+// rubbish. So a session is shortened by shortening tokens, and a computation
+// that is broken off leaves nothing behind.
+
+// layer is the weights of one transformer block.
+type layer struct {
+	attnNorm       []float32      // d
+	wq, wk, wv, wo *kernel.Matrix // h*e x d, g*e x d, g*e x d, d x h*e
+	ffnNorm        []float32      // d
+	gate, up, down *kernel.Matrix // f x d, f x d, d x f
+}
+
+// cache is what one layer remembers: for each key/value head a table of one
+// row for each position.
+type cache struct {
+	keys, values []*kernel.Rows // g tables of e columns
+}
+
+// forward computes ids at the positions after s.tokens and appends them. The
+// logits of the last one are left in s.logits if wanted.
+func (s *Session) forward(ctx context.Context, ids []int32, logits bool) error {
+	m, c, b := s.model, &s.model.config, &s.buffers
+	n, position := len(ids), len(s.tokens)
+	x, h := b.x[:n*c.embedding], b.h[:n*c.embedding] // n x d
+
+	for t, id := range ids {
+		m.tokenEmbedding.Row(x[t*c.embedding:(t+1)*c.embedding], int(id))
+	}
+	s.rope.turn(position, n)
+
+	for i := range m.layers {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		l := &m.layers[i]
+
+		// Attention: every token looks at itself and at all before it.
+		s.norm(h, x, l.attnNorm, n)
+		s.mul(h, n, product{l.wq, b.q}, product{l.wk, b.k}, product{l.wv, b.v})
+		s.remember(&s.caches[i], position, n)
+		s.attend(&s.caches[i], position, n)
+		s.mul(b.att, n, product{l.wo, h})
+		add(x, h)
+
+		// Feed forward: down(silu(gate(x)) * up(x)).
+		s.norm(h, x, l.ffnNorm, n)
+		s.mul(h, n, product{l.gate, b.gate}, product{l.up, b.up})
+		s.swiglu(n * c.feedForward)
+		s.mul(b.gate, n, product{l.down, h})
+		add(x, h)
+	}
+
+	if logits {
+		last := x[(n-1)*c.embedding:]
+		s.norm(h, last, m.outputNorm, 1)
+		s.mul(h, 1, product{m.output, s.logits})
+	}
+	s.tokens = append(s.tokens, ids...)
+	return nil
+}
+
+// norm is the root-mean-square norm of n vectors, times w.
+func (s *Session) norm(y, x, w []float32, n int) {
+	s.model.pool.each(n, len(w), func(t int) {
+		rmsNorm(y[t*len(w):(t+1)*len(w)], x[t*len(w):(t+1)*len(w)], w, s.model.config.epsilon)
+	})
+}
+
+// remember turns queries and keys by their positions and stores keys and
+// values.
+func (s *Session) remember(kv *cache, position, n int) {
+	c, b := &s.model.config, &s.buffers
+	s.model.pool.each(n, c.heads*c.head, func(t int) {
+		q := b.q[t*c.heads*c.head : (t+1)*c.heads*c.head]
+		for ; len(q) > 0; q = q[c.head:] {
+			s.rope.apply(q[:c.head], t)
+		}
+		for g := range c.kvHeads {
+			at := (t*c.kvHeads + g) * c.head
+			key, value := b.k[at:at+c.head], b.v[at:at+c.head]
+			s.rope.apply(key, t)
+			kv.keys[g].Put(position+t, key)
+			kv.values[g].Put(position+t, value)
+		}
+	})
+}
+
+// attend computes, for each token and head, the sum of all values so far,
+// weighted by softmax(query*key/sqrt(e)). The query heads that share keys and
+// values go together, so that those are read from memory once.
+func (s *Session) attend(kv *cache, position, n int) {
+	c, b := &s.model.config, &s.buffers
+	group := c.heads / c.kvHeads
+	s.model.pool.run(n*c.kvHeads, n*(position+n)*c.kvHeads*c.head*4, func(worker, part int) {
+		t, g := part/c.kvHeads, part%c.kvHeads
+		seen := position + t + 1
+		at := (t*c.kvHeads + g) * group * c.head // heads of a group follow each other
+		q := &b.queries[worker]
+		q.Set(b.q[at:at+group*c.head], group)
+		scores := b.scores[worker][:group*seen]
+		kv.keys[g].Mul(scores, seen, q, seen)
+		for i := range group {
+			weights := scores[i*seen : (i+1)*seen]
+			softmax(weights, c.attentionScale)
+			out := b.att[at+i*c.head : at+(i+1)*c.head]
+			clear(out)
+			kv.values[g].Sum(out, weights)
+		}
+	})
+}
+
+// swiglu makes gate = silu(gate) * up.
+func (s *Session) swiglu(n int) {
+	const piece = 1024
+	gate, up := s.buffers.gate[:n], s.buffers.up[:n]
+	s.model.pool.each((n+piece-1)/piece, piece*4, func(i int) {
+		end := min((i+1)*piece, n)
+		silu(gate[i*piece:end], up[i*piece:end])
+	})
+}
+
+// product is a matrix and where its results go: y[t*Rows+row] for vector t.
+type product struct {
+	m *kernel.Matrix
+	y []float32
+}
+
+// mul multiplies the n vectors in x with several matrices at once.
+func (s *Session) mul(x []float32, n int, products ...product) {
+	cols := products[0].m.Cols
+	var activations [3]*kernel.Activations
+	work, rows := 0, 0
+	for _, p := range products {
+		form := kernel.FormOf(p.m.Type)
+		if activations[form] == nil {
+			a := s.activations(form, cols)
+			a.Hold(x, n)
+			s.model.pool.each(n, cols, func(t int) { a.Prepare(t, t+1) })
+			activations[form] = a
+		}
+		work += p.m.Bytes() * n
+		rows += p.m.Rows
+	}
+	// Rows are handed out in pieces, small enough to even out threads that
+	// are held up and large enough that handing out costs nothing.
+	piece := max(16, (rows/(s.model.pool.threads*8)+15)&^15)
+	parts := 0
+	for _, p := range products {
+		parts += (p.m.Rows + piece - 1) / piece
+	}
+	s.model.pool.run(parts, work, func(_, part int) {
+		for _, p := range products {
+			pieces := (p.m.Rows + piece - 1) / piece
+			if part < pieces {
+				p.m.Mul(p.y, p.m.Rows, activations[kernel.FormOf(p.m.Type)], part*piece, min((part+1)*piece, p.m.Rows))
+				return
+			}
+			part -= pieces
+		}
+	})
+}

@@ -1,0 +1,372 @@
+package llm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"alphaos/llm/gguf"
+)
+
+func load(t testing.TB, f *fileBuilder, o Options) *Model {
+	t.Helper()
+	b := f.bytes()
+	m, err := Load(bytes.NewReader(b), int64(len(b)), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+var testIDs = []int32{1, 100, 200, 42, 42, 7, 269, 5, 260, 33, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27}
+
+// The graph against the naive float64 one, in every type and kernel.
+func TestGraph(t *testing.T) {
+	scaled, ropes, tied := smallShape, smallShape, smallShape
+	scaled.factor = 4
+	ropes.ropes = true
+	tied.tied, tied.kvHeads = true, 4
+	for _, c := range []struct {
+		name  string
+		shape shape
+		bound float64 // on the relative distance
+	}{
+		{"F32", smallShape, 2e-6}, {"F32 scaled", scaled, 2e-6}, {"F32 rope_freqs", ropes, 2e-6}, {"F32 tied", tied, 2e-6},
+		{"F16", quantisedShape(gguf.F16), 2e-6}, {"Q8_0", quantisedShape(gguf.Q8_0), 0.04}, {"Q4_0", quantisedShape(gguf.Q4_0), 0.01},
+		{"Q4_K", quantisedShape(gguf.Q4_K), 0.03}, {"Q6_K", quantisedShape(gguf.Q6_K), 0.03},
+		{"mixed", quantisedShape(gguf.Q6_K, gguf.Q4_K, gguf.F16, gguf.Q8_0, gguf.F32), 0.03},
+	} {
+		f := synthetic(c.shape)
+		want := f.naive(c.shape, testIDs)
+		for _, k := range Kernels() {
+			for _, cache := range []string{"f32", "f16"} {
+				m := load(t, f, Options{Kernel: k, Threads: 3, Cache: cache})
+				got := eval(t, newSession(t, m), testIDs...)
+				var d, size float64
+				for i, v := range want {
+					d += (v - float64(got[i])) * (v - float64(got[i]))
+					size += v * v
+				}
+				bound := c.bound
+				if cache == "f16" {
+					bound += 1e-3
+				}
+				d = math.Sqrt(d / size)
+				t.Logf("%s, %s, cache %s: relative distance %.3g", c.name, k, cache, d)
+				if !(d <= bound) {
+					t.Errorf("%s, %s, cache %s: relative distance %g, more than %g", c.name, k, cache, d, bound)
+				}
+			}
+		}
+	}
+}
+
+// A prompt in one piece, in pieces, and after a detour and Truncate gives the
+// same logits.
+func TestSession(t *testing.T) {
+	for _, shape := range []shape{smallShape, quantisedShape(gguf.Q4_K, gguf.Q6_K)} {
+		m := load(t, synthetic(shape), Options{Threads: 2})
+		whole := newSession(t, m)
+		want := append([]float32(nil), eval(t, whole, testIDs...)...)
+		if whole.Len() != len(testIDs) || whole.Cap() != 64 {
+			t.Errorf("Len %d, Cap %d", whole.Len(), whole.Cap())
+		}
+		close := func(what string, got []float32) {
+			t.Helper()
+			if rms, _ := distance(t, got, want); rms > 1e-4 {
+				t.Errorf("%s: logits differ by %g", what, rms)
+			}
+		}
+		s := newSession(t, m)
+		for i, id := range testIDs {
+			logits := eval(t, s, id)
+			if i == len(testIDs)-1 {
+				close("token by token", logits)
+			}
+		}
+		s.Truncate(11)
+		eval(t, s, 9, 9, 9, 9, 9)
+		s.Truncate(11)
+		s.Truncate(50)
+		close("after Truncate", eval(t, s, testIDs[11:]...))
+		if got := fmt.Sprint(s.Tokens()); got != fmt.Sprint(testIDs) {
+			t.Errorf("Tokens = %s", got)
+		}
+	}
+}
+
+func TestEvalRefuses(t *testing.T) {
+	m := load(t, synthetic(smallShape), Options{})
+	s, err := m.NewSession(8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	if _, err := s.Eval(ctx, make([]int32, 9)); !errors.Is(err, ErrContextFull) {
+		t.Errorf("too many tokens: %v", err)
+	}
+	for _, ids := range [][]int32{nil, {270}, {-1}, {0, 1 << 30}} {
+		if _, err := s.Eval(ctx, ids); err == nil {
+			t.Errorf("tokens %v were accepted", ids)
+		}
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := s.Eval(cancelled, []int32{1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if s.Len() != 0 {
+		t.Errorf("%d tokens after nothing but errors", s.Len())
+	}
+	eval(t, s, 1, 2, 3, 4, 5, 6, 7, 8)
+	if _, err := s.Eval(ctx, []int32{1}); !errors.Is(err, ErrContextFull) {
+		t.Errorf("full: %v", err)
+	}
+	for _, n := range []int{-1, 65} {
+		if _, err := m.NewSession(n); err == nil {
+			t.Errorf("a context of %d was accepted", n)
+		}
+	}
+	m.Close()
+	m.Close()
+	s.Truncate(0)
+	if _, err := s.Eval(ctx, []int32{1}); err == nil {
+		t.Error("a closed model answered")
+	}
+}
+
+// Sessions of one model may compute at the same time.
+func TestConcurrentSessions(t *testing.T) {
+	m := load(t, synthetic(quantisedShape(gguf.Q8_0)), Options{Threads: 2})
+	want := append([]float32(nil), eval(t, newSession(t, m), testIDs...)...)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			s, err := m.NewSession(0)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			got, err := s.Eval(context.Background(), testIDs)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for i := range got {
+				if got[i] != want[i] {
+					t.Errorf("logit %d is %g, not %g", i, got[i], want[i])
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestLoadReads(t *testing.T) {
+	s := quantisedShape(gguf.F32)
+	s.vocabulary, s.feedForward = 270, 8192 // about 50 MB
+	b := synthetic(s).bytes()
+	r := &reads{Reader: bytes.NewReader(b)}
+	freed, last := false, int64(-1)
+	m, err := Load(r, int64(len(b)), Options{
+		Alloc: func(n int) ([]byte, error) { return make([]byte, n), nil },
+		Free:  func([]byte) { freed = true },
+		Progress: func(done, total int64) {
+			if done < last || done > total || total != int64(len(b)) {
+				t.Errorf("progress went from %d to %d of %d", last, done, total)
+			}
+			last = done
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last != int64(len(b)) {
+		t.Errorf("progress ended at %d of %d", last, len(b))
+	}
+	if most := len(b)/(8<<20) + 3; len(r.sizes) > most {
+		t.Errorf("%d reads for %d bytes: %v", len(r.sizes), len(b), r.sizes)
+	}
+	m.Close()
+	if !freed {
+		t.Error("Close did not free the memory")
+	}
+
+	freed = false
+	bad := &reads{Reader: bytes.NewReader(b), failAt: int64(len(b)) / 2}
+	_, err = Load(bad, int64(len(b)), Options{Alloc: func(n int) ([]byte, error) { return make([]byte, n), nil }, Free: func([]byte) { freed = true }})
+	if err == nil || !strings.Contains(err.Error(), "the drive was removed") || !freed {
+		t.Errorf("a broken medium: %v, freed %v", err, freed)
+	}
+	_, err = Load(bytes.NewReader(b), int64(len(b)), Options{Alloc: func(n int) ([]byte, error) { return nil, errors.New("only 12 MiB are free") }})
+	if err == nil || !strings.Contains(err.Error(), "only 12 MiB are free") {
+		t.Errorf("no memory: %v", err)
+	}
+}
+
+func TestInfo(t *testing.T) {
+	i := load(t, synthetic(quantisedShape(gguf.Q4_K)), Options{Threads: 1}).Info()
+	if i.Architecture != "llama" || i.Name != "synthetic" || i.Quantisation != "Q4_K" || i.Layers != 2 || i.Context != 64 ||
+		i.Vocabulary != 270 || i.Threads != 1 || i.Kernel == "" || i.Parameters < 270*256+2*3*256*512 {
+		t.Errorf("Info = %+v", i)
+	}
+}
+
+// What is wrong with a file is said in one sentence, which names it.
+func TestLoadRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(f *fileBuilder)
+		want  string
+	}{
+		{"architecture", func(f *fileBuilder) { f.set("general.architecture", "gpt-oss") }, `architecture "gpt-oss" are not supported; supported is llama`},
+		{"no architecture", func(f *fileBuilder) { f.set("general.architecture", uint32(1)) }, "does not name"},
+		{"type", func(f *fileBuilder) {
+			x := f.tensor("blk.1.ffn_up.weight")
+			x.t, x.data = gguf.BF16, x.data[:len(x.data)/2]
+		}, `"blk.1.ffn_up.weight" has type BF16, which is not supported; supported are F32, F16, Q8_0, Q4_0, Q4_K, Q6_K`},
+		{"norm type", func(f *fileBuilder) {
+			x := f.tensor("output_norm.weight")
+			x.t, x.data = gguf.BF16, x.data[:len(x.data)/2]
+		}, "has type BF16"},
+		{"missing", func(f *fileBuilder) { f.remove("blk.1.attn_v.weight") }, `no tensor "blk.1.attn_v.weight"`},
+		{"no embedding", func(f *fileBuilder) { f.remove("token_embd.weight") }, `no tensor "token_embd.weight"`},
+		{"extra", func(f *fileBuilder) {
+			f.tensors = append(f.tensors, tensorData{"blk.0.attn_q.bias", gguf.F32, []uint64{1}, make([]byte, 4)})
+		}, `"blk.0.attn_q.bias", which is not part`},
+		{"shape", func(f *fileBuilder) { f.tensor("blk.0.attn_k.weight").dims = []uint64{20, 40} }, "shape [20 40] instead of [40 20]"},
+		{"no matrix", func(f *fileBuilder) { f.tensor("blk.0.attn_k.weight").dims = []uint64{800} }, "shape [800]"},
+		{"embedding shape", func(f *fileBuilder) { f.tensor("token_embd.weight").dims = []uint64{10800} }, "shape [10800]"},
+		{"no layers", func(f *fileBuilder) { f.set("llama.block_count", uint32(0)) }, "llama.block_count is 0"},
+		{"many layers", func(f *fileBuilder) { f.set("llama.block_count", uint32(1000)) }, "1000 layers"},
+		{"fewer layers", func(f *fileBuilder) { f.set("llama.block_count", uint32(1)) }, "not part of the architecture"},
+		{"huge embedding", func(f *fileBuilder) { f.set("llama.embedding_length", uint32(1<<31)) }, "embedding_length is 2147483648"},
+		{"count as text", func(f *fileBuilder) { f.set("llama.context_length", "many") }, "context_length is string"},
+		{"heads as list", func(f *fileBuilder) { f.set("llama.attention.head_count_kv", []int32{2, 2}) }, "not a single count"},
+		{"heads do not divide", func(f *fileBuilder) { f.set("llama.attention.head_count_kv", uint32(3)) }, "cannot share"},
+		{"odd rope", func(f *fileBuilder) { f.set("llama.rope.dimension_count", uint32(7)) }, "turns 7 of the 10"},
+		{"long rope", func(f *fileBuilder) { f.set("llama.rope.dimension_count", uint32(12)) }, "turns 12 of the 10"},
+		{"unequal heads", func(f *fileBuilder) { f.set("llama.attention.value_length", uint32(12)) }, "must be equal"},
+		{"no epsilon", func(f *fileBuilder) { f.set("llama.attention.layer_norm_rms_epsilon", "x") }, "layer_norm_rms_epsilon"},
+		{"NaN", func(f *fileBuilder) { f.set("llama.rope.freq_base", float32(math.NaN())) }, "freq_base is NaN"},
+		{"yarn", func(f *fileBuilder) { f.set("llama.rope.scaling.type", "yarn") }, `rope scaling of type "yarn"`},
+		{"experts", func(f *fileBuilder) { f.set("llama.expert_count", uint32(8)) }, "mixture of 8 experts"},
+		{"split", func(f *fileBuilder) { f.set("split.count", uint32(3)) }, "one of 3 parts"},
+		{"vocabulary", func(f *fileBuilder) { f.set("tokenizer.ggml.model", "morse") }, "vocabulary"},
+		{"more words than rows", func(f *fileBuilder) {
+			x := f.tensor("token_embd.weight")
+			x.dims, x.data = []uint64{40, 100}, x.data[:40*100*4]
+			y := f.tensor("output.weight")
+			y.dims, y.data = []uint64{40, 100}, y.data[:40*100*4]
+		}, "270 tokens but weights for only 100"},
+		{"zero factor", func(f *fileBuilder) {
+			f.tensors = append(f.tensors, tensorData{"rope_freqs.weight", gguf.F32, []uint64{5}, make([]byte, 20)})
+		}, "impossible factor 0"},
+	} {
+		f := synthetic(smallShape)
+		c.spoil(f)
+		b := f.bytes()
+		_, err := Load(bytes.NewReader(b), int64(len(b)), Options{})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
+		} else if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: the error is not one sentence: %v", c.name, err)
+		}
+	}
+	b := synthetic(smallShape).bytes()
+	for _, o := range []Options{{Kernel: "magic"}, {Threads: -1}, {Cache: "f64"}} {
+		if _, err := Load(bytes.NewReader(b), int64(len(b)), o); err == nil {
+			t.Errorf("options %+v were accepted", o)
+		}
+	}
+	if _, err := Load(bytes.NewReader(b[:len(b)-1]), int64(len(b)-1), Options{}); err == nil || !strings.Contains(err.Error(), "cut short") {
+		t.Errorf("a cut file: %v", err)
+	}
+}
+
+// FuzzLoad: whatever the file, Load and a first Eval end with logits or an
+// error.
+func FuzzLoad(f *testing.F) {
+	tiny := shape{embedding: 4, feedForward: 4, layers: 1, heads: 2, kvHeads: 1, head: 2, vocabulary: 260, context: 4, types: []gguf.Type{gguf.F32}}
+	f.Add(synthetic(tiny).bytes())
+	tiny.ropes, tiny.tied, tiny.factor = true, true, 2
+	f.Add(synthetic(tiny).bytes())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := Load(bytes.NewReader(b), int64(len(b)), Options{Threads: 1})
+		if err != nil {
+			return
+		}
+		defer m.Close()
+		m.Info()
+		s, err := m.NewSession(min(m.config.context, 4))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Eval(context.Background(), []int32{0}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// The pool does every part once, with any number of threads and processors,
+// also when workers have gone to sleep in between.
+func TestPool(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, processors := range []int{1, 2, 4} {
+		runtime.GOMAXPROCS(processors)
+		for _, threads := range []int{1, 2, 5} {
+			p := newPool(threads)
+			for job := range 300 {
+				parts := job % 17
+				done := make([]atomic.Int32, parts)
+				p.run(parts, least, func(worker, part int) {
+					if worker < 0 || worker >= threads {
+						t.Errorf("worker %d of %d", worker, threads)
+					}
+					done[part].Add(1)
+				})
+				for i := range done {
+					if n := done[i].Load(); n != 1 {
+						t.Fatalf("part %d was done %d times", i, n)
+					}
+				}
+				if job%100 == 50 {
+					time.Sleep(5 * time.Millisecond)
+				}
+			}
+			p.close()
+		}
+	}
+}
+
+func TestExp(t *testing.T) {
+	for x := float32(-90); x < 88.7; x += 0.0137 {
+		got, want := float64(exp(x)), math.Exp(float64(x))
+		if math.Abs(got-want) > 3e-7*want && want > 1e-37 {
+			t.Fatalf("exp(%g) = %g, not %g", x, got, want)
+		}
+	}
+	for x, want := range map[float32]float64{-1000: 0, 0: 1, 1000: math.Inf(1)} {
+		if got := float64(exp(x)); got != want {
+			t.Errorf("exp(%g) = %g, not %g", x, got, want)
+		}
+	}
+	if nan := exp(float32(math.NaN())); nan == nan {
+		t.Errorf("exp(NaN) = %g", nan)
+	}
+	x := []float32{1000, 1000, -1000}
+	softmax(x, 1)
+	if x[0] != 0.5 || x[1] != 0.5 || x[2] != 0 {
+		t.Errorf("softmax = %v", x)
+	}
+}

@@ -1,0 +1,369 @@
+// Package llm runs large language models of the llama architecture from GGUF
+// files: Load, NewSession, and Eval for the logits that follow some tokens.
+//
+// The weights are read into one block of memory and used there, as they lie in
+// the file. The graph is in llama.go; the fast arithmetic is behind
+// llm/kernel; text, conversations and the choice of the next token are in
+// llm/tokenizer, llm/chat and llm/sample.
+package llm
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"alphaos/llm/gguf"
+	"alphaos/llm/kernel"
+	"alphaos/llm/tokenizer"
+)
+
+// Options say how to load a model. The zero value is good.
+type Options struct {
+	Threads  int                         // goroutines that compute; 0: as many as processors, at most 16
+	Kernel   string                      // one of Kernels(); "": the fastest, by measurement
+	Cache    string                      // keys and values as "f32" or "f16"; "": f32, unless they would take over 512 MiB
+	Alloc    func(n int) ([]byte, error) // memory for the weights, best page-aligned; nil: the Go heap
+	Free     func([]byte)                // takes Alloc's memory back
+	Progress func(done, total int64)     // bytes of the file read so far, and its size
+}
+
+// Kernels lists the kernels this processor can run.
+func Kernels() []string { return kernel.Names() }
+
+// Info describes a loaded model.
+type Info struct {
+	Architecture string // "llama"
+	Name         string // general.name, or ""
+	Parameters   int64
+	Quantisation string // as in file names: "Q4_K_M"
+	Context      int    // tokens the model was trained for
+	Layers       int
+	Embedding    int
+	Heads        int
+	KVHeads      int
+	FeedForward  int
+	Vocabulary   int
+	Bytes        int64 // size of the file
+	Kernel       string
+	Threads      int
+}
+
+// Model is a loaded model. It may be used concurrently.
+type Model struct {
+	file      *gguf.File
+	size      int64
+	options   Options
+	config    config
+	tokenizer *tokenizer.Tokenizer
+	set       *kernel.Set
+	pool      *pool
+
+	memory []byte // as Alloc gave it
+	data   []byte // the part of the file that begins at dataStart
+	start  int64
+
+	tokenEmbedding *kernel.Matrix // vocabulary x d
+	layers         []layer
+	outputNorm     []float32
+	output         *kernel.Matrix // vocabulary x d; the embedding again if tied
+	ropeFactors    []float32      // of each pair of a head, or nil
+
+	busy   sync.Mutex // held while a session computes
+	closed bool
+}
+
+// Reads of this size keep any medium busy; each begins on a page of the file
+// and of memory, so that a disk can write straight to its place.
+const (
+	readSize = 8 << 20
+	page     = 4096
+)
+
+// Load reads the model in the GGUF file of size bytes in r. Everything that
+// can be said against the file is said before its weights are read; an error
+// is one sentence.
+func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
+	if o.Threads < 0 || o.Threads > 1024 {
+		return nil, fmt.Errorf("%d threads are impossible", o.Threads)
+	}
+	if o.Cache != "" && o.Cache != "f32" && o.Cache != "f16" {
+		return nil, fmt.Errorf("there is no cache type %q; there are f32 and f16", o.Cache)
+	}
+	f, err := gguf.Read(r, size)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{file: f, size: size, options: o}
+	if m.config, err = readConfig(f); err != nil {
+		return nil, err
+	}
+	if err := m.checkTensors(); err != nil {
+		return nil, err
+	}
+	if m.tokenizer, err = tokenizer.New(f); err != nil {
+		return nil, fmt.Errorf("the model's vocabulary cannot be used: %w", err)
+	}
+	if n := m.tokenizer.Size(); n > m.config.vocabulary {
+		return nil, fmt.Errorf("the model's vocabulary has %d tokens but weights for only %d: the file is damaged or was converted wrongly", n, m.config.vocabulary)
+	}
+	if o.Kernel == "" {
+		m.set = kernel.Choose()
+	} else if m.set, err = kernel.ByName(o.Kernel); err != nil {
+		return nil, err
+	}
+	if err := m.read(r); err != nil {
+		m.free()
+		return nil, err
+	}
+	if err := m.bind(); err != nil {
+		m.free()
+		return nil, err
+	}
+	threads := o.Threads
+	if threads == 0 {
+		threads = min(runtime.GOMAXPROCS(0), 16)
+	}
+	m.pool = newPool(threads)
+	return m, nil
+}
+
+// read brings the tensors' data into memory, from the page of the file where
+// it begins to the end of the last tensor.
+func (m *Model) read(r io.ReaderAt) error {
+	end := m.file.DataOffset
+	for i := range m.file.Tensors {
+		end = max(end, m.file.Tensors[i].Offset+m.file.Tensors[i].Bytes)
+	}
+	m.start = m.file.DataOffset &^ (page - 1)
+	n := end - m.start
+	if int64(int(n)) != n {
+		return fmt.Errorf("the model's %d bytes do not fit this machine's address space", n)
+	}
+	var err error
+	if m.memory, err = m.alloc(int(n)); err != nil {
+		return fmt.Errorf("no memory for the model's %d MiB: %w", (n+1<<20-1)>>20, err)
+	}
+	if int64(len(m.memory)) < n {
+		return fmt.Errorf("no memory for the model's %d MiB: only %d MiB were given", (n+1<<20-1)>>20, len(m.memory)>>20)
+	}
+	m.data = m.memory[:n]
+	progress := m.options.Progress
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	progress(m.start, m.size)
+	for at := int64(0); at < n; {
+		p := m.data[at:min(at+readSize, n)]
+		if got, err := r.ReadAt(p, m.start+at); got < len(p) {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("reading the model at byte %d of %d: %w", m.start+at+int64(got), m.size, err)
+		}
+		at += int64(len(p))
+		progress(m.start+at, m.size)
+	}
+	progress(m.size, m.size)
+	return nil
+}
+
+func (m *Model) alloc(n int) ([]byte, error) {
+	if m.options.Alloc != nil {
+		return m.options.Alloc(n)
+	}
+	b := make([]byte, n+page)
+	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (page - 1)
+	return b[skip : skip+n], nil
+}
+
+func (m *Model) free() {
+	if m.options.Free != nil && m.options.Alloc != nil && m.memory != nil {
+		m.options.Free(m.memory)
+	}
+	m.memory, m.data = nil, nil
+}
+
+// Close ends the model's goroutines and gives its memory back, after a running
+// Eval has finished. Sessions of the model then only return errors.
+func (m *Model) Close() {
+	m.busy.Lock()
+	defer m.busy.Unlock()
+	if m.closed {
+		return
+	}
+	m.closed = true
+	m.pool.close()
+	m.tokenEmbedding, m.output, m.layers = nil, nil, nil
+	m.free()
+}
+
+// File is the model's metadata and tensor table.
+func (m *Model) File() *gguf.File { return m.file }
+
+// Tokenizer is the model's vocabulary.
+func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tokenizer }
+
+// Info describes the model.
+func (m *Model) Info() Info {
+	c := &m.config
+	i := Info{
+		Architecture: "llama", Quantisation: quantisation(m.file), Context: c.context, Layers: c.layers,
+		Embedding: c.embedding, Heads: c.heads, KVHeads: c.kvHeads, FeedForward: c.feedForward,
+		Vocabulary: c.vocabulary, Bytes: m.size, Kernel: m.set.Name(), Threads: m.pool.threads,
+	}
+	i.Name, _ = m.file.String("general.name")
+	for j := range m.file.Tensors {
+		i.Parameters += m.file.Tensors[j].Elements()
+	}
+	return i
+}
+
+// quantisation names the mixture of types as llama-quantize does, or else the
+// type that most bytes have.
+func quantisation(f *gguf.File) string {
+	if n, ok := f.Uint("general.file_type"); ok {
+		if name, ok := map[uint64]string{0: "F32", 1: "F16", 2: "Q4_0", 7: "Q8_0", 14: "Q4_K_S", 15: "Q4_K_M", 18: "Q6_K"}[n]; ok {
+			return name
+		}
+	}
+	name, _, _ := strings.Cut(f.Summary(), " ")
+	return name
+}
+
+// shapes lists every tensor of a model of this shape: a matrix has rows and
+// columns, a vector only columns.
+func (c *config) shapes(f *gguf.File) map[string][2]int {
+	d, q, kv := c.embedding, c.heads*c.head, c.kvHeads*c.head
+	s := map[string][2]int{
+		"token_embd.weight":  {c.vocabulary, d},
+		"output_norm.weight": {0, d},
+	}
+	if _, ok := f.Tensor("output.weight"); ok {
+		s["output.weight"] = [2]int{c.vocabulary, d}
+	}
+	if _, ok := f.Tensor("rope_freqs.weight"); ok {
+		s["rope_freqs.weight"] = [2]int{0, c.rotated / 2}
+	}
+	for i := range c.layers {
+		for name, shape := range map[string][2]int{
+			"attn_norm": {0, d}, "attn_q": {q, d}, "attn_k": {kv, d}, "attn_v": {kv, d}, "attn_output": {d, q},
+			"ffn_norm": {0, d}, "ffn_gate": {c.feedForward, d}, "ffn_up": {c.feedForward, d}, "ffn_down": {d, c.feedForward},
+		} {
+			s[fmt.Sprintf("blk.%d.%s.weight", i, name)] = shape
+		}
+	}
+	return s
+}
+
+// checkTensors makes sure that the file has exactly the tensors of the
+// architecture, in shapes that fit each other and types that can be computed.
+func (m *Model) checkTensors() error {
+	t, ok := m.file.Tensor("token_embd.weight")
+	if !ok {
+		return errors.New(`the model has no tensor "token_embd.weight": the file is damaged or holds only a vocabulary`)
+	}
+	if len(t.Dims) != 2 || t.Dims[1] > 1<<24 {
+		return fmt.Errorf("tensor %q has the shape %v, which is no list of embeddings", t.Name, t.Dims)
+	}
+	m.config.vocabulary = int(t.Dims[1])
+	// A model's layers must be in the file before names are made for them.
+	if m.config.layers > len(m.file.Tensors) {
+		return fmt.Errorf("the model has %d layers but the file only %d tensors: it is damaged or was converted wrongly", m.config.layers, len(m.file.Tensors))
+	}
+	shapes := m.config.shapes(m.file)
+	for i := range m.file.Tensors {
+		t := &m.file.Tensors[i]
+		shape, known := shapes[t.Name]
+		if !known {
+			if strings.HasSuffix(t.Name, ".attn_rot_embd") || strings.HasSuffix(t.Name, ".rope_freqs.weight") {
+				continue // tables that old converters wrote and nobody reads
+			}
+			return fmt.Errorf("the model has a tensor %q, which is not part of the architecture llama as supported here", t.Name)
+		}
+		delete(shapes, t.Name)
+		want := []uint64{uint64(shape[1]), uint64(shape[0])}
+		if shape[0] == 0 {
+			want = want[:1]
+			if t.Type != gguf.F32 && t.Type != gguf.F16 {
+				return fmt.Errorf("tensor %q has type %v; supported for it are F32 and F16", t.Name, t.Type)
+			}
+		} else if !kernel.Supported(t.Type) {
+			return fmt.Errorf("tensor %q has type %v, which is not supported; supported are %s", t.Name, t.Type, typeNames())
+		}
+		if !slices.Equal(t.Dims, want) {
+			return fmt.Errorf("tensor %q has the shape %v instead of %v: the file is damaged or was converted wrongly", t.Name, t.Dims, want)
+		}
+	}
+	missing := ""
+	for name := range shapes {
+		if missing == "" || name < missing {
+			missing = name
+		}
+	}
+	if missing != "" {
+		return fmt.Errorf("the model has no tensor %q: the file is damaged or was converted wrongly", missing)
+	}
+	return nil
+}
+
+func typeNames() string {
+	var names []string
+	for _, t := range kernel.Types() {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// bind gives the graph its weights, which checkTensors has seen to.
+func (m *Model) bind() error {
+	var err error
+	bytes := func(t *gguf.Tensor) []byte { return m.data[t.Offset-m.start:][:t.Bytes] }
+	matrix := func(name string) *kernel.Matrix {
+		t, ok := m.file.Tensor(name)
+		if !ok {
+			return nil
+		}
+		w, e := m.set.NewMatrix(t.Type, int(t.Dims[1]), int(t.Dims[0]), bytes(t))
+		if e != nil && err == nil {
+			err = fmt.Errorf("tensor %q: %w", name, e)
+		}
+		return w
+	}
+	vector := func(name string) []float32 {
+		t, ok := m.file.Tensor(name)
+		if !ok {
+			return nil
+		}
+		v := make([]float32, t.Dims[0])
+		kernel.Dequantise(t.Type, v, bytes(t))
+		return v
+	}
+	m.tokenEmbedding = matrix("token_embd.weight")
+	m.outputNorm = vector("output_norm.weight")
+	if m.output = matrix("output.weight"); m.output == nil {
+		m.output = m.tokenEmbedding
+	}
+	m.ropeFactors = vector("rope_freqs.weight")
+	for _, f := range m.ropeFactors {
+		if !(f > 0) || math.IsInf(float64(f), 0) {
+			return fmt.Errorf("tensor \"rope_freqs.weight\" holds the impossible factor %v: the file is damaged", f)
+		}
+	}
+	m.layers = make([]layer, m.config.layers)
+	for i := range m.layers {
+		name := func(part string) string { return fmt.Sprintf("blk.%d.%s.weight", i, part) }
+		m.layers[i] = layer{
+			attnNorm: vector(name("attn_norm")),
+			wq:       matrix(name("attn_q")), wk: matrix(name("attn_k")), wv: matrix(name("attn_v")), wo: matrix(name("attn_output")),
+			ffnNorm: vector(name("ffn_norm")),
+			gate:    matrix(name("ffn_gate")), up: matrix(name("ffn_up")), down: matrix(name("ffn_down")),
+		}
+	}
+	return err
+}

@@ -1,0 +1,149 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"alphaos/llm/kernel"
+)
+
+// ErrContextFull is what Eval's error wraps when the tokens do not fit.
+var ErrContextFull = errors.New("the context is full")
+
+// batch is how many tokens of a prompt are computed together: enough to make
+// use of each weight that was read, few enough that a cancelled context is
+// noticed soon.
+const batch = 32
+
+// Bounds on what a session takes by itself: positions when the model's own
+// context is longer, and bytes of keys and values in float32, above which
+// float16 is used.
+const (
+	defaultContext = 4096
+	largeCache     = 512 << 20
+)
+
+// Session is a sequence of tokens that a model has read, with what it
+// remembers of them. A Session must not be used concurrently; sessions of one
+// Model may be, and take turns.
+type Session struct {
+	model   *Model
+	tokens  []int32
+	size    int
+	caches  []cache
+	logits  []float32
+	rope    rope
+	buffers buffers
+	forms   map[formKey]*kernel.Activations
+}
+
+type formKey struct {
+	form kernel.Form
+	cols int
+}
+
+// buffers hold what is computed for a batch of n tokens: see llama.go.
+type buffers struct {
+	x, h     []float32 // n x d
+	q, att   []float32 // n x h*e
+	k, v     []float32 // n x g*e
+	gate, up []float32 // n x f
+	queries  []kernel.Activations
+	scores   [][]float32 // for each thread, h/g x context
+}
+
+// NewSession begins an empty session of at most contextLength tokens; 0 means
+// the model's own context length, but at most 4096.
+func (m *Model) NewSession(contextLength int) (*Session, error) {
+	c := &m.config
+	switch {
+	case contextLength < 0:
+		return nil, fmt.Errorf("a context of %d tokens is impossible", contextLength)
+	case contextLength == 0:
+		contextLength = min(c.context, defaultContext)
+	case contextLength > c.context:
+		return nil, fmt.Errorf("a context of %d tokens is longer than the %d this model was trained for", contextLength, c.context)
+	}
+	s := &Session{model: m, size: contextLength, logits: make([]float32, c.vocabulary), forms: map[formKey]*kernel.Activations{}}
+	n := min(batch, contextLength)
+	s.rope = newRope(c.rotated, n, c.ropeBase, c.ropeScale, m.ropeFactors)
+	s.buffers = buffers{
+		x: make([]float32, n*c.embedding), h: make([]float32, n*c.embedding),
+		q: make([]float32, n*c.heads*c.head), att: make([]float32, n*c.heads*c.head),
+		k: make([]float32, n*c.kvHeads*c.head), v: make([]float32, n*c.kvHeads*c.head),
+		gate: make([]float32, n*c.feedForward), up: make([]float32, n*c.feedForward),
+	}
+	group := c.heads / c.kvHeads
+	for range m.pool.threads {
+		s.buffers.queries = append(s.buffers.queries, *m.set.NewActivations(kernel.PlainF32, c.head, group))
+		s.buffers.scores = append(s.buffers.scores, make([]float32, group*contextLength))
+	}
+	half := m.options.Cache == "f16"
+	if m.options.Cache == "" {
+		half = int64(contextLength)*int64(c.kvHeads*c.head*2*4)*int64(len(m.layers)) > largeCache
+	}
+	for range m.layers {
+		var kv cache
+		for range c.kvHeads {
+			kv.keys = append(kv.keys, m.set.NewRows(contextLength, c.head, half))
+			kv.values = append(kv.values, m.set.NewRows(contextLength, c.head, half))
+		}
+		s.caches = append(s.caches, kv)
+	}
+	return s, nil
+}
+
+// Eval appends ids and returns the logits that follow the last one, one for
+// each token of the vocabulary, valid until the next Eval. Long prompts are
+// computed in batches; when ctx is done Eval stops between two layers and
+// returns ctx's error, and Len tells how many whole batches were appended.
+func (s *Session) Eval(ctx context.Context, ids []int32) ([]float32, error) {
+	if len(ids) == 0 {
+		return nil, errors.New("no tokens to evaluate")
+	}
+	if len(ids) > s.size-len(s.tokens) {
+		return nil, fmt.Errorf("%w: it holds %d of %d tokens and %d more do not fit", ErrContextFull, len(s.tokens), s.size, len(ids))
+	}
+	for _, id := range ids {
+		if id < 0 || int(id) >= s.model.config.vocabulary {
+			return nil, fmt.Errorf("token %d is not in the model's vocabulary of %d", id, s.model.config.vocabulary)
+		}
+	}
+	s.model.busy.Lock()
+	defer s.model.busy.Unlock()
+	if s.model.closed {
+		return nil, errors.New("the model has been closed")
+	}
+	for len(ids) > 0 {
+		n := min(batch, len(ids))
+		if err := s.forward(ctx, ids[:n], n == len(ids)); err != nil {
+			return nil, err
+		}
+		ids = ids[n:]
+	}
+	return s.logits, nil
+}
+
+// Len is the number of tokens evaluated so far.
+func (s *Session) Len() int { return len(s.tokens) }
+
+// Cap is the number of tokens the session can hold.
+func (s *Session) Cap() int { return s.size }
+
+// Tokens returns a copy of the tokens evaluated so far.
+func (s *Session) Tokens() []int32 { return slices.Clone(s.tokens) }
+
+// Truncate forgets all but the first n tokens; n beyond Len changes nothing.
+func (s *Session) Truncate(n int) { s.tokens = s.tokens[:max(0, min(n, len(s.tokens)))] }
+
+func (s *Session) activations(form kernel.Form, cols int) *kernel.Activations {
+	key := formKey{form, cols}
+	a := s.forms[key]
+	if a == nil {
+		a = s.model.set.NewActivations(form, cols, min(batch, s.size))
+		s.forms[key] = a
+	}
+	return a
+}
