@@ -88,6 +88,43 @@ func (a *assistant) eval(ctx context.Context, ids []int32) ([]float32, error) {
 	return a.session.Eval(ctx, ids[n:])
 }
 
+// Before a person has typed a message, a model may read what was said before:
+// after a restart, or when another model was loaded.
+const (
+	warmAfter = 300 * time.Millisecond // the prompt is shown first
+	warmLeast = 32                     // tokens for which it is worth while
+)
+
+// warm begins to evaluate the conversation so far in the background. The
+// function that it returns ends that, and must be called before the session is
+// used.
+func (a *assistant) warm(ctx context.Context) (cool func()) {
+	if a.model == nil || len(a.turns) == 0 {
+		return func() {}
+	}
+	first := a.first
+	ids, _ := a.ids(nil, min(a.session.Cap()/4, max(leastRoom, a.wanted())))
+	a.first = first // what leaves the context is told with the next answer
+	if len(ids) > a.session.Cap() || len(ids)-a.session.Len() < warmLeast {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-ctx.Done():
+		case <-time.After(warmAfter):
+			// An error comes again, and is told, with the next answer.
+			a.eval(ctx, ids)
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 // An ending says why an answer ended.
 type ending int
 

@@ -254,7 +254,7 @@ func (a *assistant) talk(ctx context.Context) (Outcome, error) {
 		a.UI.Quiet("Type a message, or /? for help.")
 	}
 	for ctx.Err() == nil {
-		line, err := a.UI.ReadLine(Prompt)
+		line, err := a.readLine(ctx)
 		if errors.Is(err, console.ErrInterrupted) {
 			a.UI.Quiet("To shut down, type /bye.")
 			continue
@@ -281,6 +281,12 @@ func (a *assistant) talk(ctx context.Context) (Outcome, error) {
 		}
 	}
 	return EOF, nil
+}
+
+// readLine waits for a line; meanwhile the model reads what it has not yet.
+func (a *assistant) readLine(ctx context.Context) (string, error) {
+	defer a.warm(ctx)()
+	return a.UI.ReadLine(Prompt)
 }
 
 // save writes what could not be saved before and ends the session in the

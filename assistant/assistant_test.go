@@ -112,6 +112,33 @@ func TestPrefixReuse(t *testing.T) {
 	}
 }
 
+// While the person reads and types, a restored conversation is evaluated.
+func TestWarm(t *testing.T) {
+	w := &world{t: t, context: 400, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
+		medium: &memory{data: make([]byte, 256<<10)}, now: time.Unix(1e9, 0)}
+	w.lines = []string{"you> hello"}
+	w.boot()
+	w.ids, w.lines, w.think = nil, []string{"you> more", "you> and more"}, 3*warmAfter
+	w.boot()
+	// All that was said before, end, assistant; then what is new.
+	if len(w.ids) < 2 || w.ids[0] != 1+2+5+2+len(`You said "hello". I see 1.`)+1 || w.ids[1] != 1+len("more")+2 {
+		t.Errorf("evaluated %v", w.ids)
+	}
+}
+
+func TestComplete(t *testing.T) {
+	for line, want := range map[string]string{
+		"/": "/", "/mo": "/models ", "/s": "/s", "/se": "/set ", "/set p": "/set parameter ",
+		"/set parameter t": "/set parameter t", "/set parameter te": "/set parameter temperature ",
+		"/set parameter num_": "/set parameter num_", "/h": "/h", "/his": "/history ", "/show i": "/show info",
+		"hello": "hello", "": "", "/xyz": "/xyz", "/set no": "/set nohistory",
+	} {
+		if got := Complete(line); got != want {
+			t.Errorf("Complete(%q) = %q, want %q", line, got, want)
+		}
+	}
+}
+
 // person is a person at a serial terminal.
 type person struct {
 	t    *testing.T

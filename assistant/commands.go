@@ -88,6 +88,46 @@ func (a *assistant) command(ctx context.Context, line string) (out Outcome, err 
 	return 0, nil, false
 }
 
+// Complete completes what a person typed so far: commands, and what /set and
+// /show take. It fits console.Options.Complete.
+func Complete(line string) string {
+	if !strings.HasPrefix(line, "/") {
+		return line
+	}
+	words := []string{"/set parameter ", "/set system ", "/set history", "/set nohistory",
+		"/show info", "/show parameters", "/show system"}
+	for _, name := range commandNames {
+		words = append(words, name+" ")
+	}
+	for _, p := range paramHelp {
+		words = append(words, "/set parameter "+p.name+" ")
+	}
+	best := ""
+	for _, w := range words {
+		if !strings.HasPrefix(w, line) || w == line {
+			continue
+		}
+		if w = w[:nextWord(w, len(line))]; best == "" {
+			best = w
+		}
+		for !strings.HasPrefix(w, best) { // what they have in common
+			best = best[:len(best)-1]
+		}
+	}
+	if best == "" {
+		return line
+	}
+	return best
+}
+
+// nextWord is where the word at i ends, the space behind it included.
+func nextWord(s string, i int) int {
+	if n := strings.IndexByte(s[i:], ' '); n >= 0 {
+		return i + n + 1
+	}
+	return len(s)
+}
+
 // near tells whether two words differ by at most one letter added, left out
 // or changed, or by two swapped, or whether one begins the other.
 func near(a, b string) bool {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -80,12 +81,23 @@ type world struct {
 	plain   bool
 	context int
 	medium  *memory
-	now     time.Time
+
+	mu  sync.Mutex
+	now time.Time
 
 	stopAfter, cutAfter int
 	failAfter           int
-	cancel              func() // stops the answer
-	ids                 []int  // tokens given to each Eval
+	think               time.Duration // before a line is typed
+	cancel              func()        // stops the answer
+	ids                 []int         // tokens given to each Eval
+}
+
+// tick lets time pass and returns it.
+func (w *world) tick(d time.Duration) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+	return w.now
 }
 
 type powerCut struct{}
@@ -180,8 +192,8 @@ func (w *world) boot() {
 			}
 		}
 	}()
-	w.now = w.now.Add(time.Hour)
-	c := Config{UI: ui{w}, Models: DirModels(w.models, "/models"), Now: func() time.Time { return w.now },
+	w.tick(time.Hour)
+	c := Config{UI: ui{w}, Models: DirModels(w.models, "/models"), Now: func() time.Time { return w.tick(0) },
 		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}, open: w.open}
 	if w.medium != nil {
 		s, rec, err := store.Open(w.medium, c.Now)
@@ -255,7 +267,8 @@ func (u ui) Error(s string)  { u.line("!! " + s) }
 func (u ui) Clear()          { u.line("[clear]") }
 
 func (u ui) ReadLine(prompt string) (string, error) {
-	u.now = u.now.Add(10 * time.Second)
+	time.Sleep(u.think)
+	u.tick(10 * time.Second)
 	for len(u.lines) > 0 {
 		line := u.lines[0]
 		switch {
@@ -424,7 +437,7 @@ func (s *fakeSession) Eval(ctx context.Context, ids []int32) ([]float32, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s.w.now = s.w.now.Add(100 * time.Millisecond)
+	s.w.tick(100 * time.Millisecond)
 	s.ids = append(s.ids, ids...)
 	s.w.ids = append(s.w.ids, len(ids))
 	l := make([]float32, vocabulary)

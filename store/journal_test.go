@@ -15,10 +15,11 @@ import (
 
 const testSize = 128 << 10
 
-// clock advances by a second each time it is read.
+// clock advances by three seconds each time it is read, so that an answer
+// saves each piece at once.
 func clock() func() time.Time {
 	t := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	return func() time.Time { t = t.Add(time.Second); return t }
+	return func() time.Time { t = t.Add(3 * time.Second); return t }
 }
 
 // words returns the texts of all user and chunk records on a medium.

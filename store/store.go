@@ -428,19 +428,23 @@ func (s *Store) Degraded() bool {
 }
 
 // An Answer saves an answer while it grows. Its text is saved in pieces: when
-// 512 bytes are waiting, or when text arrives a second after the last piece was
-// saved, or by Flush and End.
+// 512 bytes are waiting, or when text arrives half a second after the last
+// piece was saved (two seconds on a drive so slow that saving would hold up the
+// answer), or by Flush and End.
 type Answer struct {
 	s       *Store
 	pending []byte
-	saved   time.Time // when the last piece was (tried to be), or when the answer began
-	failed  bool      // the last piece could not be saved
+	saved   time.Time     // when the last piece was (tried to be), or when the answer began
+	cost    time.Duration // of saving the last piece
+	failed  bool          // the last piece could not be saved
 	done    bool
 }
 
 const (
-	pieceBytes = 512
-	pieceTime  = time.Second
+	pieceBytes   = 512
+	pieceTime    = time.Second / 2
+	maxPieceTime = 2 * time.Second
+	costShare    = 25 // at most one part in this many of the time is spent saving
 )
 
 // BeginAnswer starts the answer to the last message. It writes nothing yet.
@@ -460,7 +464,8 @@ func (a *Answer) Write(text string) error {
 		return errors.New("the answer has ended")
 	}
 	a.pending = append(a.pending, text...)
-	if (len(a.pending) < pieceBytes || a.failed) && a.s.now().Sub(a.saved) < pieceTime {
+	wait := min(max(pieceTime, costShare*a.cost), maxPieceTime)
+	if (len(a.pending) < pieceBytes || a.failed) && a.s.now().Sub(a.saved) < wait {
 		return nil
 	}
 	return a.flush()
@@ -474,7 +479,8 @@ func (a *Answer) Flush() error {
 }
 
 func (a *Answer) flush() error {
-	a.saved, a.failed = a.s.now(), true
+	start := a.s.now()
+	a.saved, a.failed = start, true
 	for len(a.pending) > 0 {
 		n := min(len(a.pending), maxPayload)
 		if err := a.s.commit(a.s.closeReserve(), record{kind: kindChunk, payload: a.pending[:n]}); err != nil {
@@ -482,7 +488,8 @@ func (a *Answer) flush() error {
 		}
 		a.pending = a.pending[n:]
 	}
-	a.failed = false
+	a.saved, a.failed = a.s.now(), false
+	a.cost = a.saved.Sub(start)
 	return nil
 }
 
