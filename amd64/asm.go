@@ -1,17 +1,18 @@
 package amd64
 
-import "sync/atomic"
-
 // What only assembly can say; see asm_amd64.s.
 
 func resume(t *thread)
 func gate(call *gateCall)
 func leave(status uintptr)
-func loadTables(tss uintptr)
+func loadTables(c *cpu)
+func haltHere()
 
 func entryStub(vec uintptr) uintptr
 func interruptStub(vec uintptr) uintptr
 func haltStub() uintptr
+func apStub() uintptr
+func kickHandlerStub() uintptr
 func syscallStub() uintptr
 func runtimeEntry() uintptr
 
@@ -26,13 +27,6 @@ func cpuid(leaf, sub uint32) (a, b, c, d uint32)
 func rdtsc() uint64
 func rdrand() uint64
 func pause()
+func storeMMIO(addr uintptr, v uint32)
 func zero(addr, n uintptr)          // n a multiple of 8
 func copyBytes(to, from, n uintptr) // n a multiple of 8
-
-func lock() {
-	for !atomic.CompareAndSwapUint32(&kernelLock, 0, 1) {
-		pause()
-	}
-}
-
-func unlock() { atomic.StoreUint32(&kernelLock, 0) }

@@ -9,72 +9,131 @@
 
 // WRMSR takes its value in DX:AX. Sets MSR CX to AX; clobbers DX.
 #define SET_MSR MOVQ AX, DX; SHRQ $32, DX; WRMSR
+#define GET_MSR RDMSR; SHLQ $32, DX; ORQ DX, AX
 
 DATA ·entryPoint(SB)/8, $·efiEntry(SB)
 GLOBL ·entryPoint(SB), NOPTR, $8
+
+// ADOPT saves the firmware's context in the processor's block at BX, on the stack and
+// in the block, gives the processor a vector state for Go code, its kernel g and stack.
+#define ADOPT                                     \
+	PUSHFQ                                           \
+	PUSHQ BP                                         \
+	PUSHQ DI                                         \
+	PUSHQ SI                                         \
+	PUSHQ R12                                        \
+	PUSHQ R13                                        \
+	PUSHQ R14                                        \
+	PUSHQ R15                                        \
+	SUBQ  $168, SP                                   \
+	MOVUPS X6, 0(SP)                                 \
+	MOVUPS X7, 16(SP)                                \
+	MOVUPS X8, 32(SP)                                \
+	MOVUPS X9, 48(SP)                                \
+	MOVUPS X10, 64(SP)                               \
+	MOVUPS X11, 80(SP)                               \
+	MOVUPS X12, 96(SP)                               \
+	MOVUPS X13, 112(SP)                              \
+	MOVUPS X14, 128(SP)                              \
+	MOVUPS X15, 144(SP)                              \
+	CLI                                              \
+	CLD                                              \
+	MOVQ BX, cpu_self(BX)                            \
+	MOVQ BX, R12                                     \
+	MOVQ SP, cpu_fwEntrySP(BX)                       \
+	MOVQ SP, AX                                      \
+	SUBQ $256, AX                                    \
+	ANDQ $~15, AX                                    \
+	MOVQ AX, cpu_fwSP(BX)                            \
+	MOVQ CR3, AX                                     \
+	MOVQ AX, cpu_fwCR3(BX)                           \
+	MOVQ CR4, AX                                     \
+	MOVQ AX, cpu_fwCR4(BX)                           \
+	SGDT cpu_fwGDTR(BX)                              \
+	SIDT cpu_fwIDTR(BX)                              \
+	XORL AX, AX                                      \
+	MOVW CS, AX                                      \
+	MOVQ AX, cpu_fwCS(BX)                            \
+	MOVW SS, AX                                      \
+	MOVQ AX, cpu_fwSS(BX)                            \
+	BYTE $0x0f; BYTE $0x00; BYTE $0xc8               \
+	MOVWQZX AX, AX                                   \
+	MOVQ AX, cpu_fwTR(BX)                            \
+	MOVL $const_msrEFER, CX                          \
+	GET_MSR                                          \
+	MOVQ AX, cpu_fwEFER(BX)                          \
+	MOVL FSBASE, CX                                  \
+	GET_MSR                                          \
+	MOVQ AX, cpu_fwFSBase(BX)                        \
+	MOVL GSBASE, CX                                  \
+	GET_MSR                                          \
+	MOVQ AX, cpu_fwGSBase(BX)                        \
+	CALL ·enableVector(SB)                           \
+	LEAQ cpu_g0(R12), AX                             \
+	MOVQ AX, cpu_g(R12)                              \
+	MOVQ AX, cpu_tlsSlot(R12)                        \
+	LEAQ (cpu_tlsSlot+8)(R12), AX                    \
+	MOVQ AX, cpu_tls(R12)                            \
+	MOVL FSBASE, CX                                  \
+	SET_MSR                                          \
+	MOVQ R12, AX                                     \
+	MOVL GSBASE, CX                                  \
+	SET_MSR                                          \
+	LEAQ (cpu_stacks+const_kernelStackSize)(R12), AX \
+	MOVQ AX, cpu_stack(R12)                          \
+	MOVQ AX, SP                                      \
+	XORL BP, BP
 
 // efiEntry is the image's entry point: EFI_STATUS (EFIAPI *)(EFI_HANDLE ImageHandle,
 // EFI_SYSTEM_TABLE *SystemTable), MS x64 ABI: CX and DX.
 TEXT ·efiEntry(SB), NOSPLIT|NOFRAME, $0
 	PUSHQ BX
-	PUSHQ BP
-	PUSHQ DI
-	PUSHQ SI
-	PUSHQ R12
-	PUSHQ R13
-	PUSHQ R14
-	PUSHQ R15
-	SUBQ  $168, SP
-	MOVUPS X6, 0(SP)
-	MOVUPS X7, 16(SP)
-	MOVUPS X8, 32(SP)
-	MOVUPS X9, 48(SP)
-	MOVUPS X10, 64(SP)
-	MOVUPS X11, 80(SP)
-	MOVUPS X12, 96(SP)
-	MOVUPS X13, 112(SP)
-	MOVUPS X14, 128(SP)
-	MOVUPS X15, 144(SP)
-	CLI
-	CLD
 	MOVQ CX, ·imageHandle(SB)
 	MOVQ DX, ·systemTable(SB)
 	RDTSC
 	SHLQ $32, DX
 	ORQ  DX, AX
 	MOVQ AX, ·tscStart(SB)
+	LEAQ ·cpus(SB), BX
+	ADOPT
+	CALL ·kmain(SB)
+	UNDEF
 
-	// The firmware's context.
-	MOVQ SP, ·fwEntrySP(SB)
-	MOVQ SP, AX
-	SUBQ $256, AX
-	ANDQ $~15, AX
-	MOVQ AX, ·fwSP(SB)
-	MOVQ CR3, AX
-	MOVQ AX, ·fwCR3(SB)
-	MOVQ CR4, AX
-	MOVQ AX, ·fwCR4(SB)
-	SGDT ·fwGDTR(SB)
-	SIDT ·fwIDTR(SB)
-	XORL AX, AX
-	MOVW CS, AX
-	MOVQ AX, ·fwCS(SB)
-	MOVW SS, AX
-	MOVQ AX, ·fwSS(SB)
-	BYTE $0x0f; BYTE $0x00; BYTE $0xc8 // STR AX
-	MOVWQZX AX, AX
-	MOVQ AX, ·fwTR(SB)
-	MOVL $0xc0000080, CX
-	RDMSR
-	SHLQ $32, DX
-	ORQ  DX, AX
-	MOVQ AX, ·fwEFER(SB)
+// apEntry is an EFI_AP_PROCEDURE: MP services call it on each further processor.
+TEXT ·apEntry(SB), NOSPLIT|NOFRAME, $0
+	PUSHQ BX
+	MOVL $1, AX
+	LOCK
+	XADDL AX, ·apsEntered(SB)
+	INCL AX // the boot processor has block 0
+	CMPL AX, $const_maxCPUs
+	JLT  room
+	POPQ BX
+	RET
+room:
+	MOVL $cpu__size, CX
+	IMULQ CX, AX
+	LEAQ ·cpus(SB), BX
+	ADDQ AX, BX
+	ADOPT
+	SUBQ $16, SP
+	MOVQ R12, 0(SP)
+	CALL ·apMain(SB)
+	UNDEF
 
-	// Vector state for Go code. Global pages go, lest a firmware mapping of page 0
-	// outlive a change of CR3.
+TEXT ·apStub(SB), NOSPLIT, $0-8
+	LEAQ ·apEntry(SB), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+// enableVector turns on SSE and, where there is XSAVE, AVX state. Global pages go,
+// lest a firmware mapping of page 0 outlive a change of CR3. R12 and the firmware
+// context's BX are the processor's block.
+TEXT ·enableVector(SB), NOSPLIT|NOFRAME, $0
 	MOVL $1, AX
 	XORL CX, CX
 	CPUID
+	MOVQ R12, BX
 	MOVL CX, R8
 	MOVQ CR4, AX
 	ANDQ $~const_cr4PGE, AX
@@ -88,7 +147,7 @@ TEXT ·efiEntry(SB), NOSPLIT|NOFRAME, $0
 	XGETBV
 	SHLQ $32, DX
 	ORQ  DX, AX
-	MOVQ AX, ·fwXCR0(SB)
+	MOVQ AX, cpu_fwXCR0(BX)
 	MOVL $3, AX
 	BTL  $28, R8 // AVX
 	JCC  setxcr0
@@ -97,58 +156,46 @@ setxcr0:
 	XORL DX, DX
 	XORL CX, CX
 	XSETBV
-	JMP  vector
+	JMP  random
 noxsave:
 	MOVQ AX, CR4
-vector:
+random:
 	BTL  $30, R8 // RDRAND
 	JCC  norand
 	MOVQ $1, ·hasRDRAND(SB)
 norand:
+	RET
 
-	// The boot processor's block, its kernel g and stack.
-	LEAQ ·cpus(SB), BX
-	MOVQ BX, cpu_self(BX)
-	LEAQ cpu_g0(BX), AX // all zero: a stack without a limit
-	MOVQ AX, cpu_g(BX)
-	MOVQ AX, cpu_tlsSlot(BX)
-	LEAQ (cpu_tlsSlot+8)(BX), AX
-	MOVQ AX, cpu_tls(BX)
-	MOVL FSBASE, CX
-	SET_MSR
-	MOVQ BX, AX
-	MOVQ AX, ·ownGS(SB)
-	MOVL GSBASE, CX
-	SET_MSR
-	LEAQ (cpu_stacks+const_kernelStackSize)(BX), AX
-	MOVQ AX, cpu_stack(BX)
-	MOVQ AX, SP
-	XORL BP, BP
-	CALL ·kmain(SB)
-	UNDEF
-
-// leave returns status to the firmware from efiEntry, all as it was.
+// leave returns status to the firmware from where it entered this processor, all
+// as it was.
 TEXT ·leave(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ 8(SP), BX
+	MOVQ 8(SP), R13
 	CLI
-	MOVQ ·fwCR3(SB), AX
+	MOVQ cpu_self(GS), BX
+	MOVQ cpu_fwCR3(BX), AX
 	MOVQ AX, CR3
 	CALL ·firmwareTables(SB)
-	CMPQ ·fwXCR0(SB), $0
+	CMPQ cpu_fwXCR0(BX), $0
 	JEQ  cr4
 	XORL CX, CX
-	MOVQ ·fwXCR0(SB), AX
+	MOVQ cpu_fwXCR0(BX), AX
 	MOVQ AX, DX
 	SHRQ $32, DX
 	XSETBV
 cr4:
-	MOVQ ·fwCR4(SB), AX
+	MOVQ cpu_fwCR4(BX), AX
 	MOVQ AX, CR4
-	MOVL $0xc0000080, CX
-	MOVQ ·fwEFER(SB), AX
+	MOVL $const_msrEFER, CX
+	MOVQ cpu_fwEFER(BX), AX
 	SET_MSR
-	MOVQ ·fwEntrySP(SB), SP
-	MOVQ BX, AX
+	MOVL FSBASE, CX
+	MOVQ cpu_fwFSBase(BX), AX
+	SET_MSR
+	MOVL GSBASE, CX
+	MOVQ cpu_fwGSBase(BX), AX
+	SET_MSR
+	MOVQ cpu_fwEntrySP(BX), SP
+	MOVQ R13, AX
 	MOVUPS 0(SP), X6
 	MOVUPS 16(SP), X7
 	MOVUPS 32(SP), X8
@@ -167,43 +214,45 @@ cr4:
 	POPQ SI
 	POPQ DI
 	POPQ BP
+	POPFQ
 	POPQ BX
-	STI
 	BYTE $0xc3 // RET; the assembler would count the pops against this function
 
-// firmwareTables loads the firmware's descriptor tables and segments. Clobbers AX, CX.
+// firmwareTables loads the firmware's descriptor tables and segments for the processor
+// whose block is at BX. Clobbers AX, CX.
 TEXT ·firmwareTables(SB), NOSPLIT|NOFRAME, $0
-	LGDT ·fwGDTR(SB)
-	LIDT ·fwIDTR(SB)
-	MOVQ ·fwSS(SB), AX
+	LGDT cpu_fwGDTR(BX)
+	LIDT cpu_fwIDTR(BX)
+	MOVQ cpu_fwSS(BX), AX
 	MOVW AX, SS
 	MOVW AX, DS
 	MOVW AX, ES
-	MOVQ ·fwTR(SB), AX
+	MOVQ cpu_fwTR(BX), AX
 	TESTQ AX, AX
 	JEQ  code
 	// LTR wants the descriptor's busy bit clear.
-	MOVQ ·fwGDTR+2(SB), CX
+	MOVQ (cpu_fwGDTR+2)(BX), CX
 	ADDQ AX, CX
 	ANDB $~2, 5(CX)
 	BYTE $0x0f; BYTE $0x00; BYTE $0xd8 // LTR AX
 code:
 	POPQ CX
-	PUSHQ ·fwCS(SB)
+	PUSHQ cpu_fwCS(BX)
 	PUSHQ CX
 	RETFQ
 
-// loadTables loads our own descriptor tables and segments.
+// loadTables loads our own descriptor tables and segments on the processor c.
 TEXT ·loadTables(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ 8(SP), CX
-	LGDT ·ownGDTR(SB)
+	LGDT cpu_gdtr(CX)
 	LIDT ·ownIDTR(SB)
 	MOVL $const_selData, AX
 	MOVW AX, SS
 	MOVW AX, DS
 	MOVW AX, ES
-	MOVQ ·ownGDTR+2(SB), AX
-	ANDB $~2, 5(AX)(CX*1)
+	MOVQ (cpu_gdtr+2)(CX), AX
+	ANDB $~2, (5+const_selTSS)(AX)
+	MOVL $const_selTSS, CX
 	BYTE $0x0f; BYTE $0x00; BYTE $0xd9 // LTR CX
 	POPQ CX
 	PUSHQ $const_selCode
@@ -219,10 +268,13 @@ TEXT ·gate(SB), NOSPLIT|NOFRAME, $0-8
 novzero:
 	MOVQ SP, ·gateSP(SB)
 	MOVQ BP, ·gateBP(SB)
-	MOVQ ·fwSP(SB), SP
-	MOVQ ·fwCR3(SB), AX
+	MOVQ BX, SI // preserved too
+	LEAQ ·cpus(SB), BX
+	MOVQ cpu_fwSP(BX), SP
+	MOVQ cpu_fwCR3(BX), AX
 	MOVQ AX, CR3
 	CALL ·firmwareTables(SB)
+	MOVQ SI, BX
 
 	// Arguments: four in registers, the rest above 32 bytes of shadow space.
 	SUBQ $(32+8*12), SP
@@ -249,10 +301,10 @@ call:
 
 	MOVQ ·ownCR3(SB), AX
 	MOVQ AX, CR3
+	LEAQ ·cpus(SB), BX
 	SUBQ $8, SP
-	MOVQ $const_selTSS, 0(SP)
+	MOVQ BX, 0(SP)
 	CALL ·loadTables(SB)
-	MOVQ ·ownGS(SB), BX
 	MOVQ BX, AX
 	MOVL GSBASE, CX
 	SET_MSR
@@ -268,6 +320,39 @@ TEXT ·halt(SB), NOSPLIT|NOFRAME, $0
 	STI
 	HLT
 	CLI
+	RET
+
+// haltHere sleeps until an interrupt enters the kernel anew.
+TEXT ·haltHere(SB), NOSPLIT|NOFRAME, $0-0
+	STI
+again:
+	HLT
+	JMP again
+
+// kickHandler acknowledges a kick that came while the boot processor was in the firmware:
+// an EFI_CPU_INTERRUPT_HANDLER.
+TEXT ·kickHandler(SB), NOSPLIT|NOFRAME, $0
+	MOVQ ·apicRegs(SB), AX
+	TESTQ AX, AX
+	JEQ  x2apic
+	MOVL $0, const_apicEOI(AX)
+	RET
+x2apic:
+	MOVL $(0x800+const_apicEOI/16), CX
+	XORL AX, AX
+	XORL DX, DX
+	WRMSR
+	RET
+
+TEXT ·kickHandlerStub(SB), NOSPLIT, $0-8
+	LEAQ ·kickHandler(SB), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+TEXT ·storeMMIO(SB), NOSPLIT, $0-12
+	MOVQ addr+0(FP), AX
+	MOVL v+8(FP), CX
+	MOVL CX, (AX)
 	RET
 
 TEXT ·haltStub(SB), NOSPLIT, $0-8

@@ -68,6 +68,7 @@ func kmain() {
 	booted = 1
 	c := &cpus[0]
 	probeCOM1()
+	initDescriptors()
 	loadDescriptors(c)
 	setRate(1e9) // until measured
 	fwCall(bootService(bsSetWatchdogTimer), 0, 0, 0, 0, 0)
@@ -78,12 +79,14 @@ func kmain() {
 	imageSize = *at[uintptr](outAddr + liImageSize)
 	initClock()
 	takeMemory()
-	if !makePageTables(fwCR3, readCR4()&cr4LA57 != 0) {
+	if !makePageTables(c.fwCR3, readCR4()&cr4LA57 != 0) {
 		bootFailed("there is no memory for page tables")
 	}
 	ownCR3 = topTable
 	writeCR3(ownCR3)
 	initSyscalls()
+	lock()
+	startProcessors()
 	cleanXSAVE[0] = 0x37f  // FCW
 	cleanXSAVE[3] = 0x1f80 // MXCSR, at byte 24
 	startRuntime(c)
@@ -97,10 +100,10 @@ func bootFailed(why string) {
 	leave(efiAborted)
 }
 
-// loadDescriptors sets up and loads this processor's GDT, TSS and the common IDT.
+// loadDescriptors sets up and loads this processor's GDT and TSS, and the common IDT.
 func loadDescriptors(c *cpu) {
-	fwLimit := uintptr(uint16(fwGDTR[0]))
-	fwBase := tableBase(&fwGDTR)
+	fwLimit := uintptr(uint16(c.fwGDTR[0]))
+	fwBase := tableBase(&c.fwGDTR)
 	for i := uintptr(0); i+7 <= fwLimit && i < selCode; i += 8 {
 		c.gdt[i/8] = *at[uint64](fwBase + i)
 	}
@@ -116,7 +119,12 @@ func loadDescriptors(c *cpu) {
 		c.tss[8+2*i] = uint32(top >> 32)
 	}
 	c.tss[25] = 104 << 16 // no I/O permission map
+	c.gdtr = tableRegister(addrOf(&c.gdt), uint64(unsafe.Sizeof(c.gdt)-1))
+	loadTables(c)
+}
 
+// initDescriptors makes the interrupt descriptor table.
+func initDescriptors() {
 	for v := uintptr(0); v < 256; v++ {
 		ist := uint64(stackException)
 		switch {
@@ -130,10 +138,8 @@ func loadDescriptors(c *cpu) {
 		idt[v][0] = addr&0xffff | selCode<<16 | ist<<32 | interruptGate<<40 | addr>>16&0xffff<<48
 		idt[v][1] = addr >> 32
 	}
-	ownGDTR = tableRegister(addrOf(&c.gdt), uint64(unsafe.Sizeof(c.gdt)-1))
 	ownIDTR = tableRegister(addrOf(&idt), uint64(unsafe.Sizeof(idt)-1))
-	ownCR3 = fwCR3
-	loadTables(selTSS)
+	ownCR3 = cpus[0].fwCR3
 }
 
 // initClock finds the rate of the time-stamp counter and the time of day.
@@ -254,6 +260,5 @@ func startRuntime(c *cpu) {
 	t.regs.cs, t.regs.ss = selCode, selData
 	t.regs.flags = flagsIF | 2
 	c.slice = now()
-	lock()
 	dispatch(c, t)
 }

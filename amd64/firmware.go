@@ -13,9 +13,11 @@ const (
 	bsAllocatePages    = 40
 	bsFreePages        = 48
 	bsGetMemoryMap     = 56
+	bsCreateEvent      = 80
 	bsHandleProtocol   = 152
 	bsStall            = 248
 	bsSetWatchdogTimer = 256
+	bsLocateProtocol   = 320
 
 	rsGetTime = 24
 
@@ -28,21 +30,13 @@ const (
 	efiAborted = 1<<63 | 21
 )
 
-// The firmware's context, saved at entry and put back by the gate.
 var (
-	fwCR3, fwCR4     uintptr
-	fwGDTR, fwIDTR   [2]uint64 // 2 bytes limit, 8 bytes base
-	fwCS, fwSS, fwTR uintptr
-	fwSP             uintptr // stack for calls
-	fwEntrySP        uintptr // stack at entry, registers saved on it
-	fwEFER, fwXCR0   uintptr
+	ownCR3         uintptr   // our page tables
+	ownIDTR        [2]uint64 // our interrupt descriptor table
+	gateSP, gateBP uintptr   // the gate's own stack while in the firmware
 
-	// What the gate returns to.
-	ownCR3         uintptr
-	ownGDTR        [2]uint64
-	ownIDTR        [2]uint64
-	ownGS          uintptr
-	gateSP, gateBP uintptr
+	// Firmware calls of threads on other processors, which wait for the boot processor.
+	firmwareHead, firmwareTail uintptr // *thread
 )
 
 // tableBase is the address in a GDTR or IDTR image.
@@ -54,9 +48,11 @@ func tableRegister(base uintptr, limit uint64) [2]uint64 {
 
 // enterFirmware runs call under the firmware's context.
 func enterFirmware(c *cpu, call *gateCall) {
+	c.mode = modeFirmware
 	unlock()
 	gate(call)
 	lock()
+	c.mode = modeKernel
 }
 
 func fwCall(fn, a0, a1, a2, a3, a4 uintptr) uintptr {
@@ -73,26 +69,39 @@ func bootService(offset uintptr) uintptr {
 
 // firmwareCall serves amd64.Call: p is its gateCall, copied because firmware does not
 // see the caller's stack.
-func firmwareCall(c *cpu, p uintptr) uintptr {
+func firmwareCall(c *cpu, t *thread, p uintptr) uintptr {
 	const size = sizeofGateCall
 	if !touch(p, size, true) {
 		return errno(eFAULT)
 	}
 	user := at[gateCall](p)
-	call := &c.call
-	*call = *user
-	if call.n > maxCallArgs {
+	if user.n > maxCallArgs {
 		return errno(eINVAL)
 	}
-	enterFirmware(c, call)
-	user.ret = call.ret
+	t.call = *user
+	if c == &cpus[0] {
+		enterFirmware(c, &t.call)
+		user.ret = t.call.ret
+		return 0
+	}
+	t.callUser = p
+	t.state = waitFirmware
+	t.next = 0
+	if firmwareTail == 0 {
+		firmwareHead = addrOf(t)
+	} else {
+		at[thread](firmwareTail).next = addrOf(t)
+	}
+	firmwareTail = addrOf(t)
+	c.current = 0
+	kickBoot()
 	return 0
 }
 
 // forwardInterrupt lets the firmware's own handler serve and acknowledge vec.
 func forwardInterrupt(c *cpu, vec uintptr) {
 	const present = 1 << 7
-	if vec > 255 || *at[byte](tableBase(&fwIDTR) + vec*16 + 5)&present == 0 {
+	if vec > 255 || *at[byte](tableBase(&c.fwIDTR) + vec*16 + 5)&present == 0 {
 		return
 	}
 	c.call.fn, c.call.n, c.call.sti = interruptStub(vec), 0, 1
@@ -123,17 +132,26 @@ func outputString(p uintptr) {
 	}
 }
 
-// exit returns to whoever started the image, giving back all memory. A program that
+// exit, which the boot processor carries out, returns to whoever started the image, giving back all memory. A program that
 // ended by a Go panic leaves its report on the screen until somebody has read it.
 func exit(code uintptr) {
 	const goPanic = 2 // runtime.fatalpanic's exit code
+	c := thisCPU()
+	if c != &cpus[0] {
+		exitAsked, exitCode = 1, code
+		c.current = 0
+		kickBoot()
+		return
+	}
+	c.current = 0
+	handBack()
 	if code == goPanic {
 		logString("\nAlphaOS had to stop because of an error in its program. What was saved is safe on the drive.\nPress a key to leave.\n")
 		showTail()
 		waitForKey(60e9)
 	}
 	// From here on the gate comes back to the firmware's own map: ours is about to go.
-	ownCR3 = fwCR3
+	ownCR3 = c.fwCR3
 	for i := 0; i < regionCount; i++ {
 		fwCall(bootService(bsFreePages), regions[i].base, regions[i].frames, 0, 0, 0)
 	}

@@ -66,11 +66,28 @@ type cpu struct {
 	xsave   uintptr // where the current thread's vector state is filed
 	current uintptr // *thread
 	slice   int64   // when the current thread's time slice began
-	g0      [64]uintptr
+	apic    uintptr // its local APIC's id
+	mode    cpuMode
+	halted  uintptr // in haltHere: an interrupt finds nothing worth keeping
+	flush   uint32  // shootDown waits for this processor
+	stale   uintptr // translations must be forgotten before a thread runs
+	gdtr    [2]uint64
+	g0      [64]uintptr // all zero but for its place: a g whose stack has no limit
 	tlsSlot [2]uintptr
-	call    gateCall
-	gdt     [96]uint64
-	tss     [26]uint32
+
+	// What the processor had when firmware entered the program on it; the gate and leave
+	// put it back.
+	fwCR3, fwCR4       uintptr
+	fwGDTR, fwIDTR     [2]uint64 // 2 bytes limit, 8 bytes base
+	fwCS, fwSS, fwTR   uintptr
+	fwEFER, fwXCR0     uintptr
+	fwFSBase, fwGSBase uintptr
+	fwSP               uintptr // stack for calls
+	fwEntrySP          uintptr // stack at entry, registers saved on it
+
+	call gateCall
+	gdt  [96]uint64
+	tss  [26]uint32
 
 	stacks [4][kernelStackSize]byte // system calls, exceptions, interrupts, NMI and double fault
 }
@@ -96,8 +113,8 @@ var (
 	cpus [maxCPUs]cpu
 	idt  [256][2]uint64
 
-	// kernelLock guards all kernel state. It is released while a processor is in
-	// the firmware.
+	// kernelLock guards all kernel state. It is released while a processor is halted
+	// or in the firmware.
 	kernelLock uint32
 )
 
@@ -114,6 +131,16 @@ func (c *cpu) thread() *thread { return at[thread](c.current) }
 // interrupts off. It does not return.
 func trap(f *frame) {
 	c := thisCPU()
+	ours := f.vec == vecKick || f.vec == vecTimer
+	if ours {
+		apicWrite(apicEOI, 0)
+	}
+	if c.halted != 0 && ours {
+		c.halted = 0
+		lock()
+		c.mode = modeKernel
+		schedule(c)
+	}
 	if f.vec != vecSyscall && onKernelStack(c, f.sp) {
 		crash(f, "a fault in the kernel")
 	}
@@ -121,6 +148,8 @@ func trap(f *frame) {
 		crash(f, "a fault before the first thread")
 	}
 	lock()
+	answerFlush(c)
+	c.mode = modeKernel
 	t := c.thread()
 	t.regs = *f
 	switch {
@@ -145,7 +174,15 @@ func onKernelStack(c *cpu, sp uintptr) bool {
 // interrupt lets the firmware handle its interrupt and ends the thread's slice
 // when it is due.
 func interrupt(c *cpu, t *thread, vec uintptr) {
-	forwardInterrupt(c, vec)
+	switch {
+	case vec == vecTimer:
+		armTimer(c)
+	case vec == vecKick:
+	case c == &cpus[0]:
+		forwardInterrupt(c, vec)
+	default: // nothing else is meant for another processor
+		apicWrite(apicEOI, 0)
+	}
 	if wakeSleepers() || now()-c.slice >= timeSlice {
 		t.state = runnable
 		runqPut(t)

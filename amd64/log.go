@@ -1,5 +1,7 @@
 package amd64
 
+import "sync/atomic"
+
 // What the program writes to its standard output and error goes to COM1, where
 // there is one; the end of it is kept, and shown through the firmware's text console
 // when the program ends badly, since that may be the only screen.
@@ -133,6 +135,13 @@ func outOfMemory() {
 // stop shows the report and waits, with the firmware's interrupts on, for the
 // person to switch off.
 func stop() {
+	if c := thisCPU(); c != &cpus[0] {
+		atomic.StoreUint32(&crashAsked, 1)
+		kickBoot()
+		for {
+			pause()
+		}
+	}
 	showTail()
 	for {
 		haltInFirmware(&cpus[0])

@@ -238,8 +238,11 @@ func touch(addr, n uintptr, write bool) bool {
 	return true
 }
 
-// dropPages forgets the contents of [start, end).
+// dropPages forgets the contents of [start, end). Frames are given back only when no
+// processor can reach them any more.
 func dropPages(start, end uintptr) {
+	var batch [64]uintptr
+	n := 0
 	for p := start; p < end; {
 		e, span := walk(p)
 		if e == nil {
@@ -248,11 +251,26 @@ func dropPages(start, end uintptr) {
 		}
 		// A page that mprotect made inaccessible still owns its frame.
 		if *e&pteAdr != 0 {
-			freeFrame(uintptr(*e) & pteAdr)
+			batch[n] = uintptr(*e) & pteAdr
+			n++
 			*e = 0
 			flushTLB(p)
 		}
 		p += frameSize
+		if n == len(batch) {
+			freeBatch(&batch, n)
+			n = 0
+		}
+	}
+	if n > 0 {
+		freeBatch(&batch, n)
+	}
+}
+
+func freeBatch(batch *[64]uintptr, n int) {
+	shootDown()
+	for i := 0; i < n; i++ {
+		freeFrame(batch[i])
 	}
 }
 
@@ -440,6 +458,7 @@ func mprotect(addr, n, prot uintptr) uintptr {
 	if !cutAreas(addr, addr+n) || !putArea(addr, addr+n, prot) {
 		return errno(eNOMEM)
 	}
+	changed := false
 	for p := addr; p < addr+n; {
 		e, span := walk(p)
 		if e == nil {
@@ -447,6 +466,7 @@ func mprotect(addr, n, prot uintptr) uintptr {
 			continue
 		}
 		if *e&pteAdr != 0 {
+			changed = true
 			*e = *e&^(pteP|pteW) | writeBit(prot)
 			if prot != 0 {
 				*e |= pteP
@@ -454,6 +474,9 @@ func mprotect(addr, n, prot uintptr) uintptr {
 			flushTLB(p)
 		}
 		p += frameSize
+	}
+	if changed {
+		shootDown()
 	}
 	return 0
 }

@@ -265,7 +265,11 @@ func tgkill(tid, sig uintptr) uintptr {
 		return errno(eSRCH)
 	}
 	if sig != 0 {
-		threads[tid-1].pending |= bit(sig)
+		t := &threads[tid-1]
+		t.pending |= bit(sig)
+		if o := at[cpu](t.cpu); t.state == running && o != thisCPU() {
+			kick(o)
+		}
 	}
 	return 0
 }

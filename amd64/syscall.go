@@ -91,7 +91,7 @@ func syscall_(c *cpu, t *thread) uintptr {
 	case sysMadvise:
 		return madvise(a1, a2, a3)
 	case sysFirmwareCall:
-		return firmwareCall(c, a1)
+		return firmwareCall(c, t, a1)
 	case sysEpollPwait:
 		return epollWait(c, t, a2, a3, int32(a4))
 	case sysTgkill:
@@ -127,7 +127,7 @@ func syscall_(c *cpu, t *thread) uintptr {
 		if a2 < 8 || !touch(a3, 8, true) {
 			return errno(eINVAL)
 		}
-		*at[uint64](a3) = 1 // one processor
+		*at[uint64](a3) = 1<<cpuCount - 1
 		return 8
 	case sysWrite:
 		return write(a1, a2, a3)

@@ -19,6 +19,7 @@ const (
 	waitFutex
 	waitTime
 	waitEvent
+	waitFirmware
 )
 
 // What the thread's vector registers hold when it next runs.
@@ -43,6 +44,9 @@ type thread struct {
 	altSP    uintptr // sigaltstack
 	altSize  uintptr
 	altFlags uintptr
+	cpu      uintptr  // *cpu on which it runs
+	call     gateCall // a firmware call
+	callUser uintptr  // and where its result goes
 }
 
 var (
@@ -118,6 +122,7 @@ func wake(t *thread, result uintptr) {
 	t.deadline = 0
 	t.regs.ax = result
 	runqPut(t)
+	kickIdle()
 }
 
 // wakeSleepers wakes the threads whose time has come and reports whether there was one.
@@ -152,43 +157,83 @@ func wakeSleepers() bool {
 // schedule resumes the current thread, or else the next one that can run; it
 // sleeps while there is none. It does not return.
 func schedule(c *cpu) {
-	t := c.thread()
-	if t == nil {
-		for {
-			wakeSleepers()
-			if t = runqGet(); t != nil {
-				break
-			}
-			idle(c)
+	for {
+		if c == &cpus[0] {
+			bootDuties(c)
+		} else {
+			leaveProcessor()
 		}
-		c.slice = now()
+		if t := c.thread(); t != nil {
+			dispatch(c, t)
+		}
+		wakeSleepers()
+		if t := runqGet(); t != nil {
+			c.slice = now()
+			armTimer(c)
+			dispatch(c, t)
+		}
+		idle(c)
 	}
-	dispatch(c, t)
+}
+
+// armTimer sees to it that a thread on another than the boot processor, where the
+// firmware's timer interrupts, does not outstay its slice or a sleeper's time.
+func armTimer(c *cpu) {
+	if c == &cpus[0] {
+		return
+	}
+	ns := int64(timeSlice)
+	if nextDeadline != 0 {
+		const least = 1e6
+		ns = max(least, min(ns, nextDeadline-now()))
+	}
+	setTimer(ns)
 }
 
 // dispatch lets t run on this processor from its registers on.
 func dispatch(c *cpu, t *thread) {
 	t.state = running
+	t.cpu = addrOf(c)
 	c.current = addrOf(t)
 	c.xsave = t.xsave
 	deliverPending(t)
+	if c.stale != 0 {
+		c.stale = 0
+		writeCR3(ownCR3)
+	}
+	c.mode = modeUser
 	unlock()
 	resume(t)
 }
 
 // idle waits for something to happen: with short waits it looks at the clock, with
-// long ones it halts until the firmware's next timer interrupt.
+// long ones it halts until an interrupt: the boot processor inside the firmware, another
+// one where it stands, from where it does not return.
 func idle(c *cpu) {
 	const short = 50e3 // ns
+	if c != &cpus[0] {
+		c.xsave = 0 // the last thread's registers are its own affair now
+		c.mode = modeIdle
+		ns := int64(0)
+		if nextDeadline != 0 {
+			ns = max(1, nextDeadline-now())
+		}
+		setTimer(ns)
+		c.halted = 1
+		unlock()
+		haltHere()
+	}
 	if nextDeadline != 0 && nextDeadline-now() < short {
 		unlock()
 		pause()
 		lock()
 		return
 	}
+	c.mode = modeIdle
 	unlock()
 	haltInFirmware(c)
 	lock()
+	c.mode = modeKernel
 }
 
 // clone is clone(2) as the Go runtime uses it: a thread in the same address space.
@@ -214,6 +259,7 @@ func clone(t *thread, flags, stack, tls uintptr) uintptr {
 	}
 	n.mask = t.mask
 	runqPut(n)
+	kickIdle()
 	return n.id()
 }
 

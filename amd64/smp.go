@@ -1,0 +1,331 @@
+package amd64
+
+import "sync/atomic"
+
+// Processors. The boot processor starts the others through the firmware's MP
+// services; each then runs the scheduler of thread.go on its own. They stay the
+// firmware's to have back: leaving the program returns from the procedure that they
+// were started with.
+//
+// Invariant: the mode of a processor changes only under the kernel lock. A processor
+// in modeUser may use any page: who takes a page away interrupts it and waits until
+// it has forgotten its translations. A processor in any other mode forgets them before
+// it next enters modeUser.
+
+type cpuMode uintptr
+
+const (
+	modeOff      cpuMode = iota
+	modeKernel           // in the kernel, with the lock or about to take it
+	modeUser             // running a thread
+	modeIdle             // halted: an interrupt makes it look for work
+	modeFirmware         // the boot processor, in a firmware call
+)
+
+const (
+	vecKick  = 0xf0 // from another processor: look for work, or forget translations
+	vecTimer = 0xf1 // this processor's own timer
+
+	msrAPICBase = 0x1b
+	apicX2      = 1 << 10
+
+	// Local APIC registers (Intel SDM volume 3, table 11-1); in x2APIC mode they are
+	// MSRs from 0x800 on, 16 bytes apart.
+	apicID       = 0x20
+	apicEOI      = 0xb0
+	apicSpurious = 0xf0
+	apicICRLow   = 0x300
+	apicICRHigh  = 0x310
+	apicLVTTimer = 0x320
+	apicInitial  = 0x380
+	apicCurrent  = 0x390
+	apicDivide   = 0x3e0
+
+	apicEnable     = 1 << 8
+	apicMasked     = 1 << 16
+	apicPending    = 1 << 12
+	apicDivideBy16 = 3
+)
+
+var (
+	cpuCount     int     // processors that have ever come up
+	apicRegs     uintptr // address of the registers, 0 in x2APIC mode
+	apicTimerMul uint64  // timer ticks a nanosecond, 32.32 fixed point
+
+	apsEntered  uint32 // processors that have entered apEntry
+	apsStarted  uint32 // and are ready
+	apsReturned uint32 // and left it
+	leaving     uint32 // they are to leave it
+
+	mpEvent   uintptr
+	mpTotal   uintptr
+	mpEnabled uintptr
+
+	exitAsked  uint32 // a thread on another processor called exit
+	exitCode   uintptr
+	crashAsked uint32 // another processor has crashed
+
+	mpServicesGUID = [2]uint64{0x4f46a76e3fdda605, 0x083d1b53f41229ad} // 3FDDA605-A76E-4F46-AD29-12F4531B3D08
+	cpuArchGUID    = [2]uint64{0x11d46f4226baccb1, 0x81883cc78000e7bc} // 26BACCB1-6F42-11D4-BCE7-0080C73C8881
+)
+
+func apicRead(reg uintptr) uint32 {
+	if apicRegs == 0 {
+		return uint32(readMSR(0x800 + reg>>4))
+	}
+	return atomic.LoadUint32(at[uint32](apicRegs + reg))
+}
+
+func apicWrite(reg uintptr, v uint32) {
+	if apicRegs == 0 {
+		writeMSR(0x800+reg>>4, uintptr(v))
+		return
+	}
+	storeMMIO(apicRegs+reg, v)
+}
+
+// kick interrupts the processor o.
+func kick(o *cpu) {
+	if apicRegs == 0 {
+		writeMSR(0x800+apicICRLow>>4, o.apic<<32|vecKick)
+		return
+	}
+	for i := 0; apicRead(apicICRLow)&apicPending != 0 && i < 1e6; i++ {
+		pause()
+	}
+	apicWrite(apicICRHigh, uint32(o.apic<<24))
+	apicWrite(apicICRLow, vecKick)
+}
+
+// kickIdle finds a halted processor for a thread that has become runnable.
+func kickIdle() {
+	// The boot processor last: it wakes slowly, and firmware calls wait for it.
+	for i := cpuCount - 1; i >= 0; i-- {
+		if o := &cpus[i]; o.mode == modeIdle {
+			o.mode = modeKernel
+			kick(o)
+			return
+		}
+	}
+}
+
+// kickBoot makes the boot processor look at what was asked of it. In the firmware it
+// looks by itself when it comes back.
+func kickBoot() {
+	o := &cpus[0]
+	if o.mode == modeIdle {
+		o.mode = modeKernel
+		kick(o)
+	} else if o.mode == modeUser {
+		kick(o)
+	}
+}
+
+// shootDown makes the other processors forget the translations that were taken from
+// the page tables. The caller has the lock.
+func shootDown() {
+	if cpuCount < 2 {
+		return
+	}
+	c := thisCPU()
+	for i := 0; i < cpuCount; i++ {
+		o := &cpus[i]
+		if o == c {
+			continue
+		}
+		o.stale = 1
+		if o.mode == modeUser {
+			atomic.StoreUint32(&o.flush, 1)
+			kick(o)
+		}
+	}
+	for i := 0; i < cpuCount; i++ {
+		for atomic.LoadUint32(&cpus[i].flush) != 0 && atomic.LoadUint32(&leaving) == 0 {
+			pause()
+		}
+	}
+}
+
+// answerFlush does what shootDown asks of this processor.
+func answerFlush(c *cpu) {
+	if atomic.LoadUint32(&c.flush) != 0 {
+		writeCR3(ownCR3)
+		atomic.StoreUint32(&c.flush, 0)
+	}
+}
+
+func lock() {
+	for !atomic.CompareAndSwapUint32(&kernelLock, 0, 1) {
+		c := thisCPU()
+		answerFlush(c) // whoever has the lock may be waiting for this processor
+		if atomic.LoadUint32(&crashAsked) != 0 && c == &cpus[0] {
+			stop() // it may never come
+		}
+		pause()
+	}
+}
+
+func unlock() { atomic.StoreUint32(&kernelLock, 0) }
+
+// startProcessors brings up the other processors, if the firmware can. The caller has
+// the lock, for which they then wait.
+func startProcessors() {
+	const (
+		mpGetNumber  = 0 // PI 1.7, II-13.4
+		mpStartupAll = 16
+		timeout      = 200e6 // ns
+	)
+	base := readMSR(msrAPICBase)
+	if base&apicX2 == 0 {
+		apicRegs = base & pteAdr
+	}
+	c := &cpus[0]
+	c.apic = apicIdentity()
+	cpuCount = 1
+	if fwCall(bootService(bsLocateProtocol), addrOf(&mpServicesGUID), 0, addrOf(&outAddr), 0, 0) != 0 {
+		return
+	}
+	mp := outAddr
+	if fwCall(*at[uintptr](mp + mpGetNumber), mp, addrOf(&mpTotal), addrOf(&mpEnabled), 0, 0) != 0 || mpEnabled < 2 {
+		return
+	}
+	if !listenInFirmware(kickHandlerStub()) {
+		return // a processor that halts in the firmware could not be woken
+	}
+	if fwCall(bootService(bsCreateEvent), 0, 0, 0, 0, addrOf(&mpEvent)) != 0 {
+		return
+	}
+	want := uint32(mpEnabled - 1)
+	if want > maxCPUs-1 {
+		want = maxCPUs - 1
+	}
+	call := &c.call
+	call.fn, call.n, call.sti = *at[uintptr](mp + mpStartupAll), 7, 1
+	call.args[0], call.args[1], call.args[2], call.args[3] = mp, apStub(), 0, mpEvent
+	call.args[4], call.args[5], call.args[6] = 0, 0, 0
+	gate(call)
+	if call.ret != 0 {
+		return
+	}
+	for end := now() + timeout; atomic.LoadUint32(&apsStarted) < want && now() < end; {
+		pause()
+	}
+	cpuCount = 1 + int(atomic.LoadUint32(&apsStarted))
+}
+
+// listenInFirmware has the firmware call handler for kicks that come while the boot
+// processor runs in it.
+func listenInFirmware(handler uintptr) bool {
+	const register = 40 // EFI_CPU_ARCH_PROTOCOL.RegisterInterruptHandler (PI 1.7, II-12.3)
+	if fwCall(bootService(bsLocateProtocol), addrOf(&cpuArchGUID), 0, addrOf(&outAddr), 0, 0) != 0 {
+		return false
+	}
+	return fwCall(*at[uintptr](outAddr + register), outAddr, vecKick, handler, 0, 0) == 0
+}
+
+func apicIdentity() uintptr {
+	id := uintptr(apicRead(apicID))
+	if apicRegs != 0 {
+		id >>= 24
+	}
+	return id
+}
+
+// apMain runs on each further processor, on its kernel stack, with its block at c.
+func apMain(c *cpu) {
+	loadDescriptors(c)
+	initSyscalls()
+	c.apic = apicIdentity()
+	apicWrite(apicSpurious, apicRead(apicSpurious)|apicEnable|0xff)
+	apicWrite(apicDivide, apicDivideBy16)
+	apicWrite(apicLVTTimer, vecTimer)
+	calibrateTimer()
+	c.mode = modeKernel
+	writeCR3(ownCR3)
+	atomic.AddUint32(&apsStarted, 1)
+	lock()
+	schedule(c)
+}
+
+// calibrateTimer measures the rate of the local APIC's timer.
+func calibrateTimer() {
+	const ns = 1e6
+	apicWrite(apicInitial, 1<<32-1)
+	for end := now() + ns; now() < end; {
+		pause()
+	}
+	ticks := uint64(1<<32 - 1 - apicRead(apicCurrent))
+	apicWrite(apicInitial, 0)
+	apicTimerMul = ticks << 32 / ns
+}
+
+// setTimer interrupts this processor in ns; 0 means never.
+func setTimer(ns int64) {
+	if ns <= 0 {
+		apicWrite(apicInitial, 0)
+		return
+	}
+	if ns > 1e9 {
+		ns = 1e9
+	}
+	ticks := uint64(ns) * (apicTimerMul >> 12) >> 20
+	if ticks == 0 {
+		ticks = 1
+	}
+	apicWrite(apicInitial, uint32(ticks))
+}
+
+// handBack returns the other processors to the firmware. The caller is the boot
+// processor, without a thread, and has the lock.
+func handBack() {
+	atomic.StoreUint32(&leaving, 1)
+	unlock()
+	for i := 1; i < cpuCount; i++ {
+		kick(&cpus[i])
+	}
+	const timeout = 100e6
+	for end := now() + timeout; atomic.LoadUint32(&apsReturned) < uint32(cpuCount-1) && now() < end; {
+		pause()
+	}
+	lock()
+	if cpuCount > 1 {
+		listenInFirmware(0)
+	}
+	cpuCount = 1
+}
+
+// leaveProcessor gives this processor back if that was asked.
+func leaveProcessor() {
+	if atomic.LoadUint32(&leaving) == 0 {
+		return
+	}
+	setTimer(0)
+	unlock()
+	atomic.AddUint32(&apsReturned, 1)
+	leave(0)
+}
+
+// bootDuties does what only the boot processor can and others have asked for.
+func bootDuties(c *cpu) {
+	if atomic.LoadUint32(&crashAsked) != 0 {
+		stop()
+	}
+	if exitAsked != 0 {
+		exit(exitCode)
+	}
+	for firmwareHead != 0 {
+		if t := c.thread(); t != nil {
+			// Another processor can run it meanwhile.
+			t.state = runnable
+			runqPut(t)
+			c.current = 0
+		}
+		t := at[thread](firmwareHead)
+		if firmwareHead = t.next; firmwareHead == 0 {
+			firmwareTail = 0
+		}
+		enterFirmware(c, &t.call)
+		at[gateCall](t.callUser).ret = t.call.ret
+		wake(t, 0)
+	}
+}
