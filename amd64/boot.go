@@ -82,6 +82,7 @@ func kmain() {
 	if !makePageTables(c.fwCR3, readCR4()&cr4LA57 != 0) {
 		bootFailed("there is no memory for page tables")
 	}
+	protectImage()
 	ownCR3 = topTable
 	writeCR3(ownCR3)
 	initSyscalls()

@@ -16,7 +16,7 @@ const (
 	maxCPUs    = 16
 	maxThreads = 512
 
-	kernelStackSize = 32 << 10
+	kernelStackSize = 40 << 10 // of which up to 8 KiB are lost to the guard page
 )
 
 // Segment selectors: ours follow the firmware's, whose descriptors keep their places.

@@ -21,6 +21,7 @@ type region struct {
 	bitmap uintptr // one bit a frame, in the region's own first frames
 	words  uintptr // of the bitmap
 	next   uintptr // no clear bit in the words below
+	huge   uintptr // no free 2 MiB page in the frames below
 }
 
 var (
@@ -78,6 +79,38 @@ func allocFrame() uintptr {
 	return 0
 }
 
+// allocHuge returns the address of a zeroed 2 MiB page, or 0.
+func allocHuge() uintptr {
+	const n = hugePage / frameSize
+	for i := 0; i < regionCount; i++ {
+		r := &regions[i]
+		for f := r.huge; f+n <= r.frames; {
+			if off := (r.base>>frameShift + f) % n; off != 0 {
+				f += n - off
+				continue
+			}
+			last := f + n // the last used frame in the page
+			for last > f && !r.used(last-1) {
+				last--
+			}
+			if last > f {
+				f += n
+				r.huge = f
+				continue
+			}
+			for j := f; j < f+n; j++ {
+				r.set(j)
+			}
+			freeFrames -= n
+			r.huge = f + n
+			addr := r.base + f<<frameShift
+			zero(addr, hugePage)
+			return addr
+		}
+	}
+	return 0
+}
+
 func freeFrame(addr uintptr) {
 	for i := 0; i < regionCount; i++ {
 		r := &regions[i]
@@ -90,6 +123,10 @@ func freeFrame(addr uintptr) {
 			freeFrames++
 			if n/64 < r.next {
 				r.next = n / 64
+			}
+			if n < r.huge {
+				r.huge = n &^ (hugePage/frameSize - 1)
+				r.huge -= min(r.huge, hugePage/frameSize) // alignment is of addresses, not indices
 			}
 		}
 		return

@@ -101,8 +101,14 @@ func TestRunsComeFromTheTopAndDoNotOverlap(t *testing.T) {
 // TestMappingsAgainstModel makes random system calls and compares every page's
 // protection and contents with a plain map.
 func TestMappingsAgainstModel(t *testing.T) {
-	pool(t, 4000)
-	const base, pages = anyBase, 96
+	t.Run("small areas", func(t *testing.T) { mappingsAgainstModel(t, 4000, 96, 20000) })
+	t.Run("areas of 2 MiB pages", func(t *testing.T) { mappingsAgainstModel(t, 24<<20/frameSize*2, 24<<20/frameSize, 1500) })
+}
+
+func mappingsAgainstModel(t *testing.T, frames, pages, steps int) {
+	pool(t, frames)
+	const base = anyBase
+	huge := 0
 	type page struct {
 		prot  uintptr
 		dirty bool // written since it was last zero
@@ -110,9 +116,12 @@ func TestMappingsAgainstModel(t *testing.T) {
 	model := map[int]page{}
 	rng := rand.New(rand.NewSource(3))
 	before := freeFrames
-	for step := 0; step < 20000; step++ {
+	for step := 0; step < steps; step++ {
 		i := rng.Intn(pages)
 		n := rng.Intn(pages-i) + 1
+		if rng.Intn(4) == 0 {
+			i, n = 0, pages
+		}
 		addr, size := uintptr(base+i*frameSize), uintptr(n*frameSize)
 		prot := []uintptr{0, protRead, protRead | protWrite, protRead | protWrite}[rng.Intn(4)]
 		switch rng.Intn(6) {
@@ -165,8 +174,11 @@ func TestMappingsAgainstModel(t *testing.T) {
 			if !want {
 				continue
 			}
-			e := pte(addr, false)
-			b := at[byte](uintptr(*e) & pteAdr)
+			e, size := leaf(addr)
+			if size == hugePage {
+				huge++
+			}
+			b := at[byte](uintptr(*e)&pteAdr + addr&(size-1))
 			if (*b != 0) != p.dirty {
 				t.Fatalf("step %d: page %d holds %d, dirty %v", step, i, *b, p.dirty)
 			}
@@ -186,11 +198,14 @@ func TestMappingsAgainstModel(t *testing.T) {
 			}
 		}
 	}
-	if munmap(base, pages*frameSize) != 0 || areaCount != 0 {
+	if pages*frameSize >= hugeArea != (huge > 0) {
+		t.Errorf("%d touches of 2 MiB pages", huge)
+	}
+	if munmap(base, uintptr(pages*frameSize)) != 0 || areaCount != 0 {
 		t.Fatalf("%d areas left", areaCount)
 	}
 	// Page tables stay; nothing else may.
-	if lost := before - freeFrames; lost > 4 {
+	if lost := before - freeFrames; lost > 20 {
 		t.Fatalf("%d frames lost", lost)
 	}
 }
@@ -248,11 +263,11 @@ func TestPageZeroIsUnmappedThroughEveryPageSize(t *testing.T) {
 				t.Fatal("no memory")
 			}
 			fwTable := *at[uint64](fw)
-			if e := pte(0, false); e == nil || *e != 0 {
+			if e, _ := leaf(0); e == nil || *e != 0 {
 				t.Fatalf("page 0 entry is %v", e)
 			}
 			for _, addr := range []uintptr{0x1000, 0x5000, 0x1ff000} {
-				if e := pte(addr, false); e == nil || uintptr(*e)&pteAdr != addr || *e&pteP == 0 || *e&ptePS != 0 {
+				if e, _ := leaf(addr); e == nil || uintptr(*e)&pteAdr != addr || *e&pteP == 0 || *e&ptePS != 0 {
 					t.Fatalf("address %#x is not mapped to itself", addr)
 				}
 			}

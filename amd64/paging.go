@@ -10,11 +10,15 @@ package amd64
 // any time that its contents may be forgotten.
 
 const (
-	pteP   = 1 << 0
-	pteW   = 1 << 1
-	ptePS  = 1 << 7
-	pteNX  = 1 << 63
-	pteAdr = 0x000ffffffffff000
+	pteP  = 1 << 0
+	pteW  = 1 << 1
+	ptePS = 1 << 7
+	pteNX = 1 << 63
+	// A table of our own making, under entries that the firmware uses too; the processor
+	// ignores the bit.
+	pteOurs = 1 << 9
+	pteUser = 1 << 2
+	pteAdr  = 0x000ffffffffff000
 
 	pfWrite = 1 << 1 // page-fault error code: the access was a write
 
@@ -22,6 +26,10 @@ const (
 	protWrite = 2
 
 	faultAround = 64 << 10
+	hugePage    = 2 << 20
+	// Areas from this size on are the Go heap's arenas and the like, of which more will
+	// be used than is touched first.
+	hugeArea = 16 << 20
 
 	userTop  = 1 << 47
 	slotSize = 1 << 39 // bytes under one top-level entry
@@ -76,28 +84,88 @@ func makePageTables(fwCR3 uintptr, fiveLevel bool) bool {
 	for i := range fwSlots {
 		fwSlots[i] = *at[uint64](rootTable + uintptr(i)*8)&pteP != 0
 	}
-	// Down to the page table of the first 2 MiB, splitting large pages on the way.
+	if e := privatePTE(0); e != nil {
+		*e = 0
+	}
+	return freeFrames > 0
+}
+
+// privatePTE returns the last-level entry for an address that the firmware maps, to be
+// changed for us alone: on the way there the firmware's tables are copied and large pages
+// split. It returns nil when the address is not mapped or there is no memory.
+func privatePTE(addr uintptr) *uint64 {
 	table := rootTable
 	for shift := uint(39); shift > 12; shift -= 9 {
-		e := at[uint64](table)
+		e := tableEntry(table, addr, shift)
 		var next uintptr
 		switch {
 		case *e&pteP == 0:
-			return true // page 0 is not mapped
+			return nil
 		case *e&ptePS != 0:
 			next = splitPage(*e, shift)
+		case *e&pteOurs != 0:
+			table = uintptr(*e) & pteAdr
+			continue
 		default:
 			next = copyTable(uintptr(*e) & pteAdr)
 		}
 		if next == 0 {
-			return false
+			return nil
 		}
-		*e = uint64(next) | pteP | pteW | *e&0x3f
+		*e = uint64(next) | pteP | pteW | pteOurs | *e&pteUser
 		table = next
 	}
-	*at[uint64](table) = 0
-	return true
+	return tableEntry(table, addr, 12)
 }
+
+// protectImage gives each section of the image the rights it names, so that no page is
+// writable and executable, and takes away the page below each kernel stack, so that an
+// overflow is a fault.
+func protectImage() {
+	const (
+		peOffset      = 0x3c // in the DOS header
+		sectionCount  = 6    // in the PE signature and COFF header
+		optionalSize  = 20
+		headersSize   = 24
+		sectionSize   = 40
+		scnExecute    = 0x20000000
+		scnWrite      = 0x80000000
+		virtualSize   = 8
+		virtualAddr   = 12
+		characterists = 36
+	)
+	pe := imageBase + uintptr(*at[uint32](imageBase + peOffset))
+	section := pe + headersSize + uintptr(*at[uint16](pe + optionalSize))
+	for n := *at[uint16](pe + sectionCount); n > 0; n-- {
+		start := imageBase + uintptr(*at[uint32](section + virtualAddr))
+		end := start + uintptr(*at[uint32](section + virtualSize))
+		flags := *at[uint32](section + characterists)
+		for p := start; p < end; p += frameSize {
+			e := privatePTE(p)
+			if e == nil {
+				return // left as the firmware has it
+			}
+			*e = *e &^ (pteW | pteNX)
+			if flags&scnWrite != 0 {
+				*e |= pteW
+			}
+			if flags&scnExecute == 0 {
+				*e |= pteNX
+			}
+		}
+		section += sectionSize
+	}
+	for i := range cpus {
+		for j := range cpus[i].stacks {
+			if e := privatePTE(guardPage(&cpus[i], j)); e != nil {
+				*e = 0
+			}
+		}
+	}
+}
+
+// guardPage is the lowest whole page in a kernel stack.
+func guardPage(c *cpu, stack int) uintptr { return pageUp(addrOf(&c.stacks[stack])) }
 
 func copyTable(from uintptr) uintptr {
 	t := allocFrame()
@@ -129,16 +197,13 @@ func splitPage(e uint64, shift uint) uintptr {
 	return t
 }
 
-// pte returns the last-level entry for addr, nil when a table on the way is absent
-// (and, with create, cannot be made).
-func pte(addr uintptr, create bool) *uint64 {
+// pte returns the last-level entry for addr, making tables on the way; nil when there
+// is no memory for them. No large page may cover addr.
+func pte(addr uintptr) *uint64 {
 	table := rootTable
 	for shift := uint(39); shift > 12; shift -= 9 {
 		e := tableEntry(table, addr, shift)
 		if *e&pteP == 0 {
-			if !create {
-				return nil
-			}
 			t := allocFrame()
 			if t == 0 {
 				return nil
@@ -148,6 +213,40 @@ func pte(addr uintptr, create bool) *uint64 {
 		table = uintptr(*e) & pteAdr
 	}
 	return tableEntry(table, addr, 12)
+}
+
+// leaf returns the entry that maps addr and the size of its page, or nil and the
+// size of the hole around addr. A 2 MiB page that mprotect made inaccessible is not a
+// hole: it keeps its PS bit.
+func leaf(addr uintptr) (*uint64, uintptr) {
+	table := rootTable
+	for shift := uint(39); shift > 12; shift -= 9 {
+		e := tableEntry(table, addr, shift)
+		if *e&ptePS != 0 {
+			return e, 1 << shift
+		}
+		if *e&pteP == 0 {
+			return nil, 1 << shift
+		}
+		table = uintptr(*e) & pteAdr
+	}
+	return tableEntry(table, addr, 12), frameSize
+}
+
+// leafWithin is leaf for a walk over [addr, end) that changes pages: a 2 MiB page
+// that only partly lies within is split first.
+func leafWithin(addr, end uintptr) (*uint64, uintptr) {
+	e, size := leaf(addr)
+	if e == nil || size == frameSize || addr&(size-1) == 0 && end-addr >= size {
+		return e, size
+	}
+	t := splitPage(*e, 21)
+	if t == 0 {
+		outOfMemory()
+	}
+	*e = uint64(t) | pteP | pteW
+	flushTLB(addr)
+	return leaf(addr)
 }
 
 // findArea returns the index of the first area that ends above addr.
@@ -175,9 +274,13 @@ func pageFault(addr uintptr, write bool) (ok, mapped bool) {
 	if a.prot == 0 || write && a.prot&protWrite == 0 {
 		return false, true
 	}
-	if e := pte(addr, false); e != nil && *e&pteP != 0 {
+	if e, _ := leaf(addr); e != nil && *e&pteP != 0 {
 		// Present and allowed: another processor made it, or the TLB is stale.
 		flushTLB(addr)
+		return true, true
+	}
+	if start := addr &^ (hugePage - 1); a.end-a.start >= hugeArea && start >= a.start && a.end-start >= hugePage &&
+		freeFrames > totalFrames/8 && mapHuge(start, a.prot) {
 		return true, true
 	}
 	first, last := addr&^(faultAround-1), addr|(faultAround-1)
@@ -191,7 +294,7 @@ func pageFault(addr uintptr, write bool) (ok, mapped bool) {
 		first, last = addr&^(frameSize-1), addr // the end is near: only what is asked for
 	}
 	for p := first; p <= last; p += frameSize {
-		e := pte(p, true)
+		e := pte(p)
 		if e == nil {
 			outOfMemory()
 		}
@@ -205,6 +308,32 @@ func pageFault(addr uintptr, write bool) (ok, mapped bool) {
 		*e = uint64(f) | pteP | pteNX | writeBit(a.prot)
 	}
 	return true, true
+}
+
+// mapHuge maps a zeroed 2 MiB page at start, where nothing may be mapped yet.
+func mapHuge(start, prot uintptr) bool {
+	table := rootTable
+	for shift := uint(39); shift > 21; shift -= 9 {
+		e := tableEntry(table, start, shift)
+		if *e&pteP == 0 {
+			t := allocFrame()
+			if t == 0 {
+				return false
+			}
+			*e = uint64(t) | pteP | pteW
+		}
+		table = uintptr(*e) & pteAdr
+	}
+	e := tableEntry(table, start, 21)
+	if *e != 0 {
+		return false
+	}
+	f := allocHuge()
+	if f == 0 {
+		return false
+	}
+	*e = uint64(f) | pteP | ptePS | pteNX | writeBit(prot)
+	return true
 }
 
 func writeBit(prot uintptr) uint64 {
@@ -228,7 +357,7 @@ func touch(addr, n uintptr, write bool) bool {
 		return identityMapped(addr, n)
 	}
 	for p := addr &^ (frameSize - 1); p < addr+n; p += frameSize {
-		if e := pte(p, false); e != nil && *e&pteP != 0 && (!write || *e&pteW != 0) {
+		if e, _ := leaf(p); e != nil && *e&pteP != 0 && (!write || *e&pteW != 0) {
 			continue
 		}
 		if ok, _ := pageFault(p, write); !ok {
@@ -241,22 +370,21 @@ func touch(addr, n uintptr, write bool) bool {
 // dropPages forgets the contents of [start, end). Frames are given back only when no
 // processor can reach them any more.
 func dropPages(start, end uintptr) {
-	var batch [64]uintptr
+	var batch [64]uintptr // addresses, with the low bit set for a 2 MiB page
 	n := 0
 	for p := start; p < end; {
-		e, span := walk(p)
-		if e == nil {
-			p = (p + span) &^ (span - 1)
-			continue
-		}
+		e, size := leafWithin(p, end)
 		// A page that mprotect made inaccessible still owns its frame.
-		if *e&pteAdr != 0 {
+		if e != nil && *e&pteAdr != 0 {
 			batch[n] = uintptr(*e) & pteAdr
+			if size == hugePage {
+				batch[n] |= 1
+			}
 			n++
 			*e = 0
 			flushTLB(p)
 		}
-		p += frameSize
+		p = (p + size) &^ (size - 1)
 		if n == len(batch) {
 			freeBatch(&batch, n)
 			n = 0
@@ -270,22 +398,12 @@ func dropPages(start, end uintptr) {
 func freeBatch(batch *[64]uintptr, n int) {
 	shootDown()
 	for i := 0; i < n; i++ {
-		freeFrame(batch[i])
-	}
-}
-
-// walk returns the last-level entry for addr, or nil and the size of the hole that
-// addr lies in.
-func walk(addr uintptr) (*uint64, uintptr) {
-	table := rootTable
-	for shift := uint(39); shift > 12; shift -= 9 {
-		e := tableEntry(table, addr, shift)
-		if *e&pteP == 0 {
-			return nil, 1 << shift
+		if batch[i]&1 != 0 {
+			freeRun(batch[i]&^1, hugePage/frameSize)
+		} else {
+			freeFrame(batch[i])
 		}
-		table = uintptr(*e) & pteAdr
 	}
-	return tableEntry(table, addr, 12), 0
 }
 
 // cutAreas takes [start, end) out of the areas, keeping pages. It reports false
@@ -460,12 +578,8 @@ func mprotect(addr, n, prot uintptr) uintptr {
 	}
 	changed := false
 	for p := addr; p < addr+n; {
-		e, span := walk(p)
-		if e == nil {
-			p = (p + span) &^ (span - 1)
-			continue
-		}
-		if *e&pteAdr != 0 {
+		e, size := leafWithin(p, addr+n)
+		if e != nil && *e&pteAdr != 0 {
 			changed = true
 			*e = *e&^(pteP|pteW) | writeBit(prot)
 			if prot != 0 {
@@ -473,7 +587,7 @@ func mprotect(addr, n, prot uintptr) uintptr {
 			}
 			flushTLB(p)
 		}
-		p += frameSize
+		p = (p + size) &^ (size - 1)
 	}
 	if changed {
 		shootDown()
