@@ -72,7 +72,7 @@ func (m *model) Fit(turns []chat.Turn, limit int) ([]int32, int) {
 	return m.Template.Fit(m.tok, turns, limit)
 }
 
-func (m *model) IsEnd(id int32) bool { return m.tok.IsEnd(id) }
+func (m *model) IsEnd(id int32) bool { return m.Template.IsEnd(m.tok, id) }
 func (m *model) Decoder() decoder    { return m.tok.NewDecoder() }
 
 func (m *model) NewSession(n int) (session, error) {

@@ -1,0 +1,120 @@
+package store_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"alphaos/fs"
+	"alphaos/fs/fat"
+	"alphaos/fs/gpt"
+	"alphaos/store"
+	"alphaos/tools/drive"
+)
+
+// cutDevice loses power in the middle of its left-th write, and writes half of
+// that one's blocks.
+type cutDevice struct {
+	fs.BlockDevice
+	left int
+}
+
+var errOff = errors.New("no power")
+
+func (d *cutDevice) WriteBlocks(lba uint64, p []byte) error {
+	if d.left--; d.left < 0 {
+		return errOff
+	} else if d.left == 0 {
+		n := len(p) / d.BlockSize() / 2 * d.BlockSize()
+		if n > 0 {
+			d.BlockDevice.WriteBlocks(lba, p[:n])
+		}
+		return errOff
+	}
+	return d.BlockDevice.WriteBlocks(lba, p)
+}
+
+// headers are those of an EFI application.
+func headers() []byte {
+	b := make([]byte, 512)
+	copy(b, "MZ")
+	le := binary.LittleEndian
+	le.PutUint32(b[60:], 0x80)
+	copy(b[0x80:], "PE\x00\x00")
+	le.PutUint16(b[0x84:], 0x8664)
+	le.PutUint16(b[0x98:], 0x20B)
+	le.PutUint16(b[0x98+68:], 10)
+	return b
+}
+
+// On a real drive layout, through the FAT file system: the power goes at every
+// write in turn, and no acknowledged word is ever lost.
+func TestOnDrive(t *testing.T) {
+	dir := t.TempDir()
+	img, efi := filepath.Join(dir, "drive.img"), filepath.Join(dir, "BOOTX64.EFI")
+	if err := os.WriteFile(efi, headers(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := drive.Create(drive.Options{Out: img, EFI: efi, Size: 64 << 20, Journal: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	dev, err := fs.OpenFileDevice(img, 512, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+
+	var said []string
+	session := func(cut int) {
+		d := &cutDevice{dev, cut}
+		vols, err := gpt.Volumes(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		vol, err := fat.Mount(vols[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := vol.OpenInPlace(drive.JournalPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, rec, err := store.Open(f, nil)
+		if err != nil {
+			t.Fatalf("cut %d: %v", cut, err)
+		}
+		msgs := s.Conversation()
+		if len(rec.Holes) > 0 || len(msgs) < len(said) {
+			t.Fatalf("cut %d: %d of %d messages, holes %v", cut, len(msgs), len(said), rec.Holes)
+		}
+		for i := range said {
+			if msgs[i].Text != said[i] {
+				t.Fatalf("cut %d: message %d is %q, want %q", cut, i, msgs[i].Text, said[i])
+			}
+		}
+		said = said[:0] // a message that was cut may be there as well
+		for _, m := range msgs {
+			said = append(said, m.Text)
+		}
+		for i := range 4 {
+			text := fmt.Sprintf("message %d of session %d, and some more words", i, cut)
+			if err := s.AddUser(text); err != nil {
+				if !errors.Is(err, errOff) {
+					t.Fatal(err)
+				}
+				return
+			}
+			said = append(said, text)
+		}
+	}
+	for cut := 1; cut <= 25; cut++ {
+		session(cut)
+	}
+	session(1 << 30)
+	if len(said) < 50 {
+		t.Errorf("only %d messages were said", len(said))
+	}
+}
