@@ -183,11 +183,15 @@ func about(t timing) []string {
 	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 	memory := amd64.Memory()
 	vendor, revision, spec := efi.Firmware()
+	line := func(name, format string, args ...any) string {
+		return fmt.Sprintf("%-15s %s", name, fmt.Sprintf(format, args...))
+	}
 	return []string{
-		fmt.Sprintf("firmware: %s %#x, UEFI %s", vendor, revision, spec),
-		fmt.Sprintf("memory: %.0f of %.0f MB free", float64(memory.Free)/mb, float64(memory.Total)/mb),
-		fmt.Sprintf("start: Go after %v, drive and journal after %v, reading the model from %v on", ms(t.goRuntime), ms(t.drive), ms(t.reading)),
-		"built with " + runtime.Version(),
+		line("firmware", "%s %#x, UEFI %s", vendor, revision, spec),
+		line("processors", "%d", runtime.NumCPU()),
+		line("memory", "%.0f of %.0f MB free", float64(memory.Free)/mb, float64(memory.Total)/mb),
+		line("start", "Go after %v, drive and journal after %v, reading the model from %v on", ms(t.goRuntime), ms(t.drive), ms(t.reading)),
+		line("built with", "%s", runtime.Version()),
 	}
 }
 

@@ -84,6 +84,16 @@ func Call(fn uintptr, args ...uintptr) uintptr {
 	return c.ret
 }
 
+// HandBack returns all processors but the boot processor to the firmware, which may
+// want to find them where it left them when it resets the machine or starts another
+// image. The program goes on, on the boot processor alone.
+func HandBack() {
+	if Booted() {
+		c := gateCall{fn: handBackCall}
+		syscall.Syscall(sysFirmwareCall, uintptr(unsafe.Pointer(&c)), 0, 0)
+	}
+}
+
 // ErrNoMemory says that no run of free physical memory is long enough.
 var ErrNoMemory = errors.New("not enough free memory")
 

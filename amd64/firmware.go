@@ -67,6 +67,18 @@ func bootService(offset uintptr) uintptr {
 	return *at[uintptr](*at[uintptr](systemTable + stBootServices) + offset)
 }
 
+// handBackCall is the address of no firmware function: HandBack's call.
+const handBackCall = 0
+
+// bootCall does on the boot processor what a thread has called for.
+func bootCall(c *cpu, call *gateCall) {
+	if call.fn == handBackCall {
+		handBack()
+		return
+	}
+	enterFirmware(c, call)
+}
+
 // firmwareCall serves amd64.Call: p is its gateCall, copied because firmware does not
 // see the caller's stack.
 func firmwareCall(c *cpu, t *thread, p uintptr) uintptr {
@@ -80,7 +92,7 @@ func firmwareCall(c *cpu, t *thread, p uintptr) uintptr {
 	}
 	t.call = *user
 	if c == &cpus[0] {
-		enterFirmware(c, &t.call)
+		bootCall(c, &t.call)
 		user.ret = t.call.ret
 		return 0
 	}

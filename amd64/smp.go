@@ -275,9 +275,12 @@ func setTimer(ns int64) {
 	apicWrite(apicInitial, uint32(ticks))
 }
 
-// handBack returns the other processors to the firmware. The caller is the boot
-// processor, without a thread, and has the lock.
+// handBack returns the other processors to the firmware; their threads go on here.
+// The caller is the boot processor and has the lock.
 func handBack() {
+	if cpuCount < 2 {
+		return
+	}
 	atomic.StoreUint32(&leaving, 1)
 	unlock()
 	for i := 1; i < cpuCount; i++ {
@@ -288,16 +291,22 @@ func handBack() {
 		pause()
 	}
 	lock()
-	if cpuCount > 1 {
-		listenInFirmware(0)
+	listenInFirmware(0)
+	for i := 1; i < cpuCount; i++ {
+		cpus[i].mode = modeOff
 	}
 	cpuCount = 1
 }
 
 // leaveProcessor gives this processor back if that was asked.
-func leaveProcessor() {
+func leaveProcessor(c *cpu) {
 	if atomic.LoadUint32(&leaving) == 0 {
 		return
+	}
+	if t := c.thread(); t != nil {
+		t.state = runnable
+		runqPut(t)
+		c.current = 0
 	}
 	setTimer(0)
 	unlock()
@@ -324,7 +333,7 @@ func bootDuties(c *cpu) {
 		if firmwareHead = t.next; firmwareHead == 0 {
 			firmwareTail = 0
 		}
-		enterFirmware(c, &t.call)
+		bootCall(c, &t.call)
 		at[gateCall](t.callUser).ret = t.call.ret
 		wake(t, 0)
 	}

@@ -161,7 +161,7 @@ func schedule(c *cpu) {
 		if c == &cpus[0] {
 			bootDuties(c)
 		} else {
-			leaveProcessor()
+			leaveProcessor(c)
 		}
 		if t := c.thread(); t != nil {
 			dispatch(c, t)

@@ -63,6 +63,7 @@ var (
 	alloc    = amd64.AllocPhysical
 	free     = amd64.FreePhysical
 	physical = amd64.Physical
+	handBack = amd64.HandBack
 	in8      = amd64.In8
 	out8     = amd64.Out8
 )

@@ -177,6 +177,7 @@ func ResetSystem(r Reset) error {
 	if err := ready(); err != nil {
 		return err
 	}
+	handBack()
 	call(fw.rt.ResetSystem, uintptr(r), 0, 0, 0)
 	if r == ResetShutdown {
 		return errors.New("the firmware did not power the machine off: it is safe to hold the power button")
