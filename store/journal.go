@@ -309,7 +309,7 @@ type scan struct {
 	records  []record
 	holes    []Hole
 	torn     int64 // bytes of an append that was cut and never acknowledged
-	repaired int   // blocks that are good in one copy only
+	repaired int   // blocks that are good in one copy only, before the last append
 	mixed    int   // blocks of which neither copy is whole
 }
 
@@ -443,7 +443,8 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		}
 	}
 	pos, expected := int64(firstByte), uint64(1)
-	last := pos // end of the last record
+	last := pos                  // end of the last record
+	starts := [2]int64{pos, pos} // of the last two records: the last append began there
 	var hole *Hole
 	for {
 		ra, na, okA := a.record(pos, j.gen)
@@ -493,6 +494,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		hole = nil
 		sc.records = append(sc.records, r)
 		expected = r.seq + 1
+		starts = [2]int64{starts[1], pos}
 		pos += n
 		last = pos
 	}
@@ -536,7 +538,9 @@ func (j *journal) scan(a, b *half, sc *scan) {
 				clear(data[last-from:])
 			}
 			j.repairs = append(j.repairs, repair{dst.base + from, data})
-			sc.repaired++
+			if blk < starts[0]/blockSize { // the last append may just have been cut
+				sc.repaired++
+			}
 		}
 	}
 	j.degraded = j.degraded || sc.mixed > 0
@@ -586,7 +590,8 @@ func lastNonZero(b []byte) int {
 
 // moveOn puts the tail on a fresh block, one free block behind the one that
 // holds the byte before pos: however blocks lie on physical sectors, writing
-// there touches no sector of what came before.
+// there touches no sector of what came before. An append moves on at most three
+// times, so what it leaves free is far less than probeSize.
 func (j *journal) moveOn(pos int64) {
 	j.tail = (pos+blockSize-1)&^(blockSize-1) + blockSize
 	j.tailData = nil
@@ -610,9 +615,9 @@ func (j *journal) prepare(now time.Time) error {
 	for _, r := range j.repairs {
 		if err := j.put(r.at, r.data); err != nil {
 			j.degraded = true
-			if rel := r.at % j.half; rel+int64(len(r.data)) >= j.tail-int64(len(j.tailData)) {
-				// At or behind the tail: keep clear of it, as long as there is room.
-				j.moveOn(max(j.tail, rel+1))
+			rel := r.at % j.half
+			if at := j.tail - int64(len(j.tailData)); rel <= at && at < rel+int64(len(r.data)) {
+				j.moveOn(j.tail) // its twin may be the only good copy
 			}
 		}
 	}

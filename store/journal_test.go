@@ -365,6 +365,42 @@ func TestBadSectors(t *testing.T) {
 	}
 }
 
+// The tail block of one copy goes bad, and then the plug is pulled while the
+// journal is coping with that.
+func TestBadSectorThenCut(t *testing.T) {
+	const half = testSize / 2
+	for _, copyAt := range []int64{0, half} {
+		for cut := 1; cut < 80; cut++ {
+			for tear := range tears {
+				m := newMedium(testSize)
+				m.tear = tear
+				s, _ := open(t, m)
+				acked := []string{"one", "two", "three"}
+				for _, w := range acked {
+					if err := s.AddUser(w); err != nil {
+						t.Fatal(err)
+					}
+				}
+				m.badFrom, m.badTo = copyAt+firstByte, copyAt+firstByte+512
+				m.cut = m.writes + cut
+				var inFlight []string
+				for i := range 6 {
+					w := fmt.Sprint("after ", i)
+					if err := s.AddUser(w); err != nil {
+						inFlight = []string{w}
+						break
+					}
+					acked = append(acked, w)
+				}
+				got, sc := words(t, m.healthy())
+				if err := same(got, acked, inFlight); err != nil || len(sc.holes) > 0 {
+					t.Fatalf("copy at %d, cut %d, tear %d: %v, %v", copyAt, cut, tear, err, sc.holes)
+				}
+			}
+		}
+	}
+}
+
 // Drives that flip bits, write short and fail to sync: what is acknowledged is
 // there, what isn't was an error.
 func TestUnreliableWrites(t *testing.T) {
@@ -457,6 +493,76 @@ func TestStalePieces(t *testing.T) {
 		}
 		if len(sc.holes) > 0 {
 			t.Fatalf("holes %+v", sc.holes)
+		}
+	}
+}
+
+// A long outage, in which nothing reaches the medium, leaves no gap that looks
+// like the end.
+func TestLongOutage(t *testing.T) {
+	for _, size := range []int{10, 5000, 200 << 10} {
+		for _, half := range []bool{false, true} {
+			m := newMedium(4 << 20)
+			s, _ := open(t, m)
+			var acked []string
+			for round := range 4 {
+				m.outage = true
+				if half { // only copy A is gone
+					m.outageTo = 2 << 20
+				}
+				for i := range 20 {
+					w := fmt.Sprint(round, i, strings.Repeat("x", size))
+					if err := s.AddUser(w); err == nil {
+						if !half {
+							t.Fatal("acknowledged")
+						}
+						acked = append(acked, w)
+					} else if errors.Is(err, ErrFull) {
+						break
+					}
+				}
+				m.outage = false
+				w := fmt.Sprint("after ", round)
+				if err := s.AddUser(w); err == nil {
+					acked = append(acked, w)
+				} else if !errors.Is(err, ErrFull) {
+					t.Fatal(err)
+				}
+			}
+			got, sc := words(t, m)
+			if err := same(got, acked, nil); err != nil || len(sc.holes) > 0 {
+				t.Fatalf("size %d, half %v: %v, %v", size, half, err, sc.holes)
+			}
+		}
+	}
+}
+
+// Junk behind the end that can't be wiped hides nothing that comes after it.
+func TestJunkThatStays(t *testing.T) {
+	for at := int64(0); at < 400<<10; at += 12 << 10 {
+		m := newMedium(2 << 20)
+		s, _ := open(t, m)
+		if err := s.AddUser("first"); err != nil {
+			t.Fatal(err)
+		}
+		tail := s.j.tail
+		for i := tail; i < tail+400<<10; i++ {
+			m.data[i], m.data[1<<20+i] = 0xaa, 0xbb
+		}
+		m.badFrom, m.badTo = tail+at, tail+at+1024
+		s, _ = open(t, m)
+		acked := []string{"first"}
+		for i := range 100 {
+			w := fmt.Sprint(i, strings.Repeat("y", 300*(i%20)))
+			if err := s.AddUser(w); err != nil {
+				t.Fatal(err)
+			}
+			acked = append(acked, w)
+		}
+		m.badTo = 0
+		got, sc := words(t, m)
+		if err := same(got, acked, nil); err != nil || len(sc.holes) > 0 {
+			t.Fatalf("bad at %d: %v, %v", at, err, sc.holes)
 		}
 	}
 }

@@ -31,6 +31,9 @@ type faultyMedium struct {
 	tear   tear
 	off    bool
 
+	outage   bool  // nothing can be written
+	outageTo int64 // below here; 0: anywhere
+
 	badFrom, badTo int64 // writes that touch this range fail
 	flip           int   // flip a bit in every flip-th WriteAt, silently
 	short          int   // every short-th WriteAt writes half and says so
@@ -77,10 +80,13 @@ func (m *faultyMedium) WriteAt(p []byte, at int64) (int, error) {
 		return 0, io.ErrShortWrite
 	}
 	m.calls++
+	if m.outage && (m.outageTo == 0 || at < m.outageTo) {
+		return 0, errors.New("no answer")
+	}
 	if at < m.badTo && at+int64(len(p)) > m.badFrom {
 		// What a failing sector holds afterwards is anybody's guess.
 		for i := max(at, m.badFrom); i < min(at+int64(len(p)), m.badTo); i++ {
-			m.data[i] ^= 0x5a
+			m.data[i] = byte(i) ^ 0x5a
 		}
 		return 0, errors.New("write error")
 	}
