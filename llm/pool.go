@@ -41,7 +41,7 @@ const (
 )
 
 // least is how much work, in bytes of weights, is worth waking others for.
-const least = 128 << 10
+const least = 384 << 10
 
 func newPool(threads int) *pool {
 	p := &pool{threads: threads, wake: make(chan struct{}, 1)}

@@ -151,15 +151,18 @@ func dotQ6_K(w []byte, q []int8, s []scaleQ8K) float32 {
 	return sum
 }
 
-func sumPortable(m *Matrix, y, x []float32) {
+func sumPortable(m *Matrix, first int, y, x []float32) { sumColumns(m, first, 0, y, x) }
+
+// sumColumns sums the columns from left on.
+func sumColumns(m *Matrix, first, left int, y, x []float32) {
 	for r, f := range x {
-		w := m.data[r*m.rowBytes : (r+1)*m.rowBytes]
+		w := m.data[(first+r)*m.rowBytes : (first+r+1)*m.rowBytes]
 		if m.Type == gguf.F16 {
-			for i := range y {
+			for i := left; i < len(y); i++ {
 				y[i] += f * f16At(w, i)
 			}
 		} else {
-			for i := range y {
+			for i := left; i < len(y); i++ {
 				y[i] += f * f32At(w, i)
 			}
 		}

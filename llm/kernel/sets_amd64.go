@@ -9,16 +9,8 @@ import (
 )
 
 var sets = []*Set{
-	assembly("avx2+fma", func() bool { return hasAVX2() && cpu.X86.HasFMA }, kernels{
-		gguf.F32: {fmaRows1F32, fmaRows4F32}, gguf.F16: {fmaRows1F16, fmaRows4F16},
-		gguf.Q8_0: {fmaRows1Q80, fmaRows4Q80}, gguf.Q4_0: {fmaRows1Q40, fmaRows4Q40},
-		gguf.Q4_K: {fmaRows1Q4K, fmaRows4Q4K}, gguf.Q6_K: {fmaRows1Q6K, fmaRows4Q6K},
-	}, fmaSumF32, fmaSumF16),
-	assembly("avx2", hasAVX2, kernels{
-		gguf.F32: {avx2Rows1F32, avx2Rows4F32}, gguf.F16: {avx2Rows1F16, avx2Rows4F16},
-		gguf.Q8_0: {avx2Rows1Q80, avx2Rows4Q80}, gguf.Q4_0: {avx2Rows1Q40, avx2Rows4Q40},
-		gguf.Q4_K: {avx2Rows1Q4K, avx2Rows4Q4K}, gguf.Q6_K: {avx2Rows1Q6K, avx2Rows4Q6K},
-	}, avx2SumF32, avx2SumF16),
+	assembly("avx2+fma", func() bool { return hasAVX2() && cpu.X86.HasFMA }, true),
+	assembly("avx2", hasAVX2, false),
 	portable,
 }
 
@@ -32,28 +24,105 @@ func hasF16C() bool { return cpuid1()&(1<<29) != 0 }
 // cpuid1 returns ECX of CPUID leaf 1.
 func cpuid1() uint32
 
-// kernels holds for each type the kernels for one and for four vectors.
-type kernels [gguf.Q6_K + 1]struct{ one, four func(*call) }
+// The kernels are called by name, not through variables, so that the compiler
+// sees that a call does not outlive them and leaves it on the stack.
 
-func assembly(name string, usable func() bool, k kernels, sumF32, sumF16 func(*call)) *Set {
+// rows1 multiplies with one vector.
+func rows1(t gguf.Type, fma bool, c *call) {
+	if fma {
+		switch t {
+		case gguf.F32:
+			fmaRows1F32(c)
+		case gguf.F16:
+			fmaRows1F16(c)
+		case gguf.Q8_0:
+			fmaRows1Q80(c)
+		case gguf.Q4_0:
+			fmaRows1Q40(c)
+		case gguf.Q4_K:
+			fmaRows1Q4K(c)
+		case gguf.Q6_K:
+			fmaRows1Q6K(c)
+		}
+		return
+	}
+	switch t {
+	case gguf.F32:
+		avx2Rows1F32(c)
+	case gguf.F16:
+		avx2Rows1F16(c)
+	case gguf.Q8_0:
+		avx2Rows1Q80(c)
+	case gguf.Q4_0:
+		avx2Rows1Q40(c)
+	case gguf.Q4_K:
+		avx2Rows1Q4K(c)
+	case gguf.Q6_K:
+		avx2Rows1Q6K(c)
+	}
+}
+
+// rows4 multiplies with four vectors.
+func rows4(t gguf.Type, fma bool, c *call) {
+	if fma {
+		switch t {
+		case gguf.F32:
+			fmaRows4F32(c)
+		case gguf.F16:
+			fmaRows4F16(c)
+		case gguf.Q8_0:
+			fmaRows4Q80(c)
+		case gguf.Q4_0:
+			fmaRows4Q40(c)
+		case gguf.Q4_K:
+			fmaRows4Q4K(c)
+		case gguf.Q6_K:
+			fmaRows4Q6K(c)
+		}
+		return
+	}
+	switch t {
+	case gguf.F32:
+		avx2Rows4F32(c)
+	case gguf.F16:
+		avx2Rows4F16(c)
+	case gguf.Q8_0:
+		avx2Rows4Q80(c)
+	case gguf.Q4_0:
+		avx2Rows4Q40(c)
+	case gguf.Q4_K:
+		avx2Rows4Q4K(c)
+	case gguf.Q6_K:
+		avx2Rows4Q6K(c)
+	}
+}
+
+func sumRows(t gguf.Type, fma bool, c *call) {
+	switch {
+	case t == gguf.F16 && fma:
+		fmaSumF16(c)
+	case t == gguf.F16:
+		avx2SumF16(c)
+	case fma:
+		fmaSumF32(c)
+	default:
+		avx2SumF32(c)
+	}
+}
+
+func assembly(name string, usable func() bool, fma bool) *Set {
 	return &Set{
 		name:   name,
 		usable: usable,
 		mul: func(m *Matrix, y []float32, step int, a *Activations, from, to int) {
-			mulAssembly(m, y, step, a, from, to, k[m.Type].one, k[m.Type].four)
+			mulAssembly(m, y, step, a, from, to, fma)
 		},
-		sum: func(m *Matrix, y, x []float32) {
-			if m.Type == gguf.F16 {
-				sumAssembly(m, y, x, sumF16)
-			} else {
-				sumAssembly(m, y, x, sumF32)
-			}
-		},
+		sum:      func(m *Matrix, first int, y, x []float32) { sumAssembly(m, first, y, x, fma) },
 		quantise: quantiseAssembly,
 	}
 }
 
-func mulAssembly(m *Matrix, y []float32, step int, a *Activations, from, to int, one, four func(*call)) {
+func mulAssembly(m *Matrix, y []float32, step int, a *Activations, from, to int, fma bool) {
 	c := call{step: uintptr(m.rowBytes), ystep: uintptr(4 * step)}
 	plain := a.form == PlainF32
 	switch a.form {
@@ -79,10 +148,10 @@ func mulAssembly(m *Matrix, y []float32, step int, a *Activations, from, to int,
 			}
 			c.y = unsafe.Pointer(&y[t*step+from])
 			if a.n-t >= 4 {
-				four(&c)
+				rows4(m.Type, fma, &c)
 				t += 4
 			} else {
-				one(&c)
+				rows1(m.Type, fma, &c)
 				t++
 			}
 		}
@@ -101,31 +170,15 @@ func mulAssembly(m *Matrix, y []float32, step int, a *Activations, from, to int,
 	}
 }
 
-func sumAssembly(m *Matrix, y, x []float32, f func(*call)) {
-	if len(x) == 0 {
-		return
-	}
-	if done := len(y) &^ 7; done > 0 {
-		f(&call{w: unsafe.Pointer(&m.data[0]), step: uintptr(m.rowBytes), rows: uintptr(len(x)), n: uintptr(done / 8),
+func sumAssembly(m *Matrix, first int, y, x []float32, fma bool) {
+	done := len(y) &^ 7
+	if done > 0 && len(x) > 0 {
+		sumRows(m.Type, fma, &call{w: unsafe.Pointer(&m.data[first*m.rowBytes]), step: uintptr(m.rowBytes), rows: uintptr(len(x)), n: uintptr(done / 8),
 			x: unsafe.Pointer(&x[0]), y: unsafe.Pointer(&y[0])})
-		if done == len(y) {
-			return
-		}
-		rest := *m
-		rest.data = m.data[done*m.rowBytes/m.Cols:]
-		for r, v := range x {
-			w := rest.data[r*m.rowBytes:]
-			for i := range y[done:] {
-				if m.Type == gguf.F16 {
-					y[done+i] += v * f16At(w, i)
-				} else {
-					y[done+i] += v * f32At(w, i)
-				}
-			}
-		}
-		return
 	}
-	sumPortable(m, y, x)
+	if done < len(y) { // what is left of rows that are no multiple of 8
+		sumColumns(m, first, done, y, x)
+	}
 }
 
 func quantiseAssembly(a *Activations, from, to int) {
