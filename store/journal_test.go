@@ -545,7 +545,7 @@ func TestJunkThatStays(t *testing.T) {
 		if err := s.AddUser("first"); err != nil {
 			t.Fatal(err)
 		}
-		tail := s.j.tail
+		tail := s.j.tail&^(blockSize-1) + blockSize
 		for i := tail; i < tail+400<<10; i++ {
 			m.data[i], m.data[1<<20+i] = 0xaa, 0xbb
 		}
