@@ -136,6 +136,10 @@ func TestEvalRefuses(t *testing.T) {
 			t.Errorf("a context of %d was accepted", n)
 		}
 	}
+	little := load(t, synthetic(smallShape), Options{SessionLimit: 32 << 10})
+	if _, err := little.NewSession(64); err == nil || !strings.Contains(err.Error(), "choose a shorter one") {
+		t.Errorf("a session larger than its limit: %v", err)
+	}
 	m.Close()
 	m.Close()
 	s.Truncate(0)

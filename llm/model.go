@@ -25,12 +25,13 @@ import (
 
 // Options say how to load a model. The zero value is good.
 type Options struct {
-	Threads  int                         // goroutines that compute; 0: as many as processors, at most 16
-	Kernel   string                      // one of Kernels(); "": the fastest, by measurement
-	Cache    string                      // keys and values as "f32" or "f16"; "": f32, unless they would take over 512 MiB
-	Alloc    func(n int) ([]byte, error) // memory for the weights, best page-aligned; nil: the Go heap
-	Free     func([]byte)                // takes Alloc's memory back
-	Progress func(done, total int64)     // bytes of the file read so far, and its size
+	Threads      int                         // goroutines that compute; 0: as many as processors, at most 16
+	Kernel       string                      // one of Kernels(); "": the fastest, by measurement
+	Cache        string                      // keys and values as "f32" or "f16"; "": f32, unless they would take over 512 MiB
+	SessionLimit int64                       // bytes of memory a session may take; 0: 8 GiB
+	Alloc        func(n int) ([]byte, error) // memory for the weights, best page-aligned; nil: the Go heap
+	Free         func([]byte)                // takes Alloc's memory back
+	Progress     func(done, total int64)     // bytes of the file read so far, and its size
 }
 
 // Kernels lists the kernels this processor can run.

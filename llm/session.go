@@ -18,11 +18,12 @@ var ErrContextFull = errors.New("the context is full")
 const batch = 32
 
 // Bounds on what a session takes by itself: positions when the model's own
-// context is longer, and bytes of keys and values in float32, above which
-// float16 is used.
+// context is longer; bytes of keys and values in float32, above which float16
+// is used; and bytes of memory altogether.
 const (
 	defaultContext = 4096
 	largeCache     = 512 << 20
+	defaultLimit   = 8 << 30
 )
 
 // Session is a sequence of tokens that a model has read, with what it
@@ -66,6 +67,21 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 	case contextLength > c.context:
 		return nil, fmt.Errorf("a context of %d tokens is longer than the %d this model was trained for", contextLength, c.context)
 	}
+	group := c.heads / c.kvHeads
+	rows := int64(contextLength) * int64(c.kvHeads*c.head*2*4) * int64(c.layers)
+	half := m.options.Cache == "f16" || m.options.Cache == "" && rows > largeCache
+	if half {
+		rows /= 2
+	}
+	need := rows + 4*int64(batch)*int64(2*c.embedding+2*c.heads*c.head+2*c.kvHeads*c.head+2*c.feedForward) +
+		4*int64(m.pool.threads)*int64(group)*int64(contextLength)
+	limit := m.options.SessionLimit
+	if limit == 0 {
+		limit = defaultLimit
+	}
+	if need > limit {
+		return nil, fmt.Errorf("a context of %d tokens takes %d MiB of memory, more than the limit of %d MiB: choose a shorter one", contextLength, need>>20, limit>>20)
+	}
 	s := &Session{model: m, size: contextLength, logits: make([]float32, c.vocabulary), forms: map[formKey]*kernel.Activations{}}
 	n := min(batch, contextLength)
 	s.rope = newRope(c.rotated, n, c.ropeBase, c.ropeScale, m.ropeFactors)
@@ -75,16 +91,11 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		k: make([]float32, n*c.kvHeads*c.head), v: make([]float32, n*c.kvHeads*c.head),
 		gate: make([]float32, n*c.feedForward), up: make([]float32, n*c.feedForward),
 	}
-	group := c.heads / c.kvHeads
 	for range m.pool.threads {
 		s.buffers.queries = append(s.buffers.queries, *m.set.NewActivations(kernel.PlainF32, c.head, group))
 		s.buffers.scores = append(s.buffers.scores, make([]float32, group*contextLength))
 	}
-	half := m.options.Cache == "f16"
-	if m.options.Cache == "" {
-		half = int64(contextLength)*int64(c.kvHeads*c.head*2*4)*int64(len(m.layers)) > largeCache
-	}
-	for range m.layers {
+	for range c.layers {
 		var kv cache
 		for range c.kvHeads {
 			kv.keys = append(kv.keys, m.set.NewRows(contextLength, c.head, half))

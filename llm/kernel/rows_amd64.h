@@ -97,6 +97,15 @@
 	VPBROADCASTW m, x; \
 	VCVTPH2PS x, y
 
+// SCALES spreads the product of the float16 at m and the float32 at da over the
+// lanes of y. The float16 is left in lane 0 of hx. Most of this is done in one
+// lane or four, because emulators take time for each lane.
+#define SCALES(m, da, hx, x, y) \
+	VPBROADCASTW m, hx; \
+	VCVTPH2PS hx, hx; \
+	VMULSS da, hx, x; \
+	VBROADCASTSS x, y
+
 // shuffle<> + 32*k spreads int16 number k of each half over that half.
 DATA shuffle<>+0(SB)/8, $0x0100010001000100
 DATA shuffle<>+8(SB)/8, $0x0100010001000100
@@ -287,10 +296,8 @@ done:
 	VPMADDUBSW Y4, Y5, Y4; \
 	VPMADDWD Y15, Y4, Y4; \
 	VCVTDQ2PS Y4, Y4; \
-	HALF(wo(BX), X6, Y6); \
-	VBROADCASTSS dq(DI), Y7; \
-	VMULPS Y7, Y6, Y6; \
-	FMADD(Y6, Y4, acc, Y7)
+	SCALES(wo(BX), dq(DI), X6, X7, Y7); \
+	FMADD(Y7, Y4, acc, Y4)
 
 TEXT ROWS1_Q8_0(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
@@ -374,8 +381,7 @@ loop:
 	VMOVDQU 2+wo(BX), X4; \
 	VPSRLW $4, X4, X5; \
 	VINSERTI128 $1, X5, Y4, Y4; \
-	VPAND Y14, Y4, Y4; \
-	HALF(wo(BX), X6, Y6)
+	VPAND Y14, Y4, Y4
 
 // The second scale of a block of activations is -8 times their sum.
 #define BLOCK1_Q4_0(wo, xo, dq, acc) \
@@ -383,8 +389,7 @@ loop:
 	VPMADDUBSW xo(SI), Y4, Y4; \
 	VPMADDWD Y15, Y4, Y4; \
 	VCVTDQ2PS Y4, Y4; \
-	VBROADCASTSS dq(DI), Y7; \
-	VMULPS Y7, Y6, Y7; \
+	SCALES(wo(BX), dq(DI), X6, X7, Y7); \
 	FMADD(Y7, Y4, acc, Y5); \
 	VMOVSS 4+dq(DI), X7; \
 	FMADD(Y7, Y6, acc, Y5)
@@ -448,6 +453,7 @@ row:
 	ZERO4
 loop:
 	LOAD_Q4_0(0)
+	HALF((BX), X6, Y6)
 	VECTOR_Q4_0((SI), (DI), 4(DI), Y0)
 	VECTOR_Q4_0((SI)(R8*1), (DI)(R10*1), 4(DI)(R10*1), Y1)
 	VECTOR_Q4_0((SI)(R8*2), (DI)(R10*2), 4(DI)(R10*2), Y2)
