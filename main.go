@@ -49,10 +49,11 @@ func run(ctx context.Context) error {
 	if err := efi.Init(); err != nil {
 		return err
 	}
-	con, err := openConsole(ctx)
+	con, screen, err := openConsole(ctx)
 	if err != nil {
 		return fmt.Errorf("no way to talk: %w", err)
 	}
+	prepareCrash(screen, nil)
 	drive, err := openDrive(con)
 	if err != nil {
 		return err
@@ -60,8 +61,11 @@ func run(ctx context.Context) error {
 	if drive == nil {
 		return switchOff(con, nil, assistant.Shutdown)
 	}
+	prepareCrash(screen, drive)
+	tellCrash(con, drive)
 	journal, recovery, why := openJournal(drive.fs)
 	start.drive = amd64.SinceStart()
+	provoke(drive.fs)
 
 	outcome, err := assistant.Run(ctx, assistant.Config{
 		UI:       assistant.Terminal(con),
@@ -86,12 +90,12 @@ func run(ctx context.Context) error {
 
 // openConsole joins screen, keyboard and serial port to one console. The machine may
 // lack any of them, but not all ways to show text.
-func openConsole(ctx context.Context) (*console.Console, error) {
+func openConsole(ctx context.Context) (*console.Console, *efi.Screen, error) {
 	o := console.Options{}
 	keys := []<-chan console.Key{efi.Keys(ctx)}
 	screen, screenErr := efi.OpenScreen()
 	if screenErr == nil {
-		o.Screen = screen
+		o.Screen = screen // an interface: a nil pointer in it would not be nil
 	}
 	serial, err := efi.OpenSerial()
 	switch {
@@ -102,7 +106,8 @@ func openConsole(ctx context.Context) (*console.Console, error) {
 		o.Serial = efi.TextOutput()
 	}
 	o.Keys = console.MergeKeys(keys...)
-	return console.New(o)
+	con, err := console.New(o)
+	return con, screen, err
 }
 
 // drive is the volume that AlphaOS was started from.

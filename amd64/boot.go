@@ -60,6 +60,8 @@ var (
 	loadedImageGUID = [2]uint64{0x11d295625b1b31a1, 0x3b7269c9a0003f8e} // 5B1B31A1-9562-11D2-8E3F-00A0C969723B
 	programName     = [8]byte{'a', 'l', 'p', 'h', 'a', 'o', 's'}
 	seed            [16]byte
+	// A crash report tells of all goroutines.
+	environment = [...]byte{'G', 'O', 'T', 'R', 'A', 'C', 'E', 'B', 'A', 'C', 'K', '=', 'a', 'l', 'l', 0}
 )
 
 // kmain runs on the boot processor's kernel stack with interrupts off, in the
@@ -97,7 +99,7 @@ func bootFailed(why string) {
 	logString("AlphaOS cannot start: ")
 	logString(why)
 	logString(".\n")
-	showTail()
+	showOnConsole()
 	leave(efiAborted)
 }
 
@@ -248,9 +250,9 @@ func startRuntime(c *cpu) {
 	}
 	random(addrOf(&seed), unsafe.Sizeof(seed))
 	sp := stack + initialStack - 128
-	*at[[11]uintptr](sp) = [11]uintptr{
+	*at[[12]uintptr](sp) = [12]uintptr{
 		1, addrOf(&programName), 0, // argc, argv
-		0, // environment
+		addrOf(&environment), 0,
 		atPagesz, frameSize,
 		atRandom, addrOf(&seed),
 		atSecure, 0,

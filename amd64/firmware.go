@@ -19,7 +19,8 @@ const (
 	bsSetWatchdogTimer = 256
 	bsLocateProtocol   = 320
 
-	rsGetTime = 24
+	rsGetTime     = 24
+	rsResetSystem = 104
 
 	conInReadKeyStroke = 8
 	conOutOutputString = 8
@@ -126,17 +127,6 @@ func haltInFirmware(c *cpu) {
 	gate(&c.call)
 }
 
-// waitForKey returns when a key was pressed on the firmware's console, or after ns.
-func waitForKey(ns int64) {
-	in := *at[uintptr](systemTable + stConIn)
-	for end := now() + ns; in != 0 && now() < end; {
-		if fwCall(*at[uintptr](in + conInReadKeyStroke), in, addrOf(&outAddr), 0, 0, 0) == 0 {
-			return
-		}
-		haltInFirmware(&cpus[0])
-	}
-}
-
 func outputString(p uintptr) {
 	out := *at[uintptr](systemTable + stConOut)
 	if out != 0 {
@@ -144,8 +134,8 @@ func outputString(p uintptr) {
 	}
 }
 
-// exit, which the boot processor carries out, returns to whoever started the image, giving back all memory. A program that
-// ended by a Go panic leaves its report on the screen until somebody has read it.
+// exit, which the boot processor carries out, returns to whoever started the image,
+// giving back all memory. A program that ended by a Go panic stays to show its report.
 func exit(code uintptr) {
 	const goPanic = 2 // runtime.fatalpanic's exit code
 	c := thisCPU()
@@ -158,9 +148,7 @@ func exit(code uintptr) {
 	c.current = 0
 	handBack()
 	if code == goPanic {
-		logString("\nAlphaOS had to stop because of an error in its program. What was saved is safe on the drive.\nPress a key to leave.\n")
-		showTail()
-		waitForKey(60e9)
+		stop(errorInProgram)
 	}
 	// From here on the gate comes back to the firmware's own map: ours is about to go.
 	ownCR3 = c.fwCR3

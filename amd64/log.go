@@ -1,10 +1,7 @@
 package amd64
 
-import "sync/atomic"
-
 // What the program writes to its standard output and error goes to COM1, where
-// there is one; the end of it is kept, and shown through the firmware's text console
-// when the program ends badly, since that may be the only screen.
+// there is one; the end of it is kept for the crash report.
 
 const (
 	com1       = 0x3f8
@@ -13,14 +10,14 @@ const (
 	uartTHRE   = 1 << 5
 	uartPatern = 0x5a
 
-	tailSize = 4096
+	tailSize = 64 << 10
 )
 
 var (
 	hasCOM1  uintptr
 	tail     [tailSize]byte
 	tailLen  uintptr // bytes ever written
-	textLine [128]uint16
+	reportAt uintptr // where in them the report of a crash begins
 )
 
 func probeCOM1() {
@@ -53,9 +50,24 @@ func logByte(b byte) {
 }
 
 func logBytes(p, n uintptr) {
+	if crashing == 0 && (hasPrefix(p, n, "panic: ") || hasPrefix(p, n, "fatal error: ")) {
+		reportAt = tailLen // the Go runtime begins its own report
+	}
 	for i := uintptr(0); i < n; i++ {
 		logByte(*at[byte](p + i))
 	}
+}
+
+func hasPrefix(p, n uintptr, prefix string) bool {
+	if n < uintptr(len(prefix)) {
+		return false
+	}
+	for i := 0; i < len(prefix); i++ {
+		if *at[byte](p + uintptr(i)) != prefix[i] {
+			return false
+		}
+	}
+	return true
 }
 
 func logString(s string) {
@@ -68,82 +80,5 @@ func logHex(name string, v uintptr) {
 	logString(name)
 	for shift := 60; shift >= 0; shift -= 4 {
 		logByte("0123456789abcdef"[v>>shift&15])
-	}
-}
-
-// showTail writes the end of the log to the firmware's console.
-func showTail() {
-	from := uintptr(0)
-	if tailLen > tailSize {
-		from = tailLen - tailSize
-	}
-	n := 0
-	for i := from; i < tailLen; i++ {
-		b := tail[i%tailSize]
-		if b == '\n' {
-			textLine[n] = '\r'
-			n++
-		}
-		if b >= 0x80 {
-			b = '?' // the report is ASCII
-		}
-		textLine[n] = uint16(b)
-		n++
-		if n >= len(textLine)-3 || i == tailLen-1 {
-			textLine[n] = 0
-			outputString(addrOf(&textLine))
-			n = 0
-		}
-	}
-}
-
-// crash reports what happened and stops the program.
-func crash(f *frame, what string) {
-	logString("\n\nAlphaOS had to stop: ")
-	logString(what)
-	logHex(".\nvector ", f.vec)
-	logHex(" error ", f.err)
-	logHex(" cr2 ", readCR2())
-	logHex("\nip ", f.ip)
-	logHex(" image ", imageBase)
-	logHex(" sp ", f.sp)
-	logHex("\nax ", f.ax)
-	logHex(" bx ", f.bx)
-	logHex(" cx ", f.cx)
-	logHex("\ndx ", f.dx)
-	logHex(" si ", f.si)
-	logHex(" di ", f.di)
-	logHex("\nbp ", f.bp)
-	logHex(" r8 ", f.r8)
-	logHex(" r9 ", f.r9)
-	logHex("\nr10 ", f.r10)
-	logHex(" r11 ", f.r11)
-	logHex(" r12 ", f.r12)
-	logHex("\nr13 ", f.r13)
-	logHex(" r14 ", f.r14)
-	logHex(" r15 ", f.r15)
-	logString("\nYour saved conversations are safe on the drive. Hold the power button to switch off, then start again.\n")
-	stop()
-}
-
-func outOfMemory() {
-	logString("\n\nAlphaOS had to stop: the machine has no memory left.\n" +
-		"Your saved conversations are safe on the drive. Hold the power button to switch off, then start again with a smaller model.\n")
-	stop()
-}
-
-// stop shows the report and waits, with the firmware's interrupts on, for the
-// person to switch off.
-func stop() {
-	if c := thisCPU(); c != &cpus[0] {
-		atomic.StoreUint32(&crashAsked, 1)
-		kickBoot()
-		for {
-			pause()
-		}
-	}
-	showTail()
-	for {
-		haltInFirmware(&cpus[0])
 	}
 }

@@ -29,6 +29,8 @@ var (
 	regionCount int
 	totalFrames uintptr
 	freeFrames  uintptr
+	// Given out by AllocPhysical.
+	physicalFrames uintptr
 )
 
 // addRegion takes frames of memory at base into use.

@@ -118,28 +118,41 @@ func privatePTE(addr uintptr) *uint64 {
 	return tableEntry(table, addr, 12)
 }
 
+// imageSection returns where the image's nth section lies and its characteristics, from
+// the PE headers in memory; end is 0 when there is none.
+func imageSection(n uintptr) (start, end uintptr, flags uint32) {
+	const (
+		peOffset        = 0x3c // in the DOS header
+		sectionCount    = 6    // in the PE signature and COFF header
+		optionalSize    = 20
+		headersSize     = 24
+		sectionSize     = 40
+		virtualSize     = 8
+		virtualAddress  = 12
+		characteristics = 36
+	)
+	pe := imageBase + uintptr(*at[uint32](imageBase + peOffset))
+	if n >= uintptr(*at[uint16](pe + sectionCount)) {
+		return 0, 0, 0
+	}
+	s := pe + headersSize + uintptr(*at[uint16](pe + optionalSize)) + n*sectionSize
+	start = imageBase + uintptr(*at[uint32](s + virtualAddress))
+	return start, start + uintptr(*at[uint32](s + virtualSize)), *at[uint32](s + characteristics)
+}
+
 // protectImage gives each section of the image the rights it names, so that no page is
 // writable and executable, and takes away the page below each kernel stack, so that an
 // overflow is a fault.
 func protectImage() {
 	const (
-		peOffset      = 0x3c // in the DOS header
-		sectionCount  = 6    // in the PE signature and COFF header
-		optionalSize  = 20
-		headersSize   = 24
-		sectionSize   = 40
-		scnExecute    = 0x20000000
-		scnWrite      = 0x80000000
-		virtualSize   = 8
-		virtualAddr   = 12
-		characterists = 36
+		scnExecute = 0x20000000
+		scnWrite   = 0x80000000
 	)
-	pe := imageBase + uintptr(*at[uint32](imageBase + peOffset))
-	section := pe + headersSize + uintptr(*at[uint16](pe + optionalSize))
-	for n := *at[uint16](pe + sectionCount); n > 0; n-- {
-		start := imageBase + uintptr(*at[uint32](section + virtualAddr))
-		end := start + uintptr(*at[uint32](section + virtualSize))
-		flags := *at[uint32](section + characterists)
+	for n := uintptr(0); ; n++ {
+		start, end, flags := imageSection(n)
+		if end == 0 {
+			break
+		}
 		for p := start; p < end; p += frameSize {
 			e := privatePTE(p)
 			if e == nil {
@@ -153,7 +166,6 @@ func protectImage() {
 				*e |= pteNX
 			}
 		}
-		section += sectionSize
 	}
 	for i := range cpus {
 		for j := range cpus[i].stacks {

@@ -61,9 +61,8 @@ var (
 	mpTotal   uintptr
 	mpEnabled uintptr
 
-	exitAsked  uint32 // a thread on another processor called exit
-	exitCode   uintptr
-	crashAsked uint32 // another processor has crashed
+	exitAsked uint32 // a thread on another processor called exit
+	exitCode  uintptr
 
 	mpServicesGUID = [2]uint64{0x4f46a76e3fdda605, 0x083d1b53f41229ad} // 3FDDA605-A76E-4F46-AD29-12F4531B3D08
 	cpuArchGUID    = [2]uint64{0x11d46f4226baccb1, 0x81883cc78000e7bc} // 26BACCB1-6F42-11D4-BCE7-0080C73C8881
@@ -159,7 +158,7 @@ func lock() {
 		c := thisCPU()
 		answerFlush(c) // whoever has the lock may be waiting for this processor
 		if atomic.LoadUint32(&crashAsked) != 0 && c == &cpus[0] {
-			stop() // it may never come
+			stop(faultInKernel) // it may never come
 		}
 		pause()
 	}
@@ -317,7 +316,7 @@ func leaveProcessor(c *cpu) {
 // bootDuties does what only the boot processor can and others have asked for.
 func bootDuties(c *cpu) {
 	if atomic.LoadUint32(&crashAsked) != 0 {
-		stop()
+		stop(faultInKernel)
 	}
 	if exitAsked != 0 {
 		exit(exitCode)

@@ -169,6 +169,7 @@ func syscall_(c *cpu, t *thread) uintptr {
 		if addr == 0 {
 			return errno(eNOMEM)
 		}
+		physicalFrames += pageUp(a1) >> frameShift
 		return addr
 	case sysFreePhysical:
 		n := pageUp(a2)
@@ -176,6 +177,7 @@ func syscall_(c *cpu, t *thread) uintptr {
 			return errno(eINVAL)
 		}
 		freeRun(a1, n>>frameShift)
+		physicalFrames -= n >> frameShift
 		return 0
 	case sysMemoryStats:
 		if !touch(a1, 16, true) {
@@ -184,7 +186,7 @@ func syscall_(c *cpu, t *thread) uintptr {
 		*at[MemoryStats](a1) = MemoryStats{uint64(totalFrames) << frameShift, uint64(freeFrames) << frameShift}
 		return 0
 	}
-	return errno(eNOSYS)
+	return unknownSyscall(r.ax, a1)
 }
 
 func write(fd, p, n uintptr) uintptr {

@@ -87,6 +87,12 @@ func (d *BlockDevice) Blocks() uint64 { return d.media.LastBlock + 1 }
 // Partition reports whether the device is a partition of another one.
 func (d *BlockDevice) Partition() bool { return d.media.LogicalPartition != 0 }
 
+// RawWriter returns the address of the device's EFI_BLOCK_IO_PROTOCOL.WriteBlocks and its
+// first two arguments, for a report that is written when Go itself has crashed.
+func (d *BlockDevice) RawWriter() (fn, this uintptr, mediaID uint32) {
+	return at[blockIO](d.io).WriteBlocks, d.io, d.mediaID
+}
+
 // ReadOnly reports whether the medium is write protected.
 func (d *BlockDevice) ReadOnly() bool { return d.media.ReadOnly != 0 }
 

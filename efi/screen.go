@@ -258,6 +258,21 @@ func (s *Screen) adopt() error {
 	return nil
 }
 
+// FrameBuffer returns the address of the display's memory and its pixels from one row
+// to the next, when pixels are stored there as 0xRRGGBB or, swapped, as 0xBBGGRR. ok is
+// false when the display can only be drawn on through the firmware.
+func (s *Screen) FrameBuffer() (addr uintptr, stride int, swapped, ok bool) {
+	if s.frame == nil {
+		return 0, 0, false, false
+	}
+	pixel := []uint32{0x112233}
+	if s.encode != nil {
+		s.encode(pixel, []uint32{0x112233})
+	}
+	swapped = pixel[0] == 0x332211
+	return uintptr(unsafe.Pointer(unsafe.SliceData(s.frame))), s.pitch, swapped, swapped || pixel[0] == 0x112233
+}
+
 // Size returns the resolution in pixels.
 func (s *Screen) Size() (width, height int) { return s.width, s.height }
 

@@ -13,6 +13,7 @@
 package drive
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -62,7 +63,10 @@ const (
 	ModelsPath  = "models"
 	ConfigPath  = "data/config.json"
 	JournalPath = "data/journal/journal.log"
-	Label       = "ALPHAOS"
+	CrashPath   = "backup/crash.txt" // where a crash leaves its report
+
+	crashSize = 64 << 10
+	Label     = "ALPHAOS"
 )
 
 const (
@@ -215,6 +219,10 @@ func contents(o Options) (*node, error) {
 		return nil, err
 	}
 	if err := add(ConfigPath, &node{content: []byte("{\n  \"version\": 1\n}\n")}); err != nil {
+		return nil, err
+	}
+	// Blank lines, to be overwritten in place.
+	if err := add(CrashPath, &node{content: bytes.Repeat([]byte("\n"), crashSize)}); err != nil {
 		return nil, err
 	}
 	if err := add(JournalPath, &node{size: o.Journal}); err != nil {

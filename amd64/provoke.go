@@ -1,0 +1,33 @@
+//go:build provoke
+
+package amd64
+
+import "syscall"
+
+// Faults of the kernel's own, for tests of what a person sees then. They exist in builds
+// with the tag provoke alone.
+
+const sysProvoke = 0x10ff
+
+// ProvokeFault makes the kernel touch page 0.
+func ProvokeFault() { syscall.Syscall(sysProvoke, 0, 0, 0) }
+
+// ProvokeOverflow makes the kernel overflow its stack.
+func ProvokeOverflow() { syscall.Syscall(sysProvoke, 1, 0, 0) }
+
+func unknownSyscall(number, arg uintptr) uintptr {
+	if number == sysProvoke {
+		if arg == 0 {
+			*at[uint64](8) = 1
+		}
+		return overflow(arg)
+	}
+	return errno(eNOSYS)
+}
+
+//go:noinline
+func overflow(n uintptr) uintptr {
+	var b [512]uintptr
+	b[n%512] = overflow(n + 1)
+	return b[(n+1)%512]
+}

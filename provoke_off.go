@@ -1,0 +1,7 @@
+//go:build !provoke
+
+package main
+
+import "io/fs"
+
+func provoke(fs.FS) {}
