@@ -366,7 +366,15 @@ func touch(addr, n uintptr, write bool) bool {
 	}
 	if addr >= frameSize && addr < userTop && fwSlots[addr>>39] {
 		// The image's own data, or memory shared with firmware.
-		return identityMapped(addr, n)
+		if !identityMapped(addr, n) {
+			return false
+		}
+		for p := addr &^ (frameSize - 1); write && p < addr+n; p += frameSize {
+			if e, _ := leaf(p); e == nil || *e&pteW == 0 {
+				return false
+			}
+		}
+		return true
 	}
 	for p := addr &^ (frameSize - 1); p < addr+n; p += frameSize {
 		if e, _ := leaf(p); e != nil && *e&pteP != 0 && (!write || *e&pteW != 0) {

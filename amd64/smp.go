@@ -60,12 +60,17 @@ var (
 	mpEvent   uintptr
 	mpTotal   uintptr
 	mpEnabled uintptr
+	mpMaximum uintptr // the Framework protocol tells these too
+	mpVector  uintptr
+	mpLength  uintptr
 
 	exitAsked uint32 // a thread on another processor called exit
 	exitCode  uintptr
 
 	mpServicesGUID = [2]uint64{0x4f46a76e3fdda605, 0x083d1b53f41229ad} // 3FDDA605-A76E-4F46-AD29-12F4531B3D08
-	cpuArchGUID    = [2]uint64{0x11d46f4226baccb1, 0x81883cc78000e7bc} // 26BACCB1-6F42-11D4-BCE7-0080C73C8881
+	// F33261E7-23CB-11D5-BD5C-0080C73C8881
+	frameworkMPGUID = [2]uint64{0x11d523cbf33261e7, 0x81883cc780005cbd}
+	cpuArchGUID     = [2]uint64{0x11d46f4226baccb1, 0x81883cc78000e7bc} // 26BACCB1-6F42-11D4-BCE7-0080C73C8881
 )
 
 func apicRead(reg uintptr) uint32 {
@@ -170,8 +175,7 @@ func unlock() { atomic.StoreUint32(&kernelLock, 0) }
 // the lock, for which they then wait.
 func startProcessors() {
 	const (
-		mpGetNumber  = 0 // PI 1.7, II-13.4
-		mpStartupAll = 16
+		mpStartupAll = 16    // in both protocols, with the same arguments
 		timeout      = 200e6 // ns
 	)
 	base := readMSR(msrAPICBase)
@@ -181,11 +185,8 @@ func startProcessors() {
 	c := &cpus[0]
 	c.apic = apicIdentity()
 	cpuCount = 1
-	if fwCall(bootService(bsLocateProtocol), addrOf(&mpServicesGUID), 0, addrOf(&outAddr), 0, 0) != 0 {
-		return
-	}
-	mp := outAddr
-	if fwCall(*at[uintptr](mp + mpGetNumber), mp, addrOf(&mpTotal), addrOf(&mpEnabled), 0, 0) != 0 || mpEnabled < 2 {
+	mp := findProcessors()
+	if mp == 0 || mpEnabled < 2 {
 		return
 	}
 	if !listenInFirmware(kickHandlerStub()) {
@@ -210,6 +211,33 @@ func startProcessors() {
 		pause()
 	}
 	cpuCount = 1 + int(atomic.LoadUint32(&apsStarted))
+}
+
+// findProcessors returns the firmware's MP services protocol, that of PI (1.7, II-13.4) or
+// of the Framework before it, which Macs of the EFI 1.10 line have, and notes how many
+// processors there are. It returns 0 where there is neither.
+func findProcessors() uintptr {
+	const getNumber = 0 // GetNumberOfProcessors, GetGeneralMPInfo
+	if fwCall(bootService(bsLocateProtocol), addrOf(&mpServicesGUID), 0, addrOf(&outAddr), 0, 0) == 0 {
+		mp := outAddr
+		if fwCall(*at[uintptr](mp + getNumber), mp, addrOf(&mpTotal), addrOf(&mpEnabled), 0, 0) != 0 {
+			return 0
+		}
+		return mp
+	}
+	if fwCall(bootService(bsLocateProtocol), addrOf(&frameworkMPGUID), 0, addrOf(&outAddr), 0, 0) != 0 {
+		return 0
+	}
+	mp := outAddr
+	call := &cpus[0].call
+	call.fn, call.n, call.sti = *at[uintptr](mp + getNumber), 6, 1
+	call.args[0], call.args[1], call.args[2] = mp, addrOf(&mpTotal), addrOf(&mpMaximum)
+	call.args[3], call.args[4], call.args[5] = addrOf(&mpEnabled), addrOf(&mpVector), addrOf(&mpLength)
+	gate(call)
+	if call.ret != 0 {
+		return 0
+	}
+	return mp
 }
 
 // listenInFirmware has the firmware call handler for kicks that come while the boot
