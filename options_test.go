@@ -1,0 +1,182 @@
+package main
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"unicode"
+)
+
+func TestCommandLine(t *testing.T) {
+	const boot = `\EFI\BOOT\BOOTX64.EFI`
+	for _, c := range []struct {
+		text, file string
+		want       []setting
+	}{
+		{"", boot, nil},
+		{"   ", boot, nil},
+		{"verbose", boot, []setting{{"verbose", ""}}},
+		{"verbose safe threads=2", "", []setting{{"verbose", ""}, {"safe", ""}, {"threads", "2"}}},
+		// From the UEFI shell.
+		{`BOOTX64.EFI verbose`, boot, []setting{{"verbose", ""}}},
+		{`bootx64 verbose`, boot, []setting{{"verbose", ""}}},
+		{`fs0:\EFI\alphaos\alphaos safe`, "", []setting{{"safe", ""}}},
+		{`"FS0:\my programs\alphaos.efi" safe`, "", []setting{{"safe", ""}}},
+		{`BOOTX64.EFI`, boot, nil},
+		// A program called like an option is the program when it is started as that.
+		{"safe verbose", `\safe.efi`, []setting{{"verbose", ""}}},
+		{`model="Llama 3.gguf" verbose`, boot, []setting{{"model", "Llama 3.gguf"}, {"verbose", ""}}},
+		{`model=models/x.gguf`, boot, []setting{{"model", "models/x.gguf"}}},
+		{`model="open`, boot, []setting{{"model", "open"}}},
+		{"\tquiet\tsplash ", boot, []setting{{"quiet", ""}, {"splash", ""}}},
+		// Sixteen bytes of a firmware's identifier, read as text.
+		{"쓀镧䐉\u00e5 \u4f60", boot, nil},
+		{"verbose model=erzähler", boot, []setting{{"verbose", ""}, {"model", "erzähler"}}},
+	} {
+		if got := commandLine(c.text, c.file); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("commandLine(%q, %q) = %q, want %q", c.text, c.file, got, c.want)
+		}
+	}
+}
+
+func TestSet(t *testing.T) {
+	for _, c := range []struct {
+		text      string
+		want      options
+		complaint string // begins the only one
+	}{
+		{"verbose", options{verbose: true}, ""},
+		{"VERBOSE Safe=yes", options{verbose: true, safe: true}, ""},
+		{"verbose verbose=off", options{}, ""},
+		{"kernel=portable threads=3 model=x", options{kernel: "portable", threads: 3, model: "x"}, ""},
+		{"threads=0 kernel=", options{}, ""},
+		{"verbose=maybe safe", options{safe: true}, `start: verbose "maybe" is neither on nor off.`},
+		{"threads=-1", options{}, `start: threads "-1" is no number of threads`},
+		{"threads=65 verbose", options{verbose: true}, `start: threads "65" is no number of threads`},
+		{"threads", options{}, `start: threads "" is no number of threads`},
+		{"kernel=abacus", options{}, `start: kernel "abacus" is none of this processor's kernels, which are `},
+		{"quiet", options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, model.`},
+		{"safe \u202e" + strings.Repeat("x", 1000), options{safe: true}, `start: there is no option "\u202e` + strings.Repeat("x", 39) + `..."; there`},
+	} {
+		var o options
+		_, complaints := o.set("start", commandLine(c.text, ""), nil)
+		if o != c.want {
+			t.Errorf("%q gives %+v, want %+v", c.text, o, c.want)
+		}
+		if c.complaint == "" && len(complaints) > 0 || c.complaint != "" && (len(complaints) != 1 || !strings.HasPrefix(complaints[0], c.complaint)) {
+			t.Errorf("%q: complaints %q, want %q", c.text, complaints, c.complaint)
+		}
+	}
+}
+
+// TestPrecedence checks that the command line wins over the file.
+func TestPrecedence(t *testing.T) {
+	var o options
+	fixed, _ := o.set("start", commandLine("verbose=off threads=2 kernel=none", ""), nil)
+	list, err := parseConfig([]byte(`{"version": 1, "verbose": true, "threads": 4, "kernel": "portable", "model": "m"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, complaints := o.set("file", list, fixed); complaints != nil {
+		t.Error(complaints)
+	}
+	// What the command line says wrongly does not shadow the file.
+	if want := (options{threads: 2, kernel: "portable", model: "m"}); o != want {
+		t.Errorf("%+v, want %+v", o, want)
+	}
+}
+
+func TestSafe(t *testing.T) {
+	got := options{safe: true, kernel: "avx2", threads: 4, model: "m", verbose: true}.effective()
+	if want := (options{safe: true, kernel: "portable", threads: 1, model: "m", verbose: true}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	plain := options{kernel: "avx2", threads: 4}
+	if plain.effective() != plain {
+		t.Error("options change without safe mode")
+	}
+	if got, want := got.String(), `verbose safe kernel=portable threads=1 model="m"`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want []setting
+		err  string
+	}{
+		{"{\n  \"version\": 1\n}\n", []setting{{"version", "1"}}, ""}, // as drive create writes it
+		{"{}", nil, ""},
+		{"", nil, ""},
+		{"\x00\x00\x00", nil, ""},
+		{" \r\n", nil, ""},
+		{"\xef\xbb\xbf{\"safe\": true}", []setting{{"safe", "true"}}, ""},
+		{`{"threads": 2, "model": "x y", "safe": false, "kernel": null}`, []setting{{"threads", "2"}, {"model", "x y"}, {"safe", "false"}}, ""},
+		{`{"threads": [1, {"a": 2}], "verbose": true}`, []setting{{"threads", "of several parts"}, {"verbose", "true"}}, ""},
+		{`[1]`, nil, "not a JSON object"},
+		{`true`, nil, "not a JSON object"},
+		{"verbose", nil, "not valid JSON (line 1: "},
+		{"{\n  \"verbose\": true,\n  safe: true\n}", nil, "not valid JSON (line 3: invalid character 's'"},
+		{"{\n  \"verbose\": true\n", nil, "not valid JSON (line 3: it ends too early)"},
+		{`{"verbose": tr`, nil, "it ends too early"},
+		{`{"verbose": true} {}`, nil, "behind its closing brace"},
+		{`{"verbose": true}}`, nil, "behind its closing brace"},
+		{"{" + strings.Repeat(" ", maxConfig) + "}", nil, "larger than 64 KiB"},
+		{"{\"a\":" + strings.Repeat("[", 30000), nil, "not valid JSON"},
+	} {
+		name := c.text[:min(len(c.text), 60)]
+		got, err := parseConfig([]byte(c.text))
+		if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%q: error %v, want %q", name, err, c.err)
+		}
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%q gives %q, want %q", name, got, c.want)
+		}
+	}
+	if list, err := readConfig(fstest.MapFS{}); list != nil || err != nil {
+		t.Errorf("no file: %q, %v", list, err)
+	}
+	_, err := readConfig(fstest.MapFS{configFile: {Data: []byte("?")}})
+	if err == nil || !strings.HasPrefix(err.Error(), "data/config.json is ignored: it is not valid JSON") {
+		t.Errorf("a bad file: %v", err)
+	}
+}
+
+// check applies settings and looks whether all that may be shown can be.
+func check(t *testing.T, list []setting) {
+	var o options
+	_, complaints := o.set("start", list, nil)
+	if o.threads < 0 || o.threads > maxThreads {
+		t.Errorf("%d threads", o.threads)
+	}
+	if len(complaints) > 5 {
+		t.Errorf("%d complaints", len(complaints))
+	}
+	for _, s := range append(complaints, o.effective().String()) {
+		if strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsPrint(r) }) {
+			t.Errorf("cannot be shown: %q", s)
+		}
+	}
+}
+
+func FuzzCommandLine(f *testing.F) {
+	f.Add("BOOTX64.EFI verbose threads=2", `\EFI\BOOT\BOOTX64.EFI`)
+	f.Add(`"fs0:\a b\c.efi" model="x y" kernel=portable`, "")
+	f.Add("\x1b[2J=\x00 \"", "\"")
+	f.Fuzz(func(t *testing.T, text, file string) { check(t, commandLine(text, file)) })
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte(`{"version": 1, "verbose": true, "threads": 2, "model": "x"}`))
+	f.Add([]byte(`{"a": [1, {"b": null}], "a": 1e999}`))
+	f.Add([]byte("\xef\xbb\xbf{"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list, err := parseConfig(data)
+		if err != nil && (list != nil || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("%q with error %q", list, err)
+		}
+		check(t, list)
+	})
+}
