@@ -4,8 +4,10 @@ package tests
 // can be chosen.
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,37 +52,64 @@ func noTraces(t *testing.T, said string) {
 	}
 }
 
+// sentenceAbout fails unless said tells in a line or two what is wrong with name.
+func sentenceAbout(t *testing.T, name, said string) {
+	t.Helper()
+	noTraces(t, said)
+	var lines []string
+	for line := range strings.Lines(said) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "Loading ") {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) != 1 || !strings.Contains(lines[0], name) || !strings.HasSuffix(lines[0], ".") {
+		t.Errorf("about %s it says %q; want one sentence that names it", name, lines)
+	}
+	t.Logf("%s: %q", name, lines)
+}
+
 func TestBrokenModels(t *testing.T) {
 	ctx := needQEMU(t, 4*time.Minute)
 	model, want := chatModel(t, story)
+	good := strings.TrimSuffix(filepath.Base(model), ".gguf")
 	broken := brokenModels(t, model)
 	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}, Extra: broken})
 	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	noTraces(t, p.prompt())
-	list := p.say("/models")
-	good := strings.TrimSuffix(model[strings.LastIndex(model, "/")+1:], ".gguf")
-	if !strings.Contains(list, good) {
-		t.Errorf("/models does not list %s: %q", good, list)
+
+	// The first model of the list is broken: the machine says so and asks.
+	const list, which = "Models on this drive:", "Which model?"
+	_, said, _ := strings.Cut(p.expect(list), "BdsDxe: starting ")
+	_, said, _ = strings.Cut(said, "\n")
+	sentenceAbout(t, "a-cut", strings.TrimSuffix(said, list))
+	for i, b := range broken {
+		if listed := p.expect(which); !strings.Contains(listed, good) {
+			t.Errorf("the list lacks %s: %q", good, listed)
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(b.Path, "models/"), ".gguf")
+		if i%2 == 0 {
+			p.typeLine(name)
+		} else {
+			p.typeLine(fmt.Sprint(i + 1))
+		}
+		sentenceAbout(t, name, strings.TrimSuffix(p.expect(list), list))
 	}
+	p.expect(which)
+	p.screenshot("broken-models.png")
+	p.typeLine("no-such-model")
+	sentenceAbout(t, "no-such-model", strings.TrimSuffix(p.expect(list), list))
+	p.expect(which)
+	p.typeLine(good)
+	p.prompt()
+
+	// A model that cannot be loaded leaves the one in use.
 	for _, b := range broken {
 		name := strings.TrimSuffix(strings.TrimPrefix(b.Path, "models/"), ".gguf")
-		said := p.say("/load " + name)
-		noTraces(t, said)
-		if !strings.Contains(said, name) || len(strings.Split(strings.TrimSpace(said), "\n")) > 3 {
-			t.Errorf("loading %s: %q; want one clear sentence that names it", name, said)
-		}
-		t.Logf("%s: %q", name, said)
+		noTraces(t, p.say("/load "+name))
 	}
-	said := p.say("/load no-such-model")
-	noTraces(t, said)
-	if !strings.Contains(said, "no-such-model") {
-		t.Errorf("loading a model that is not there: %q", said)
-	}
-	p.screenshot("broken-models.png")
-	noTraces(t, p.say("/load "+good))
+	sentenceAbout(t, "no-such-model", p.say("/load no-such-model"))
 	p.greedy()
 	if got := p.ask(story); got != want {
-		t.Errorf("after /load in the machine\n%q\nwant\n%q", got, want)
+		t.Errorf("after the broken models, in the machine\n%q\nwant\n%q", got, want)
 	}
 	p.typeLine("/bye")
 	p.off()
@@ -93,14 +122,15 @@ func TestNothingButABrokenModel(t *testing.T) {
 	model := writeModel(t, tinyShape)
 	disk := newDrive(t, drive.Options{EFI: program(t), Extra: brokenModels(t, model)[:1]})
 	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	said := p.prompt()
+	said := p.expect("Which model?")
+	_, said, _ = strings.Cut(said, "BdsDxe: starting ")
+	_, said, _ = strings.Cut(said, "\n")
 	noTraces(t, said)
 	if !strings.Contains(said, "a-cut") {
 		t.Errorf("the broken model is not named: %q", said)
 	}
-	noTraces(t, p.say("hello"))
-	p.screenshot("only-broken-model.png")
-	p.typeLine("/bye")
+	p.typeLine("Please shut down")
+	p.expect("All data saved. Goodbye.")
 	p.off()
 }
 
@@ -109,13 +139,14 @@ func TestNoModel(t *testing.T) {
 	ctx := needQEMU(t, 3*time.Minute)
 	disk := newDrive(t, drive.Options{EFI: program(t)})
 	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	said := p.prompt()
-	noTraces(t, said)
-	if !strings.Contains(said, "model") {
-		t.Errorf("the missing model is not told: %q", said)
+	const again = "Press Enter to look again"
+	for range 2 {
+		if said := p.expect(again); !strings.Contains(said, "There is no model on this drive.") {
+			t.Errorf("the missing model is not told: %q", said)
+		}
+		p.typeLine("")
 	}
-	noTraces(t, p.say("hello"))
-	noTraces(t, p.say("/models"))
+	p.expect(again)
 	p.screenshot("no-model.png")
 	p.typeLine("Goodbye")
 	p.expect("All data saved. Goodbye.")

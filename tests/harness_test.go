@@ -152,9 +152,15 @@ type person struct {
 	vm  *ovmf.VM
 }
 
+// patience is how long a person waits for any one thing: far longer than it
+// takes on a loaded host, so that only what will never come is given up.
+const patience = time.Minute
+
 func (p *person) expect(text string) string {
 	p.t.Helper()
-	got, err := p.vm.Expect(p.ctx, text)
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	got, err := p.vm.Expect(ctx, text)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -211,7 +217,9 @@ func answer(t testing.TB, said string) string {
 // properly.
 func (p *person) off() {
 	p.t.Helper()
-	code, err := p.vm.Wait(p.ctx)
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	code, err := p.vm.Wait(ctx)
 	if err != nil {
 		p.t.Fatal(err)
 	}

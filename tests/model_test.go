@@ -31,7 +31,7 @@ type modelShape struct {
 }
 
 var (
-	tinyShape = modelShape{name: "tiny", dim: 64, layers: 2, heads: 4, kvHeads: 2, ff: 160, context: 256}
+	tinyShape = modelShape{name: "tiny", dim: 64, layers: 2, heads: 4, kvHeads: 2, ff: 160, context: 1024}
 	// bigShape is a file of 256 MiB.
 	bigShape = modelShape{name: "big", dim: 1024, layers: 11, heads: 16, kvHeads: 8, ff: 3072, context: 256, half: true}
 )

@@ -1,0 +1,209 @@
+// Chain is a boot manager for tests: it starts an EFI application the way Limine
+// does. It reads /limine.conf on the volume it came from, reads the image of the
+// first entry into memory, and gives the firmware that memory (LoadImage with a
+// MemoryMapped device path); then it sets DeviceHandle and LoadOptions of the loaded
+// image and starts it. Older versions of Limine count the characters of the load
+// options instead of their bytes, and what an image learns about where it came from
+// differs: main.missing says what to get wrong or leave out.
+//
+// What a boot manager written in C need not do: this one is a Go program on package
+// amd64, which has taken over processors and memory. It hands both back before.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"unicode/utf16"
+	"unsafe"
+
+	"alphaos/amd64"
+	"alphaos/efi"
+	"alphaos/fs/fat"
+)
+
+// missing is set by the linker: any of "bytes" (LoadOptionsSize counts characters),
+// "file" (no FilePath) and "device" (no DeviceHandle).
+var missing string
+
+func main() {
+	err := run()
+	fmt.Println("chain: FAILED:", err)
+	os.Exit(1)
+}
+
+// entry is the first entry of a limine.conf that chains an EFI application.
+type entry struct{ path, cmdline string }
+
+// parse reads the few keys that chaining takes.
+func parse(conf []byte) (entry, error) {
+	var e entry
+	lines := bufio.NewScanner(bytes.NewReader(conf))
+	chains := false
+	for lines.Scan() {
+		key, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), ":")
+		if !ok || strings.HasPrefix(key, "#") {
+			continue
+		}
+		value = strings.TrimSpace(value)
+		switch key {
+		case "protocol":
+			chains = value == "efi_chainload"
+		case "image_path":
+			e.path, ok = strings.CutPrefix(value, "boot():/")
+			if !ok {
+				return e, fmt.Errorf("image_path %q is not on the boot volume", value)
+			}
+		case "cmdline":
+			e.cmdline = value
+		}
+	}
+	if !chains || e.path == "" {
+		return e, errors.New("limine.conf has no entry with protocol: efi_chainload and image_path:")
+	}
+	return e, lines.Err()
+}
+
+func run() error {
+	if err := efi.Init(); err != nil {
+		return err
+	}
+	dev, err := efi.BootVolume()
+	if err != nil {
+		return err
+	}
+	vol, err := fat.Mount(dev)
+	if err != nil {
+		return err
+	}
+	conf, err := fs.ReadFile(vol, "limine.conf")
+	if err != nil {
+		return err
+	}
+	e, err := parse(conf)
+	if err != nil {
+		return err
+	}
+	image, err := fs.ReadFile(vol, e.path)
+	if err != nil {
+		return err
+	}
+	self, err := efi.LoadedImage()
+	if err != nil {
+		return err
+	}
+	return start(image, e.cmdline, uintptr(self.Device))
+}
+
+// physical returns a copy of p in memory that the firmware sees.
+func physical(p []byte) ([]byte, error) {
+	b, err := amd64.AllocPhysical(len(p))
+	if err != nil {
+		return nil, err
+	}
+	copy(b, p)
+	return b, nil
+}
+
+func address(p []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(p))) }
+
+// at views the 64-bit word at an address of the firmware's.
+func at(addr uintptr) *uintptr {
+	return (*uintptr)(*(*unsafe.Pointer)(unsafe.Pointer(&addr)))
+}
+
+// Out-parameters of firmware calls: the firmware sees the image's own data.
+var out uintptr
+
+var loadedImageGUID = [2]uint64{0x11d295625b1b31a1, 0x3b7269c9a0003f8e} // 5B1B31A1-9562-11D2-8E3F-00A0C969723B
+
+// start loads and starts an image (UEFI 2.10, 7.4.1, 7.4.2, 9.1).
+func start(image []byte, cmdline string, device uintptr) error {
+	const (
+		bootServices   = 96
+		freePages      = 48
+		handleProtocol = 152
+		loadImage      = 200
+		startImage     = 208
+
+		deviceHandle    = 24
+		filePath        = 32
+		loadOptionsSize = 48
+		loadOptions     = 56
+	)
+	bs := *at(amd64.SystemTable() + bootServices)
+	service := func(offset uintptr, args ...uintptr) error {
+		return efi.Status(amd64.Call(*at(bs + offset), args...)).Err()
+	}
+	buffer, err := physical(image)
+	if err != nil {
+		return err
+	}
+	// MemoryMapped(EfiLoaderData, first, last) and the end node (10.3.4.4).
+	le := binary.LittleEndian
+	node := le.AppendUint32([]byte{1, 3, 24, 0}, 2)
+	node = le.AppendUint64(node, uint64(address(buffer)))
+	node = le.AppendUint64(node, uint64(address(buffer))+uint64(len(buffer))-1)
+	path, err := physical(append(node, 0x7f, 0xff, 4, 0))
+	if err != nil {
+		return err
+	}
+	var text []byte
+	for _, u := range utf16.Encode([]rune(cmdline)) {
+		text = le.AppendUint16(text, u)
+	}
+	size := len(text) // Limine leaves the terminator out
+	if strings.Contains(missing, "bytes") {
+		size /= 2
+	}
+	options, err := physical(append(text, 0, 0))
+	if err != nil {
+		return err
+	}
+
+	// Give memory back, all but what this program goes on with.
+	const keep, piece = 48 << 20, 4 << 20
+	given := 0
+	for size := 1 << 30; size >= piece; {
+		if amd64.Memory().Free < uint64(keep+size) {
+			size /= 2
+			continue
+		}
+		b, err := amd64.AllocPhysical(size)
+		if err != nil {
+			size /= 2
+			continue
+		}
+		if err := service(freePages, address(b), uintptr(size>>12)); err != nil {
+			return fmt.Errorf("giving memory back: %w", err)
+		}
+		given += size
+	}
+	fmt.Printf("chain: %d MiB of memory given back\n", given>>20)
+
+	err = service(loadImage, 0, amd64.ImageHandle(), address(path), address(buffer), uintptr(len(buffer)), uintptr(unsafe.Pointer(&out)))
+	if err != nil {
+		return fmt.Errorf("LoadImage: %w", err)
+	}
+	handle := out
+	if err := service(handleProtocol, handle, uintptr(unsafe.Pointer(&loadedImageGUID)), uintptr(unsafe.Pointer(&out))); err != nil {
+		return fmt.Errorf("the loaded image has no description: %w", err)
+	}
+	li := out
+	*at(li + deviceHandle) = device
+	*at(li + filePath) = 0
+	*at(li + loadOptionsSize) = *at(li + loadOptionsSize)>>32<<32 | uintptr(len(text))
+	*at(li + loadOptions) = address(options)
+
+	fmt.Printf("chain: starting %d bytes with %q\n", len(image), cmdline)
+	amd64.HandBack()
+	if err := service(startImage, handle, 0, 0); err != nil {
+		return fmt.Errorf("the image returned: %w", err)
+	}
+	return errors.New("the image returned")
+}

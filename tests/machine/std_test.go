@@ -1,0 +1,214 @@
+package machine
+
+// Go's standard library has tests of its own, written to find out whether a
+// system carries a Go program. They are compiled here as they are, with one
+// file added through an overlay: it links amd64/ in and sets the command line,
+// which firmware does not give. The packages run one after another from the
+// UEFI shell of one machine, so that each also finds the machine as the one
+// before has handed it back.
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"alphaos/ovmf"
+	"alphaos/tools/drive"
+)
+
+// stdTest is a package of the standard library whose tests run in the machine.
+type stdTest struct {
+	path  string
+	brief bool   // also in a short run
+	skip  []skip // tests left out
+}
+
+// skip names a test that cannot work in the machine, or proves nothing there.
+type skip struct{ test, because string }
+
+const (
+	noFiles     = "reads files of the Go source tree"
+	noProcesses = "starts a process of its own"
+	noZones     = "needs the zone database or the host's own zone"
+)
+
+var stdTests = []stdTest{
+	{path: "bytes"},
+	{path: "compress/bzip2", skip: []skip{}},
+	{path: "compress/flate"},
+	{path: "compress/gzip"},
+	{path: "compress/lzw"},
+	{path: "compress/zlib"},
+	{path: "container/heap", brief: true},
+	{path: "container/list", brief: true},
+	{path: "container/ring", brief: true},
+	{path: "context", brief: true},
+	{path: "crypto/sha256"},
+	{path: "encoding/binary"},
+	{path: "encoding/json"},
+	{path: "errors"},
+	{path: "fmt"},
+	{path: "hash/crc32"},
+	{path: "maps"},
+	{path: "math"},
+	{path: "math/big"},
+	{path: "math/bits"},
+	{path: "regexp"},
+	{path: "slices", brief: true},
+	{path: "sort", brief: true},
+	{path: "strconv"},
+	{path: "strings"},
+	{path: "sync", brief: true},
+	{path: "sync/atomic"},
+	{path: "time"},
+	{path: "unicode/utf8"},
+	{path: "unique"},
+	{path: "weak"},
+}
+
+// stdSource is the file added to a package's tests.
+const stdSource = `package %[1]s_test
+
+import (
+	"os"
+
+	"alphaos/amd64"
+)
+
+func init() {
+	if amd64.Booted() {
+		println("std: begin %[2]s")
+		os.Args = []string{"test", "-test.v=true", "-test.short", "-test.timeout=0"%[3]s}
+	}
+}
+`
+
+// buildStd returns the EFI application that runs the tests of s.
+func buildStd(s stdTest) ([]byte, error) {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, fmt.Errorf("asking go for GOROOT: %w", err)
+	}
+	name := strings.ReplaceAll(s.path, "/", "-")
+	var skips []string
+	for _, k := range s.skip {
+		skips = append(skips, "^"+k.test+"$")
+	}
+	flags := ""
+	if skips != nil {
+		flags = fmt.Sprintf(", %q", "-test.skip="+strings.Join(skips, "|"))
+	}
+	source := filepath.Join(scratch, name+"_test.go")
+	if err := os.WriteFile(source, fmt.Appendf(nil, stdSource, path.Base(s.path), s.path, flags), 0o666); err != nil {
+		return nil, err
+	}
+	added := filepath.Join(strings.TrimSpace(string(root)), "src", filepath.FromSlash(s.path), "alphaos_test.go")
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{added: source}})
+	if err != nil {
+		return nil, err
+	}
+	overlayFile := filepath.Join(scratch, name+".json")
+	if err := os.WriteFile(overlayFile, overlay, 0o666); err != nil {
+		return nil, err
+	}
+	elf := filepath.Join(scratch, name+".elf")
+	defer os.Remove(elf)
+	if err := goTool("test", "-c", "-trimpath", "-buildmode=pie", "-overlay", overlayFile, "-o", elf, s.path); err != nil {
+		return nil, err
+	}
+	return pack(elf)
+}
+
+// TestStandardLibrary runs the tests with one processor and with two.
+func TestStandardLibrary(t *testing.T) {
+	needQEMU(t)
+	var chosen []stdTest
+	images := make(map[string][]byte)
+	for _, s := range stdTests {
+		if !*soak && !s.brief {
+			continue
+		}
+		image, err := buildStd(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chosen = append(chosen, s)
+		images[s.path] = image
+	}
+	hello := program(t, "hello", "status", "failure")
+	for _, cpus := range []int{1, 2} {
+		if !*soak && cpus == 1 {
+			continue
+		}
+		t.Run(fmt.Sprintf("%dcpu", cpus), func(t *testing.T) {
+			for left := chosen; len(left) > 0; {
+				left = runStd(t, cpus, hello, left, images)
+			}
+		})
+	}
+}
+
+// runStd boots a machine for the packages in left and returns those it did not
+// come to because one broke the machine.
+func runStd(t *testing.T, cpus int, hello string, left []stdTest, images map[string][]byte) []stdTest {
+	var extra []drive.Extra
+	script := "@echo -off\r\nfs0:\r\n"
+	for i, s := range left {
+		file := fmt.Sprintf("std/t%d.efi", i)
+		extra = append(extra, drive.Extra{Path: file, Content: images[s.path]})
+		script += strings.ReplaceAll(file, "/", "\\") + "\r\n"
+	}
+	script += "echo std: the end\r\n"
+	extra = append(extra, drive.Extra{Path: "startup.nsh", Content: []byte(script)})
+	m := boot(t, ovmf.Config{Disk: newDrive(t, hello, extra...), CPUs: cpus, MemoryMiB: 2048})
+	m.must(time.Minute, "hello: ")
+	m.must(time.Minute, "startup.nsh")
+	if err := m.vm.Type("\n"); err != nil { // any key but Esc ends the countdown
+		t.Fatal(err)
+	}
+	for i, s := range left {
+		alive := true
+		t.Run(s.path, func(t *testing.T) {
+			alive = false
+			if _, _, err := m.expect(time.Minute, "std: begin "+s.path+"\n"); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			which, got, err := m.expect(5*time.Minute, "\nPASS\n", "\nFAIL\n")
+			if err != nil {
+				t.Fatal(err)
+			}
+			alive = true
+			if which != 0 {
+				t.Fatalf("%s", failures(got))
+			}
+			t.Logf("%v: %d passed, %d skipped by themselves", time.Since(began).Round(100*time.Millisecond),
+				strings.Count(got, "--- PASS"), strings.Count(got, "--- SKIP"))
+			for _, k := range s.skip {
+				t.Logf("left out: %s, which %s", k.test, k.because)
+			}
+		})
+		if !alive {
+			m.vm.Kill()
+			return left[i+1:]
+		}
+	}
+	m.must(time.Minute, "std: the end")
+	m.vm.Kill()
+	return nil
+}
+
+// failures cuts the failed tests out of verbose output.
+func failures(out string) string {
+	at := strings.Index(out, "--- FAIL")
+	if at < 0 {
+		return tail(out, 4000)
+	}
+	return tail(out[max(0, at-2000):], 6000)
+}
