@@ -1,0 +1,238 @@
+package jinja
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Text is a string that knows where each of its bytes comes from: origin 0 is
+// the template itself, any other number is what Data was told. Every operation
+// of the language keeps that knowledge, which is what makes it safe to find
+// control tokens in the template's own text: whatever is cut, trimmed, joined
+// or replaced, data stays data.
+//
+// Invariant: runs ends are ascending, no two neighbours have one origin, the
+// last ends at len(s); no runs stand for a text of the template's own.
+type Text struct {
+	s    string
+	runs []run
+}
+
+type run struct{ end, origin int }
+
+// Run is a stretch of a Text of one origin.
+type Run struct {
+	Text   string
+	Origin int
+}
+
+// Own is text as if the template had written it.
+func Own(s string) Text { return Text{s: s} }
+
+// Data is text of the given origin, which is not 0.
+func Data(s string, origin int) Text {
+	if s == "" || origin == 0 {
+		return Text{s: s}
+	}
+	return Text{s, []run{{len(s), origin}}}
+}
+
+// Join is the texts one after the other.
+func Join(texts ...Text) Text {
+	var b builder
+	for _, t := range texts {
+		b.add(t)
+	}
+	return b.text()
+}
+
+// String is the text without its origins.
+func (t Text) String() string { return t.s }
+
+// Runs are the stretches of the text, none of them empty.
+func (t Text) Runs() []Run {
+	if t.s == "" {
+		return nil
+	}
+	if t.runs == nil {
+		return []Run{{t.s, 0}}
+	}
+	runs, start := make([]Run, len(t.runs)), 0
+	for i, r := range t.runs {
+		runs[i] = Run{t.s[start:r.end], r.origin}
+		start = r.end
+	}
+	return runs
+}
+
+// slice is t's bytes from i to j.
+func (t Text) slice(i, j int) Text {
+	out := Text{s: t.s[i:j]}
+	if t.runs == nil || i == j {
+		return out
+	}
+	first, _ := slices.BinarySearchFunc(t.runs, i+1, func(r run, at int) int { return r.end - at })
+	last, _ := slices.BinarySearchFunc(t.runs, j, func(r run, at int) int { return r.end - at })
+	if first == last && t.runs[first].origin == 0 {
+		return out
+	}
+	out.runs = make([]run, 0, last-first+1)
+	for _, r := range t.runs[first : last+1] {
+		out.runs = append(out.runs, run{min(r.end, j) - i, r.origin})
+	}
+	return out
+}
+
+// origin is that of t's first data, 0 if all is the template's own.
+func (t Text) origin() int {
+	for _, r := range t.runs {
+		if r.origin != 0 {
+			return r.origin
+		}
+	}
+	return 0
+}
+
+// mapRuns changes each run by itself.
+func (t Text) mapRuns(f func(string) string) Text {
+	var b builder
+	for _, r := range t.Runs() {
+		b.write(f(r.Text), r.Origin)
+	}
+	return b.text()
+}
+
+// isSpace is what Python's str.strip takes away.
+func isSpace(r rune) bool { return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f }
+
+// trim takes the characters in set, white space if it is empty, off the ends.
+func (t Text) trim(set string, left, right bool) Text {
+	in := isSpace
+	if set != "" {
+		in = func(r rune) bool { return strings.ContainsRune(set, r) }
+	}
+	i, j := 0, len(t.s)
+	if left {
+		i = j - len(strings.TrimLeftFunc(t.s, in))
+	}
+	if right {
+		j = i + len(strings.TrimRightFunc(t.s[i:], in))
+	}
+	return t.slice(i, j)
+}
+
+// split cuts t at most limit times at sep, at white space if sep is empty;
+// limit -1: everywhere. From the right if last.
+func (t Text) split(sep string, limit int, last bool) []value {
+	out := []value{}
+	i, j := 0, len(t.s) // what is left to cut
+	blank := sep == ""
+	if blank {
+		if last {
+			j = len(strings.TrimRightFunc(t.s, isSpace))
+		} else {
+			i = j - len(strings.TrimLeftFunc(t.s, isSpace))
+		}
+	}
+	for ; limit != 0 && !(blank && i >= j); limit-- {
+		rest := t.s[i:j]
+		var cut, size int
+		switch {
+		case blank && last:
+			cut = strings.LastIndexFunc(rest, isSpace)
+			_, size = utf8.DecodeRuneInString(rest[max(cut, 0):])
+		case blank:
+			cut = strings.IndexFunc(rest, isSpace)
+		case last:
+			cut, size = strings.LastIndex(rest, sep), len(sep)
+		default:
+			cut, size = strings.Index(rest, sep), len(sep)
+		}
+		if cut < 0 {
+			break
+		}
+		switch {
+		case last:
+			out = append(out, t.slice(i+cut+size, j))
+			j = i + cut
+			if blank {
+				j = i + len(strings.TrimRightFunc(t.s[i:j], isSpace))
+			}
+		default:
+			out = append(out, t.slice(i, i+cut))
+			i += cut + size
+			if blank {
+				i = j - len(strings.TrimLeftFunc(t.s[i:j], isSpace))
+			}
+		}
+	}
+	if !blank || i < j {
+		out = append(out, t.slice(i, j))
+	}
+	if last {
+		slices.Reverse(out)
+	}
+	return out
+}
+
+// replace puts new in the place of old, at most limit times; -1: everywhere.
+func (t Text) replace(old string, new Text, limit int) Text {
+	if old == "" {
+		return t
+	}
+	var b builder
+	at := 0
+	for ; limit != 0; limit-- {
+		i := strings.Index(t.s[at:], old)
+		if i < 0 {
+			break
+		}
+		b.add(t.slice(at, at+i))
+		b.add(new)
+		at += i + len(old)
+	}
+	b.add(t.slice(at, len(t.s)))
+	return b.text()
+}
+
+// A builder makes a Text of pieces.
+type builder struct {
+	b    strings.Builder
+	runs []run
+	data bool // some run is not the template's own
+}
+
+func (b *builder) write(s string, origin int) {
+	if s == "" {
+		return
+	}
+	b.b.WriteString(s)
+	end := b.b.Len()
+	if n := len(b.runs); n > 0 && b.runs[n-1].origin == origin {
+		b.runs[n-1].end = end
+		return
+	}
+	b.runs = append(b.runs, run{end, origin})
+	b.data = b.data || origin != 0
+}
+
+func (b *builder) add(t Text) {
+	if t.runs == nil {
+		b.write(t.s, 0)
+		return
+	}
+	start := 0
+	for _, r := range t.runs {
+		b.write(t.s[start:r.end], r.origin)
+		start = r.end
+	}
+}
+
+func (b *builder) text() Text {
+	if !b.data {
+		return Text{s: b.b.String()}
+	}
+	return Text{b.b.String(), b.runs}
+}
