@@ -87,7 +87,7 @@ func kmain() {
 	protectImage()
 	ownCR3 = topTable
 	writeCR3(ownCR3)
-	initSyscalls()
+	initSyscalls(c)
 	lock()
 	startProcessors()
 	cleanXSAVE[0] = 0x37f  // FCW
@@ -100,13 +100,16 @@ func bootFailed(why string) {
 	logString(why)
 	logString(".\n")
 	showOnConsole()
-	leave(efiAborted)
+	returnToFirmware(efiAborted)
 }
 
 // loadDescriptors sets up and loads this processor's GDT and TSS, and the common IDT.
 func loadDescriptors(c *cpu) {
 	fwLimit := uintptr(uint16(c.fwGDTR[0]))
 	fwBase := tableBase(&c.fwGDTR)
+	if c.fwTR+7 > fwLimit {
+		c.fwTR = 0 // a selector that an earlier program left behind
+	}
 	for i := uintptr(0); i+7 <= fwLimit && i < selCode; i += 8 {
 		c.gdt[i/8] = *at[uint64](fwBase + i)
 	}
@@ -226,7 +229,9 @@ func takeMemory() {
 	}
 }
 
-func initSyscalls() {
+// initSyscalls points SYSCALL at the kernel on this processor.
+func initSyscalls(c *cpu) {
+	c.fwSTAR, c.fwLSTAR, c.fwFMASK = readMSR(msrSTAR), readMSR(msrLSTAR), readMSR(msrFMASK)
 	writeMSR(msrEFER, readMSR(msrEFER)|eferSCE|eferNXE)
 	// SYSCALL loads CS from bits 47:32 and SS from the next selector; SYSRET is not used.
 	writeMSR(msrSTAR, selCode<<32)

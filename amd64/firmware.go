@@ -68,6 +68,17 @@ func bootService(offset uintptr) uintptr {
 	return *at[uintptr](*at[uintptr](systemTable + stBootServices) + offset)
 }
 
+// returnToFirmware leaves this processor, all as it was when the firmware entered.
+func returnToFirmware(status uintptr) {
+	if readMSR(msrLSTAR) == syscallStub() {
+		c := thisCPU()
+		writeMSR(msrSTAR, c.fwSTAR)
+		writeMSR(msrLSTAR, c.fwLSTAR)
+		writeMSR(msrFMASK, c.fwFMASK)
+	}
+	leave(status)
+}
+
 // handBackCall is the address of no firmware function: HandBack's call.
 const handBackCall = 0
 
@@ -159,5 +170,5 @@ func exit(code uintptr) {
 	if code != 0 {
 		status = efiAborted
 	}
-	leave(status)
+	returnToFirmware(status)
 }

@@ -77,13 +77,14 @@ type cpu struct {
 
 	// What the processor had when firmware entered the program on it; the gate and leave
 	// put it back.
-	fwCR3, fwCR4       uintptr
-	fwGDTR, fwIDTR     [2]uint64 // 2 bytes limit, 8 bytes base
-	fwCS, fwSS, fwTR   uintptr
-	fwEFER, fwXCR0     uintptr
-	fwFSBase, fwGSBase uintptr
-	fwSP               uintptr // stack for calls
-	fwEntrySP          uintptr // stack at entry, registers saved on it
+	fwCR3, fwCR4             uintptr
+	fwGDTR, fwIDTR           [2]uint64 // 2 bytes limit, 8 bytes base
+	fwCS, fwSS, fwTR         uintptr
+	fwEFER, fwXCR0           uintptr
+	fwFSBase, fwGSBase       uintptr
+	fwSTAR, fwLSTAR, fwFMASK uintptr
+	fwSP                     uintptr // stack for calls
+	fwEntrySP                uintptr // stack at entry, registers saved on it
 
 	call gateCall
 	gdt  [96]uint64

@@ -261,7 +261,7 @@ func apicIdentity() uintptr {
 // apMain runs on each further processor, on its kernel stack, with its block at c.
 func apMain(c *cpu) {
 	loadDescriptors(c)
-	initSyscalls()
+	initSyscalls(c)
 	c.apic = apicIdentity()
 	apicWrite(apicSpurious, apicRead(apicSpurious)|apicEnable|0xff)
 	apicWrite(apicDivide, apicDivideBy16)
@@ -338,7 +338,7 @@ func leaveProcessor(c *cpu) {
 	setTimer(0)
 	unlock()
 	atomic.AddUint32(&apsReturned, 1)
-	leave(0)
+	returnToFirmware(0)
 }
 
 // bootDuties does what only the boot processor can and others have asked for.
