@@ -90,9 +90,27 @@ type Config struct {
 	System   string            // system prompt when none was set
 	Raw      bool              // ignore the model's chat template: every model continues text
 	About    func() []string   // more lines for /show info; may be nil
-	Now      func() time.Time  // nil: time.Now
+	Loaded   func(Load)        // called when a model was loaded; may be nil
+
+	// Memory returns the lines of /show memory for a model that takes so many
+	// bytes; nil: only these are shown.
+	Memory func(ModelMemory) []string
+
+	Now func() time.Time // nil: time.Now
 
 	open func(r ModelReader, o llm.Options, raw bool) (engine, error) // for tests
+}
+
+// Load tells how a model was loaded.
+type Load struct {
+	Info llm.Info
+	Time time.Duration // from opening the file to the first possible prompt
+}
+
+// ModelMemory is what the loaded model takes, in bytes.
+type ModelMemory struct {
+	Weights int64
+	Cache   int64 // keys and values of its context
 }
 
 // assistant is the state of a conversation.

@@ -6,13 +6,14 @@ import (
 	"strconv"
 	"strings"
 
+	"alphaos/console"
 	"alphaos/store"
 )
 
 const help = `Type a message and press Enter. Ctrl-C, Esc or Enter stop an answer.
 
   /set            set parameters, the system prompt, and whether messages are saved
-  /show           show the model, parameters or the system prompt
+  /show           show the model, memory, parameters or the system prompt
   /models         list the models on this drive
   /load NAME      go on with another model (a number or the beginning of its name will do)
   /clear          begin a new conversation; the old one is kept
@@ -27,6 +28,7 @@ const setUsage = `  /set parameter NAME VALUE   /? parameters lists them
   /set nohistory              stop saving messages`
 
 const showUsage = `  /show info          the model, the machine, the journal
+  /show memory        what takes how much memory
   /show parameters    all parameters and their values
   /show system        the system prompt`
 
@@ -95,7 +97,7 @@ func Complete(line string) string {
 		return line
 	}
 	words := []string{"/set parameter ", "/set system ", "/set history", "/set nohistory",
-		"/show info", "/show parameters", "/show system"}
+		"/show info", "/show memory", "/show parameters", "/show system"}
 	for _, name := range commandNames {
 		words = append(words, name+" ")
 	}
@@ -228,6 +230,10 @@ func (a *assistant) showCommand(rest string) {
 	switch strings.ToLower(rest) {
 	case "info":
 		a.info()
+	case "memory":
+		for _, line := range a.memory() {
+			a.say("  " + line)
+		}
 	case "parameters":
 		for _, p := range paramHelp {
 			a.say(fmt.Sprintf("  %-15s %s", p.name, a.params.get(p.name)))
@@ -265,6 +271,24 @@ func (a *assistant) info() {
 		for _, line := range a.About() {
 			a.say("  " + line)
 		}
+	}
+}
+
+// memory returns the lines of /show memory.
+func (a *assistant) memory() []string {
+	var m ModelMemory
+	if a.model != nil {
+		m.Weights = a.model.Memory()
+	}
+	if a.session != nil {
+		m.Cache = a.session.Memory()
+	}
+	if a.Memory != nil {
+		return a.Memory(m)
+	}
+	return []string{
+		"weights         " + console.Bytes(m.Weights),
+		"KV cache        " + console.Bytes(m.Cache),
 	}
 }
 

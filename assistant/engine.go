@@ -23,6 +23,8 @@ type engine interface {
 	Decoder() decoder
 	NewSession(contextLength int) (session, error)
 	Describe() []string // lines for /show info
+	Info() llm.Info
+	Memory() int64 // bytes of weights
 	Warnings() []string
 	Close()
 }
@@ -32,6 +34,7 @@ type session interface {
 	Eval(ctx context.Context, ids []int32) ([]float32, error)
 	Len() int
 	Cap() int
+	Memory() int64 // bytes of keys and values
 	Truncate(n int)
 	Tokens() []int32
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"alphaos/console"
 )
@@ -261,6 +262,7 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 		a.unload() // there may not be memory for both
 	}
 	o := a.LLM
+	begin := time.Now()
 	p := a.UI.Progress("Loading "+plainName(file.Name), r.Size())
 	o.Progress = func(done, total int64) { p.Set(done) }
 	m, err := a.open(r, o, a.Raw)
@@ -286,6 +288,9 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 			return a.load(ctx, old)
 		}
 		return false
+	}
+	if a.Loaded != nil {
+		a.Loaded(Load{m.Info(), time.Since(begin)})
 	}
 	for _, w := range m.Warnings() {
 		a.UI.Quiet(w)

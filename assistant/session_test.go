@@ -398,6 +398,8 @@ func (f fake) Stops() []string     { return []string{"<stop>"} }
 func (f fake) IsEnd(id int32) bool { return id == tokEnd }
 func (f fake) Decoder() decoder    { return fakeDecoder{} }
 func (f fake) Describe() []string  { return []string{"architecture    fake"} }
+func (f fake) Info() llm.Info      { return llm.Info{Architecture: "fake"} }
+func (f fake) Memory() int64       { return 27_100_000 }
 func (f fake) Warnings() []string  { return nil }
 func (f fake) Close()              {}
 
@@ -424,6 +426,7 @@ type fakeSession struct {
 
 func (s *fakeSession) Len() int        { return len(s.ids) }
 func (s *fakeSession) Cap() int        { return s.cap }
+func (s *fakeSession) Memory() int64   { return int64(s.cap) * 1000 }
 func (s *fakeSession) Truncate(n int)  { s.ids = s.ids[:n] }
 func (s *fakeSession) Tokens() []int32 { return s.ids }
 
