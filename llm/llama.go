@@ -32,14 +32,16 @@ type cache struct {
 }
 
 // forward computes ids at the positions after s.tokens and appends them. The
-// logits of the last one are left in s.logits if wanted.
-func (s *Session) forward(ctx context.Context, ids []int32, logits bool) error {
+// logits of the last rows of them, one after another, are left in s.logits.
+func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 	m, c, b := s.model, &s.model.config, &s.buffers
 	n, position := len(ids), len(s.tokens)
 	x, h := b.x[:n*c.embedding], b.h[:n*c.embedding] // n x d
 
 	for t, id := range ids {
-		m.tokenEmbedding.Row(x[t*c.embedding:(t+1)*c.embedding], int(id))
+		if err := m.embed(x[t*c.embedding:(t+1)*c.embedding], int(id)); err != nil {
+			return err
+		}
 	}
 	s.rope.turn(position, n)
 
@@ -65,10 +67,10 @@ func (s *Session) forward(ctx context.Context, ids []int32, logits bool) error {
 		add(x, h)
 	}
 
-	if logits {
-		last := x[(n-1)*c.embedding:]
-		s.norm(h, last, m.outputNorm, 1)
-		s.mul(h, 1, product{m.output, s.logits})
+	if rows > 0 {
+		last := x[(n-rows)*c.embedding:]
+		s.norm(h, last, m.outputNorm, rows)
+		s.mul(h, rows, product{m.output, s.logits})
 	}
 	s.tokens = append(s.tokens, ids...)
 	return nil
@@ -149,6 +151,7 @@ func (s *Session) mul(x []float32, n int, products ...product) {
 		form := kernel.FormOf(p.m.Type)
 		if activations[form] == nil {
 			a := s.activations(form, cols)
+			a.Alone = n <= maxDraft+1 // drafting must not change an answer
 			a.Hold(x, n)
 			s.model.pool.each(n, cols, func(t int) { a.Prepare(t, t+1) })
 			activations[form] = a

@@ -204,6 +204,12 @@ func (m *Model) Close() {
 	m.free()
 }
 
+// embed writes the embedding of a token to dst.
+func (m *Model) embed(dst []float32, id int) error {
+	m.tokenEmbedding.Row(dst, id)
+	return nil
+}
+
 // File is the model's metadata and tensor table.
 func (m *Model) File() *gguf.File { return m.file }
 

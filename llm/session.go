@@ -111,6 +111,11 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 // computed in batches; when ctx is done Eval stops between two layers and
 // returns ctx's error, and Len tells how many whole batches were appended.
 func (s *Session) Eval(ctx context.Context, ids []int32) ([]float32, error) {
+	return s.eval(ctx, ids, 1)
+}
+
+// eval is Eval with the logits of the last rows tokens; rows is at most batch.
+func (s *Session) eval(ctx context.Context, ids []int32, rows int) ([]float32, error) {
 	if len(ids) == 0 {
 		return nil, errors.New("no tokens to evaluate")
 	}
@@ -127,14 +132,20 @@ func (s *Session) Eval(ctx context.Context, ids []int32) ([]float32, error) {
 	if s.model.closed {
 		return nil, errors.New("the model has been closed")
 	}
+	if need := rows * s.model.config.vocabulary; len(s.logits) < need {
+		s.logits = make([]float32, need)
+	}
 	for len(ids) > 0 {
-		n := min(batch, len(ids))
-		if err := s.forward(ctx, ids[:n], n == len(ids)); err != nil {
+		n, want := min(batch, len(ids)), 0
+		if n == len(ids) {
+			want = min(rows, n)
+		}
+		if err := s.forward(ctx, ids[:n], want); err != nil {
 			return nil, err
 		}
 		ids = ids[n:]
 	}
-	return s.logits, nil
+	return s.logits[:rows*s.model.config.vocabulary], nil
 }
 
 // Len is the number of tokens evaluated so far.
@@ -145,6 +156,10 @@ func (s *Session) Cap() int { return s.size }
 
 // Tokens returns a copy of the tokens evaluated so far.
 func (s *Session) Tokens() []int32 { return slices.Clone(s.tokens) }
+
+// View is Tokens without copying: it must not be changed, and is valid until
+// the next call of Eval or Truncate.
+func (s *Session) View() []int32 { return s.tokens }
 
 // Truncate forgets all but the first n tokens; n beyond Len changes nothing.
 func (s *Session) Truncate(n int) { s.tokens = s.tokens[:max(0, min(n, len(s.tokens)))] }

@@ -48,6 +48,10 @@ type Activations struct {
 	n    int // vectors held
 	set  *Set
 
+	// Alone asks for each vector's products to the last bit as if it were the
+	// only vector; otherwise they may differ in the order of additions.
+	Alone bool
+
 	f   []float32 // PlainF32: the vectors themselves, not a copy; else the source
 	q   []int8
 	s8  []scaleQ8

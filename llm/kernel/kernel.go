@@ -214,6 +214,9 @@ func bytesOf[T any](s []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(*new(T))))
 }
 
+// Data is the first n rows as they lie in memory, to be saved or restored.
+func (r *Rows) Data(n int) []byte { return r.m.data[:n*r.m.rowBytes] }
+
 // Put stores row i.
 func (r *Rows) Put(i int, x []float32) {
 	if r.f32 != nil {

@@ -147,7 +147,7 @@ func mulAssembly(m *Matrix, y []float32, step int, a *Activations, from, to int,
 				c.x, c.d = unsafe.Pointer(&a.q[t*a.cols]), unsafe.Pointer(&a.s8k[t*a.cols/256])
 			}
 			c.y = unsafe.Pointer(&y[t*step+from])
-			if a.n-t >= 4 {
+			if a.n-t >= 4 && !a.Alone {
 				rows4(m.Type, fma, &c)
 				t += 4
 			} else {
