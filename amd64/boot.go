@@ -64,6 +64,12 @@ var (
 	environment = [...]byte{'G', 'O', 'T', 'R', 'A', 'C', 'E', 'B', 'A', 'C', 'K', '=', 'a', 'l', 'l', 0}
 )
 
+// A program that imports the package for nothing but being bootable keeps its entry.
+func init() { keep(entryPoint) }
+
+//go:noinline
+func keep(uintptr) {}
+
 // kmain runs on the boot processor's kernel stack with interrupts off, in the
 // firmware's address space. It does not return.
 func kmain() {

@@ -102,7 +102,7 @@ const (
 
 // Set before the Go runtime starts, constant afterwards.
 var (
-	entryPoint  uintptr // address of efiEntry; the reference keeps it linked
+	entryPoint  uintptr // address of efiEntry
 	booted      uintptr
 	imageHandle uintptr
 	systemTable uintptr

@@ -28,7 +28,7 @@ func program(t testing.TB, source string, flags ...string) string {
 	return out
 }
 
-const hello = "package main\n\nimport \"alphaos/amd64\"\n\nfunc main() { println(amd64.Booted()) }\n"
+const hello = "package main\n\nimport _ \"alphaos/amd64\"\n\nfunc main() { println(\"hello\") }\n"
 
 func pack(t testing.TB, name string) []byte {
 	t.Helper()
