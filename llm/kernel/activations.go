@@ -21,9 +21,9 @@ const (
 // FormOf is the form that matrices of type t are multiplied with.
 func FormOf(t gguf.Type) Form {
 	switch t {
-	case gguf.Q8_0, gguf.Q4_0:
+	case gguf.Q8_0, gguf.Q4_0, gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.IQ4_NL:
 		return Q8
-	case gguf.Q4_K, gguf.Q6_K:
+	case gguf.Q2_K, gguf.Q3_K, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K, gguf.IQ4_XS:
 		return Q8K
 	}
 	return PlainF32

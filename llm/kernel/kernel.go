@@ -114,7 +114,11 @@ func (s *Set) measure() time.Duration {
 
 // Types lists the tensor types that matrices may have.
 func Types() []gguf.Type {
-	return []gguf.Type{gguf.F32, gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K}
+	return []gguf.Type{
+		gguf.F32, gguf.F16, gguf.BF16,
+		gguf.Q8_0, gguf.Q4_0, gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.IQ4_NL,
+		gguf.Q2_K, gguf.Q3_K, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K, gguf.IQ4_XS,
+	}
 }
 
 // Supported reports whether matrices may have the type.

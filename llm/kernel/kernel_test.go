@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -52,6 +53,69 @@ func exact(t gguf.Type, b []byte) []float64 {
 				w[64*g+32+i] = half(0)*scale[2*g+1]*float64(v/16) - half(2)*low[2*g+1]
 			}
 		}
+	case gguf.BF16:
+		w[0] = float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16))
+	case gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.IQ4_NL:
+		at := map[gguf.Type]int{gguf.Q4_1: 4, gguf.Q5_0: 6, gguf.Q5_1: 8, gguf.IQ4_NL: 2}[t]
+		for i := range 32 {
+			v := int(b[at+i%16])
+			if i < 16 {
+				v %= 16
+			} else {
+				v /= 16
+			}
+			if t == gguf.Q5_0 || t == gguf.Q5_1 {
+				v += int(b[at-4+i/8]) >> (i % 8) % 2 * 16
+			}
+			switch t {
+			case gguf.Q4_1, gguf.Q5_1:
+				w[i] = half(0)*float64(v) + half(2)
+			case gguf.Q5_0:
+				w[i] = half(0) * float64(v-16)
+			default:
+				w[i] = half(0) * []float64{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}[v]
+			}
+		}
+	case gguf.Q2_K:
+		for i := range w {
+			v := int(b[16+i/128*32+i%32]) >> (i % 128 / 32 * 2) % 4
+			w[i] = half(80)*float64(b[i/16]%16)*float64(v) - half(82)*float64(b[i/16]/16)
+		}
+	case gguf.Q3_K:
+		for i := range w {
+			v := int(b[32+i/128*32+i%32]) >> (i % 128 / 32 * 2) % 4
+			if int(b[i%32])>>(i/32)%2 == 0 {
+				v -= 4
+			}
+			j := i / 16
+			scale := int(b[96+j%8]) % 16
+			if j >= 8 {
+				scale = int(b[96+j%8]) / 16
+			}
+			scale += int(b[104+j%4]) >> (j / 4 * 2) % 4 * 16
+			w[i] = half(108) * float64(scale-32) * float64(v)
+		}
+	case gguf.Q5_K:
+		q4 := append(append([]byte(nil), b[:16]...), b[48:]...)
+		low := exact(gguf.Q4_K, q4)
+		one := exact(gguf.Q4_K, append(append([]byte{b[0], b[1], 0, 0}, b[4:16]...), bytes.Repeat([]byte{0x11}, 128)...)) // d*scale
+		for i := range w {
+			w[i] = low[i] + one[i]*float64(int(b[16+i%32])>>(i/32)%2*16)
+		}
+	case gguf.IQ4_XS:
+		for i := range w {
+			run := i / 32
+			scale := int(b[4+run/2])
+			if run%2 == 1 {
+				scale /= 16
+			}
+			scale = scale%16 + (int(b[2])+256*int(b[3]))>>(2*run)%4*16 - 32
+			v := int(b[8+run*16+i%16])
+			if i%32 >= 16 {
+				v /= 16
+			}
+			w[i] = half(0) * float64(scale) * []float64{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}[v%16]
+		}
 	case gguf.Q6_K:
 		for h := range 2 {
 			ql, qh, sc := b[64*h:], b[128+32*h:], b[192+8*h:]
@@ -83,8 +147,23 @@ func randomWeights(r *rand.Rand, t gguf.Type, n int) []byte {
 			binary.LittleEndian.PutUint32(b[at:], math.Float32bits(float32(f)))
 		case gguf.F16:
 			half(at, f)
-		case gguf.Q8_0, gguf.Q4_0:
+		case gguf.BF16:
+			binary.LittleEndian.PutUint16(b[at:], uint16(math.Float32bits(float32(f))>>16))
+		case gguf.Q8_0, gguf.Q4_0, gguf.Q5_0, gguf.IQ4_NL:
 			half(at, f/64)
+		case gguf.Q4_1, gguf.Q5_1:
+			half(at, f/64)
+			half(at+2, r.NormFloat64())
+		case gguf.Q2_K:
+			half(at+80, f/20)
+			half(at+82, r.NormFloat64()/20)
+		case gguf.Q3_K:
+			half(at+108, f/200)
+		case gguf.Q5_K:
+			half(at, f/1000)
+			half(at+2, r.NormFloat64()/500)
+		case gguf.IQ4_XS:
+			half(at, f/4000)
 		case gguf.Q4_K:
 			half(at, f/500)
 			half(at+2, r.NormFloat64()/500)
@@ -207,7 +286,7 @@ func checkProduct(t *testing.T, what string, m *Matrix, w []byte, x, y []float32
 // Extreme weights and activations must not overflow the 16-bit steps.
 func TestExtremes(t *testing.T) {
 	for _, s := range usableSets(t) {
-		for _, typ := range []gguf.Type{gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K} {
+		for _, typ := range Types()[3:] {
 			for _, fill := range []byte{0x00, 0x7f, 0x80, 0xff} {
 				for _, sign := range []float32{1, -1} {
 					const cols = 512
@@ -219,7 +298,12 @@ func TestExtremes(t *testing.T) {
 						switch typ {
 						case gguf.Q6_K:
 							binary.LittleEndian.PutUint16(w[at+208:], toHalf(1))
-						case gguf.Q4_K:
+						case gguf.Q3_K:
+							binary.LittleEndian.PutUint16(w[at+108:], toHalf(1))
+						case gguf.Q2_K:
+							binary.LittleEndian.PutUint16(w[at+80:], toHalf(1))
+							binary.LittleEndian.PutUint16(w[at+82:], toHalf(-1))
+						case gguf.Q4_K, gguf.Q5_K, gguf.Q4_1, gguf.Q5_1:
 							binary.LittleEndian.PutUint16(w[at+2:], toHalf(-1))
 							fallthrough
 						default:
@@ -357,7 +441,7 @@ func TestNewMatrixRefuses(t *testing.T) {
 	for _, c := range []struct {
 		t                gguf.Type
 		rows, cols, data int
-	}{{gguf.Q5_K, 1, 256, 1000}, {gguf.Q4_K, 1, 32, 1000}, {gguf.F32, 0, 1, 4}, {gguf.F32, 2, 2, 15}, {gguf.F32, 1 << 60, 8, 64}} {
+	}{{gguf.Q8_1, 1, 256, 1000}, {gguf.Q4_K, 1, 32, 1000}, {gguf.F32, 0, 1, 4}, {gguf.F32, 2, 2, 15}, {gguf.F32, 1 << 60, 8, 64}} {
 		if _, err := portable.NewMatrix(c.t, c.rows, c.cols, make([]byte, c.data)); err == nil {
 			t.Errorf("%+v was accepted", c)
 		}
@@ -389,9 +473,9 @@ func BenchmarkChoose(b *testing.B) {
 func BenchmarkMul(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for _, typ := range Types() {
-		const cols, bytes = 2048, 64 << 20
+		const cols, size = 2048, 64 << 20
 		rowBytes := cols / typ.BlockSize() * typ.BlockBytes()
-		rows := bytes / rowBytes
+		rows := size / rowBytes
 		one := randomWeights(r, typ, cols)
 		w := make([]byte, 0, rows*rowBytes)
 		for range rows {

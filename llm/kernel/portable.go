@@ -34,6 +34,8 @@ func dot(typ gguf.Type, w []byte, a *Activations, t int) float32 {
 		return dotF32(w, a.f[t*a.cols:(t+1)*a.cols])
 	case gguf.F16:
 		return dotF16(w, a.f[t*a.cols:(t+1)*a.cols])
+	case gguf.BF16:
+		return dotBF16(w, a.f[t*a.cols:(t+1)*a.cols])
 	}
 	q := a.q[t*a.cols : (t+1)*a.cols]
 	switch typ {
@@ -46,7 +48,7 @@ func dot(typ gguf.Type, w []byte, a *Activations, t int) float32 {
 	case gguf.Q6_K:
 		return dotQ6_K(w, q, a.s8k[t*a.cols/256:])
 	}
-	panic("kernel: no product for " + typ.String())
+	return dotUnpacked(typ, w, a, t)
 }
 
 func f32At(w []byte, i int) float32 {
@@ -173,6 +175,7 @@ func sumColumns(m *Matrix, first, left int, y, x []float32) {
 // type t, as float32.
 func Dequantise(t gguf.Type, dst []float32, src []byte) {
 	n := t.BlockSize()
+	var u unpacked
 	for b := 0; b < len(dst)/n; b++ {
 		x, block := dst[n*b:n*b+n], src[t.BlockBytes()*b:][:t.BlockBytes()]
 		switch t {
@@ -180,6 +183,8 @@ func Dequantise(t gguf.Type, dst []float32, src []byte) {
 			x[0] = f32At(block, 0)
 		case gguf.F16:
 			x[0] = f16At(block, 0)
+		case gguf.BF16:
+			x[0] = bf16At(block, 0)
 		case gguf.Q8_0:
 			d := f16At(block, 0)
 			for i := range x {
@@ -202,7 +207,12 @@ func Dequantise(t gguf.Type, dst []float32, src []byte) {
 				x[i] = d * float32(int8(block[192+i/16])) * float32(q6At(block, i)-32)
 			}
 		default:
-			panic("kernel: cannot expand " + t.String())
+			if !u.unpack(t, block) {
+				panic("kernel: cannot expand " + t.String())
+			}
+			for i := range x {
+				x[i] = u.d*float32(u.scale[i/16])*float32(u.q[i]) - u.dmin*float32(u.minimum[i/16])
+			}
 		}
 	}
 }

@@ -43,6 +43,8 @@ func rows1(t gguf.Type, fma bool, c *call) {
 			fmaRows1Q4K(c)
 		case gguf.Q6_K:
 			fmaRows1Q6K(c)
+		default:
+			formatRows1(t, fma, c)
 		}
 		return
 	}
@@ -59,6 +61,8 @@ func rows1(t gguf.Type, fma bool, c *call) {
 		avx2Rows1Q4K(c)
 	case gguf.Q6_K:
 		avx2Rows1Q6K(c)
+	default:
+		formatRows1(t, fma, c)
 	}
 }
 
@@ -78,6 +82,8 @@ func rows4(t gguf.Type, fma bool, c *call) {
 			fmaRows4Q4K(c)
 		case gguf.Q6_K:
 			fmaRows4Q6K(c)
+		default:
+			formatRows4(t, fma, c)
 		}
 		return
 	}
@@ -94,6 +100,8 @@ func rows4(t gguf.Type, fma bool, c *call) {
 		avx2Rows4Q4K(c)
 	case gguf.Q6_K:
 		avx2Rows4Q6K(c)
+	default:
+		formatRows4(t, fma, c)
 	}
 }
 
