@@ -1,22 +1,27 @@
 // Package chat writes a conversation the way a model was trained to read it.
 //
-// A GGUF file carries its chat template as a program in the Jinja language.
-// Like llama.cpp, this package does not run it but recognises which of the
-// well-known formats it is, by markers that occur in it. A model without a
-// template is a base model: it continues text, and a conversation is then just
-// the text so far.
+// A GGUF file carries its chat template as a program in the language Jinja2,
+// which is run (program.go, and the package jinja). Where that does not work,
+// it may still be recognisable as one of the well-known formats, by markers
+// that occur in it, and these are built in. A model without a template is a
+// base model: it continues text, and a conversation is then just the text so
+// far.
 //
 // Prompts are token ids, not text, for two reasons. Markers become control
 // tokens while what people and models wrote never does, so nobody can forge a
 // turn. And a prompt keeps its beginning: the ids of a conversation are the
 // first ids of the same conversation with more turns, so that a session needs
-// to evaluate only what is new.
+// to evaluate only what is new. Only a model's own template can break this,
+// by writing old turns in another way than new ones: then a session has to go
+// back to the first id that differs.
 package chat
 
 import (
+	"fmt"
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"alphaos/llm/gguf"
 	"alphaos/llm/tokenizer"
@@ -35,6 +40,8 @@ type Turn struct {
 // Template is a format for conversations. The zero Template is that of base
 // models.
 type Template struct {
+	own     *program // the model's own template; nil: not used
+	now     func() time.Time
 	format  *format
 	strip   bool   // texts lose the white space around them
 	end     string // zephyr: the marker that ends a turn; "": EOS
@@ -146,18 +153,34 @@ func role(r string) string {
 	return "user"
 }
 
-// Detect recognises the chat template in f's metadata. It never fails: no
-// template, and one that is not known, give plain continuation, the latter
-// with a Warning.
+// Detect takes the chat template in f's metadata, if it can be run, or
+// recognises which of the well-known formats it is. It never fails: no
+// template, and one that is of no use, give plain continuation. What is not as
+// the model asks for is told by Warning.
 func Detect(f *gguf.File) Template {
-	jinja, ok := f.String("tokenizer.chat_template")
-	if !ok || strings.TrimSpace(jinja) == "" {
+	source, ok := f.String("tokenizer.chat_template")
+	if !ok || strings.TrimSpace(source) == "" {
 		return Template{}
 	}
-	if t, ok := recognise(jinja); ok {
-		return t
+	t, known := recognise(source)
+	own, err := newProgram(source, f)
+	switch {
+	case err == nil:
+		t.own = own
+	case known:
+		t.warning = fmt.Sprintf("the model's own chat template cannot be used (%s), so the usual form of %s takes its place", reason(err), t.Name())
+	default:
+		t.warning = fmt.Sprintf("the model's own chat template cannot be used (%s) and is not of a known kind (llama3, llama2, mistral, chatml, zephyr), so text is simply continued", reason(err))
 	}
-	return Template{warning: "the model's chat template is not one of those supported (llama3, llama2, mistral, chatml, zephyr), so text is simply continued"}
+	return t
+}
+
+// WithClock returns t with a clock for templates that tell the model the date.
+// Without one they tell none, or one of their own. The prompt of a conversation
+// changes with the date.
+func (t Template) WithClock(now func() time.Time) Template {
+	t.now = now
+	return t
 }
 
 func recognise(jinja string) (Template, bool) {
@@ -219,23 +242,30 @@ func named(name string) Template {
 }
 
 // Name is the format's name: llama3, llama2, mistral, chatml, zephyr (Phi 3
-// included), or "none" for a base model.
+// included), "jinja" for another that the model brings along, or "none" for a
+// base model.
 func (t Template) Name() string {
-	if t.format == nil {
-		return "none"
+	switch {
+	case t.format != nil:
+		return t.format.name
+	case t.own != nil:
+		return "jinja"
 	}
-	return t.format.name
+	return "none"
 }
 
 // Plain reports whether text is simply continued.
-func (t Template) Plain() bool { return t.format == nil }
+func (t Template) Plain() bool { return t.format == nil && t.own == nil }
 
-// Warning is a sentence about a template that was not recognised, else "".
+// Warning is a sentence about a template that could not be used, else "".
 func (t Template) Warning() string { return t.warning }
 
 // Stops are strings that end an answer when they turn up in its text: markers
 // that the model's vocabulary may lack as tokens.
 func (t Template) Stops() []string {
+	if t.own != nil {
+		return t.own.stops
+	}
 	if t.format == nil {
 		return nil
 	}
@@ -248,13 +278,32 @@ func (t Template) IsEnd(tok *tokenizer.Tokenizer, id int32) bool {
 	return tok.IsEnd(id) || tok.IsControl(id) && slices.Contains(t.Stops(), tok.Text(id))
 }
 
+// Check says why the model's own template refuses a conversation, nil if it
+// does not or is not in use. Prompt then writes it in the format by whose name
+// the template goes, or as plain text.
+func (t Template) Check(turns []Turn) error {
+	if t.own == nil {
+		return nil
+	}
+	if _, err := t.own.render(turns, t.now); err != nil {
+		return fmt.Errorf("the model's own chat template refuses this conversation (%s)", reason(err))
+	}
+	return nil
+}
+
 // Prompt returns the token ids of a conversation up to the point where the
 // assistant is to speak. With further turns appended, beginning with the
-// assistant's, the ids stay and more follow them.
+// assistant's, the ids stay and more follow them, unless the model's own
+// template wants it otherwise.
 //
 // A base model reads what was said, each user's turn after the first on a new
 // line; a system's text is nothing it could follow and is left out.
 func (t Template) Prompt(tok *tokenizer.Tokenizer, turns []Turn) []int32 {
+	if t.own != nil {
+		if ids, err := t.own.prompt(tok, turns, t.now); err == nil {
+			return ids
+		}
+	}
 	w := &writer{Template: t, tok: tok}
 	if t.format == nil {
 		for _, turn := range turns {
@@ -269,11 +318,13 @@ func (t Template) Prompt(tok *tokenizer.Tokenizer, turns []Turn) []int32 {
 			}
 		}
 	} else {
+		var spelled []string
 		for _, m := range t.format.markers {
 			if _, ok := tok.Special(m); !ok {
-				w.plainMarkers = append(w.plainMarkers, m, m[:1]+" "+m[1:])
+				spelled = append(spelled, m)
 			}
 		}
+		w.plainMarkers = broken(spelled)
 		t.format.write(w, turns)
 	}
 	return tok.EncodeParts(tokenizer.EncodeOptions{AddBOS: true}, w.parts...)
@@ -312,6 +363,14 @@ func (t Template) Fit(tok *tokenizer.Tokenizer, turns []Turn, limit int) (ids []
 		return len(ids) <= limit
 	})
 	return without(cuts[n])
+}
+
+// broken pairs markers with what is written in their place.
+func broken(markers []string) (pairs []string) {
+	for _, m := range markers {
+		pairs = append(pairs, m, m[:1]+" "+m[1:])
+	}
+	return pairs
 }
 
 // A writer gathers the parts of a prompt.

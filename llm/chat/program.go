@@ -1,0 +1,296 @@
+package chat
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"alphaos/llm/chat/jinja"
+	"alphaos/llm/gguf"
+	"alphaos/llm/tokenizer"
+)
+
+// A program is a model's own chat template, tried out on a conversation before
+// it is relied on.
+//
+// Invariant: what it renders becomes tokens run by run. Control tokens are
+// found in runs that the template wrote and nowhere else; runs of origin n come
+// from turn n-1, whatever the template did to them. An answer that comes
+// through whole is given back as the tokens it was made of, placed right behind
+// the text with which the prompt for it ended, so that a prompt stays the
+// beginning of the next one. A template that changes old answers (as Qwen 3
+// does, which drops their thoughts) gets them encoded anew: such a prompt
+// shares with the one before what comes before the change.
+type program struct {
+	jinja    *jinja.Template
+	bos, eos string
+	merge    bool     // turns of one role in a row are refused, so they are joined
+	noSystem bool     // system texts are refused, so the next user's turn begins with them
+	markers  []string // that the template writes
+	stops    []string
+}
+
+// glue is what stands between turns that are joined.
+const glue = "\n\n"
+
+// newProgram reads a template and tries it out. An error says why it can't be
+// used.
+func newProgram(source string, f *gguf.File) (*program, error) {
+	t, err := jinja.Parse(source)
+	if err != nil {
+		return nil, err
+	}
+	p := &program{jinja: t}
+	tokens := f.Strings("tokenizer.ggml.tokens")
+	text := func(key string, id uint64) string {
+		if v, ok := f.Uint("tokenizer.ggml." + key + "_token_id"); ok {
+			id = v
+		}
+		if id < uint64(len(tokens)) {
+			return tokens[id]
+		}
+		return ""
+	}
+	none := uint64(len(tokens))
+	if kind, _ := f.String("tokenizer.ggml.model"); kind == "llama" {
+		p.bos, p.eos = text("bos", 1), text("eos", 2)
+	} else {
+		p.bos, p.eos = text("bos", none), text("eos", none)
+	}
+	return p, p.try()
+}
+
+// try finds out how the template takes a conversation and what its markers are.
+func (p *program) try() error {
+	now := func() time.Time { return time.Unix(0, 0).UTC() } // the date does not matter here
+	turns := []Turn{{Role: "system", Text: "Be brief."}, {Role: "user", Text: "Hello"}, {Role: "assistant", Text: "Yes?"}, {Role: "user", Text: "Bye"}}
+	attempt := func(turns []Turn) ([]jinja.Run, error) {
+		out, err := p.render(turns, now)
+		if err != nil {
+			return nil, err
+		}
+		runs := out.Runs()
+		for i, t := range turns {
+			if !slices.ContainsFunc(runs, func(r jinja.Run) bool { return r.Origin == i+1 && strings.Contains(r.Text, t.Text) }) {
+				return nil, fmt.Errorf("it leaves out what the %s said", t.Role)
+			}
+		}
+		return runs, nil
+	}
+	runs, err := attempt(turns)
+	if err != nil {
+		p.noSystem = true
+		var again error
+		if runs, again = attempt(turns); again != nil {
+			if _, again = attempt(turns[1:]); again != nil { // its own fault, not the system's text
+				err = again
+			}
+			return err
+		}
+	}
+	twice := []Turn{{Role: "user", Text: "Hello"}, {Role: "user", Text: "Bye"}}
+	if _, err := attempt(twice); err != nil {
+		p.merge = true
+		if _, err := attempt(twice); err != nil {
+			return err
+		}
+	}
+
+	answered := false
+	for _, r := range runs {
+		if r.Origin != 0 {
+			answered = r.Origin == 3
+			continue
+		}
+		found := markersIn(r.Text)
+		p.markers = append(p.markers, found...)
+		if !answered { // not what stands between an answer and the next turn
+			continue
+		}
+		if len(found) == 0 {
+			line, _, _ := strings.Cut(strings.TrimSpace(r.Text), "\n")
+			if line = strings.TrimSpace(line); len(line) > 3 {
+				found = []string{line}
+			}
+		}
+		p.stops = append(p.stops, found...)
+	}
+	slices.Sort(p.markers)
+	p.markers = slices.Compact(p.markers)
+	p.stops = slices.DeleteFunc(p.stops, func(s string) bool { return s == p.bos || s == p.eos })
+	return nil
+}
+
+// markersIn finds what looks like a marker: <|user|>, </s>, <<SYS>>, [/INST].
+func markersIn(s string) (found []string) {
+	for i := 0; i < len(s); i++ {
+		var set func(r rune) bool
+		var end byte
+		switch s[i] {
+		case '<':
+			end, set = '>', func(r rune) bool { return r != '<' && r != '>' && !unicode.IsSpace(r) }
+		case '[':
+			end, set = ']', func(r rune) bool { return 'A' <= r && r <= 'Z' || r == '_' || r == '/' }
+		default:
+			continue
+		}
+		j := i + 1
+		for j < len(s) && s[j] == '<' && s[i] == '<' {
+			j++
+		}
+		first := j
+		n := strings.IndexFunc(s[j:], func(r rune) bool { return !set(r) })
+		if n < 1 || n > 60 {
+			continue
+		}
+		for j += n; j < len(s) && s[j] == end && j < first+n+(first-i); j++ {
+		}
+		if j > first+n {
+			found = append(found, s[i:j])
+			i = j - 1
+		}
+	}
+	return found
+}
+
+// render runs the template on turns.
+func (p *program) render(turns []Turn, now func() time.Time) (jinja.Text, error) {
+	type message struct {
+		role    string
+		content jinja.Text
+	}
+	var messages []message
+	var system jinja.Text // waits for the next user's turn
+	between := jinja.Data(glue, len(turns)+1)
+	for i, t := range turns {
+		m := message{role(t.Role), jinja.Data(t.Text, i+1)}
+		if p.noSystem && m.role == "system" {
+			if system.String() != "" {
+				system = jinja.Join(system, between)
+			}
+			system = jinja.Join(system, m.content)
+			continue
+		}
+		if m.role == "user" && system.String() != "" {
+			m.content = jinja.Join(system, between, m.content)
+			system = jinja.Text{}
+		}
+		if n := len(messages); p.merge && n > 0 && messages[n-1].role == m.role {
+			messages[n-1].content = jinja.Join(messages[n-1].content, between, m.content)
+			continue
+		}
+		messages = append(messages, m)
+	}
+	if system.String() != "" {
+		messages = append(messages, message{"user", system})
+	}
+	list := make([]any, len(messages))
+	for i, m := range messages {
+		list[i] = map[string]any{"role": m.role, "content": m.content}
+	}
+	return p.jinja.Render(map[string]any{
+		"messages": list, "add_generation_prompt": true, "bos_token": p.bos, "eos_token": p.eos,
+		"tools": nil, "documents": nil,
+	}, jinja.Options{Now: now})
+}
+
+// prompt is what Template.Prompt says.
+func (p *program) prompt(tok *tokenizer.Tokenizer, turns []Turn, now func() time.Time) ([]int32, error) {
+	var spelled []string
+	for _, m := range p.markers {
+		if _, ok := tok.Special(m); !ok {
+			spelled = append(spelled, m)
+		}
+	}
+	w := &writer{tok: tok, plainMarkers: broken(spelled)}
+	clean := slices.Clone(turns)
+	for i := range clean {
+		clean[i].Text = w.clean(clean[i].Text)
+	}
+	out, err := p.render(clean, now)
+	if err != nil {
+		return nil, err
+	}
+	opening, err := p.opening(clean, out, now)
+	if err != nil {
+		return nil, err
+	}
+
+	runs, count := out.Runs(), map[int]int{}
+	for _, r := range runs {
+		count[r.Origin]++
+	}
+	for i := 0; i < len(runs); i++ {
+		own := ""
+		if runs[i].Origin == 0 {
+			own = runs[i].Text
+			if i++; i == len(runs) {
+				w.mark(own)
+				break
+			}
+		}
+		r := runs[i]
+		if r.Origin > len(clean) || role(clean[r.Origin-1].Role) != "assistant" {
+			w.mark(own)
+			w.parts = append(w.parts, tokenizer.Part{Text: r.Text})
+			continue
+		}
+		// The template may write more between the opening and an old answer
+		// than before a new one, mostly a space. It belongs to the answer.
+		gap := ""
+		if rest, ok := strings.CutPrefix(own, opening); ok && strings.TrimSpace(rest) == "" {
+			own, gap = opening, rest
+		}
+		w.mark(own)
+		answer := clean[r.Origin-1]
+		if whole := strings.TrimSpace(r.Text) == strings.TrimSpace(answer.Text); !whole || count[r.Origin] > 1 || answer.IDs == nil {
+			answer = Turn{Text: gap + r.Text}
+		}
+		w.answer(answer, "")
+	}
+	o := tokenizer.EncodeOptions{AddBOS: true}
+	if p.bos != "" && len(runs) > 0 && runs[0].Origin == 0 && strings.HasPrefix(runs[0].Text, p.bos) {
+		o.AddBOS = false // the template has written it
+	}
+	return tok.EncodeParts(o, w.parts...), nil
+}
+
+// opening is the template's text between what a user said and the answer to be
+// made. out is what it made of turns.
+func (p *program) opening(turns []Turn, out jinja.Text, now func() time.Time) (string, error) {
+	last := len(turns) - 1
+	for last >= 0 && role(turns[last].Role) != "user" {
+		last--
+	}
+	if last < 0 {
+		return "", nil
+	}
+	if last < len(turns)-1 {
+		var err error
+		if out, err = p.render(turns[:last+1], now); err != nil {
+			return "", err
+		}
+	}
+	runs := out.Runs()
+	if n := len(runs); n > 0 && runs[n-1].Origin == 0 {
+		return runs[n-1].Text, nil
+	}
+	return "", nil
+}
+
+// reason is why a template failed, as part of a sentence.
+func reason(err error) string {
+	s := err.Error()
+	if raised := (*jinja.Raised)(nil); errors.As(err, &raised) {
+		s = "it says: " + s
+	}
+	if len(s) > 150 {
+		s = strings.ToValidUTF8(s[:150], "") + "..."
+	}
+	q := strconv.Quote(s) // it comes from a file
+	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+}
