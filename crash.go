@@ -52,8 +52,8 @@ func prepareCrash(screen *efi.Screen, d *drive) {
 	amd64.SetCrashReport(r)
 }
 
-// tellCrash mentions a report that the last session left, once.
-func tellCrash(con *console.Console, d *drive) {
+// tellCrash mentions a report that the last session left, once if it can be marked.
+func tellCrash(con *console.Console, d *drive, mark bool) {
 	f, err := d.fs.OpenInPlace(crashFile)
 	if err != nil {
 		return // an older drive
@@ -63,6 +63,9 @@ func tellCrash(con *console.Console, d *drive) {
 		return
 	}
 	con.Notice("AlphaOS stopped with an error last time. Its report is on the drive: /" + crashFile)
+	if !mark {
+		return
+	}
 	if _, err := f.WriteAt([]byte(crashSeen), 0); err != nil {
 		con.Quiet("The report could not be marked as read: " + err.Error())
 	}

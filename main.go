@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 
@@ -44,16 +43,16 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	var start timing
-	start.goRuntime = amd64.SinceStart()
 	if err := efi.Init(); err != nil {
 		return err
 	}
+	start := beginStart()
 	con, screen, err := openConsole(ctx)
 	if err != nil {
 		return fmt.Errorf("no way to talk: %w", err)
 	}
 	prepareCrash(screen, nil)
+	start.tell(con)
 	drive, err := openDrive(con)
 	if err != nil {
 		return err
@@ -61,10 +60,14 @@ func run(ctx context.Context) error {
 	if drive == nil {
 		return switchOff(con, nil, assistant.Shutdown)
 	}
-	prepareCrash(screen, drive)
-	tellCrash(con, drive)
+	start.readOptions(con, drive)
+	if !start.safe {
+		prepareCrash(screen, drive)
+	}
+	tellCrash(con, drive, !start.safe)
 	journal, recovery, why := openJournal(drive.fs)
-	start.drive = amd64.SinceStart()
+	start.time.drive = amd64.SinceStart()
+	start.log.printf("journal: %s", journalFacts(journal, recovery, why))
 	provoke(drive.fs)
 
 	outcome, err := assistant.Run(ctx, assistant.Config{
@@ -74,13 +77,18 @@ func run(ctx context.Context) error {
 		Recovery: recovery,
 		NoStore:  why,
 		LLM: llm.Options{
+			Threads: start.threads,
+			Kernel:  start.kernel,
 			Alloc: func(n int) ([]byte, error) {
-				start.reading = amd64.SinceStart()
+				start.time.reading = amd64.SinceStart()
 				return amd64.AllocPhysical(n)
 			},
 			Free: amd64.FreePhysical,
 		},
-		About: func() []string { return about(start) },
+		Default: start.model,
+		About:   func() []string { return about(start.time) },
+		Memory:  memory,
+		Loaded:  func(l assistant.Load) { start.loaded(l) },
 	})
 	if err != nil {
 		con.Error(err.Error())
@@ -178,26 +186,6 @@ func openJournal(vol *fat.FS) (s *store.Store, r store.Recovery, why string) {
 		return nil, r, err.Error()
 	}
 	return s, r, ""
-}
-
-// timing holds how long after the firmware's hand-over each stage was reached.
-type timing struct{ goRuntime, drive, reading time.Duration }
-
-func about(t timing) []string {
-	const mb = 1e6
-	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
-	memory := amd64.Memory()
-	vendor, revision, spec := efi.Firmware()
-	line := func(name, format string, args ...any) string {
-		return fmt.Sprintf("%-15s %s", name, fmt.Sprintf(format, args...))
-	}
-	return []string{
-		line("firmware", "%s %#x, UEFI %s", vendor, revision, spec),
-		line("processors", "%d", runtime.NumCPU()),
-		line("memory", "%.0f of %.0f MB free", float64(memory.Free)/mb, float64(memory.Total)/mb),
-		line("start", "Go after %v, drive and journal after %v, reading the model from %v on", ms(t.goRuntime), ms(t.drive), ms(t.reading)),
-		line("built with", "%s", runtime.Version()),
-	}
 }
 
 // switchOff ends the session's power. It returns only if the firmware refuses.

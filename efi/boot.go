@@ -190,12 +190,26 @@ func LoadedImage() (Image, error) {
 
 // optionsText reads load options, which by custom are a CHAR16 command line
 // but may be any bytes: what does not look like text is no options.
+//
+// The size is to be in bytes. Versions of Limine give the number of
+// characters instead: then the text goes on to exactly twice the size and a
+// terminator. That is looked for without leaving the page of the last byte.
 func optionsText(addr uintptr, size uint32) string {
 	const most = 16 << 10
-	if addr == 0 || size < 2 || size > most {
+	if addr == 0 || size == 0 || size > most {
 		return ""
 	}
-	s := textAt(addr, int(size/2))
+	page := (addr + uintptr(size) - 1) | 4095 + 1
+	whole := min(int(size), int(page-addr)/2) // CHAR16s that may be looked at
+	n := 0
+	for n < whole && *at[uint16](addr + 2*uintptr(n)) != 0 {
+		n++
+	}
+	end := addr + 2*uintptr(n)
+	if n < int(size) || end+2 > page || *at[uint16](end) != 0 {
+		n = min(n, int(size/2))
+	}
+	s := textAt(addr, n)
 	for _, r := range s {
 		if r < ' ' && r != '\t' || r == '\uFFFD' {
 			return ""

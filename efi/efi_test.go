@@ -390,6 +390,15 @@ func TestLoadedImage(t *testing.T) {
 	if got := options(f.utf16("verbose"), 6); got != "ver" {
 		t.Errorf("options beyond their size: %q", got)
 	}
+	if got := options(f.utf16("verbose"), 7); got != "verbose" {
+		t.Errorf("options with their size in characters: %q", got)
+	}
+	if got := options(f.utf16("verbose"), 15); got != "verbose" {
+		t.Errorf("options of an odd size: %q", got)
+	}
+	if got := options(f.utf16("safe verbose"), 8); got != "safe" {
+		t.Errorf("options without a terminator: %q", got)
+	}
 	binary := [8]byte{1, 0, 2, 0, 3, 0}
 	if got := options(addr(f, &binary), 8); got != "" {
 		t.Errorf("binary options became %q", got)

@@ -64,9 +64,11 @@ const (
 	ConfigPath  = "data/config.json"
 	JournalPath = "data/journal/journal.log"
 	CrashPath   = "backup/crash.txt" // where a crash leaves its report
+	BootLogPath = "backup/boot.log"  // where a verbose start does
 
-	crashSize = 64 << 10
-	Label     = "ALPHAOS"
+	crashSize   = 64 << 10
+	bootLogSize = 64 << 10
+	Label       = "ALPHAOS"
 )
 
 const (
@@ -223,6 +225,9 @@ func contents(o Options) (*node, error) {
 	}
 	// Blank lines, to be overwritten in place.
 	if err := add(CrashPath, &node{content: bytes.Repeat([]byte("\n"), crashSize)}); err != nil {
+		return nil, err
+	}
+	if err := add(BootLogPath, &node{content: bytes.Repeat([]byte("\n"), bootLogSize)}); err != nil {
 		return nil, err
 	}
 	if err := add(JournalPath, &node{size: o.Journal}); err != nil {

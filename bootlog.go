@@ -1,0 +1,87 @@
+package main
+
+// What a verbose start tells, line by line with the time since the firmware handed
+// over: on the screen, on the serial port and in a file on the drive.
+//
+// Whether anybody wants to see it becomes known late (the file of options is on the
+// drive), so lines are always collected, and shown from the first one on when they
+// are asked for. The file is preallocated and overwritten in place: writing it changes
+// nothing else on the drive. Invariant: a log that cannot be written, or is longer
+// than its file, never stops the start.
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// logFile is preallocated with blank lines.
+const logFile = "backup/boot.log"
+
+type bootLog struct {
+	mu    sync.Mutex
+	now   func() time.Duration // since the firmware handed over
+	lines []string
+	quiet func(line string) // shows a line; nil: not yet, or never
+	file  logMedium         // nil: not saved
+	saved int               // bytes of the text that are in the file
+}
+
+// logMedium is a preallocated file: fat.InPlace.
+type logMedium interface {
+	io.WriterAt
+	Size() int64
+	Sync() error
+}
+
+// printf adds a line.
+func (l *bootLog) printf(format string, args ...any) {
+	line := fmt.Sprintf("%8.3f  ", l.now().Seconds()) + fmt.Sprintf(format, args...)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+	if l.quiet != nil {
+		l.quiet(line)
+	}
+}
+
+// show shows all lines so far and those to come.
+func (l *bootLog) show(quiet func(line string)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.quiet = quiet
+	for _, line := range l.lines {
+		quiet(line)
+	}
+}
+
+// save writes the lines so far to the file. What an earlier start left there goes
+// with the first save; what does not fit is left out.
+func (l *bootLog) save() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return nil
+	}
+	var text bytes.Buffer
+	for _, line := range l.lines {
+		text.WriteString(line)
+		text.WriteByte('\n')
+	}
+	page := bytes.Repeat([]byte("\n"), int(l.file.Size()))
+	end := copy(page, text.Bytes())
+	from, to := l.saved, end
+	if from == 0 {
+		to = len(page)
+	}
+	if from >= to {
+		return nil
+	}
+	if _, err := l.file.WriteAt(page[from:to], int64(from)); err != nil {
+		return err
+	}
+	l.saved = end
+	return l.file.Sync()
+}

@@ -1,0 +1,196 @@
+package main
+
+// What AlphaOS knows about the machine it runs on: the lines of a verbose start, of
+// /show info and of /show memory.
+
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/cpu"
+
+	"alphaos/amd64"
+	"alphaos/assistant"
+	"alphaos/console"
+	"alphaos/efi"
+)
+
+// field is a line of /show.
+func field(name, format string, args ...any) string {
+	return fmt.Sprintf("%-15s %s", name, fmt.Sprintf(format, args...))
+}
+
+// timing holds how long after the firmware's hand-over each stage was reached.
+type timing struct{ goRuntime, drive, reading time.Duration }
+
+// about returns the machine's lines of /show info.
+func about(t timing) []string {
+	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+	memory := amd64.Memory()
+	vendor, revision, spec := efi.Firmware()
+	return []string{
+		field("firmware", "%s %#x, UEFI %s", vendor, revision, spec),
+		field("processors", "%d", runtime.NumCPU()),
+		field("memory", "%s of %s free", console.Bytes(int64(memory.Free)), console.Bytes(int64(memory.Total))),
+		field("start", "Go after %v, drive and journal after %v, reading the model from %v on", ms(t.goRuntime), ms(t.drive), ms(t.reading)),
+		field("built with", "%s", runtime.Version()),
+	}
+}
+
+// memoryUse is who has the machine's memory, in bytes.
+type memoryUse struct {
+	ram         int64 // all there is
+	taken, free int64 // what AlphaOS took over from the firmware, and has left
+	image       int64 // the program
+	weights     int64
+	held, heap  int64 // by the Go heap, and in use there
+	cache       int64 // keys and values, part of heap
+}
+
+// memoryLines returns the lines of /show memory.
+func memoryLines(u memoryUse) []string {
+	size := func(n int64) string { return console.Bytes(max(n, 0)) }
+	lines := []string{
+		field("machine", "%s", size(u.ram)),
+		field("firmware", "%s", size(u.ram-u.taken-u.image)),
+		field("program", "%s", size(u.image)),
+		field("weights", "%s", size(u.weights)),
+		field("Go heap", "%s, %s of it in use", size(u.held), size(u.heap)),
+		field("KV cache", "%s of the Go heap", size(u.cache)),
+	}
+	if other := u.taken - u.free - u.weights - u.held; other > 0 {
+		lines = append(lines, field("other", "%s (page tables, stacks, buffers)", size(other)))
+	}
+	return append(lines, field("free", "%s", size(u.free)))
+}
+
+// memory asks everybody who has memory for /show memory.
+func memory(m assistant.ModelMemory) []string {
+	u := memoryUse{weights: m.Weights, cache: m.Cache}
+	var note string
+	ranges, err := efi.MemoryMap()
+	if err != nil {
+		note = field("note", "%v", err)
+	}
+	for _, r := range ranges {
+		if r.Type < uint32(len(memoryTypes)) && memoryTypes[r.Type].ram {
+			u.ram += int64(r.Pages) * 4096
+		}
+	}
+	if img, err := efi.LoadedImage(); err == nil {
+		u.image = int64(img.Size)
+	}
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	u.held, u.heap = int64(stats.HeapSys-stats.HeapReleased), int64(stats.HeapAlloc)
+	now := amd64.Memory()
+	u.taken, u.free = int64(now.Total), int64(now.Free)
+	lines := memoryLines(u)
+	if note != "" {
+		lines = append(lines, note)
+	}
+	return lines
+}
+
+// memoryTypes are the types of UEFI 2.10, 7.2, and whether they are memory that
+// programs can have in principle.
+var memoryTypes = [...]struct {
+	name string
+	ram  bool
+}{
+	{"reserved", false}, {"loader code", true}, {"loader data", true}, {"boot services code", true},
+	{"boot services data", true}, {"runtime services code", true}, {"runtime services data", true},
+	{"free", true}, {"unusable", false}, {"ACPI tables", true}, {"ACPI NVS", true},
+	{"memory-mapped I/O", false}, {"I/O ports", false}, {"PAL code", false}, {"persistent", false}, {"unaccepted", false},
+}
+
+// machineFacts logs firmware, program, processors, memory and disks.
+func machineFacts(log *bootLog, img efi.Image) {
+	vendor, revision, spec := efi.Firmware()
+	log.printf("firmware: %s %#x, UEFI %s", vendor, revision, spec)
+	if err := efi.TableCRC(); err != nil {
+		log.printf("firmware: %v", err)
+	}
+	if now, err := efi.Time(); err != nil {
+		log.printf("clock: %v", err)
+	} else {
+		log.printf("clock: %s", now.Format(time.DateTime+" MST"))
+	}
+	path := img.FilePath
+	if path == "" {
+		path = "a place that the firmware does not tell"
+	}
+	log.printf("program: %d KiB at %#x, from %s, built with %s", img.Size>>10, img.Base, path, runtime.Version())
+	log.printf("processors: %d in use", runtime.NumCPU())
+	log.printf("processor features: %s", strings.Join(cpuFeatures(), " "))
+	memoryFacts(log)
+	diskFacts(log)
+}
+
+// cpuFeatures lists what the processor can do, by the names of golang.org/x/sys/cpu.
+func cpuFeatures() []string {
+	var names []string
+	v := reflect.ValueOf(&cpu.X86).Elem()
+	for i := range v.NumField() {
+		if name, ok := strings.CutPrefix(v.Type().Field(i).Name, "Has"); ok && v.Field(i).Bool() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// memoryFacts logs a summary of the firmware's memory map.
+func memoryFacts(log *bootLog) {
+	ranges, err := efi.MemoryMap()
+	if err != nil {
+		log.printf("memory map: %v", err)
+	} else {
+		bytes := map[uint32]int64{}
+		top := uint64(0)
+		for _, r := range ranges {
+			bytes[r.Type] += int64(r.Pages) * 4096
+			if r.Type < uint32(len(memoryTypes)) && memoryTypes[r.Type].ram {
+				top = max(top, r.Start+r.Pages*4096)
+			}
+		}
+		var parts []string
+		for t, m := range memoryTypes {
+			if n := bytes[uint32(t)]; n != 0 {
+				parts = append(parts, m.name+" "+console.Bytes(n))
+			}
+			delete(bytes, uint32(t))
+		}
+		for _, n := range bytes { // types of the firmware's maker
+			parts = append(parts, "other "+console.Bytes(n))
+		}
+		log.printf("memory map: %d ranges up to %#x: %s", len(ranges), top, strings.Join(parts, ", "))
+	}
+	m := amd64.Memory()
+	log.printf("memory: %s taken over, %s free", console.Bytes(int64(m.Total)), console.Bytes(int64(m.Free)))
+}
+
+// diskFacts logs the disks and their partitions.
+func diskFacts(log *bootLog) {
+	list := func(what string, disks []*efi.BlockDevice, err error) {
+		for _, d := range disks {
+			kind := ""
+			if d.Removable() {
+				kind += ", removable"
+			}
+			if d.ReadOnly() {
+				kind += ", write protected"
+			}
+			log.printf("%s: %s in blocks of %d%s: %s", what, console.Bytes(int64(d.Blocks())*int64(d.BlockSize())), d.BlockSize(), kind, d)
+		}
+		if err != nil {
+			log.printf("%s: %v", what, err)
+		}
+	}
+	disks, err := efi.Disks()
+	list("disk", disks, err)
+	volumes, err := efi.Volumes()
+	list("volume", volumes, err)
+}
