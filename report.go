@@ -33,11 +33,20 @@ func about(t timing) []string {
 	vendor, revision, spec := efi.Firmware()
 	return []string{
 		field("firmware", "%s %#x, UEFI %s", vendor, revision, spec),
-		field("processors", "%d", runtime.NumCPU()),
+		field("processors", "%s", processors()),
 		field("memory", "%s of %s free", console.Bytes(int64(memory.Free)), console.Bytes(int64(memory.Total))),
 		field("start", "Go after %v, drive and journal after %v, reading the model from %v on", ms(t.goRuntime), ms(t.drive), ms(t.reading)),
 		field("built with", "%s", runtime.Version()),
 	}
+}
+
+// processors says how many processors there are; a safe start uses one.
+func processors() string {
+	started, used := runtime.NumCPU(), runtime.GOMAXPROCS(0)
+	if started == used {
+		return fmt.Sprintf("%d in use", used)
+	}
+	return fmt.Sprintf("%d in use, %d were started", used, started)
 }
 
 // memoryUse is who has the machine's memory, in bytes.
@@ -124,7 +133,7 @@ func machineFacts(log *bootLog, img efi.Image) {
 		path = "a place that the firmware does not tell"
 	}
 	log.printf("program: %d KiB at %#x, from %s, built with %s", img.Size>>10, img.Base, path, runtime.Version())
-	log.printf("processors: %d in use", runtime.NumCPU())
+	log.printf("processors: %s", processors())
 	log.printf("processor features: %s", strings.Join(cpuFeatures(), " "))
 	memoryFacts(log)
 	diskFacts(log)

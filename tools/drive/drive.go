@@ -39,6 +39,7 @@ type Options struct {
 	Models  []string // GGUF files, put into /models under their own names
 	EFI     string   // the EFI application, put at /EFI/BOOT/BOOTX64.EFI
 	Journal int64    // bytes preallocated for the journal; 0: DefaultJournal
+	Config  []byte   // /data/config.json, unchecked; nil: one without options
 	Extra   []Extra  // further files, put on the drive unchecked
 	Replace bool     // an existing Out may be replaced
 
@@ -220,7 +221,11 @@ func contents(o Options) (*node, error) {
 	if err := add("data/conversations", &node{isDir: true}); err != nil {
 		return nil, err
 	}
-	if err := add(ConfigPath, &node{content: []byte("{\n  \"version\": 1\n}\n")}); err != nil {
+	config := o.Config
+	if config == nil {
+		config = []byte("{\n  \"version\": 1\n}\n")
+	}
+	if err := add(ConfigPath, &node{content: config}); err != nil {
 		return nil, err
 	}
 	// Blank lines, to be overwritten in place.
