@@ -1,8 +1,8 @@
 // Package tokenizer turns text into a language model's token ids and back,
 // with the vocabulary that the model's GGUF file carries.
 //
-// Two families are read: SentencePiece BPE (tokenizer.ggml.model "llama") and
-// byte-level BPE ("gpt2"). Ids are those that llama.cpp computes, with one
+// Three families are read: SentencePiece BPE (tokenizer.ggml.model "llama"),
+// byte-level BPE ("gpt2") and BERT's WordPiece ("bert"). Ids are those that llama.cpp computes, with one
 // deliberate difference: a control token (<s>, <|eot_id|>, ...) never comes
 // out of ordinary text, whatever the vocabulary says; it must be asked for with
 // ParseSpecial. What a person types, or a document they open, therefore cannot
@@ -11,7 +11,8 @@
 // Inside, every token is known by its piece: the bytes it stands for. Text is
 // first cut at special tokens (special.go), byte-level BPE then cuts it into
 // words (pretokenize.go), and each piece of text is merged pair by pair, best
-// pair first, until no pair is in the vocabulary (merge.go).
+// pair first, until no pair is in the vocabulary (merge.go); WordPiece takes the
+// longest tokens instead (wordpiece.go).
 package tokenizer
 
 import (
@@ -27,7 +28,8 @@ import (
 // Tokenizer is a model's vocabulary, ready for use. It does not change after
 // New, so that any number of goroutines may share it.
 type Tokenizer struct {
-	bytelevel bool // byte-level BPE; else SentencePiece
+	bytelevel bool // byte-level BPE
+	wordpiece bool // WordPiece; if neither, SentencePiece
 
 	text   []string  // of each token, as in the file
 	piece  []string  // the bytes that each token stands for
@@ -91,8 +93,12 @@ func New(f *gguf.File) (*Tokenizer, error) {
 		t.spacePrefix, t.addBOS = true, true
 	case "gpt2":
 		t.bytelevel = true
+	case "bert":
+		t.wordpiece = true
+		t.bos, t.eos, t.unk = 101, 102, 100 // [CLS], [SEP], [UNK]
+		t.addBOS, t.addEOS = true, true
 	default:
-		return nil, fmt.Errorf("the model file's tokenizer is of kind %q; kinds \"llama\" and \"gpt2\" are supported", model)
+		return nil, fmt.Errorf("the model file's tokenizer is of kind %q; kinds \"llama\", \"gpt2\" and \"bert\" are supported", model)
 	}
 	if err := t.readTokens(f); err != nil {
 		return nil, err
@@ -179,10 +185,15 @@ func (t *Tokenizer) readTokens(f *gguf.File) error {
 // readFlags reads the special ids and the add_... switches. An id outside the
 // vocabulary counts as none.
 func (t *Tokenizer) readFlags(f *gguf.File) {
-	for _, k := range []struct {
+	type special struct {
 		key string
 		id  *int32
-	}{{"bos", &t.bos}, {"eos", &t.eos}, {"unknown", &t.unk}} {
+	}
+	keys := []special{{"bos", &t.bos}, {"eos", &t.eos}, {"unknown", &t.unk}}
+	if t.wordpiece { // the first key is how converters once spelled the second
+		keys = append(keys, special{"cls", &t.bos}, special{"seperator", &t.eos}, special{"separator", &t.eos})
+	}
+	for _, k := range keys {
 		key := "tokenizer.ggml." + k.key + "_token_id"
 		if int(*k.id) >= len(t.text) {
 			*k.id = -1
@@ -313,6 +324,7 @@ type encoder struct {
 	pending      string
 	afterSpecial bool // no ordinary text since the beginning or the last special token
 	merger       merger
+	word0        []byte // WordPiece: memory for a word
 }
 
 func (e *encoder) raw(text string) {
@@ -337,6 +349,8 @@ func (e *encoder) flush() {
 	e.pending = ""
 	if e.t.bytelevel {
 		split(e.t.pre, text, e.word)
+	} else if e.t.wordpiece {
+		e.words(text)
 	} else {
 		// SentencePiece writes a space as U+2581 and so cannot tell the two apart.
 		text = strings.ReplaceAll(text, underline, " ")

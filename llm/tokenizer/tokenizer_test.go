@@ -290,7 +290,7 @@ func TestNewRefuses(t *testing.T) {
 		want string
 	}{
 		{nil, "no tokenizer"},
-		{[]tokentest.KV{{K: "tokenizer.ggml.model", V: "bert"}}, `kind "bert"`},
+		{[]tokentest.KV{{K: "tokenizer.ggml.model", V: "t5"}}, `kind "t5"`},
 		{without(spm, "tokenizer.ggml.tokens"), "empty vocabulary"},
 		{without(spm, "tokenizer.ggml.tokens", tokentest.KV{K: "tokenizer.ggml.tokens", V: []string{}}), "empty vocabulary"},
 		{without(spm, "tokenizer.ggml.scores", tokentest.KV{K: "tokenizer.ggml.scores", V: []float32{1}}), "1 token scores"},
@@ -459,24 +459,48 @@ func BenchmarkNew(b *testing.B) {
 	b.Run("llama3-128k", func(b *testing.B) { benchmarkNew(b, readHuggingFace(b, "ALPHAOS_LLAMA3_TOKENIZER", "llama-bpe")) })
 }
 
+// A document of about a megabyte, in every vocabulary at hand.
 func BenchmarkEncode(b *testing.B) {
 	data, err := os.ReadFile(filepath.Join(shared, "corpora", "tinyshakespeare.txt"))
 	if err != nil {
 		b.Skipf("reference data is absent: %v", err)
 	}
-	text := string(data)
-	for _, name := range []string{"llama-spm", "gpt-2", "deepseek-llm"} {
-		b.Run(name, func(b *testing.B) {
-			tok, err := New(open(b, "tokenizer/ggml-vocab-"+name+".gguf"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.SetBytes(int64(len(text)))
-			n := 0
-			for b.Loop() {
-				n = len(tok.Encode(text, EncodeOptions{}))
-			}
-			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "tokens/s")
-		})
+	files, err := filepath.Glob(filepath.Join(shared, "tokenizer", "ggml-vocab-*.gguf"))
+	if err != nil {
+		b.Fatal(err)
 	}
+	documents := []struct{ name, text string }{
+		{"prose", string(data)},
+		{"letters", strings.Repeat("a", 1<<20)},        // one word
+		{"spaces", strings.Repeat(" ", 1<<20)},         // one stretch of white space
+		{"mixed", strings.Repeat("aB1 é中!\n😀", 1<<16)}, // nothing that is in a vocabulary as a whole
+		{"nonsense", nonsense(1 << 20)},                // all bytes, in no order
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "ggml-vocab-"), ".gguf")
+		tok, err := New(open(b, filepath.Join("tokenizer", filepath.Base(file))))
+		if err != nil {
+			b.Logf("%s: %v", name, err)
+			continue
+		}
+		for _, d := range documents {
+			b.Run(name+"/"+d.name, func(b *testing.B) {
+				b.SetBytes(int64(len(d.text)))
+				n := 0
+				for b.Loop() {
+					n = len(tok.Encode(d.text, EncodeOptions{}))
+				}
+				b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "tokens/s")
+			})
+		}
+	}
+}
+
+func nonsense(n int) string {
+	b, x := make([]byte, n), uint32(1)
+	for i := range b {
+		x = x*1664525 + 1013904223
+		b[i] = byte(x >> 24)
+	}
+	return string(b)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // KV is one metadata entry. V is a string, bool, int32, uint32, float32, or a
@@ -188,4 +189,27 @@ func BPE(pre string, control []string, merges ...string) []KV {
 		kvs = append(kvs, KV{"tokenizer.ggml.bos_token_id", first}, KV{"tokenizer.ggml.eos_token_id", first + 1})
 	}
 	return kvs
+}
+
+// WordPiece is the metadata of a small vocabulary of BERT's kind. Tokens that
+// go on with a word begin with ##.
+func WordPiece(words ...string) []KV {
+	tokens := []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]"}
+	types := []int32{3, 3, 3, 3}
+	for _, w := range words {
+		if inner, ok := strings.CutPrefix(w, "##"); ok {
+			w = inner
+		} else {
+			w = "▁" + w
+		}
+		tokens, types = append(tokens, w), append(types, 1)
+	}
+	return []KV{
+		{"tokenizer.ggml.model", "bert"},
+		{"tokenizer.ggml.tokens", tokens},
+		{"tokenizer.ggml.token_type", types},
+		{"tokenizer.ggml.unknown_token_id", uint32(1)},
+		{"tokenizer.ggml.cls_token_id", uint32(2)},
+		{"tokenizer.ggml.seperator_token_id", uint32(3)},
+	}
 }
