@@ -62,6 +62,7 @@ type Activations struct {
 // Q8K cols must be a multiple of 32 and 256.
 func (s *Set) NewActivations(form Form, cols, capacity int) *Activations {
 	a := &Activations{form: form, cols: cols, set: s}
+	capacity = (capacity + 3) &^ 3 // kernels may read, in vain, up to a multiple of four
 	switch form {
 	case Q8:
 		a.q, a.s8 = make([]int8, cols*capacity), make([]scaleQ8, cols/32*capacity)

@@ -1,0 +1,213 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"sync"
+	"unsafe"
+
+	"alphaos/llm/gguf"
+)
+
+// Many vectors at once: 16 rows of up to 256 weights are unpacked into a panel,
+// which stays in the first-level cache while all vectors pass over it. The
+// weights themselves are neither moved nor copied: unpacking costs a few percent
+// of what 64 vectors take, and memory for one panel a thread.
+//
+// Invariant: a panel belongs to one call of mulPanels; panels are kept for
+// later calls.
+
+const (
+	panelRows    = 16
+	panelColumns = 256
+	panelTile    = 4 // vectors a kernel takes together
+)
+
+// panel is laid out as panels_amd64.h expects; it lies at a multiple of 64.
+type panel struct {
+	weights [panelColumns / 4][panelRows][4]uint8
+	// Q4_K and Q6_K: scales of each 32 or 16 weights, twice; minima of pairs of
+	// those. Q4_0 and Q8_0: scales of each 32 weights as float32.
+	scales [panelRows * panelRows][2]int16
+	minima [8][panelRows][2]int16
+	// Q4_K and Q6_K: what scales and minima are multiplied with.
+	d, dmin [panelRows]float32
+	sums    [panelTile][panelRows]int32 // of the tile at work
+	// tile takes the results when fewer than four vectors are left.
+	tile [panelTile][panelRows]float32
+}
+
+var panels = sync.Pool{New: func() any {
+	const size = unsafe.Sizeof(panel{})
+	b := make([]byte, size+64)
+	return (*panel)(unsafe.Pointer(&b[-uintptr(unsafe.Pointer(&b[0]))&63]))
+}}
+
+// panelsPay tells whether n vectors are better multiplied with panels than row
+// by row; never if mulPanels does not know the type.
+func panelsPay(t gguf.Type, n int) bool {
+	switch t {
+	case gguf.Q4_0, gguf.Q8_0:
+		return n >= 8
+	case gguf.Q4_K, gguf.Q6_K:
+		return n >= 16
+	}
+	return false
+}
+
+// mulPanels does as many of the rows [from, to) as make whole panels and returns
+// the first row that is left.
+func mulPanels(m *Matrix, y []float32, step int, a *Activations, from, to int, fma bool) int {
+	p := panels.Get().(*panel)
+	defer panels.Put(p)
+	tiles, rest := a.n/panelTile, a.n%panelTile
+	block, bytes := m.Type.BlockSize(), m.Type.BlockBytes()
+	c := call{w: unsafe.Pointer(p), xstep: uintptr(a.cols), ystep: uintptr(4 * step)}
+	if a.form == Q8 {
+		c.dstep = uintptr(a.cols/32) * unsafe.Sizeof(scaleQ8{})
+	} else {
+		c.dstep = uintptr(a.cols/256) * unsafe.Sizeof(scaleQ8K{})
+	}
+	for ; to-from >= panelRows; from += panelRows {
+		for t := range a.n {
+			clear(y[t*step+from:][:panelRows])
+		}
+		p.tile = [panelTile][panelRows]float32{}
+		for col := 0; col < m.Cols; col += panelColumns {
+			c.n = uintptr(min(panelColumns, m.Cols-col) / 32)
+			p.unpack(m, m.data[from*m.rowBytes+col/block*bytes:], int(c.n))
+			for t := 0; t < a.n; {
+				c.x, c.d = unsafe.Pointer(&a.q[t*a.cols+col]), a.scale(t, col)
+				if t < tiles*panelTile {
+					c.rows, c.y, c.ystep = uintptr(tiles), unsafe.Pointer(&y[t*step+from]), uintptr(4*step)
+					t = tiles * panelTile
+				} else { // a tile that is not full has rubbish for the vectors that are missing
+					c.rows, c.y, c.ystep = 1, unsafe.Pointer(&p.tile), 4*panelRows
+					t = a.n
+				}
+				mulPanel(m.Type, fma, &c)
+			}
+		}
+		for t := range rest {
+			copy(y[(tiles*panelTile+t)*step+from:], p.tile[t][:])
+		}
+	}
+	return from
+}
+
+// scale is where the scales of vector t begin at a column.
+func (a *Activations) scale(t, col int) unsafe.Pointer {
+	if a.form == Q8 {
+		return unsafe.Pointer(&a.s8[(t*a.cols+col)/32])
+	}
+	return unsafe.Pointer(&a.s8k[(t*a.cols+col)/256])
+}
+
+// unpack fills the panel from n blocks of 32 weights of 16 rows, the first of
+// which begins with w.
+func (p *panel) unpack(m *Matrix, w []byte, n int) {
+	for half := range 2 {
+		rows := w[half*8*m.rowBytes:]
+		c := call{w: unsafe.Pointer(&rows[0]), step: uintptr(m.rowBytes), x: unsafe.Pointer(&p.weights[0][half*8]), n: uintptr(n)}
+		switch m.Type {
+		case gguf.Q4_0:
+			unpackQ40(&c)
+		case gguf.Q8_0:
+			unpackQ80(&c)
+		case gguf.Q4_K:
+			unpackQ4K(&c)
+		case gguf.Q6_K:
+			unpackQ6K(&c)
+		}
+	}
+	le := binary.LittleEndian
+	switch m.Type {
+	case gguf.Q4_K:
+		for r := range panelRows {
+			b := w[r*m.rowBytes:][:16]
+			p.d[r], p.dmin[r] = fromHalf(le.Uint16(b)), fromHalf(le.Uint16(b[2:]))
+			// The first four scales and minima are the low 6 bits of 8 bytes;
+			// the others have 4 bits in 4 more bytes and 2 on top of those.
+			u, v := le.Uint64(b[4:]), le.Uint32(b[12:])
+			top := u >> 2 & 0x3030303030303030
+			s := uint64(uint32(u)&0x3f3f3f3f) | (uint64(v&0x0f0f0f0f)|top&0xffffffff)<<32
+			o := u>>32&0x3f3f3f3f | (uint64(v>>4&0x0f0f0f0f)|top>>32)<<32
+			for i := range 4 {
+				a, b := int16(s&0xff), int16(s>>8&0xff)
+				p.scales[2*i*panelRows+r] = [2]int16{a, a}
+				p.scales[(2*i+1)*panelRows+r] = [2]int16{b, b}
+				p.minima[i][r] = [2]int16{int16(o & 0xff), int16(o >> 8 & 0xff)}
+				s, o = s>>16, o>>16
+			}
+		}
+	case gguf.Q6_K:
+		for r := range panelRows {
+			b := w[r*m.rowBytes+192:][:18]
+			p.d[r] = fromHalf(le.Uint16(b[16:]))
+			p.dmin[r] = p.d[r]
+			for i := range 8 {
+				a, b := int16(int8(b[2*i])), int16(int8(b[2*i+1]))
+				p.scales[2*i*panelRows+r] = [2]int16{a, a}
+				p.scales[(2*i+1)*panelRows+r] = [2]int16{b, b}
+				p.minima[i][r] = [2]int16{32 * a, 32 * b}
+			}
+		}
+	}
+}
+
+// mulPanel adds the products of the panel with c.rows tiles of vectors to y.
+func mulPanel(t gguf.Type, fma bool, c *call) {
+	switch {
+	case t == gguf.Q4_0 && fma:
+		fmaPanelQ40(c)
+	case t == gguf.Q4_0:
+		avx2PanelQ40(c)
+	case t == gguf.Q8_0 && fma:
+		fmaPanelQ80(c)
+	case t == gguf.Q8_0:
+		avx2PanelQ80(c)
+	case t == gguf.Q4_K && fma:
+		fmaPanelU4(c)
+	case t == gguf.Q4_K:
+		avx2PanelU4(c)
+	case t == gguf.Q6_K && fma:
+		fmaPanelU6(c)
+	case t == gguf.Q6_K:
+		avx2PanelU6(c)
+	}
+}
+
+//go:noescape
+func unpackQ40(a *call)
+
+//go:noescape
+func unpackQ80(a *call)
+
+//go:noescape
+func unpackQ4K(a *call)
+
+//go:noescape
+func unpackQ6K(a *call)
+
+//go:noescape
+func avx2PanelU4(a *call)
+
+//go:noescape
+func avx2PanelU6(a *call)
+
+//go:noescape
+func avx2PanelQ40(a *call)
+
+//go:noescape
+func avx2PanelQ80(a *call)
+
+//go:noescape
+func fmaPanelU4(a *call)
+
+//go:noescape
+func fmaPanelU6(a *call)
+
+//go:noescape
+func fmaPanelQ40(a *call)
+
+//go:noescape
+func fmaPanelQ80(a *call)

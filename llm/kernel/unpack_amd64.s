@@ -1,0 +1,209 @@
+// Unpacking of weights into panels, eight rows at a time. Each function takes
+// a *call: w the first row's block, step the bytes from row to row, x where the
+// eight rows' part of the panel begins, n the number of blocks of 32 (where a
+// block is not 256).
+//
+// Rows lie one after another, and a panel wants four weights of row 0, four of
+// row 1, and so on: a transposition of 4-byte units. Sixteen bytes of row r and
+// of row r+4 share a register, so that it happens within its halves.
+
+#include "textflag.h"
+
+#define SCALES 4096
+
+#define BEGIN \
+	MOVQ a+0(FP), AX; \
+	MOVQ 0(AX), BX; \
+	MOVQ 8(AX), R8; \
+	MOVQ 24(AX), CX; \
+	MOVQ 32(AX), DI; \
+	LEAQ (R8)(R8*2), R9; \
+	LEAQ (BX)(R8*4), SI; \
+	VPCMPEQW Y15, Y15, Y15; \
+	VPSRLW $12, Y15, Y15; \
+	VPACKUSWB Y15, Y15, Y15
+
+// TRANSPOSE makes a, b, c, d the first, second, third and fourth 4 bytes of
+// eight rows at offset o. t, u, v, w are spoilt.
+#define TRANSPOSE(o, xa, a, xb, b, xc, c, xd, d, t, u, v, w) \
+	VMOVDQU o(BX), xa; \
+	VMOVDQU o(BX)(R8*1), xb; \
+	VMOVDQU o(BX)(R8*2), xc; \
+	VMOVDQU o(BX)(R9*1), xd; \
+	VINSERTI128 $1, o(SI), a, a; \
+	VINSERTI128 $1, o(SI)(R8*1), b, b; \
+	VINSERTI128 $1, o(SI)(R8*2), c, c; \
+	VINSERTI128 $1, o(SI)(R9*1), d, d; \
+	VPUNPCKLDQ b, a, t; \
+	VPUNPCKHDQ b, a, u; \
+	VPUNPCKLDQ d, c, v; \
+	VPUNPCKHDQ d, c, w; \
+	VPUNPCKLQDQ v, t, a; \
+	VPUNPCKHQDQ v, t, b; \
+	VPUNPCKLQDQ w, u, c; \
+	VPUNPCKHQDQ w, u, d
+
+#define TRANSPOSE0(o) TRANSPOSE(o, X0, Y0, X1, Y1, X2, Y2, X3, Y3, Y8, Y9, Y10, Y11)
+
+// NEXTROWS fetches what the next block of eight rows will need.
+#define NEXTROWS(o) \
+	PREFETCHT0 o(BX); \
+	PREFETCHT0 o(BX)(R8*1); \
+	PREFETCHT0 o(BX)(R8*2); \
+	PREFETCHT0 o(BX)(R9*1); \
+	PREFETCHT0 o(SI); \
+	PREFETCHT0 o(SI)(R8*1); \
+	PREFETCHT0 o(SI)(R8*2); \
+	PREFETCHT0 o(SI)(R9*1)
+
+// NIBBLES stores the low nibbles of y at lo and the high ones at hi.
+#define NIBBLES(y, lo, hi) \
+	VPAND Y15, y, Y8; \
+	VPSRLW $4, y, y; \
+	VPAND Y15, y, y; \
+	VMOVDQU Y8, lo(DI); \
+	VMOVDQU y, hi(DI)
+
+// func unpackQ4K(a *call): 128 bytes of nibbles at 16; in each 32 bytes the low
+// ones come before the high ones.
+TEXT ·unpackQ4K(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	NEXTROWS(160)
+	NEXTROWS(224)
+	MOVQ $4, CX
+	ADDQ $16, BX
+	ADDQ $16, SI
+loop:
+	TRANSPOSE0(0)
+	NIBBLES(Y0, 0, 512)
+	NIBBLES(Y1, 64, 576)
+	NIBBLES(Y2, 128, 640)
+	NIBBLES(Y3, 192, 704)
+	TRANSPOSE0(16)
+	NIBBLES(Y0, 256, 768)
+	NIBBLES(Y1, 320, 832)
+	NIBBLES(Y2, 384, 896)
+	NIBBLES(Y3, 448, 960)
+	ADDQ $1024, DI
+	ADDQ $32, BX
+	ADDQ $32, SI
+	DECQ CX
+	JNE  loop
+	VZEROUPPER
+	RET
+
+DATA high<>+0(SB)/8, $0x3030303030303030
+DATA high<>+8(SB)/8, $0x3030303030303030
+DATA high<>+16(SB)/8, $0x3030303030303030
+DATA high<>+24(SB)/8, $0x3030303030303030
+GLOBL high<>(SB), RODATA|NOPTR, $32
+
+// LOWER6 and UPPER6 join the nibbles in y with two bits from h, shifted left
+// by lo and hi.
+#define JOIN6(y, h, lo, at0, hi, at1) \
+	VPAND Y15, y, Y8; \
+	VPSLLW $lo, h, Y9; \
+	VPAND Y14, Y9, Y9; \
+	VPOR Y9, Y8, Y8; \
+	VMOVDQU Y8, at0(DI); \
+	VPSRLW $4, y, y; \
+	VPAND Y15, y, y; \
+	VPSRLW $hi, h, Y9; \
+	VPAND Y14, Y9, Y9; \
+	VPOR Y9, y, y; \
+	VMOVDQU y, at1(DI)
+
+// HALF6 is 16 columns of each of four groups of 32 columns.
+#define HALF6(lo, ho, at) \
+	TRANSPOSE(ho, X4, Y4, X5, Y5, X6, Y6, X7, Y7, Y8, Y9, Y10, Y11); \
+	TRANSPOSE0(lo); \
+	JOIN6(Y0, Y4, 4, at, 0, at+1024); \
+	JOIN6(Y1, Y5, 4, at+64, 0, at+1088); \
+	JOIN6(Y2, Y6, 4, at+128, 0, at+1152); \
+	JOIN6(Y3, Y7, 4, at+192, 0, at+1216); \
+	TRANSPOSE0(lo+32); \
+	JOIN6(Y0, Y4, 2, at+512, 2, at+1536); \
+	JOIN6(Y1, Y5, 2, at+576, 2, at+1600); \
+	JOIN6(Y2, Y6, 2, at+640, 2, at+1664); \
+	JOIN6(Y3, Y7, 2, at+704, 2, at+1728)
+
+// func unpackQ6K(a *call): 128 bytes of nibbles, then 64 bytes with four times
+// two more bits; see rows_amd64.h.
+TEXT ·unpackQ6K(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	VMOVDQU high<>(SB), Y14
+	NEXTROWS(210)
+	NEXTROWS(274)
+	NEXTROWS(338)
+	HALF6(0, 128, 0)
+	HALF6(16, 144, 256)
+	HALF6(64, 160, 2048)
+	HALF6(80, 176, 2304)
+	VZEROUPPER
+	RET
+
+// HALVES stores the float16 at the start of eight rows' blocks as float32.
+#define HALVES \
+	VPXOR X0, X0, X0; \
+	VPINSRW $0, (BX), X0, X0; \
+	VPINSRW $1, (BX)(R8*1), X0, X0; \
+	VPINSRW $2, (BX)(R8*2), X0, X0; \
+	VPINSRW $3, (BX)(R9*1), X0, X0; \
+	VPINSRW $4, (SI), X0, X0; \
+	VPINSRW $5, (SI)(R8*1), X0, X0; \
+	VPINSRW $6, (SI)(R8*2), X0, X0; \
+	VPINSRW $7, (SI)(R9*1), X0, X0; \
+	VCVTPH2PS X0, Y0; \
+	VMOVUPS Y0, SCALES(DX)
+
+// func unpackQ40(a *call): a float16 and 16 bytes of nibbles, the low ones
+// before the high ones.
+TEXT ·unpackQ40(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	MOVQ DI, DX
+	NEXTROWS(160)
+	NEXTROWS(224)
+loop:
+	HALVES
+	TRANSPOSE0(2)
+	NIBBLES(Y0, 0, 256)
+	NIBBLES(Y1, 64, 320)
+	NIBBLES(Y2, 128, 384)
+	NIBBLES(Y3, 192, 448)
+	ADDQ $512, DI
+	ADDQ $64, DX
+	ADDQ $18, BX
+	ADDQ $18, SI
+	DECQ CX
+	JNE  loop
+	VZEROUPPER
+	RET
+
+// func unpackQ80(a *call): a float16 and 32 int8.
+TEXT ·unpackQ80(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	MOVQ DI, DX
+	NEXTROWS(272)
+	NEXTROWS(336)
+	NEXTROWS(400)
+	NEXTROWS(464)
+loop:
+	HALVES
+	TRANSPOSE0(2)
+	VMOVDQU Y0, 0(DI)
+	VMOVDQU Y1, 64(DI)
+	VMOVDQU Y2, 128(DI)
+	VMOVDQU Y3, 192(DI)
+	TRANSPOSE0(18)
+	VMOVDQU Y0, 256(DI)
+	VMOVDQU Y1, 320(DI)
+	VMOVDQU Y2, 384(DI)
+	VMOVDQU Y3, 448(DI)
+	ADDQ $512, DI
+	ADDQ $64, DX
+	ADDQ $34, BX
+	ADDQ $34, SI
+	DECQ CX
+	JNE  loop
+	VZEROUPPER
+	RET
