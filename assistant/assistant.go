@@ -141,7 +141,7 @@ func Run(ctx context.Context, c Config) (Outcome, error) {
 		c.Now = time.Now
 	}
 	if c.open == nil {
-		c.open = openModel
+		c.open = func(r ModelReader, o llm.Options, raw bool) (engine, error) { return openModel(r, o, raw, c.Now) }
 	}
 	a := &assistant{Config: c, saving: c.Store != nil, system: c.System, params: defaultParams()}
 	defer a.unload()

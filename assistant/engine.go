@@ -3,6 +3,7 @@ package assistant
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"alphaos/console"
 	"alphaos/llm"
@@ -52,15 +53,16 @@ type model struct {
 	tok *tokenizer.Tokenizer
 }
 
-// openModel loads a model. raw ignores its chat template.
-func openModel(r ModelReader, o llm.Options, raw bool) (engine, error) {
+// openModel loads a model. raw ignores its chat template, which may ask for the
+// date otherwise.
+func openModel(r ModelReader, o llm.Options, raw bool, now func() time.Time) (engine, error) {
 	m, err := llm.Load(r, r.Size(), o)
 	if err != nil {
 		return nil, err
 	}
 	e := &model{Model: m, tok: m.Tokenizer()}
 	if !raw {
-		e.Template = chat.Detect(m.File())
+		e.Template = chat.Detect(m.File()).WithClock(now)
 	}
 	return e, nil
 }

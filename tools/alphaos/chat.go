@@ -132,7 +132,7 @@ func complete(ctx context.Context, o chatOptions, params sample.Params, out, not
 	defer model.Close()
 	tok := model.Tokenizer()
 
-	template := chat.Detect(model.File())
+	template := chat.Detect(model.File()).WithClock(time.Now)
 	if o.raw {
 		template = chat.Template{}
 	}
