@@ -131,7 +131,7 @@ func assembly(name string, usable func() bool, fma bool) *Set {
 }
 
 func mulAssembly(m *Matrix, y []float32, step int, a *Activations, from, to int, fma bool) {
-	if panelsPay(m.Type, a.n) {
+	if !a.Alone && panelsPay(m.Type, a.n) {
 		from = mulPanels(m, y, step, a, from, to, fma)
 	}
 	c := call{step: uintptr(m.rowBytes), ystep: uintptr(4 * step)}
