@@ -23,28 +23,33 @@ import (
 )
 
 // stdTest is a package of the standard library whose tests run in the machine.
+// Its examples do not: they capture standard output through a pipe.
 type stdTest struct {
 	path  string
 	brief bool   // also in a short run
+	tags  string // build tags
 	skip  []skip // tests left out
 }
 
-// skip names a test that cannot work in the machine, or proves nothing there.
+// skip names tests, as a regular expression, that cannot work in the machine.
 type skip struct{ test, because string }
 
 const (
-	noFiles     = "reads files of the Go source tree"
-	noProcesses = "starts a process of its own"
-	noZones     = "needs the zone database or the host's own zone"
+	readsFiles  = "reads files of Go's source tree"
+	startsChild = "starts a child process"
 )
 
+// All of compress/bzip2 is left out: its tests read files of Go's source tree
+// before the first begins.
 var stdTests = []stdTest{
 	{path: "bytes"},
-	{path: "compress/bzip2", skip: []skip{}},
-	{path: "compress/flate"},
-	{path: "compress/gzip"},
-	{path: "compress/lzw"},
-	{path: "compress/zlib"},
+	{path: "compress/flate", skip: []skip{
+		{"TestWriteBlock|TestWriteBlockDynamic", readsFiles},
+		{"TestDeflateInflateString|TestWriterPersistentWriteError", readsFiles},
+	}},
+	{path: "compress/gzip", skip: []skip{{"TestIssue6550", readsFiles}}},
+	{path: "compress/lzw", skip: []skip{{"TestWriter", readsFiles}}},
+	{path: "compress/zlib", skip: []skip{{"TestWriterBig|TestWriterDict|TestWriterReset", readsFiles}}},
 	{path: "container/heap", brief: true},
 	{path: "container/list", brief: true},
 	{path: "container/ring", brief: true},
@@ -57,16 +62,18 @@ var stdTests = []stdTest{
 	{path: "hash/crc32"},
 	{path: "maps"},
 	{path: "math"},
-	{path: "math/big"},
+	{path: "math/big", skip: []skip{{"TestLinkerGC", startsChild}}},
 	{path: "math/bits"},
-	{path: "regexp"},
+	{path: "regexp", skip: []skip{{"TestRE2Search|TestFowler", readsFiles}}},
 	{path: "slices", brief: true},
 	{path: "sort", brief: true},
 	{path: "strconv"},
 	{path: "strings"},
-	{path: "sync", brief: true},
+	{path: "sync", brief: true, skip: []skip{{"TestIssue76126|TestMutexMisuse", startsChild}}},
 	{path: "sync/atomic"},
-	{path: "time"},
+	{path: "time", tags: "timetzdata", skip: []skip{
+		{"TestLoadLocationFromTZData|TestLoadLocationFromTZDataSlim", readsFiles},
+	}},
 	{path: "unicode/utf8"},
 	{path: "unique"},
 	{path: "weak"},
@@ -84,7 +91,7 @@ import (
 func init() {
 	if amd64.Booted() {
 		println("std: begin %[2]s")
-		os.Args = []string{"test", "-test.v=true", "-test.short", "-test.timeout=0"%[3]s}
+		os.Args = []string{"test", "-test.v=true", "-test.short", "-test.run=^Test", "-test.timeout=0"%[3]s}
 	}
 }
 `
@@ -98,7 +105,7 @@ func buildStd(s stdTest) ([]byte, error) {
 	name := strings.ReplaceAll(s.path, "/", "-")
 	var skips []string
 	for _, k := range s.skip {
-		skips = append(skips, "^"+k.test+"$")
+		skips = append(skips, "^("+k.test+")$")
 	}
 	flags := ""
 	if skips != nil {
@@ -119,7 +126,7 @@ func buildStd(s stdTest) ([]byte, error) {
 	}
 	elf := filepath.Join(scratch, name+".elf")
 	defer os.Remove(elf)
-	if err := goTool("test", "-c", "-trimpath", "-buildmode=pie", "-overlay", overlayFile, "-o", elf, s.path); err != nil {
+	if err := goTool("test", "-c", "-trimpath", "-buildmode=pie", "-tags", s.tags, "-overlay", overlayFile, "-o", elf, s.path); err != nil {
 		return nil, err
 	}
 	return pack(elf)
@@ -147,7 +154,11 @@ func TestStandardLibrary(t *testing.T) {
 			continue
 		}
 		t.Run(fmt.Sprintf("%dcpu", cpus), func(t *testing.T) {
-			for left := chosen; len(left) > 0; {
+			left := chosen
+			for boots := 0; len(left) > 0; boots++ {
+				if boots == 4 {
+					t.Fatalf("%d packages broke the machine: giving up", boots)
+				}
 				left = runStd(t, cpus, hello, left, images)
 			}
 		})
@@ -176,7 +187,7 @@ func runStd(t *testing.T, cpus int, hello string, left []stdTest, images map[str
 		alive := true
 		t.Run(s.path, func(t *testing.T) {
 			alive = false
-			if _, _, err := m.expect(time.Minute, "std: begin "+s.path+"\n"); err != nil {
+			if _, _, err := m.expect(20*time.Second, "std: begin "+s.path+"\n"); err != nil {
 				t.Fatal(err)
 			}
 			began := time.Now()
