@@ -7,10 +7,12 @@ import (
 	"alphaos/llm/gguf"
 )
 
-// config is the shape of a llama model, from the metadata of its file. Once
+// config is the shape of a model, from the metadata of its file. Once
 // read without an error every number is within sane bounds; the tensors are
 // checked against it when they are bound.
 type config struct {
+	arch *architecture
+
 	context     int
 	embedding   int
 	feedForward int
@@ -27,30 +29,24 @@ type config struct {
 	attentionScale float32
 }
 
-// architectures that have a graph here.
-const supported = "llama"
-
 func readConfig(f *gguf.File) (config, error) {
 	var c config
-	arch, ok := f.String("general.architecture")
-	if !ok {
-		return c, fmt.Errorf("the file does not name the model's architecture (general.architecture); supported is %s", supported)
+	var err error
+	if c.arch, err = findArchitecture(f); err != nil {
+		return c, err
 	}
-	if arch != "llama" {
-		return c, fmt.Errorf("models of architecture %q are not supported; supported is %s", arch, supported)
-	}
+	prefix := c.arch.name + "."
 	if n, ok := f.Uint("split.count"); ok && n > 1 {
 		return c, fmt.Errorf("this file is one of %d parts of a split model; join them with llama-gguf-split --merge", n)
 	}
-	if n, _ := f.Uint("llama.expert_count"); n > 0 {
-		return c, fmt.Errorf("this model is a mixture of %d experts, which is not supported; dense llama models are", n)
+	if n, _ := f.Uint(prefix + "expert_count"); n > 0 {
+		return c, fmt.Errorf("this model is a mixture of %d experts, which is not supported; dense models are", n)
 	}
 
-	var err error
 	// size reads a count; one that is absent or 0 takes the value fallback,
 	// which is 0 if the model must have it.
 	size := func(key string, fallback, limit int) int {
-		key = "llama." + key
+		key = prefix + key
 		n, ok := f.Uint(key)
 		if !ok && f.Value(key) != nil && err == nil {
 			err = fmt.Errorf("the model's %s is %T, not a single count, which is not supported", key, f.Value(key))
@@ -64,7 +60,7 @@ func readConfig(f *gguf.File) (config, error) {
 		return int(min(n, uint64(limit)))
 	}
 	number := func(key string, fallback, low, high float64) float64 {
-		key = "llama." + key
+		key = prefix + key
 		v, ok := f.Float(key)
 		if !ok {
 			if n, isInt := f.Uint(key); isInt {
@@ -95,7 +91,7 @@ func readConfig(f *gguf.File) (config, error) {
 	c.rotated = size("rope.dimension_count", c.head, 1<<12)
 	c.ropeBase = number("rope.freq_base", 10000, 1e-3, 1e12)
 	factor := number("rope.scale_linear", 1, 1e-3, 1e6)
-	if scaling, ok := f.String("llama.rope.scaling.type"); ok {
+	if scaling, ok := f.String(prefix + "rope.scaling.type"); ok {
 		switch scaling {
 		case "none":
 			factor = 1

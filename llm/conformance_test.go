@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -8,9 +9,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"alphaos/llm/gguf"
+	"alphaos/llm/kernel"
 	"alphaos/llm/tokenizer"
 )
 
@@ -18,6 +22,15 @@ import (
 // distances are taken, as the root mean square and the maximum of differences
 // between logits: ours and llama.cpp's, each to the logits of the same file
 // expanded to F32 ("exact"). Ours may be 1.5 times as large.
+//
+// F32 files must agree with llama.cpp within 2e-3 (they do within 1e-5). For F16
+// and BF16 weights llama.cpp rounds activations to the same type, which moves
+// its logits by up to 0.015 and 0.04 from those of the same weights in F32. We
+// do not round, and must lie within 2e-3 of the latter. To round as well would
+// not bring the two together: a difference in the last bit of a float32 before
+// the rounding becomes one of a whole step after it, and so on from layer to
+// layer; measured, 0.004 and 0.02 remain, and BF16 is exactly the same where no
+// number happens to lie at such an edge.
 
 const reference = "../../shared/data"
 
@@ -122,8 +135,10 @@ func newSession(t testing.TB, m *Model) *Session {
 
 func TestLogits(t *testing.T) {
 	for _, name := range []string{
-		"llama256-F32", "llama256-F16", "llama256-Q8_0", "llama256-Q4_0", "llama256-Q4_K", "llama256-Q6_K",
+		"llama256-F32", "llama256-F16", "llama256-BF16", "llama256-Q8_0", "llama256-Q4_0", "llama256-Q4_1", "llama256-Q5_0", "llama256-Q5_1",
+		"llama256-Q2_K", "llama256-Q3_K", "llama256-Q4_K", "llama256-Q5_K", "llama256-Q6_K", "llama256-IQ4_NL", "llama256-IQ4_XS",
 		"llama3-256-F16", "llama3-256-Q8_0", "llama3-256-Q4_K_M",
+		"qwen2-256-F16", "qwen2-256-Q8_0", "qwen2-256-Q4_K_M", "qwen3-256-F16", "qwen3-256-Q8_0", "qwen3-256-Q4_K_M",
 	} {
 		for _, k := range Kernels() {
 			t.Run(name+"/"+k, func(t *testing.T) {
@@ -142,17 +157,24 @@ func TestLogits(t *testing.T) {
 					theirs := readLogits(t, fmt.Sprintf("%s.p%d.logits.f32", path, p))
 					ours := eval(t, newSession(t, m), c.Prompt...)
 					if !quantised {
-						// llama.cpp rounds activations to F16 for F16 weights; we do not.
 						bound, gap := 2e-3, 0.0005
-						if strings.Contains(name, "F16") {
-							bound, gap = 3e-2, 0.02
-						}
 						rms, largest := distance(t, ours, theirs)
+						if strings.HasSuffix(name, "F16") { // or BF16
+							_, fromExact := distance(t, ours, eval(t, newSession(t, expanded(t, name)), c.Prompt...))
+							_, theirsFromExact := distance(t, theirs, eval(t, newSession(t, expanded(t, name)), c.Prompt...))
+							t.Logf("prompt %d: max %.6f from exact; llama.cpp %.6f", p, fromExact, theirsFromExact)
+							if fromExact > bound {
+								t.Errorf("prompt %d: a logit lies %g from exact, more than %g", p, fromExact, bound)
+							}
+							bound, gap = 1.5*theirsFromExact, 0.1
+						}
 						t.Logf("prompt %d: rms %.6f, max %.6f from llama.cpp", p, rms, largest)
 						if largest > bound {
 							t.Errorf("prompt %d: a logit lies %g from llama.cpp's, more than %g", p, largest, bound)
 						}
-						checkGreedy(t, m, c.Prompt, c.Greedy, c.Gap, gap)
+						if k != "portable" { // slow, and nothing new
+							checkGreedy(t, m, c.Prompt, c.Greedy, c.Gap, gap)
+						}
 						continue
 					}
 					truth := readLogits(t, fmt.Sprintf("%s.exact.p%d.logits.f32", path, p))
@@ -164,17 +186,60 @@ func TestLogits(t *testing.T) {
 					}
 					ours2, theirs2 = ours2+or*or, theirs2+tr*tr
 					oursMax, theirsMax = max(oursMax, om), max(theirsMax, tm)
-					checkGreedy(t, m, c.Prompt, c.Greedy, c.Gap, 0.7)
+					if k != "portable" {
+						checkGreedy(t, m, c.Prompt, c.Greedy, c.Gap, 0.7)
+					}
 				}
 				if quantised {
 					t.Logf("all: rms ratio %.3f, max ratio %.3f", math.Sqrt(ours2/theirs2), oursMax/theirsMax)
-					if oursMax > 1.5*theirsMax {
+					// Fewer prompts make a less steady maximum.
+					if limit := map[bool]float64{true: 2, false: 1.5}[k == "portable"]; oursMax > limit*theirsMax {
 						t.Errorf("max %.4f from exact, llama.cpp %.4f", oursMax, theirsMax)
 					}
 				}
 			})
 		}
 	}
+}
+
+// expanded is a reference model with all weights expanded to F32.
+func expanded(t *testing.T, name string) *Model {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(reference, "models", name+".gguf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := gguf.Read(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var meta []gguf.KeyValue
+	for _, key := range f.Keys() {
+		meta = append(meta, gguf.KeyValue{Key: key, Value: f.Value(key)})
+	}
+	tensors := slices.Clone(f.Tensors)
+	for i := range tensors {
+		tensors[i].Type = gguf.F32
+	}
+	out, err := gguf.Head(meta, tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range tensors {
+		x := make([]float32, tensors[i].Elements())
+		from := &f.Tensors[i]
+		kernel.Dequantise(from.Type, x, data[from.Offset:][:from.Bytes])
+		if out, err = binary.Append(out[:tensors[i].Offset], binary.LittleEndian, x); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, make([]byte, -len(out)&31)...)
+	}
+	m, err := Load(bytes.NewReader(out), int64(len(out)), Options{Cache: "f32"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
 }
 
 // checkGreedy decodes token by token along want: at each step with a gap to

@@ -21,6 +21,7 @@ import (
 type layer struct {
 	attnNorm       []float32      // d
 	wq, wk, wv, wo *kernel.Matrix // h*e x d, g*e x d, g*e x d, d x h*e
+	adjustment                    // of queries, keys and values: see architecture.go
 	ffnNorm        []float32      // d
 	gate, up, down *kernel.Matrix // f x d, f x d, d x f
 }
@@ -54,6 +55,7 @@ func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 		// Attention: every token looks at itself and at all before it.
 		s.norm(h, x, l.attnNorm, n)
 		s.mul(h, n, product{l.wq, b.q}, product{l.wk, b.k}, product{l.wv, b.v})
+		s.adjust(&l.adjustment, n)
 		s.remember(&s.caches[i], position, n)
 		s.attend(&s.caches[i], position, n)
 		s.mul(b.att, n, product{l.wo, h})

@@ -233,12 +233,12 @@ func TestLoadRefuses(t *testing.T) {
 		spoil func(f *fileBuilder)
 		want  string
 	}{
-		{"architecture", func(f *fileBuilder) { f.set("general.architecture", "gpt-oss") }, `architecture "gpt-oss" are not supported; supported is llama`},
+		{"architecture", func(f *fileBuilder) { f.set("general.architecture", "gpt-oss") }, `architecture "gpt-oss" are not supported; supported are llama, qwen2, qwen3`},
 		{"no architecture", func(f *fileBuilder) { f.set("general.architecture", uint32(1)) }, "does not name"},
 		{"type", func(f *fileBuilder) {
 			x := f.tensor("blk.1.ffn_up.weight")
-			x.t, x.data = gguf.BF16, x.data[:len(x.data)/2]
-		}, `"blk.1.ffn_up.weight" has type BF16, which is not supported; supported are F32, F16, Q8_0, Q4_0, Q4_K, Q6_K`},
+			x.t, x.data = gguf.I8, x.data[:len(x.data)/4]
+		}, `"blk.1.ffn_up.weight" has type I8, which is not supported; supported are F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_XS`},
 		{"norm type", func(f *fileBuilder) {
 			x := f.tensor("output_norm.weight")
 			x.t, x.data = gguf.BF16, x.data[:len(x.data)/2]
@@ -246,8 +246,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"missing", func(f *fileBuilder) { f.remove("blk.1.attn_v.weight") }, `no tensor "blk.1.attn_v.weight"`},
 		{"no embedding", func(f *fileBuilder) { f.remove("token_embd.weight") }, `no tensor "token_embd.weight"`},
 		{"extra", func(f *fileBuilder) {
-			f.tensors = append(f.tensors, tensorData{"blk.0.attn_q.bias", gguf.F32, []uint64{1}, make([]byte, 4)})
-		}, `"blk.0.attn_q.bias", which is not part`},
+			f.tensors = append(f.tensors, tensorData{"blk.0.attn_q.extra", gguf.F32, []uint64{1}, make([]byte, 4)})
+		}, `"blk.0.attn_q.extra", which is not part`},
 		{"shape", func(f *fileBuilder) { f.tensor("blk.0.attn_k.weight").dims = []uint64{20, 40} }, "shape [20 40] instead of [40 20]"},
 		{"no matrix", func(f *fileBuilder) { f.tensor("blk.0.attn_k.weight").dims = []uint64{800} }, "shape [800]"},
 		{"embedding shape", func(f *fileBuilder) { f.tensor("token_embd.weight").dims = []uint64{10800} }, "shape [10800]"},

@@ -78,9 +78,10 @@ func exp(x float32) float32 {
 	return (p*r*r + r + 1) * math.Float32frombits(uint32(int32(k)+127)<<23)
 }
 
-// rope turns pairs of neighbouring numbers in the first rotated numbers of a
-// head by angles that grow with the position.
+// rope turns pairs of numbers, neighbours or those of two halves, among the
+// first rotated numbers of a head by angles that grow with the position.
 type rope struct {
+	halves    bool
 	frequency []float64 // radians a position, for each pair
 	cos, sin  []float32 // for each of the tokens being computed, each pair
 }
@@ -113,6 +114,14 @@ func (r *rope) apply(x []float32, t int) {
 	n := len(r.frequency)
 	cos, sin := r.cos[t*n:(t+1)*n], r.sin[t*n:(t+1)*n]
 	x = x[:2*n]
+	if r.halves {
+		y := x[n:]
+		for i, c := range cos {
+			a, b := x[i], y[i]
+			x[i], y[i] = a*c-b*sin[i], a*sin[i]+b*c
+		}
+		return
+	}
 	for i, c := range cos {
 		a, b := x[2*i], x[2*i+1]
 		x[2*i], x[2*i+1] = a*c-b*sin[i], a*sin[i]+b*c

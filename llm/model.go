@@ -39,7 +39,7 @@ func Kernels() []string { return kernel.Names() }
 
 // Info describes a loaded model.
 type Info struct {
-	Architecture string // "llama"
+	Architecture string // "llama", "qwen2"
 	Name         string // general.name, or ""
 	Parameters   int64
 	Quantisation string // as in file names: "Q4_K_M"
@@ -220,7 +220,7 @@ func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tokenizer }
 func (m *Model) Info() Info {
 	c := &m.config
 	i := Info{
-		Architecture: "llama", Quantisation: quantisation(m.file), Context: c.context, Layers: c.layers,
+		Architecture: c.arch.name, Quantisation: quantisation(m.file), Context: c.context, Layers: c.layers,
 		Embedding: c.embedding, Heads: c.heads, KVHeads: c.kvHeads, FeedForward: c.feedForward,
 		Vocabulary: c.vocabulary, Bytes: m.size, Kernel: m.set.Name(), Threads: m.pool.threads,
 	}
@@ -231,11 +231,18 @@ func (m *Model) Info() Info {
 	return i
 }
 
+// fileTypes are llama.cpp's names of general.file_type, for the mixtures that
+// can be computed.
+var fileTypes = map[uint64]string{
+	0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L",
+	14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K", 21: "Q2_K_S", 25: "IQ4_NL", 30: "IQ4_XS", 32: "BF16",
+}
+
 // quantisation names the mixture of types as llama-quantize does, or else the
 // type that most bytes have.
 func quantisation(f *gguf.File) string {
 	if n, ok := f.Uint("general.file_type"); ok {
-		if name, ok := map[uint64]string{0: "F32", 1: "F16", 2: "Q4_0", 7: "Q8_0", 14: "Q4_K_S", 15: "Q4_K_M", 18: "Q6_K"}[n]; ok {
+		if name, ok := fileTypes[n]; ok {
 			return name
 		}
 	}
@@ -264,6 +271,7 @@ func (c *config) shapes(f *gguf.File) map[string][2]int {
 		} {
 			s[fmt.Sprintf("blk.%d.%s.weight", i, name)] = shape
 		}
+		c.arch.parts(s, c, f, i)
 	}
 	return s
 }
@@ -291,7 +299,7 @@ func (m *Model) checkTensors() error {
 			if strings.HasSuffix(t.Name, ".attn_rot_embd") || strings.HasSuffix(t.Name, ".rope_freqs.weight") {
 				continue // tables that old converters wrote and nobody reads
 			}
-			return fmt.Errorf("the model has a tensor %q, which is not part of the architecture llama as supported here", t.Name)
+			return fmt.Errorf("the model has a tensor %q, which is not part of the architecture %s as supported here", t.Name, m.config.arch.name)
 		}
 		delete(shapes, t.Name)
 		want := []uint64{uint64(shape[1]), uint64(shape[0])}
@@ -366,8 +374,9 @@ func (m *Model) bind() error {
 	for i := range m.layers {
 		name := func(part string) string { return fmt.Sprintf("blk.%d.%s.weight", i, part) }
 		m.layers[i] = layer{
-			attnNorm: vector(name("attn_norm")),
-			wq:       matrix(name("attn_q")), wk: matrix(name("attn_k")), wv: matrix(name("attn_v")), wo: matrix(name("attn_output")),
+			adjustment: newAdjustment(i, vector),
+			attnNorm:   vector(name("attn_norm")),
+			wq:         matrix(name("attn_q")), wk: matrix(name("attn_k")), wv: matrix(name("attn_v")), wo: matrix(name("attn_output")),
 			ffnNorm: vector(name("ffn_norm")),
 			gate:    matrix(name("ffn_gate")), up: matrix(name("ffn_up")), down: matrix(name("ffn_down")),
 		}

@@ -85,6 +85,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 	s := &Session{model: m, size: contextLength, logits: make([]float32, c.vocabulary), forms: map[formKey]*kernel.Activations{}}
 	n := min(batch, contextLength)
 	s.rope = newRope(c.rotated, n, c.ropeBase, c.ropeScale, m.ropeFactors)
+	s.rope.halves = c.arch.halves
 	s.buffers = buffers{
 		x: make([]float32, n*c.embedding), h: make([]float32, n*c.embedding),
 		q: make([]float32, n*c.heads*c.head), att: make([]float32, n*c.heads*c.head),

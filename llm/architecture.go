@@ -1,0 +1,123 @@
+package llm
+
+import (
+	"fmt"
+	"strings"
+
+	"alphaos/llm/gguf"
+)
+
+// An architecture is the tensors and the graph of a family of models. Most
+// families are llama with a few differences, and the graph in llama.go takes
+// them from the weights of a layer (biases, norms of heads: nil when absent)
+// and from the fields here: so one more such family is one more short value
+// like qwen2, and an entry in architectures.
+type architecture struct {
+	name   string
+	halves bool // rope turns number i with number i+rotated/2 ("NEOX"), not neighbours
+
+	// layer lists the tensors of a block beside those of llama, and may those
+	// a file can do without; a vector has 0 rows.
+	layer func(c *config) map[string][2]int
+	may   func(c *config) map[string][2]int
+
+	encoder bool // computes embeddings of whole texts: see bert.go
+}
+
+var architectures = []*architecture{llama, qwen2, qwen3}
+
+// llama is Llama 1 to 3, TinyLlama, SmolLM, Mistral and whoever else builds
+// the same graph. Some that call themselves so have biases.
+var llama = &architecture{name: "llama", may: headBiases}
+
+// qwen2 has biases of queries, keys and values.
+var qwen2 = &architecture{name: "qwen2", halves: true, layer: headBiases}
+
+// qwen3 has norms of each head's queries and keys.
+var qwen3 = &architecture{name: "qwen3", halves: true, layer: func(c *config) map[string][2]int {
+	return map[string][2]int{"attn_q_norm.weight": {0, c.head}, "attn_k_norm.weight": {0, c.head}}
+}}
+
+func headBiases(c *config) map[string][2]int {
+	return map[string][2]int{"attn_q.bias": {0, c.heads * c.head}, "attn_k.bias": {0, c.kvHeads * c.head}, "attn_v.bias": {0, c.kvHeads * c.head}}
+}
+
+// findArchitecture is the architecture that a file names.
+func findArchitecture(f *gguf.File) (*architecture, error) {
+	name, ok := f.String("general.architecture")
+	if !ok {
+		return nil, fmt.Errorf("the file does not name the model's architecture (general.architecture); supported are %s", supported())
+	}
+	for _, a := range architectures {
+		if a.name == name {
+			return a, nil
+		}
+	}
+	return nil, fmt.Errorf("models of architecture %q are not supported; supported are %s", name, supported())
+}
+
+// supported lists the architectures for error messages.
+func supported() string {
+	var names []string
+	for _, a := range architectures {
+		names = append(names, a.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// parts adds the tensors of block i that the architecture has beside llama's.
+func (a *architecture) parts(s map[string][2]int, c *config, f *gguf.File, i int) {
+	if a.layer != nil {
+		for name, shape := range a.layer(c) {
+			s[fmt.Sprintf("blk.%d.%s", i, name)] = shape
+		}
+	}
+	if a.may != nil {
+		for name, shape := range a.may(c) {
+			name = fmt.Sprintf("blk.%d.%s", i, name)
+			if _, ok := f.Tensor(name); ok {
+				s[name] = shape
+			}
+		}
+	}
+}
+
+// adjustment is what a layer does to queries, keys and values before they are
+// turned; each part may be nil.
+type adjustment struct {
+	bq, bk, bv   []float32 // h*e, g*e, g*e: added
+	qNorm, kNorm []float32 // e: norms of each head
+}
+
+func newAdjustment(i int, vector func(name string) []float32) adjustment {
+	part := func(name string) []float32 { return vector(fmt.Sprintf("blk.%d.%s", i, name)) }
+	return adjustment{
+		bq: part("attn_q.bias"), bk: part("attn_k.bias"), bv: part("attn_v.bias"),
+		qNorm: part("attn_q_norm.weight"), kNorm: part("attn_k_norm.weight"),
+	}
+}
+
+// adjust applies a layer's adjustment to the queries, keys and values of n
+// tokens.
+func (s *Session) adjust(a *adjustment, n int) {
+	if a.bq == nil && a.bk == nil && a.bv == nil && a.qNorm == nil && a.kNorm == nil {
+		return
+	}
+	c, b := &s.model.config, &s.buffers
+	s.model.pool.each(n, c.heads*c.head, func(t int) {
+		one := func(x []float32, width int, bias, norm []float32) {
+			x = x[t*width : (t+1)*width]
+			if bias != nil {
+				add(x, bias)
+			}
+			if norm != nil {
+				for ; len(x) > 0; x = x[len(norm):] {
+					rmsNorm(x[:len(norm)], x[:len(norm)], norm, c.epsilon)
+				}
+			}
+		}
+		one(b.q, c.heads*c.head, a.bq, a.qNorm)
+		one(b.k, c.kvHeads*c.head, a.bk, a.kNorm)
+		one(b.v, c.kvHeads*c.head, a.bv, nil)
+	})
+}
