@@ -212,7 +212,11 @@ func typeKeys(in io.Reader, vm io.Writer) error {
 	}
 }
 
-// typeLines types each line at a prompt, and /bye at the end of input.
+// prompts end what the machine says when it waits for a line. The last is that
+// of a machine which cannot find its drive, and has a word of its own to leave.
+var prompts = []string{"you> ", "(number or name; Enter looks again) ", "or type \"shut down\": ", "(yes or no) ", "or type \"off\" to switch off: "}
+
+// typeLines types each line at a prompt, and says goodbye at the end of input.
 func typeLines(ctx context.Context, in io.Reader, vm *ovmf.VM) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
@@ -224,26 +228,31 @@ func typeLines(ctx context.Context, in io.Reader, vm *ovmf.VM) error {
 			return err != nil, err
 		}
 	}
-	for {
-		_, err := vm.Expect(ctx, "you> ")
+	for goodbyes := 0; goodbyes < 5; {
+		which, _, err := vm.ExpectAny(ctx, prompts...)
 		if stop, err := ended(err); stop {
 			return err
 		}
-		line, more := "/bye", lines.Scan()
-		if more {
+		line := "shut down"
+		switch which {
+		case len(prompts) - 2:
+			line = "yes"
+		case len(prompts) - 1:
+			line = "off"
+		}
+		if lines.Scan() {
 			line = lines.Text()
 		} else if err := lines.Err(); err != nil {
 			return fmt.Errorf("reading what to type: %w", err)
+		} else {
+			goodbyes++
 		}
 		err = vm.Type(line + "\n")
 		if stop, err := ended(err); stop {
 			return err
 		}
-		if !more {
-			_, err := vm.Wait(ctx)
-			return err
-		}
 	}
+	return errors.New("the machine does not shut down when asked to: its plug was pulled")
 }
 
 // chooseDisplay resolves "auto" to the best window that QEMU and this session
