@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -364,6 +365,24 @@ func TestDamagedRealModel(t *testing.T) {
 	io.WriteString(p.keys, "good\r")
 	p.says("Once")
 	p.expect("3 tokens, ")
+}
+
+// Who runs the assistant hears of loaded models, and only of those, and says what the
+// machine's memory is used for.
+func TestLoadedAndMemory(t *testing.T) {
+	var loads []Load
+	w := &world{t: t, context: 100, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf"), "models/bad.gguf": modelFile("bad.gguf")},
+		medium: &memory{data: make([]byte, 64<<10)}, now: time.Unix(1e9, 0),
+		loaded: func(l Load) { loads = append(loads, l) },
+		memory: func(m ModelMemory) []string { return []string{fmt.Sprintf("%+v", m)} }}
+	w.lines = []string{"Which model? (number or name; Enter looks again) tiny", "you> /show memory", "you> /load bad", "you> /bye"}
+	w.boot()
+	if len(loads) != 1 || loads[0].Info.Architecture != "fake" || loads[0].Time < 0 {
+		t.Errorf("loaded %+v\n%s", loads, w.out.String())
+	}
+	if want := "  {Weights:27100000 Cache:100000}\n"; !strings.Contains(w.out.String(), want) {
+		t.Errorf("/show memory does not show %q\n%s", want, w.out.String())
+	}
 }
 
 // FuzzLine types anything at the prompt.

@@ -74,6 +74,8 @@ func TestSessions(t *testing.T) {
 
 // world is what outlives a boot.
 type world struct {
+	loaded  func(Load)
+	memory  func(ModelMemory) []string
 	t       *testing.T
 	out     strings.Builder
 	lines   []string // of the script that are still to come
@@ -194,7 +196,7 @@ func (w *world) boot() {
 	}()
 	w.tick(time.Hour)
 	c := Config{UI: ui{w}, Models: DirModels(w.models, "/models"), Now: func() time.Time { return w.tick(0) },
-		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}, open: w.open}
+		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}, Loaded: w.loaded, Memory: w.memory, open: w.open}
 	if w.medium != nil {
 		s, rec, err := store.Open(w.medium, c.Now)
 		if err != nil {
