@@ -158,14 +158,14 @@ func initDescriptors() {
 func initClock() {
 	hz := tscRate()
 	if hz == 0 {
-		const us = 5000
-		stall := bootService(bsStall)
-		fwCall(stall, 1, 0, 0, 0, 0) // the first call may set things up
-		t := rdtsc()
-		fwCall(stall, us, 0, 0, 0, 0)
-		hz = (rdtsc() - t) * (1e6 / us)
+		// A busy host, or system management mode, can take the processor away at any
+		// moment and so only lengthen a wait: the shortest of several is the true one.
+		// The difference of two lengths leaves out what a call costs.
+		const short, long = 100, 1600 // microseconds
+		ticks := shortestStall(long) - shortestStall(short)
+		hz = ticks * 1e6 / (long - short)
 	}
-	if hz < 1e6 {
+	if hz < 1e6 || hz > 1e11 {
 		hz = 1e9
 	}
 	setRate(hz)
@@ -173,6 +173,19 @@ func initClock() {
 	if fwCall(*at[uintptr](rs + rsGetTime), addrOf(&fwTime), 0, 0, 0, 0) == 0 {
 		wallBase = fwTime.unix()*1e9 - now()
 	}
+}
+
+// shortestStall returns the fewest ticks of the time-stamp counter that the firmware took
+// to wait so many microseconds.
+func shortestStall(us uintptr) uint64 {
+	stall := bootService(bsStall)
+	least := uint64(1<<64 - 1)
+	for i := 0; i < 8; i++ {
+		t := rdtsc()
+		fwCall(stall, us, 0, 0, 0, 0)
+		least = min(least, rdtsc()-t)
+	}
+	return least
 }
 
 // takeMemory takes the free memory over from the firmware, but for its share.

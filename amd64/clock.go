@@ -3,8 +3,8 @@ package amd64
 import "math/bits"
 
 // Time. The monotonic clock is the time-stamp counter since entry, whose rate is
-// taken from CPUID where the processor tells it and else measured against the
-// firmware's Stall; the wall clock is the firmware's time at entry plus that.
+// taken from CPUID where the processor or a hypervisor tells it and else measured
+// against the firmware's Stall; the wall clock is the firmware's time at entry plus that.
 
 var (
 	tscStart uint64
@@ -35,6 +35,12 @@ func tscRate() uint64 {
 			if crystal != 0 {
 				return uint64(crystal) * uint64(num) / uint64(den)
 			}
+		}
+	}
+	if _, _, c, _ := cpuid(1, 0); c>>31 != 0 { // under a hypervisor
+		if max, _, _, _ := cpuid(0x40000000, 0); max >= 0x40000010 && max < 0x40010000 {
+			kHz, _, _, _ := cpuid(0x40000010, 0)
+			return uint64(kHz) * 1000
 		}
 	}
 	return 0
