@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -14,51 +15,69 @@ import (
 // Whatever makes text keeps its origins; whatever makes or goes through much
 // takes fuel for it.
 
-var globals = map[string]callable{
-	"range": func(m *machine, a args) value {
-		a.done(3)
-		start, stop, step := 0, a.int(0, "stop", 0), a.int(2, "step", 1)
-		if len(a.pos) > 1 {
-			start, stop = stop, a.int(1, "stop", 0)
-		}
-		if step == 0 {
-			fail(a.line, "range with a step of zero")
-		}
-		l := &list{}
-		for i := start; step > 0 && i < stop || step < 0 && i > stop; i += step {
-			m.burn(anElement)
-			l.items = append(l.items, int64(i))
-		}
-		return l
-	},
-	"namespace": func(m *machine, a args) value {
-		ns := &namespace{*newDict()}
-		for _, v := range a.pos {
-			d, ok := v.(*dict)
-			if !ok {
-				fail(a.line, "a namespace of %s", typeName(v))
+// The tables are made when the first template is parsed, for a program's start
+// should not wait for them.
+var (
+	once           sync.Once
+	globals        map[string]callable
+	filters, tests map[string]function
+	stringMethods  map[string]func(m *machine, t Text, a args) value
+)
+
+func makeTables() {
+	globals = makeGlobals()
+	stringMethods = makeStringMethods()
+	filters = makeFilters()
+	tests = makeTests()
+}
+
+func makeGlobals() map[string]callable {
+	return map[string]callable{
+		"range": func(m *machine, a args) value {
+			a.done(3)
+			start, stop, step := 0, a.int(0, "stop", 0), a.int(2, "step", 1)
+			if len(a.pos) > 1 {
+				start, stop = stop, a.int(1, "stop", 0)
 			}
-			for _, k := range d.keys {
-				ns.set(k, d.m[k])
+			if step == 0 {
+				fail(a.line, "range with a step of zero")
 			}
-		}
-		if a.named != nil {
-			for _, k := range a.named.keys {
-				ns.set(k, a.named.m[k])
+			l := &list{}
+			for i := start; step > 0 && i < stop || step < 0 && i > stop; i += step {
+				m.burn(anElement)
+				l.items = append(l.items, int64(i))
 			}
-		}
-		return ns
-	},
-	"dict": func(m *machine, a args) value {
-		a.done(0, keysOf(a.named)...)
-		if a.named == nil {
-			return newDict()
-		}
-		return a.named
-	},
-	"raise_exception": func(m *machine, a args) value {
-		panic(failure{&Raised{m.str(first(a.get(0, "message"))).s}})
-	},
+			return l
+		},
+		"namespace": func(m *machine, a args) value {
+			ns := &namespace{*newDict()}
+			for _, v := range a.pos {
+				d, ok := v.(*dict)
+				if !ok {
+					fail(a.line, "a namespace of %s", typeName(v))
+				}
+				for _, k := range d.keys {
+					ns.set(k, d.m[k])
+				}
+			}
+			if a.named != nil {
+				for _, k := range a.named.keys {
+					ns.set(k, a.named.m[k])
+				}
+			}
+			return ns
+		},
+		"dict": func(m *machine, a args) value {
+			a.done(0, keysOf(a.named)...)
+			if a.named == nil {
+				return newDict()
+			}
+			return a.named
+		},
+		"raise_exception": func(m *machine, a args) value {
+			panic(failure{&Raised{m.str(first(a.get(0, "message"))).s}})
+		},
+	}
 }
 
 func first(v value, _ bool) value { return v }
@@ -113,11 +132,8 @@ var strftime = map[byte]string{
 	'F': time.DateOnly, 'T': time.TimeOnly, 'D': "01/02/06", 'R': "15:04",
 }
 
-// filters and tests are filled by init, for some of them call others by name.
-var filters, tests map[string]function
-
-func init() {
-	filters = map[string]function{
+func makeFilters() map[string]function {
+	return map[string]function{
 		"abs": func(m *machine, v value, a args) value {
 			switch n := number(v).(type) {
 			case int64:
@@ -346,10 +362,13 @@ func init() {
 		"wordcount": func(m *machine, v value, a args) value { return int64(len(strings.Fields(m.str(v).s))) },
 	}
 
-	compare := func(ops ...func(int) bool) function {
+}
+
+func makeTests() map[string]function {
+	compare := func(is func(int) bool) function {
 		return func(m *machine, v value, a args) value {
 			w, _ := a.get(0, "other")
-			return ops[0](m.order(a.line, v, w))
+			return is(m.order(a.line, v, w))
 		}
 	}
 	equal := func(m *machine, v value, a args) value { w, _ := a.get(0, "other"); return m.equal(v, w) }
@@ -372,7 +391,7 @@ func init() {
 		}
 		return r
 	}
-	tests = map[string]function{
+	return map[string]function{
 		"boolean":     func(m *machine, v value, a args) value { _, ok := v.(bool); return ok },
 		"callable":    func(m *machine, v value, a args) value { _, ok := v.(callable); return ok },
 		"defined":     func(m *machine, v value, a args) value { _, none := v.(undefined); return !none },
@@ -637,42 +656,44 @@ func method(line int, v value, name string) value {
 	return nil
 }
 
-var stringMethods = map[string]func(m *machine, t Text, a args) value{
-	"strip":      func(m *machine, t Text, a args) value { return m.trim(t, a, true, true) },
-	"lstrip":     func(m *machine, t Text, a args) value { return m.trim(t, a, true, false) },
-	"rstrip":     func(m *machine, t Text, a args) value { return m.trim(t, a, false, true) },
-	"upper":      func(m *machine, t Text, a args) value { return m.made(t.mapRuns(strings.ToUpper)) },
-	"lower":      func(m *machine, t Text, a args) value { return m.made(t.mapRuns(strings.ToLower)) },
-	"capitalize": func(m *machine, t Text, a args) value { return m.made(capitalize(t)) },
-	"title":      func(m *machine, t Text, a args) value { return m.made(title(t)) },
-	"replace":    func(m *machine, t Text, a args) value { return m.replace(t, a) },
-	"startswith": func(m *machine, t Text, a args) value { return affix(a, t, strings.HasPrefix) },
-	"endswith":   func(m *machine, t Text, a args) value { return affix(a, t, strings.HasSuffix) },
-	"find": func(m *machine, t Text, a args) value {
-		return runeIndex(t.s, strings.Index(t.s, a.text(0, "sub", "").s))
-	},
-	"rfind": func(m *machine, t Text, a args) value {
-		return runeIndex(t.s, strings.LastIndex(t.s, a.text(0, "sub", "").s))
-	},
-	"count": func(m *machine, t Text, a args) value { return int64(strings.Count(t.s, a.text(0, "sub", "").s)) },
-	"split": func(m *machine, t Text, a args) value {
-		return &list{items: m.split(t, a.text(0, "sep", "").s, a.int(1, "maxsplit", -1), false)}
-	},
-	"rsplit": func(m *machine, t Text, a args) value {
-		return &list{items: m.split(t, a.text(0, "sep", "").s, a.int(1, "maxsplit", -1), true)}
-	},
-	"splitlines": func(m *machine, t Text, a args) value {
-		if t.s == "" {
-			return &list{}
-		}
-		return &list{items: m.split(t.replace("\r\n", Own("\n"), -1).trimSuffix("\n"), "\n", -1, false)}
-	},
-	"join": func(m *machine, t Text, a args) value {
-		return m.join(t, m.iterate(a.line, first(a.get(0, "iterable"))))
-	},
-	"isdigit": func(m *machine, t Text, a args) value { return all(t.s, unicode.IsDigit) },
-	"isalpha": func(m *machine, t Text, a args) value { return all(t.s, unicode.IsLetter) },
-	"isspace": func(m *machine, t Text, a args) value { return all(t.s, isSpace) },
+func makeStringMethods() map[string]func(m *machine, t Text, a args) value {
+	return map[string]func(m *machine, t Text, a args) value{
+		"strip":      func(m *machine, t Text, a args) value { return m.trim(t, a, true, true) },
+		"lstrip":     func(m *machine, t Text, a args) value { return m.trim(t, a, true, false) },
+		"rstrip":     func(m *machine, t Text, a args) value { return m.trim(t, a, false, true) },
+		"upper":      func(m *machine, t Text, a args) value { return m.made(t.mapRuns(strings.ToUpper)) },
+		"lower":      func(m *machine, t Text, a args) value { return m.made(t.mapRuns(strings.ToLower)) },
+		"capitalize": func(m *machine, t Text, a args) value { return m.made(capitalize(t)) },
+		"title":      func(m *machine, t Text, a args) value { return m.made(title(t)) },
+		"replace":    func(m *machine, t Text, a args) value { return m.replace(t, a) },
+		"startswith": func(m *machine, t Text, a args) value { return affix(a, t, strings.HasPrefix) },
+		"endswith":   func(m *machine, t Text, a args) value { return affix(a, t, strings.HasSuffix) },
+		"find": func(m *machine, t Text, a args) value {
+			return runeIndex(t.s, strings.Index(t.s, a.text(0, "sub", "").s))
+		},
+		"rfind": func(m *machine, t Text, a args) value {
+			return runeIndex(t.s, strings.LastIndex(t.s, a.text(0, "sub", "").s))
+		},
+		"count": func(m *machine, t Text, a args) value { return int64(strings.Count(t.s, a.text(0, "sub", "").s)) },
+		"split": func(m *machine, t Text, a args) value {
+			return &list{items: m.split(t, a.text(0, "sep", "").s, a.int(1, "maxsplit", -1), false)}
+		},
+		"rsplit": func(m *machine, t Text, a args) value {
+			return &list{items: m.split(t, a.text(0, "sep", "").s, a.int(1, "maxsplit", -1), true)}
+		},
+		"splitlines": func(m *machine, t Text, a args) value {
+			if t.s == "" {
+				return &list{}
+			}
+			return &list{items: m.split(t.replace("\r\n", Own("\n"), -1).trimSuffix("\n"), "\n", -1, false)}
+		},
+		"join": func(m *machine, t Text, a args) value {
+			return m.join(t, m.iterate(a.line, first(a.get(0, "iterable"))))
+		},
+		"isdigit": func(m *machine, t Text, a args) value { return all(t.s, unicode.IsDigit) },
+		"isalpha": func(m *machine, t Text, a args) value { return all(t.s, unicode.IsLetter) },
+		"isspace": func(m *machine, t Text, a args) value { return all(t.s, isSpace) },
+	}
 }
 
 func all(s string, is func(rune) bool) bool {

@@ -84,6 +84,7 @@ func rescue(err *error) {
 // supported.
 func Parse(source string) (t *Template, err error) {
 	defer rescue(&err)
+	once.Do(makeTables)
 	if len(source) > maxSource {
 		return nil, fmt.Errorf("it has %d bytes, at most %d are supported", len(source), maxSource)
 	}
