@@ -45,13 +45,16 @@ func beginStart() *start {
 
 // apply puts the options into effect that concern the whole machine.
 func (s *start) apply() {
+	before := s.options
 	s.options = s.asked.effective()
 	if s.safe && !s.alone {
 		amd64.HandBack()
 		runtime.GOMAXPROCS(1)
 		s.alone = true
 	}
-	s.log.printf("options: %v", s.options)
+	if s.options != before {
+		s.log.printf("options: %v", s.options)
+	}
 }
 
 // tell shows what there is to say about the options.

@@ -132,19 +132,33 @@ func limineConf(t testing.TB) string {
 
 // TestShell starts AlphaOS from the UEFI shell, with options behind its name.
 func TestShell(t *testing.T) {
-	ctx := needQEMU(t, 4*time.Minute)
+	ctx := needQEMU(t, 6*time.Minute)
 	model, _ := chatModel(t, story)
-	disk := newDrive(t, drive.Options{EFI: notBootable(t), Models: []string{model}, Extra: []drive.Extra{
-		image(t), {Path: "startup.nsh", Content: []byte("fs0:\r\n\\EFI\\alphaos\\alphaos.efi verbose threads=1 color=red\r\n")},
-	}})
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, CPUs: 2})}
-	p.expect("UEFI Interactive Shell")
-	said := p.prompt()
-	contains(t, said, `Start options: there is no option "color"; there are verbose,`, "options: verbose threads=1",
-		`\EFI\alphaos\alphaos.efi`, "threads 1,", "processors: 2 in use")
-	contains(t, said, verboseLines...)
-	p.screenshot("verbose.png")
-	bye(t, p, disk)
+	shell := func(t *testing.T, options string) (p *person, disk, said string) {
+		disk = newDrive(t, drive.Options{EFI: notBootable(t), Models: []string{model}, Extra: []drive.Extra{
+			image(t), {Path: "startup.nsh", Content: []byte("fs0:\r\n\\EFI\\alphaos\\alphaos.efi " + options + "\r\n")},
+		}})
+		p = &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, CPUs: 2})}
+		p.expect("UEFI Interactive Shell")
+		return p, disk, p.prompt()
+	}
+	t.Run("verbose", func(t *testing.T) {
+		p, disk, said := shell(t, "verbose threads=1 color=red")
+		contains(t, said, `Start options: there is no option "color"; there are verbose,`, "options: verbose threads=1",
+			`\EFI\alphaos\alphaos.efi`, "threads 1,", "processors: 2 in use")
+		contains(t, said, verboseLines...)
+		p.screenshot("verbose.png")
+		bye(t, p, disk)
+	})
+	t.Run("safe", func(t *testing.T) {
+		p, disk, said := shell(t, "safe")
+		contains(t, said, "Safe start: one processor, the portable kernel, and nothing is written but the journal.")
+		if strings.Contains(said, "firmware:") {
+			t.Errorf("a start is verbose that should not be: %q", said)
+		}
+		contains(t, p.say("/show info"), "1 in use, 2 were started", "portable, 1 thread")
+		bye(t, p, disk)
+	})
 }
 
 // TestSafeStart starts safely, which a file on the drive asks for: all that a safe
