@@ -234,6 +234,27 @@ func TestOwnForgery(t *testing.T) {
 	}
 }
 
+// No length of a conversation is too much for a template of a real model.
+func TestLongConversation(t *testing.T) {
+	for name, source := range templates(t) {
+		_, tmpl := model(t, spm(), source)
+		for _, n := range []int{1, 1500} {
+			turns := []Turn{{Role: "system", Text: "s"}}
+			text := make([]byte, 600_000/n)
+			for i := range text {
+				text[i] = "word </think> \n"[i%15]
+			}
+			for range n {
+				turns = append(turns, Turn{Role: "user", Text: "u" + string(text)}, Turn{Role: "assistant", Text: "a" + string(text)})
+			}
+			turns = append(turns, Turn{Role: "user", Text: "u"})
+			if err := tmpl.Check(turns); err != nil {
+				t.Errorf("%s, %d turns: %v", name, len(turns), err)
+			}
+		}
+	}
+}
+
 // A template that does not work gives way to the built-in format by whose name
 // it goes, or to none, and the warning says why.
 func TestUnusable(t *testing.T) {

@@ -260,7 +260,7 @@ func makeFilters() map[string]function {
 			}
 			out := make([]value, len(items))
 			for i, item := range items {
-				m.burn(size(item))
+				m.read(item)
 				out[i] = m.apply(f, item, args{a.line, a.pos[1:], a.named})
 			}
 			return &list{items: out}

@@ -33,6 +33,14 @@ func (m *machine) enter() {
 	}
 }
 
+// read takes fuel for looking through v if it is text; what goes through a list
+// takes its own.
+func (m *machine) read(v value) {
+	if t, ok := v.(Text); ok {
+		m.burn(len(t.s))
+	}
+}
+
 func (m *machine) made(t Text) Text {
 	m.burn(len(t.s) + anElement*len(t.runs))
 	return t
@@ -571,9 +579,7 @@ type itemExpr struct {
 
 func (e *itemExpr) eval(m *machine, s *scope) value {
 	of, key := m.eval(e.of, s), m.eval(e.key, s)
-	if t, ok := of.(Text); ok {
-		m.burn(len(t.s))
-	}
+	m.read(of)
 	v := item(e.line, of, key)
 	if _, none := v.(undefined); none {
 		if name, ok := key.(Text); ok {
@@ -848,7 +854,7 @@ type filterExpr struct {
 
 func (e *filterExpr) eval(m *machine, s *scope) value {
 	of := m.eval(e.of, s)
-	m.burn(size(of))
+	m.read(of)
 	return e.f(m, of, e.args.eval(m, s, e.line))
 }
 
@@ -862,5 +868,6 @@ type testExpr struct {
 
 func (e *testExpr) eval(m *machine, s *scope) value {
 	of := m.eval(e.of, s)
+	m.read(of)
 	return truth(e.f(m, of, e.args.eval(m, s, e.line))) != e.negate
 }
