@@ -24,7 +24,7 @@ type architecture struct {
 	encoder bool // computes embeddings of whole texts: see bert.go
 }
 
-var architectures = []*architecture{llama, qwen2, qwen3}
+var architectures = []*architecture{llama, qwen2, qwen3, bert}
 
 // llama is Llama 1 to 3, TinyLlama, SmolLM, Mistral and whoever else builds
 // the same graph. Some that call themselves so have biases.

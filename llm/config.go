@@ -82,7 +82,11 @@ func readConfig(f *gguf.File) (config, error) {
 	c.layers = size("block_count", 0, 1<<10)
 	c.heads = size("attention.head_count", 0, 1<<10)
 	c.kvHeads = size("attention.head_count_kv", c.heads, 1<<10)
-	c.epsilon = number("attention.layer_norm_rms_epsilon", math.NaN(), 0, 1)
+	if c.arch.encoder {
+		c.epsilon = number("attention.layer_norm_epsilon", math.NaN(), 0, 1)
+	} else {
+		c.epsilon = number("attention.layer_norm_rms_epsilon", math.NaN(), 0, 1)
+	}
 	if err != nil {
 		return c, err
 	}
@@ -113,5 +117,8 @@ func readConfig(f *gguf.File) (config, error) {
 	}
 	c.ropeScale = 1 / factor
 	c.attentionScale = float32(1 / math.Sqrt(float64(c.head)))
+	if c.arch.encoder {
+		return c, c.readEncoder(f)
+	}
 	return c, nil
 }

@@ -233,7 +233,7 @@ func TestLoadRefuses(t *testing.T) {
 		spoil func(f *fileBuilder)
 		want  string
 	}{
-		{"architecture", func(f *fileBuilder) { f.set("general.architecture", "gpt-oss") }, `architecture "gpt-oss" are not supported; supported are llama, qwen2, qwen3`},
+		{"architecture", func(f *fileBuilder) { f.set("general.architecture", "gpt-oss") }, `architecture "gpt-oss" are not supported; supported are llama, qwen2, qwen3, bert`},
 		{"no architecture", func(f *fileBuilder) { f.set("general.architecture", uint32(1)) }, "does not name"},
 		{"type", func(f *fileBuilder) {
 			x := f.tensor("blk.1.ffn_up.weight")

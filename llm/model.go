@@ -69,6 +69,7 @@ type Model struct {
 	data   []byte // the part of the file that begins at dataStart
 	start  int64
 
+	encoder        *encoder       // of a model that embeds texts, which has none of the following
 	tokenEmbedding *kernel.Matrix // vocabulary x d
 	layers         []layer
 	outputNorm     []float32
@@ -253,6 +254,9 @@ func quantisation(f *gguf.File) string {
 // shapes lists every tensor of a model of this shape: a matrix has rows and
 // columns, a vector only columns.
 func (c *config) shapes(f *gguf.File) map[string][2]int {
+	if c.arch.encoder {
+		return c.encoderShapes(f)
+	}
 	d, q, kv := c.embedding, c.heads*c.head, c.kvHeads*c.head
 	s := map[string][2]int{
 		"token_embd.weight":  {c.vocabulary, d},
@@ -358,6 +362,10 @@ func (m *Model) bind() error {
 		v := make([]float32, t.Dims[0])
 		kernel.Dequantise(t.Type, v, bytes(t))
 		return v
+	}
+	if m.config.arch.encoder {
+		m.bindEncoder(matrix, vector)
+		return err
 	}
 	m.tokenEmbedding = matrix("token_embd.weight")
 	m.outputNorm = vector("output_norm.weight")

@@ -60,6 +60,8 @@ type buffers struct {
 func (m *Model) NewSession(contextLength int) (*Session, error) {
 	c := &m.config
 	switch {
+	case c.arch.encoder:
+		return nil, fmt.Errorf("a model of architecture %s makes embeddings of texts and cannot continue them; choose another model to talk with", c.arch.name)
 	case contextLength < 0:
 		return nil, fmt.Errorf("a context of %d tokens is impossible", contextLength)
 	case contextLength == 0:

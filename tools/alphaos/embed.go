@@ -1,0 +1,73 @@
+package main
+
+// model embed: the embedding of each line of text, for programs. Output is in
+// the order of input and is flushed line by line, so that another program can
+// ask and wait for the answer.
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"alphaos/llm"
+)
+
+func modelEmbedCommand() *cobra.Command {
+	var model, kernel string
+	var threads int
+	cmd := &cobra.Command{
+		Use:   "embed -m FILE < LINES",
+		Short: "Print the embedding of each line of text as a JSON array",
+		Long: `Print the embedding of each line of the text on standard input: a JSON array of
+numbers on a line, scaled to length 1, so that the similarity of two texts is
+the sum of the products of their numbers.
+
+The model must be one for embeddings, such as all-MiniLM-L6-v2. Of lines that
+are longer than it can take, the beginning counts.`,
+		Example: `  printf 'hello\nworld\n' | alphaos model embed -m all-MiniLM-L6-v2-Q8_0.gguf`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := openModel(model)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			loaded, err := m.load(llm.Options{Threads: threads, Kernel: kernel})
+			if err != nil {
+				return fmt.Errorf("%s: %w", model, err)
+			}
+			defer loaded.Close()
+			in, out := bufio.NewReaderSize(cmd.InOrStdin(), 1<<16), json.NewEncoder(cmd.OutOrStdout())
+			for {
+				line, err := in.ReadString('\n')
+				if line != "" {
+					v, e := loaded.EmbedText(cmd.Context(), strings.TrimRight(line, "\r\n"))
+					if e == nil {
+						e = out.Encode(v)
+					}
+					if e != nil {
+						return e
+					}
+				}
+				if errors.Is(err, io.EOF) {
+					return nil
+				}
+				if err != nil {
+					return fmt.Errorf("cannot read the text: %w", err)
+				}
+			}
+		},
+	}
+	cmd.Flags().StringVarP(&model, "model", "m", "", "the model's GGUF file")
+	cmd.Flags().IntVarP(&threads, "threads", "t", 0, "threads to compute with (0: choose)")
+	cmd.Flags().StringVar(&kernel, "kernel", "", "compute kernel (default: measure and choose)")
+	return cmd
+}
+
+// load loads the opened model.
+func (m *modelFile) load(o llm.Options) (*llm.Model, error) { return llm.Load(m, m.size, o) }
