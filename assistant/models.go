@@ -164,8 +164,12 @@ func (a *assistant) chooseFirst(ctx context.Context) (out Outcome, err error, en
 		}
 		file := a.usual(list)
 		if want != "" {
-			var ferr error
-			if file, ferr = find(list, want); ferr != nil {
+			if wanted, ferr := find(list, want); ferr == nil {
+				file = wanted
+			} else {
+				if len(list) > 1 {
+					file = ModelFile{} // which one is for the person to say
+				}
 				if want == a.Default {
 					a.UI.Error(fmt.Sprintf("The model %s is not in the models folder.", want))
 				} else {
