@@ -131,6 +131,7 @@ if [ ${#packages[@]} -gt 0 ] || [ -n "$go_missing" ]; then
 		die "These packages are missing, and installing them needs root, but there is no sudo here:" \
 			"${reasons[@]}" "As root run:  apt-get update && apt-get install -y ${packages[*]} ${go_missing:+golang-go}"
 	fi
+	echo "Some packages that \"make $step\" needs are missing; fetching apt-get's package lists."
 	${sudo} apt-get update -qq || echo "apt-get update failed; going on with the package lists there are." >&2
 	if [ -n "$go_missing" ]; then
 		package=$(newest_go)
@@ -150,8 +151,7 @@ fi
 # An older Go fetches the pinned toolchain at its first use: do it here, where
 # a failure can be explained.
 go=$(find_go) || no_go ""
-if ! said=$(cd "$root" && "$go" version 2>&1); then
-	die "$said" "" \
-		"This Go cannot fetch the Go $pinned that go.mod asks for. Is the network there, and is GOTOOLCHAIN" \
+if ! (cd "$root" && "$go" version >/dev/null); then
+	die "" "This Go cannot fetch the Go $pinned that go.mod asks for. Is the network there, and is GOTOOLCHAIN" \
 		"or GOPROXY set? Otherwise install Go $pinned itself from https://go.dev/dl/ to /usr/local/go."
 fi
