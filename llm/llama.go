@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"cmp"
 	"context"
 
 	"alphaos/llm/kernel"
@@ -39,15 +40,17 @@ func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 	n, position := len(ids), len(s.tokens)
 	x, h := b.x[:n*c.embedding], b.h[:n*c.embedding] // n x d
 
-	for t, id := range ids {
-		if err := m.embed(x[t*c.embedding:(t+1)*c.embedding], int(id)); err != nil {
-			return err
-		}
+	if m.stream != nil {
+		m.stream.begin(ctx, rows > 0)
+		s.failure = nil
+	}
+	if err := m.embed(x, ids); err != nil {
+		return err
 	}
 	s.rope.turn(position, n)
 
 	for i := range m.layers {
-		if err := ctx.Err(); err != nil {
+		if err := cmp.Or(ctx.Err(), s.failure); err != nil {
 			return err
 		}
 		l := &m.layers[i]
@@ -73,6 +76,9 @@ func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 		last := x[(n-rows)*c.embedding:]
 		s.norm(h, last, m.outputNorm, rows)
 		s.mul(h, rows, product{m.output, s.logits})
+	}
+	if s.failure != nil {
+		return s.failure
 	}
 	s.tokens = append(s.tokens, ids...)
 	return nil
@@ -138,6 +144,15 @@ func (s *Session) swiglu(n int) {
 	})
 }
 
+// prepare brings the n vectors in x into a form.
+func (s *Session) prepare(x []float32, n int, form kernel.Form, cols int) *kernel.Activations {
+	a := s.activations(form, cols)
+	a.Alone = n <= maxDraft+1 // drafting must not change an answer
+	a.Hold(x, n)
+	s.model.pool.each(n, cols, func(t int) { a.Prepare(t, t+1) })
+	return a
+}
+
 // product is a matrix and where its results go: y[t*Rows+row] for vector t.
 type product struct {
 	m *kernel.Matrix
@@ -146,17 +161,18 @@ type product struct {
 
 // mul multiplies the n vectors in x with several matrices at once.
 func (s *Session) mul(x []float32, n int, products ...product) {
+	if s.model.stream != nil {
+		if products = s.mulStreamed(x, n, products); len(products) == 0 {
+			return
+		}
+	}
 	cols := products[0].m.Cols
 	var activations [3]*kernel.Activations
 	work, rows := 0, 0
 	for _, p := range products {
 		form := kernel.FormOf(p.m.Type)
 		if activations[form] == nil {
-			a := s.activations(form, cols)
-			a.Alone = n <= maxDraft+1 // drafting must not change an answer
-			a.Hold(x, n)
-			s.model.pool.each(n, cols, func(t int) { a.Prepare(t, t+1) })
-			activations[form] = a
+			activations[form] = s.prepare(x, n, form, cols)
 		}
 		work += p.m.Bytes() * n
 		rows += p.m.Rows

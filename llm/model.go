@@ -29,9 +29,11 @@ type Options struct {
 	Kernel       string                      // one of Kernels(); "": the fastest, by measurement
 	Cache        string                      // keys and values as "f32" or "f16"; "": f32, unless they would take over 512 MiB
 	SessionLimit int64                       // bytes of memory a session may take; 0: 8 GiB
+	Budget       int64                       // bytes of memory for the weights, beyond which they are streamed from the file; 0: what Alloc can give
 	Alloc        func(n int) ([]byte, error) // memory for the weights, best page-aligned; nil: the Go heap
 	Free         func([]byte)                // takes Alloc's memory back
-	Progress     func(done, total int64)     // bytes of the file read so far, and its size
+	Progress     func(done, total int64)     // bytes of the file read so far, and how many are to be read
+	Expect       func(Expectation)           // called before the weights are read if they will be streamed
 }
 
 // Kernels lists the kernels this processor can run.
@@ -51,6 +53,7 @@ type Info struct {
 	FeedForward  int
 	Vocabulary   int
 	Bytes        int64 // size of the file
+	Streamed     int64 // bytes read from the drive for each token, when the model is larger than its memory
 	Kernel       string
 	Threads      int
 }
@@ -65,8 +68,9 @@ type Model struct {
 	set       *kernel.Set
 	pool      *pool
 
-	memory []byte // as Alloc gave it
-	data   []byte // the part of the file that begins at dataStart
+	memory []byte  // as Alloc gave it
+	stream *stream // of a model larger than its memory, or nil
+	data   []byte  // the part of the file that begins at dataStart
 	start  int64
 
 	encoder        *encoder       // of a model that embeds texts, which has none of the following
@@ -89,7 +93,8 @@ const (
 
 // Load reads the model in the GGUF file of size bytes in r. Everything that
 // can be said against the file is said before its weights are read; an error
-// is one sentence.
+// is one sentence. A model larger than its memory is streamed (see stream.go):
+// then r is read until Close.
 func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Threads < 0 || o.Threads > 1024 {
 		return nil, fmt.Errorf("%d threads are impossible", o.Threads)
@@ -147,12 +152,13 @@ func (m *Model) read(r io.ReaderAt) error {
 	if int64(int(n)) != n {
 		return fmt.Errorf("the model's %d bytes do not fit this machine's address space", n)
 	}
-	var err error
-	if m.memory, err = m.alloc(int(n)); err != nil {
-		return fmt.Errorf("no memory for the model's %d MiB: %w", (n+1<<20-1)>>20, err)
+	l, err := m.within(n)
+	if err != nil {
+		return err
 	}
-	if int64(len(m.memory)) < n {
-		return fmt.Errorf("no memory for the model's %d MiB: only %d MiB were given", (n+1<<20-1)>>20, len(m.memory)>>20)
+	if l != nil {
+		m.stream = m.newStream(r, l, m.memory)
+		return m.stream.load(&m.options, n)
 	}
 	m.data = m.memory[:n]
 	progress := m.options.Progress
@@ -185,6 +191,9 @@ func (m *Model) alloc(n int) ([]byte, error) {
 }
 
 func (m *Model) free() {
+	if m.stream != nil {
+		m.stream.close()
+	}
 	if m.options.Free != nil && m.options.Alloc != nil && m.memory != nil {
 		m.options.Free(m.memory)
 	}
@@ -205,9 +214,15 @@ func (m *Model) Close() {
 	m.free()
 }
 
-// embed writes the embedding of a token to dst.
-func (m *Model) embed(dst []float32, id int) error {
-	m.tokenEmbedding.Row(dst, id)
+// embed writes the embeddings of ids to x.
+func (m *Model) embed(x []float32, ids []int32) error {
+	if m.stream != nil {
+		return m.stream.embed(m, x, ids)
+	}
+	d := m.config.embedding
+	for i, id := range ids {
+		m.tokenEmbedding.Row(x[i*d:(i+1)*d], int(id))
+	}
 	return nil
 }
 
@@ -226,6 +241,9 @@ func (m *Model) Info() Info {
 		Vocabulary: c.vocabulary, Bytes: m.size, Kernel: m.set.Name(), Threads: m.pool.threads,
 	}
 	i.Name, _ = m.file.String("general.name")
+	if m.stream != nil {
+		i.Streamed = m.stream.streamed
+	}
 	for j := range m.file.Tensors {
 		i.Parameters += m.file.Tensors[j].Elements()
 	}
@@ -342,13 +360,24 @@ func typeNames() string {
 // bind gives the graph its weights, which checkTensors has seen to.
 func (m *Model) bind() error {
 	var err error
-	bytes := func(t *gguf.Tensor) []byte { return m.data[t.Offset-m.start:][:t.Bytes] }
+	bytes := func(t *gguf.Tensor) []byte {
+		if m.stream != nil {
+			return m.stream.resident(t.Offset, t.Bytes)
+		}
+		return m.data[t.Offset-m.start:][:t.Bytes]
+	}
 	matrix := func(name string) *kernel.Matrix {
 		t, ok := m.file.Tensor(name)
 		if !ok {
 			return nil
 		}
-		w, e := m.set.NewMatrix(t.Type, int(t.Dims[1]), int(t.Dims[0]), bytes(t))
+		var w *kernel.Matrix
+		var e error
+		if m.stream != nil {
+			w, e = m.stream.matrix(t)
+		} else {
+			w, e = m.set.NewMatrix(t.Type, int(t.Dims[1]), int(t.Dims[0]), bytes(t))
+		}
 		if e != nil && err == nil {
 			err = fmt.Errorf("tensor %q: %w", name, e)
 		}

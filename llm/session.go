@@ -12,10 +12,10 @@ import (
 // ErrContextFull is what Eval's error wraps when the tokens do not fit.
 var ErrContextFull = errors.New("the context is full")
 
-// batch is how many tokens of a prompt are computed together: enough to make
+// defaultBatch is how many tokens of a prompt are computed together: enough to make
 // use of each weight that was read, few enough that a cancelled context is
 // noticed soon.
-const batch = 32
+const defaultBatch = 128
 
 // Bounds on what a session takes by itself: positions when the model's own
 // context is longer; bytes of keys and values in float32, above which float16
@@ -38,6 +38,8 @@ type Session struct {
 	rope    rope
 	buffers buffers
 	forms   map[formKey]*kernel.Activations
+	batch   int   // tokens computed together at most
+	failure error // of reading streamed weights in this pass
 }
 
 type formKey struct {
@@ -75,6 +77,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 	if half {
 		rows /= 2
 	}
+	batch := m.batch()
 	need := rows + 4*int64(batch)*int64(2*c.embedding+2*c.heads*c.head+2*c.kvHeads*c.head+2*c.feedForward) +
 		4*int64(m.pool.threads)*int64(group)*int64(contextLength)
 	limit := m.options.SessionLimit
@@ -85,7 +88,8 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		return nil, fmt.Errorf("a context of %d tokens takes %d MiB of memory, more than the limit of %d MiB: choose a shorter one", contextLength, need>>20, limit>>20)
 	}
 	s := &Session{model: m, size: contextLength, logits: make([]float32, c.vocabulary), forms: map[formKey]*kernel.Activations{}}
-	n := min(batch, contextLength)
+	s.batch = min(batch, contextLength)
+	n := s.batch
 	s.rope = newRope(c.rotated, n, c.ropeBase, c.ropeScale, m.ropeFactors)
 	s.rope.halves = c.arch.halves
 	s.buffers = buffers{
@@ -117,7 +121,7 @@ func (s *Session) Eval(ctx context.Context, ids []int32) ([]float32, error) {
 	return s.eval(ctx, ids, 1)
 }
 
-// eval is Eval with the logits of the last rows tokens; rows is at most batch.
+// eval is Eval with the logits of the last rows tokens; rows is at most maxDraft+1.
 func (s *Session) eval(ctx context.Context, ids []int32, rows int) ([]float32, error) {
 	if len(ids) == 0 {
 		return nil, errors.New("no tokens to evaluate")
@@ -139,7 +143,7 @@ func (s *Session) eval(ctx context.Context, ids []int32, rows int) ([]float32, e
 		s.logits = make([]float32, need)
 	}
 	for len(ids) > 0 {
-		n, want := min(batch, len(ids)), 0
+		n, want := min(s.batch, len(ids)), 0
 		if n == len(ids) {
 			want = min(rows, n)
 		}
@@ -171,7 +175,7 @@ func (s *Session) activations(form kernel.Form, cols int) *kernel.Activations {
 	key := formKey{form, cols}
 	a := s.forms[key]
 	if a == nil {
-		a = s.model.set.NewActivations(form, cols, min(batch, s.size))
+		a = s.model.set.NewActivations(form, cols, s.batch)
 		s.forms[key] = a
 	}
 	return a

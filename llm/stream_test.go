@@ -1,0 +1,244 @@
+package llm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"alphaos/llm/gguf"
+)
+
+// drive is a medium that counts what is read and may fail.
+type drive struct {
+	r     *bytes.Reader
+	bytes atomic.Int64
+	fail  atomic.Int64 // reads that fail before others succeed; -1: all
+	most  atomic.Int64 // largest request
+}
+
+func (d *drive) ReadAt(p []byte, off int64) (int, error) {
+	if off%page != 0 {
+		return 0, errors.New("unaligned")
+	}
+	d.bytes.Add(int64(len(p)))
+	d.most.Store(max(d.most.Load(), int64(len(p))))
+	for n := d.fail.Load(); n != 0; n = d.fail.Load() {
+		if n < 0 || d.fail.CompareAndSwap(n, n-1) {
+			return 0, errors.New("the drive was removed")
+		}
+	}
+	return d.r.ReadAt(p, off)
+}
+
+// headerFirst lets the header be read from anywhere.
+type headerFirst struct {
+	*drive
+	header int64
+}
+
+func (h headerFirst) ReadAt(p []byte, off int64) (int, error) {
+	if off < h.header {
+		return h.r.ReadAt(p, off)
+	}
+	return h.drive.ReadAt(p, off)
+}
+
+func smallPieces(t *testing.T, n int) {
+	old := pieceBytes
+	pieceBytes = n
+	t.Cleanup(func() { pieceBytes = old })
+}
+
+// loadWithin streams a model with a budget; the weights may lie where they
+// like in memory, but no more of it than that is used.
+func loadWithin(t testing.TB, f *fileBuilder, o Options) (*Model, *drive) {
+	t.Helper()
+	b := f.bytes()
+	d := &drive{r: bytes.NewReader(b)}
+	whole, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Alloc == nil {
+		o.Alloc = func(n int) ([]byte, error) {
+			if int64(n) > o.Budget {
+				t.Errorf("%d bytes of memory with a budget of %d", n, o.Budget)
+			}
+			p := make([]byte, n)
+			for i := range p {
+				p[i] = 0xff // NaN, if it were used
+			}
+			return p, nil
+		}
+	}
+	m, err := Load(headerFirst{d, (whole.DataOffset + page) &^ (page - 1)}, int64(len(b)), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m, d
+}
+
+// A streamed model gives the same logits as one in memory, to the last bit,
+// reads each streamed byte once in a pass, and always in the order expected.
+func TestStream(t *testing.T) {
+	smallPieces(t, 64<<10)
+	untied := quantisedShape(gguf.Q8_0, gguf.Q4_K)
+	untied.tied, untied.layers = false, 4
+	tied := quantisedShape(gguf.Q8_0)
+	tied.layers = 3
+	for _, shape := range []shape{tied, untied} {
+		f := synthetic(shape)
+		size := int64(len(f.bytes()))
+		whole := load(t, f, Options{Threads: 2})
+		want := newSession(t, whole)
+		for _, part := range []float64{0.35, 0.5, 0.75, 0.97} {
+			var told Expectation
+			m, d := loadWithin(t, f, Options{Threads: 2, Budget: int64(float64(size) * part), Expect: func(e Expectation) { told = e }})
+			if m.stream == nil {
+				t.Fatalf("a model of %d bytes is not streamed within %d", size, m.options.Budget)
+			}
+			if s := m.Info().Streamed; told.Streamed != s || told.Bytes > size || s > 0 && !(told.Rate > 0 && told.TokensPerSecond() > 0) {
+				t.Errorf("told %+v, streamed are %d", told, s)
+			}
+			s := newSession(t, m)
+			want.Truncate(0)
+			for i, ids := range [][]int32{testIDs[:30], {7}, {8}, testIDs[:2], {9}, {10}, {3}} {
+				var misses int
+				before := d.bytes.Load()
+				if i > 0 {
+					m.stream.mu.Lock()
+					misses = m.stream.misses
+					m.stream.mu.Unlock()
+				}
+				same(t, eval(t, s, ids...), eval(t, want, ids...))
+				m.stream.mu.Lock()
+				if i > 0 && m.stream.misses != misses {
+					t.Errorf("%.2f: reading ahead guessed wrong %d times", part, m.stream.misses-misses)
+				}
+				m.stream.mu.Unlock()
+				extra := int64((ringSlots+1)*(64<<10)+len(ids)*3*page) + int64(len(m.stream.order)*2*page)
+				if got := d.bytes.Load() - before; got > m.stream.streamed+extra {
+					t.Errorf("%.2f: %d bytes were read in a pass, %d are streamed", part, got, m.stream.streamed)
+				}
+			}
+			t.Logf("budget %.2f of %d: %d bytes of memory, %d streamed in %d pieces, largest request %d", part, size, len(m.memory), m.stream.streamed, len(m.stream.order), d.most.Load())
+		}
+	}
+}
+
+func same(t testing.TB, got, want []float32) {
+	t.Helper()
+	for i := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+			t.Fatalf("logit %d is %g, not %g", i, got[i], want[i])
+		}
+	}
+}
+
+// A long prompt in several batches, of which only the last needs logits.
+func TestStreamPrompt(t *testing.T) {
+	smallPieces(t, 64<<10)
+	shape := quantisedShape(gguf.Q8_0)
+	shape.layers, shape.context = 3, 2048
+	f := synthetic(shape)
+	ids := make([]int32, 1200)
+	for i := range ids {
+		ids[i] = int32(3 + i*i%256)
+	}
+	want := eval(t, newSession(t, load(t, f, Options{Threads: 2})), ids...)
+	m, d := loadWithin(t, f, Options{Threads: 2, Budget: int64(len(f.bytes()) / 2)})
+	s := newSession(t, m)
+	eval(t, s, 1)
+	s.Truncate(0)
+	before := d.bytes.Load()
+	rms, _ := distance(t, eval(t, s, ids...), want)
+	if rms > 1e-3 {
+		t.Errorf("logits differ by %g", rms)
+	}
+	batches := int64((len(ids) + s.batch - 1) / s.batch)
+	if got, most := d.bytes.Load()-before, (batches+1)*m.stream.streamed; got > most || batches < 2 {
+		t.Errorf("%d bytes were read for %d batches, %d are streamed", got, batches, m.stream.streamed)
+	}
+}
+
+// Whatever happens to the drive, an error is one sentence, the session is as
+// it was, and can go on when the drive is back.
+func TestStreamFailure(t *testing.T) {
+	smallPieces(t, 64<<10)
+	shape := quantisedShape(gguf.Q8_0)
+	shape.tied, shape.layers = false, 3
+	f := synthetic(shape)
+	m, d := loadWithin(t, f, Options{Threads: 2, Budget: int64(len(f.bytes()) / 2)})
+	s, want := newSession(t, m), newSession(t, load(t, f, Options{Threads: 2}))
+	same(t, eval(t, s, testIDs...), eval(t, want, testIDs...))
+	for i := range 40 {
+		d.fail.Store(-1)
+		var err error
+		for range 3 { // what had been read ahead still serves
+			if _, err = s.Eval(context.Background(), []int32{int32(3 + i)}); err != nil {
+				break
+			}
+			s.Truncate(len(testIDs))
+		}
+		if err == nil || !strings.Contains(err.Error(), "the drive was removed") || strings.Contains(err.Error(), "\n") {
+			t.Fatalf("a removed drive: %v", err)
+		}
+		if s.Len() != len(testIDs) {
+			t.Fatalf("%d tokens after a failure, not %d", s.Len(), len(testIDs))
+		}
+		d.fail.Store(0)
+		want.Truncate(len(testIDs))
+		same(t, eval(t, s, int32(5+i)), eval(t, want, int32(5+i)))
+		s.Truncate(len(testIDs))
+	}
+	d.fail.Store(1) // one bad request is tried again
+	want.Truncate(len(testIDs))
+	same(t, eval(t, s, 9, 10), eval(t, want, 9, 10))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := s.Eval(ctx, []int32{1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	same(t, eval(t, s, 11), eval(t, want, 11))
+	m.Close()
+	if _, err := s.Eval(context.Background(), []int32{1}); err == nil {
+		t.Error("a closed model answered")
+	}
+}
+
+func TestStreamMemory(t *testing.T) {
+	smallPieces(t, 64<<10)
+	f := synthetic(quantisedShape(gguf.Q8_0))
+	b := f.bytes()
+	// Alloc gives less than the budget.
+	most := len(b) / 2
+	m, _ := loadWithin(t, f, Options{Alloc: func(n int) ([]byte, error) {
+		if n > most {
+			return nil, errors.New("too much")
+		}
+		return make([]byte, n), nil
+	}})
+	if m.stream == nil || len(m.memory) > most || len(m.memory) < most/2 {
+		t.Errorf("%d bytes of memory, of %d", len(m.memory), most)
+	}
+	same(t, eval(t, newSession(t, m), 1, 2, 3), eval(t, newSession(t, load(t, f, Options{})), 1, 2, 3))
+
+	_, err := Load(bytes.NewReader(b), int64(len(b)), Options{Budget: 100 << 10})
+	if err == nil || !strings.Contains(err.Error(), "takes at least") {
+		t.Errorf("a tiny budget: %v", err)
+	}
+	freed := 0
+	r := &reads{Reader: bytes.NewReader(b), failAt: int64(len(b)) / 2}
+	_, err = Load(r, int64(len(b)), Options{Budget: int64(len(b) / 2), Free: func([]byte) { freed++ },
+		Alloc: func(n int) ([]byte, error) { return make([]byte, n), nil }})
+	if err == nil || !strings.Contains(err.Error(), "the drive was removed") || freed != 1 {
+		t.Errorf("a broken medium: %v, freed %d times", err, freed)
+	}
+	var _ io.ReaderAt = r
+}
