@@ -115,6 +115,32 @@ func TestChained(t *testing.T) {
 	}
 }
 
+// TestChainedReturns starts, from a program on package amd64, another that returns: the
+// machine then is again as the first one left it, and the firmware gets it back.
+func TestChainedReturns(t *testing.T) {
+	ctx := needQEMU(t, 4*time.Minute)
+	loader, err := buildEFI("chain", "./tests/chain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	efi, err := buildEFI("selftest-exit", "./tests/selftest", "-ldflags=-X main.finish=exit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(efi)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := newDrive(t, drive.Options{EFI: loader, Extra: []drive.Extra{
+		{Path: chained, Content: content}, {Path: "limine.conf", Content: []byte(limineConf(t))},
+	}})
+	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, CPUs: 2, MemoryMiB: 2048})}
+	p.expect("chain: starting")
+	p.expect("checks passed")
+	p.expect("chain: the image returned, and all is well")
+	p.expect("UEFI Interactive Shell")
+}
+
 // limineConf returns the limine.conf of the documentation.
 func limineConf(t testing.TB) string {
 	t.Helper()

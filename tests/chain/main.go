@@ -18,7 +18,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"strings"
+	"time"
 	"unicode/utf16"
 	"unsafe"
 
@@ -32,9 +34,12 @@ import (
 var missing string
 
 func main() {
-	err := run()
-	fmt.Println("chain: FAILED:", err)
-	os.Exit(1)
+	if err := run(); err != nil {
+		fmt.Println("chain: FAILED:", err)
+	} else {
+		fmt.Println("chain: the image returned, and all is well")
+	}
+	os.Exit(1) // after a success the firmware would show its menu
 }
 
 // entry is the first entry of a limine.conf that chains an EFI application.
@@ -205,5 +210,31 @@ func start(image []byte, cmdline string, device uintptr) error {
 	if err := service(startImage, handle, 0, 0); err != nil {
 		return fmt.Errorf("the image returned: %w", err)
 	}
-	return errors.New("the image returned")
+	return stillSound()
+}
+
+// stillSound checks that Go goes on as before after another image has had the machine.
+func stillSound() error {
+	sums := make(chan int)
+	for n := range 100 {
+		go func() {
+			list := make([]int, 1000*n)
+			for i := range list {
+				list[i] = i
+			}
+			time.Sleep(time.Millisecond)
+			sum := 0
+			for _, v := range list {
+				sum += v
+			}
+			sums <- sum - len(list)*(len(list)-1)/2
+		}()
+	}
+	for range 100 {
+		if wrong := <-sums; wrong != 0 {
+			return fmt.Errorf("a sum is wrong by %d after the image returned", wrong)
+		}
+	}
+	runtime.GC()
+	return nil
 }
