@@ -360,6 +360,12 @@ TEXT ·haltStub(SB), NOSPLIT, $0-8
 	MOVQ AX, ret+0(FP)
 	RET
 
+// PUSH_REST files what is left of a frame once AX and BX are on the stack.
+#define PUSH_REST \
+	PUSHQ CX; PUSHQ DX; PUSHQ SI; PUSHQ DI; PUSHQ BP; \
+	PUSHQ R8; PUSHQ R9; PUSHQ R10; PUSHQ R11; \
+	PUSHQ R12; PUSHQ R13; PUSHQ R14; PUSHQ R15
+
 // syscallEntry is where SYSCALL lands: IP in CX, flags in R11, still on the
 // caller's stack.
 TEXT ·syscallEntry(SB), NOSPLIT|NOFRAME, $0
@@ -374,19 +380,7 @@ TEXT ·syscallEntry(SB), NOSPLIT|NOFRAME, $0
 	PUSHQ $const_vecSyscall
 	PUSHQ AX
 	PUSHQ BX
-	PUSHQ CX
-	PUSHQ DX
-	PUSHQ SI
-	PUSHQ DI
-	PUSHQ BP
-	PUSHQ R8
-	PUSHQ R9
-	PUSHQ R10
-	PUSHQ R11
-	PUSHQ R12
-	PUSHQ R13
-	PUSHQ R14
-	PUSHQ R15
+	PUSH_REST
 	JMP  ·enterKernel(SB)
 
 TEXT ·syscallStub(SB), NOSPLIT, $0-8
@@ -404,19 +398,7 @@ TEXT ·vectorEntry(SB), NOSPLIT|NOFRAME, $0
 	SUBQ BX, AX
 	SHRQ $3, AX
 	MOVQ AX, 16(SP)
-	PUSHQ CX
-	PUSHQ DX
-	PUSHQ SI
-	PUSHQ DI
-	PUSHQ BP
-	PUSHQ R8
-	PUSHQ R9
-	PUSHQ R10
-	PUSHQ R11
-	PUSHQ R12
-	PUSHQ R13
-	PUSHQ R14
-	PUSHQ R15
+	PUSH_REST
 	MOVQ cpu_xsave(GS), DI
 	TESTQ DI, DI
 	JEQ  enter
