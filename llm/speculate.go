@@ -1,4 +1,331 @@
 package llm
 
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Speculation: several tokens from one reading of the weights.
+//
+// Decoding is bound by reading the weights, and reading them for some tokens
+// together costs hardly more than for one. So a draft guesses the next tokens,
+// they are evaluated together, and the sampler then chooses token by token as
+// ever: as long as it chooses what the draft has, the logits of the next
+// position are already there; at the first difference the rest is forgotten.
+//
+// This changes no answer. The logits of a token are the same to the last bit
+// whether it is computed alone or in a draft (kernel.Activations.Alone), and
+// the sampler is asked once for each token, in order, with the same logits and
+// the same random numbers: so for one seed the tokens are exactly those that
+// there would be without drafts, at any temperature. Seen as rejection
+// sampling: a draft that proposes one token with certainty is accepted with
+// the probability that the model gives it, and what replaces it comes from the
+// model's distribution without it.
+//
+// Drafts cost time when they are wrong. The Generator measures what a pass of
+// each length takes and how many drafted tokens were accepted lately, drafts
+// only as many as pay, and none for a while when none do.
+
 // maxDraft is how many tokens a draft has at most.
 const maxDraft = 7
+
+// Chooser chooses a token by the logits and the tokens so far, or returns -1
+// if the logits are no numbers; sample.Sampler is one. It is asked exactly once
+// for each token.
+type Chooser interface {
+	Sample(logits []float32, recent []int32) int32
+}
+
+// Drafter guesses tokens.
+type Drafter interface {
+	// Draft appends to dst at most n tokens that may follow tokens.
+	Draft(dst, tokens []int32, n int) []int32
+}
+
+// ErrNoNumber is returned when a model's logits are no numbers.
+var ErrNoNumber = errors.New("the model's output is no number: its file is probably damaged")
+
+// Generator chooses the tokens that follow those of a session. While it is in
+// use the session must not be used otherwise, and may hold some more tokens
+// than were chosen; Settle puts an end to that.
+type Generator struct {
+	s       *Session
+	chooser Chooser
+	drafter Drafter // nil: no speculation
+	pace    pace
+
+	tokens []int32   // all tokens so far
+	logits []float32 // rows of logits: of the last token of tokens, and of the draft
+	draft  []int32   // evaluated, not chosen yet
+	batch  [maxDraft + 1]int32
+}
+
+// NewGenerator makes a Generator; a nil drafter means one token at a time.
+func (s *Session) NewGenerator(c Chooser, d Drafter) *Generator {
+	return &Generator{s: s, chooser: c, drafter: d, pace: newPace()}
+}
+
+// Begin goes on from the session's tokens and the logits that Eval returned
+// for the last of them.
+func (g *Generator) Begin(logits []float32) {
+	g.tokens = append(g.tokens[:0], g.s.tokens...)
+	g.logits, g.draft = logits, nil
+}
+
+// Next chooses the next token. It is not evaluated before the following call
+// of Next, which returns an error that wraps ErrContextFull if there is no room
+// for it then. After an error the last token chosen is not part of the session.
+func (g *Generator) Next(ctx context.Context) (int32, error) {
+	if len(g.logits) == 0 {
+		if err := g.read(ctx); err != nil {
+			return -1, err
+		}
+	}
+	v := g.s.model.config.vocabulary
+	id := g.chooser.Sample(g.logits[:v], g.tokens)
+	if id < 0 {
+		return -1, ErrNoNumber
+	}
+	if len(g.draft) > 0 && g.draft[0] == id {
+		g.draft, g.logits = g.draft[1:], g.logits[v:]
+		g.pace.accept()
+	} else {
+		g.s.Truncate(len(g.tokens))
+		g.draft, g.logits = nil, nil
+	}
+	g.tokens = append(g.tokens, id)
+	return id, nil
+}
+
+// read evaluates the last token, and a draft behind it if that pays.
+func (g *Generator) read(ctx context.Context) error {
+	g.batch[0] = g.tokens[len(g.tokens)-1]
+	ids := g.batch[:1]
+	if g.drafter != nil {
+		if n := min(g.pace.length(), g.s.Cap()-g.s.Len()-1); n > 0 {
+			ids = g.drafter.Draft(ids, g.tokens, n)
+			ids = ids[:min(len(ids), n+1)]
+		}
+	}
+	for _, id := range ids {
+		if id < 0 || int(id) >= g.s.model.config.vocabulary {
+			ids = ids[:1] // a drafter of another vocabulary
+			break
+		}
+	}
+	begin := time.Now()
+	logits, err := g.s.eval(ctx, ids, len(ids))
+	if err != nil {
+		return err
+	}
+	g.pace.measured(len(ids)-1, time.Since(begin))
+	g.logits, g.draft = logits, ids[1:]
+	return nil
+}
+
+// Settle forgets what was drafted and not chosen.
+func (g *Generator) Settle() {
+	g.s.Truncate(len(g.tokens))
+	g.draft = nil
+	if v := g.s.model.config.vocabulary; len(g.logits) > v {
+		g.logits = g.logits[:v]
+	}
+}
+
+// Tokens are all tokens so far, the session's and those chosen. The slice must
+// not be changed and is valid until the next call of Next or Begin.
+func (g *Generator) Tokens() []int32 { return g.tokens }
+
+// Drafted tells how many tokens were drafted and how many of them accepted.
+func (g *Generator) Drafted() (drafted, accepted int) { return g.pace.drafted, g.pace.accepted }
+
+// pace decides how long a draft is to be. Time is measured, so what it decides
+// differs from run to run; what is answered does not.
+type pace struct {
+	single float64 // seconds of a pass of one token
+	more   float64 // seconds that each further token adds
+	limit  int     // longest draft at the moment
+	rest   int     // passes still to go without drafting
+	pause  int     // how long the next rest will be
+
+	length0  int     // of the draft in flight
+	hits     int     // accepted of it
+	gain     float64 // passes that drafts saved lately, less what they cost
+	drafted  int
+	accepted int
+}
+
+// A rest begins when drafts have lost half a pass, and grows as long as they
+// go on losing: so what they cost goes towards nothing.
+const (
+	firstPause = 32
+	lastPause  = 1024
+	lossLimit  = -0.5
+	gainLimit  = 2.0
+)
+
+func newPace() pace { return pace{limit: 3, pause: firstPause} }
+
+// length is the longest draft for the next pass.
+func (p *pace) length() int {
+	p.settle()
+	if p.single == 0 { // not measured yet
+		return 0
+	}
+	if p.rest > 0 {
+		p.rest--
+		return 0
+	}
+	return p.limit
+}
+
+func (p *pace) accept() { p.hits++; p.accepted++ }
+
+// measured takes the time of a pass with a draft of n tokens.
+func (p *pace) measured(n int, d time.Duration) {
+	t := d.Seconds()
+	p.length0 = n
+	p.drafted += n
+	if n == 0 {
+		switch {
+		case p.single == 0:
+			p.single = t
+		default: // a pass that was disturbed counts little
+			p.single += (min(t, 2*p.single) - p.single) / 8
+		}
+		return
+	}
+	each := max(0, t-p.single) / float64(n)
+	if p.more == 0 {
+		p.more = each
+	} else {
+		p.more += (min(each, p.single) - p.more) / 4
+	}
+}
+
+// settle weighs the last draft.
+func (p *pace) settle() {
+	n, hits := p.length0, p.hits
+	p.length0, p.hits = 0, 0
+	if n == 0 {
+		return
+	}
+	cost := 0.0
+	if p.single > 0 {
+		cost = p.more * float64(n) / p.single
+	}
+	p.gain = min(p.gain+float64(hits)-cost, gainLimit)
+	switch {
+	case hits == n:
+		p.limit = min(p.limit*2, maxDraft)
+	case hits < n/2:
+		p.limit = max(hits+1, p.limit/2)
+	}
+	if float64(hits) > cost {
+		p.pause = firstPause
+	}
+	if p.gain < lossLimit {
+		p.gain, p.rest, p.limit = 0, p.pause, 2
+		p.pause = min(2*p.pause, lastPause)
+	}
+}
+
+// Lookup drafts what followed the last tokens when they occurred before: for
+// answers that quote, summarise, correct or continue what is in the context.
+type Lookup struct {
+	tokens int     // of them are in the table
+	table  []int32 // position after the latest occurrence of a key, 0 if none
+	last   int32   // tokens[tokens-1]
+	before int32   // tokens[tokens-2]
+}
+
+const (
+	gram       = 3 // tokens that must be the same
+	tableBits  = 14
+	multiplier = 0x9e3779b97f4a7c15
+)
+
+// NewLookup returns an empty Lookup.
+func NewLookup() *Lookup { return &Lookup{table: make([]int32, 1<<tableBits)} }
+
+func key(t []int32) uint64 {
+	h := uint64(0)
+	for _, id := range t {
+		h = (h ^ uint64(uint32(id))) * multiplier
+	}
+	return h >> (64 - tableBits)
+}
+
+// Draft implements Drafter.
+func (l *Lookup) Draft(dst, tokens []int32, n int) []int32 {
+	if len(tokens) < l.tokens || l.tokens >= 2 && (tokens[l.tokens-1] != l.last || tokens[l.tokens-2] != l.before) {
+		clear(l.table) // another text
+		l.tokens = 0
+	}
+	// What the last tokens are followed by is not known: they stay out.
+	for i := max(l.tokens, gram); i < len(tokens); i++ {
+		l.table[key(tokens[i-gram:i])] = int32(i)
+	}
+	l.tokens = len(tokens)
+	if l.tokens < gram {
+		return dst
+	}
+	l.last, l.before = tokens[l.tokens-1], tokens[l.tokens-2]
+	suffix := tokens[len(tokens)-gram:]
+	at := int(l.table[key(suffix)])
+	if at < gram || at >= len(tokens) {
+		return dst
+	}
+	for i, id := range suffix { // keys may collide
+		if tokens[at-gram+i] != id {
+			return dst
+		}
+	}
+	// What is drafted may itself be repeated: "ababab".
+	for i := range n {
+		if at+i < len(tokens) {
+			dst = append(dst, tokens[at+i])
+		} else {
+			dst = append(dst, dst[len(dst)-(len(tokens)-at)])
+		}
+	}
+	return dst
+}
+
+// Draft of a smaller model: it reads what the larger one has read, and guesses
+// greedily. Its session keeps what both have in common.
+type modelDrafter struct {
+	s *Session
+}
+
+// NewModelDrafter drafts with a session of a smaller model of the same
+// vocabulary. A draft costs as many passes of that model as it has tokens.
+func NewModelDrafter(s *Session) Drafter { return modelDrafter{s} }
+
+func (d modelDrafter) Draft(dst, tokens []int32, n int) []int32 {
+	have, same := d.s.tokens, 0
+	for same < len(have) && same < len(tokens)-1 && have[same] == tokens[same] {
+		same++
+	}
+	d.s.Truncate(same)
+	next := tokens[same:]
+	for range n {
+		if len(next) > d.s.Cap()-d.s.Len() {
+			return dst
+		}
+		logits, err := d.s.Eval(context.Background(), next)
+		if err != nil {
+			return dst // a draft is never needed
+		}
+		best := 0
+		for i, v := range logits {
+			if v > logits[best] {
+				best = i
+			}
+		}
+		dst = append(dst, int32(best))
+		next = dst[len(dst)-1:]
+	}
+	return dst
+}

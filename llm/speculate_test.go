@@ -2,11 +2,17 @@ package llm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/sample"
 )
 
 // Drafting must not change an answer. So the logits of a token must be the
@@ -49,4 +55,282 @@ func TestBatchInvariance(t *testing.T) {
 			}
 		}
 	}
+}
+
+// oracle drafts what it was told, or, every few tokens, something else.
+type oracle struct {
+	text  []int32
+	wrong int // one of so many tokens is wrong; 0: none
+	calls int
+}
+
+func (o *oracle) Draft(dst, tokens []int32, n int) []int32 {
+	for i := range n {
+		o.calls++
+		at := len(tokens) + i
+		switch {
+		case at >= len(o.text):
+			return dst
+		case o.wrong > 0 && o.calls%o.wrong == 0:
+			dst = append(dst, (o.text[at]+1)%200)
+		default:
+			dst = append(dst, o.text[at])
+		}
+	}
+	return dst
+}
+
+// stranger drafts what no model of this vocabulary knows.
+type stranger struct{}
+
+func (stranger) Draft(dst, tokens []int32, n int) []int32 { return append(dst, 1<<30, -1) }
+
+// generate chooses n tokens.
+func generate(t testing.TB, m *Model, p sample.Params, d Drafter, n int) ([]int32, *Generator) {
+	t.Helper()
+	s := newSession(t, m)
+	logits := eval(t, s, testIDs[:12]...)
+	g := s.NewGenerator(sample.New(p), d)
+	g.pace.single = 1 // as if measured: this is about what is chosen
+	g.Begin(logits)
+	for range n {
+		if _, err := g.Next(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return append([]int32(nil), g.Tokens()...), g
+}
+
+// Whatever is drafted, the tokens of a seed are the same, at any temperature.
+func TestGenerator(t *testing.T) {
+	smallPieces(t, 16<<10)
+	for name, shape := range map[string]shape{"F32": smallShape, "Q4_K": quantisedShape(gguf.Q4_K, gguf.Q6_K), "Q8_0": quantisedShape(gguf.Q8_0)} {
+		shape.context = 256
+		f := synthetic(shape)
+		m := load(t, f, Options{Threads: 2})
+		models := []*Model{m}
+		if name != "F32" {
+			streamed, _ := loadWithin(t, f, Options{Threads: 2, Budget: int64(len(f.bytes())) * 3 / 4})
+			models = append(models, streamed)
+		}
+		for _, p := range []sample.Params{{}, {RepeatPenalty: 1.1, RepeatLastN: 64}, sample.Default(), {Temperature: 0.3, TopK: 3, TopP: 1}, {Temperature: 2, TopP: 1}} {
+			for seed := range int64(2) {
+				p.Seed = seed + 1
+				want, _ := generate(t, m, p, nil, 120)
+				draft := newSession(t, m)
+				for i, d := range []Drafter{NewLookup(), &oracle{text: want}, &oracle{text: want, wrong: 3}, &oracle{text: want, wrong: 1}, stranger{}, NewModelDrafter(draft)} {
+					for _, model := range models {
+						got, g := generate(t, model, p, d, 120)
+						if !slices.Equal(got, want) {
+							t.Fatalf("%s, %+v, drafter %d: other tokens\n%v\n%v", name, p, i, got, want)
+						}
+						drafted, accepted := g.Drafted()
+						if i == 1 && (drafted < 60 || accepted < drafted*9/10) {
+							t.Errorf("%s: of %d tokens that were right %d were accepted", name, drafted, accepted)
+						}
+						g.Settle()
+						if n := g.s.Len(); n != len(got) && n != len(got)-1 || !slices.Equal(g.s.View(), got[:n]) {
+							t.Errorf("%s: the session holds %d tokens of %d", name, n, len(got))
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// The end of the context, a cancelled answer, and going on after both.
+func TestGeneratorEnds(t *testing.T) {
+	m := load(t, synthetic(smallShape), Options{Threads: 1})
+	want, _ := generate(t, m, sample.Params{}, nil, 52)
+	s := newSession(t, m)
+	g := s.NewGenerator(sample.New(sample.Params{}), &oracle{text: append(slices.Clone(want), want...)})
+	g.pace.single = 1
+	g.Begin(eval(t, s, testIDs[:12]...))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var err error
+	for i := 0; err == nil; i++ {
+		_, err = g.Next(ctx)
+		if i == 20 {
+			cancel()
+			for err == nil {
+				_, err = g.Next(ctx)
+			}
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("cancelled: %v", err)
+			}
+			ctx, err = context.Background(), nil
+		}
+	}
+	if !errors.Is(err, ErrContextFull) || s.Len() != s.Cap() || !slices.Equal(g.Tokens()[:64], want) || len(g.Tokens()) != 65 {
+		t.Errorf("at the end: %v, %d tokens", err, len(g.Tokens()))
+	}
+	nan := s.NewGenerator(sample.New(sample.Params{}), nil)
+	nan.Begin([]float32{float32(math.NaN()), float32(math.NaN())})
+	m.config.vocabulary = 2
+	if _, err := nan.Next(context.Background()); !errors.Is(err, ErrNoNumber) {
+		t.Errorf("logits that are no numbers: %v", err)
+	}
+}
+
+func TestLookup(t *testing.T) {
+	l := NewLookup()
+	draft := func(n int, tokens ...int32) []int32 { return l.Draft(nil, tokens, n) }
+	text := []int32{1, 2, 3, 4, 5, 6, 7, 8, 9}
+	if d := draft(4, text...); len(d) != 0 {
+		t.Errorf("a text without repetition: %v", d)
+	}
+	text = append(text, 2, 3, 4)
+	if d := draft(4, text...); !slices.Equal(d, []int32{5, 6, 7, 8}) {
+		t.Errorf("a repetition: %v", d)
+	}
+	if d := draft(6, 7, 8, 7, 8, 7, 8); !slices.Equal(d, []int32{7, 8, 7, 8, 7, 8}) {
+		t.Errorf("a cycle: %v", d)
+	}
+	for _, tokens := range [][]int32{nil, {1}, {1, 2}, {1, 2, 3}} {
+		if d := draft(4, tokens...); len(d) != 0 {
+			t.Errorf("%v: %v", tokens, d)
+		}
+	}
+	// Whatever text comes next, no draft but of what it holds.
+	r := rand.New(rand.NewPCG(1, 2))
+	tokens := []int32{}
+	for range 20000 {
+		switch r.IntN(50) {
+		case 0:
+			tokens = tokens[:r.IntN(len(tokens)+1)]
+		default:
+			tokens = append(tokens, int32(r.IntN(4)))
+		}
+		if n := r.IntN(8); len(l.Draft(nil, tokens, n)) > n {
+			t.Fatal("a draft is too long")
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { l.Draft(tokens[:0:0], tokens, 0) }); n > 0 {
+		t.Errorf("%v allocations for a draft", n)
+	}
+}
+
+// The pace comes to rest when drafts do not pay, and comes back when they do.
+func TestPace(t *testing.T) {
+	run := func(p *pace, passes int, right func() bool, each time.Duration) (tokens int, spent time.Duration) {
+		for range passes {
+			n := p.length()
+			d := time.Millisecond + time.Duration(n)*each
+			spent += d
+			p.measured(n, d)
+			tokens++
+			for range n {
+				if !right() {
+					break
+				}
+				p.accept()
+				tokens++
+			}
+		}
+		return tokens, spent
+	}
+	yes, no := func() bool { return true }, func() bool { return false }
+	for _, each := range []time.Duration{0, 100 * time.Microsecond, 300 * time.Microsecond, 900 * time.Microsecond} {
+		p := newPace()
+		tokens, spent := run(&p, 500, no, each)
+		if rate := float64(tokens) / spent.Seconds() / 1000; rate < 0.97 {
+			t.Errorf("drafts that are never right, at %v a token: %.3f of the speed", each, rate)
+		}
+		if run(&p, 1100, no, each); each <= 300*time.Microsecond {
+			if run(&p, 1100, yes, each); p.rest > 0 {
+				t.Errorf("at %v a token there are no drafts although they are right", each)
+			}
+			tokens, spent = run(&p, 500, yes, each)
+			if rate := float64(tokens) / spent.Seconds() / 1000; rate < 2 {
+				t.Errorf("drafts that are always right, at %v a token: %.3f of the speed", each, rate)
+			}
+		}
+	}
+}
+
+// copying makes a model of which every token is followed by one certain other:
+// it goes through a cycle of the vocabulary, or parts of it. All its matrices
+// are read and used, but those of the layers hardly matter.
+func copying(f *fileBuilder, next func(id int) int) *fileBuilder {
+	embedding, output := f.tensor("token_embd.weight"), f.tensor("output.weight")
+	row := len(embedding.data) / int(embedding.dims[1])
+	for i := range int(embedding.dims[1]) {
+		copy(output.data[next(i)*row:(next(i)+1)*row], embedding.data[i*row:(i+1)*row])
+	}
+	for i := range f.tensors {
+		t := &f.tensors[i]
+		if strings.HasSuffix(t.name, "attn_output.weight") || strings.HasSuffix(t.name, "ffn_down.weight") {
+			for at := 0; at < len(t.data); at += t.t.BlockBytes() {
+				t.data[at], t.data[at+1] = 0, 0x04 // the scale: 2^-14
+			}
+		}
+	}
+	return f
+}
+
+// BenchmarkSpeculate measures decoding with prompt lookup on a text that
+// repeats itself every 200 tokens, and on one that never does.
+func BenchmarkSpeculate(b *testing.B) {
+	for _, quant := range []gguf.Type{gguf.Q8_0, gguf.Q4_0} {
+		shape := shape{embedding: 2048, feedForward: 8192, layers: 3, heads: 32, kvHeads: 8, head: 64, vocabulary: 16384, context: 2048, types: []gguf.Type{quant}}
+		for _, threads := range []int{1, 2} {
+			m := load(b, copying(synthetic(shape), func(i int) int { return (i + 1) % 200 }), Options{Threads: threads})
+			never := load(b, copying(synthetic(shape), func(i int) int { return (i + 1) % shape.vocabulary }), Options{Threads: threads})
+			for _, c := range []struct {
+				name  string
+				m     *Model
+				p     sample.Params
+				drive func() Drafter
+			}{
+				{"copy/plain", m, sample.Params{}, func() Drafter { return nil }},
+				{"copy/lookup", m, sample.Params{}, func() Drafter { return NewLookup() }},
+				{"new/plain", never, sample.Params{}, func() Drafter { return nil }},
+				{"new/lookup", never, sample.Params{}, func() Drafter { return NewLookup() }},
+				{"deceiving/plain", never, sample.Params{Seed: 5}, func() Drafter { return nil }},
+				{"deceiving/lookup", never, sample.Params{Seed: 5}, func() Drafter { return deceiver{} }},
+			} {
+				b.Run(fmt.Sprintf("%v/%d/%s", quant, threads, c.name), func(b *testing.B) {
+					s := newSession(b, c.m)
+					ids := make([]int32, 240)
+					for i := range ids {
+						ids[i] = int32(i)
+						if c.m == m {
+							ids[i] = int32(i % 200)
+						}
+					}
+					logits := append([]float32(nil), eval(b, s, ids...)...)
+					g := s.NewGenerator(sample.New(c.p), c.drive())
+					g.Begin(logits)
+					b.ReportAllocs()
+					for b.Loop() {
+						if _, err := g.Next(context.Background()); err != nil {
+							b.Fatal(err)
+						}
+						if len(g.tokens) > 1800 {
+							s.Truncate(len(ids))
+							g.Begin(logits)
+						}
+					}
+					drafted, accepted := g.Drafted()
+					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tokens/s")
+					b.ReportMetric(float64(drafted)/float64(b.N), "drafted/token")
+					b.ReportMetric(float64(accepted)/float64(b.N), "accepted/token")
+				})
+			}
+			m.Close()
+			never.Close()
+		}
+	}
+}
+
+// deceiver always has a draft, and is never right.
+type deceiver struct{}
+
+func (deceiver) Draft(dst, tokens []int32, n int) []int32 {
+	for range n {
+		dst = append(dst, 3)
+	}
+	return dst
 }
