@@ -62,23 +62,34 @@ func TestDirModels(t *testing.T) {
 	m := DirModels(fstest.MapFS{
 		"models/b.gguf": {Data: []byte("bb")}, "models/A.GGUF": {Data: []byte("a")},
 		"models/._b.gguf": {}, "models/readme.txt": {}, "models/dir.gguf/x": {},
+		"models/c-00001-of-00002.gguf": {Data: []byte("cc")}, "models/c-00002-of-00002.gguf": {Data: []byte("c")},
+		"models/d-00002-of-00002.gguf": {Data: []byte("d")}, "models/b.gguf.sha256": {},
 	}, "/models")
 	list, err := m.List()
-	if want := []ModelFile{{"A.GGUF", 1}, {"b.gguf", 2}}; err != nil || !slices.Equal(list, want) {
+	if want := []ModelFile{{"A.GGUF", 1}, {"b.gguf", 2}, {"c-00001-of-00002.gguf", 3}, {"d-00001-of-00002.gguf", 1}}; err != nil || !slices.Equal(list, want) {
 		t.Errorf("%v, %v", list, err)
 	}
-	r, err := m.Open("b.gguf")
+	if m, err := find(list, "c"); err != nil || m.Size != 3 {
+		t.Errorf("the split model: %v, %v", m, err)
+	}
+	if _, err := m.Open("d-00001-of-00002.gguf"); err == nil || !strings.Contains(err.Error(), "part 1 of 2 of the model, d-00001-of-00002.gguf, is missing") {
+		t.Errorf("a missing part: %v", err)
+	}
+	if _, err := m.Open("b.gguf"); err == nil || !strings.Contains(err.Error(), "b.gguf.sha256 holds no SHA-256 checksum") {
+		t.Errorf("an empty checksum: %v", err)
+	}
+	r, err := m.Open("A.GGUF")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := make([]byte, 2)
-	if n, err := r.ReadAt(p, 0); n != 2 || string(p) != "bb" || r.Size() != 2 {
+	p := make([]byte, 1)
+	if n, err := r.ReadAt(p, 0); n != 1 || string(p) != "a" || r.Size() != 1 {
 		t.Error(n, err, p)
 	}
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
-	for _, name := range []string{"none.gguf", "dir.gguf", "../b.gguf"} {
+	for _, name := range []string{"none.gguf", "dir.gguf", "../A.GGUF"} {
 		if _, err := m.Open(name); err == nil {
 			t.Errorf("opened %s", name)
 		}

@@ -60,6 +60,12 @@ func openModel(r ModelReader, o llm.Options, raw bool, now func() time.Time) (en
 	if err != nil {
 		return nil, err
 	}
+	if v, ok := r.(interface{ Verify() error }); ok {
+		if err := v.Verify(); err != nil {
+			m.Close()
+			return nil, err
+		}
+	}
 	e := &model{Model: m, tok: m.Tokenizer()}
 	if !raw {
 		e.Template = chat.Detect(m.File()).WithClock(now)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"alphaos/console"
+	"alphaos/llm"
+	"alphaos/llm/gguf"
 )
 
 // Models is where models are found.
@@ -23,11 +25,13 @@ type Models interface {
 
 // ModelFile is one model of the list.
 type ModelFile struct {
-	Name string // of the file, without directory
-	Size int64  // bytes
+	Name string // of the file, without directory; of a split model the first part's
+	Size int64  // bytes, of all parts together
 }
 
-// ModelReader is an open model file.
+// ModelReader is an open model file. It may also have a method Verify() error,
+// which is called when the model has been loaded and tells if it must not be
+// used.
 type ModelReader interface {
 	io.ReaderAt
 	Size() int64 // bytes
@@ -35,7 +39,10 @@ type ModelReader interface {
 }
 
 // DirModels lists the *.gguf files in a directory of fsys, whose files must
-// implement io.ReaderAt. A missing directory has no models.
+// implement io.ReaderAt. The parts of a split model are one model, and are
+// listed even if some are missing, so that Open can tell. A file is checked
+// against its checksum in NAME.sha256, if that exists. A missing directory has
+// no models.
 func DirModels(fsys fs.FS, dir string) Models {
 	dir = strings.Trim(path.Clean(dir), "/")
 	if dir == "" {
@@ -58,6 +65,7 @@ func (d dirModels) List() ([]ModelFile, error) {
 		return nil, fmt.Errorf("can't read the folder %s: %w", d.dir, err)
 	}
 	var list []ModelFile
+	split := map[string]int{} // where in the list, by the first part's name
 	for _, e := range entries {
 		// macOS leaves "._name" beside each file on FAT.
 		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || !strings.EqualFold(path.Ext(e.Name()), ".gguf") {
@@ -67,7 +75,16 @@ func (d dirModels) List() ([]ModelFile, error) {
 		if err != nil {
 			continue // gone meanwhile
 		}
-		list = append(list, ModelFile{e.Name(), info.Size()})
+		name := e.Name()
+		if parts, ok := gguf.Parts(name); ok {
+			name = parts[0]
+			if at, seen := split[strings.ToLower(name)]; seen {
+				list[at].Size += info.Size()
+				continue
+			}
+			split[strings.ToLower(name)] = len(list)
+		}
+		list = append(list, ModelFile{name, info.Size()})
 	}
 	slices.SortFunc(list, func(a, b ModelFile) int {
 		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
@@ -76,41 +93,18 @@ func (d dirModels) List() ([]ModelFile, error) {
 }
 
 func (d dirModels) Open(name string) (ModelReader, error) {
-	f, err := d.fsys.Open(path.Join(d.dir, name))
+	f, err := llm.Open(d.fsys, path.Join(d.dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the model %s does not exist", name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	r, ok := f.(io.ReaderAt)
-	if !ok || !info.Mode().IsRegular() {
-		f.Close()
-		return nil, fmt.Errorf("%s is no file to read a model from", name)
-	}
-	return &openFile{r, f, info.Size()}, nil
+	return f, nil
 }
-
-type openFile struct {
-	io.ReaderAt
-	io.Closer
-	size int64
-}
-
-func (f *openFile) Size() int64 { return f.size }
 
 // plainName is a model's name as people write it.
-func plainName(file string) string {
-	if strings.EqualFold(path.Ext(file), ".gguf") {
-		return file[:len(file)-len(".gguf")]
-	}
-	return file
-}
+func plainName(file string) string { return gguf.PlainName(file) }
 
 // find finds the model that a person means: by its name, its number in the
 // list, or an unambiguous beginning of the name.

@@ -142,6 +142,7 @@ func (s *Session) eval(ctx context.Context, ids []int32, rows int) ([]float32, e
 	if need := rows * s.model.config.vocabulary; len(s.logits) < need {
 		s.logits = make([]float32, need)
 	}
+	before := len(s.tokens)
 	for len(ids) > 0 {
 		n, want := min(s.batch, len(ids)), 0
 		if n == len(ids) {
@@ -149,6 +150,10 @@ func (s *Session) eval(ctx context.Context, ids []int32, rows int) ([]float32, e
 		}
 		if err := s.forward(ctx, ids[:n], want); err != nil {
 			return nil, err
+		}
+		if !finite(s.logits[:want*s.model.config.vocabulary]) {
+			s.tokens = s.tokens[:before]
+			return nil, errNotNumbers
 		}
 		ids = ids[n:]
 	}

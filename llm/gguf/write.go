@@ -19,7 +19,14 @@ type KeyValue struct {
 // each padded with zeros to a multiple of 32 bytes, the alignment; a
 // general.alignment in meta is left out.
 func Head(meta []KeyValue, tensors []Tensor) ([]byte, error) {
-	const alignment = 32
+	return head(meta, tensors, nil)
+}
+
+const alignment = 32 // of what is written
+
+// head is Head with tensors at given offsets from the end of the head, if not
+// nil. Its length does not depend on them.
+func head(meta []KeyValue, tensors []Tensor, place []int64) ([]byte, error) {
 	le := binary.LittleEndian
 	meta = slices.DeleteFunc(slices.Clone(meta), func(kv KeyValue) bool { return kv.Key == "general.alignment" })
 	b := le.AppendUint32([]byte("GGUF"), 3)
@@ -40,6 +47,9 @@ func Head(meta []KeyValue, tensors []Tensor) ([]byte, error) {
 		b = le.AppendUint32(appendString(b, t.Name), uint32(len(t.Dims)))
 		for _, d := range t.Dims {
 			b = le.AppendUint64(b, d)
+		}
+		if place != nil {
+			offset = place[i]
 		}
 		b = le.AppendUint64(le.AppendUint32(b, uint32(t.Type)), uint64(offset))
 		t.Offset = offset

@@ -131,7 +131,7 @@ func bench(ctx context.Context, out io.Writer, o benchOptions) error {
 
 func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, longest int) ([]benchResult, error) {
 	alloc, free := weightMemory(o.pages == "2m")
-	model, err := llm.Load(m, m.size, llm.Options{Threads: threads, Kernel: o.kernel, Cache: o.cache, Alloc: alloc, Free: free})
+	model, err := m.load(llm.Options{Threads: threads, Kernel: o.kernel, Cache: o.cache, Alloc: alloc, Free: free})
 	if err != nil {
 		return nil, err
 	}

@@ -125,7 +125,7 @@ func complete(ctx context.Context, o chatOptions, params sample.Params, out, not
 			}
 		}
 	}
-	model, err := llm.Load(file, file.size, o.llm)
+	model, err := file.load(o.llm)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.model, err)
 	}

@@ -68,6 +68,3 @@ are longer than it can take, the beginning counts.`,
 	cmd.Flags().StringVar(&kernel, "kernel", "", "compute kernel (default: measure and choose)")
 	return cmd
 }
-
-// load loads the opened model.
-func (m *modelFile) load(o llm.Options) (*llm.Model, error) { return llm.Load(m, m.size, o) }

@@ -36,9 +36,9 @@ func modelCommand() *cobra.Command {
 	return cmd
 }
 
-// modelFile is an opened GGUF file and its tables.
+// modelFile is an opened model, of one file or several, and its tables.
 type modelFile struct {
-	*os.File
+	*llm.File
 	size   int64
 	tables *gguf.File
 }
@@ -47,25 +47,29 @@ func openModel(name string) (*modelFile, error) {
 	if name == "" {
 		return nil, errors.New("no model was named; add -m FILE.gguf")
 	}
-	f, err := os.Open(name)
+	f, err := llm.Open(os.DirFS(filepath.Dir(name)), filepath.Base(name))
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the model: %w", err)
 	}
-	m := &modelFile{File: f}
-	st, err := f.Stat()
-	switch {
-	case err != nil:
-	case !st.Mode().IsRegular():
-		err = errors.New("it is not a file")
-	default:
-		m.size = st.Size()
-		m.tables, err = gguf.Read(f, m.size)
-	}
-	if err != nil {
+	m := &modelFile{File: f, size: f.Size()}
+	if m.tables, err = gguf.Read(f, m.size); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return m, nil
+}
+
+// load loads the opened model and checks it.
+func (m *modelFile) load(o llm.Options) (*llm.Model, error) {
+	model, err := llm.Load(m, m.size, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Verify(); err != nil {
+		model.Close()
+		return nil, err
+	}
+	return model, nil
 }
 
 func modelInfoCommand() *cobra.Command {
@@ -327,7 +331,7 @@ func parseIDs(s string) ([]int32, error) {
 }
 
 func computeLogits(ctx context.Context, m *modelFile, o llm.Options, ids []int32) ([]float32, error) {
-	model, err := llm.Load(m, m.size, o)
+	model, err := m.load(o)
 	if err != nil {
 		return nil, err
 	}

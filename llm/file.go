@@ -1,0 +1,195 @@
+package llm
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"sync"
+
+	"alphaos/llm/gguf"
+)
+
+// Model files as people keep them: one GGUF file or the parts of a split one,
+// each perhaps with its SHA-256 checksum in a file beside it, NAME.sha256, as
+// the program sha256sum writes it.
+//
+// The checksum is computed from what is read anyway while a model is loaded;
+// Verify reads the rest, which is little unless the model is streamed. So the
+// answer comes after the loading, and before any use.
+
+// File is a model file, or all parts of a split one as if they were one.
+type File struct {
+	io.ReaderAt
+	name  string
+	size  int64
+	files []fs.File
+	sums  []*summed
+}
+
+// Open opens the model file name, a split model by the name of any part. An
+// error is one sentence.
+func Open(fsys fs.FS, name string) (*File, error) {
+	names, split := gguf.Parts(path.Base(name))
+	if !split {
+		names = []string{path.Base(name)}
+	}
+	f := &File{name: names[0]}
+	var parts []gguf.Part
+	for i, base := range names {
+		p, err := f.open(fsys, path.Dir(name), base)
+		if errors.Is(err, fs.ErrNotExist) && split {
+			err = fmt.Errorf("part %d of %d of the model, %s, is missing: copy it beside the others", i+1, len(names), base)
+		}
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		parts = append(parts, p)
+	}
+	f.ReaderAt, f.size = parts[0].R, parts[0].Size
+	if split {
+		j, err := gguf.Join(parts)
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		f.ReaderAt, f.size = j, j.Size()
+	}
+	return f, nil
+}
+
+func (f *File) open(fsys fs.FS, dir, name string) (gguf.Part, error) {
+	file, err := fsys.Open(path.Join(dir, name))
+	if err != nil {
+		return gguf.Part{}, err
+	}
+	f.files = append(f.files, file)
+	info, err := file.Stat()
+	if err != nil {
+		return gguf.Part{}, err
+	}
+	r, ok := file.(io.ReaderAt)
+	if !ok || !info.Mode().IsRegular() {
+		return gguf.Part{}, fmt.Errorf("%s is no file to read a model from", name)
+	}
+	sum, err := readSum(fsys, dir, name)
+	if err != nil {
+		return gguf.Part{}, err
+	}
+	if sum != nil {
+		s := &summed{r: r, name: name, size: info.Size(), want: sum, hash: sha256.New()}
+		f.sums = append(f.sums, s)
+		r = s
+	}
+	return gguf.Part{Name: name, R: r, Size: info.Size()}, nil
+}
+
+// readSum reads the checksum of a file from the one beside it; nil if there is
+// none.
+func readSum(fsys fs.FS, dir, name string) ([]byte, error) {
+	file, err := fsys.Open(path.Join(dir, name+".sha256"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("can't read the checksum %s.sha256: %w", name, err)
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(io.LimitReader(file, 1<<16))
+	for lines.Scan() {
+		// "sum  name", "sum *name", or the sum alone.
+		digits, of, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
+		sum, err := hex.DecodeString(digits)
+		of = strings.TrimPrefix(strings.TrimSpace(of), "*")
+		if err == nil && len(sum) == sha256.Size && (of == "" || strings.EqualFold(path.Base(of), name)) {
+			return sum, nil
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("can't read the checksum %s.sha256: %w", name, err)
+	}
+	return nil, fmt.Errorf("%s.sha256 holds no SHA-256 checksum of %s: write it anew with sha256sum, or delete it", name, name)
+}
+
+// Name is the name of the file, or of the first part, without directory.
+func (f *File) Name() string { return f.name }
+
+// Size is the size in bytes, of all parts together.
+func (f *File) Size() int64 { return f.size }
+
+// Checked reports whether there is a checksum to Verify.
+func (f *File) Checked() bool { return len(f.sums) > 0 }
+
+// Verify compares the file with the checksums beside it, if there are any. It
+// is to be called when a model has been loaded, and tells, as an error of one
+// sentence, when it must not be used.
+func (f *File) Verify() error {
+	for _, s := range f.sums {
+		if err := s.verify(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close closes all files.
+func (f *File) Close() error {
+	var errs []error
+	for _, file := range f.files {
+		errs = append(errs, file.Close())
+	}
+	f.files = nil
+	return errors.Join(errs...)
+}
+
+// summed computes the checksum of a file from what is read of it in order.
+type summed struct {
+	r    io.ReaderAt
+	name string
+	size int64
+	want []byte
+
+	mu       sync.Mutex
+	hash     hash.Hash
+	at       int64 // bytes of the file that are in hash
+	verified bool
+}
+
+func (s *summed) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.r.ReadAt(p, off)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if end := off + int64(n); !s.verified && off <= s.at && end > s.at {
+		s.hash.Write(p[s.at-off : n])
+		s.at = end
+	}
+	return n, err
+}
+
+func (s *summed) verify() error {
+	buffer := make([]byte, min(4<<20, s.size))
+	for s.at < s.size {
+		p := buffer[:min(int64(len(buffer)), s.size-s.at)]
+		before := s.at
+		if _, err := s.ReadAt(p, s.at); s.at == before {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("reading %s at byte %d of %d: %w", s.name, s.at, s.size, err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if got := s.hash.Sum(nil); string(got) != string(s.want) {
+		return fmt.Errorf("%s does not match its checksum in %s.sha256: it is damaged, so copy or download it again", s.name, s.name)
+	}
+	s.verified = true
+	return nil
+}

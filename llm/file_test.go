@@ -1,0 +1,164 @@
+package llm
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"math"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"alphaos/llm/gguf"
+)
+
+// splitFiles cuts a model into n parts as llama-gguf-split does.
+func splitFiles(t *testing.T, model []byte, n int, name string) fstest.MapFS {
+	t.Helper()
+	f, err := gguf.Read(bytes.NewReader(model), int64(len(model)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := fstest.MapFS{}
+	for i := range n {
+		meta := []gguf.KeyValue{{Key: "split.no", Value: uint16(i)}, {Key: "split.count", Value: uint16(n)}, {Key: "split.tensors.count", Value: int32(len(f.Tensors))}}
+		if i == 0 {
+			for _, k := range f.Keys() {
+				meta = append(meta, gguf.KeyValue{Key: k, Value: f.Value(k)})
+			}
+		}
+		mine := append([]gguf.Tensor(nil), f.Tensors[len(f.Tensors)*i/n:len(f.Tensors)*(i+1)/n]...)
+		from := append([]gguf.Tensor(nil), mine...)
+		b, err := gguf.Head(meta, mine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range mine {
+			b = append(b, model[from[k].Offset:][:from[k].Bytes]...)
+			b = append(b, make([]byte, -len(b)&31)...)
+		}
+		files[fmt.Sprintf("models/%s-%05d-of-%05d.gguf", name, i+1, n)] = &fstest.MapFile{Data: b}
+	}
+	return files
+}
+
+func loadFile(fsys fs.FS, name string) (*Model, error) {
+	f, err := Open(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	m, err := Load(f, f.Size(), Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Verify(); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func TestOpenSplit(t *testing.T) {
+	b := synthetic(smallShape).bytes()
+	whole, err := Load(bytes.NewReader(b), int64(len(b)), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer whole.Close()
+	want := eval(t, newSession(t, whole), 1, 100, 50)
+	files := splitFiles(t, b, 3, "m")
+	for _, name := range []string{"models/m-00001-of-00003.gguf", "models/m-00003-of-00003.gguf"} {
+		m, err := loadFile(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rms, _ := distance(t, eval(t, newSession(t, m), 1, 100, 50), want); rms != 0 {
+			t.Errorf("%s: the model in parts computes something else", name)
+		}
+		m.Close()
+	}
+	delete(files, "models/m-00002-of-00003.gguf")
+	if _, err := loadFile(files, "models/m-00001-of-00003.gguf"); err == nil || err.Error() != "part 2 of 3 of the model, m-00002-of-00003.gguf, is missing: copy it beside the others" {
+		t.Errorf("a missing part: %v", err)
+	}
+}
+
+func TestVerify(t *testing.T) {
+	b := synthetic(smallShape).bytes()
+	sum := fmt.Sprintf("%x", sha256.Sum256(b))
+	damaged := bytes.Clone(b)
+	damaged[len(b)-5] ^= 1
+	for _, c := range []struct{ name, sum, want string }{
+		{"bare", sum, ""},
+		{"sha256sum", "# made today\n" + strings.Repeat("0", 64) + "  other.gguf\n" + sum + "  m.gguf\n", ""},
+		{"binary, upper case", strings.ToUpper(sum) + " *./m.GGUF\r\n", ""},
+		{"wrong", strings.Repeat("0", 64) + "  m.gguf\n", "m.gguf does not match its checksum in m.gguf.sha256: it is damaged"},
+		{"other", sum + "  other.gguf\n", "m.gguf.sha256 holds no SHA-256 checksum of m.gguf"},
+		{"empty", "", "holds no SHA-256 checksum"},
+	} {
+		m, err := loadFile(fstest.MapFS{"m.gguf": {Data: b}, "m.gguf.sha256": {Data: []byte(c.sum)}}, "m.gguf")
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+		if err == nil {
+			m.Close()
+			m, err = loadFile(fstest.MapFS{"m.gguf": {Data: damaged}, "m.gguf.sha256": {Data: []byte(c.sum)}}, "m.gguf")
+			if err == nil {
+				m.Close()
+				t.Errorf("%s: a damaged file was accepted", c.name)
+			}
+		}
+	}
+	// Of a split model each part has its own.
+	files := splitFiles(t, b, 2, "m")
+	second := files["models/m-00002-of-00002.gguf"]
+	files["models/m-00002-of-00002.gguf.sha256"] = &fstest.MapFile{Data: fmt.Appendf(nil, "%x\n", sha256.Sum256(second.Data))}
+	m, err := loadFile(files, "models/m-00001-of-00002.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+	second.Data[len(second.Data)-40] ^= 1
+	if m, err := loadFile(files, "models/m-00001-of-00002.gguf"); err == nil || !strings.Contains(err.Error(), "m-00002-of-00002.gguf does not match") {
+		t.Errorf("a damaged part: %v", err)
+	} else if err == nil {
+		m.Close()
+	}
+}
+
+// A model whose weights hold a NaN says so instead of talking nonsense, and
+// the session is as before.
+func TestNotNumbers(t *testing.T) {
+	f := synthetic(smallShape)
+	x := f.tensor("blk.1.ffn_norm.weight")
+	copy(x.data[8:], []byte{0, 0, 0xc0, 0x7f})
+	b := f.bytes()
+	m, err := Load(bytes.NewReader(b), int64(len(b)), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	s := newSession(t, m)
+	if _, err := s.Eval(context.Background(), []int32{1, 100}); err == nil || !strings.Contains(err.Error(), "not a number") {
+		t.Errorf("a NaN in the weights: %v", err)
+	}
+	if s.Len() != 0 {
+		t.Errorf("the session kept %d tokens", s.Len())
+	}
+	for i := range 9 {
+		x := make([]float32, 9)
+		if !finite(x[:i]) {
+			t.Errorf("%d zeros are not finite", i)
+		}
+		for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
+			clear(x)
+			x[i] = bad
+			if finite(x) || i < 8 && !finite(x[i+1:]) {
+				t.Errorf("%g at %d was misjudged", bad, i)
+			}
+		}
+	}
+}
