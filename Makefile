@@ -61,9 +61,11 @@ test: need-test build
 bench: need-test build
 	@$(GO) test -run '^$$' -bench . ./fs/... ./llm/... ./store/... ./console/...
 	@$(GO) test -count=1 -timeout 20m -run '^$$' -bench . -benchtime 1x ./tests
+	@$(GO) test -count=1 -timeout 20m -run '^$$' -bench . -benchtime 1x -v ./tests/machine
 
 soak: need-test build
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./tests -soak $(BOOTS)
+	@$(GO) test -count=1 -timeout 0 -v ./tests/machine -soak
 
 need-build:
 	@tools/install.sh build

@@ -1,9 +1,12 @@
 package machine
 
 import (
+	"alphaos/tools/drive"
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,5 +43,44 @@ func TestMatrix(t *testing.T) {
 				m.must(time.Minute, "Boot Manager") // the firmware lives
 			})
 		}
+	}
+}
+
+// TestComeAndGo starts the tiny program again and again in one boot, from the
+// UEFI shell: each time it must find all processors where the last one left
+// them.
+func TestComeAndGo(t *testing.T) {
+	needQEMU(t)
+	cpus, times := []int{2}, 5
+	if *soak {
+		cpus, times = []int{2, 4, 8}, 50
+	}
+	efi := program(t, "hello", "status", "failure")
+	image, err := os.ReadFile(efi)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := newDrive(t, efi,
+		drive.Extra{Path: "hello.efi", Content: image},
+		drive.Extra{Path: "startup.nsh", Content: []byte("fs0:\r\n" + strings.Repeat("hello.efi\r\n", times))})
+	for _, n := range cpus {
+		t.Run(fmt.Sprintf("%dcpu", n), func(t *testing.T) {
+			m := boot(t, ovmf.Config{Disk: disk, CPUs: n, MemoryMiB: 1024})
+			m.must(time.Minute, "hello: ")
+			m.must(time.Minute, "startup.nsh")
+			if err := m.vm.Type("\n"); err != nil { // any key but Esc ends the countdown
+				t.Fatal(err)
+			}
+			for i := range times {
+				m.must(30*time.Second, "hello: ")
+				got := m.must(30*time.Second, "\n")
+				if *soak {
+					t.Logf("start %d: %s", i+1, got)
+				}
+				if !strings.HasPrefix(got, fmt.Sprintf("%d processors", n)) {
+					t.Errorf("start %d: %s", i+1, got)
+				}
+			}
+		})
 	}
 }

@@ -187,7 +187,7 @@ func runStd(t *testing.T, cpus int, hello string, left []stdTest, images map[str
 		alive := true
 		t.Run(s.path, func(t *testing.T) {
 			alive = false
-			if _, _, err := m.expect(20*time.Second, "std: begin "+s.path+"\n"); err != nil {
+			if _, _, err := m.expect(time.Minute, "std: begin "+s.path+"\n"); err != nil {
 				t.Fatal(err)
 			}
 			began := time.Now()
