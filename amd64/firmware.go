@@ -14,6 +14,8 @@ const (
 	bsFreePages        = 48
 	bsGetMemoryMap     = 56
 	bsCreateEvent      = 80
+	bsCloseEvent       = 112
+	bsCheckEvent       = 120
 	bsHandleProtocol   = 152
 	bsStall            = 248
 	bsSetWatchdogTimer = 256

@@ -136,7 +136,10 @@ func trap(f *frame) {
 	if ours {
 		apicWrite(apicEOI, 0)
 	}
-	if c.halted != 0 && ours {
+	if c.halted != 0 && f.vec >= firstInterrupt {
+		if !ours {
+			apicWrite(apicEOI, 0) // of the firmware's timer, from before this processor was ours
+		}
 		c.halted = 0
 		lock()
 		c.mode = modeKernel

@@ -52,10 +52,9 @@ var (
 	apicRegs     uintptr // address of the registers, 0 in x2APIC mode
 	apicTimerMul uint64  // timer ticks a nanosecond, 32.32 fixed point
 
-	apsEntered  uint32 // processors that have entered apEntry
-	apsStarted  uint32 // and are ready
-	apsReturned uint32 // and left it
-	leaving     uint32 // they are to leave it
+	apsEntered uint32 // processors that have entered apEntry
+	apsStarted uint32 // and are ready
+	leaving    uint32 // they are to leave it
 
 	mpEvent   uintptr
 	mpTotal   uintptr
@@ -175,8 +174,8 @@ func unlock() { atomic.StoreUint32(&kernelLock, 0) }
 // the lock, for which they then wait.
 func startProcessors() {
 	const (
-		mpStartupAll = 16    // in both protocols, with the same arguments
-		timeout      = 200e6 // ns
+		mpStartupAll = 16  // in both protocols, with the same arguments
+		timeout      = 2e9 // ns; an emulated processor may be slow to come
 	)
 	base := readMSR(msrAPICBase)
 	if base&apicX2 == 0 {
@@ -210,7 +209,7 @@ func startProcessors() {
 	for end := now() + timeout; atomic.LoadUint32(&apsStarted) < want && now() < end; {
 		pause()
 	}
-	cpuCount = 1 + int(atomic.LoadUint32(&apsStarted))
+	cpuCount = 1 + int(atomic.LoadUint32(&apsStarted)) // who comes later goes back: see apMain
 }
 
 // findProcessors returns the firmware's MP services protocol, that of PI (1.7, II-13.4) or
@@ -271,6 +270,10 @@ func apMain(c *cpu) {
 	writeCR3(ownCR3)
 	atomic.AddUint32(&apsStarted, 1)
 	lock()
+	if addrOf(c) > addrOf(&cpus[cpuCount-1]) { // too late: nobody would shoot down its translations
+		unlock()
+		returnToFirmware(0)
+	}
 	schedule(c)
 }
 
@@ -313,11 +316,14 @@ func handBack() {
 	for i := 1; i < cpuCount; i++ {
 		kick(&cpus[i])
 	}
-	const timeout = 100e6
-	for end := now() + timeout; atomic.LoadUint32(&apsReturned) < uint32(cpuCount-1) && now() < end; {
+	// The firmware says when it has them all: until then they may still be on their
+	// way through this program, which is about to go.
+	const timeout = 2e9
+	for end := now() + timeout; fwCall(bootService(bsCheckEvent), mpEvent, 0, 0, 0, 0) != 0 && now() < end; {
 		pause()
 	}
 	lock()
+	fwCall(bootService(bsCloseEvent), mpEvent, 0, 0, 0, 0)
 	listenInFirmware(0)
 	for i := 1; i < cpuCount; i++ {
 		cpus[i].mode = modeOff
@@ -337,7 +343,6 @@ func leaveProcessor(c *cpu) {
 	}
 	setTimer(0)
 	unlock()
-	atomic.AddUint32(&apsReturned, 1)
 	returnToFirmware(0)
 }
 
