@@ -40,3 +40,40 @@ func BenchmarkVectors(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRepacked is a repacked matrix times one vector, and the repacking.
+func BenchmarkRepacked(b *testing.B) {
+	for _, s := range usableSets(b) {
+		if s.repack == nil {
+			continue
+		}
+		for _, t := range []gguf.Type{gguf.Q4_0, gguf.Q4_K} {
+			const size = 2048
+			w := randomWeights(rand.New(rand.NewPCG(1, 2)), t, size*size)
+			m, err := s.NewMatrix(t, size, size, w)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Run(fmt.Sprintf("%s/%v/repack", s.Name(), t), func(b *testing.B) {
+				b.SetBytes(int64(m.Bytes()))
+				for b.Loop() {
+					m.eights = 0
+					m.Repack()
+				}
+			})
+			b.Run(fmt.Sprintf("%s/%v/mul", s.Name(), t), func(b *testing.B) {
+				m.Repack()
+				a := s.NewActivations(FormOf(t), size, 1)
+				a.Set(randomVector(rand.New(rand.NewPCG(1, 2)), size), 1)
+				y := make([]float32, size)
+				best := time.Hour
+				for b.Loop() {
+					start := time.Now()
+					m.Mul(y, size, a, 0, size)
+					best = min(best, time.Since(start))
+				}
+				b.ReportMetric(size*size/best.Seconds()/1e9, "GMAC/s")
+			})
+		}
+	}
+}

@@ -34,6 +34,7 @@ type Set struct {
 	// sum adds x[r] times row first+r of m to y.
 	sum      func(m *Matrix, first int, y, x []float32)
 	quantise func(a *Activations, from, to int)
+	repack   func(m *Matrix) // nil: the set wants weights as they are in a file
 }
 
 // Name is the name ByName knows the set by.
@@ -138,6 +139,7 @@ type Matrix struct {
 	data       []byte
 	rowBytes   int
 	set        *Set
+	eights     int // the first rows, so many, are rearranged by Repack
 }
 
 // NewMatrix makes a matrix of the weights in data, which is kept, not copied.
@@ -162,6 +164,16 @@ func typeNames() string {
 		names = append(names, t.String())
 	}
 	return strings.Join(names, ", ")
+}
+
+// Repack rearranges the weights where they lie, for faster products, if the set
+// knows a better order for the type; it takes no memory for longer than the
+// call. The data given to NewMatrix then must not be used for anything else,
+// and Row must not be called.
+func (m *Matrix) Repack() {
+	if m.set.repack != nil && m.eights == 0 {
+		m.set.repack(m)
+	}
 }
 
 // Bytes is the size of the weights.
@@ -189,6 +201,9 @@ func (m *Matrix) Mul(y []float32, step int, a *Activations, from, to int) {
 
 // Row writes row r of m to dst as float32. len(dst) must be m.Cols.
 func (m *Matrix) Row(dst []float32, r int) {
+	if r < m.eights {
+		panic("kernel: Row of a repacked matrix")
+	}
 	Dequantise(m.Type, dst[:m.Cols], m.data[r*m.rowBytes:(r+1)*m.rowBytes])
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -222,6 +223,18 @@ func TestMul(t *testing.T) {
 					m.Mul(y, step, a, 0, rows/2)
 					m.Mul(y, step, a, rows/2, rows)
 					checkProduct(t, fmt.Sprintf("%s %v %dx%d, %d vectors", s.Name(), typ, rows, cols, n), m, w, x, y, step, a)
+
+					// A repacked copy must give the same, up to the order of
+					// additions, for any range of rows.
+					c, err := s.NewMatrix(typ, rows, cols, slices.Clone(w))
+					if err != nil {
+						t.Fatal(err)
+					}
+					c.Repack()
+					z := slices.Repeat([]float32{12345}, len(y))
+					c.Mul(z, step, a, 0, rows/2)
+					c.Mul(z, step, a, rows/2, rows)
+					checkProduct(t, fmt.Sprintf("%s %v %dx%d, repacked, %d vectors", s.Name(), typ, rows, cols, n), m, w, x, z, step, a)
 				}
 			}
 		}

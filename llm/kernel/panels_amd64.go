@@ -74,7 +74,11 @@ func mulPanels(m *Matrix, y []float32, step int, a *Activations, from, to int, f
 		p.tile = [panelTile][panelRows]float32{}
 		for col := 0; col < m.Cols; col += panelColumns {
 			c.n = uintptr(min(panelColumns, m.Cols-col) / 32)
-			p.unpack(m, m.data[from*m.rowBytes+col/block*bytes:], int(c.n))
+			if from < m.eights {
+				p.unpackRepacked(m, from, col, int(c.n))
+			} else {
+				p.unpack(m, m.data[from*m.rowBytes+col/block*bytes:], int(c.n))
+			}
 			for t := 0; t < a.n; {
 				c.x, c.d = unsafe.Pointer(&a.q[t*a.cols+col]), a.scale(t, col)
 				if t < tiles*panelTile {
@@ -125,12 +129,7 @@ func (p *panel) unpack(m *Matrix, w []byte, n int) {
 		for r := range panelRows {
 			b := w[r*m.rowBytes:][:16]
 			p.d[r], p.dmin[r] = fromHalf(le.Uint16(b)), fromHalf(le.Uint16(b[2:]))
-			// The first four scales and minima are the low 6 bits of 8 bytes;
-			// the others have 4 bits in 4 more bytes and 2 on top of those.
-			u, v := le.Uint64(b[4:]), le.Uint32(b[12:])
-			top := u >> 2 & 0x3030303030303030
-			s := uint64(uint32(u)&0x3f3f3f3f) | (uint64(v&0x0f0f0f0f)|top&0xffffffff)<<32
-			o := u>>32&0x3f3f3f3f | (uint64(v>>4&0x0f0f0f0f)|top>>32)<<32
+			s, o := sixBits(b[4:])
 			for i := range 4 {
 				a, b := int16(s&0xff), int16(s>>8&0xff)
 				p.scales[2*i*panelRows+r] = [2]int16{a, a}

@@ -127,10 +127,15 @@ func assembly(name string, usable func() bool, fma bool) *Set {
 		},
 		sum:      func(m *Matrix, first int, y, x []float32) { sumAssembly(m, first, y, x, fma) },
 		quantise: quantiseAssembly,
+		repack:   repackEights,
 	}
 }
 
 func mulAssembly(m *Matrix, y []float32, step int, a *Activations, from, to int, fma bool) {
+	if from < m.eights {
+		mulRepacked(m, y, step, a, from, to, fma)
+		from = m.eights
+	}
 	if !a.Alone && panelsPay(m.Type, a.n) {
 		from = mulPanels(m, y, step, a, from, to, fma)
 	}

@@ -207,3 +207,53 @@ loop:
 	JNE  loop
 	VZEROUPPER
 	RET
+
+// func transposeEights(a *call): n times 16 bytes of eight rows to 128 bytes.
+TEXT ·transposeEights(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+loop:
+	TRANSPOSE0(0)
+	VMOVDQU Y0, 0(DI)
+	VMOVDQU Y1, 32(DI)
+	VMOVDQU Y2, 64(DI)
+	VMOVDQU Y3, 96(DI)
+	ADDQ $128, DI
+	ADDQ $16, BX
+	ADDQ $16, SI
+	DECQ CX
+	JNE  loop
+	VZEROUPPER
+	RET
+
+// func unpackEights(a *call): n times 16*k bytes of nibbles, as transposeEights
+// left them, to a panel; the low ones come before the high ones. rows is k, step
+// the bytes between the beginnings.
+TEXT ·unpackEights(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	MOVQ 16(AX), R9
+	MOVQ R9, R10
+	SHLQ $8, R10 // bytes of a panel from the low nibbles to the high ones
+	LEAQ (DI)(R10*1), DX
+block:
+	MOVQ R9, R11
+	SHLQ $2, R11
+	MOVQ BX, SI
+column:
+	VMOVDQU (SI), Y0
+	VPAND Y15, Y0, Y1
+	VPSRLW $4, Y0, Y0
+	VPAND Y15, Y0, Y0
+	VMOVDQU Y1, (DI)
+	VMOVDQU Y0, (DX)
+	ADDQ $32, SI
+	ADDQ $64, DI
+	ADDQ $64, DX
+	DECQ R11
+	JNE  column
+	ADDQ R10, DI
+	ADDQ R10, DX
+	ADDQ R8, BX
+	DECQ CX
+	JNE  block
+	VZEROUPPER
+	RET

@@ -1,0 +1,12 @@
+// Kernels for rows by eights that multiply, then add: see avx2_amd64.s.
+
+#include "textflag.h"
+
+#define EIGHTS_Q4_0 ·avx2EightsQ40
+#define EIGHTS_Q4_K ·avx2EightsQ4K
+
+#define FMADD(a, b, acc, t) \
+	VMULPS a, b, t; \
+	VADDPS t, acc, acc
+
+#include "eights_amd64.h"
