@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/sample"
 	"alphaos/store"
@@ -79,13 +80,22 @@ func (a *assistant) ids(answer []int32, room int) (ids []int32, dropped int) {
 // eval brings the session's context to ids, keeping what it has of them, and
 // returns the logits behind them.
 func (a *assistant) eval(ctx context.Context, ids []int32) ([]float32, error) {
-	have := a.session.Tokens()
+	have := a.session.View()
 	n := 0
 	for n < len(have) && n < len(ids)-1 && have[n] == ids[n] {
 		n++
 	}
 	a.session.Truncate(n)
 	return a.session.Eval(ctx, ids[n:])
+}
+
+// begin brings the session's context to ids, for gen to go on from.
+func (a *assistant) begin(ctx context.Context, gen generator, ids []int32) error {
+	logits, err := a.eval(ctx, ids)
+	if err == nil {
+		gen.Begin(logits)
+	}
+	return err
 }
 
 // Before a person has typed a message, a model may read what was said before:
@@ -155,24 +165,35 @@ func (a *assistant) reply(ctx context.Context) {
 		elapsed time.Duration
 	)
 	ids, dropped := a.ids(nil, min(a.session.Cap()/4, max(leastRoom, a.wanted())))
-	logits, err := a.eval(stopCtx, ids)
+	gen := a.session.Generate(sampler)
+	err := a.begin(stopCtx, gen, ids)
 	start := a.Now()
 	for {
+		var id int32
+		if err == nil {
+			id, err = gen.Next(stopCtx)
+		}
+		if errors.Is(err, llm.ErrContextFull) && len(out) > 0 {
+			// Older turns may make room; this one can't.
+			var n int
+			ids, n = a.ids(out, 1)
+			if dropped += n; len(ids) > a.session.Cap() {
+				end = full
+				break
+			}
+			err = a.begin(stopCtx, gen, ids)
+			continue
+		}
 		if err != nil {
 			if end, failure = failed, err; stopCtx.Err() != nil {
 				end, failure = stopped, nil
 			}
 			break
 		}
-		id := sampler.Sample(logits, ids)
-		if id < 0 {
-			end, failure = failed, errors.New("the model's output is no number: its file is probably damaged")
-			break
-		}
 		if a.model.IsEnd(id) {
 			break
 		}
-		out, ids = append(out, id), append(ids, id)
+		out = append(out, id)
 		if !w.write(dec.Write(id)) {
 			if end = byItself; w.full {
 				end = failed
@@ -187,19 +208,8 @@ func (a *assistant) reply(ctx context.Context) {
 			end = stopped
 			break
 		}
-		if a.session.Len() >= a.session.Cap() {
-			// Older turns may make room; this one can't.
-			var n int
-			ids, n = a.ids(out, 1)
-			if dropped += n; len(ids) > a.session.Cap() {
-				end = full
-				break
-			}
-			logits, err = a.eval(stopCtx, ids)
-			continue
-		}
-		logits, err = a.session.Eval(stopCtx, ids[len(ids)-1:])
 	}
+	gen.Settle()
 	elapsed = a.Now().Sub(start)
 	w.write(dec.Flush())
 	w.end()

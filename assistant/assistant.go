@@ -120,6 +120,7 @@ type assistant struct {
 
 	name    string // of the model; "" while there is none
 	model   engine
+	file    ModelReader // of model
 	session session
 
 	turns  []chat.Turn // of this conversation, without the system prompt

@@ -37,7 +37,15 @@ type session interface {
 	Cap() int
 	Memory() int64 // bytes of keys and values
 	Truncate(n int)
-	Tokens() []int32
+	View() []int32 // the tokens; not to be changed
+	Generate(c llm.Chooser) generator
+}
+
+// generator is llm.Generator.
+type generator interface {
+	Begin(logits []float32)
+	Next(ctx context.Context) (int32, error)
+	Settle()
 }
 
 // decoder is tokenizer.Decoder.
@@ -91,8 +99,16 @@ func (m *model) NewSession(n int) (session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	return &realSession{s, llm.NewLookup()}, nil
 }
+
+// realSession drafts what the conversation has said before.
+type realSession struct {
+	*llm.Session
+	lookup *llm.Lookup
+}
+
+func (s *realSession) Generate(c llm.Chooser) generator { return s.NewGenerator(c, s.lookup) }
 
 func (m *model) Warnings() []string {
 	w := m.tok.Warnings()
@@ -117,6 +133,9 @@ func (m *model) Describe() []string {
 			i.Layers, i.Embedding, i.Heads, i.KVHeads, i.FeedForward, i.Vocabulary),
 		"chat template   " + template,
 		fmt.Sprintf("computes with   %s, %s", i.Kernel, count(i.Threads, "thread", "threads")),
+	}
+	if i.Streamed > 0 {
+		lines = append(lines, fmt.Sprintf("streams         %s from the drive for each token", console.Bytes(i.Streamed)))
 	}
 	if i.Name != "" {
 		lines = append([]string{"name            " + i.Name}, lines...)

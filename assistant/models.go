@@ -251,7 +251,12 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 	if err != nil {
 		return fail(err)
 	}
-	defer r.Close()
+	kept := false // a model that is streamed from its file needs it
+	defer func() {
+		if !kept {
+			r.Close()
+		}
+	}()
 	old := ModelFile{Name: a.name}
 	if a.model != nil {
 		if _, err := inspect(r); err != nil {
@@ -261,12 +266,23 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 	}
 	o := a.LLM
 	begin := time.Now()
-	p := a.UI.Progress("Loading "+plainName(file.Name), r.Size())
-	o.Progress = func(done, total int64) { p.Set(done) }
+	var p Progress
+	o.Progress = func(done, total int64) {
+		if p == nil { // not before what is expected was told
+			p = a.UI.Progress("Loading "+plainName(file.Name), total)
+		}
+		p.Set(done)
+	}
+	o.Expect = func(e llm.Expectation) {
+		a.UI.Notice(fmt.Sprintf("Note: %s takes %s and there is memory for %s, so %s are read from the drive for each token. The drive reads %s a second: expect %s.",
+			plainName(file.Name), console.Bytes(e.Bytes), console.Bytes(e.Memory), console.Bytes(e.Streamed), console.Bytes(int64(e.Rate)), pace(e.TokensPerSecond())))
+	}
 	m, err := a.open(r, o, a.Raw)
-	p.Done()
+	if p != nil {
+		p.Done()
+	}
 	if err == nil {
-		a.model, a.name = m, file.Name
+		a.model, a.name, a.file, kept = m, file.Name, r, true
 		if err = a.newSession(); err != nil && a.params.numCtx > 0 {
 			// It was set for another model.
 			old := a.params.numCtx
@@ -315,6 +331,15 @@ func (a *assistant) newSession() error {
 func (a *assistant) unload() {
 	if a.model != nil {
 		a.model.Close()
+		a.file.Close()
 	}
-	a.model, a.session, a.name = nil, nil, ""
+	a.model, a.session, a.name, a.file = nil, nil, "", nil
+}
+
+// pace is how fast a model whose tokens come so many a second is at best.
+func pace(tokens float64) string {
+	if tokens < 0.95 {
+		return fmt.Sprintf("a token every %.1f seconds at best", 1/tokens)
+	}
+	return fmt.Sprintf("at most %.1f tokens/s", tokens)
 }

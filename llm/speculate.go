@@ -126,6 +126,9 @@ func (g *Generator) read(ctx context.Context) error {
 
 // Settle forgets what was drafted and not chosen.
 func (g *Generator) Settle() {
+	if len(g.tokens) == 0 {
+		return // it has not begun
+	}
 	g.s.Truncate(len(g.tokens))
 	g.draft = nil
 	if v := g.s.model.config.vocabulary; len(g.logits) > v {
