@@ -26,6 +26,7 @@ import (
 	"alphaos/console"
 	"alphaos/llm"
 	"alphaos/llm/chat"
+	"alphaos/llm/gguf"
 	"alphaos/llm/sample"
 	"alphaos/store"
 )
@@ -333,8 +334,12 @@ func newHostModels(file string) (*hostModels, error) {
 	if err := m.Close(); err != nil {
 		return nil, err
 	}
-	dir := filepath.Dir(file)
-	return &hostModels{assistant.DirModels(os.DirFS(dir), "."), dir, filepath.Base(file)}, nil
+	dir, name := filepath.Split(file)
+	if parts, ok := gguf.Parts(name); ok {
+		name = parts[0]
+	}
+	dir = filepath.Clean(dir)
+	return &hostModels{assistant.DirModels(os.DirFS(dir), "."), dir, name}, nil
 }
 
 func (h *hostModels) List() ([]assistant.ModelFile, error) {

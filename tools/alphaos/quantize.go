@@ -1,0 +1,96 @@
+package main
+
+// model quantize: makes a smaller model of a larger one. The new file appears
+// under its name only when it is complete, so neither an error nor a pulled
+// plug leaves half a model, and the original is never touched.
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"alphaos/llm/gguf"
+	"alphaos/llm/quantise"
+)
+
+func modelQuantizeCommand() *cobra.Command {
+	var again bool
+	cmd := &cobra.Command{
+		Use:   "quantize IN.gguf OUT.gguf TYPE",
+		Short: "Make a smaller model of a larger one",
+		Long: fmt.Sprintf(`Make a smaller model of a larger one by keeping its weights with fewer bits.
+The types of the tensors are those that llama-quantize would choose.
+
+Types, from the largest to the smallest: %s.
+Q8_0 is as good as the original for most purposes, Q4_K_M the usual compromise.`, strings.Join(quantise.Names(), ", ")),
+		Example: `  alphaos model quantize model-F16.gguf model-Q4_K_M.gguf Q4_K_M`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 3 {
+				return errors.New("name the model, the file to write and the type, for example: alphaos model quantize model-F16.gguf model-Q4_K_M.gguf Q4_K_M")
+			}
+			mix, err := quantise.Find(args[2])
+			if err != nil {
+				return err
+			}
+			m, err := openModel(args[0])
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			if err := quantize(m, args[1], mix, quantise.Options{Again: again}); err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			out, err := openModel(args[1])
+			if err != nil {
+				return err
+			}
+			defer out.Close()
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d bytes, %s\n%s: %d bytes, %s\n", args[0], m.size, m.tables.Summary(), args[1], out.size, out.tables.Summary())
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&again, "requantize", false, "quantise also what is quantised already")
+	return cmd
+}
+
+func quantize(m *modelFile, name string, mix quantise.Mix, o quantise.Options) (err error) {
+	if _, split := gguf.Parts(filepath.Base(name)); split {
+		return fmt.Errorf("%s is the name of one part of a split model, but the whole is written to one file: choose another name", name)
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".quantize-*")
+	if err != nil {
+		return fmt.Errorf("cannot write the model: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	w := bufio.NewWriterSize(f, 1<<20)
+	if err := quantise.File(w, m, m.tables, mix, o); err != nil {
+		return err
+	}
+	// The original may have a checksum; all of it has been read now.
+	if err := m.Verify(); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("cannot write the model: %w", err)
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return fmt.Errorf("cannot write the model: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("cannot write the model: %w", err)
+	}
+	if err := os.Rename(f.Name(), name); err != nil {
+		return fmt.Errorf("cannot write the model: %w", err)
+	}
+	return nil
+}
