@@ -25,7 +25,7 @@ import (
 
 // Options say how to load a model. The zero value is good.
 type Options struct {
-	Threads      int                         // goroutines that compute; 0: as many as processors, at most 16
+	Threads      int                         // goroutines that compute; 0: as many as processors, at most 16, or half of them if that measures faster
 	Kernel       string                      // one of Kernels(); "": the fastest, by measurement
 	Cache        string                      // keys and values as "f32" or "f16"; "": f32, unless they would take over 512 MiB
 	SessionLimit int64                       // bytes of memory a session may take; 0: 8 GiB
