@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -70,6 +71,7 @@ func run(ctx context.Context) error {
 	start.log.printf("journal: %s", journalFacts(journal, recovery, why))
 	provoke(drive.fs)
 
+	budget, sessions := shareMemory(int64(amd64.Memory().Free))
 	outcome, err := assistant.Run(ctx, assistant.Config{
 		UI:       assistant.Terminal(con),
 		Models:   assistant.DirModels(drive.fs, modelsDir),
@@ -83,7 +85,9 @@ func run(ctx context.Context) error {
 				start.time.reading = amd64.SinceStart()
 				return amd64.AllocPhysical(n)
 			},
-			Free: amd64.FreePhysical,
+			Free:         amd64.FreePhysical,
+			Budget:       budget,
+			SessionLimit: sessions,
 		},
 		Default: start.model,
 		About:   func() []string { return about(start.time) },
@@ -94,6 +98,16 @@ func run(ctx context.Context) error {
 		con.Error(err.Error())
 	}
 	return switchOff(con, drive.dev, outcome)
+}
+
+// shareMemory divides the free memory into what a model's weights may take, beyond
+// which they are streamed from the drive, and what a conversation's keys and values
+// may take, and holds the Go heap, where the latter lie, to the rest.
+func shareMemory(free int64) (weights, sessions int64) {
+	const other = 160 << 20 // vocabulary, screen, journal, what the collector has not found yet
+	sessions = min(max(free/4, 64<<20), 2<<30)
+	debug.SetMemoryLimit(sessions + other*3/4)
+	return max(free-sessions-other, 1<<20), sessions
 }
 
 // openConsole joins screen, keyboard and serial port to one console. The machine may

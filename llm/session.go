@@ -24,6 +24,7 @@ const (
 	defaultContext = 4096
 	largeCache     = 512 << 20
 	defaultLimit   = 8 << 30
+	leastContext   = 256 // shorter ones are not chosen for want of memory
 )
 
 // Session is a sequence of tokens that a model has read, with what it
@@ -58,7 +59,8 @@ type buffers struct {
 }
 
 // NewSession begins an empty session of at most contextLength tokens; 0 means
-// the model's own context length, but at most 4096.
+// the model's own context length, but at most 4096 and what Options.SessionLimit
+// allows.
 func (m *Model) NewSession(contextLength int) (*Session, error) {
 	c := &m.config
 	switch {
@@ -67,23 +69,14 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 	case contextLength < 0:
 		return nil, fmt.Errorf("a context of %d tokens is impossible", contextLength)
 	case contextLength == 0:
-		contextLength = min(c.context, defaultContext)
+		contextLength = m.fittingContext()
 	case contextLength > c.context:
 		return nil, fmt.Errorf("a context of %d tokens is longer than the %d this model was trained for", contextLength, c.context)
 	}
 	group := c.heads / c.kvHeads
-	rows := int64(contextLength) * int64(c.kvHeads*c.head*2*4) * int64(c.layers)
-	half := m.options.Cache == "f16" || m.options.Cache == "" && rows > largeCache
-	if half {
-		rows /= 2
-	}
 	batch := m.batch()
-	need := rows + 4*int64(batch)*int64(2*c.embedding+2*c.heads*c.head+2*c.kvHeads*c.head+2*c.feedForward) +
-		4*int64(m.pool.threads)*int64(group)*int64(contextLength)
-	limit := m.options.SessionLimit
-	if limit == 0 {
-		limit = defaultLimit
-	}
+	need, half := m.sessionNeeds(contextLength)
+	limit := m.sessionLimit()
 	if need > limit {
 		return nil, fmt.Errorf("a context of %d tokens takes %d MiB of memory, more than the limit of %d MiB: choose a shorter one", contextLength, need>>20, limit>>20)
 	}
@@ -111,6 +104,40 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		s.caches = append(s.caches, kv)
 	}
 	return s, nil
+}
+
+// sessionNeeds is how many bytes a session takes, and whether its keys and
+// values are float16.
+func (m *Model) sessionNeeds(contextLength int) (need int64, half bool) {
+	c := &m.config
+	rows := int64(contextLength) * int64(c.kvHeads*c.head*2*4) * int64(c.layers)
+	need = 4*int64(m.batch())*int64(2*c.embedding+2*c.heads*c.head+2*c.kvHeads*c.head+2*c.feedForward) +
+		4*int64(m.pool.threads)*int64(c.heads/c.kvHeads)*int64(contextLength)
+	half = m.options.Cache == "f16" || m.options.Cache == "" && (rows > largeCache || need+rows > m.sessionLimit())
+	if half {
+		rows /= 2
+	}
+	return need + rows, half
+}
+
+func (m *Model) sessionLimit() int64 {
+	if m.options.SessionLimit > 0 {
+		return m.options.SessionLimit
+	}
+	return defaultLimit
+}
+
+// fittingContext is the context length when none was chosen: the model's own,
+// but at most 4096 and what the memory for a session allows.
+func (m *Model) fittingContext() int {
+	n := min(m.config.context, defaultContext)
+	for n > leastContext {
+		if need, _ := m.sessionNeeds(n); need <= m.sessionLimit() {
+			break
+		}
+		n = max(n/2, leastContext)
+	}
+	return n
 }
 
 // Eval appends ids and returns the logits that follow the last one, one for

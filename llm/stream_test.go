@@ -242,3 +242,30 @@ func TestStreamMemory(t *testing.T) {
 	}
 	var _ io.ReaderAt = r
 }
+
+// Without a wish the context is as long as memory allows.
+func TestFittingContext(t *testing.T) {
+	s := quantisedShape(gguf.Q8_0)
+	s.context = 4000
+	f := synthetic(s)
+	for _, c := range []struct {
+		limit int64
+		want  int
+	}{{0, 4000}, {64 << 20, 4000}, {9 << 20, 4000}, {4 << 20, 2000}, {1 << 20, 250}} {
+		m := load(t, f, Options{Threads: 1, SessionLimit: c.limit})
+		n := m.fittingContext()
+		need, _ := m.sessionNeeds(n)
+		if c.limit == 1<<20 {
+			if _, err := m.NewSession(0); err == nil || n != leastContext {
+				t.Errorf("a limit of %d: %d tokens, %v", c.limit, n, err)
+			}
+			continue
+		}
+		if n != c.want || need > m.sessionLimit() {
+			t.Errorf("a limit of %d: %d tokens in %d bytes, not %d", c.limit, n, need, c.want)
+		}
+		if s := newSession(t, m); s.Cap() != n {
+			t.Errorf("a session of %d tokens, not %d", s.Cap(), n)
+		}
+	}
+}
