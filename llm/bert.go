@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync"
 
 	"alphaos/llm/gguf"
 	"alphaos/llm/kernel"
@@ -37,14 +36,15 @@ type encoder struct {
 	layers            []encoderLayer
 	first             bool // the embedding is the first token's, not the mean
 
-	once        sync.Once
-	x, h        []float32      // context x d
-	q, k, v     []float32      // context x d
-	up          []float32      // context x f
-	keys, vals  []*kernel.Rows // of each head, context x e
+	// Memory to compute with, for room tokens; it grows with the texts.
+	room        int
+	x, h        []float32      // room x d
+	q, k, v     []float32      // room x d
+	up          []float32      // room x f
+	keys, vals  []*kernel.Rows // of each head, room x e
 	queries     []*kernel.Activations
-	gathered    [][]float32 // for each thread, context x e
-	scores      [][]float32 // for each thread, context x context
+	gathered    [][]float32 // for each thread, room x e
+	scores      [][]float32 // for each thread, room x room
 	activations map[formKey]*kernel.Activations
 }
 
@@ -88,7 +88,9 @@ func (m *Model) Embed(ctx context.Context, ids []int32) ([]float32, error) {
 		return nil, errors.New("the model has been closed")
 	}
 	e := m.encoder
-	e.once.Do(func() { m.prepareEncoder() })
+	if len(ids) > e.room {
+		m.prepareEncoder(min(c.context, max(128, 2*len(ids))))
+	}
 	if err := m.encode(ctx, ids); err != nil {
 		return nil, err
 	}
@@ -199,7 +201,7 @@ func (m *Model) encoderMul(x []float32, n int, products ...product) {
 		key := formKey{kernel.FormOf(p.m.Type), cols}
 		a := e.activations[key]
 		if a == nil {
-			a = m.set.NewActivations(key.form, cols, m.config.context)
+			a = m.set.NewActivations(key.form, cols, e.room)
 			e.activations[key] = a
 		}
 		if p.m == products[0].m || key.form != kernel.FormOf(products[0].m.Type) {
@@ -307,14 +309,15 @@ func (m *Model) bindEncoder(matrix func(string) *kernel.Matrix, vector func(stri
 	m.encoder = e
 }
 
-// prepareEncoder takes memory for the longest text.
-func (m *Model) prepareEncoder() {
+// prepareEncoder takes memory for texts of n tokens.
+func (m *Model) prepareEncoder(n int) {
 	c, e := &m.config, m.encoder
-	n := c.context
+	e.room = n
 	for _, p := range []*[]float32{&e.x, &e.h, &e.q, &e.k, &e.v} {
 		*p = make([]float32, n*c.embedding)
 	}
 	e.up = make([]float32, n*c.feedForward)
+	e.keys, e.vals, e.queries, e.gathered, e.scores = nil, nil, nil, nil, nil
 	for range c.heads {
 		e.keys = append(e.keys, m.set.NewRows(n, c.head, false))
 		e.vals = append(e.vals, m.set.NewRows(n, c.head, false))

@@ -1,12 +1,18 @@
 package llm
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"alphaos/llm/gguf"
 )
 
 // Embeddings of the reference model against llama.cpp's, by token ids and by
@@ -78,4 +84,201 @@ func BenchmarkEmbed(b *testing.B) {
 		n += len(ids)
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "tokens/s")
+}
+
+// A made-up bert model against the same computed naively in float64, with both
+// ways of pooling; this needs no reference data.
+func TestEmbedNaive(t *testing.T) {
+	for _, pooling := range []uint32{1, 2} {
+		f := syntheticBert(pooling)
+		b := f.bytes()
+		for _, k := range Kernels() {
+			m, err := Load(bytes.NewReader(b), int64(len(b)), Options{Kernel: k, Threads: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, ids := range [][]int32{{5}, {1, 7, 9, 2}, {1, 3, 3, 3, 8, 11, 2}} {
+				got, err := m.Embed(context.Background(), ids)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, want := range f.naiveBert(ids, pooling == 2) {
+					if math.Abs(want-float64(got[i])) > 1e-5 {
+						t.Fatalf("%s, pooling %d, %v: number %d is %g, not %g", k, pooling, ids, i, got[i], want)
+					}
+				}
+			}
+			if _, err := m.Embed(context.Background(), []int32{12}); err == nil || !strings.Contains(err.Error(), "not in the model's vocabulary") {
+				t.Errorf("a token beyond the vocabulary: %v", err)
+			}
+			if _, err := m.Embed(context.Background(), nil); err == nil {
+				t.Error("no tokens were embedded")
+			}
+			if v, err := m.EmbedText(context.Background(), strings.Repeat("a ", 1000)); err != nil || len(v) != 12 {
+				t.Errorf("a long text: %d numbers, %v", len(v), err)
+			}
+			cancelled, cancel := context.WithCancel(context.Background())
+			cancel()
+			if _, err := m.Embed(cancelled, []int32{1, 2}); err == nil {
+				t.Error("a cancelled embedding was computed")
+			}
+			m.Close()
+			if _, err := m.Embed(context.Background(), []int32{1, 2}); err == nil {
+				t.Error("a closed model embedded")
+			}
+		}
+	}
+	f := syntheticBert(1)
+	f.set("bert.pooling_type", uint32(3))
+	b := f.bytes()
+	if _, err := Load(bytes.NewReader(b), int64(len(b)), Options{}); err == nil || !strings.Contains(err.Error(), "pooled in a way") {
+		t.Errorf("another pooling: %v", err)
+	}
+}
+
+// syntheticBert has 2 layers, 3 heads of 4, 20 in the feed forward, 12 tokens.
+func syntheticBert(pooling uint32) *fileBuilder {
+	f := &fileBuilder{}
+	f.set("general.architecture", "bert")
+	for k, v := range map[string]uint32{"context_length": 16, "embedding_length": 12, "feed_forward_length": 20, "block_count": 2, "attention.head_count": 3, "pooling_type": pooling} {
+		f.set("bert."+k, v)
+	}
+	f.set("bert.attention.layer_norm_epsilon", float32(1e-12))
+	f.set("tokenizer.ggml.model", "bert")
+	f.set("tokenizer.ggml.tokens", []string{"[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]", "▁a", "▁b", "▁c", "d", "e", "f", "g"})
+	f.set("tokenizer.ggml.token_type", []int32{3, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1})
+	f.set("tokenizer.ggml.unknown_token_id", uint32(3))
+	f.set("tokenizer.ggml.cls_token_id", uint32(1))
+	f.set("tokenizer.ggml.bos_token_id", uint32(1))
+	f.set("tokenizer.ggml.seperator_token_id", uint32(2))
+	f.set("tokenizer.ggml.eos_token_id", uint32(2))
+	r := rand.New(rand.NewPCG(3, uint64(pooling)))
+	add := func(name string, middle, spread float64, dims ...uint64) {
+		n := uint64(1)
+		for _, d := range dims {
+			n *= d
+		}
+		var b []byte
+		for range n {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(middle+spread*r.NormFloat64())))
+		}
+		f.tensors = append(f.tensors, tensorData{name, gguf.F32, dims, b})
+	}
+	add("token_embd.weight", 0, 1, 12, 12)
+	add("position_embd.weight", 0, 0.3, 12, 16)
+	add("token_types.weight", 0, 0.3, 12, 2)
+	add("token_embd_norm.weight", 1, 0.1, 12)
+	add("token_embd_norm.bias", 0, 0.1, 12)
+	for i := range 2 {
+		p := fmt.Sprintf("blk.%d.", i)
+		for _, name := range []string{"attn_q", "attn_k", "attn_v", "attn_output"} {
+			add(p+name+".weight", 0, 0.4, 12, 12)
+			add(p+name+".bias", 0, 0.1, 12)
+		}
+		add(p+"ffn_up.weight", 0, 0.4, 12, 20)
+		add(p+"ffn_up.bias", 0, 0.1, 20)
+		add(p+"ffn_down.weight", 0, 0.4, 20, 12)
+		add(p+"ffn_down.bias", 0, 0.1, 12)
+		for _, name := range []string{"attn_output_norm", "layer_output_norm"} {
+			add(p+name+".weight", 1, 0.1, 12)
+			add(p+name+".bias", 0, 0.1, 12)
+		}
+	}
+	return f
+}
+
+func (f *fileBuilder) naiveBert(ids []int32, first bool) []float64 {
+	get := func(name string) []float64 {
+		t := f.tensor(name)
+		y := make([]float64, len(t.data)/4)
+		for i := range y {
+			y[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(t.data[4*i:])))
+		}
+		return y
+	}
+	linear := func(name string, x []float64) []float64 {
+		w, y := get(name+".weight"), get(name+".bias")
+		for i := range y {
+			for j, v := range x {
+				y[i] += w[i*len(x)+j] * v
+			}
+		}
+		return y
+	}
+	norm := func(name string, x []float64) []float64 {
+		var mean, variance float64
+		for _, v := range x {
+			mean += v / float64(len(x))
+		}
+		for _, v := range x {
+			variance += (v - mean) * (v - mean) / float64(len(x))
+		}
+		y, w, b := make([]float64, len(x)), get(name+".weight"), get(name+".bias")
+		for i, v := range x {
+			y[i] = (v-mean)/math.Sqrt(variance+1e-12)*w[i] + b[i]
+		}
+		return y
+	}
+	plus := func(x ...[]float64) []float64 {
+		y := make([]float64, 12)
+		for _, v := range x {
+			for i := range y {
+				y[i] += v[i]
+			}
+		}
+		return y
+	}
+	var xs [][]float64
+	for t, id := range ids {
+		xs = append(xs, norm("token_embd_norm", plus(get("token_embd.weight")[12*id:], get("position_embd.weight")[12*t:], get("token_types.weight"))))
+	}
+	for l := range 2 {
+		p := fmt.Sprintf("blk.%d.", l)
+		var next [][]float64
+		for _, x := range xs {
+			q, out := linear(p+"attn_q", x), make([]float64, 12)
+			for h := range 3 {
+				var sum float64
+				at := make([]float64, 4)
+				for _, other := range xs {
+					k, v := linear(p+"attn_k", other), linear(p+"attn_v", other)
+					var score float64
+					for i := range 4 {
+						score += q[4*h+i] * k[4*h+i]
+					}
+					weight := math.Exp(score / 2)
+					sum += weight
+					for i := range at {
+						at[i] += weight * v[4*h+i]
+					}
+				}
+				for i := range at {
+					out[4*h+i] = at[i] / sum
+				}
+			}
+			y := norm(p+"attn_output_norm", plus(x, linear(p+"attn_output", out)))
+			up := linear(p+"ffn_up", y)
+			for i, v := range up {
+				up[i] = v / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(v+0.044715*v*v*v)))
+			}
+			next = append(next, norm(p+"layer_output_norm", plus(y, linear(p+"ffn_down", up))))
+		}
+		xs = next
+	}
+	y := make([]float64, 12)
+	if first {
+		y = xs[0]
+	} else {
+		for _, x := range xs {
+			y = plus(y, x)
+		}
+	}
+	var length float64
+	for _, v := range y {
+		length += v * v
+	}
+	for i := range y {
+		y[i] /= math.Sqrt(length)
+	}
+	return y
 }

@@ -173,16 +173,24 @@ func (s *summed) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// position is how much of the file is in the hash.
+func (s *summed) position() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at
+}
+
 func (s *summed) verify() error {
 	buffer := make([]byte, min(4<<20, s.size))
-	for s.at < s.size {
-		p := buffer[:min(int64(len(buffer)), s.size-s.at)]
-		before := s.at
-		if _, err := s.ReadAt(p, s.at); s.at == before {
+	for at := s.position(); at < s.size; {
+		p := buffer[:min(int64(len(buffer)), s.size-at)]
+		_, err := s.ReadAt(p, at)
+		before := at
+		if at = s.position(); at == before {
 			if err == nil || err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
-			return fmt.Errorf("reading %s at byte %d of %d: %w", s.name, s.at, s.size, err)
+			return fmt.Errorf("reading %s at byte %d of %d: %w", s.name, at, s.size, err)
 		}
 	}
 	s.mu.Lock()

@@ -210,7 +210,7 @@ func (m *Model) Close() {
 	}
 	m.closed = true
 	m.pool.close()
-	m.tokenEmbedding, m.output, m.layers = nil, nil, nil
+	m.tokenEmbedding, m.output, m.layers, m.encoder = nil, nil, nil, nil
 	m.free()
 }
 
