@@ -134,9 +134,12 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	}
 	threads := o.Threads
 	if threads == 0 {
-		threads = min(runtime.GOMAXPROCS(0), 16)
+		threads = min(runtime.GOMAXPROCS(0), maxThreads)
 	}
 	m.pool = newPool(threads)
+	if o.Threads == 0 {
+		m.chooseThreads()
+	}
 	return m, nil
 }
 
