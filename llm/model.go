@@ -34,6 +34,8 @@ type Options struct {
 	Free         func([]byte)                // takes Alloc's memory back
 	Progress     func(done, total int64)     // bytes of the file read so far, and how many are to be read
 	Expect       func(Expectation)           // called before the weights are read if they will be streamed
+
+	inPlace bool // leave weights as they are in the file, so that streamed ones give the same bits
 }
 
 // Kernels lists the kernels this processor can run.
@@ -137,10 +139,25 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 		threads = min(runtime.GOMAXPROCS(0), maxThreads)
 	}
 	m.pool = newPool(threads)
+	m.repack()
 	if o.Threads == 0 {
 		m.chooseThreads()
 	}
 	return m, nil
+}
+
+// repack rearranges the layers' weights, which nothing else uses, for speed.
+// Streamed weights come and go as they are.
+func (m *Model) repack() {
+	if m.stream != nil || m.options.inPlace {
+		return
+	}
+	m.pool.run(len(m.layers), len(m.data), func(_, i int) {
+		l := &m.layers[i]
+		for _, w := range []*kernel.Matrix{l.wq, l.wk, l.wv, l.wo, l.gate, l.up, l.down} {
+			w.Repack()
+		}
+	})
 }
 
 // read brings the tensors' data into memory, from the page of the file where

@@ -335,8 +335,11 @@ func (t synthTensor) write(w io.Writer, r *rand.PCG) error {
 	return err
 }
 
-// halfOf is x as a float16, rounded down; x must be positive and normal there.
+// halfOf is a positive x as a float16, rounded down.
 func halfOf(x float64) uint16 {
 	f, e := math.Frexp(x)
+	if e < -13 { // subnormal
+		return uint16(x * (1 << 24))
+	}
 	return uint16(e-1+15)<<10 | uint16((2*f-1)*1024)
 }
