@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/kernel"
 )
 
 func load(t testing.TB, f *fileBuilder, o Options) *Model {
@@ -35,6 +36,10 @@ func TestGraph(t *testing.T) {
 	scaled.factor = 4
 	ropes.ropes = true
 	tied.tied, tied.kvHeads = true, 4
+	biased, qwen2, qwen3 := smallShape, smallShape, smallShape
+	biased.biases = true
+	qwen2.arch, qwen2.halves, qwen2.biases = "qwen2", true, true
+	qwen3.arch, qwen3.halves, qwen3.norms = "qwen3", true, true
 	for _, c := range []struct {
 		name  string
 		shape shape
@@ -43,6 +48,8 @@ func TestGraph(t *testing.T) {
 		{"F32", smallShape, 2e-6}, {"F32 scaled", scaled, 2e-6}, {"F32 rope_freqs", ropes, 2e-6}, {"F32 tied", tied, 2e-6},
 		{"F16", quantisedShape(gguf.F16), 2e-6}, {"Q8_0", quantisedShape(gguf.Q8_0), 0.04}, {"Q4_0", quantisedShape(gguf.Q4_0), 0.01},
 		{"Q4_K", quantisedShape(gguf.Q4_K), 0.03}, {"Q6_K", quantisedShape(gguf.Q6_K), 0.03},
+		{"llama with biases", biased, 2e-6}, {"qwen2", qwen2, 2e-6}, {"qwen3", qwen3, 2e-6}, {"BF16", quantisedShape(gguf.BF16), 2e-6},
+		{"every type", quantisedShape(kernel.Types()...), 0.05},
 		{"mixed", quantisedShape(gguf.Q6_K, gguf.Q4_K, gguf.F16, gguf.Q8_0, gguf.F32), 0.03},
 	} {
 		f := synthetic(c.shape)

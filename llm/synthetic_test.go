@@ -22,6 +22,10 @@ type shape struct {
 	tied   bool
 	ropes  bool    // with rope_freqs
 	factor float32 // of linear rope scaling, if not 0
+
+	arch          string // "": llama
+	halves        bool   // rope turns number i with i+head/2
+	biases, norms bool   // of queries, keys and values; of each head's queries and keys
 }
 
 var smallShape = shape{embedding: 40, feedForward: 52, layers: 2, heads: 4, kvHeads: 2, head: 10, vocabulary: 270, context: 64, types: []gguf.Type{gguf.F32}}
@@ -130,19 +134,23 @@ func (f *fileBuilder) bytes() []byte {
 // synthetic makes a model of random weights.
 func synthetic(s shape) *fileBuilder {
 	f := &fileBuilder{}
-	f.set("general.architecture", "llama")
+	arch := s.arch
+	if arch == "" {
+		arch = "llama"
+	}
+	f.set("general.architecture", arch)
 	f.set("general.name", "synthetic")
 	for k, v := range map[string]int{
 		"context_length": s.context, "embedding_length": s.embedding, "feed_forward_length": s.feedForward, "block_count": s.layers,
 		"attention.head_count": s.heads, "attention.head_count_kv": s.kvHeads, "attention.key_length": s.head, "attention.value_length": s.head,
 		"rope.dimension_count": s.head,
 	} {
-		f.set("llama."+k, uint32(v))
+		f.set(arch+"."+k, uint32(v))
 	}
-	f.set("llama.attention.layer_norm_rms_epsilon", float32(1e-5))
+	f.set(arch+".attention.layer_norm_rms_epsilon", float32(1e-5))
 	if s.factor != 0 {
-		f.set("llama.rope.scaling.type", "linear")
-		f.set("llama.rope.scaling.factor", s.factor)
+		f.set(arch+".rope.scaling.type", "linear")
+		f.set(arch+".rope.scaling.factor", s.factor)
 	}
 	tokens, kinds := []string{"<unk>", "<s>", "</s>"}, []int32{2, 3, 3}
 	for i := range 256 {
@@ -188,6 +196,16 @@ func synthetic(s shape) *fileBuilder {
 		matrix(p+"attn_k.weight", s.kvHeads*s.head, s.embedding)
 		matrix(p+"attn_v.weight", s.kvHeads*s.head, s.embedding)
 		matrix(p+"attn_output.weight", s.embedding, s.heads*s.head)
+		if s.biases {
+			bias := func(int) float64 { return r.NormFloat64() / 5 }
+			vector(p+"attn_q.bias", s.heads*s.head, bias)
+			vector(p+"attn_k.bias", s.kvHeads*s.head, bias)
+			vector(p+"attn_v.bias", s.kvHeads*s.head, bias)
+		}
+		if s.norms {
+			vector(p+"attn_q_norm.weight", s.head, norm)
+			vector(p+"attn_k_norm.weight", s.head, norm)
+		}
 		vector(p+"ffn_norm.weight", s.embedding, norm)
 		matrix(p+"ffn_gate.weight", s.feedForward, s.embedding)
 		matrix(p+"ffn_up.weight", s.feedForward, s.embedding)
@@ -205,6 +223,16 @@ func randomMatrix(r *rand.Rand, t gguf.Type, rows, cols int) []byte {
 		_, e := math.Frexp(f)
 		m := math.Ldexp(f, 1-e) - 1
 		binary.LittleEndian.PutUint16(b[at:], uint16(e-1+15)<<10|uint16(m*1024))
+	}
+	switch t {
+	case gguf.F32, gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K:
+	default:
+		x := make([]float32, rows*cols)
+		for i := range x {
+			x[i] = float32(r.NormFloat64() * unit)
+		}
+		kernel.Quantise(t, b, x)
+		return b
 	}
 	for at := 0; at < len(b); at += t.BlockBytes() {
 		block := b[at : at+t.BlockBytes()]
@@ -282,8 +310,12 @@ func (f *fileBuilder) naive(s shape, ids []int32) []float64 {
 				if s.factor != 0 {
 					a /= float64(s.factor)
 				}
-				p, q := x[h+i], x[h+i+1]
-				x[h+i], x[h+i+1] = p*math.Cos(a)-q*math.Sin(a), p*math.Sin(a)+q*math.Cos(a)
+				first, second := h+i, h+i+1
+				if s.halves {
+					first, second = h+i/2, h+i/2+s.head/2
+				}
+				p, q := x[first], x[second]
+				x[first], x[second] = p*math.Cos(a)-q*math.Sin(a), p*math.Sin(a)+q*math.Cos(a)
 			}
 		}
 	}
@@ -297,10 +329,20 @@ func (f *fileBuilder) naive(s shape, ids []int32) []float64 {
 		var ks, vs [][]float64
 		for t := range xs {
 			h := norm(xs[t], w("attn_norm"))
-			q, k := times(w("attn_q"), h), times(w("attn_k"), h)
+			q, k, v := times(w("attn_q"), h), times(w("attn_k"), h), times(w("attn_v"), h)
+			for name, x := range map[string][]float64{"attn_q": q, "attn_k": k, "attn_v": v} {
+				for i, b := range get(fmt.Sprintf("blk.%d.%s.bias", l, name)) {
+					x[i] += b
+				}
+				if g := w(name + "_norm"); g != nil {
+					for at := 0; at < len(x); at += s.head {
+						copy(x[at:], norm(x[at:at+s.head], g))
+					}
+				}
+			}
 			turn(q, t)
 			turn(k, t)
-			ks, vs = append(ks, k), append(vs, times(w("attn_v"), h))
+			ks, vs = append(ks, k), append(vs, v)
 			out := make([]float64, len(q))
 			for head := range s.heads {
 				at, kvAt := head*s.head, head*s.kvHeads/s.heads*s.head
