@@ -75,6 +75,8 @@ type Model struct {
 	data   []byte  // the part of the file that begins at dataStart
 	start  int64
 
+	identity [32]byte // see Identity
+
 	encoder        *encoder       // of a model that embeds texts, which has none of the following
 	tokenEmbedding *kernel.Matrix // vocabulary x d
 	layers         []layer
@@ -127,6 +129,10 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 		return nil, err
 	}
 	if err := m.read(r); err != nil {
+		m.free()
+		return nil, err
+	}
+	if err := m.identify(r); err != nil {
 		m.free()
 		return nil, err
 	}

@@ -1,0 +1,220 @@
+package llm
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+)
+
+// What a session remembers, as bytes, so that a conversation can be gone on
+// with at once. All numbers are little-endian:
+//
+//	magic     "ALPHAKV\n"
+//	version   uint32, 1
+//	form      uint32: bytes of a number, 2 or 4
+//	layers    uint32
+//	heads     uint32, of keys and values
+//	head      uint32, length of one
+//	tokens    uint32, n
+//	identity  32 bytes, Model.Identity
+//	ids       n int32
+//	crc       uint32, CRC-32C of all before
+//	for each layer: for each head n rows of keys, then n of values; crc uint32 of these
+//
+// Keys and values suit only the weights they were computed with, which is what
+// the identity is for. A state is read straight into its place; until its last
+// checksum has been seen right the session counts as empty. So nothing in a
+// damaged or hostile file can be used, and none makes the session take more
+// memory.
+
+const (
+	stateMagic   = "ALPHAKV\n"
+	stateVersion = 1
+	stateHeader  = len(stateMagic) + 6*4 + sha256.Size
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// ErrState is what ReadFrom's error wraps when a state is not of use.
+var ErrState = errors.New("the saved state cannot be used")
+
+// Identity tells models apart: a hash of the file's size, metadata and table
+// of tensors, and of a sample of the weights. It does not depend on how the
+// model was loaded.
+func (m *Model) Identity() [sha256.Size]byte { return m.identity }
+
+// identify computes the identity from the file's head and the first bytes of
+// tensors all over the file.
+func (m *Model) identify(r io.ReaderAt) error {
+	const samples, each = 48, 256
+	h := sha256.New()
+	binary.Write(h, binary.LittleEndian, m.size)
+	if _, err := io.Copy(h, bufio.NewReaderSize(io.NewSectionReader(r, 0, m.file.DataOffset), 1<<20)); err != nil {
+		return fmt.Errorf("reading the model's head: %w", err)
+	}
+	row := make([]byte, 2*page)
+	step := max(1, len(m.file.Tensors)/samples)
+	for i := 0; i < len(m.file.Tensors); i += step {
+		t := &m.file.Tensors[i]
+		n := min(each, t.Bytes)
+		if m.stream == nil {
+			h.Write(m.data[t.Offset-m.start:][:n])
+			continue
+		}
+		if data := m.stream.resident(t.Offset, n); data != nil {
+			h.Write(data)
+			continue
+		}
+		begin := t.Offset &^ (page - 1)
+		if err := readFull(r, row, begin, t.Offset-begin+n, nil); err != nil {
+			return fmt.Errorf("reading the model %w", err)
+		}
+		h.Write(row[t.Offset-begin:][:n])
+	}
+	h.Sum(m.identity[:0])
+	return nil
+}
+
+// header is the state's head for n tokens.
+func (s *Session) header(n int) []byte {
+	c := &s.model.config
+	b := make([]byte, 0, stateHeader)
+	b = append(b, stateMagic...)
+	for _, v := range []int{stateVersion, s.numberBytes(), c.layers, c.kvHeads, c.head, n} {
+		b = binary.LittleEndian.AppendUint32(b, uint32(v))
+	}
+	return append(b, s.model.identity[:]...)
+}
+
+// numberBytes is 2 if keys and values are float16, else 4.
+func (s *Session) numberBytes() int { return len(s.caches[0].keys[0].Data(1)) / s.model.config.head }
+
+// tables lists what a layer remembers, in the order of a state.
+func (c *cache) tables(n int) [][]byte {
+	var t [][]byte
+	for i := range c.keys {
+		t = append(t, c.keys[i].Data(n), c.values[i].Data(n))
+	}
+	return t
+}
+
+// WriteTo writes the session's state. It implements io.WriterTo.
+func (s *Session) WriteTo(w io.Writer) (int64, error) {
+	s.model.busy.Lock()
+	defer s.model.busy.Unlock()
+	var written int64
+	crc := uint32(0)
+	write := func(b []byte) error {
+		n, err := w.Write(b)
+		written += int64(n)
+		crc = crc32.Update(crc, castagnoli, b)
+		return err
+	}
+	sum := func() error {
+		err := write(binary.LittleEndian.AppendUint32(nil, crc))
+		crc = 0
+		return err
+	}
+	b := s.header(len(s.tokens))
+	for _, id := range s.tokens {
+		b = binary.LittleEndian.AppendUint32(b, uint32(id))
+	}
+	if err := errors.Join(write(b), sum()); err != nil {
+		return written, fmt.Errorf("saving the state: %w", err)
+	}
+	for i := range s.caches {
+		for _, t := range s.caches[i].tables(len(s.tokens)) {
+			if err := write(t); err != nil {
+				return written, fmt.Errorf("saving the state: %w", err)
+			}
+		}
+		if err := sum(); err != nil {
+			return written, fmt.Errorf("saving the state: %w", err)
+		}
+	}
+	return written, nil
+}
+
+// ReadFrom replaces what the session remembers by a state that WriteTo wrote,
+// and reads no further than its end. When that fails the session is empty and
+// the error wraps ErrState. The logits are not part of a state: at least one
+// token has to be evaluated before there are any.
+func (s *Session) ReadFrom(r io.Reader) (int64, error) {
+	s.model.busy.Lock()
+	defer s.model.busy.Unlock()
+	s.tokens = s.tokens[:0]
+	if s.model.closed {
+		return 0, errors.New("the model has been closed")
+	}
+	var got int64
+	crc := uint32(0)
+	read := func(b []byte) error {
+		n, err := io.ReadFull(r, b)
+		got += int64(n)
+		crc = crc32.Update(crc, castagnoli, b[:n])
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			err = errors.New("it is cut short")
+		}
+		return err
+	}
+	check := func() error {
+		var b [4]byte
+		want := crc
+		if err := read(b[:]); err != nil {
+			return err
+		}
+		if crc = 0; binary.LittleEndian.Uint32(b[:]) != want {
+			return errors.New("its checksum is wrong, so it is damaged")
+		}
+		return nil
+	}
+	fail := func(err error) (int64, error) { return got, fmt.Errorf("%w: %w", ErrState, err) }
+
+	head := make([]byte, stateHeader)
+	if err := read(head); err != nil {
+		return fail(err)
+	}
+	const tokensAt = len(stateMagic) + 5*4
+	n := int(binary.LittleEndian.Uint32(head[tokensAt:]))
+	want := s.header(n)
+	switch {
+	case string(head[:len(stateMagic)]) != stateMagic:
+		return fail(errors.New("it is no saved state"))
+	case !slices.Equal(head[:len(stateMagic)+4], want[:len(stateMagic)+4]):
+		return fail(fmt.Errorf("it is of version %d, not %d", binary.LittleEndian.Uint32(head[len(stateMagic):]), stateVersion))
+	case !slices.Equal(head[tokensAt+4:], want[tokensAt+4:]):
+		return fail(errors.New("it belongs to another model"))
+	case !slices.Equal(head, want):
+		return fail(errors.New("its keys and values have another form than this session's"))
+	case n > s.size:
+		return fail(fmt.Errorf("it has %d tokens, and this session holds at most %d", n, s.size))
+	}
+	b := make([]byte, 4*n)
+	if err := errors.Join(read(b), check()); err != nil {
+		return fail(err)
+	}
+	tokens := make([]int32, n, max(n, cap(s.tokens)))
+	for i := range tokens {
+		tokens[i] = int32(binary.LittleEndian.Uint32(b[4*i:]))
+		if tokens[i] < 0 || int(tokens[i]) >= s.model.config.vocabulary {
+			return fail(fmt.Errorf("its token %d is not in the model's vocabulary", tokens[i]))
+		}
+	}
+	for i := range s.caches {
+		for _, t := range s.caches[i].tables(n) {
+			if err := read(t); err != nil {
+				return fail(err)
+			}
+		}
+		if err := check(); err != nil {
+			return fail(err)
+		}
+	}
+	s.tokens = tokens
+	return got, nil
+}

@@ -1,0 +1,145 @@
+package llm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"alphaos/llm/gguf"
+)
+
+func state(t testing.TB, s *Session) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	n, err := s.WriteTo(&b)
+	if err != nil || n != int64(b.Len()) {
+		t.Fatalf("%d bytes of %d, %v", n, b.Len(), err)
+	}
+	return b.Bytes()
+}
+
+// A restored session goes on to the last bit as the one that was saved, also
+// in a model that was loaded in another way.
+func TestState(t *testing.T) {
+	smallPieces(t, 16<<10)
+	shape := quantisedShape(gguf.Q8_0)
+	f := synthetic(shape)
+	for _, cache := range []string{"f32", "f16"} {
+		m := load(t, f, Options{Threads: 2, Cache: cache, inPlace: true})
+		streamed, _ := loadWithin(t, f, Options{Threads: 2, Cache: cache, Budget: int64(len(f.bytes()) * 3 / 4)})
+		s := newSession(t, m)
+		eval(t, s, testIDs...)
+		s.Truncate(30)
+		saved := state(t, s)
+		want := slices.Clone(eval(t, s, 7, 8))
+		for _, m := range []*Model{m, streamed} {
+			got := newSession(t, m)
+			eval(t, got, 5, 5, 5)
+			r := bytes.NewReader(append(slices.Clone(saved), "more"...))
+			if n, err := got.ReadFrom(r); err != nil || n != int64(len(saved)) || r.Len() != 4 {
+				t.Fatalf("%d of %d bytes, %d left, %v", n, len(saved), r.Len(), err)
+			}
+			if !slices.Equal(got.Tokens(), testIDs[:30]) {
+				t.Errorf("tokens %v", got.Tokens())
+			}
+			same(t, eval(t, got, 7, 8), want)
+		}
+	}
+	empty := newSession(t, load(t, f, Options{}))
+	if _, err := empty.ReadFrom(bytes.NewReader(state(t, empty))); err != nil || empty.Len() != 0 {
+		t.Errorf("an empty session: %v", err)
+	}
+}
+
+// What is not a state of this model is refused, and leaves an empty session.
+func TestStateRefuses(t *testing.T) {
+	f := synthetic(smallShape)
+	m := load(t, f, Options{Threads: 1, Cache: "f32"})
+	s := newSession(t, m)
+	eval(t, s, testIDs[:20]...)
+	saved := state(t, s)
+	other := synthetic(smallShape)
+	w := other.tensor("blk.1.ffn_norm.weight")
+	w.data[0] ^= 1 // another fine-tuning
+	half := newSession(t, load(t, f, Options{Threads: 1, Cache: "f16"}))
+	short, err := m.NewSession(16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit := func(at int, v byte) []byte {
+		b := slices.Clone(saved)
+		b[at] ^= v
+		return b
+	}
+	for _, c := range []struct {
+		name  string
+		s     *Session
+		state []byte
+		want  string
+	}{
+		{"nothing", s, nil, "cut short"},
+		{"cut", s, saved[:len(saved)-1], "cut short"},
+		{"cut head", s, saved[:20], "cut short"},
+		{"magic", s, edit(0, 1), "no saved state"},
+		{"version", s, edit(8, 3), "version 2"},
+		{"more tokens", s, edit(31, 0x7f), "at most 64"},
+		{"fewer tokens", s, edit(28, 1), "checksum"},
+		{"token", s, edit(stateHeader, 1), "checksum"},
+		{"key", s, edit(len(saved)/2, 1), "checksum"},
+		{"last checksum", s, edit(len(saved)-1, 1), "checksum"},
+		{"model", newSession(t, load(t, other, Options{Cache: "f32"})), saved, "another model"},
+		{"form", half, saved, "another form"},
+		{"length", short, saved, "at most 16"},
+	} {
+		_, err := c.s.ReadFrom(bytes.NewReader(c.state))
+		if !errors.Is(err, ErrState) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+		if c.s.Len() != 0 {
+			t.Errorf("%s: %d tokens are left", c.name, c.s.Len())
+		}
+		if _, err := c.s.Eval(context.Background(), []int32{1, 2}); err != nil {
+			t.Errorf("%s: the session cannot go on: %v", c.name, err)
+		}
+	}
+	if _, err := s.WriteTo(failing{}); err == nil {
+		t.Error("a full drive was not noticed")
+	}
+}
+
+type failing struct{}
+
+func (failing) Write(p []byte) (int, error) { return 0, io.ErrShortWrite }
+
+// FuzzState: whatever the bytes, there is a session of sane tokens or an
+// error.
+func FuzzState(f *testing.F) {
+	tiny := shape{embedding: 4, feedForward: 4, layers: 1, heads: 2, kvHeads: 1, head: 2, vocabulary: 260, context: 4, types: []gguf.Type{gguf.F32}}
+	b := synthetic(tiny).bytes()
+	m, err := Load(bytes.NewReader(b), int64(len(b)), Options{Threads: 1, Kernel: Kernels()[0]})
+	if err != nil {
+		f.Fatal(err)
+	}
+	s, err := m.NewSession(4)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, ids := range [][]int32{{1}, {1, 2, 3}} {
+		s.Truncate(0)
+		eval(f, s, ids...)
+		f.Add(state(f, s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := s.ReadFrom(bytes.NewReader(b))
+		if n > int64(len(b)) || err != nil && s.Len() != 0 || s.Len() > s.Cap() {
+			t.Fatalf("%d of %d bytes, %d tokens, %v", n, len(b), s.Len(), err)
+		}
+		if s.Len() < s.Cap() {
+			eval(t, s, 1)
+		}
+	})
+}
