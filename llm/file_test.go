@@ -162,3 +162,17 @@ func TestNotNumbers(t *testing.T) {
 		}
 	}
 }
+
+// Whatever lies beside a model, its checksum is 32 bytes or there is an error
+// of one sentence.
+func FuzzSum(f *testing.F) {
+	for _, s := range []string{"", strings.Repeat("0a", 32), strings.Repeat("0a", 32) + "  m.gguf\n", strings.Repeat("0a", 32) + " *other\n\xff", strings.Repeat("x", 1<<16)} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		sum, err := readSum(fstest.MapFS{"m.gguf.sha256": {Data: b}}, ".", "m.gguf")
+		if err == nil && len(sum) != 32 || err != nil && (sum != nil || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("%x, %v", sum, err)
+		}
+	})
+}

@@ -146,3 +146,39 @@ func TestParts(t *testing.T) {
 		}
 	}
 }
+
+// Two files that claim to be parts either are refused or make a file whose
+// tensors can all be read.
+func FuzzJoin(f *testing.F) {
+	parts, _ := splitModel(f, 2, nil)
+	whole := func(p Part) []byte {
+		b := make([]byte, p.Size)
+		if _, err := p.R.ReadAt(b, 0); err != nil && err != io.EOF {
+			f.Fatal(err)
+		}
+		return b
+	}
+	a, b := whole(parts[0]), whole(parts[1])
+	f.Add(a, b)
+	f.Add(a, a)
+	f.Add(a[:len(a)-3], b)
+	f.Add([]byte("GGUF"), []byte{})
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		j, err := Join([]Part{{"a", bytes.NewReader(a), int64(len(a))}, {"b", bytes.NewReader(b), int64(len(b))}})
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("not one sentence: %v", err)
+			}
+			return
+		}
+		file, err := Read(j, j.Size())
+		if err != nil {
+			t.Fatalf("what was joined cannot be read: %v", err)
+		}
+		for _, x := range file.Tensors {
+			if n, err := j.ReadAt(make([]byte, x.Bytes), x.Offset); int64(n) != x.Bytes || err != nil && err != io.EOF {
+				t.Fatalf("tensor %q: %d bytes, %v", x.Name, n, err)
+			}
+		}
+	})
+}

@@ -276,7 +276,7 @@ func hostFile(name string, check func(io.ReaderAt, int64) error) (*node, error) 
 		return nil, fmt.Errorf("%s %w", name, err)
 	}
 	if fi.Size() > maxFileSize {
-		return nil, fmt.Errorf("%s has %s but a file on FAT32 can have no more than 4 GiB; split it with llama-gguf-split --split-max-size 4000M or choose a smaller quantisation", name, FormatSize(fi.Size()))
+		return nil, fmt.Errorf("%s has %s but a file on FAT32 can have no more than 4 GiB; split it with alphaos model split or choose a smaller quantisation", name, FormatSize(fi.Size()))
 	}
 	return &node{source: name, size: fi.Size()}, nil
 }
