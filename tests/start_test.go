@@ -53,7 +53,7 @@ func image(t testing.TB) drive.Extra {
 
 // verboseLines must be in what a verbose start says.
 var verboseLines = []string{
-	"firmware: EDK II", "clock: 2", "built with go1.", "processor features: ", "SSE2", "memory map: ", " taken over, ",
+	"firmware: ", "EDK II 0x", "clock: 2", "built with go1.", "processor features: ", "SSE2", "memory map: ", " taken over, ",
 	"disk: ", "volume: ", "drive: ", "journal: open", "model: kernel ",
 }
 
