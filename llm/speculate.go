@@ -28,7 +28,7 @@ import (
 // only as many as pay, and none for a while when none do.
 
 // maxDraft is how many tokens a draft has at most.
-const maxDraft = 7
+const maxDraft = 8
 
 // Chooser chooses a token by the logits and the tokens so far, or returns -1
 // if the logits are no numbers; sample.Sampler is one. It is asked exactly once

@@ -353,3 +353,34 @@ func (deceiver) Draft(dst, tokens []int32, n int) []int32 {
 	}
 	return dst
 }
+
+// BenchmarkDraft is what a pass of n tokens takes, as many times a pass of one:
+// what drafts cost. The shortest of many passes counts.
+func BenchmarkDraft(b *testing.B) {
+	for _, quant := range []gguf.Type{gguf.Q8_0, gguf.Q4_0, gguf.Q4_K} {
+		f := synthetic(shape{embedding: 2048, feedForward: 8192, layers: 2, heads: 32, kvHeads: 8, head: 64, vocabulary: 270, context: 512, types: []gguf.Type{quant}, tied: true})
+		for _, threads := range []int{1, 2} {
+			b.Run(fmt.Sprintf("%v/%d", quant, threads), func(b *testing.B) {
+				s := newSession(b, load(b, f, Options{Threads: threads}))
+				best := [maxDraft + 1]float64{}
+				eval(b, s, testIDs...)
+				for b.Loop() {
+					for n := range best {
+						begin := time.Now()
+						if _, err := s.eval(context.Background(), testIDs[:n+1], n+1); err != nil {
+							b.Fatal(err)
+						}
+						if t := time.Since(begin).Seconds(); best[n] == 0 || t < best[n] {
+							best[n] = t
+						}
+						s.Truncate(len(testIDs))
+					}
+				}
+				for _, n := range []int{2, 3, 6, 9} {
+					b.ReportMetric(best[n-1]/best[0], fmt.Sprintf("x%d", n))
+				}
+				b.ReportMetric(best[0]*1e3, "ms")
+			})
+		}
+	}
+}

@@ -8,6 +8,7 @@
 #define ROWS1_F16 ·avx2Rows1F16
 #define ROWS4_F16 ·avx2Rows4F16
 #define ROWS1_Q8_0 ·avx2Rows1Q80
+#define ROWS3_Q8_0 ·avx2Rows3Q80
 #define ROWS4_Q8_0 ·avx2Rows4Q80
 #define ROWS1_Q4_0 ·avx2Rows1Q40
 #define ROWS4_Q4_0 ·avx2Rows4Q40

@@ -7,6 +7,7 @@
 #define ROWS1_F16 ·fmaRows1F16
 #define ROWS4_F16 ·fmaRows4F16
 #define ROWS1_Q8_0 ·fmaRows1Q80
+#define ROWS3_Q8_0 ·fmaRows3Q80
 #define ROWS4_Q8_0 ·fmaRows4Q80
 #define ROWS1_Q4_0 ·fmaRows1Q40
 #define ROWS4_Q4_0 ·fmaRows4Q40

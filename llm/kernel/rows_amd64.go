@@ -32,6 +32,9 @@ func avx2Rows4F16(a *call)
 func avx2Rows1Q80(a *call)
 
 //go:noescape
+func avx2Rows3Q80(a *call)
+
+//go:noescape
 func avx2Rows4Q80(a *call)
 
 //go:noescape
@@ -72,6 +75,9 @@ func fmaRows4F16(a *call)
 
 //go:noescape
 func fmaRows1Q80(a *call)
+
+//go:noescape
+func fmaRows3Q80(a *call)
 
 //go:noescape
 func fmaRows4Q80(a *call)

@@ -889,3 +889,91 @@ row:
 done:
 	VZEROUPPER
 	RET
+
+// Three vectors, with the additions of each in the order of ROWS1_Q8_0: the
+// results are the same to the last bit. X15 is the block's scale.
+
+DATA onesQ8<>+0(SB)/8, $0x0001000100010001
+DATA onesQ8<>+8(SB)/8, $0x0001000100010001
+DATA onesQ8<>+16(SB)/8, $0x0001000100010001
+DATA onesQ8<>+24(SB)/8, $0x0001000100010001
+GLOBL onesQ8<>(SB), RODATA|NOPTR, $32
+
+#define ALONE_Q8_0(w, x, da, acc) \
+	VMOVDQU x, Y13; \
+	VPSIGNB w, Y13, Y13; \
+	VPMADDUBSW Y13, Y12, Y13; \
+	VPMADDWD onesQ8<>(SB), Y13, Y13; \
+	VCVTDQ2PS Y13, Y13; \
+	VMULSS da, X15, X14; \
+	VBROADCASTSS X14, Y14; \
+	FMADD(Y14, Y13, acc, Y13)
+
+#define BLOCK3_Q8_0(wo, xo, dq, acc0, acc1, acc2) \
+	VPABSB 2+wo(BX), Y12; \
+	VPBROADCASTW wo(BX), X15; \
+	VCVTPH2PS X15, X15; \
+	ALONE_Q8_0(2+wo(BX), xo(SI), dq(DI), acc0); \
+	ALONE_Q8_0(2+wo(BX), xo(SI)(R8*1), dq(DI)(R10*1), acc1); \
+	ALONE_Q8_0(2+wo(BX), xo(SI)(R8*2), dq(DI)(R10*2), acc2)
+
+TEXT ROWS3_Q8_0(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN4
+row:
+	ROWBEGIN
+	ZERO4
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	SUBQ $4, CX
+	JLT  tail
+loop:
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	BLOCK3_Q8_0(0, 0, 0, Y0, Y4, Y8)
+	BLOCK3_Q8_0(34, 32, 8, Y1, Y5, Y9)
+	BLOCK3_Q8_0(68, 64, 16, Y2, Y6, Y10)
+	BLOCK3_Q8_0(102, 96, 24, Y3, Y7, Y11)
+	ADDQ $136, BX
+	ADDQ $128, SI
+	ADDQ $32, DI
+	SUBQ $4, CX
+	JGE  loop
+tail:
+	ADDQ $4, CX
+	JEQ  done
+one:
+	BLOCK3_Q8_0(0, 0, 0, Y0, Y4, Y8)
+	ADDQ $34, BX
+	ADDQ $32, SI
+	ADDQ $8, DI
+	DECQ CX
+	JNE  one
+done:
+	VADDPS Y1, Y0, Y0
+	VADDPS Y3, Y2, Y2
+	VADDPS Y2, Y0, Y0
+	VADDPS Y5, Y4, Y4
+	VADDPS Y7, Y6, Y6
+	VADDPS Y6, Y4, Y4
+	VADDPS Y9, Y8, Y8
+	VADDPS Y11, Y10, Y10
+	VADDPS Y10, Y8, Y8
+	HSUM(Y0, X0, X12)
+	HSUM(Y4, X4, X12)
+	HSUM(Y8, X8, X12)
+	MOVQ YSTEP(AX), CX
+	VMOVSS X0, (R13)
+	VMOVSS X4, (R13)(CX*1)
+	VMOVSS X8, (R13)(CX*2)
+	ADDQ $4, R13
+	ADDQ STEP(AX), R12
+	DECQ DX
+	JNE  row
+	VZEROUPPER
+	RET

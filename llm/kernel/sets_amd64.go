@@ -163,10 +163,18 @@ func mulAssembly(m *Matrix, y []float32, step int, a *Activations, from, to int,
 				c.x, c.d = unsafe.Pointer(&a.q[t*a.cols]), unsafe.Pointer(&a.s8k[t*a.cols/256])
 			}
 			c.y = unsafe.Pointer(&y[t*step+from])
-			if a.n-t >= 4 && !a.Alone {
+			switch {
+			case a.n-t >= 4 && !a.Alone:
 				rows4(m.Type, fma, &c)
 				t += 4
-			} else {
+			case a.n-t >= 3 && m.Type == gguf.Q8_0: // the same bits as one by one
+				if fma {
+					fmaRows3Q80(&c)
+				} else {
+					avx2Rows3Q80(&c)
+				}
+				t += 3
+			default:
 				rows1(m.Type, fma, &c)
 				t++
 			}
