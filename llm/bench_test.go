@@ -17,6 +17,7 @@ func benchmarkModel(b *testing.B, m *Model) {
 	b.Run("decode", func(b *testing.B) {
 		s := newSession(b, m)
 		eval(b, s, 1, 2, 3)
+		b.ReportAllocs()
 		for b.Loop() {
 			if s.Len() == s.Cap() {
 				s.Truncate(3)

@@ -84,64 +84,103 @@ func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 	return nil
 }
 
+// The steps below are divided into parts, which the pool's threads take. What
+// the parts of a step need to know is in s.task, and the functions are bound
+// once a session, so that a token is computed without allocating memory.
+
+// task is the step at work.
+type task struct {
+	x, y, w     []float32
+	kv          *cache
+	position, n int
+	prepared    *kernel.Activations
+	products    []product
+	activations [3]*kernel.Activations // of x, in each form that is needed
+	piece       int                    // rows of a part
+}
+
+// jobs are the session's methods that do a part of a step.
+type jobs struct {
+	norm, remember, attend, swiglu, prepare, mul func(worker, part int)
+}
+
+func (s *Session) bindJobs() {
+	s.jobs = jobs{s.normPart, s.rememberPart, s.attendPart, s.swigluPart, s.preparePart, s.mulPart}
+}
+
 // norm is the root-mean-square norm of n vectors, times w.
 func (s *Session) norm(y, x, w []float32, n int) {
-	s.model.pool.each(n, len(w), func(t int) {
-		rmsNorm(y[t*len(w):(t+1)*len(w)], x[t*len(w):(t+1)*len(w)], w, s.model.config.epsilon)
-	})
+	s.task.x, s.task.y, s.task.w = x, y, w
+	s.model.pool.run(n, n*len(w)*16, s.jobs.norm)
+}
+
+func (s *Session) normPart(_, t int) {
+	w := s.task.w
+	rmsNorm(s.task.y[t*len(w):(t+1)*len(w)], s.task.x[t*len(w):(t+1)*len(w)], w, s.model.config.epsilon)
 }
 
 // remember turns queries and keys by their positions and stores keys and
 // values.
 func (s *Session) remember(kv *cache, position, n int) {
-	c, b := &s.model.config, &s.buffers
-	s.model.pool.each(n, c.heads*c.head, func(t int) {
-		q := b.q[t*c.heads*c.head : (t+1)*c.heads*c.head]
-		for ; len(q) > 0; q = q[c.head:] {
-			s.rope.apply(q[:c.head], t)
-		}
-		for g := range c.kvHeads {
-			at := (t*c.kvHeads + g) * c.head
-			key, value := b.k[at:at+c.head], b.v[at:at+c.head]
-			s.rope.apply(key, t)
-			kv.keys[g].Put(position+t, key)
-			kv.values[g].Put(position+t, value)
-		}
-	})
+	c := &s.model.config
+	s.task.kv, s.task.position = kv, position
+	s.model.pool.run(n, n*c.heads*c.head*16, s.jobs.remember)
+}
+
+func (s *Session) rememberPart(_, t int) {
+	c, b, kv, position := &s.model.config, &s.buffers, s.task.kv, s.task.position
+	q := b.q[t*c.heads*c.head : (t+1)*c.heads*c.head]
+	for ; len(q) > 0; q = q[c.head:] {
+		s.rope.apply(q[:c.head], t)
+	}
+	for g := range c.kvHeads {
+		at := (t*c.kvHeads + g) * c.head
+		key, value := b.k[at:at+c.head], b.v[at:at+c.head]
+		s.rope.apply(key, t)
+		kv.keys[g].Put(position+t, key)
+		kv.values[g].Put(position+t, value)
+	}
 }
 
 // attend computes, for each token and head, the sum of all values so far,
 // weighted by softmax(query*key/sqrt(e)). The query heads that share keys and
 // values go together, so that those are read from memory once.
 func (s *Session) attend(kv *cache, position, n int) {
-	c, b := &s.model.config, &s.buffers
+	c := &s.model.config
+	s.task.kv, s.task.position = kv, position
+	s.model.pool.run(n*c.kvHeads, n*(position+n)*c.kvHeads*c.head*4, s.jobs.attend)
+}
+
+func (s *Session) attendPart(worker, part int) {
+	c, b, kv := &s.model.config, &s.buffers, s.task.kv
 	group := c.heads / c.kvHeads
-	s.model.pool.run(n*c.kvHeads, n*(position+n)*c.kvHeads*c.head*4, func(worker, part int) {
-		t, g := part/c.kvHeads, part%c.kvHeads
-		seen := position + t + 1
-		at := (t*c.kvHeads + g) * group * c.head // heads of a group follow each other
-		q := &b.queries[worker]
-		q.Set(b.q[at:at+group*c.head], group)
-		scores := b.scores[worker][:group*seen]
-		kv.keys[g].Mul(scores, seen, q, seen)
-		for i := range group {
-			weights := scores[i*seen : (i+1)*seen]
-			softmax(weights, c.attentionScale)
-			out := b.att[at+i*c.head : at+(i+1)*c.head]
-			clear(out)
-			kv.values[g].Sum(out, weights)
-		}
-	})
+	t, g := part/c.kvHeads, part%c.kvHeads
+	seen := s.task.position + t + 1
+	at := (t*c.kvHeads + g) * group * c.head // heads of a group follow each other
+	q := &b.queries[worker]
+	q.Set(b.q[at:at+group*c.head], group)
+	scores := b.scores[worker][:group*seen]
+	kv.keys[g].Mul(scores, seen, q, seen)
+	for i := range group {
+		weights := scores[i*seen : (i+1)*seen]
+		softmax(weights, c.attentionScale)
+		out := b.att[at+i*c.head : at+(i+1)*c.head]
+		clear(out)
+		kv.values[g].Sum(out, weights)
+	}
 }
 
 // swiglu makes gate = silu(gate) * up.
 func (s *Session) swiglu(n int) {
-	const piece = 1024
-	gate, up := s.buffers.gate[:n], s.buffers.up[:n]
-	s.model.pool.each((n+piece-1)/piece, piece*4, func(i int) {
-		end := min((i+1)*piece, n)
-		silu(gate[i*piece:end], up[i*piece:end])
-	})
+	s.task.n = n
+	s.model.pool.run((n+swigluPiece-1)/swigluPiece, n*64, s.jobs.swiglu)
+}
+
+const swigluPiece = 1024
+
+func (s *Session) swigluPart(_, i int) {
+	from, to := i*swigluPiece, min((i+1)*swigluPiece, s.task.n)
+	silu(s.buffers.gate[from:to], s.buffers.up[from:to])
 }
 
 // prepare brings the n vectors in x into a form.
@@ -149,9 +188,12 @@ func (s *Session) prepare(x []float32, n int, form kernel.Form, cols int) *kerne
 	a := s.activations(form, cols)
 	a.Alone = n <= maxDraft+1 // drafting must not change an answer
 	a.Hold(x, n)
-	s.model.pool.each(n, cols, func(t int) { a.Prepare(t, t+1) })
+	s.task.prepared = a
+	s.model.pool.run(n, n*cols*16, s.jobs.prepare)
 	return a
 }
+
+func (s *Session) preparePart(_, t int) { s.task.prepared.Prepare(t, t+1) }
 
 // product is a matrix and where its results go: y[t*Rows+row] for vector t.
 type product struct {
@@ -161,37 +203,43 @@ type product struct {
 
 // mul multiplies the n vectors in x with several matrices at once.
 func (s *Session) mul(x []float32, n int, products ...product) {
+	k := &s.task
+	k.products = append(k.products[:0], products...)
 	if s.model.stream != nil {
-		if products = s.mulStreamed(x, n, products); len(products) == 0 {
+		rest := s.mulStreamed(x, n, k.products)
+		if k.products = append(k.products[:0], rest...); len(rest) == 0 {
 			return
 		}
 	}
-	cols := products[0].m.Cols
-	var activations [3]*kernel.Activations
+	cols := k.products[0].m.Cols
+	k.activations = [3]*kernel.Activations{}
 	work, rows := 0, 0
-	for _, p := range products {
+	for _, p := range k.products {
 		form := kernel.FormOf(p.m.Type)
-		if activations[form] == nil {
-			activations[form] = s.prepare(x, n, form, cols)
+		if k.activations[form] == nil {
+			k.activations[form] = s.prepare(x, n, form, cols)
 		}
 		work += p.m.Bytes() * n
 		rows += p.m.Rows
 	}
 	// Rows are handed out in pieces, small enough to even out threads that
 	// are held up and large enough that handing out costs nothing.
-	piece := max(16, (rows/(s.model.pool.threads*8)+15)&^15)
+	k.piece = max(16, (rows/(s.model.pool.threads*8)+15)&^15)
 	parts := 0
-	for _, p := range products {
-		parts += (p.m.Rows + piece - 1) / piece
+	for _, p := range k.products {
+		parts += (p.m.Rows + k.piece - 1) / k.piece
 	}
-	s.model.pool.run(parts, work, func(_, part int) {
-		for _, p := range products {
-			pieces := (p.m.Rows + piece - 1) / piece
-			if part < pieces {
-				p.m.Mul(p.y, p.m.Rows, activations[kernel.FormOf(p.m.Type)], part*piece, min((part+1)*piece, p.m.Rows))
-				return
-			}
-			part -= pieces
+	s.model.pool.run(parts, work, s.jobs.mul)
+}
+
+func (s *Session) mulPart(_, part int) {
+	k := &s.task
+	for _, p := range k.products {
+		pieces := (p.m.Rows + k.piece - 1) / k.piece
+		if part < pieces {
+			p.m.Mul(p.y, p.m.Rows, k.activations[kernel.FormOf(p.m.Type)], part*k.piece, min((part+1)*k.piece, p.m.Rows))
+			return
 		}
-	})
+		part -= pieces
+	}
 }

@@ -46,7 +46,7 @@ const least = 384 << 10
 func newPool(threads int) *pool {
 	p := &pool{threads: threads, wake: make(chan struct{}, 1)}
 	if threads <= runtime.GOMAXPROCS(0) {
-		p.looks = 20000
+		p.looks = 100000 // some 50 µs
 	}
 	for i := 1; i < threads; i++ {
 		w := &worker{wake: make(chan struct{}, 1)}

@@ -41,6 +41,8 @@ type Session struct {
 	forms   map[formKey]*kernel.Activations
 	batch   int   // tokens computed together at most
 	failure error // of reading streamed weights in this pass
+	task    task
+	jobs    jobs
 }
 
 type formKey struct {
@@ -82,6 +84,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 	}
 	s := &Session{model: m, size: contextLength, logits: make([]float32, c.vocabulary), forms: map[formKey]*kernel.Activations{}}
 	s.batch = min(batch, contextLength)
+	s.bindJobs()
 	n := s.batch
 	s.rope = newRope(c.rotated, n, c.ropeBase, c.ropeScale, m.ropeFactors)
 	s.rope.halves = c.arch.halves
