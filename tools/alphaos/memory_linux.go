@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -12,6 +13,7 @@ import (
 // with 4 KiB pages only.
 func weightMemory(huge bool) (alloc func(int) ([]byte, error), free func([]byte)) {
 	const large = 2 << 20
+	var mu sync.Mutex
 	whole := map[*byte][]byte{}
 	alloc = func(n int) ([]byte, error) {
 		b, err := unix.Mmap(-1, 0, n+large, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
@@ -25,11 +27,15 @@ func weightMemory(huge bool) (alloc func(int) ([]byte, error), free func([]byte)
 		// A system without huge pages refuses both, and has 4 KiB pages.
 		_ = unix.Madvise(b, advice)
 		p := b[-address(b)&(large-1):][:n]
-		whole[&p[0]] = b
+		mu.Lock()
+		defer mu.Unlock()
+		whole[unsafe.SliceData(p)] = b
 		return p, nil
 	}
 	free = func(p []byte) {
-		if b := whole[&p[0]]; b != nil {
+		mu.Lock()
+		defer mu.Unlock()
+		if b := whole[unsafe.SliceData(p)]; b != nil {
 			_ = unix.Munmap(b)
 			delete(whole, &p[0])
 		}

@@ -61,6 +61,9 @@ func openModel(name string) (*modelFile, error) {
 
 // load loads the opened model and checks it.
 func (m *modelFile) load(o llm.Options) (*llm.Model, error) {
+	if o.Alloc == nil {
+		o.Alloc, o.Free = weightMemory(true)
+	}
 	model, err := llm.Load(m, m.size, o)
 	if err != nil {
 		return nil, err
