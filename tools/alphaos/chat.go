@@ -39,6 +39,7 @@ type chatOptions struct {
 	raw     bool
 	journal string
 	context int
+	plain   bool // one token at a time
 	llm     llm.Options
 	set     map[string]string // parameters that were given, by name
 }
@@ -46,6 +47,7 @@ type chatOptions struct {
 func chatCommand() *cobra.Command {
 	o := chatOptions{set: map[string]string{}}
 	var temperature string
+	var budget int
 	var set []string
 	cmd := &cobra.Command{
 		Use:   "chat -m FILE [-p PROMPT]",
@@ -78,6 +80,11 @@ treats any model as one.`,
 				}
 				o.set[name] = value
 			}
+			if budget < 0 {
+				return errors.New("--budget counts MiB and cannot be negative")
+			}
+			o.llm.Budget = int64(budget) << 20
+			o.llm.Alloc, o.llm.Free = weightMemory(true)
 			if o.tokens < 0 || o.context < 0 {
 				return errors.New("-n and --context count tokens and cannot be negative")
 			}
@@ -99,6 +106,8 @@ treats any model as one.`,
 	f.StringArrayVar(&set, "set", nil, "another parameter, as in --set top_k=20")
 	f.IntVarP(&o.llm.Threads, "threads", "t", 0, "threads to compute with (0: choose)")
 	f.StringVar(&o.llm.Kernel, "kernel", "", "compute kernel (default: measure and choose)")
+	f.IntVar(&budget, "budget", 0, "MiB of memory for the weights; what is beyond is streamed from the file (0: any)")
+	f.BoolVar(&o.plain, "no-draft", false, "with -p: never draft tokens from the context")
 	f.IntVar(&o.context, "context", 0, "context length in tokens (0: the model's own)")
 	f.BoolVar(&o.raw, "raw", false, "continue the text, without a chat template")
 	f.StringVar(&o.journal, "journal", "", "keep the conversation in this file, and go on with the one it holds")
@@ -125,6 +134,10 @@ func complete(ctx context.Context, o chatOptions, params sample.Params, out, not
 				fmt.Fprint(notes, "\r             \r")
 			}
 		}
+	}
+	o.llm.Expect = func(e llm.Expectation) {
+		fmt.Fprintf(notes, "note: %s of the weights are read from the file for each token, at %s a second: at most %.2f tokens/s\n",
+			console.Bytes(e.Streamed), console.Bytes(int64(e.Rate)), e.TokensPerSecond())
 	}
 	model, err := file.load(o.llm)
 	if err != nil {
@@ -166,37 +179,37 @@ func complete(ctx context.Context, o chatOptions, params sample.Params, out, not
 	reading := time.Since(start)
 
 	start = time.Now()
-	sampler := sample.New(params)
+	var drafter llm.Drafter
+	if !o.plain {
+		drafter = llm.NewLookup()
+	}
+	gen := session.NewGenerator(sample.New(params), drafter)
+	gen.Begin(logits)
 	text := &answerWriter{out: out, stops: template.Stops(), trim: !template.Plain()}
 	decoder := tok.NewDecoder()
 	read, made := len(ids), 0
 	for o.tokens == 0 || made < o.tokens {
-		id := sampler.Sample(logits, ids)
-		if id < 0 {
-			return errors.New("the model computes no numbers: its file is damaged or its format is not supported")
+		var id int32
+		if id, err = gen.Next(ctx); errors.Is(err, llm.ErrContextFull) {
+			fmt.Fprintf(notes, "note: the context of %d tokens is full\n", session.Cap())
+			err = nil
+			break
+		}
+		if err != nil {
+			break
 		}
 		if template.IsEnd(tok, id) {
 			break
 		}
 		made++
-		ids = append(ids, id)
 		if done, err := text.write(decoder.Write(id)); done || err != nil {
 			if err != nil {
 				return fmt.Errorf("cannot write the answer: %w", err)
 			}
 			break
 		}
-		if session.Len() >= session.Cap() {
-			fmt.Fprintf(notes, "note: the context of %d tokens is full\n", session.Cap())
-			break
-		}
-		if made == o.tokens {
-			break
-		}
-		if logits, err = session.Eval(ctx, []int32{id}); err != nil {
-			break
-		}
 	}
+	gen.Settle()
 	if e := text.flush(decoder.Flush()); e != nil {
 		return fmt.Errorf("cannot write the answer: %w", e)
 	}
@@ -206,6 +219,9 @@ func complete(ctx context.Context, o chatOptions, params sample.Params, out, not
 	writing := time.Since(start)
 	fmt.Fprintf(notes, "prompt: %d tokens, %.1f tokens/s; answer: %d tokens, %.1f tokens/s; context: %d of %d\n",
 		read, float64(read)/reading.Seconds(), made, float64(made)/writing.Seconds(), session.Len(), session.Cap())
+	if drafted, accepted := gen.Drafted(); drafted > 0 {
+		fmt.Fprintf(notes, "drafts: %d tokens, %d of them right\n", drafted, accepted)
+	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
