@@ -147,7 +147,7 @@ func (m *Model) encode(ctx context.Context, ids []int32) error {
 		m.pool.each(n, 4*f, func(t int) {
 			row := e.up[t*f : (t+1)*f]
 			add(row, l.upB)
-			gelu(row)
+			m.set.Gelu(row)
 		})
 		m.encoderMul(e.up[:n*f], n, product{l.down, h})
 		m.join(x, h, l.downB, l.outNorm, l.outNormB, n)
@@ -187,7 +187,7 @@ func (m *Model) lookAround(l *encoderLayer, n int) {
 		keys.Mul(scores, n, e.queries[worker], n)
 		for t := range n {
 			weights, out := scores[t*n:(t+1)*n], e.q[t*d+at:][:c.head]
-			softmax(weights, c.attentionScale)
+			m.set.Softmax(weights, c.attentionScale)
 			clear(out)
 			vals.Sum(out, weights)
 		}
@@ -231,14 +231,6 @@ func layerNorm(x, w, b []float32, epsilon float64) {
 	w, b = w[:len(x)], b[:len(x)]
 	for i, v := range x {
 		x[i] = v*scale*w[i] + b[i]
-	}
-}
-
-// gelu makes x = x * normal(x), the normal distribution's function by the
-// usual approximation with a hyperbolic tangent.
-func gelu(x []float32) {
-	for i, v := range x {
-		x[i] = v / (1 + exp(-1.5957691216*(v+0.044715*v*v*v)))
 	}
 }
 

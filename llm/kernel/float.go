@@ -1,0 +1,94 @@
+package kernel
+
+import "math"
+
+// Functions between the matrices, on float32. The assembly multiplies, then
+// adds, in the order written here, so that all sets give the same bits, but
+// for the order in which Softmax adds up.
+
+// Exp is e to the power of x within two units in the last place: x is reduced
+// to r = x - k*ln 2, |r| <= ln 2 / 2, for which a polynomial (Cephes, expf)
+// serves. Below -87 the result is 0.
+func Exp(x float32) float32 {
+	switch {
+	case x < -87:
+		return 0
+	case x > 88:
+		return float32(math.Exp(float64(x)))
+	case x != x:
+		return x
+	}
+	const magic = 3 << 22 // adding it leaves no room for a fraction
+	k := (x*math.Log2E + magic) - magic
+	r := x - k*0.693359375 + k*2.12194440e-4
+	p := float32(1.9875691500e-4)
+	p = p*r + 1.3981999507e-3
+	p = p*r + 8.3334519073e-3
+	p = p*r + 4.1665795894e-2
+	p = p*r + 1.6666665459e-1
+	p = p*r + 5.0000001201e-1
+	return (p*r*r + r + 1) * math.Float32frombits(uint32(int32(k)+127)<<23)
+}
+
+// Softmax replaces x by exp(scale*x), divided by the sum of all. scale must be
+// positive.
+func (s *Set) Softmax(x []float32, scale float32) {
+	if len(x) == 0 {
+		return
+	}
+	largest := x[0]
+	for _, v := range x[1:] {
+		if v > largest {
+			largest = v
+		}
+	}
+	var sum float64
+	done := s.wide(len(x))
+	if done > 0 {
+		sum = wideExp(&x[0], done, largest, scale)
+	}
+	for i, v := range x[done:] {
+		e := Exp((v - largest) * scale)
+		x[done+i] = e
+		sum += float64(e)
+	}
+	inverse := float32(1 / sum)
+	if done > 0 {
+		wideScale(&x[0], done, inverse)
+	}
+	for i := range x[done:] {
+		x[done+i] *= inverse
+	}
+}
+
+// SwiGLU makes gate = gate / (1 + exp(-gate)) * up.
+func (s *Set) SwiGLU(gate, up []float32) {
+	up = up[:len(gate)]
+	done := s.wide(len(gate))
+	if done > 0 {
+		wideSwiGLU(&gate[0], &up[0], done)
+	}
+	for i, v := range gate[done:] {
+		gate[done+i] = v / (1 + Exp(-v)) * up[done+i]
+	}
+}
+
+// Gelu makes x = x * normal(x), the normal distribution's function by the
+// usual approximation with a hyperbolic tangent.
+func (s *Set) Gelu(x []float32) {
+	done := s.wide(len(x))
+	if done > 0 {
+		wideGelu(&x[0], done)
+	}
+	for i, v := range x[done:] {
+		x[done+i] = v / (1 + Exp(-1.5957691216*(v+0.044715*v*v*v)))
+	}
+}
+
+// wide is how many of n numbers the assembly can do.
+func (s *Set) wide(n int) int {
+	if s == portable {
+		return 0
+	}
+	return n &^ 7
+}

@@ -1,0 +1,17 @@
+package kernel
+
+// Functions of float_amd64.s, for AVX2; n is a positive multiple of 8.
+
+// wideExp replaces x by exp((x-largest)*scale) and returns the sum.
+//
+//go:noescape
+func wideExp(x *float32, n int, largest, scale float32) float64
+
+//go:noescape
+func wideScale(x *float32, n int, f float32)
+
+//go:noescape
+func wideSwiGLU(gate, up *float32, n int)
+
+//go:noescape
+func wideGelu(x *float32, n int)

@@ -1,0 +1,170 @@
+// Functions between the matrices with AVX2: see float.go. Every step is that of
+// Exp there, in the same order, without fused multiplication.
+
+#include "textflag.h"
+
+DATA log2e<>+0(SB)/4, $0x3fb8aa3b // 1.442695041
+GLOBL log2e<>(SB), RODATA|NOPTR, $4
+DATA magic<>+0(SB)/4, $0x4b400000 // 12582912
+GLOBL magic<>(SB), RODATA|NOPTR, $4
+DATA ln2a<>+0(SB)/4, $0x3f318000 // 0.693359375
+GLOBL ln2a<>(SB), RODATA|NOPTR, $4
+DATA ln2b<>+0(SB)/4, $0x395e8083 // 0.00021219444
+GLOBL ln2b<>(SB), RODATA|NOPTR, $4
+DATA p0<>+0(SB)/4, $0x39506967 // 0.000198756915
+GLOBL p0<>(SB), RODATA|NOPTR, $4
+DATA p1<>+0(SB)/4, $0x3ab743ce // 0.001398199951
+GLOBL p1<>(SB), RODATA|NOPTR, $4
+DATA p2<>+0(SB)/4, $0x3c088908 // 0.008333451907
+GLOBL p2<>(SB), RODATA|NOPTR, $4
+DATA p3<>+0(SB)/4, $0x3d2aa9c1 // 0.04166579589
+GLOBL p3<>(SB), RODATA|NOPTR, $4
+DATA p4<>+0(SB)/4, $0x3e2aaaaa // 0.1666666546
+GLOBL p4<>(SB), RODATA|NOPTR, $4
+DATA p5<>+0(SB)/4, $0x3f000000 // 0.500000012
+GLOBL p5<>(SB), RODATA|NOPTR, $4
+DATA one<>+0(SB)/4, $0x3f800000 // 1
+GLOBL one<>(SB), RODATA|NOPTR, $4
+DATA low<>+0(SB)/4, $0xc2ae0000 // -87
+GLOBL low<>(SB), RODATA|NOPTR, $4
+DATA high<>+0(SB)/4, $0x42b20000 // 89
+GLOBL high<>(SB), RODATA|NOPTR, $4
+DATA cubic<>+0(SB)/4, $0x3d372713 // 0.044715
+GLOBL cubic<>(SB), RODATA|NOPTR, $4
+DATA slope<>+0(SB)/4, $0xbfcc422a // -1.595769122
+GLOBL slope<>(SB), RODATA|NOPTR, $4
+DATA minus<>+0(SB)/4, $0x80000000 // -0
+GLOBL minus<>(SB), RODATA|NOPTR, $4
+
+// CONSTANTS loads what EXP needs in registers.
+#define CONSTANTS \
+	VBROADCASTSS log2e<>(SB), Y15; \
+	VBROADCASTSS magic<>(SB), Y14; \
+	VBROADCASTSS ln2a<>(SB), Y13; \
+	VBROADCASTSS one<>(SB), Y11; \
+	VBROADCASTSS low<>(SB), Y10; \
+	VBROADCASTSS high<>(SB), Y9; \
+	VPSRLD $23, Y11, Y8
+
+#define STEP(c) \
+	VMULPS Y2, Y3, Y3; \
+	VBROADCASTSS c<>(SB), Y4; \
+	VADDPS Y4, Y3, Y3
+
+// EXP makes Y0 = exp(Y0), infinite from 88.4 on, and spoils Y1-Y5. A NaN stays
+// one: where an operand is NaN, VMINPS takes the one that Go writes first.
+#define EXP \
+	VMINPS Y0, Y9, Y0; \
+	VCMPPS $5, Y10, Y0, Y5; \
+	VMULPS Y15, Y0, Y1; \
+	VADDPS Y14, Y1, Y1; \
+	VSUBPS Y14, Y1, Y1; \
+	VMULPS Y13, Y1, Y2; \
+	VSUBPS Y2, Y0, Y2; \
+	VBROADCASTSS ln2b<>(SB), Y3; \
+	VMULPS Y3, Y1, Y3; \
+	VADDPS Y3, Y2, Y2; \
+	VBROADCASTSS p0<>(SB), Y3; \
+	STEP(p1); \
+	STEP(p2); \
+	STEP(p3); \
+	STEP(p4); \
+	STEP(p5); \
+	VMULPS Y2, Y3, Y3; \
+	VMULPS Y2, Y3, Y3; \
+	VADDPS Y2, Y3, Y3; \
+	VADDPS Y11, Y3, Y3; \
+	VCVTPS2DQ Y1, Y1; \
+	VPADDD Y8, Y1, Y1; \
+	VPSLLD $23, Y1, Y1; \
+	VMULPS Y1, Y3, Y0; \
+	VANDPS Y5, Y0, Y0
+
+// func wideExp(x *float32, n int, largest, scale float32) float64
+TEXT ·wideExp(SB), NOSPLIT, $0-32
+	MOVQ x+0(FP), BX
+	MOVQ n+8(FP), CX
+	VBROADCASTSS largest+16(FP), Y6
+	VBROADCASTSS scale+20(FP), Y7
+	CONSTANTS
+	VXORPD Y12, Y12, Y12
+loop:
+	VMOVUPS (BX), Y0
+	VSUBPS Y6, Y0, Y0
+	VMULPS Y7, Y0, Y0
+	EXP
+	VMOVUPS Y0, (BX)
+	VEXTRACTF128 $1, Y0, X1
+	VCVTPS2PD X0, Y0
+	VCVTPS2PD X1, Y1
+	VADDPD Y1, Y0, Y0
+	VADDPD Y0, Y12, Y12
+	ADDQ $32, BX
+	SUBQ $8, CX
+	JNE  loop
+	VEXTRACTF128 $1, Y12, X0
+	VADDPD X0, X12, X0
+	VHADDPD X0, X0, X0
+	VMOVSD X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func wideScale(x *float32, n int, f float32)
+TEXT ·wideScale(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), BX
+	MOVQ n+8(FP), CX
+	VBROADCASTSS f+16(FP), Y1
+loop:
+	VMULPS (BX), Y1, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ $32, BX
+	SUBQ $8, CX
+	JNE  loop
+	VZEROUPPER
+	RET
+
+// func wideSwiGLU(gate, up *float32, n int)
+TEXT ·wideSwiGLU(SB), NOSPLIT, $0-24
+	MOVQ gate+0(FP), BX
+	MOVQ up+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS minus<>(SB), Y7
+	CONSTANTS
+loop:
+	VMOVUPS (BX), Y6
+	VXORPS Y7, Y6, Y0
+	EXP
+	VADDPS Y0, Y11, Y0
+	VDIVPS Y0, Y6, Y0
+	VMULPS (SI), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ $32, BX
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JNE  loop
+	VZEROUPPER
+	RET
+
+// func wideGelu(x *float32, n int)
+TEXT ·wideGelu(SB), NOSPLIT, $0-16
+	MOVQ x+0(FP), BX
+	MOVQ n+8(FP), CX
+	VBROADCASTSS cubic<>(SB), Y7
+	VBROADCASTSS slope<>(SB), Y12
+	CONSTANTS
+loop:
+	VMOVUPS (BX), Y6
+	VMULPS Y6, Y7, Y0
+	VMULPS Y6, Y0, Y0
+	VMULPS Y6, Y0, Y0
+	VADDPS Y0, Y6, Y0
+	VMULPS Y0, Y12, Y0
+	EXP
+	VADDPS Y0, Y11, Y0
+	VDIVPS Y0, Y6, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ $32, BX
+	SUBQ $8, CX
+	JNE  loop
+	VZEROUPPER
+	RET

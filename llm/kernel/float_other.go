@@ -1,0 +1,10 @@
+//go:build !amd64
+
+package kernel
+
+// There is no set but the portable one, which calls none of these.
+
+func wideExp(x *float32, n int, largest, scale float32) float64 { panic("kernel: no assembly") }
+func wideScale(x *float32, n int, f float32)                    { panic("kernel: no assembly") }
+func wideSwiGLU(gate, up *float32, n int)                       { panic("kernel: no assembly") }
+func wideGelu(x *float32, n int)                                { panic("kernel: no assembly") }

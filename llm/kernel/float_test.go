@@ -1,0 +1,93 @@
+package kernel
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// All sets compute the functions between the matrices to the same bits (but
+// for the sum of softmax), near to what float64 gives.
+func TestFloat(t *testing.T) {
+	inf := float32(math.Inf(1))
+	r := rand.New(rand.NewPCG(1, 4))
+	for _, n := range []int{1, 2, 7, 8, 9, 16, 31, 1000} {
+		x, up := randomVector(r, n), randomVector(r, n)
+		for i, v := range []float32{0, float32(math.Copysign(0, -1)), 100, -100, 88.5, -87.5, 1e-30, 20, -20, 3e38, -3e38} {
+			if at := i * 3; at < n {
+				x[at] = v
+			}
+		}
+		for _, s := range usableSets(t) {
+			gate, gelu, soft := append([]float32(nil), x...), append([]float32(nil), x...), append([]float32(nil), up...)
+			s.SwiGLU(gate, up)
+			s.Gelu(gelu)
+			s.Softmax(soft, 0.7)
+			var sum, total float64
+			for i, v := range up {
+				sum += math.Exp(float64(v) * 0.7)
+				f := float64(x[i])
+				if want := f / (1 + math.Exp(-f)) * float64(v); !(math.Abs(float64(gate[i])-want) <= 1e-6*math.Abs(want)+1e-30) && want < 1e38 {
+					t.Errorf("%s: swiglu of %g and %g is %g, not %g", s.Name(), f, v, gate[i], want)
+				}
+				if want := f / (1 + math.Exp(-1.5957691216*(f+0.044715*f*f*f))); !(math.Abs(float64(gelu[i])-want) <= 3e-6*math.Abs(want)+1e-30) {
+					t.Errorf("%s: gelu of %g is %g, not %g", s.Name(), f, gelu[i], want)
+				}
+			}
+			for i, v := range up {
+				total += float64(soft[i])
+				if want := math.Exp(float64(v)*0.7) / sum; math.Abs(float64(soft[i])-want) > 1e-6*want {
+					t.Errorf("%s: softmax of %g is %g, not %g", s.Name(), v, soft[i], want)
+				}
+			}
+			if math.Abs(total-1) > 1e-5 {
+				t.Errorf("%s: softmax of %d numbers sums to %g", s.Name(), n, total)
+			}
+			ours, theirs := append([]float32(nil), x...), append([]float32(nil), x...)
+			s.Gelu(ours)
+			portable.Gelu(theirs)
+			for i := range ours {
+				if math.Abs(float64(x[i])) < 50 && ours[i] != theirs[i] {
+					t.Errorf("%s: gelu of %g is %g, portable %g", s.Name(), x[i], ours[i], theirs[i])
+				}
+			}
+		}
+	}
+	for _, s := range usableSets(t) {
+		nan := []float32{1, 2, 3, 4, 5, 6, 7, float32(math.NaN()), 9}
+		s.Gelu(nan)
+		if nan[7] == nan[7] || nan[8] != nan[8] {
+			t.Errorf("%s: a NaN became %g, or spread", s.Name(), nan[7])
+		}
+		nan[7] = float32(math.NaN())
+		s.Softmax(nan, 1)
+		if nan[0] == nan[0] {
+			t.Errorf("%s: softmax hides a NaN", s.Name())
+		}
+		far := make([]float32, 17)
+		far[3], far[16] = -inf, 200
+		s.Softmax(far, 1)
+		if far[3] != 0 || far[0] != 0 || far[16] != 1 {
+			t.Errorf("%s: softmax with far numbers gives %v", s.Name(), far)
+		}
+		s.Softmax(nil, 1)
+	}
+}
+
+func BenchmarkFloat(b *testing.B) {
+	x := randomVector(rand.New(rand.NewPCG(1, 1)), 4096)
+	for _, s := range usableSets(b) {
+		b.Run("gelu/"+s.Name(), func(b *testing.B) {
+			b.SetBytes(4 * 4096)
+			for b.Loop() {
+				s.Gelu(x)
+			}
+		})
+		b.Run("softmax/"+s.Name(), func(b *testing.B) {
+			b.SetBytes(4 * 4096)
+			for b.Loop() {
+				s.Softmax(x, 0.1)
+			}
+		})
+	}
+}
