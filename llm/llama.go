@@ -163,7 +163,7 @@ func (s *Session) attendPart(worker, part int) {
 	kv.keys[g].Mul(scores, seen, q, seen)
 	for i := range group {
 		weights := scores[i*seen : (i+1)*seen]
-		softmax(weights, c.attentionScale)
+		s.model.set.Softmax(weights, c.attentionScale)
 		out := b.att[at+i*c.head : at+(i+1)*c.head]
 		clear(out)
 		kv.values[g].Sum(out, weights)
@@ -180,7 +180,7 @@ const swigluPiece = 1024
 
 func (s *Session) swigluPart(_, i int) {
 	from, to := i*swigluPiece, min((i+1)*swigluPiece, s.task.n)
-	silu(s.buffers.gate[from:to], s.buffers.up[from:to])
+	s.model.set.SwiGLU(s.buffers.gate[from:to], s.buffers.up[from:to])
 }
 
 // prepare brings the n vectors in x into a form.

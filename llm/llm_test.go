@@ -360,25 +360,3 @@ func TestPool(t *testing.T) {
 		}
 	}
 }
-
-func TestExp(t *testing.T) {
-	for x := float32(-90); x < 88.7; x += 0.0137 {
-		got, want := float64(exp(x)), math.Exp(float64(x))
-		if math.Abs(got-want) > 3e-7*want && want > 1e-37 {
-			t.Fatalf("exp(%g) = %g, not %g", x, got, want)
-		}
-	}
-	for x, want := range map[float32]float64{-1000: 0, 0: 1, 1000: math.Inf(1)} {
-		if got := float64(exp(x)); got != want {
-			t.Errorf("exp(%g) = %g, not %g", x, got, want)
-		}
-	}
-	if nan := exp(float32(math.NaN())); nan == nan {
-		t.Errorf("exp(NaN) = %g", nan)
-	}
-	x := []float32{1000, 1000, -1000}
-	softmax(x, 1)
-	if x[0] != 0.5 || x[1] != 0.5 || x[2] != 0 {
-		t.Errorf("softmax = %v", x)
-	}
-}

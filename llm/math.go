@@ -28,56 +28,6 @@ func rmsNorm(y, x, w []float32, epsilon float64) {
 	}
 }
 
-// softmax replaces x by exp(scale*x), divided by the sum of all.
-func softmax(x []float32, scale float32) {
-	largest := float32(math.Inf(-1))
-	for _, v := range x {
-		largest = max(largest, v)
-	}
-	var sum float64
-	for i, v := range x {
-		e := exp((v - largest) * scale)
-		x[i] = e
-		sum += float64(e)
-	}
-	inverse := float32(1 / sum)
-	for i := range x {
-		x[i] *= inverse
-	}
-}
-
-// silu makes gate = gate / (1 + exp(-gate)) * up.
-func silu(gate, up []float32) {
-	up = up[:len(gate)]
-	for i, v := range gate {
-		gate[i] = v / (1 + exp(-v)) * up[i]
-	}
-}
-
-// exp is e to the power of x within two units in the last place: x is reduced
-// to r = x - k*ln 2, |r| <= ln 2 / 2, for which a polynomial (Cephes, expf)
-// serves. Below -87 the result is 0.
-func exp(x float32) float32 {
-	switch {
-	case x < -87:
-		return 0
-	case x > 88:
-		return float32(math.Exp(float64(x)))
-	case x != x:
-		return x
-	}
-	const magic = 3 << 22 // adding it leaves no room for a fraction
-	k := (x*math.Log2E + magic) - magic
-	r := x - k*0.693359375 + k*2.12194440e-4
-	p := float32(1.9875691500e-4)
-	p = p*r + 1.3981999507e-3
-	p = p*r + 8.3334519073e-3
-	p = p*r + 4.1665795894e-2
-	p = p*r + 1.6666665459e-1
-	p = p*r + 5.0000001201e-1
-	return (p*r*r + r + 1) * math.Float32frombits(uint32(int32(k)+127)<<23)
-}
-
 // rope turns pairs of numbers, neighbours or those of two halves, among the
 // first rotated numbers of a head by angles that grow with the position.
 type rope struct {

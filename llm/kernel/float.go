@@ -8,13 +8,13 @@ import "math"
 
 // Exp is e to the power of x within two units in the last place: x is reduced
 // to r = x - k*ln 2, |r| <= ln 2 / 2, for which a polynomial (Cephes, expf)
-// serves. Below -87 the result is 0.
+// serves. Below -87 the result is 0, from 88.4 on it is infinite.
 func Exp(x float32) float32 {
 	switch {
 	case x < -87:
 		return 0
-	case x > 88:
-		return float32(math.Exp(float64(x)))
+	case x > 89:
+		x = 89
 	case x != x:
 		return x
 	}
