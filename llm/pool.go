@@ -40,13 +40,14 @@ const (
 	called
 )
 
-// least is how much work, in bytes of weights, is worth waking others for.
-const least = 384 << 10
+// least is how much work, in bytes of weights, is worth waking others for, or
+// sharing with others that are awake.
+const least = 64 << 10
 
 func newPool(threads int) *pool {
 	p := &pool{threads: threads, wake: make(chan struct{}, 1)}
 	if threads <= runtime.GOMAXPROCS(0) {
-		p.looks = 100000 // some 50 µs
+		p.looks = 400000 // some 200 µs
 	}
 	for i := 1; i < threads; i++ {
 		w := &worker{wake: make(chan struct{}, 1)}
