@@ -41,7 +41,9 @@ var standStill sync.RWMutex
 
 const (
 	allowedGrowth = 0.05
-	keptMemory    = 64 << 20 // live all the time, as a program's own data is
+	// Live all the time, as a program's own data is; large enough that a 2 MiB page or two
+	// more is no growth.
+	keptMemory = 256 << 20
 )
 
 func main() {
