@@ -47,7 +47,7 @@ func BenchmarkRepacked(b *testing.B) {
 		if s.repack == nil {
 			continue
 		}
-		for _, t := range []gguf.Type{gguf.Q4_0, gguf.Q4_K} {
+		for _, t := range []gguf.Type{gguf.Q4_0, gguf.Q8_0, gguf.Q4_K, gguf.Q6_K} {
 			const size = 2048
 			w := randomWeights(rand.New(rand.NewPCG(1, 2)), t, size*size)
 			m, err := s.NewMatrix(t, size, size, w)

@@ -34,7 +34,8 @@ type Set struct {
 	// sum adds x[r] times row first+r of m to y.
 	sum      func(m *Matrix, first int, y, x []float32)
 	quantise func(a *Activations, from, to int)
-	repack   func(m *Matrix) // nil: the set wants weights as they are in a file
+	repack   func(m *Matrix)                       // nil: the set wants weights as they are in a file
+	row      func(m *Matrix, dst []float32, r int) // expands a row that repack has moved
 }
 
 // Name is the name ByName knows the set by.
@@ -168,8 +169,7 @@ func typeNames() string {
 
 // Repack rearranges the weights where they lie, for faster products, if the set
 // knows a better order for the type; it takes no memory for longer than the
-// call. The data given to NewMatrix then must not be used for anything else,
-// and Row must not be called.
+// call. The data given to NewMatrix then must not be used for anything else.
 func (m *Matrix) Repack() {
 	if m.set.repack != nil && m.eights == 0 {
 		m.set.repack(m)
@@ -202,7 +202,8 @@ func (m *Matrix) Mul(y []float32, step int, a *Activations, from, to int) {
 // Row writes row r of m to dst as float32. len(dst) must be m.Cols.
 func (m *Matrix) Row(dst []float32, r int) {
 	if r < m.eights {
-		panic("kernel: Row of a repacked matrix")
+		m.set.row(m, dst[:m.Cols], r)
+		return
 	}
 	Dequantise(m.Type, dst[:m.Cols], m.data[r*m.rowBytes:(r+1)*m.rowBytes])
 }

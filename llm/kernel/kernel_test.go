@@ -234,7 +234,7 @@ func TestMul(t *testing.T) {
 					z := slices.Repeat([]float32{12345}, len(y))
 					c.Mul(z, step, a, 0, rows/2)
 					c.Mul(z, step, a, rows/2, rows)
-					checkProduct(t, fmt.Sprintf("%s %v %dx%d, repacked, %d vectors", s.Name(), typ, rows, cols, n), m, w, x, z, step, a)
+					checkProduct(t, fmt.Sprintf("%s %v %dx%d, repacked, %d vectors", s.Name(), typ, rows, cols, n), c, w, x, z, step, a)
 				}
 			}
 		}

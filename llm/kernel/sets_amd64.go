@@ -128,6 +128,7 @@ func assembly(name string, usable func() bool, fma bool) *Set {
 		sum:      func(m *Matrix, first int, y, x []float32) { sumAssembly(m, first, y, x, fma) },
 		quantise: quantiseAssembly,
 		repack:   repackEights,
+		row:      (*Matrix).rowEights,
 	}
 }
 
