@@ -172,14 +172,15 @@ func (m *Model) prepare(r io.ReaderAt) (err error) {
 	return nil
 }
 
-// repack rearranges a layer's weights, which nothing else uses, for speed.
-// Streamed weights come and go as they are.
-func (m *Model) repack(l *layer) {
+// repack rearranges weights, which nothing else uses, for speed. Streamed weights
+// come and go as they are.
+func (m *Model) repack(weights ...*kernel.Matrix) {
 	if m.stream != nil || m.options.inPlace {
 		return
 	}
-	weights := []*kernel.Matrix{l.wq, l.wk, l.wv, l.wo, l.gate, l.up, l.down}
-	m.pool.run(len(weights), len(m.data)/len(m.layers), func(_, i int) { weights[i].Repack() })
+	for _, w := range weights {
+		w.Repack(m.pool.each)
+	}
 }
 
 // read takes memory for the tensors' data, from the page of the file where it
@@ -447,8 +448,18 @@ func (m *Model) bind() error {
 		m.bindEncoder(matrix, vector)
 		return err
 	}
+	m.tokenEmbedding = matrix("token_embd.weight")
+	if m.output = matrix("output.weight"); m.output == nil {
+		m.output = m.tokenEmbedding
+	}
+	outputEnd, repacked := last, false
+	last = 0
 	m.layers = make([]layer, m.config.layers)
 	for i := range m.layers {
+		if !repacked && outputEnd <= there {
+			m.repack(m.output)
+			repacked = true
+		}
 		name := func(part string) string { return fmt.Sprintf("blk.%d.%s.weight", i, part) }
 		m.layers[i] = layer{
 			adjustment: newAdjustment(i, vector),
@@ -460,13 +471,16 @@ func (m *Model) bind() error {
 		if wait(last); err != nil {
 			return err
 		}
-		m.repack(&m.layers[i])
+		l := &m.layers[i]
+		m.repack(l.wq, l.wk, l.wv, l.wo, l.gate, l.up, l.down)
 	}
-	m.tokenEmbedding = matrix("token_embd.weight")
+	if wait(outputEnd); err != nil {
+		return err
+	}
+	if !repacked {
+		m.repack(m.output)
+	}
 	m.outputNorm = vector("output_norm.weight")
-	if m.output = matrix("output.weight"); m.output == nil {
-		m.output = m.tokenEmbedding
-	}
 	m.ropeFactors = vector("rope_freqs.weight")
 	for _, f := range m.ropeFactors {
 		if !(f > 0) || math.IsInf(float64(f), 0) {

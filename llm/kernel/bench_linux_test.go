@@ -43,7 +43,7 @@ func BenchmarkMemory(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			m.Repack()
+			m.Repack(inTurn)
 			a := s.NewActivations(FormOf(t), cols, 1)
 			a.Set(randomVector(rand.New(rand.NewPCG(1, 2)), cols), 1)
 			y := make([]float32, rows)

@@ -58,11 +58,11 @@ func BenchmarkRepacked(b *testing.B) {
 				b.SetBytes(int64(m.Bytes()))
 				for b.Loop() {
 					m.eights = 0
-					m.Repack()
+					m.Repack(inTurn)
 				}
 			})
 			b.Run(fmt.Sprintf("%s/%v/mul", s.Name(), t), func(b *testing.B) {
-				m.Repack()
+				m.Repack(inTurn)
 				a := s.NewActivations(FormOf(t), size, 1)
 				a.Set(randomVector(rand.New(rand.NewPCG(1, 2)), size), 1)
 				y := make([]float32, size)

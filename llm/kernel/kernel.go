@@ -34,8 +34,9 @@ type Set struct {
 	// sum adds x[r] times row first+r of m to y.
 	sum      func(m *Matrix, first int, y, x []float32)
 	quantise func(a *Activations, from, to int)
-	repack   func(m *Matrix)                       // nil: the set wants weights as they are in a file
-	row      func(m *Matrix, dst []float32, r int) // expands a row that repack has moved
+	// repack rearranges m; nil: the set wants weights as they are in a file.
+	repack func(m *Matrix, each func(n, size int, f func(i int)))
+	row    func(m *Matrix, dst []float32, r int) // expands a row that repack has moved
 }
 
 // Name is the name ByName knows the set by.
@@ -168,11 +169,13 @@ func typeNames() string {
 }
 
 // Repack rearranges the weights where they lie, for faster products, if the set
-// knows a better order for the type; it takes no memory for longer than the
-// call. The data given to NewMatrix then must not be used for anything else.
-func (m *Matrix) Repack() {
+// knows a better order for the type; it takes little memory, and none for longer
+// than the call. The data given to NewMatrix then must not be used for anything
+// else. The work is done by each, which calls f, with some size numbers to be
+// moved, for every i < n, perhaps concurrently.
+func (m *Matrix) Repack(each func(n, size int, f func(i int))) {
 	if m.set.repack != nil && m.eights == 0 {
-		m.set.repack(m)
+		m.set.repack(m, each)
 	}
 }
 

@@ -64,17 +64,25 @@ func (e eights) block(b []byte, i int) (head, body []byte) {
 	return b[i%e.together*e.head:][:e.head], b[together*e.head+i%e.together*e.body:][:e.body]
 }
 
-func repackEights(m *Matrix) {
+func repackEights(m *Matrix, each func(n, size int, f func(i int))) {
 	e, ok := eightsOf(m.Type)
 	if !ok {
 		return
 	}
+	rows, piece := m.Rows&^7, max(eight, 256<<10/m.rowBytes&^7)
+	each((rows+piece-1)/piece, piece*m.rowBytes/4, func(i int) {
+		repackRows(m, e, i*piece, min((i+1)*piece, rows))
+	})
+	m.eights = rows
+}
+
+func repackRows(m *Matrix, e eights, from, to int) {
 	size := m.Type.BlockBytes()
 	scratch := make([]byte, eight*m.rowBytes)
 	p := panels.Get().(*panel)
 	defer panels.Put(p)
 	c := call{step: uintptr(m.rowBytes)}
-	for r := 0; r+eight <= m.Rows; r += eight {
+	for r := from; r < to; r += eight {
 		rows := m.data[r*m.rowBytes:][:len(scratch)]
 		copy(scratch, rows)
 		for i := range m.rowBytes / size {
@@ -108,7 +116,6 @@ func repackEights(m *Matrix) {
 				packEightsQ6K(&c)
 			}
 		}
-		m.eights = r + eight
 	}
 }
 
