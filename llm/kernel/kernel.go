@@ -6,7 +6,8 @@
 // with a scale for every 32 or 256 numbers for the quantised types, so that a
 // product of two blocks is integer arithmetic.
 //
-// A Set is one complete way to compute: "avx2+fma", "avx2" or "portable".
+// A Set is one complete way to compute: "avx512+vnni", "avx2+fma", "avx2" or
+// "portable".
 // Choose picks one by what the processor can do and by a measurement of some
 // microseconds, because an emulated processor may offer fused multiplication
 // and yet be several times slower at it. All sets compute from the same
@@ -37,6 +38,7 @@ type Set struct {
 	// repack rearranges m; nil: the set wants weights as they are in a file.
 	repack func(m *Matrix, each func(n, size int, f func(i int)))
 	row    func(m *Matrix, dst []float32, r int) // expands a row that repack has moved
+	vnni   bool                                  // multiplies many vectors with AVX-512 and VNNI
 }
 
 // Name is the name ByName knows the set by.

@@ -88,7 +88,7 @@ func mulPanels(m *Matrix, y []float32, step int, a *Activations, from, to int, f
 					c.rows, c.y, c.ystep = 1, unsafe.Pointer(&p.tile), 4*panelRows
 					t = a.n
 				}
-				mulPanel(m.Type, fma, &c)
+				mulPanel(m, fma, &c)
 			}
 		}
 		for t := range rest {
@@ -154,8 +154,16 @@ func (p *panel) unpack(m *Matrix, w []byte, n int) {
 }
 
 // mulPanel adds the products of the panel with c.rows tiles of vectors to y.
-func mulPanel(t gguf.Type, fma bool, c *call) {
-	switch {
+func mulPanel(m *Matrix, fma bool, c *call) {
+	switch t := m.Type; {
+	case t == gguf.Q4_0 && m.set.vnni:
+		vnniPanelQ40(c)
+	case t == gguf.Q8_0 && m.set.vnni:
+		vnniPanelQ80(c)
+	case t == gguf.Q4_K && m.set.vnni:
+		vnniPanelU4(c)
+	case t == gguf.Q6_K && m.set.vnni:
+		vnniPanelU6(c)
 	case t == gguf.Q4_0 && fma:
 		fmaPanelQ40(c)
 	case t == gguf.Q4_0:
@@ -210,3 +218,15 @@ func fmaPanelQ40(a *call)
 
 //go:noescape
 func fmaPanelQ80(a *call)
+
+//go:noescape
+func vnniPanelU4(a *call)
+
+//go:noescape
+func vnniPanelU6(a *call)
+
+//go:noescape
+func vnniPanelQ40(a *call)
+
+//go:noescape
+func vnniPanelQ80(a *call)
