@@ -293,6 +293,103 @@ pair:
 	VZEROUPPER
 	RET
 
+// eightsFifth<> is the mask of the fifth bit.
+DATA eightsFifth<>+0(SB)/8, $0x1010101010101010
+DATA eightsFifth<>+8(SB)/8, $0x1010101010101010
+DATA eightsFifth<>+16(SB)/8, $0x1010101010101010
+DATA eightsFifth<>+24(SB)/8, $0x1010101010101010
+GLOBL eightsFifth<>(SB), RODATA|NOPTR, $32
+
+// FIFTH joins y with a bit of each byte of Y3, shifted to its place.
+#define FIFTH(shift, n, y) \
+	shift $n, Y3, Y7; \
+	VPAND Y12, Y7, Y7; \
+	VPOR Y7, y, y
+
+// PAIR5 is PAIR with fifth bits.
+#define PAIR5(wo, lo, hi, shift0, n0, shift1, n1) \
+	VMOVDQU wo(BX), Y5; \
+	VPAND Y15, Y5, Y4; \
+	VPSRLW $4, Y5, Y5; \
+	VPAND Y15, Y5, Y5; \
+	FIFTH(shift0, n0, Y4); \
+	FIFTH(shift1, n1, Y5); \
+	VPBROADCASTD lo(SI), Y6; \
+	VPBROADCASTD hi(SI), Y7; \
+	VPMADDUBSW Y6, Y4, Y4; \
+	VPMADDUBSW Y7, Y5, Y5
+
+#define MOREPAIR5(wo, lo, hi, shift0, n0, shift1, n1) \
+	PAIR5(wo, lo, hi, shift0, n0, shift1, n1); \
+	VPADDW Y4, Y0, Y0; \
+	VPADDW Y5, Y1, Y1
+
+// HALF_Q5_K adds 16 columns and the 16 that are 32 further on, with the pair of
+// scales in Y8, to Y2. Sums of four steps are at most 4*2*31*127 = 31496.
+#define HALF_Q5_K(ho, wo, xo) \
+	VMOVDQU ho(BX), Y3; \
+	PAIR5(wo, xo, 32+xo, VPSLLW, 4, VPSLLW, 3); \
+	VMOVDQA Y4, Y0; \
+	VMOVDQA Y5, Y1; \
+	MOREPAIR5(32+wo, 4+xo, 36+xo, VPSLLW, 2, VPSLLW, 1); \
+	MOREPAIR5(64+wo, 8+xo, 40+xo, VPSRLW, 0, VPSRLW, 1); \
+	MOREPAIR5(96+wo, 12+xo, 44+xo, VPSRLW, 2, VPSRLW, 3); \
+	VPSHUFB eightsEven<>(SB), Y8, Y4; \
+	VPSHUFB eightsOdd<>(SB), Y8, Y5; \
+	VPMADDWD Y4, Y0, Y0; \
+	VPMADDWD Y5, Y1, Y1; \
+	VPADDD Y0, Y2, Y2; \
+	VPADDD Y1, Y2, Y2
+
+// EIGHTS_Q5_K: as Q4_K, but before each 256 bytes of nibbles come 64 bytes of
+// fifth bits.
+TEXT EIGHTS_Q5_K(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	VMOVDQU eightsFifth<>(SB), Y12
+group:
+	GROUP
+loop:
+	AHEAD
+	VPXOR Y13, Y13, Y13
+	VPXOR Y2, Y2, Y2
+	SIXBITS(64, 112)
+	MINIMA(Y8, 48)
+	MINIMA(Y9, 52)
+	MINIMA(Y10, 56)
+	MINIMA(Y11, 60)
+	SIXBITS(32, 96)
+	MOVQ $4, R10
+	MOVQ BX, R9
+	ADDQ $128, BX
+pair:
+	HALF_Q5_K(0, 64, 0)
+	HALF_Q5_K(32, 192, 16)
+	VMOVDQA Y9, Y8
+	VMOVDQA Y10, Y9
+	VMOVDQA Y11, Y10
+	ADDQ $320, BX
+	ADDQ $64, SI
+	DECQ R10
+	JNE  pair
+	VCVTPH2PS (R9), Y4
+	VCVTPH2PS 16(R9), Y5
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y13, Y13
+	VMULPS Y4, Y2, Y2
+	VMULPS Y5, Y13, Y13
+	VSUBPS Y13, Y2, Y2
+	VBROADCASTSS (DI), Y6
+	FMADD(Y6, Y2, Y14, Y7)
+	ADDQ $64, DI
+	DECQ CX
+	JNE  loop
+	VMOVUPS Y14, (R13)
+	ADDQ $32, R13
+	DECQ DX
+	JNE  group
+	VZEROUPPER
+	RET
+
 // eightsLow<> is the mask of six bits.
 DATA eightsLow<>+0(SB)/8, $0x3f3f3f3f3f3f3f3f
 DATA eightsLow<>+8(SB)/8, $0x3f3f3f3f3f3f3f3f

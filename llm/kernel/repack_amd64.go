@@ -17,6 +17,9 @@ import (
 //	Q8_0: 8 d | for i = 0..7 weights 4i to 4i+3 of each row
 //	Q4_K: 8 d, 8 dmin, scales, minima (in the order low nibbles of both, upper
 //	bits of both) | for i = 0..31 bytes 4i to 4i+3 of the nibbles of each row
+//	Q5_K: as Q4_K | four times 64 bytes of fifth bits, then bytes as in Q4_K for 8 i;
+//	bits 2i and 2i+1 of byte 4r+k of the 64 belong to the low and the high nibble
+//	of byte 4i+k of row r, i = 0..3, and 32 bytes on to those of i = 4..7
 //	Q6_K: 8 d, pairs of scales (2p, 2p+1) of each row for p = 0..7 | for each 16
 //	columns three times 32 bytes: the low six bits of byte 4r+k of number i are
 //	weight 4i+k of row r; their upper bits, from number 0 to 2, are weight 12+k
@@ -49,6 +52,8 @@ func eightsOf(t gguf.Type) (eights, bool) {
 		return eights{4, 16, 256}, true
 	case gguf.Q4_K:
 		return eights{1, 128, 1024}, true
+	case gguf.Q5_K:
+		return eights{1, 128, 1280}, true
 	case gguf.Q6_K:
 		return eights{2, 144, 1536}, true
 	}
@@ -105,6 +110,11 @@ func repackRows(m *Matrix, e eights, from, to int) {
 				headQ4K(head, src, m.rowBytes)
 				c.w, c.n = unsafe.Pointer(&src[16]), 8
 				transposeEights(&c)
+			case gguf.Q5_K:
+				put(0, 0)
+				put(16, 2)
+				headQ4K(head, src, m.rowBytes)
+				bodyQ5K(body, src, m.rowBytes)
 			case gguf.Q6_K:
 				put(0, 208)
 				for pair := range 8 {
@@ -136,6 +146,41 @@ func headQ4K(head, src []byte, rowBytes int) {
 	}
 }
 
+// bodyQ5K arranges the weights of eight rows' blocks, which begin with src.
+func bodyQ5K(body, src []byte, rowBytes int) {
+	var fifth [256]byte // bits of sub-blocks 0 to 7, transposed
+	c := call{w: unsafe.Pointer(&src[16]), step: uintptr(rowBytes), n: 2, x: unsafe.Pointer(&fifth)}
+	transposeEights(&c)
+	for g := range 4 {
+		part := body[320*g:][:320]
+		c.w, c.x = unsafe.Pointer(&src[48+32*g]), unsafe.Pointer(&part[64])
+		transposeEights(&c)
+		for at := 0; at < 64; at += 8 { // eight bytes at a time
+			var bits uint64
+			for i := range 4 {
+				bits |= binary.LittleEndian.Uint64(fifth[at/32*128+32*i+at%32:]) >> (2 * g) & 0x0303030303030303 << (2 * i)
+			}
+			binary.LittleEndian.PutUint64(part[at:], bits)
+		}
+	}
+}
+
+// spreadQ5K is the way back, to eight rows of a panel.
+func spreadQ5K(p *panel, row int, body []byte) {
+	const nibbles, bit = 0x0f0f0f0f0f0f0f0f, 0x0101010101010101
+	le := binary.LittleEndian
+	for i := range 32 {
+		g, i := i/8, i%8
+		part := body[320*g:][:320]
+		low, high := bytesOf(p.weights[16*g+i][row:row+eight]), bytesOf(p.weights[16*g+8+i][row:row+eight])
+		for at := 0; at < 32; at += 8 {
+			w, bits := le.Uint64(part[64+32*i+at:]), le.Uint64(part[i/4*32+at:])>>(i%4*2)
+			le.PutUint64(low[at:], w&nibbles|bits&bit<<4)
+			le.PutUint64(high[at:], w>>4&nibbles|bits>>1&bit<<4)
+		}
+	}
+}
+
 // scaleQ4K and minimumQ4K are number i of the scales and of the minima of row r
 // in a head that headQ4K made.
 func scaleQ4K(head []byte, r, i int) byte   { return sixBitsAt(head, 32, 96, r, i) }
@@ -159,7 +204,7 @@ func (m *Matrix) rowEights(dst []float32, r int) {
 		at := 2
 		copy(b[:2], head[2*r:])
 		switch m.Type {
-		case gguf.Q4_K:
+		case gguf.Q4_K, gguf.Q5_K:
 			at = 16
 			copy(b[2:4], head[16+2*r:])
 			for j := range 4 {
@@ -172,10 +217,25 @@ func (m *Matrix) rowEights(dst []float32, r int) {
 			at = len(b)
 			blockQ6K(b, head, body, r)
 		}
+		if m.Type == gguf.Q5_K {
+			at = len(b)
+			blockQ5K(b, body, r)
+		}
 		for j := 0; at < len(b); j, at = j+1, at+4 {
 			copy(b[at:at+4], body[32*j+4*r:])
 		}
 		Dequantise(m.Type, dst[i*n:(i+1)*n], b)
+	}
+}
+
+// blockQ5K writes row r's weights to b.
+func blockQ5K(b, body []byte, r int) {
+	clear(b[16:48])
+	for i := range 128 {
+		g, l := i/32, i%32
+		part := body[320*g:][:320]
+		b[48+i] = part[64+l/4*32+4*r+l%4]
+		b[16+l] |= part[l/16*32+4*r+l%4] >> (l / 4 % 4 * 2) & 3 << (2 * g)
 	}
 }
 
@@ -240,6 +300,10 @@ func mulEight(t gguf.Type, fma bool, c *call) {
 		fmaEightsQ4K(c)
 	case t == gguf.Q4_K:
 		avx2EightsQ4K(c)
+	case t == gguf.Q5_K && fma:
+		fmaEightsQ5K(c)
+	case t == gguf.Q5_K:
+		avx2EightsQ5K(c)
 	case t == gguf.Q6_K && fma:
 		fmaEightsQ6K(c)
 	case t == gguf.Q6_K:
@@ -317,6 +381,10 @@ func (p *panel) unpackRepacked(m *Matrix, first, col, n int) {
 					}
 				}
 				continue
+			case gguf.Q5_K:
+				spreadQ5K(p, row, body)
+				p.headQ5K(row, head)
+				continue
 			case gguf.Q6_K:
 				unpackEightsQ6K(&c)
 				for r := range eight {
@@ -332,6 +400,21 @@ func (p *panel) unpackRepacked(m *Matrix, first, col, n int) {
 			for r := range eight {
 				factors[i][row+r] = half(head, 2*r)
 			}
+		}
+	}
+}
+
+// headQ5K brings the scales of eight rows to the panel, those of 32 columns twice,
+// since sums of 32 products would not fit 16 bits.
+func (p *panel) headQ5K(row int, head []byte) {
+	for r := range eight {
+		p.d[row+r] = fromHalf(binary.LittleEndian.Uint16(head[2*r:]))
+		p.dmin[row+r] = fromHalf(binary.LittleEndian.Uint16(head[16+2*r:]))
+		for j := range 8 {
+			s, o := int16(scaleQ4K(head, r, j)), int16(minimumQ4K(head, r, j))
+			p.scales[2*j*panelRows+row+r] = [2]int16{s, s}
+			p.scales[(2*j+1)*panelRows+row+r] = [2]int16{s, s}
+			p.minima[j][row+r] = [2]int16{o, o}
 		}
 	}
 }
@@ -361,6 +444,9 @@ func avx2EightsQ80(a *call)
 func avx2EightsQ4K(a *call)
 
 //go:noescape
+func avx2EightsQ5K(a *call)
+
+//go:noescape
 func avx2EightsQ6K(a *call)
 
 //go:noescape
@@ -371,6 +457,9 @@ func fmaEightsQ80(a *call)
 
 //go:noescape
 func fmaEightsQ4K(a *call)
+
+//go:noescape
+func fmaEightsQ5K(a *call)
 
 //go:noescape
 func fmaEightsQ6K(a *call)
