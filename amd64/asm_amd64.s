@@ -126,9 +126,9 @@ TEXT ·apStub(SB), NOSPLIT, $0-8
 	MOVQ AX, ret+0(FP)
 	RET
 
-// enableVector turns on SSE and, where there is XSAVE, AVX state. Global pages go,
-// lest a firmware mapping of page 0 outlive a change of CR3. R12 and the firmware
-// context's BX are the processor's block.
+// enableVector turns on SSE and, where there is XSAVE, AVX and AVX-512 state. Global
+// pages go, lest a firmware mapping of page 0 outlive a change of CR3. R12 and the
+// firmware context's BX are the processor's block.
 TEXT ·enableVector(SB), NOSPLIT|NOFRAME, $0
 	MOVL $1, AX
 	XORL CX, CX
@@ -148,11 +148,29 @@ TEXT ·enableVector(SB), NOSPLIT|NOFRAME, $0
 	SHLQ $32, DX
 	ORQ  DX, AX
 	MOVQ AX, cpu_fwXCR0(BX)
-	MOVL $3, AX
+	MOVL $3, R9
 	BTL  $28, R8 // AVX
 	JCC  setxcr0
-	MOVL $const_xcr0AVX, AX
+	MOVL $const_xcr0AVX, R9
+	XORL AX, AX
+	CPUID
+	CMPL AX, $13
+	JCS  setxcr0
+	MOVL $7, AX
+	XORL CX, CX
+	CPUID
+	BTL  $16, BX // AVX-512
+	JCC  setxcr0
+	MOVL $13, AX
+	XORL CX, CX
+	CPUID // AX: what XCR0 may have
+	NOTL AX
+	TESTL $const_xcr0AVX512, AX
+	JNE  setxcr0
+	ORL  $const_xcr0AVX512, R9
 setxcr0:
+	MOVQ R12, BX
+	MOVL R9, AX
 	XORL DX, DX
 	XORL CX, CX
 	XSETBV
@@ -404,7 +422,7 @@ TEXT ·vectorEntry(SB), NOSPLIT|NOFRAME, $0
 	JEQ  enter
 	CMPQ ·hasXSAVE(SB), $0
 	JEQ  fxsave
-	MOVL $const_xcr0AVX, AX
+	MOVL $const_xcr0All, AX
 	XORL DX, DX
 	XSAVE64 (DI)
 	JMP  ·enterKernel(SB)
@@ -437,7 +455,7 @@ TEXT ·resume(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ thread_xsave(BX), DI
 	CMPQ ·hasXSAVE(SB), $0
 	JEQ  fxrstor
-	MOVL $const_xcr0AVX, AX
+	MOVL $const_xcr0All, AX
 	XORL DX, DX
 	XRSTOR64 (DI)
 	JMP  general

@@ -22,7 +22,9 @@ const (
 	cr4LA57       = 1 << 12
 	cr4OSXSAVE    = 1 << 18
 
-	xcr0AVX = 7 // x87, SSE, AVX
+	xcr0AVX    = 7      // x87, SSE, AVX
+	xcr0AVX512 = 7 << 5 // opmask, upper halves of ZMM0-15, ZMM16-31
+	xcr0All    = xcr0AVX | xcr0AVX512
 
 	flagsIF = 1 << 9
 	// What a returning signal handler may set: arithmetic flags, AC and ID.
@@ -31,7 +33,7 @@ const (
 	// Cleared by SYSCALL: IF, TF, DF, IOPL, NT, AC.
 	syscallFlagMask = 0x47700
 
-	xsaveSize = 1024 // x87, SSE and AVX state take 832 bytes
+	xsaveSize = 2688 // x87, SSE and AVX state take 832 bytes, AVX-512 the rest
 
 	initialStack = 256 << 10
 
