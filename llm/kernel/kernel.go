@@ -35,6 +35,9 @@ type Set struct {
 	sum      func(m *Matrix, first int, y, x []float32)
 	quantise func(a *Activations, from, to int)
 	repack   func(m *Matrix) // nil: the set wants weights as they are in a file
+	// dense computes the columns [col, col+denseColumns) of a Product of at least
+	// denseRows rows; nil: the set has nothing better than Go.
+	dense func(y, a, b Dense, rows, inner, col int)
 }
 
 // Name is the name ByName knows the set by.

@@ -128,6 +128,9 @@ func assembly(name string, usable func() bool, fma bool) *Set {
 		sum:      func(m *Matrix, first int, y, x []float32) { sumAssembly(m, first, y, x, fma) },
 		quantise: quantiseAssembly,
 		repack:   repackEights,
+		dense: func(y, a, b Dense, rows, inner, col int) {
+			denseAssembly(y, a, b, rows, inner, col, fma)
+		},
 	}
 }
 
