@@ -35,7 +35,6 @@ func (a *assistant) saveState() {
 		return // read soon enough; or on the drive already
 	}
 	to := a.stateStream("Saving what the model remembers", len(tokens))
-	defer to.end()
 	w := bufio.NewWriterSize(to, stateRequest)
 	_, err := a.session.Save(w, a.State.Size())
 	if err == nil {
@@ -44,6 +43,7 @@ func (a *assistant) saveState() {
 	if err == nil {
 		err = a.State.Sync()
 	}
+	to.end()
 	if err != nil {
 		a.UI.Quiet("What the model remembers could not be saved, so it will read the conversation again: " + clause(err))
 	}
