@@ -30,6 +30,7 @@ import (
 const (
 	modelsDir   = "models"
 	journalFile = "data/journal/journal.log"
+	stateFile   = "data/cache/session.kv"
 )
 
 func main() {
@@ -78,6 +79,7 @@ func run(ctx context.Context) error {
 		Store:    journal,
 		Recovery: recovery,
 		NoStore:  why,
+		State:    openState(drive, start.safe),
 		LLM: llm.Options{
 			Threads: start.threads,
 			Kernel:  start.kernel,
@@ -200,6 +202,19 @@ func openJournal(vol *fat.FS) (s *store.Store, r store.Recovery, why string) {
 		return nil, r, err.Error()
 	}
 	return s, r, ""
+}
+
+// openState is where the model's memory of the conversation is kept between sessions,
+// or nil. A drive without such a file, or a safe start, does without.
+func openState(d *drive, safe bool) store.Medium {
+	if safe || d.dev.ReadOnly() {
+		return nil
+	}
+	f, err := d.fs.OpenInPlace(stateFile)
+	if err != nil {
+		return nil
+	}
+	return f
 }
 
 // switchOff ends the session's power. It returns only if the firmware refuses.

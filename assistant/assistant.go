@@ -84,6 +84,7 @@ type Config struct {
 	Store    *store.Store      // nil: nothing is saved, which is said
 	Recovery store.Recovery    // what store.Open found
 	NoStore  string            // why Store is nil, a sentence; "" when that is intended
+	State    store.Medium      // where the model's memory of the conversation is kept between sessions; nil: nowhere
 	LLM      llm.Options       // Progress is overwritten
 	Default  string            // name of the model to begin with; "": the one used last, else the first
 	Params   map[string]string // parameters as /set parameter knows them; they go before saved ones
@@ -122,6 +123,8 @@ type assistant struct {
 	model   engine
 	file    ModelReader // of model
 	session session
+
+	restored []int32 // tokens of the state that session began with
 
 	turns  []chat.Turn // of this conversation, without the system prompt
 	first  int         // turns before this one no longer fit the context
@@ -322,7 +325,11 @@ func (a *assistant) save() error {
 			return err
 		}
 	}
-	return a.Store.End()
+	if err := a.Store.End(); err != nil {
+		return err
+	}
+	a.saveState()
+	return nil
 }
 
 // finish saves the end of the last answer if that is still to be done.

@@ -277,11 +277,16 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 		a.UI.Notice(fmt.Sprintf("Note: %s takes %s and there is memory for %s, so %s are read from the drive for each token. The drive reads %s a second: expect %s.",
 			plainName(file.Name), console.Bytes(e.Bytes), console.Bytes(e.Memory), console.Bytes(e.Streamed), console.Bytes(int64(e.Rate)), pace(e.TokensPerSecond())))
 	}
+	draft := a.chooseDraft(file, r, o.Budget)
+	if o.Budget > 0 {
+		o.Budget -= draft.Size
+	}
 	m, err := a.open(r, o, a.Raw)
 	if p != nil {
 		p.Done()
 	}
 	if err == nil {
+		a.loadDraft(m, draft)
 		a.model, a.name, a.file, kept = m, file.Name, r, true
 		if err = a.newSession(); err != nil && a.params.numCtx > 0 {
 			// It was set for another model.
@@ -313,13 +318,14 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 	for i := range a.turns {
 		a.turns[i].IDs = nil
 	}
+	a.restoreState()
 	a.keep("model", file.Name)
 	return true
 }
 
 // newSession gives the model an empty context of the size that is set.
 func (a *assistant) newSession() error {
-	a.session = nil // its memory may be needed
+	a.session, a.restored = nil, nil // its memory may be needed
 	s, err := a.model.NewSession(a.params.numCtx)
 	if err != nil {
 		return err

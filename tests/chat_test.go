@@ -5,6 +5,7 @@ package tests
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,6 +103,15 @@ func TestConversation(t *testing.T) {
 	history := p.say("/history")
 	if !strings.Contains(history, story) || !strings.Contains(squeeze(history), squeeze(want)) {
 		t.Errorf("the second boot does not show the first conversation: %q", history)
+	}
+	// What the model remembered was saved at shutdown: it need not read again.
+	var used, of int
+	info := p.say("/show info")
+	if _, after, ok := strings.Cut(info, "context         "); ok {
+		fmt.Sscanf(after, "%d of %d", &used, &of)
+	}
+	if used < 100 {
+		t.Errorf("after the second boot %d tokens of the conversation are in the context: %q", used, info)
 	}
 	p.screenshot("second-boot.png")
 	p.typeLine("/bye")

@@ -39,6 +39,9 @@ type Set struct {
 	repack func(m *Matrix, each func(n, size int, f func(i int)))
 	row    func(m *Matrix, dst []float32, r int) // expands a row that repack has moved
 	vnni   bool                                  // multiplies many vectors with AVX-512 and VNNI
+	// dense computes the columns [col, col+denseColumns) of a Product of at least
+	// denseRows rows; nil: the set has nothing better than Go.
+	dense func(y, a, b Dense, rows, inner, col int)
 }
 
 // Name is the name ByName knows the set by.

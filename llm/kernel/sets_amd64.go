@@ -136,6 +136,9 @@ func assembly(name string, usable func() bool, fma bool) *Set {
 		quantise: quantiseAssembly,
 		repack:   repackEights,
 		row:      (*Matrix).rowEights,
+		dense: func(y, a, b Dense, rows, inner, col int) {
+			denseAssembly(y, a, b, rows, inner, col, fma)
+		},
 	}
 }
 

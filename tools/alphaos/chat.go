@@ -179,11 +179,11 @@ func complete(ctx context.Context, o chatOptions, params sample.Params, out, not
 	reading := time.Since(start)
 
 	start = time.Now()
-	var drafter llm.Drafter
+	var drafters []llm.Drafter
 	if !o.plain {
-		drafter = llm.NewLookup()
+		drafters = append(drafters, llm.NewLookup())
 	}
-	gen := session.NewGenerator(sample.New(params), drafter)
+	gen := session.NewGenerator(sample.New(params), drafters...)
 	gen.Begin(logits)
 	text := &answerWriter{out: out, stops: template.Stops(), trim: !template.Plain()}
 	decoder := tok.NewDecoder()

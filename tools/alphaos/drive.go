@@ -23,7 +23,7 @@ func driveCommand() *cobra.Command {
 
 func driveCreateCommand() *cobra.Command {
 	var o drive.Options
-	var size, journal string
+	var size, journal, state string
 	cmd := &cobra.Command{
 		Use:   "create OUT.img --efi BOOTX64.EFI [--model FILE]...",
 		Short: "Make a drive image that a Mac or QEMU can start from",
@@ -60,6 +60,14 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			if o.Journal == 0 {
 				return errors.New("--journal: a drive needs a journal; choose from 64K up to 4095M")
 			}
+			if state != "" {
+				if o.State, err = drive.ParseSize(state); err != nil {
+					return fmt.Errorf("--state: %w", err)
+				}
+				if o.State == 0 {
+					o.State = -1
+				}
+			}
 			if epoch := os.Getenv("SOURCE_DATE_EPOCH"); epoch != "" {
 				n, err := strconv.ParseInt(epoch, 10, 64)
 				if err != nil {
@@ -88,6 +96,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 	f.StringArrayVar(&o.Models, "model", nil, "GGUF `file` to put into /models; may be repeated")
 	f.StringVar(&o.EFI, "efi", "", "the EFI application, BOOTX64.EFI")
 	f.StringVar(&journal, "journal", "16M", "size of the preallocated journal")
+	f.StringVar(&state, "state", "", "space for what a model remembers of the last conversation, so that the next start goes on at once; 0: none (default 64M, or a sixteenth of a drive below 1G)")
 	f.BoolVar(&o.Replace, "yes", false, "replace OUT.img if it exists")
 	return cmd
 }
