@@ -1,0 +1,100 @@
+// The inner loops of training with AVX2 and FMA.
+
+#include "textflag.h"
+
+// STEP multiplies column k of A's panel with row k of B's, at offset n steps.
+#define STEP(n) \
+	VMOVUPS (64*n)(DI), Y0; \
+	VMOVUPS (64*n+32)(DI), Y1; \
+	VBROADCASTSS (24*n)(SI), Y2; \
+	VBROADCASTSS (24*n+4)(SI), Y3; \
+	VFMADD231PS Y0, Y2, Y4; \
+	VFMADD231PS Y1, Y2, Y5; \
+	VFMADD231PS Y0, Y3, Y6; \
+	VFMADD231PS Y1, Y3, Y7; \
+	VBROADCASTSS (24*n+8)(SI), Y2; \
+	VBROADCASTSS (24*n+12)(SI), Y3; \
+	VFMADD231PS Y0, Y2, Y8; \
+	VFMADD231PS Y1, Y2, Y9; \
+	VFMADD231PS Y0, Y3, Y10; \
+	VFMADD231PS Y1, Y3, Y11; \
+	VBROADCASTSS (24*n+16)(SI), Y2; \
+	VBROADCASTSS (24*n+20)(SI), Y3; \
+	VFMADD231PS Y0, Y2, Y12; \
+	VFMADD231PS Y1, Y2, Y13; \
+	VFMADD231PS Y0, Y3, Y14; \
+	VFMADD231PS Y1, Y3, Y15
+
+#define ADDROW(a, b) \
+	VADDPS (DX), a, a; \
+	VADDPS 32(DX), b, b; \
+	VMOVUPS a, (DX); \
+	VMOVUPS b, 32(DX); \
+	ADDQ R8, DX
+
+#define PUTROW(a, b) \
+	VMOVUPS a, (DX); \
+	VMOVUPS b, 32(DX); \
+	ADDQ R8, DX
+
+// func fmaTile(k int, a, b, c *float32, stride int, add bool)
+TEXT ·fmaTile(SB), NOSPLIT, $0-41
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DI
+	MOVQ c+24(FP), DX
+	MOVQ stride+32(FP), R8
+	SHLQ $2, R8
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+	VXORPS Y14, Y14, Y14
+	VXORPS Y15, Y15, Y15
+	SUBQ $4, CX
+	JLT  rest
+four:
+	STEP(0)
+	STEP(1)
+	STEP(2)
+	STEP(3)
+	ADDQ $256, DI
+	ADDQ $96, SI
+	SUBQ $4, CX
+	JGE  four
+rest:
+	ADDQ $4, CX
+	JEQ  done
+one:
+	STEP(0)
+	ADDQ $64, DI
+	ADDQ $24, SI
+	DECQ CX
+	JNE  one
+done:
+	MOVBLZX add+40(FP), AX
+	TESTL AX, AX
+	JEQ  put
+	ADDROW(Y4, Y5)
+	ADDROW(Y6, Y7)
+	ADDROW(Y8, Y9)
+	ADDROW(Y10, Y11)
+	ADDROW(Y12, Y13)
+	ADDROW(Y14, Y15)
+	VZEROUPPER
+	RET
+put:
+	PUTROW(Y4, Y5)
+	PUTROW(Y6, Y7)
+	PUTROW(Y8, Y9)
+	PUTROW(Y10, Y11)
+	PUTROW(Y12, Y13)
+	PUTROW(Y14, Y15)
+	VZEROUPPER
+	RET

@@ -1,0 +1,50 @@
+package train
+
+import "golang.org/x/sys/cpu"
+
+// assembly is whether this processor runs the kernels of gemm_amd64.s and
+// vector_amd64.s. Tests switch it off.
+var assembly = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+
+// tile computes a 6 x 16 tile of c, or adds to it, from a panel of 6 rows and
+// one of 16 columns; stride counts numbers from row to row of c.
+func tile(k int, a, b, c *float32, stride int, add bool) {
+	if assembly {
+		fmaTile(k, a, b, c, stride, add)
+		return
+	}
+	portableTile(k, numbers(a, k*tileRows), numbers(b, k*tileCols), numbers(c, 5*stride+tileCols), stride, add)
+}
+
+//go:noescape
+func fmaTile(k int, a, b, c *float32, stride int, add bool)
+
+//go:noescape
+func wideSwiGLU(out, gate, up *float32, n int)
+
+//go:noescape
+func wideSwiGLUBack(gate, up, dout *float32, n int)
+
+//go:noescape
+func wideExp(x *float32, n int, largest, scale float32) float32
+
+//go:noescape
+func wideMax(x *float32, n int) float32
+
+//go:noescape
+func wideDot(x, y *float32, n int) float32
+
+//go:noescape
+func wideScale(x *float32, n int, f float32)
+
+//go:noescape
+func wideAdd(y, x *float32, n int, f float32)
+
+//go:noescape
+func wideNorm(y, x, w *float32, n int, f float32)
+
+//go:noescape
+func wideMulAdd(y, a, b *float32, n int, f float32)
+
+//go:noescape
+func wideSoftmaxBack(d, p *float32, n int, mean, scale float32)
