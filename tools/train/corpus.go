@@ -1,0 +1,206 @@
+package train
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"alphaos/llm/tokenizer"
+)
+
+// Message is a turn of a dialogue.
+type Message struct {
+	Role    string `json:"role"` // system, user or assistant
+	Content string `json:"content"`
+}
+
+// Document is a dialogue or a plain text.
+type Document struct {
+	Messages []Message `json:"messages"`
+	Text     string    `json:"text"`
+}
+
+// Corpus is the texts to learn from and those to check with.
+type Corpus struct {
+	Train, Valid []Document
+	Sum          [32]byte // SHA-256 of the files, one after the other
+}
+
+// ReadCorpus reads train.jsonl and valid.jsonl in a directory: one document a
+// line, as JSON.
+func ReadCorpus(dir string) (*Corpus, error) {
+	c := &Corpus{}
+	hash := sha256.New()
+	for _, part := range []struct {
+		name string
+		docs *[]Document
+	}{{"train.jsonl", &c.Train}, {"valid.jsonl", &c.Valid}} {
+		f, err := os.Open(filepath.Join(dir, part.name))
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the corpus (alphaos model corpus writes it): %w", err)
+		}
+		*part.docs, err = ReadDocuments(io.TeeReader(f, hash))
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", part.name, err)
+		}
+		if len(*part.docs) == 0 {
+			return nil, fmt.Errorf("%s has no documents", part.name)
+		}
+	}
+	hash.Sum(c.Sum[:0])
+	return c, nil
+}
+
+const longestLine = 1 << 20 // bytes
+
+// ReadDocuments reads one document a line.
+func ReadDocuments(r io.Reader) (docs []Document, err error) {
+	s := bufio.NewScanner(r)
+	s.Buffer(nil, longestLine)
+	for n := 1; s.Scan(); n++ {
+		var d Document
+		if err := json.Unmarshal(s.Bytes(), &d); err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		if (d.Text == "") == (len(d.Messages) == 0) {
+			return nil, fmt.Errorf("line %d: a document has either messages or a text", n)
+		}
+		for _, m := range d.Messages {
+			if !slices.Contains([]string{"system", "user", "assistant"}, m.Role) || m.Content == "" {
+				return nil, fmt.Errorf("line %d: a message of role %q with %d bytes; roles are system, user and assistant, and none is silent", n, m.Role, len(m.Content))
+			}
+		}
+		docs = append(docs, d)
+	}
+	if errors.Is(s.Err(), bufio.ErrTooLong) {
+		return nil, fmt.Errorf("a line is longer than %d bytes", longestLine)
+	}
+	return docs, s.Err()
+}
+
+// userWeight is how much the prediction of what people say counts, beside 1
+// for what the assistant says and for plain text.
+const userWeight = 0.1
+
+// encoded is a document's tokens after the one that begins a text.
+type encoded struct {
+	ids      []int32
+	weights  []float32 // of the prediction of each token
+	dialogue bool
+}
+
+func (v *Vocabulary) encode(t *tokenizer.Tokenizer, docs []Document, user float32) []encoded {
+	control := func(text string) int32 { return int32(slices.Index(v.Tokens, text)) }
+	end := control(endToken)
+	list := make([]encoded, len(docs))
+	for i, d := range docs {
+		e := &list[i]
+		add := func(text string, weight float32) {
+			ids := append(t.Encode(text, tokenizer.EncodeOptions{}), end)
+			e.ids = append(e.ids, ids...)
+			e.weights = append(e.weights, slices.Repeat([]float32{weight}, len(ids))...)
+		}
+		if d.Text != "" {
+			add(d.Text, 1)
+			continue
+		}
+		e.dialogue = true
+		for _, m := range d.Messages {
+			weight := user
+			if m.Role == "assistant" {
+				weight = 1
+			}
+			e.ids = append(e.ids, control("<|"+m.Role+"|>"))
+			e.weights = append(e.weights, 0)
+			add(m.Content, weight)
+		}
+	}
+	return list
+}
+
+// stream deals out documents for ever, in another order every epoch. What comes
+// depends on the seed and on how many were dealt, on nothing else.
+type stream struct {
+	docs    []encoded
+	begin   int32 // token
+	context int
+	seed    uint64
+	next    int // documents dealt so far
+	epoch   int // of order
+	order   []int
+}
+
+func newStream(docs []encoded, begin int32, context int, seed uint64) *stream {
+	return &stream{docs: docs, begin: begin, context: context, seed: seed, epoch: -1}
+}
+
+func (s *stream) doc(i int) *encoded {
+	if epoch := i / len(s.docs); epoch != s.epoch {
+		s.epoch = epoch
+		s.order = rand.New(rand.NewPCG(s.seed, uint64(epoch))).Perm(len(s.docs))
+	}
+	return &s.docs[s.order[i%len(s.docs)]]
+}
+
+// Some dialogues are joined, so that the model learns to answer whatever was
+// said before, up to the end of its context.
+const (
+	joined     = 0.12 // part of the segments
+	joinedMost = 12   // documents
+)
+
+// fill makes a batch of at most size tokens.
+func (s *stream) fill(b *batch, size int) {
+	b.reset()
+	for {
+		r := rand.New(rand.NewPCG(s.seed^0x6a6f696e, uint64(s.next)))
+		count := 1
+		if r.Float64() < joined {
+			count = 2 + r.IntN(joinedMost-1)
+		}
+		n, used := 1, 0
+		for used < count {
+			d := s.doc(s.next + used)
+			if used > 0 && (!d.dialogue || n+len(d.ids) > s.context) {
+				break
+			}
+			n += len(d.ids)
+			used++
+			if !d.dialogue {
+				break
+			}
+		}
+		n = min(n, s.context, size)
+		if len(b.ids)+n > size {
+			return
+		}
+		start := len(b.ids)
+		b.ids, b.weights = append(b.ids, s.begin), append(b.weights, 0)
+		for i := range used {
+			d := s.doc(s.next + i)
+			b.ids, b.weights = append(b.ids, d.ids...), append(b.weights, d.weights...)
+		}
+		b.ids, b.weights = b.ids[:start+n], b.weights[:start+n]
+		b.close(start)
+		s.next += used
+	}
+}
+
+// close makes a segment of the tokens from start on. Up to here weights were
+// those of predicting each token, now they are those of predicting the next.
+func (b *batch) close(start int) {
+	n := len(b.ids) - start
+	b.segments = append(b.segments, segment{start, n})
+	b.targets = append(b.targets, b.ids[start+1:]...)
+	b.targets = append(b.targets, 0)
+	copy(b.weights[start:], b.weights[start+1:])
+	b.weights[start+n-1] = 0
+}
