@@ -49,9 +49,12 @@ func packB(dst []float32, b view, k0, kc, panel, n int) {
 	cols := min(tileCols, n-j0)
 	if b.col == 1 {
 		for k := range kc {
-			d := dst[k*tileCols : k*tileCols+tileCols]
-			copy(d, b.data[(k0+k)*b.row+j0:][:cols])
-			clear(d[cols:])
+			d, from := (*[tileCols]float32)(dst[k*tileCols:]), b.data[(k0+k)*b.row+j0:]
+			if cols == tileCols {
+				*d = [tileCols]float32(from)
+				continue
+			}
+			clear(d[copy(d[:], from[:cols]):])
 		}
 		return
 	}
@@ -78,43 +81,45 @@ func packA(dst []float32, a view, k0, kc, i0, m int) {
 	if count < tileRows {
 		clear(dst[:kc*tileRows])
 	}
-	if a.row == 1 {
+	at := i0*a.row + k0*a.col
+	if count == tileRows && a.row == 1 {
 		for k := range kc {
-			copy(dst[k*tileRows:][:count], a.data[(k0+k)*a.col+i0:])
+			*(*[tileRows]float32)(dst[k*tileRows:]) = [tileRows]float32(a.data[at+k*a.col:])
 		}
 		return
 	}
 	for i := range count {
-		src := a.data[(i0+i)*a.row+k0*a.col:]
-		if a.col == 1 {
-			for k, v := range src[:kc] {
-				dst[k*tileRows+i] = v
-			}
-			continue
-		}
 		for k := range kc {
-			dst[k*tileRows+i] = src[k*a.col]
+			dst[k*tileRows+i] = a.data[at+i*a.row+k*a.col]
 		}
 	}
 }
 
 // stripe computes rows [i0, i1) of c with the panels of B in b, from the block
-// of k that begins at k0. Row and column limits m and n are c's.
+// of k that begins at k0. Row and column limits m and n are c's. Rows of A that
+// lie in order are read where they are.
 func stripe(a view, b []float32, c []float32, stride, k0, kc, i0, i1, m, n int, add bool, memory []float32) {
 	i1 = min(i1, m)
+	direct := func(i int) bool { return a.col == 1 && i+tileRows <= m }
 	for i := i0; i < i1; i += tileRows {
-		packA(memory[(i-i0)*kc:], a, k0, kc, i, m)
+		if !direct(i) {
+			packA(memory[(i-i0)*kc:], a, k0, kc, i, m)
+		}
 	}
 	var edge [tileRows * tileCols]float32
 	for j := 0; j < n; j += tileCols {
-		panel := b[j*kc:]
+		panel := &b[j*kc]
 		for i := i0; i < i1; i += tileRows {
+			from, row, col := &memory[(i-i0)*kc], 1, tileRows
+			if direct(i) {
+				from, row, col = &a.data[i*a.row+k0], a.row, 1
+			}
 			if i+tileRows <= m && j+tileCols <= n {
-				tile(kc, &memory[(i-i0)*kc], &panel[0], &c[i*stride+j], stride, add)
+				tile(kc, from, row, col, panel, &c[i*stride+j], stride, add)
 				continue
 			}
 			h, w := min(tileRows, m-i), min(tileCols, n-j)
-			tile(kc, &memory[(i-i0)*kc], &panel[0], &edge[0], tileCols, false)
+			tile(kc, from, row, col, panel, &edge[0], tileCols, false)
 			for r := range h {
 				row := c[(i+r)*stride+j:][:w]
 				for x, v := range edge[r*tileCols:][:w] {
@@ -182,24 +187,26 @@ func (s *small) mul(m, n, k int, a, b view, c []float32, stride int, add bool) {
 }
 
 // portableTile is tile without assembly.
-func portableTile(k int, a, b []float32, c []float32, stride int, add bool) {
+func portableTile(k int, a *float32, row, col int, b, c *float32, stride int, add bool) {
+	x, y := numbers(a, 5*row+(k-1)*col+1), numbers(b, k*tileCols)
 	var sum [tileRows * tileCols]float32
 	for i := range k {
-		x, y := a[i*tileRows:i*tileRows+tileRows], b[i*tileCols:i*tileCols+tileCols]
-		for r, v := range x {
-			s := sum[r*tileCols : r*tileCols+tileCols]
-			for j, w := range y {
+		panel := y[i*tileCols : i*tileCols+tileCols]
+		for r := range tileRows {
+			v, s := x[r*row+i*col], sum[r*tileCols:r*tileCols+tileCols]
+			for j, w := range panel {
 				s[j] += v * w
 			}
 		}
 	}
+	z := numbers(c, 5*stride+tileCols)
 	for r := range tileRows {
-		row := c[r*stride : r*stride+tileCols]
+		to := z[r*stride : r*stride+tileCols]
 		for j, v := range sum[r*tileCols : r*tileCols+tileCols] {
 			if add {
-				v += row[j]
+				v += to[j]
 			}
-			row[j] = v
+			to[j] = v
 		}
 	}
 }

@@ -2,24 +2,27 @@
 
 #include "textflag.h"
 
-// STEP multiplies column k of A's panel with row k of B's, at offset n steps.
+// STEP multiplies column k of A with row k of B's panel, n steps on. A's rows are
+// R9 bytes apart, the first at SI and the fourth at R10.
 #define STEP(n) \
 	VMOVUPS (64*n)(DI), Y0; \
 	VMOVUPS (64*n+32)(DI), Y1; \
-	VBROADCASTSS (24*n)(SI), Y2; \
-	VBROADCASTSS (24*n+4)(SI), Y3; \
+	VBROADCASTSS (SI), Y2; \
+	VBROADCASTSS (SI)(R9*1), Y3; \
 	VFMADD231PS Y0, Y2, Y4; \
 	VFMADD231PS Y1, Y2, Y5; \
 	VFMADD231PS Y0, Y3, Y6; \
 	VFMADD231PS Y1, Y3, Y7; \
-	VBROADCASTSS (24*n+8)(SI), Y2; \
-	VBROADCASTSS (24*n+12)(SI), Y3; \
+	VBROADCASTSS (SI)(R9*2), Y2; \
+	VBROADCASTSS (R10), Y3; \
+	ADDQ R11, SI; \
 	VFMADD231PS Y0, Y2, Y8; \
 	VFMADD231PS Y1, Y2, Y9; \
 	VFMADD231PS Y0, Y3, Y10; \
 	VFMADD231PS Y1, Y3, Y11; \
-	VBROADCASTSS (24*n+16)(SI), Y2; \
-	VBROADCASTSS (24*n+20)(SI), Y3; \
+	VBROADCASTSS (R10)(R9*1), Y2; \
+	VBROADCASTSS (R10)(R9*2), Y3; \
+	ADDQ R11, R10; \
 	VFMADD231PS Y0, Y2, Y12; \
 	VFMADD231PS Y1, Y2, Y13; \
 	VFMADD231PS Y0, Y3, Y14; \
@@ -37,14 +40,20 @@
 	VMOVUPS b, 32(DX); \
 	ADDQ R8, DX
 
-// func fmaTile(k int, a, b, c *float32, stride int, add bool)
-TEXT ·fmaTile(SB), NOSPLIT, $0-41
+// func fmaTile(k int, a *float32, row, col int, b, c *float32, stride int, add bool)
+TEXT ·fmaTile(SB), NOSPLIT, $0-57
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), SI
-	MOVQ b+16(FP), DI
-	MOVQ c+24(FP), DX
-	MOVQ stride+32(FP), R8
+	MOVQ row+16(FP), R9
+	MOVQ col+24(FP), R11
+	MOVQ b+32(FP), DI
+	MOVQ c+40(FP), DX
+	MOVQ stride+48(FP), R8
 	SHLQ $2, R8
+	SHLQ $2, R9
+	SHLQ $2, R11
+	LEAQ (SI)(R9*2), R10
+	ADDQ R9, R10
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
@@ -65,7 +74,6 @@ four:
 	STEP(2)
 	STEP(3)
 	ADDQ $256, DI
-	ADDQ $96, SI
 	SUBQ $4, CX
 	JGE  four
 rest:
@@ -74,11 +82,10 @@ rest:
 one:
 	STEP(0)
 	ADDQ $64, DI
-	ADDQ $24, SI
 	DECQ CX
 	JNE  one
 done:
-	MOVBLZX add+40(FP), AX
+	MOVBLZX add+56(FP), AX
 	TESTL AX, AX
 	JEQ  put
 	ADDROW(Y4, Y5)

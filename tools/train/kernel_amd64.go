@@ -6,18 +6,18 @@ import "golang.org/x/sys/cpu"
 // vector_amd64.s. Tests switch it off.
 var assembly = cpu.X86.HasAVX2 && cpu.X86.HasFMA
 
-// tile computes a 6 x 16 tile of c, or adds to it, from a panel of 6 rows and
-// one of 16 columns; stride counts numbers from row to row of c.
-func tile(k int, a, b, c *float32, stride int, add bool) {
+// tile computes a 6 x 16 tile of c, or adds to it, from 6 rows of k columns of a
+// and a panel of 16 columns of b; row, col and stride count numbers.
+func tile(k int, a *float32, row, col int, b, c *float32, stride int, add bool) {
 	if assembly {
-		fmaTile(k, a, b, c, stride, add)
+		fmaTile(k, a, row, col, b, c, stride, add)
 		return
 	}
-	portableTile(k, numbers(a, k*tileRows), numbers(b, k*tileCols), numbers(c, 5*stride+tileCols), stride, add)
+	portableTile(k, a, row, col, b, c, stride, add)
 }
 
 //go:noescape
-func fmaTile(k int, a, b, c *float32, stride int, add bool)
+func fmaTile(k int, a *float32, row, col int, b, c *float32, stride int, add bool)
 
 //go:noescape
 func wideSwiGLU(out, gate, up *float32, n int)

@@ -4,8 +4,8 @@ package train
 
 var assembly = false
 
-func tile(k int, a, b, c *float32, stride int, add bool) {
-	portableTile(k, numbers(a, k*tileRows), numbers(b, k*tileCols), numbers(c, 5*stride+tileCols), stride, add)
+func tile(k int, a *float32, row, col int, b, c *float32, stride int, add bool) {
+	portableTile(k, a, row, col, b, c, stride, add)
 }
 
 // The functions of vector_amd64.s, never called here.
