@@ -32,7 +32,7 @@ func modelCommand() *cobra.Command {
 		Use:   "model",
 		Short: "Inspect language models in GGUF files",
 	}
-	cmd.AddCommand(modelInfoCommand(), modelTokenizeCommand(), modelLogitsCommand(), modelBenchCommand(), modelSynthCommand(), modelEmbedCommand(), modelQuantizeCommand(), modelSplitCommand(), modelTokenizerCommand(), modelTrainCommand())
+	cmd.AddCommand(modelInfoCommand(), modelTokenizeCommand(), modelLogitsCommand(), modelBenchCommand(), modelSynthCommand(), modelEmbedCommand(), modelQuantizeCommand(), modelSplitCommand(), modelCorpusCommand(), modelTokenizerCommand(), modelTrainCommand(), modelEvalCommand())
 	return cmd
 }
 
