@@ -75,13 +75,18 @@ func (a *adam) update(p *pool, spans []span, w, g []float32, t int, rate float64
 	return total
 }
 
-// rate is the learning rate of a step: it rises over warm-up steps to peak and
-// then falls along half a cosine to a hundredth of it.
-func rate(step, steps, warmup int, peak float64) float64 {
-	if step < warmup {
-		return peak * float64(step+1) / float64(warmup)
+// rate is the learning rate of a step: it rises over warm-up steps to peak,
+// stays there, and over the last fall steps comes down along half a cosine to a
+// hundredth. So what comes before the fall does not depend on how many steps
+// there will be.
+func (o *Options) rate(step int) float64 {
+	if step < o.Warmup {
+		return o.Rate * float64(step+1) / float64(o.Warmup)
 	}
 	const least = 0.01
-	x := float64(step-warmup) / float64(max(1, steps-warmup))
-	return peak * (least + (1-least)*0.5*(1+math.Cos(math.Pi*min(1, x))))
+	x := float64(step-o.fall()) / float64(max(1, o.Fall))
+	return o.Rate * (least + (1-least)*0.5*(1+math.Cos(math.Pi*min(1, max(0, x)))))
 }
+
+// fall is the step from which on the learning rate falls.
+func (o *Options) fall() int { return max(o.Warmup, o.Steps-o.Fall) }

@@ -85,6 +85,11 @@ func readCheckpoint(name string, want state, arrays ...[]float32) (s state, err 
 	if err != nil || json.Unmarshal(head, &s) != nil || s.Format != checkpointFormat {
 		return fail("is none, or of another version")
 	}
+	// Only the number of steps may be another, as long as it made no difference.
+	options := s.Options
+	if options.Steps, options.Fall = want.Steps, want.Fall; s.Step <= min(s.fall(), want.fall()) && s.Step < want.Steps {
+		s.Options = options
+	}
 	switch {
 	case s.Options != want.Options:
 		return fail("was made with other options")

@@ -78,7 +78,7 @@ func TestVocabulary(t *testing.T) {
 func options() Options {
 	s := smallShape
 	s.Embedding, s.Head = 32, 8
-	return Options{Shape: s, Seed: 3, Steps: 150, Batch: 256, Rate: 1e-2, Warmup: 10, Decay: 0.01, Name: "test"}
+	return Options{Shape: s, Seed: 3, Steps: 150, Batch: 256, Rate: 1e-2, Warmup: 10, Fall: 100, Decay: 0.01, Name: "test"}
 }
 
 func trained(t *testing.T, c *Corpus, v *Vocabulary, o Options, run Run) *Model {
@@ -199,23 +199,40 @@ func TestResume(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := options()
-	o.Steps = 20
+	o.Steps, o.Fall = 20, 10
 	want := trained(t, c, v, o, Run{Threads: 1})
 	name := filepath.Join(t.TempDir(), "checkpoint")
 
-	ctx, cancel := context.WithCancel(t.Context())
-	log := writerFunc(func(p []byte) (int, error) {
-		if strings.Contains(string(p), "step 7 of 20") {
-			cancel()
+	interrupt := func(o Options, checkpoint string) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		log := writerFunc(func(p []byte) (int, error) {
+			if strings.Contains(string(p), "step 7 of ") {
+				cancel()
+			}
+			return len(p), nil
+		})
+		if _, err := Train(ctx, c, v, o, Run{Threads: 2, Checkpoint: checkpoint, Log: log, LogEvery: 1}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("interrupted training returned %v", err)
 		}
-		return len(p), nil
-	})
-	if _, err := Train(ctx, c, v, o, Run{Threads: 2, Checkpoint: name, Log: log, LogEvery: 1}); !errors.Is(err, context.Canceled) {
-		t.Fatalf("interrupted training returned %v", err)
 	}
+	interrupt(o, name)
 	if got := trained(t, c, v, o, Run{Threads: 3, Checkpoint: name}); !slices.Equal(got.weights, want.weights) {
 		t.Error("resumed training gave other weights")
 	}
+	// Before the learning rate falls, the number of steps can still be changed.
+	early := filepath.Join(t.TempDir(), "checkpoint")
+	longer := o
+	longer.Steps = 30
+	interrupt(longer, early)
+	if got := trained(t, c, v, o, Run{Threads: 1, Checkpoint: early}); !slices.Equal(got.weights, want.weights) {
+		t.Error("training resumed with fewer steps gave other weights")
+	}
+	longer.Steps = 40
+	if _, err := Train(t.Context(), c, v, longer, Run{Threads: 1, Checkpoint: early, Log: io.Discard}); err == nil {
+		t.Error("a checkpoint from the fall of the learning rate was taken for more steps")
+	}
+
 	// A checkpoint of something else is refused, and so is a damaged one.
 	other := o
 	other.Seed++

@@ -30,6 +30,7 @@ type Options struct {
 	Batch  int     // tokens of a step at most
 	Rate   float64 // peak of the learning rate
 	Warmup int     // steps until it is reached
+	Fall   int     // steps at the end in which it comes down
 	Decay  float64 // of weights
 	Name   string  // general.name of the model
 }
@@ -60,7 +61,7 @@ func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*
 	if err := o.Shape.check(); err != nil {
 		return nil, err
 	}
-	if o.Steps < 1 || o.Batch < 16 || o.Batch > 1<<17 || o.Rate <= 0 || o.Warmup < 0 || o.Decay < 0 {
+	if o.Steps < 1 || o.Batch < 16 || o.Batch > 1<<17 || o.Rate <= 0 || o.Warmup < 0 || o.Fall < 0 || o.Decay < 0 {
 		return nil, errors.New("training needs at least one step, 16 to 131072 tokens a step, and a positive learning rate")
 	}
 	tok, err := v.Tokenizer()
@@ -85,7 +86,7 @@ func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*
 		saved, err := readCheckpoint(run.Checkpoint, now, m.w.all, a.m, a.v)
 		switch {
 		case err == nil:
-			now = saved
+			now.Step, now.Next = saved.Step, saved.Next
 			docs.next = now.Next
 			fmt.Fprintf(run.Log, "going on from step %d of %d\n", now.Step, o.Steps)
 		case !errors.Is(err, os.ErrNotExist):
@@ -111,7 +112,7 @@ func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*
 		}
 		docs.fill(&b, o.Batch)
 		loss := m.step(&b)
-		r := rate(now.Step, o.Steps, o.Warmup, o.Rate)
+		r := o.rate(now.Step)
 		length := a.update(m.pool, spans, m.w.all, m.g.all, now.Step+1, r)
 		if math.IsNaN(loss) || math.IsInf(length, 0) || math.IsNaN(length) {
 			return nil, fmt.Errorf("training failed at step %d: the loss is %g; a smaller learning rate may help", now.Step+1, loss)

@@ -278,14 +278,11 @@ func TestAdam(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	if got := rate(0, 100, 10, 1); got != 0.1 {
-		t.Errorf("the first step's rate is %g", got)
-	}
-	if got := rate(10, 100, 10, 1); math.Abs(got-1) > 1e-9 {
-		t.Errorf("the rate after the warm-up is %g", got)
-	}
-	if got := rate(100, 100, 10, 1); math.Abs(got-0.01) > 1e-9 {
-		t.Errorf("the last rate is %g", got)
+	o := Options{Steps: 100, Rate: 1, Warmup: 10, Fall: 40}
+	for step, want := range map[int]float64{0: 0.1, 9: 1, 10: 1, 60: 1, 80: 0.505, 100: 0.01} {
+		if got := o.rate(step); math.Abs(got-want) > 1e-9 {
+			t.Errorf("the rate of step %d is %g, not %g", step, got, want)
+		}
 	}
 }
 
