@@ -64,6 +64,9 @@ func Build(o Options) (train, valid []Document, err error) {
 	if err := errors.Join(ferr, terr, serr, herr); err != nil {
 		return nil, nil, err
 	}
+	if err := checkFacts(append(facts[:len(facts):len(facts)], talk...)); err != nil {
+		return nil, nil, err
+	}
 	b := builder{
 		varier: varier{rand.New(rand.NewPCG(o.Seed, 5))},
 		known:  map[string]string{},

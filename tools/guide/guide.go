@@ -55,16 +55,28 @@ func Facts() ([]Fact, error) { return readFacts(files, "facts") }
 // SmallTalk returns greetings and the like.
 func SmallTalk() ([]Fact, error) { return readFacts(files, "talk") }
 
-// readFacts reads all files of a directory, in the order of their names.
+// readFacts reads all files of a directory, in the order of their names. Blocks that
+// begin with the same answer are one fact.
 func readFacts(fsys fs.FS, dir string) ([]Fact, error) {
 	blocks, err := readBlocks(fsys, dir, "Q", "A")
 	var facts []Fact
+	at := map[string]int{} // the fact of each first answer
 	for _, b := range blocks {
 		f := Fact{b.where, b.values("Q"), b.values("A")}
 		if len(f.Questions) == 0 || len(f.Answers) == 0 {
 			err = errors.Join(err, fmt.Errorf("%s: a block needs a line \"Q:\" and a line \"A:\"", b.where))
 			continue
 		}
+		if i, ok := at[f.Answers[0]]; ok {
+			facts[i].Questions = append(facts[i].Questions, f.Questions...)
+			for _, a := range f.Answers {
+				if !slices.Contains(facts[i].Answers, a) {
+					facts[i].Answers = append(facts[i].Answers, a)
+				}
+			}
+			continue
+		}
+		at[f.Answers[0]] = len(facts)
 		facts = append(facts, f)
 	}
 	return facts, err
