@@ -68,7 +68,7 @@ func TestDocuments(t *testing.T) {
 		if i := strings.IndexFunc(all, func(r rune) bool { return r < ' ' || r > '~' }); i >= 0 {
 			t.Fatalf("contains %q: %+v", all[i:i+1], d)
 		}
-		if strings.ContainsAny(all, "{}") && !strings.Contains(all, "{\"") && !strings.Contains(all, "{ return 0; }") {
+		if strings.ContainsAny(all, "{}") && !strings.Contains(all, "{\"") {
 			t.Errorf("a placeholder is left: %q", all)
 		}
 	}

@@ -46,6 +46,9 @@ func (v varier) question(q string, kind Kind) string {
 	case r < 0.45:
 		s = telegraphic(s)
 	}
+	if v.chance(0.06) {
+		s = v.stuff(s)
+	}
 	if v.chance(0.12) {
 		s += v.pick(endings)
 	}
@@ -189,6 +192,7 @@ var orders = []order{
 
 // indirect wraps a question, "can you tell me how I can load a model".
 func (v varier) indirect(s string) string {
+	s = lowerFirst(s)
 	for _, o := range orders {
 		if o.direct.MatchString(s) {
 			return v.pick(wonder) + o.direct.ReplaceAllString(s, o.indirect)
@@ -208,7 +212,8 @@ func (v varier) reorder(s string) string {
 	if m := howDo.FindStringSubmatch(s); m != nil {
 		return v.pick([]string{"i want to " + m[1] + ", how do i do that", "i would like to " + m[1] + ", how", m[1] + ": how do i do that",
 			"i need to " + m[1], "i want to " + m[1], "how to " + m[1], "what is the way to " + m[1], "what must i do to " + m[1],
-			"help me " + m[1], "show me how to " + m[1], "i don't know how to " + m[1], "i am trying to " + m[1]})
+			"help me " + m[1], "show me how to " + m[1], "i don't know how to " + m[1], "i am trying to " + m[1], "what is the command to " + m[1],
+			"please help me to " + m[1], "i would like to " + m[1] + " now", "teach me to " + m[1], "i have to " + m[1] + ", what now", "any way to " + m[1]})
 	}
 	if m := whatIs.FindStringSubmatch(s); m != nil {
 		pronoun := "that"
@@ -216,7 +221,8 @@ func (v varier) reorder(s string) string {
 			pronoun = "those"
 		}
 		return v.pick([]string{m[2] + ", what " + m[1] + " " + pronoun, m[2] + " - what " + m[1] + " " + pronoun, "explain " + m[2], "tell me about " + m[2],
-			"what " + m[1] + " " + m[2] + " about", "what exactly " + m[1] + " " + m[2]})
+			"what " + m[1] + " " + m[2] + " about", "what exactly " + m[1] + " " + m[2], "what do you mean by " + m[2], "the meaning of " + m[2], "please define " + m[2],
+			"i do not know what " + m[2] + " " + m[1], "never heard of " + m[2] + ", what " + m[1] + " " + pronoun})
 	}
 	if m := canI.FindStringSubmatch(s); m != nil {
 		return v.pick([]string{"i want to " + m[1] + ", can i", "i would like to " + m[1] + ", is that possible", "is there a way to " + m[1],
@@ -229,6 +235,16 @@ var filler = regexp.MustCompile(`(?i)\b(the|a|an|do i|does|do|of my|my)\s`)
 
 // telegraphic leaves out the small words, as in "how load model".
 func telegraphic(s string) string { return filler.ReplaceAllString(s, "") }
+
+// stuff adds a word that means nothing, behind the third word.
+func (v varier) stuff(s string) string {
+	head, _ := cutCommand(s)
+	words := strings.Split(s, " ")
+	if strings.Count(head, " ") < 3 {
+		return s
+	}
+	return strings.Join(words[:3], " ") + " " + v.pick([]string{"actually", "really", "just", "now", "please", "maybe", "again", "simply"}) + " " + strings.Join(words[3:], " ")
+}
 
 // A swap is words that may stand for each other. With from set only those matching it
 // are replaced.
@@ -246,46 +262,79 @@ func begins(pattern string, to ...string) swap {
 }
 
 var swaps = []swap{
-	begins(`how do i|how can i`, "how do i", "how can i", "how to", "how do you", "how would i", "how should i", "what do i do to", "what should i do to", "what do i have to do to"),
-	begins(`can i`, "can i", "could i", "is it possible to", "am i able to", "may i", "can you", "can one"),
-	begins(`what is`, "what's", "whats", "what is"),
-	begins(`what are`, "what are", "which are"),
-	begins(`what happens (?:if|when)`, "what happens if", "what happens when", "what if", "what will happen if", "what would happen if", "what does it do if"),
-	begins(`do i need`, "do i need", "must i have", "do i have to have", "will i need"),
-	begins(`do i have to`, "do i have to", "must i", "do i need to", "is it necessary to", "should i"),
+	// how a question begins
+	begins(`how do i|how can i`, "how do i", "how can i", "how to", "how do you", "how would i", "how should i", "how does one", "how could i",
+		"what do i do to", "what should i do to", "what do i have to do to", "what is the way to", "what is the best way to", "what are the steps to"),
+	begins(`can i`, "can i", "could i", "is it possible to", "am i able to", "may i", "can you", "can one", "am i allowed to", "is there any way to", "is there a way to"),
+	begins(`what is`, "what's", "whats", "what is", "what exactly is", "what is meant by"),
+	begins(`what are`, "what are", "which are", "what exactly are"),
+	begins(`what happens (?:if|when)`, "what happens if", "what happens when", "what if", "what will happen if", "what would happen if", "what does it do if", "what goes on when"),
+	begins(`do i need`, "do i need", "must i have", "do i have to have", "will i need", "should i have"),
+	begins(`do i have to`, "do i have to", "must i", "do i need to", "is it necessary to", "should i", "am i supposed to"),
 	begins(`is there`, "is there", "do you have", "does alphaos have", "is there any"),
-	begins(`why is`, "why is", "why's"),
-	begins(`tell me about`, "tell me about", "explain", "describe", "tell me something about", "i want to know about", "what can you tell me about", "what do you know about"),
-	words(`(does|is|can|will|has) alphaos`, "$1 alphaos", "$1 it", "$1 this", "$1 this system", "$1 alpha os", "$1 the system", "$1 this thing"),
-	words(`in alphaos|on alphaos|with alphaos`, "in alphaos", "on alphaos", "with alphaos", "here", "in this system", "in alpha os"),
-	words(`conversation`, "conversation", "chat"),
-	words(`conversations`, "conversations", "chats"),
-	words(`new conversation`, "new conversation", "new chat", "fresh conversation", "fresh chat"),
-	words(`the drive`, "the drive", "the stick", "the usb stick", "my drive", "my stick", "the usb drive"),
-	words(`usb (?:stick|drive)|flash drive`, "usb stick", "usb drive", "flash drive", "memory stick", "thumb drive", "stick"),
-	words(`shut down alphaos|switch off alphaos|turn off alphaos`, "shut down alphaos", "switch off alphaos", "turn off alphaos", "power off alphaos", "turn it off", "shut it down"),
-	words(`(shut down|switch off|turn off) the (?:machine|computer)`, "shut down the machine", "switch off the machine", "turn off the computer", "power off the machine", "shut down the computer"),
-	words(`delete|erase`, "delete", "remove", "erase", "get rid of"),
-	words(`bigger|larger`, "bigger", "larger"),
-	words(`big|large`, "big", "large"),
-	words(`(my|the|this) (?:computer|machine)`, "$1 computer", "$1 machine", "$1 pc"),
-	words(`(?:boot|start) alphaos`, "boot alphaos", "start alphaos", "run alphaos"),
-	words(`(?:boot|start) from`, "boot from", "start from"),
-	words(`(?:run|work) on`, "run on", "work on"),
-	words(`answer`, "answer", "reply", "response"),
-	words(`answers`, "answers", "replies", "responses"),
-	words(`how much (?:memory|ram)`, "how much memory", "how much ram", "how many gigabytes of memory"),
-	words(`internet`, "internet", "network", "web"),
-	words(`(is|are|be|gets|get) (?:saved|stored|kept)`, "$1 saved", "$1 stored", "$1 kept"),
-	words(`(?:change|switch) (the|my|to another|to a different) model`, "change $1 model", "switch $1 model"),
-	words(`(?:add|install) a (new |bigger |larger |second |)model`, "add a ${1}model", "install a ${1}model", "put in a ${1}model", "get a ${1}model"),
-	words(`another model`, "another model", "a different model", "some other model"),
+	begins(`are there`, "are there", "do you have", "does alphaos have", "are there any"),
+	begins(`why is`, "why is", "why's", "what is the reason that", "for what reason is"),
+	begins(`why does`, "why does", "what is the reason that", "how come"),
+	begins(`where is`, "where is", "where do i find", "where can i find", "in which place is"),
+	begins(`where are`, "where are", "where do i find", "where can i find"),
+	begins(`which`, "which", "what"),
+	begins(`tell me about|explain`, "tell me about", "explain", "describe", "tell me something about", "i want to know about", "what can you tell me about", "what do you know about", "say something about", "i want to understand"),
+	begins(`does it|does alphaos`, "does it", "does alphaos", "will it", "will alphaos", "can it"),
+	// AlphaOS and its things
+	words(`(does|is|can|will|has) alphaos`, "$1 alphaos", "$1 it", "$1 this", "$1 this system", "$1 alpha os", "$1 the system", "$1 this thing", "$1 your system"),
+	words(`in alphaos|on alphaos|with alphaos`, "in alphaos", "on alphaos", "with alphaos", "here", "in this system", "in alpha os", "in here", "on this stick"),
+	words(`my conversations|the conversations`, "my conversations", "our conversations", "my chats", "my talks", "our talks", "our chats", "the conversations", "what we said"),
+	words(`(my|the|our|this) conversation`, "$1 conversation", "$1 chat", "$1 talk", "our talk", "our chat"),
+	words(`conversation`, "conversation", "chat", "talk"),
+	words(`conversations`, "conversations", "chats", "talks"),
+	words(`a new conversation`, "a new conversation", "a new chat", "a fresh conversation", "a fresh chat", "a new talk", "an empty talk"),
+	words(`(?:old|earlier|previous|past) (conversations?|chats?|talks?)`, "old $1", "earlier $1", "previous $1", "past $1", "former $1"),
+	words(`the drive`, "the drive", "the stick", "the usb stick", "my drive", "my stick", "the usb drive", "the usb"),
+	words(`usb (?:stick|drive)|flash drive`, "usb stick", "usb drive", "flash drive", "memory stick", "thumb drive", "stick", "pen drive"),
+	words(`(my|the|this) (?:computer|machine)`, "$1 computer", "$1 machine", "$1 pc", "$1 laptop"),
+	words(`another computer`, "another computer", "another machine", "another pc", "my other computer", "a second computer"),
+	words(`folder`, "folder", "directory"),
+	words(`screen`, "screen", "display", "monitor"),
 	words(`a model`, "a model", "a language model", "an ai model"),
 	words(`models`, "models", "language models", "ai models"),
+	words(`another model`, "another model", "a different model", "some other model", "the other model"),
+	words(`(?:big|large) model`, "big model", "large model", "huge model", "very large model"),
+	words(`how much (?:memory|ram)`, "how much memory", "how much ram", "how many gigabytes of memory", "how many gb of ram"),
+	words(`(of|enough|more|less|the|my|in) (?:memory|ram)`, "$1 memory", "$1 ram"),
+	words(`gigabytes?|gb`, "gigabytes", "gb", "gigs"),
+	words(`internet`, "internet", "network", "web", "net"),
+	words(`power (?:cut|failure|outage|loss)`, "power cut", "power failure", "power outage", "blackout", "loss of power"),
+	words(`key`, "key", "button", "key"),
+	words(`message`, "message", "text", "sentence"),
+	// what is done with them
+	words(`shut down alphaos|switch off alphaos|turn off alphaos`, "shut down alphaos", "switch off alphaos", "turn off alphaos", "power off alphaos", "turn it off", "shut it down", "power it down"),
+	words(`(?:shut down|switch off|turn off) the (?:machine|computer)`, "shut down the machine", "switch off the machine", "turn off the computer", "power off the machine", "shut down the computer", "power down the computer"),
+	words(`shut down|turn off|switch off`, "shut down", "turn off", "switch off", "power off", "power down"),
+	words(`(?:boot|start) alphaos`, "boot alphaos", "start alphaos", "run alphaos", "launch alphaos", "bring up alphaos"),
+	words(`(?:boot|start) from`, "boot from", "start from"),
+	words(`restart`, "restart", "reboot", "start again"),
+	words(`(?:run|work) on`, "run on", "work on"),
+	words(`delete|erase|remove`, "delete", "remove", "erase", "get rid of", "wipe", "wipe out", "throw away"),
+	words(`stop (an|the|your|this|my) answer`, "stop $1 answer", "halt $1 answer", "break off $1 answer", "interrupt $1 answer", "cancel $1 answer", "end $1 answer"),
+	words(`(is|are|be|gets|get) (?:saved|stored|kept)`, "$1 saved", "$1 stored", "$1 kept", "$1 written down"),
+	words(`(?:change|switch) (the|my|to another|to a different) model`, "change $1 model", "switch $1 model", "swap $1 model"),
+	words(`(?:add|install) a (new |bigger |larger |second |)model`, "add a ${1}model", "install a ${1}model", "put in a ${1}model", "get a ${1}model", "copy a ${1}model in here"),
+	words(`download`, "download", "get", "fetch"),
 	words(`pull the plug|pull out the plug`, "pull the plug", "cut the power", "unplug it"),
 	words(`made`, "made", "created", "built"),
-	words(`(?:find|see) (the|my|all)`, "find $1", "see $1", "look at $1"),
-	words(`folder`, "folder", "directory"),
+	words(`make (a|the|my|an)`, "make $1", "create $1", "build $1"),
+	words(`(?:find|see|view) (the|my|all|an)`, "find $1", "see $1", "look at $1", "view $1"),
+	words(`show`, "show", "display", "list"),
+	words(`remember`, "remember", "recall", "still know"),
+	words(`lost`, "lost", "gone"),
+	words(`wrong`, "wrong", "incorrect", "not right"),
+	words(`supported`, "supported", "accepted", "possible here"),
+	words(`faster`, "faster", "quicker"),
+	words(`slow`, "slow", "so slow", "very slow"),
+	words(`bigger|larger`, "bigger", "larger"),
+	words(`big|large`, "big", "large"),
+	words(`answer`, "answer", "reply", "response"),
+	words(`answers`, "answers", "replies", "responses"),
 	words(`kind of`, "kind of", "sort of", "type of"),
 	words(`kinds of`, "kinds of", "sorts of", "types of"),
 }
@@ -303,7 +352,7 @@ func cutCommand(s string) (head, command string) {
 func (v varier) otherWords(s string) string {
 	head, command := cutCommand(s)
 	for _, w := range swaps {
-		if v.chance(0.3) && w.from.MatchString(head) {
+		if v.chance(0.35) && w.from.MatchString(head) {
 			head = w.from.ReplaceAllString(head, v.pick(w.to))
 		}
 	}
