@@ -196,6 +196,8 @@ func (m *Model) WriteTo(w io.Writer) (int64, error) {
 		{Key: "general.architecture", Value: "llama"},
 		{Key: "general.name", Value: m.Options.Name},
 		{Key: "general.file_type", Value: uint32(0)},
+		{Key: "general.sampling.temp", Value: float32(0.3)}, // little models stray
+		{Key: "general.sampling.penalty_repeat", Value: float32(1)},
 		{Key: "llama.vocab_size", Value: uint32(s.Vocabulary)},
 		{Key: "llama.context_length", Value: uint32(s.Context)},
 		{Key: "llama.embedding_length", Value: uint32(s.Embedding)},
