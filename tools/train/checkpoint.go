@@ -82,7 +82,7 @@ func readCheckpoint(name string, want state, arrays ...[]float32) (s state, err 
 		return s, fmt.Errorf("the checkpoint %s %s; delete it to begin anew", name, what)
 	}
 	head, err := r.ReadSlice('\n')
-	if err != nil || json.Unmarshal(head, &s) != nil || s.Format != checkpointFormat {
+	if err != nil || json.Unmarshal(head, &s) != nil || s.Format != checkpointFormat || s.Step < 0 || s.Next < 0 {
 		return fail("is none, or of another version")
 	}
 	// Only the number of steps may be another, as long as it made no difference.

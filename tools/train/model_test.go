@@ -329,3 +329,28 @@ func FuzzReadDocuments(f *testing.F) {
 		}
 	})
 }
+
+func FuzzReadCheckpoint(f *testing.F) {
+	dir := f.TempDir()
+	name := filepath.Join(dir, "checkpoint")
+	want := state{Options: options(), Corpus: "c", Kernel: "k", Step: 3, Next: 4}
+	if err := writeCheckpoint(name, want, []float32{1, 2}, []float32{3}); err != nil {
+		f.Fatal(err)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add(data[:len(data)-5])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(name, b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		x, y := make([]float32, 2), make([]float32, 1)
+		s, err := readCheckpoint(name, state{Options: options(), Corpus: "c", Kernel: "k"}, x, y)
+		if err == nil && (s.Options != want.Options || s.Step < 0 || s.Next < 0) {
+			t.Errorf("took the checkpoint %+v", s)
+		}
+	})
+}
