@@ -109,10 +109,19 @@ func stripe(a view, b []float32, c []float32, stride, k0, kc, i0, i1, m, n int, 
 	var edge [tileRows * tileCols]float32
 	for j := 0; j < n; j += tileCols {
 		panel := &b[j*kc]
-		for i := i0; i < i1; i += tileRows {
-			from, row, col := &memory[(i-i0)*kc], 1, tileRows
+		rows6 := func(i int) (from *float32, row, col int) {
 			if direct(i) {
-				from, row, col = &a.data[i*a.row+k0], a.row, 1
+				return &a.data[i*a.row+k0], a.row, 1
+			}
+			return &memory[(i-i0)*kc], 1, tileRows
+		}
+		for i := i0; i < i1; i += tileRows {
+			from, row, col := rows6(i)
+			if next := i + tileRows; assembly && double && next+tileRows <= i1 && j+tileCols <= n {
+				below, _, _ := rows6(next) // whole tiles of a matrix lie alike
+				fmaTile512(kc, from, below, row, col, panel, &c[i*stride+j], stride, add)
+				i = next
+				continue
 			}
 			if i+tileRows <= m && j+tileCols <= n {
 				tile(kc, from, row, col, panel, &c[i*stride+j], stride, add)

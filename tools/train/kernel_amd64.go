@@ -16,6 +16,13 @@ func tile(k int, a *float32, row, col int, b, c *float32, stride int, add bool) 
 	portableTile(k, a, row, col, b, c, stride, add)
 }
 
+// double is whether two tiles, one below the other, are computed together, with
+// AVX-512 and to the same bits. Tests switch it off.
+var double = cpu.X86.HasAVX512F
+
+//go:noescape
+func fmaTile512(k int, a, a6 *float32, row, col int, b, c *float32, stride int, add bool)
+
 //go:noescape
 func fmaTile(k int, a *float32, row, col int, b, c *float32, stride int, add bool)
 

@@ -2,7 +2,11 @@
 
 package train
 
-var assembly = false
+var assembly, double = false, false
+
+func fmaTile512(k int, a, a6 *float32, row, col int, b, c *float32, stride int, add bool) {
+	panic("no assembly")
+}
 
 func tile(k int, a *float32, row, col int, b, c *float32, stride int, add bool) {
 	portableTile(k, a, row, col, b, c, stride, add)

@@ -21,6 +21,32 @@ func both(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
+// AVX-512 gives the bits of AVX2.
+func TestDouble(t *testing.T) {
+	if !double {
+		t.Skip("this processor has no AVX-512")
+	}
+	defer func() { double = true }()
+	r := rand.New(rand.NewPCG(1, 3))
+	for _, size := range [][3]int{{12, 16, 1}, {24, 32, 7}, {100, 50, 400}, {192, 1152, 801}} {
+		m, n, k := size[0], size[1], size[2]
+		x, y := random(r, m*k), random(r, k*n)
+		for _, a := range []view{rows(x, k), rows(x, m).transposed()} {
+			p := newPool(1)
+			var mem packing
+			var c [2][]float32
+			for i := range c {
+				double = i == 1
+				c[i] = slices.Repeat([]float32{7}, m*n)
+				p.mul(m, n, k, a, rows(y, n), c[i], n, true, &mem)
+			}
+			if !slices.Equal(c[0], c[1]) {
+				t.Errorf("%v: other bits", size)
+			}
+		}
+	}
+}
+
 func random(r *rand.Rand, n int) []float32 {
 	x := make([]float32, n)
 	for i := range x {
