@@ -93,6 +93,7 @@ was interrupted goes on where it was when the same command is given again.`,
 	f.IntVar(&o.Steps, "steps", 3000, "steps of training")
 	f.IntVar(&o.Batch, "batch", 1024, "tokens of a step")
 	f.Float64Var(&o.Rate, "rate", 3e-3, "peak of the learning rate")
+	f.IntVar(&o.Written, "written", 1200, "first steps, in which texts are learned as they are written")
 	f.IntVar(&o.Warmup, "warmup", 100, "steps in which the learning rate rises")
 	f.IntVar(&o.Fall, "fall", 700, "steps at the end in which it comes down")
 	f.Float64Var(&o.Decay, "decay", 0.1, "decay of weights")

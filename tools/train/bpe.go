@@ -38,9 +38,16 @@ const (
 // controls are the first tokens of every vocabulary.
 var controls = []string{unknownToken, beginToken, endToken, systemToken, userToken, assistantToken}
 
-// chatTemplate writes a conversation in the control tokens, in Jinja.
-const chatTemplate = "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}{{ message['content'] }}{{ '<|end|>' }}{% endfor %}" +
+// chatTemplate writes a conversation in the control tokens, in Jinja. What people
+// say is in small letters and begins with a space, so that a word is the same
+// tokens wherever and however it is written: a small model has more to learn from.
+const chatTemplate = "{% for message in messages %}" +
+	"{% if message['role'] == 'user' %}{{ '<|user|> ' }}{{ message['content'] | lower }}" +
+	"{% else %}{{ '<|' + message['role'] + '|>' }}{{ message['content'] }}{% endif %}{{ '<|end|>' }}{% endfor %}" +
 	"{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+
+// heard is what the template makes of what a person says.
+func heard(text string) string { return " " + strings.ToLower(text) }
 
 const (
 	kindNormal  = 1

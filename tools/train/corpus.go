@@ -90,14 +90,30 @@ func ReadDocuments(r io.Reader) (docs []Document, err error) {
 // for what the assistant says and for plain text.
 const userWeight = 0.1
 
+// The first tokens of an answer decide which answer it is. Once the model can
+// write answers, their prediction counts as much.
+const (
+	decidingTokens = 8
+	decidingWeight = 3
+)
+
 // encoded is a document's tokens after the one that begins a text.
 type encoded struct {
 	ids      []int32
 	weights  []float32 // of the prediction of each token
 	dialogue bool
+	answer   int // where the text of the last answer begins
 }
 
-func (v *Vocabulary) encode(t *tokenizer.Tokenizer, docs []Document, user float32) []encoded {
+// A manner is how documents become tokens.
+type manner int
+
+const (
+	written manner = iota // texts as they are
+	asked                 // questions as the chat template writes them, and deciding tokens count more
+)
+
+func (v *Vocabulary) encode(t *tokenizer.Tokenizer, docs []Document, user float32, how manner) []encoded {
 	control := func(text string) int32 { return int32(slices.Index(v.Tokens, text)) }
 	end := control(endToken)
 	list := make([]encoded, len(docs))
@@ -114,13 +130,22 @@ func (v *Vocabulary) encode(t *tokenizer.Tokenizer, docs []Document, user float3
 		}
 		e.dialogue = true
 		for _, m := range d.Messages {
-			weight := user
-			if m.Role == "assistant" {
-				weight = 1
-			}
+			weight, text := user, m.Content
 			e.ids = append(e.ids, control("<|"+m.Role+"|>"))
 			e.weights = append(e.weights, 0)
-			add(m.Content, weight)
+			if m.Role == "assistant" {
+				weight, e.answer = 1, len(e.ids)
+			}
+			if m.Role == "user" && how == asked {
+				text = heard(text)
+			}
+			add(text, weight)
+			if m.Role == "assistant" && how == asked {
+				first := e.weights[e.answer:]
+				for i := range first[:min(len(first), decidingTokens)] {
+					first[i] = decidingWeight
+				}
+			}
 		}
 	}
 	return list
@@ -129,8 +154,9 @@ func (v *Vocabulary) encode(t *tokenizer.Tokenizer, docs []Document, user float3
 // stream deals out documents for ever, in another order every epoch. What comes
 // depends on the seed and on how many were dealt, on nothing else.
 type stream struct {
-	docs    []encoded
-	begin   int32 // token
+	docs    []encoded // as written
+	asked   []encoded // the same, as asked
+	begin   int32     // token
 	context int
 	seed    uint64
 	next    int // documents dealt so far
@@ -138,37 +164,49 @@ type stream struct {
 	order   []int
 }
 
-func newStream(docs []encoded, begin int32, context int, seed uint64) *stream {
-	return &stream{docs: docs, begin: begin, context: context, seed: seed, epoch: -1}
+func newStream(docs, asked []encoded, begin int32, context int, seed uint64) *stream {
+	return &stream{docs: docs, asked: asked, begin: begin, context: context, seed: seed, epoch: -1}
 }
 
-func (s *stream) doc(i int) *encoded {
+func (s *stream) doc(i int, how manner) *encoded {
 	if epoch := i / len(s.docs); epoch != s.epoch {
 		s.epoch = epoch
 		s.order = rand.New(rand.NewPCG(s.seed, uint64(epoch))).Perm(len(s.docs))
+	}
+	if how == asked {
+		return &s.asked[s.order[i%len(s.docs)]]
 	}
 	return &s.docs[s.order[i%len(s.docs)]]
 }
 
 // Some dialogues are joined, so that the model learns to answer whatever was
 // said before, up to the end of its context.
+var joined = [2]struct {
+	part float64 // of the segments
+	most int     // documents
+}{written: {0.12, 12}, asked: {0.04, 6}}
+
+// Of most documents, in the manner asked, only the beginning of the last answer is
+// taken: what follows is known by heart soon, while it takes many questions to
+// learn which answer they want.
 const (
-	joined     = 0.12 // part of the segments
-	joinedMost = 12   // documents
+	cut      = 0.7 // part of the dialogues
+	cutLeast = 3   // tokens of the answer
+	cutMost  = 14
 )
 
 // fill makes a batch of at most size tokens.
-func (s *stream) fill(b *batch, size int) {
+func (s *stream) fill(b *batch, size int, how manner) {
 	b.reset()
 	for {
 		r := rand.New(rand.NewPCG(s.seed^0x6a6f696e, uint64(s.next)))
 		count := 1
-		if r.Float64() < joined {
-			count = 2 + r.IntN(joinedMost-1)
+		if r.Float64() < joined[how].part {
+			count = 2 + r.IntN(joined[how].most-1)
 		}
 		n, used := 1, 0
 		for used < count {
-			d := s.doc(s.next + used)
+			d := s.doc(s.next+used, how)
 			if used > 0 && (!d.dialogue || n+len(d.ids) > s.context) {
 				break
 			}
@@ -178,6 +216,11 @@ func (s *stream) fill(b *batch, size int) {
 				break
 			}
 		}
+		if how == asked && count == 1 && r.Float64() < cut {
+			if d := s.doc(s.next, how); d.dialogue {
+				n = min(n, 1+d.answer+cutLeast+r.IntN(cutMost-cutLeast+1))
+			}
+		}
 		n = min(n, s.context, size)
 		if len(b.ids)+n > size {
 			return
@@ -185,7 +228,7 @@ func (s *stream) fill(b *batch, size int) {
 		start := len(b.ids)
 		b.ids, b.weights = append(b.ids, s.begin), append(b.weights, 0)
 		for i := range used {
-			d := s.doc(s.next + i)
+			d := s.doc(s.next+i, how)
 			b.ids, b.weights = append(b.ids, d.ids...), append(b.weights, d.weights...)
 		}
 		b.ids, b.weights = b.ids[:start+n], b.weights[:start+n]

@@ -78,7 +78,7 @@ func TestVocabulary(t *testing.T) {
 func options() Options {
 	s := smallShape
 	s.Embedding, s.Head = 32, 8
-	return Options{Shape: s, Seed: 3, Steps: 150, Batch: 256, Rate: 1e-2, Warmup: 10, Fall: 100, Decay: 0.01, Name: "test"}
+	return Options{Shape: s, Seed: 3, Steps: 150, Written: 50, Batch: 256, Rate: 1e-2, Warmup: 10, Fall: 100, Decay: 0.01, Name: "test"}
 }
 
 func trained(t *testing.T, c *Corpus, v *Vocabulary, o Options, run Run) *Model {
@@ -133,7 +133,7 @@ func TestTrain(t *testing.T) {
 	for _, x := range d.Messages {
 		turns = append(turns, chat.Turn{Role: x.Role, Text: x.Content})
 	}
-	e := v.encode(tok, []Document{d}, 0)[0]
+	e := v.encode(tok, []Document{d}, 0, asked)[0]
 	want := append(append([]int32{tok.BOS()}, e.ids...), int32(slices.Index(v.Tokens, assistantToken)))
 	if got := template.Prompt(tok, turns); !slices.Equal(got, want) {
 		t.Errorf("a conversation is\n%v for the engine and\n%v for the trainer", got, want)
@@ -142,7 +142,7 @@ func TestTrain(t *testing.T) {
 	// The logits.
 	net := newNet(m.Options.Shape, 1)
 	copy(net.w.all, m.weights)
-	ids := v.encode(tok, c.Train[:1], 0)[0].ids
+	ids := v.encode(tok, c.Train[:1], 0, asked)[0].ids
 	b := &batch{ids: ids, targets: ids, weights: slices.Repeat([]float32{1}, len(ids)), segments: []segment{{0, len(ids)}}}
 	net.loss(b)
 	size := len(v.Tokens)
@@ -199,7 +199,7 @@ func TestResume(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := options()
-	o.Steps, o.Fall = 20, 10
+	o.Steps, o.Fall, o.Written = 20, 10, 5
 	want := trained(t, c, v, o, Run{Threads: 1})
 	name := filepath.Join(t.TempDir(), "checkpoint")
 
@@ -267,8 +267,8 @@ func TestStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	docs := v.encode(tok, c.Train, userWeight)
-	s := newStream(docs, tok.BOS(), 200, 1)
+	docs := v.encode(tok, c.Train, userWeight, written)
+	s := newStream(docs, docs, tok.BOS(), 200, 1)
 	var b batch
 	tokens, weighed, total, weight := 0, 0.0, 0, 0.0
 	for _, d := range docs {
@@ -279,7 +279,7 @@ func TestStream(t *testing.T) {
 	}
 	for s.next < 3*len(docs) {
 		before := s.next
-		s.fill(&b, 500)
+		s.fill(&b, 500, written)
 		if len(b.ids) > 500 || len(b.ids) != len(b.targets) || len(b.ids) != len(b.weights) || s.next == before {
 			t.Fatalf("a batch of %d tokens, %d targets, %d weights, %d documents", len(b.ids), len(b.targets), len(b.weights), s.next-before)
 		}

@@ -24,15 +24,16 @@ import (
 
 // Options decide, with the corpus and the kernel, what comes out.
 type Options struct {
-	Shape  Shape
-	Seed   uint64
-	Steps  int
-	Batch  int     // tokens of a step at most
-	Rate   float64 // peak of the learning rate
-	Warmup int     // steps until it is reached
-	Fall   int     // steps at the end in which it comes down
-	Decay  float64 // of weights
-	Name   string  // general.name of the model
+	Shape   Shape
+	Seed    uint64
+	Steps   int
+	Written int     // first steps, in which texts are learned as they are written
+	Batch   int     // tokens of a step at most
+	Rate    float64 // peak of the learning rate
+	Warmup  int     // steps until it is reached
+	Fall    int     // steps at the end in which it comes down
+	Decay   float64 // of weights
+	Name    string  // general.name of the model
 }
 
 // Run is how training runs, which changes nothing in the result.
@@ -61,7 +62,7 @@ func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*
 	if err := o.Shape.check(); err != nil {
 		return nil, err
 	}
-	if o.Steps < 1 || o.Batch < 16 || o.Batch > 1<<17 || o.Rate <= 0 || o.Warmup < 0 || o.Fall < 0 || o.Decay < 0 {
+	if o.Steps < 1 || o.Batch < 16 || o.Batch > 1<<17 || o.Rate <= 0 || o.Warmup < 0 || o.Fall < 0 || o.Written < 0 || o.Decay < 0 {
 		return nil, errors.New("training needs at least one step, 16 to 131072 tokens a step, and a positive learning rate")
 	}
 	tok, err := v.Tokenizer()
@@ -69,8 +70,8 @@ func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*
 		return nil, err
 	}
 	begin := tok.BOS()
-	docs := newStream(v.encode(tok, c.Train, userWeight), begin, o.Shape.Context, o.Seed)
-	valid := v.validation(v.encode(tok, c.Valid, 0), begin, o.Shape.Context)
+	docs := newStream(v.encode(tok, c.Train, userWeight, written), v.encode(tok, c.Train, userWeight, asked), begin, o.Shape.Context, o.Seed)
+	valid := v.validation(v.encode(tok, c.Valid, 0, asked), begin, o.Shape.Context)
 	total := 0
 	for _, d := range docs.docs {
 		total += len(d.ids) + 1
@@ -110,7 +111,11 @@ func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*
 		if ctx.Err() != nil {
 			return nil, errors.Join(ctx.Err(), save())
 		}
-		docs.fill(&b, o.Batch)
+		how := asked
+		if now.Step < o.Written {
+			how = written
+		}
+		docs.fill(&b, o.Batch, how)
 		loss := m.step(&b)
 		r := o.rate(now.Step)
 		length := a.update(m.pool, spans, m.w.all, m.g.all, now.Step+1, r)
