@@ -62,7 +62,7 @@ the llama architecture has it, and control tokens for chat.`,
 
 func modelTrainCommand() *cobra.Command {
 	var corpus, vocabulary string
-	o := train.Options{Shape: train.Default()}
+	o := train.Guide()
 	var run train.Run
 	s := &o.Shape
 	cmd := &cobra.Command{
@@ -88,15 +88,13 @@ was interrupted goes on where it was when the same command is given again.`,
 	f := cmd.Flags()
 	f.StringVar(&corpus, "corpus", "build/corpus", "folder with train.jsonl and valid.jsonl")
 	f.StringVar(&vocabulary, "tokenizer", "", "file by alphaos model tokenizer (default: made from the corpus)")
-	f.StringVar(&o.Name, "name", "AlphaOS guide", "the model's name")
-	f.Uint64Var(&o.Seed, "seed", 1, "of the random numbers")
-	f.IntVar(&o.Steps, "steps", 3000, "steps of training")
-	f.IntVar(&o.Batch, "batch", 1024, "tokens of a step")
-	f.Float64Var(&o.Rate, "rate", 3e-3, "peak of the learning rate")
-	f.IntVar(&o.Written, "written", 1200, "first steps, in which texts are learned as they are written")
-	f.IntVar(&o.Warmup, "warmup", 100, "steps in which the learning rate rises")
-	f.IntVar(&o.Fall, "fall", 700, "steps at the end in which it comes down")
-	f.Float64Var(&o.Decay, "decay", 0.1, "decay of weights")
+	f.StringVar(&o.Name, "name", o.Name, "the model's name")
+	f.Uint64Var(&o.Seed, "seed", o.Seed, "of the random numbers")
+	f.IntVar(&o.Steps, "steps", o.Steps, "steps of training")
+	f.Float64Var(&o.Rate, "rate", o.Rate, "peak of the learning rate")
+	f.IntVar(&o.Warmup, "warmup", o.Warmup, "steps in which the learning rate rises")
+	f.IntVar(&o.Fall, "fall", o.Fall, "steps at the end in which it comes down")
+	f.Float64Var(&o.Decay, "decay", o.Decay, "decay of weights")
 	f.IntVar(&s.Vocabulary, "vocab", s.Vocabulary, "tokens of the vocabulary, where none is given")
 	f.IntVar(&s.Context, "context", s.Context, "context length in tokens")
 	f.IntVar(&s.Embedding, "embedding", s.Embedding, "embedding length")

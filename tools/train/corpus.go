@@ -179,30 +179,40 @@ func (s *stream) doc(i int, how manner) *encoded {
 	return &s.docs[s.order[i%len(s.docs)]]
 }
 
-// Some dialogues are joined, so that the model learns to answer whatever was
-// said before, up to the end of its context.
-var joined = [2]struct {
-	part float64 // of the segments
-	most int     // documents
-}{written: {0.12, 12}, asked: {0.04, 6}}
+// A Lesson is what the steps up to Until learn, and how.
+type Lesson struct {
+	Until   int     // step
+	Batch   int     // tokens of a step at most
+	Asked   bool    // questions as the chat template writes them, and deciding tokens count more
+	Stories bool    // also plain texts
+	Joined  float64 // part of the segments that are several dialogues, so that the model answers whatever was said before
+	Most    int     // dialogues joined
+	Cut     float64 // part of the other dialogues of which only the beginning of the last answer is taken
+}
 
-// Of most documents, in the manner asked, only the beginning of the last answer is
-// taken: what follows is known by heart soon, while it takes many questions to
-// learn which answer they want.
+// Answers are cut, in later lessons, since what follows their beginning is soon
+// known by heart, while it takes many questions to learn which answer they want.
 const (
-	cut      = 0.7 // part of the dialogues
-	cutLeast = 3   // tokens of the answer
+	cutLeast = 3 // tokens that stay
 	cutMost  = 14
 )
 
-// fill makes a batch of at most size tokens.
-func (s *stream) fill(b *batch, size int, how manner) {
+// fill makes the batch of a step.
+func (s *stream) fill(b *batch, l *Lesson) {
 	b.reset()
+	how, size := written, l.Batch
+	if l.Asked {
+		how = asked
+	}
 	for {
+		if !l.Stories && !s.doc(s.next, how).dialogue {
+			s.next++
+			continue
+		}
 		r := rand.New(rand.NewPCG(s.seed^0x6a6f696e, uint64(s.next)))
 		count := 1
-		if r.Float64() < joined[how].part {
-			count = 2 + r.IntN(joined[how].most-1)
+		if r.Float64() < l.Joined {
+			count = 2 + r.IntN(l.Most-1)
 		}
 		n, used := 1, 0
 		for used < count {
@@ -216,7 +226,7 @@ func (s *stream) fill(b *batch, size int, how manner) {
 				break
 			}
 		}
-		if how == asked && count == 1 && r.Float64() < cut {
+		if l.Cut > 0 && count == 1 && r.Float64() < l.Cut {
 			if d := s.doc(s.next, how); d.dialogue {
 				n = min(n, 1+d.answer+cutLeast+r.IntN(cutMost-cutLeast+1))
 			}

@@ -78,7 +78,11 @@ func TestVocabulary(t *testing.T) {
 func options() Options {
 	s := smallShape
 	s.Embedding, s.Head = 32, 8
-	return Options{Shape: s, Seed: 3, Steps: 150, Written: 50, Batch: 256, Rate: 1e-2, Warmup: 10, Fall: 100, Decay: 0.01, Name: "test"}
+	return Options{Shape: s, Seed: 3, Steps: 150, Lessons: [3]Lesson{
+		{Until: 5, Batch: 256, Stories: true, Joined: 0.1, Most: 3},
+		{Until: 50, Batch: 256, Stories: true, Asked: true},
+		{Batch: 200, Asked: true, Joined: 0.05, Most: 3, Cut: 0.2},
+	}, Rate: 1e-2, Warmup: 10, Fall: 100, Decay: 0.01, Name: "test"}
 }
 
 func trained(t *testing.T, c *Corpus, v *Vocabulary, o Options, run Run) *Model {
@@ -199,7 +203,7 @@ func TestResume(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := options()
-	o.Steps, o.Fall, o.Written = 20, 10, 5
+	o.Steps, o.Fall = 20, 10
 	want := trained(t, c, v, o, Run{Threads: 1})
 	name := filepath.Join(t.TempDir(), "checkpoint")
 
@@ -279,7 +283,7 @@ func TestStream(t *testing.T) {
 	}
 	for s.next < 3*len(docs) {
 		before := s.next
-		s.fill(&b, 500, written)
+		s.fill(&b, &Lesson{Batch: 500, Stories: true, Joined: 0.1, Most: 12})
 		if len(b.ids) > 500 || len(b.ids) != len(b.targets) || len(b.ids) != len(b.weights) || s.next == before {
 			t.Fatalf("a batch of %d tokens, %d targets, %d weights, %d documents", len(b.ids), len(b.targets), len(b.weights), s.next-before)
 		}

@@ -27,13 +27,35 @@ type Options struct {
 	Shape   Shape
 	Seed    uint64
 	Steps   int
-	Written int     // first steps, in which texts are learned as they are written
-	Batch   int     // tokens of a step at most
-	Rate    float64 // peak of the learning rate
-	Warmup  int     // steps until it is reached
-	Fall    int     // steps at the end in which it comes down
-	Decay   float64 // of weights
-	Name    string  // general.name of the model
+	Lessons [3]Lesson // the last has no end
+	Rate    float64   // peak of the learning rate
+	Warmup  int       // steps until it is reached
+	Fall    int       // steps at the end in which it comes down
+	Decay   float64   // of weights
+	Name    string    // general.name of the model
+}
+
+// Guide is how the guide model is trained: first it learns to write, then which
+// question wants which answer.
+func Guide() Options {
+	return Options{
+		Shape: Default(), Name: "AlphaOS guide", Seed: 1, Steps: 5000, Rate: 3e-3, Warmup: 100, Fall: 900, Decay: 0.1,
+		Lessons: [3]Lesson{
+			{Until: 2149, Batch: 1024, Stories: true, Joined: 0.12, Most: 12},
+			{Until: 2747, Batch: 1024, Stories: true, Joined: 0.04, Most: 6, Asked: true, Cut: 0.7},
+			{Batch: 512, Joined: 0.02, Most: 4, Asked: true, Cut: 0.8},
+		},
+	}
+}
+
+// lesson is that of a step.
+func (o *Options) lesson(step int) *Lesson {
+	for i := range o.Lessons {
+		if l := &o.Lessons[i]; step < l.Until || i == len(o.Lessons)-1 {
+			return l
+		}
+	}
+	return nil // there is a last one
 }
 
 // Run is how training runs, which changes nothing in the result.
@@ -62,8 +84,13 @@ func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*
 	if err := o.Shape.check(); err != nil {
 		return nil, err
 	}
-	if o.Steps < 1 || o.Batch < 16 || o.Batch > 1<<17 || o.Rate <= 0 || o.Warmup < 0 || o.Fall < 0 || o.Written < 0 || o.Decay < 0 {
-		return nil, errors.New("training needs at least one step, 16 to 131072 tokens a step, and a positive learning rate")
+	for _, l := range o.Lessons {
+		if l.Batch < 16 || l.Batch > 1<<17 || l.Joined > 0 && l.Most < 2 {
+			return nil, errors.New("a lesson needs 16 to 131072 tokens a step, and joins at least two dialogues if any")
+		}
+	}
+	if o.Steps < 1 || o.Rate <= 0 || o.Warmup < 0 || o.Fall < 0 || o.Decay < 0 {
+		return nil, errors.New("training needs at least one step and a positive learning rate")
 	}
 	tok, err := v.Tokenizer()
 	if err != nil {
@@ -111,11 +138,7 @@ func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*
 		if ctx.Err() != nil {
 			return nil, errors.Join(ctx.Err(), save())
 		}
-		how := asked
-		if now.Step < o.Written {
-			how = written
-		}
-		docs.fill(&b, o.Batch, how)
+		docs.fill(&b, o.lesson(now.Step))
 		loss := m.step(&b)
 		r := o.rate(now.Step)
 		length := a.update(m.pool, spans, m.w.all, m.g.all, now.Step+1, r)
