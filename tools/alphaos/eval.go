@@ -37,7 +37,7 @@ type evalOptions struct {
 func modelEvalCommand() *cobra.Command {
 	var o evalOptions
 	cmd := &cobra.Command{
-		Use:   "eval -m FILE",
+		Use:   "eval [-m FILE]",
 		Short: "Examine the guide model with questions it was not trained on",
 		Long: `Examine the guide model: ask each question as the first of a conversation, at
 temperature 0, and judge the answer by words that it must have and must not
@@ -54,7 +54,7 @@ a person to judge.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.model, "model", "m", "", "the model's GGUF file")
+	f.StringVarP(&o.model, "model", "m", "", "the model's GGUF file (default: the guide model)")
 	f.StringVar(&o.questions, "questions", "", "folder with questions (default: those of tools/guide/heldout)")
 	f.StringVar(&o.valid, "valid", "", "dialogues to measure perplexity on, as alphaos model corpus writes them")
 	f.StringVar(&o.temperature, "temp", "0", "temperature")
@@ -87,7 +87,7 @@ func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	file, err := openModel(o.model)
+	file, err := openModelOrGuide(o.model)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
 		return fmt.Errorf("%s: %w", o.model, err)
 	}
 	defer model.Close()
-	e := &examinee{model: model, template: chat.Detect(model.File()).WithClock(time.Now), params: sample.Default()}
+	e := &examinee{model: model, template: chat.Detect(model.File()).WithClock(time.Now), params: sample.Recommended(model.File())}
 	if err := e.params.Set("temperature", o.temperature); err != nil {
 		return err
 	}
