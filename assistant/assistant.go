@@ -130,9 +130,10 @@ type assistant struct {
 	first  int         // turns before this one no longer fit the context
 	system string
 	params params
-	warned bool // told that the journal is nearly full
-	apart  bool // a conversation was begun while not saving
-	secret bool // something was said while not saving
+	chosen map[string]string // parameters that the person set, by name: others are the model's
+	warned bool              // told that the journal is nearly full
+	apart  bool              // a conversation was begun while not saving
+	secret bool              // something was said while not saving
 
 	unfinished func() error      // saves the end of an answer that could not be saved
 	unkept     map[string]string // settings that could not be saved
@@ -147,7 +148,7 @@ func Run(ctx context.Context, c Config) (Outcome, error) {
 	if c.open == nil {
 		c.open = func(r ModelReader, o llm.Options, raw bool) (engine, error) { return openModel(r, o, raw, c.Now) }
 	}
-	a := &assistant{Config: c, saving: c.Store != nil, system: c.System, params: defaultParams()}
+	a := &assistant{Config: c, saving: c.Store != nil, system: c.System, params: defaultParams(), chosen: map[string]string{}}
 	defer a.unload()
 	a.welcome()
 	out, err := a.talk(ctx)
@@ -176,7 +177,7 @@ func (a *assistant) welcome() {
 		a.recovered()
 		for _, p := range paramHelp {
 			if v := a.Store.Setting("parameter." + p.name); v != "" {
-				if err := a.params.set(p.name, v); err != nil { // an older version may have allowed it
+				if err := a.choose(p.name, v); err != nil { // an older version may have allowed it
 					a.UI.Quiet(sentence(err))
 				}
 			}
@@ -197,7 +198,7 @@ func (a *assistant) welcome() {
 		a.nearlyFull()
 	}
 	for name, v := range a.Params {
-		if err := a.params.set(name, v); err != nil {
+		if err := a.choose(name, v); err != nil {
 			a.UI.Error(sentence(err))
 		}
 	}

@@ -32,7 +32,8 @@ type engine interface {
 	DraftWith(r ModelReader, o llm.Options) error
 	Describe() []string // lines for /show info
 	Info() llm.Info
-	Memory() int64 // bytes of weights
+	Sampling() sample.Params // that the model recommends
+	Memory() int64           // bytes of weights
 	Warnings() []string
 	Close()
 }
@@ -108,6 +109,8 @@ func (m *model) Prompt(turns []chat.Turn) []int32 { return m.Template.Prompt(m.t
 func (m *model) Fit(turns []chat.Turn, limit int) ([]int32, int) {
 	return m.Template.Fit(m.tok, turns, limit)
 }
+
+func (m *model) Sampling() sample.Params { return sample.Recommended(m.File()) }
 
 func (m *model) IsEnd(id int32) bool { return m.Template.IsEnd(m.tok, id) }
 func (m *model) Decoder() decoder    { return m.tok.NewDecoder() }

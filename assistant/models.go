@@ -217,12 +217,18 @@ func (a *assistant) chooseFirst(ctx context.Context) (out Outcome, err error, en
 	return EOF, nil, true
 }
 
+// guide is the name, inside its file, of the model that AlphaOS comes with. It
+// knows little but AlphaOS, so any other model takes precedence over it.
+const guide = "AlphaOS guide"
+
 // usual is the first model that one can talk with: embedding models, which
-// may lie in the same folder, are passed over.
+// may lie in the same folder, are passed over, and so is the guide if there is
+// another.
 func (a *assistant) usual(list []ModelFile) ModelFile {
 	if len(list) == 1 {
 		return list[0]
 	}
+	last := list[0]
 	for _, m := range list {
 		r, err := a.Models.Open(m.Name)
 		if err != nil {
@@ -233,11 +239,16 @@ func (a *assistant) usual(list []ModelFile) ModelFile {
 		if err != nil {
 			return m
 		}
-		if arch, _ := f.String("general.architecture"); !strings.Contains(arch, "bert") {
-			return m
+		if arch, _ := f.String("general.architecture"); strings.Contains(arch, "bert") {
+			continue
 		}
+		if name, _ := f.String("general.name"); name == guide {
+			last = m
+			continue
+		}
+		return m
 	}
-	return list[0]
+	return last
 }
 
 // load loads a model and begins a session with it. The model in use is kept
@@ -288,6 +299,7 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 	if err == nil {
 		a.loadDraft(m, draft)
 		a.model, a.name, a.file, kept = m, file.Name, r, true
+		a.recommend()
 		if err = a.newSession(); err != nil && a.params.numCtx > 0 {
 			// It was set for another model.
 			old := a.params.numCtx
@@ -319,7 +331,9 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 		a.turns[i].IDs = nil
 	}
 	a.restoreState()
-	a.keep("model", file.Name)
+	if m.Info().Name != guide { // else it would be the one used last and hide a better one
+		a.keep("model", file.Name)
+	}
 	return true
 }
 

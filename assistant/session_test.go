@@ -411,9 +411,12 @@ func (f fake) IsEnd(id int32) bool { return id == tokEnd }
 func (f fake) Decoder() decoder    { return fakeDecoder{} }
 func (f fake) Describe() []string  { return []string{"architecture    fake"} }
 func (f fake) Info() llm.Info      { return llm.Info{Architecture: "fake"} }
-func (f fake) Memory() int64       { return 27_100_000 }
-func (f fake) Warnings() []string  { return nil }
-func (f fake) Close()              {}
+func (f fake) Sampling() sample.Params {
+	return sample.Default()
+}
+func (f fake) Memory() int64      { return 27_100_000 }
+func (f fake) Warnings() []string { return nil }
+func (f fake) Close()             {}
 
 func (f fake) DraftWith(r ModelReader, o llm.Options) error { return errors.New("no drafts") }
 
