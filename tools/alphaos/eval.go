@@ -174,7 +174,7 @@ func (e *examinee) ask(ctx context.Context, question string) (string, error) {
 		return "", err
 	}
 	start := time.Now()
-	gen := e.session.NewGenerator(sample.New(e.params), nil)
+	gen := e.session.NewGenerator(sample.New(e.params))
 	gen.Begin(logits)
 	var text strings.Builder
 	w := &answerWriter{out: &text, stops: e.template.Stops(), trim: true}
