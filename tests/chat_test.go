@@ -70,8 +70,8 @@ func chatModel(t testing.TB, prompt string) (model, want string) {
 	return model, want
 }
 
-// guideQuestion is one whose answer a person needs first.
-const guideQuestion = "How do I add a bigger model?"
+// guideQuestion is one whose answer a person needs in any case.
+const guideQuestion = "How do I switch the machine off?"
 
 // guideModel returns the model that AlphaOS comes with and its answer, on this
 // host, to guideQuestion at temperature 0.
@@ -79,8 +79,8 @@ func guideModel(t testing.TB) (model, want string) {
 	t.Helper()
 	model = filepath.Join(root(), "models", models.Guide)
 	want = hostText(t, model, guideQuestion, "100")
-	if !strings.Contains(want, "/models") {
-		t.Errorf("the guide does not tell where models go: %q", want)
+	if !strings.Contains(want, "/bye") {
+		t.Errorf("the guide does not tell how: %q", want)
 	}
 	return model, want
 }

@@ -12,6 +12,9 @@
 // capitals, with other words for the same thing, with a wrong letter now and then.
 // Answers are never varied, since each must stay true word by word.
 //
+// The examination lies in heldout/: questions in other words, with keywords that tell a
+// right answer from a wrong one (heldout.go).
+//
 // Invariants: the same seed gives the same bytes; each question as written occurs at
 // least minRounds times; no two dialogues of one turn ask the same and answer
 // differently; no question of heldout/ is asked.

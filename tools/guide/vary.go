@@ -1,8 +1,8 @@
 package guide
 
-// How people ask the same thing in different ways. A varied question must mean what
-// it meant before: every change here is one that holds for any question, or is tied to
-// words around which it holds.
+// How people ask the same thing in different ways: in other words, politely, shortly, with
+// slips. A varied question must ask what it asked before, so changes of words are tied to
+// the words around them; grammar may suffer a little, as it does when people type.
 
 import (
 	"math/rand/v2"
@@ -246,8 +246,7 @@ func (v varier) stuff(s string) string {
 	return strings.Join(words[:3], " ") + " " + v.pick([]string{"actually", "really", "just", "now", "please", "maybe", "again", "simply"}) + " " + strings.Join(words[3:], " ")
 }
 
-// A swap is words that may stand for each other. With from set only those matching it
-// are replaced.
+// A swap is words that may stand for each other: what matches from becomes one of to.
 type swap struct {
 	from *regexp.Regexp
 	to   []string
