@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -47,6 +48,10 @@ func run(ctx context.Context) error {
 	if err := efi.Init(); err != nil {
 		return err
 	}
+	// One goroutine more than there are processors can run. Those that compute keep their
+	// places for 10 ms, and a key must not wait for that: the machine gives a thread that
+	// wakes up a processor at once (amd64/thread.go).
+	runtime.GOMAXPROCS(runtime.NumCPU() + 1)
 	start := beginStart()
 	con, screen, err := openConsole(ctx)
 	if err != nil {
