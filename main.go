@@ -74,7 +74,7 @@ func run(ctx context.Context) error {
 	journal, recovery, why := openJournal(drive.fs)
 	start.time.drive = amd64.SinceStart()
 	start.log.printf("journal: %s", journalFacts(journal, recovery, why))
-	provoke(drive.fs)
+	fault := provoke(drive.fs)
 
 	budget, sessions := shareMemory(int64(amd64.Memory().Free))
 	outcome, err := assistant.Run(ctx, assistant.Config{
@@ -95,7 +95,7 @@ func run(ctx context.Context) error {
 			SessionLimit: sessions,
 		},
 		Default: start.model,
-		About:   func() []string { return about(start.time) },
+		About:   func() []string { fault(); return about(start.time) },
 		Memory:  memory,
 		Loaded:  func(l assistant.Load) { start.loaded(l) },
 	})

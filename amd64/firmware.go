@@ -54,6 +54,20 @@ func onInterrupt(vec, handler uintptr) bool {
 	return fwCall(*at[uintptr](outAddr + register), outAddr, vec, handler, 0, 0) == 0
 }
 
+// watchFirmware has handler called for exceptions inside the firmware, which itself would
+// stand still without a word on the screen. An exception that somebody else already handles
+// is left to them.
+func watchFirmware(handler uintptr) {
+	const worthTelling = 1<<vecDE | 1<<vecNMI | 1<<vecUD | 1<<vecDF | 1<<vecSS | 1<<vecGP | 1<<vecPF | 1<<vecMF | 1<<vecMC | 1<<vecXM
+	for vec := uintptr(0); vec < firstInterrupt; vec++ {
+		if worthTelling>>vec&1 != 0 && (handler != 0 || firmwareWatched>>vec&1 != 0) && onInterrupt(vec, handler) {
+			firmwareWatched ^= 1 << vec
+		}
+	}
+}
+
+var firmwareWatched uint32 // vectors
+
 // tableBase is the address in a GDTR or IDTR image.
 func tableBase(r *[2]uint64) uintptr { return uintptr(r[0]>>16 | r[1]<<48) }
 
@@ -167,10 +181,13 @@ func exit(code uintptr) {
 		return
 	}
 	c.current = 0
-	handBack()
+	if firmwareBroken == 0 {
+		handBack()
+	}
 	if code == goPanic {
 		stop(errorInProgram)
 	}
+	watchFirmware(0)
 	// From here on the gate comes back to the firmware's own map: ours is about to go.
 	ownCR3 = c.fwCR3
 	for i := 0; i < regionCount; i++ {
