@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -48,6 +49,10 @@ func run(ctx context.Context) error {
 	if err := efi.Init(); err != nil {
 		return err
 	}
+	// One goroutine more than there are processors can run. Those that compute keep their
+	// places for 10 ms, and a key must not wait for that: the machine gives a thread that
+	// wakes up a processor at once (amd64/thread.go).
+	runtime.GOMAXPROCS(runtime.NumCPU() + 1)
 	start := beginStart()
 	con, screen, err := openConsole(ctx)
 	if err != nil {
@@ -70,7 +75,7 @@ func run(ctx context.Context) error {
 	journal, recovery, why := openJournal(drive.fs)
 	start.time.drive = amd64.SinceStart()
 	start.log.printf("journal: %s", journalFacts(journal, recovery, why))
-	provoke(drive.fs)
+	fault := provoke(drive.fs)
 
 	budget, sessions := shareMemory(int64(amd64.Memory().Free))
 	outcome, err := assistant.Run(ctx, assistant.Config{
@@ -92,7 +97,7 @@ func run(ctx context.Context) error {
 			SessionLimit: sessions,
 		},
 		Default: start.model,
-		About:   func() []string { return about(start.time) },
+		About:   func() []string { fault(); return about(start.time) },
 		Memory:  memory,
 		Loaded:  func(l assistant.Load) { start.loaded(l) },
 	})

@@ -49,7 +49,7 @@ func (s *start) apply() {
 	s.options = s.asked.effective()
 	if s.safe && !s.alone {
 		amd64.HandBack()
-		runtime.GOMAXPROCS(1)
+		runtime.GOMAXPROCS(2) // see run
 		s.alone = true
 	}
 	if s.options != before {

@@ -138,6 +138,10 @@ TEXT ·enableVector(SB), NOSPLIT|NOFRAME, $0
 	MOVQ CR4, AX
 	ANDQ $~const_cr4PGE, AX
 	ORQ  $(const_cr4OSFXSR|const_cr4OSXMMEXCPT), AX
+	BTL  $7, DX // machine checks: without the bit one resets the machine
+	JCC  nomce
+	ORQ  $const_cr4MCE, AX
+nomce:
 	BTL  $26, R8 // XSAVE
 	JCC  noxsave
 	ORQ  $const_cr4OSXSAVE, AX
@@ -364,6 +368,37 @@ x2apic:
 
 TEXT ·kickHandlerStub(SB), NOSPLIT, $0-8
 	LEAQ ·kickHandler(SB), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+// firmwareFault is called when the boot processor faults inside the firmware: an
+// EFI_CPU_INTERRUPT_HANDLER, with the vector in CX and an EFI_SYSTEM_CONTEXT in DX. It leaves
+// the firmware as the gate does, but for good, on a stack that nothing else needs then.
+TEXT ·firmwareFault(SB), NOSPLIT|NOFRAME, $0
+	CLI
+	CLD
+	MOVQ CX, R12
+	MOVQ DX, R13
+	LEAQ ·cpus(SB), BX
+	LEAQ (cpu_stacks+4*const_kernelStackSize)(BX), SP
+	MOVQ ·ownCR3(SB), AX
+	MOVQ AX, CR3
+	SUBQ $16, SP
+	MOVQ BX, 0(SP)
+	CALL ·loadTables(SB)
+	MOVQ BX, AX
+	MOVL GSBASE, CX
+	SET_MSR
+	MOVQ cpu_tls(BX), AX
+	MOVL FSBASE, CX
+	SET_MSR
+	MOVQ R12, 0(SP)
+	MOVQ R13, 8(SP)
+	CALL ·faultInside(SB)
+	UNDEF
+
+TEXT ·firmwareFaultStub(SB), NOSPLIT, $0-8
+	LEAQ ·firmwareFault(SB), AX
 	MOVQ AX, ret+0(FP)
 	RET
 

@@ -16,6 +16,7 @@ const (
 	eferSCE = 1 << 0
 	eferNXE = 1 << 11
 
+	cr4MCE        = 1 << 6
 	cr4PGE        = 1 << 7
 	cr4OSFXSR     = 1 << 9
 	cr4OSXMMEXCPT = 1 << 10
@@ -96,6 +97,7 @@ func kmain() {
 	ownCR3 = topTable
 	writeCR3(ownCR3)
 	initSyscalls(c)
+	watchFirmware(firmwareFaultStub())
 	lock()
 	startProcessors()
 	cleanXSAVE[0] = 0x37f  // FCW

@@ -78,9 +78,10 @@ func syscall_(c *cpu, t *thread) uintptr {
 		wait(c, t, waitTime, ns)
 		return 0
 	case sysSchedYield:
+		// Whoever it waits for may be spent: it stands behind all.
+		c.leave(now())
 		t.state = runnable
-		runqPut(t)
-		c.current = 0
+		spent.put(t)
 		return 0
 	case sysMmap:
 		return mmap(a1, a2, a3, a4)

@@ -151,7 +151,7 @@ func (m *Model) prepare(r io.ReaderAt) (err error) {
 	}
 	threads := m.options.Threads
 	if threads == 0 {
-		threads = min(runtime.GOMAXPROCS(0), maxThreads)
+		threads = min(runtime.GOMAXPROCS(0), runtime.NumCPU(), maxThreads)
 	}
 	m.pool = newPool(threads)
 	if err := m.bind(); err != nil {

@@ -46,7 +46,7 @@ const least = 64 << 10
 
 func newPool(threads int) *pool {
 	p := &pool{threads: threads, wake: make(chan struct{}, 1)}
-	if threads <= runtime.GOMAXPROCS(0) {
+	if threads <= min(runtime.GOMAXPROCS(0), runtime.NumCPU()) {
 		p.looks = 400000 // some 200 µs
 	}
 	for i := 1; i < threads; i++ {
