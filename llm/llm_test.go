@@ -2,6 +2,7 @@ package llm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,11 @@ import (
 	"alphaos/llm/kernel"
 )
 
+// load loads a model with the first kernel unless o says otherwise: which one a
+// busy host finds fastest differs from time to time, and so do the last bits.
 func load(t testing.TB, f *fileBuilder, o Options) *Model {
 	t.Helper()
+	o.Kernel = cmp.Or(o.Kernel, Kernels()[0])
 	b := f.bytes()
 	m, err := Load(bytes.NewReader(b), int64(len(b)), o)
 	if err != nil {

@@ -70,12 +70,13 @@ type Model struct {
 	set       *kernel.Set
 	pool      *pool
 
-	memory []byte  // as Alloc gave it
-	stream *stream // of a model larger than its memory, or nil
-	data   []byte  // the part of the file that begins at dataStart
-	start  int64
+	memory  []byte   // as Alloc gave it
+	stream  *stream  // of a model larger than its memory, or nil
+	reading *reading // of data, while the model is loaded; nil if it is streamed
+	data    []byte   // the part of the file that begins at start
+	start   int64
 
-	identity [32]byte // see Identity
+	identity identity // see Identity
 
 	encoder        *encoder       // of a model that embeds texts, which has none of the following
 	tokenEmbedding *kernel.Matrix // vocabulary x d
@@ -88,12 +89,12 @@ type Model struct {
 	closed bool
 }
 
-// Reads of this size keep any medium busy; each begins on a page of the file
-// and of memory, so that a disk can write straight to its place.
-const (
-	readSize = 8 << 20
-	page     = 4096
-)
+const page = 4096
+
+// readSize in bytes keeps any medium busy. It is whole pages, and each read begins
+// on a page of the file and of memory, so that a disk can write straight to its
+// place.
+var readSize = 8 << 20
 
 // Load reads the model in the GGUF file of size bytes in r. Everything that
 // can be said against the file is said before its weights are read; an error
@@ -110,18 +111,12 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{file: f, size: size, options: o}
+	m := &Model{file: f, size: size, options: o, identity: newIdentity(f)}
 	if m.config, err = readConfig(f); err != nil {
 		return nil, err
 	}
 	if err := m.checkTensors(); err != nil {
 		return nil, err
-	}
-	if m.tokenizer, err = tokenizer.New(f); err != nil {
-		return nil, fmt.Errorf("the model's vocabulary cannot be used: %w", err)
-	}
-	if n := m.tokenizer.Size(); n > m.config.vocabulary {
-		return nil, fmt.Errorf("the model's vocabulary has %d tokens but weights for only %d: the file is damaged or was converted wrongly", n, m.config.vocabulary)
 	}
 	if o.Kernel == "" {
 		m.set = kernel.Choose()
@@ -132,42 +127,64 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 		m.free()
 		return nil, err
 	}
-	if err := m.identify(r); err != nil {
+	if err := m.prepare(r); err != nil {
 		m.free()
 		return nil, err
 	}
-	if err := m.bind(); err != nil {
-		m.free()
-		return nil, err
-	}
-	threads := o.Threads
-	if threads == 0 {
-		threads = min(runtime.GOMAXPROCS(0), maxThreads)
-	}
-	m.pool = newPool(threads)
-	m.repack()
 	if o.Threads == 0 {
 		m.chooseThreads()
 	}
 	return m, nil
 }
 
-// repack rearranges the layers' weights, which nothing else uses, for speed.
+// prepare makes of the file what the graph needs, the while its weights come.
+func (m *Model) prepare(r io.ReaderAt) (err error) {
+	if m.tokenizer, err = tokenizer.New(m.file); err != nil {
+		return fmt.Errorf("the model's vocabulary cannot be used: %w", err)
+	}
+	if n := m.tokenizer.Size(); n > m.config.vocabulary {
+		return fmt.Errorf("the model's vocabulary has %d tokens but weights for only %d: the file is damaged or was converted wrongly", n, m.config.vocabulary)
+	}
+	head, err := m.hashHead(r)
+	if err != nil {
+		return err
+	}
+	threads := m.options.Threads
+	if threads == 0 {
+		threads = min(runtime.GOMAXPROCS(0), maxThreads)
+	}
+	m.pool = newPool(threads)
+	if err := m.bind(); err != nil {
+		return err
+	}
+	if err := m.reading.wait(m.start + int64(len(m.data))); err != nil {
+		return err
+	}
+	m.reading = nil
+	if m.stream != nil {
+		if err := m.identity.seeStreamed(m.stream); err != nil {
+			return err
+		}
+	}
+	m.identity.hash.Sum(m.identity.sum[:0])
+	head.Write(m.identity.sum[:])
+	head.Sum(m.identity.sum[:0])
+	return nil
+}
+
+// repack rearranges a layer's weights, which nothing else uses, for speed.
 // Streamed weights come and go as they are.
-func (m *Model) repack() {
+func (m *Model) repack(l *layer) {
 	if m.stream != nil || m.options.inPlace {
 		return
 	}
-	m.pool.run(len(m.layers), len(m.data), func(_, i int) {
-		l := &m.layers[i]
-		for _, w := range []*kernel.Matrix{l.wq, l.wk, l.wv, l.wo, l.gate, l.up, l.down} {
-			w.Repack()
-		}
-	})
+	weights := []*kernel.Matrix{l.wq, l.wk, l.wv, l.wo, l.gate, l.up, l.down}
+	m.pool.run(len(weights), len(m.data)/len(m.layers), func(_, i int) { weights[i].Repack() })
 }
 
-// read brings the tensors' data into memory, from the page of the file where
-// it begins to the end of the last tensor.
+// read takes memory for the tensors' data, from the page of the file where it
+// begins to the end of the last tensor, and begins to read; a streamed model's
+// data is there when it returns.
 func (m *Model) read(r io.ReaderAt) error {
 	end := m.file.DataOffset
 	for i := range m.file.Tensors {
@@ -191,19 +208,13 @@ func (m *Model) read(r io.ReaderAt) error {
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	progress(m.start, m.size)
-	for at := int64(0); at < n; {
-		p := m.data[at:min(at+readSize, n)]
-		if got, err := r.ReadAt(p, m.start+at); got < len(p) {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("reading the model at byte %d of %d: %w", m.start+at+int64(got), m.size, err)
+	m.reading = startReading(r, m.data, m.start, func(at int64) {
+		m.identity.see(m.data, m.start, at)
+		if at == end {
+			at = m.size
 		}
-		at += int64(len(p))
-		progress(m.start+at, m.size)
-	}
-	progress(m.size, m.size)
+		progress(at, m.size)
+	})
 	return nil
 }
 
@@ -217,6 +228,10 @@ func (m *Model) alloc(n int) ([]byte, error) {
 }
 
 func (m *Model) free() {
+	m.reading.stop()
+	if m.pool != nil {
+		m.pool.close()
+	}
 	if m.stream != nil {
 		m.stream.close()
 	}
@@ -235,7 +250,6 @@ func (m *Model) Close() {
 		return
 	}
 	m.closed = true
-	m.pool.close()
 	m.tokenEmbedding, m.output, m.layers, m.encoder = nil, nil, nil, nil
 	m.free()
 }
@@ -383,7 +397,8 @@ func typeNames() string {
 	return strings.Join(names, ", ")
 }
 
-// bind gives the graph its weights, which checkTensors has seen to.
+// bind gives the graph its weights, which checkTensors has seen to, each layer
+// as soon as it is in memory.
 func (m *Model) bind() error {
 	var err error
 	bytes := func(t *gguf.Tensor) []byte {
@@ -392,6 +407,13 @@ func (m *Model) bind() error {
 		}
 		return m.data[t.Offset-m.start:][:t.Bytes]
 	}
+	there := int64(0) // of the file, before which all is in memory
+	wait := func(end int64) {
+		if end > there && err == nil {
+			there, err = end, m.reading.wait(end)
+		}
+	}
+	last := int64(0) // end of the last tensor bound
 	matrix := func(name string) *kernel.Matrix {
 		t, ok := m.file.Tensor(name)
 		if !ok {
@@ -407,6 +429,7 @@ func (m *Model) bind() error {
 		if e != nil && err == nil {
 			err = fmt.Errorf("tensor %q: %w", name, e)
 		}
+		last = max(last, t.Offset+t.Bytes)
 		return w
 	}
 	vector := func(name string) []float32 {
@@ -415,23 +438,14 @@ func (m *Model) bind() error {
 			return nil
 		}
 		v := make([]float32, t.Dims[0])
+		wait(t.Offset + t.Bytes)
 		kernel.Dequantise(t.Type, v, bytes(t))
 		return v
 	}
 	if m.config.arch.encoder {
+		wait(m.start + int64(len(m.data)))
 		m.bindEncoder(matrix, vector)
 		return err
-	}
-	m.tokenEmbedding = matrix("token_embd.weight")
-	m.outputNorm = vector("output_norm.weight")
-	if m.output = matrix("output.weight"); m.output == nil {
-		m.output = m.tokenEmbedding
-	}
-	m.ropeFactors = vector("rope_freqs.weight")
-	for _, f := range m.ropeFactors {
-		if !(f > 0) || math.IsInf(float64(f), 0) {
-			return fmt.Errorf("tensor \"rope_freqs.weight\" holds the impossible factor %v: the file is damaged", f)
-		}
 	}
 	m.layers = make([]layer, m.config.layers)
 	for i := range m.layers {
@@ -442,6 +456,21 @@ func (m *Model) bind() error {
 			wq:         matrix(name("attn_q")), wk: matrix(name("attn_k")), wv: matrix(name("attn_v")), wo: matrix(name("attn_output")),
 			ffnNorm: vector(name("ffn_norm")),
 			gate:    matrix(name("ffn_gate")), up: matrix(name("ffn_up")), down: matrix(name("ffn_down")),
+		}
+		if wait(last); err != nil {
+			return err
+		}
+		m.repack(&m.layers[i])
+	}
+	m.tokenEmbedding = matrix("token_embd.weight")
+	m.outputNorm = vector("output_norm.weight")
+	if m.output = matrix("output.weight"); m.output == nil {
+		m.output = m.tokenEmbedding
+	}
+	m.ropeFactors = vector("rope_freqs.weight")
+	for _, f := range m.ropeFactors {
+		if !(f > 0) || math.IsInf(float64(f), 0) {
+			return fmt.Errorf("tensor \"rope_freqs.weight\" holds the impossible factor %v: the file is damaged", f)
 		}
 	}
 	return err

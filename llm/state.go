@@ -1,14 +1,17 @@
 package llm
 
 import (
-	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"io"
 	"slices"
+
+	"alphaos/llm/gguf"
 )
 
 // What a session remembers, as bytes, so that a conversation can be gone on
@@ -46,38 +49,68 @@ var ErrState = errors.New("the saved state cannot be used")
 // Identity tells models apart: a hash of the file's size, metadata and table
 // of tensors, and of a sample of the weights. It does not depend on how the
 // model was loaded.
-func (m *Model) Identity() [sha256.Size]byte { return m.identity }
+func (m *Model) Identity() [sha256.Size]byte { return m.identity.sum }
 
-// identify computes the identity from the file's head and the first bytes of
-// tensors all over the file.
-func (m *Model) identify(r io.ReaderAt) error {
-	const samples, each = 48, 256
-	h := sha256.New()
-	binary.Write(h, binary.LittleEndian, m.size)
-	if _, err := io.Copy(h, bufio.NewReaderSize(io.NewSectionReader(r, 0, m.file.DataOffset), 1<<20)); err != nil {
-		return fmt.Errorf("reading the model's head: %w", err)
+// identity is made while a model is loaded: the weights' sample is hashed as
+// they come in, because they are rearranged soon after.
+type identity struct {
+	sample []*gguf.Tensor // whose first bytes are hashed, in the order of the file; those that are still to come
+	hash   hash.Hash
+	sum    [sha256.Size]byte
+}
+
+// sampled is how many bytes of a tensor are hashed.
+func sampled(t *gguf.Tensor) int64 { return min(256, t.Bytes) }
+
+func newIdentity(f *gguf.File) identity {
+	const samples = 48
+	id := identity{hash: sha256.New()}
+	for i := 0; i < len(f.Tensors); i += max(1, len(f.Tensors)/samples) {
+		id.sample = append(id.sample, &f.Tensors[i])
 	}
-	row := make([]byte, 2*page)
-	step := max(1, len(m.file.Tensors)/samples)
-	for i := 0; i < len(m.file.Tensors); i += step {
-		t := &m.file.Tensors[i]
-		n := min(each, t.Bytes)
-		if m.stream == nil {
-			h.Write(m.data[t.Offset-m.start:][:n])
-			continue
+	slices.SortFunc(id.sample, func(a, b *gguf.Tensor) int { return cmp.Compare(a.Offset, b.Offset) })
+	return id
+}
+
+// see hashes what is new of the file's bytes before at, of which data holds
+// those from start on.
+func (id *identity) see(data []byte, start, at int64) {
+	for len(id.sample) > 0 {
+		t := id.sample[0]
+		if t.Offset+sampled(t) > at {
+			return
 		}
-		if data := m.stream.resident(t.Offset, n); data != nil {
-			h.Write(data)
+		id.hash.Write(data[t.Offset-start:][:sampled(t)])
+		id.sample = id.sample[1:]
+	}
+}
+
+// seeStreamed hashes a streamed model's sample.
+func (id *identity) seeStreamed(s *stream) error {
+	row := make([]byte, 2*page)
+	for _, t := range id.sample {
+		if data := s.resident(t.Offset, sampled(t)); data != nil {
+			id.hash.Write(data)
 			continue
 		}
 		begin := t.Offset &^ (page - 1)
-		if err := readFull(r, row, begin, t.Offset-begin+n, nil); err != nil {
+		if err := readFull(s.r, row, begin, t.Offset-begin+sampled(t), nil); err != nil {
 			return fmt.Errorf("reading the model %w", err)
 		}
-		h.Write(row[t.Offset-begin:][:n])
+		id.hash.Write(row[t.Offset-begin:][:sampled(t)])
 	}
-	h.Sum(m.identity[:0])
 	return nil
+}
+
+// hashHead hashes what comes before the weights in the file.
+func (m *Model) hashHead(r io.ReaderAt) (hash.Hash, error) {
+	h := sha256.New()
+	binary.Write(h, binary.LittleEndian, m.size)
+	head := io.NewSectionReader(r, 0, m.file.DataOffset)
+	if _, err := io.CopyBuffer(h, struct{ io.Reader }{head}, make([]byte, min(1<<20, m.file.DataOffset))); err != nil {
+		return nil, fmt.Errorf("reading the model's head: %w", err)
+	}
+	return h, nil
 }
 
 // header is the state's head for n tokens.
@@ -88,7 +121,7 @@ func (s *Session) header(n int) []byte {
 	for _, v := range []int{stateVersion, s.numberBytes(), c.layers, c.kvHeads, c.head, n} {
 		b = binary.LittleEndian.AppendUint32(b, uint32(v))
 	}
-	return append(b, s.model.identity[:]...)
+	return append(b, s.model.identity.sum[:]...)
 }
 
 // numberBytes is 2 if keys and values are float16, else 4.

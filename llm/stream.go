@@ -297,7 +297,7 @@ func (m *Model) newStream(r io.ReaderAt, l *layout, memory []byte) *stream {
 // may reach beyond its end. The first need bytes must come.
 func readFull(r io.ReaderAt, p []byte, offset, need int64, progress func(int64)) error {
 	for at := int64(0); at < need; {
-		b := p[at:min(at+readSize, pages(need), int64(len(p)))]
+		b := p[at:min(at+int64(readSize), pages(need), int64(len(p)))]
 		got, err := r.ReadAt(b, offset+at)
 		if at += int64(got); got < len(b) && at < need {
 			if err == nil || err == io.EOF {

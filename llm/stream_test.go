@@ -2,6 +2,7 @@ package llm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -58,6 +59,7 @@ func smallPieces(t *testing.T, n int) {
 // like in memory, but no more of it than that is used.
 func loadWithin(t testing.TB, f *fileBuilder, o Options) (*Model, *drive) {
 	t.Helper()
+	o.Kernel = cmp.Or(o.Kernel, Kernels()[0])
 	b := f.bytes()
 	d := &drive{r: bytes.NewReader(b)}
 	whole, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
@@ -175,7 +177,7 @@ func TestStreamFailure(t *testing.T) {
 	shape.tied, shape.layers = false, 3
 	f := synthetic(shape)
 	m, d := loadWithin(t, f, Options{Threads: 2, Budget: int64(len(f.bytes()) / 2)})
-	s, want := newSession(t, m), newSession(t, load(t, f, Options{Threads: 2}))
+	s, want := newSession(t, m), newSession(t, load(t, f, Options{Threads: 2, inPlace: true}))
 	same(t, eval(t, s, testIDs...), eval(t, want, testIDs...))
 	for i := range 40 {
 		d.fail.Store(-1)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync"
 
 	"alphaos/llm/gguf"
 	"alphaos/llm/kernel"
@@ -383,12 +384,15 @@ func (f *fileBuilder) naive(s shape, ids []int32) []float64 {
 // reads counts and checks what Load asks of a medium.
 type reads struct {
 	*bytes.Reader
+	mu     sync.Mutex
 	sizes  []int
 	failAt int64 // reads that reach this far fail, if not 0
 }
 
 func (r *reads) ReadAt(p []byte, off int64) (int, error) {
+	r.mu.Lock()
 	r.sizes = append(r.sizes, len(p))
+	r.mu.Unlock()
 	if r.failAt != 0 && off+int64(len(p)) > r.failAt {
 		return 0, errors.New("the drive was removed")
 	}

@@ -27,7 +27,7 @@ func BenchmarkModelLoad(b *testing.B) {
 		b.Run(bus, func(b *testing.B) {
 			ctx := needQEMU(b, 5*time.Minute)
 			for b.Loop() {
-				p := &person{b, ctx, boot(b, ctx, ovmf.Config{Disk: disk, Bus: bus, Snapshot: true})}
+				p := &person{b, ctx, boot(b, ctx, ovmf.Config{Disk: disk, Bus: bus, Snapshot: true, CPUs: 2})}
 				which, got, err := p.vm.ExpectAny(ctx, "bench: done", "bench: FAILED", "fatal error", "panic:")
 				if err != nil {
 					b.Fatal(err)

@@ -31,7 +31,7 @@ import (
 const (
 	model   = "models/big.gguf"
 	request = 8 << 20 // bytes a raw read
-	rounds  = 6       // the first is not counted
+	rounds  = 12      // the first is not counted
 )
 
 func main() {

@@ -1,0 +1,83 @@
+package llm
+
+import (
+	"bytes"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"alphaos/llm/gguf"
+)
+
+// gate is a medium that gives the weights only when it is told to.
+type gate struct {
+	*bytes.Reader
+	from    int64 // offset from which on it waits
+	open    chan struct{}
+	reading atomic.Int32
+}
+
+func (g *gate) ReadAt(p []byte, off int64) (int, error) {
+	if off >= g.from {
+		g.reading.Add(1)
+		defer g.reading.Add(-1)
+		<-g.open
+	}
+	return g.Reader.ReadAt(p, off)
+}
+
+// The vocabulary is looked at while weights come; when it is of no use their
+// memory is given back, but not before the medium has let go of it.
+func TestLoadStopsReading(t *testing.T) {
+	f := synthetic(quantisedShape(gguf.Q8_0))
+	f.set("tokenizer.ggml.model", "unheard-of")
+	b := f.bytes()
+	whole, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{Reader: bytes.NewReader(b), from: whole.DataOffset &^ (page - 1), open: make(chan struct{})}
+	freed := make(chan int32, 1)
+	failed := make(chan error)
+	go func() {
+		_, err := Load(g, int64(len(b)), Options{
+			Alloc: func(n int) ([]byte, error) { return make([]byte, n), nil },
+			Free:  func([]byte) { freed <- g.reading.Load() },
+		})
+		failed <- err
+	}()
+	select {
+	case <-freed:
+		t.Error("memory was freed while the medium wrote to it")
+	case err := <-failed:
+		t.Fatalf("loading ended, with %v, before the medium did", err)
+	case g.open <- struct{}{}:
+	}
+	if err := <-failed; err == nil || !strings.Contains(err.Error(), "unheard-of") {
+		t.Errorf("loading ended with %v", err)
+	}
+	if n := <-freed; n != 0 {
+		t.Errorf("memory was freed during %d reads", n)
+	}
+}
+
+// Weights are rearranged as they come, page by page: the results must be those
+// of weights that came all at once.
+func TestLoadSlowly(t *testing.T) {
+	for _, kind := range []gguf.Type{gguf.Q4_0, gguf.Q4_K, gguf.Q8_0} {
+		f := synthetic(quantisedShape(kind))
+		want := load(t, f, Options{Threads: 2})
+		smallReads(t, page)
+		m := load(t, f, Options{Threads: 2})
+		same(t, eval(t, newSession(t, m), testIDs...), eval(t, newSession(t, want), testIDs...))
+		if m.Identity() != want.Identity() {
+			t.Error("the identity depends on how the model was read")
+		}
+	}
+}
+
+func smallReads(t *testing.T, n int) {
+	old := readSize
+	readSize = n
+	t.Cleanup(func() { readSize = old })
+}
