@@ -71,7 +71,7 @@ func run(ctx context.Context) error {
 	start.log.printf("journal: %s", journalFacts(journal, recovery, why))
 	provoke(drive.fs)
 
-	budget, sessions := shareMemory(int64(amd64.Memory().Free))
+	budget, sessions := shareMemory(amd64.Memory())
 	outcome, err := assistant.Run(ctx, assistant.Config{
 		UI:       assistant.Terminal(con),
 		Models:   assistant.DirModels(drive.fs, modelsDir),
@@ -103,9 +103,10 @@ func run(ctx context.Context) error {
 // shareMemory divides the free memory into what a model's weights may take, beyond
 // which they are streamed from the drive, and what a conversation's keys and values
 // may take, and holds the Go heap, where the latter lie, to the rest.
-func shareMemory(free int64) (weights, sessions int64) {
+func shareMemory(m amd64.MemoryStats) (weights, sessions int64) {
 	const other = 160 << 20 // vocabulary, screen, journal, what the collector has not found yet
-	sessions = min(max(free/4, 64<<20), 2<<30)
+	free := int64(m.Free)
+	sessions = min(max(free/4, 64<<20), 2<<30, int64(m.Heap)-other)
 	debug.SetMemoryLimit(sessions + other*3/4)
 	return max(free-sessions-other, 1<<20), sessions
 }

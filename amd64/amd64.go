@@ -38,7 +38,6 @@ package amd64
 import (
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 	"unsafe"
 )
@@ -80,7 +79,7 @@ func Call(fn uintptr, args ...uintptr) uintptr {
 	}
 	c := gateCall{fn: fn, n: uintptr(len(args)), sti: 1}
 	copy(c.args[:], args)
-	syscall.Syscall(sysFirmwareCall, uintptr(unsafe.Pointer(&c)), 0, 0)
+	kernelCall(sysFirmwareCall, unsafe.Pointer(&c), 0)
 	return c.ret
 }
 
@@ -90,7 +89,7 @@ func Call(fn uintptr, args ...uintptr) uintptr {
 func HandBack() {
 	if Booted() {
 		c := gateCall{fn: handBackCall}
-		syscall.Syscall(sysFirmwareCall, uintptr(unsafe.Pointer(&c)), 0, 0)
+		kernelCall(sysFirmwareCall, unsafe.Pointer(&c), 0)
 	}
 }
 
@@ -108,8 +107,8 @@ func AllocPhysical(size int) ([]byte, error) {
 	if !Booted() {
 		return nil, errors.New("amd64: physical memory can only be had under UEFI firmware")
 	}
-	addr, _, errno := syscall.Syscall(sysAllocPhysical, uintptr(size), 0, 0)
-	if errno != 0 {
+	addr, ok := kernelCall(sysAllocPhysical, nil, uintptr(size))
+	if !ok {
 		return nil, fmt.Errorf("amd64: %d MiB in one piece: %w", (size+1<<20-1)>>20, ErrNoMemory)
 	}
 	return unsafe.Slice(at[byte](addr), size), nil
@@ -120,7 +119,7 @@ func FreePhysical(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	syscall.Syscall(sysFreePhysical, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0)
+	kernelCall(sysFreePhysical, unsafe.Pointer(unsafe.SliceData(p)), uintptr(len(p)))
 }
 
 // Physical reports whether all of p is memory that firmware may be given: the
@@ -137,13 +136,15 @@ func Physical(p []byte) bool {
 type MemoryStats struct {
 	Total uint64 // taken over from firmware at start
 	Free  uint64 // not in use
+	Heap  uint64 // what the Go heap can have of Total
 }
 
 // Memory returns the present use of physical memory.
 func Memory() MemoryStats {
 	var s MemoryStats
 	if Booted() {
-		syscall.Syscall(sysMemoryStats, uintptr(unsafe.Pointer(&s)), 0, 0)
+		kernelCall(sysMemoryStats, unsafe.Pointer(&s), 0)
+		s.Free += heapUnused(s.Heap)
 	}
 	return s
 }

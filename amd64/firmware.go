@@ -161,7 +161,7 @@ func exit(code uintptr) {
 	c.current = 0
 	handBack()
 	if code == goPanic {
-		stop(errorInProgram)
+		stop(exitCause())
 	}
 	// From here on the gate comes back to the firmware's own map: ours is about to go.
 	ownCR3 = c.fwCR3
