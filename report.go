@@ -42,7 +42,7 @@ func about(t timing) []string {
 
 // processors says how many processors there are; a safe start uses one.
 func processors() string {
-	started, used := amd64.Processors(), runtime.GOMAXPROCS(0)
+	started, used := amd64.Started(), runtime.GOMAXPROCS(0)
 	if started == used {
 		return fmt.Sprintf("%d in use", used)
 	}

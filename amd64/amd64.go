@@ -26,6 +26,9 @@
 //   - A fault in Go code is a signal to the Go runtime, so that a nil dereference
 //     is an ordinary panic. A fault in kernel code stops the machine with a report.
 //
+// A program built by TamaGo runs on the same machine. What either runtime wants for itself
+// is in linux.go and tamago.go.
+//
 // # Rules for kernel code
 //
 // The files named in kernel.go run without a goroutine: on a per-processor stack,

@@ -73,5 +73,5 @@ func exitCause() uint32 { return errorInProgram }
 // only when it needs it.
 func heapUnused(uint64) uint64 { return 0 }
 
-// Processors returns how many processors were started.
-func Processors() int { return runtime.NumCPU() }
+// Started is how many processors came up at the start.
+func Started() int { return runtime.NumCPU() }

@@ -88,9 +88,9 @@ func otherSyscall(c *cpu, t *thread) uintptr {
 }
 
 // idleThread takes the processor from a thread whose P has nothing to run, until a time
-// if it is not 0. Another P's work is not announced: where there are several, a thread
-// looks for it all the time at first, and then pauses for as long as it has been idle,
-// within bounds.
+// (since 1970) if it is not 0. Another P's work is not announced: where there are several,
+// a thread looks for it all the time at first, and then pauses for as long as it has been
+// idle, within bounds.
 func idleThread(c *cpu, t *thread, until int64) uintptr {
 	const (
 		work = 200e3 // ns; who comes back later has worked
@@ -105,7 +105,7 @@ func idleThread(c *cpu, t *thread, until int64) uintptr {
 	}
 	n := now()
 	ns := int64(long)
-	if cpuCount > 1 {
+	if threadsTop > 1 {
 		if n-i.seen > work {
 			i.since = n
 		}
@@ -115,7 +115,7 @@ func idleThread(c *cpu, t *thread, until int64) uintptr {
 		}
 	}
 	if until != 0 {
-		ns = min(ns, until-n)
+		ns = min(ns, until-wallBase-n)
 	}
 	i.seen = n + ns
 	if ns > 0 {
@@ -173,19 +173,19 @@ func exitCause() uint32 {
 	return memoryGone
 }
 
-var processors = 1
+var started = 1
 
 // The runtime has no environment to take GOTRACEBACK from, and counts no processors.
 func init() {
 	if Booted() {
-		processors = cpuCount
-		runtime.GOMAXPROCS(processors)
+		started = cpuCount
+		runtime.GOMAXPROCS(started)
 		debug.SetTraceback("all")
 	}
 }
 
-// Processors returns how many processors were started.
-func Processors() int { return processors }
+// Started is how many processors came up at the start.
+func Started() int { return started }
 
 // heapUnused is what of the Go heap's memory the runtime has not taken yet.
 func heapUnused(heap uint64) uint64 {

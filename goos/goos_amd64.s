@@ -4,14 +4,15 @@
 
 // System calls of alphaos/amd64: number in AX, arguments in DI, SI, DX, R10, R8; AX, CX,
 // R11 and the vector registers are lost.
-#define SYS_write       1
-#define SYS_clone       56
-#define SYS_arch_prctl  158
-#define SYS_gettid      186
-#define SYS_exit_group  231
-#define SYS_getrandom   318
-#define SYS_idle        0x1010
-#define SYS_wake        0x1011
+#define SYS_write         1
+#define SYS_clone         56
+#define SYS_arch_prctl    158
+#define SYS_gettid        186
+#define SYS_clock_gettime 228
+#define SYS_exit_group    231
+#define SYS_getrandom     318
+#define SYS_idle          0x1010
+#define SYS_wake          0x1011
 
 #define CLONE_VM_THREAD_SETTLS (0x100 | 0x10000 | 0x80000)
 #define ARCH_SET_FS 0x1002
@@ -45,15 +46,13 @@ TEXT ·GetRandomData(SB),NOSPLIT,$0-24
 	SYSCALL
 	RET
 
-// As now of alphaos/amd64, from the time of day at entry on.
-TEXT ·Nanotime(SB),NOSPLIT,$0-8
-	RDTSC
-	SHLQ $32, DX
-	ORQ  DX, AX
-	SUBQ alphaos∕amd64·tscStart(SB), AX
-	MULQ alphaos∕amd64·tscMult(SB)
-	SHRQ $32, DX, AX
-	ADDQ alphaos∕amd64·wallBase(SB), AX
+TEXT ·Nanotime(SB),NOSPLIT,$16-8
+	XORL DI, DI // CLOCK_REALTIME
+	MOVQ SP, SI
+	MOVL $SYS_clock_gettime, AX
+	SYSCALL
+	IMUL3Q $1000000000, 0(SP), AX
+	ADDQ 8(SP), AX
 	MOVQ AX, ret+0(FP)
 	RET
 
@@ -73,10 +72,6 @@ TEXT ·exit(SB),NOSPLIT,$0-4
 
 TEXT ·idle(SB),NOSPLIT,$0-8
 	MOVQ until+0(FP), DI
-	TESTQ DI, DI
-	JEQ  call
-	SUBQ alphaos∕amd64·wallBase(SB), DI
-call:
 	MOVL $SYS_idle, AX
 	SYSCALL
 	RET
