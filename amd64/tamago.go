@@ -150,6 +150,7 @@ func faultToPanic(t *thread, sig uintptr) bool {
 		*at[uintptr](r.sp) = r.ip
 	}
 	r.ip = panicEntry()
+	r.flags = flagsIF | 2
 	t.vector = vectorDead
 	return true
 }

@@ -128,7 +128,7 @@ func BenchmarkTamaGo(b *testing.B) {
 		b.Run(fmt.Sprintf("small model, %d processors", cpus), func(b *testing.B) {
 			model, _ := chatModel(b, story)
 			for b.Loop() {
-				session(b, model, "100", ovmf.Config{CPUs: cpus}, 5)
+				session(b, model, "100", ovmf.Config{CPUs: cpus}, 3)
 			}
 		})
 	}
