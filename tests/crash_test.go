@@ -57,7 +57,9 @@ func crashes(t *testing.T, efi, build string, faults ...string) {
 			if !bytes.HasPrefix(text, []byte("AlphaOS had to stop. "+c.says)) || !bytes.Contains(text, []byte(c.report)) {
 				t.Errorf("the report on the drive does not tell of %q:\n%.2000s", c.report, text)
 			}
-			if c.fault != "memory" && !bytes.Contains(text, []byte("goroutine ")) {
+			// A runtime that takes no signals cannot be asked for them when the kernel faults.
+			traces := c.fault != "memory" && (c.fault != "kernel" || build == "")
+			if traces && !bytes.Contains(text, []byte("goroutine ")) {
 				t.Error("the report has no goroutine traces")
 			}
 			if c.fault == "kernel" {
