@@ -2,6 +2,7 @@
 # make run        talk to it in QEMU    [MODEL=file.gguf] [MEMORY=4G] [CPUS=2] [BUS=usb]
 # make image      build/alphaos.img, a drive image    [MODEL=file.gguf]
 # make test       all tests, also those that boot the image in QEMU    [TAMAGO=...]
+# make model      trains the guide model in models/ anew, in one to two hours
 # make bench      benchmarks, on the host and in QEMU
 # make soak       boots 100 times in a row, on every kind of disk    [BOOTS=100]
 # make clean      removes build/, but for the drive of make run and what is saved on it
@@ -14,7 +15,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := build
-.PHONY: build image run test bench soak clean distclean need-build need-run need-test
+.PHONY: build image run test model bench soak clean distclean need-build need-run need-test
 
 MODEL ?=
 MEMORY ?=
@@ -64,6 +65,13 @@ test: need-test build
 	$(GO) test -timeout 10m $$($(GO) list ./... | grep -v -e '/ovmf$$' -e '/tests$$' -e '/tests/machine$$') || status=1; \
 	$(GO) test -count=1 -p 1 -timeout 15m ./ovmf ./tests ./tests/machine || status=1; \
 	exit $$status
+
+# The same corpus gives the same model, to the bit. Interrupted, it goes on where it was.
+model: build
+	@build/alphaos model corpus --size 10000000 build/corpus
+	@build/alphaos model train --corpus build/corpus --checkpoint build/guide.checkpoint build/guide.gguf
+	@build/alphaos model quantize build/guide.gguf models/alphaos-guide-q8_0.gguf Q8_0
+	@rm build/guide.checkpoint
 
 bench: need-test build
 	@$(GO) test -run '^$$' -bench . ./fs/... ./llm/... ./store/... ./console/...

@@ -30,6 +30,7 @@ import (
 const (
 	modelsDir   = "models"
 	journalFile = "data/journal/journal.log"
+	stateFile   = "data/cache/session.kv"
 )
 
 func main() {
@@ -69,7 +70,7 @@ func run(ctx context.Context) error {
 	journal, recovery, why := openJournal(drive.fs)
 	start.time.drive = amd64.SinceStart()
 	start.log.printf("journal: %s", journalFacts(journal, recovery, why))
-	provoke(drive.fs)
+	fault := provoke(drive.fs)
 
 	budget, sessions := shareMemory(amd64.Memory())
 	outcome, err := assistant.Run(ctx, assistant.Config{
@@ -78,9 +79,11 @@ func run(ctx context.Context) error {
 		Store:    journal,
 		Recovery: recovery,
 		NoStore:  why,
+		State:    openState(drive, start.safe),
 		LLM: llm.Options{
-			Threads: start.threads,
-			Kernel:  start.kernel,
+			Threads:    start.threads,
+			Processors: amd64.Processors(),
+			Kernel:     start.kernel,
 			Alloc: func(n int) ([]byte, error) {
 				start.time.reading = amd64.SinceStart()
 				return amd64.AllocPhysical(n)
@@ -90,7 +93,7 @@ func run(ctx context.Context) error {
 			SessionLimit: sessions,
 		},
 		Default: start.model,
-		About:   func() []string { return about(start.time) },
+		About:   func() []string { fault(); return about(start.time) },
 		Memory:  memory,
 		Loaded:  func(l assistant.Load) { start.loaded(l) },
 	})
@@ -201,6 +204,19 @@ func openJournal(vol *fat.FS) (s *store.Store, r store.Recovery, why string) {
 		return nil, r, err.Error()
 	}
 	return s, r, ""
+}
+
+// openState is where the model's memory of the conversation is kept between sessions,
+// or nil. A drive without such a file, or a safe start, does without.
+func openState(d *drive, safe bool) store.Medium {
+	if safe || d.dev.ReadOnly() {
+		return nil
+	}
+	f, err := d.fs.OpenInPlace(stateFile)
+	if err != nil {
+		return nil
+	}
+	return f
 }
 
 // switchOff ends the session's power. It returns only if the firmware refuses.

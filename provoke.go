@@ -5,7 +5,6 @@ package main
 import (
 	"io/fs"
 	"strings"
-	"time"
 
 	"alphaos/amd64"
 )
@@ -13,15 +12,14 @@ import (
 var nowhere *int
 var hoard [][]byte
 
-// provoke makes the fault that the drive's file /provoke names, some time after the start,
-// for tests of what a person sees then.
-func provoke(drive fs.FS) {
+// provoke returns a function that makes the fault that the drive's file /provoke names, for
+// tests of what a person sees then.
+func provoke(drive fs.FS) func() {
 	text, err := fs.ReadFile(drive, "provoke")
 	if err != nil {
-		return
+		return func() {}
 	}
-	go func() {
-		time.Sleep(300 * time.Millisecond)
+	return func() {
 		switch strings.TrimSpace(string(text)) {
 		case "panic":
 			panic("provoked")
@@ -39,6 +37,8 @@ func provoke(drive fs.FS) {
 			amd64.ProvokeFault()
 		case "overflow":
 			amd64.ProvokeOverflow()
+		case "firmware":
+			amd64.Call(0xdead_0000_0000_0000) // no address at all
 		}
-	}()
+	}
 }

@@ -4,4 +4,4 @@ package main
 
 import "io/fs"
 
-func provoke(fs.FS) {}
+func provoke(fs.FS) func() { return func() {} }

@@ -42,7 +42,7 @@ func about(t timing) []string {
 
 // processors says how many processors there are; a safe start uses one.
 func processors() string {
-	started, used := amd64.Started(), runtime.GOMAXPROCS(0)
+	started, used := amd64.Started(), amd64.Processors()
 	if started == used {
 		return fmt.Sprintf("%d in use", used)
 	}
@@ -133,10 +133,23 @@ func machineFacts(log *bootLog, img efi.Image) {
 		path = "a place that the firmware does not tell"
 	}
 	log.printf("program: %d KiB at %#x, from %s, built with %s", img.Size>>10, img.Base, path, runtime.Version())
-	log.printf("processors: %s", processors())
+	log.printf("processors: %s; %s", processors(), amd64.Mode())
 	log.printf("processor features: %s", strings.Join(cpuFeatures(), " "))
+	log.printf("time-stamp counters: %s", counters(amd64.Clock()))
 	memoryFacts(log)
 	diskFacts(log)
+}
+
+// counters tells what all time is measured with.
+func counters(c amd64.ClockStats) string {
+	text := fmt.Sprintf("%.1f MHz", float64(c.Rate)/1e6)
+	if !c.Invariant {
+		text += ", not said to be invariant: time may run wrong when the processor slows down"
+	}
+	if c.Apart != 0 {
+		text += fmt.Sprintf(", up to %v apart, which is corrected", c.Apart)
+	}
+	return text
 }
 
 // cpuFeatures lists what the processor can do, by the names of golang.org/x/sys/cpu.

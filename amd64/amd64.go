@@ -41,6 +41,7 @@ package amd64
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 	"unsafe"
 )
@@ -88,11 +89,13 @@ func Call(fn uintptr, args ...uintptr) uintptr {
 
 // HandBack returns all processors but the boot processor to the firmware, which may
 // want to find them where it left them when it resets the machine or starts another
-// image. The program goes on, on the boot processor alone.
+// image. The program goes on, on the boot processor alone; faults inside the firmware still
+// come to it.
 func HandBack() {
 	if Booted() {
 		c := gateCall{fn: handBackCall}
 		kernelCall(sysFirmwareCall, unsafe.Pointer(&c), 0)
+		useProcessors(1)
 	}
 }
 
@@ -152,12 +155,61 @@ func Memory() MemoryStats {
 	return s
 }
 
+// Processors is how many processors the program runs on at present.
+func Processors() int {
+	if !Booted() {
+		return runtime.NumCPU()
+	}
+	return cpuCount
+}
+
+// Mode tells in which mode the firmware has the processors: "xAPIC, 4-level page tables".
+func Mode() string {
+	if !Booted() {
+		return "not started by UEFI firmware"
+	}
+	apic, levels := "xAPIC", 4
+	if apicRegs == 0 {
+		apic = "x2APIC"
+	}
+	if readCR4()&cr4LA57 != 0 {
+		levels = 5
+	}
+	return fmt.Sprintf("%s, %d-level page tables", apic, levels)
+}
+
+// ClockStats tells of the time-stamp counters, from which all time comes.
+type ClockStats struct {
+	Rate      uint64        // ticks a second
+	Invariant bool          // whatever the processor does: CPUID leaf 0x80000007
+	Apart     time.Duration // how far the worst was from the boot processor's, before it was corrected
+}
+
+// Clock tells of the time-stamp counters.
+func Clock() ClockStats {
+	if !Booted() {
+		return ClockStats{}
+	}
+	s := ClockStats{Rate: 1e9 << 32 / tscMult}
+	if max, _, _, _ := cpuid(0x80000000, 0); max >= 0x80000007 {
+		_, _, _, d := cpuid(0x80000007, 0)
+		s.Invariant = d>>8&1 != 0
+	}
+	for i := range cpus {
+		off := int64(cpus[i].tscApart)
+		s.Apart = max(s.Apart, time.Duration(nanoseconds(uint64(max(off, -off)))))
+	}
+	return s
+}
+
 // SinceStart is how long ago firmware handed over to the image.
 func SinceStart() time.Duration {
 	if !Booted() {
 		return 0
 	}
-	return time.Duration(now())
+	// By a system call: nothing moves the goroutine between processors meanwhile.
+	ns, _ := kernelCall(sysSinceStart, nil, 0)
+	return time.Duration(ns)
 }
 
 // In8 reads a byte from an I/O port.

@@ -13,6 +13,7 @@ func interruptStub(vec uintptr) uintptr
 func haltStub() uintptr
 func apStub() uintptr
 func kickHandlerStub() uintptr
+func firmwareFaultStub() uintptr
 func syscallStub() uintptr
 func runtimeEntry() uintptr
 

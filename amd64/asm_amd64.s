@@ -126,9 +126,9 @@ TEXT ·apStub(SB), NOSPLIT, $0-8
 	MOVQ AX, ret+0(FP)
 	RET
 
-// enableVector turns on SSE and, where there is XSAVE, AVX state. Global pages go,
-// lest a firmware mapping of page 0 outlive a change of CR3. R12 and the firmware
-// context's BX are the processor's block.
+// enableVector turns on SSE and, where there is XSAVE, AVX and AVX-512 state. Global
+// pages go, lest a firmware mapping of page 0 outlive a change of CR3. R12 and the
+// firmware context's BX are the processor's block.
 TEXT ·enableVector(SB), NOSPLIT|NOFRAME, $0
 	MOVL $1, AX
 	XORL CX, CX
@@ -138,6 +138,10 @@ TEXT ·enableVector(SB), NOSPLIT|NOFRAME, $0
 	MOVQ CR4, AX
 	ANDQ $~const_cr4PGE, AX
 	ORQ  $(const_cr4OSFXSR|const_cr4OSXMMEXCPT), AX
+	BTL  $7, DX // machine checks: without the bit one resets the machine
+	JCC  nomce
+	ORQ  $const_cr4MCE, AX
+nomce:
 	BTL  $26, R8 // XSAVE
 	JCC  noxsave
 	ORQ  $const_cr4OSXSAVE, AX
@@ -148,11 +152,29 @@ TEXT ·enableVector(SB), NOSPLIT|NOFRAME, $0
 	SHLQ $32, DX
 	ORQ  DX, AX
 	MOVQ AX, cpu_fwXCR0(BX)
-	MOVL $3, AX
+	MOVL $3, R9
 	BTL  $28, R8 // AVX
 	JCC  setxcr0
-	MOVL $const_xcr0AVX, AX
+	MOVL $const_xcr0AVX, R9
+	XORL AX, AX
+	CPUID
+	CMPL AX, $13
+	JCS  setxcr0
+	MOVL $7, AX
+	XORL CX, CX
+	CPUID
+	BTL  $16, BX // AVX-512
+	JCC  setxcr0
+	MOVL $13, AX
+	XORL CX, CX
+	CPUID // AX: what XCR0 may have
+	NOTL AX
+	TESTL $const_xcr0AVX512, AX
+	JNE  setxcr0
+	ORL  $const_xcr0AVX512, R9
 setxcr0:
+	MOVQ R12, BX
+	MOVL R9, AX
 	XORL DX, DX
 	XORL CX, CX
 	XSETBV
@@ -349,6 +371,37 @@ TEXT ·kickHandlerStub(SB), NOSPLIT, $0-8
 	MOVQ AX, ret+0(FP)
 	RET
 
+// firmwareFault is called when the boot processor faults inside the firmware: an
+// EFI_CPU_INTERRUPT_HANDLER, with the vector in CX and an EFI_SYSTEM_CONTEXT in DX. It leaves
+// the firmware as the gate does, but for good, on a stack that nothing else needs then.
+TEXT ·firmwareFault(SB), NOSPLIT|NOFRAME, $0
+	CLI
+	CLD
+	MOVQ CX, R12
+	MOVQ DX, R13
+	LEAQ ·cpus(SB), BX
+	LEAQ (cpu_stacks+4*const_kernelStackSize)(BX), SP
+	MOVQ ·ownCR3(SB), AX
+	MOVQ AX, CR3
+	SUBQ $16, SP
+	MOVQ BX, 0(SP)
+	CALL ·loadTables(SB)
+	MOVQ BX, AX
+	MOVL GSBASE, CX
+	SET_MSR
+	MOVQ cpu_tls(BX), AX
+	MOVL FSBASE, CX
+	SET_MSR
+	MOVQ R12, 0(SP)
+	MOVQ R13, 8(SP)
+	CALL ·faultInside(SB)
+	UNDEF
+
+TEXT ·firmwareFaultStub(SB), NOSPLIT, $0-8
+	LEAQ ·firmwareFault(SB), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
 TEXT ·storeMMIO(SB), NOSPLIT, $0-12
 	MOVQ addr+0(FP), AX
 	MOVL v+8(FP), CX
@@ -404,7 +457,7 @@ TEXT ·vectorEntry(SB), NOSPLIT|NOFRAME, $0
 	JEQ  enter
 	CMPQ ·hasXSAVE(SB), $0
 	JEQ  fxsave
-	MOVL $const_xcr0AVX, AX
+	MOVL $const_xcr0All, AX
 	XORL DX, DX
 	XSAVE64 (DI)
 	JMP  ·enterKernel(SB)
@@ -437,7 +490,7 @@ TEXT ·resume(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ thread_xsave(BX), DI
 	CMPQ ·hasXSAVE(SB), $0
 	JEQ  fxrstor
-	MOVL $const_xcr0AVX, AX
+	MOVL $const_xcr0All, AX
 	XORL DX, DX
 	XRSTOR64 (DI)
 	JMP  general

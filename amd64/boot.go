@@ -16,13 +16,16 @@ const (
 	eferSCE = 1 << 0
 	eferNXE = 1 << 11
 
+	cr4MCE        = 1 << 6
 	cr4PGE        = 1 << 7
 	cr4OSFXSR     = 1 << 9
 	cr4OSXMMEXCPT = 1 << 10
 	cr4LA57       = 1 << 12
 	cr4OSXSAVE    = 1 << 18
 
-	xcr0AVX = 7 // x87, SSE, AVX
+	xcr0AVX    = 7      // x87, SSE, AVX
+	xcr0AVX512 = 7 << 5 // opmask, upper halves of ZMM0-15, ZMM16-31
+	xcr0All    = xcr0AVX | xcr0AVX512
 
 	flagsIF = 1 << 9
 	// What a returning signal handler may set: arithmetic flags, AC and ID.
@@ -31,7 +34,7 @@ const (
 	// Cleared by SYSCALL: IF, TF, DF, IOPL, NT, AC.
 	syscallFlagMask = 0x47700
 
-	xsaveSize = 1024 // x87, SSE and AVX state take 832 bytes
+	xsaveSize = 2688 // x87, SSE and AVX state take 832 bytes, AVX-512 the rest
 
 	// What firmware keeps for itself below 4 GiB: its drivers need buffers there.
 	firmwareShare = 48 << 20
@@ -88,6 +91,7 @@ func kmain() {
 	ownCR3 = topTable
 	writeCR3(ownCR3)
 	initSyscalls(c)
+	watchFirmware(firmwareFaultStub())
 	lock()
 	startProcessors()
 	cleanXSAVE[0] = 0x37f  // FCW

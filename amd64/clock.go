@@ -1,21 +1,77 @@
 package amd64
 
-import "math/bits"
+import (
+	"math/bits"
+	"sync/atomic"
+)
 
 // Time. The monotonic clock is the time-stamp counter since entry, whose rate is
 // taken from CPUID where the processor or a hypervisor tells it and else measured
 // against the firmware's Stall; the wall clock is the firmware's time at entry plus that.
+//
+// Each processor has a counter of its own. Firmware ought to have set them all to the same
+// value, but a processor that comes up compares its counter with the boot processor's, and
+// keeps the difference.
 
 var (
 	tscStart uint64
 	tscMult  uint64 // nanoseconds per tick, 32.32 fixed point
 	wallBase int64  // Unix time of entry in ns
+
+	// A processor that compares counters asks by adding one to tscAsked; the boot
+	// processor answers with its own counter and sets tscAnswered to the same.
+	tscTurn     uint32 // a lock: one asks at a time
+	tscAsked    uint32
+	tscAnswered uint32
+	tscAnswer   uint64
 )
 
+// counter is the time-stamp counter that all processors share.
+func counter() uint64 { return rdtsc() + thisCPU().tscOffset }
+
 // now returns nanoseconds since entry.
-func now() int64 {
-	hi, lo := bits.Mul64(rdtsc()-tscStart, tscMult)
+func now() int64 { return nanoseconds(counter() - tscStart) }
+
+func nanoseconds(ticks uint64) int64 {
+	hi, lo := bits.Mul64(ticks, tscMult)
 	return int64(hi<<32 | lo>>32)
+}
+
+// answerCounter answers a processor that asks, on the boot processor.
+func answerCounter() {
+	if n := atomic.LoadUint32(&tscAsked); n != atomic.LoadUint32(&tscAnswered) {
+		tscAnswer = counter()
+		atomic.StoreUint32(&tscAnswered, n)
+	}
+}
+
+// compareCounters corrects this processor's counter by the boot processor's. The answer was
+// read between question and arrival: of many, the quickest tells best. A difference that the
+// delay can explain is none.
+func compareCounters(c *cpu) {
+	const questions = 64
+	c.tscOffset = wrongCounter
+	for !atomic.CompareAndSwapUint32(&tscTurn, 0, 1) {
+		pause()
+	}
+	quickest, off := uint64(1<<64-1), uint64(0)
+ask:
+	for i := 0; i < questions; i++ {
+		sent := counter()
+		for n := atomic.AddUint32(&tscAsked, 1); atomic.LoadUint32(&tscAnswered) != n; pause() {
+			if nanoseconds(counter()-sent) > 1e9 {
+				break ask // the boot processor has gone on without this one
+			}
+		}
+		if trip := counter() - sent; trip < quickest {
+			quickest, off = trip, tscAnswer-sent-trip/2
+		}
+	}
+	atomic.StoreUint32(&tscTurn, 0)
+	if size := max(int64(off), -int64(off)); quickest != 1<<64-1 && uint64(size) > quickest/2 {
+		c.tscApart = off
+		c.tscOffset += off
+	}
 }
 
 func setRate(hz uint64) { tscMult = 1e9 << 32 / hz }

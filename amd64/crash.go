@@ -8,7 +8,8 @@ import "sync/atomic"
 //
 // Nothing here needs the Go heap, a lock or a goroutine. A fault in the kernel first asks
 // the Go runtime for the traces of all goroutines, by giving it a SIGQUIT; when that
-// faults too, the report goes without them.
+// faults too, the report goes without them. After a fault in the firmware nothing more is
+// asked of it but to reset the machine.
 
 // CrashReport is how the program prepares for a crash; see SetCrashReport.
 type CrashReport struct {
@@ -31,7 +32,8 @@ type CrashReport struct {
 var (
 	report CrashReport // holds no pointers
 
-	crashing   uint32 // a report is under way
+	crashing   uint32  // a report is under way
+	crashCPU   uintptr // *cpu that began it
 	crashCause uint32
 	crashAsked uint32 // another processor has crashed: the boot processor shows it
 	reportBuf  [reportMax]byte
@@ -45,6 +47,8 @@ const (
 	errorInProgram = 1 + iota
 	faultInKernel
 	memoryGone
+	faultInFirmware
+	hardwareError
 )
 
 func sentence(cause uint32) string {
@@ -52,9 +56,28 @@ func sentence(cause uint32) string {
 	case errorInProgram:
 		return "Its program ran into an error."
 	case memoryGone:
-		return "The machine has no memory left. Start again with a smaller model, or a smaller num_ctx."
+		return "The machine has no memory left."
+	case faultInFirmware:
+		return "There was a fault in this computer's firmware."
+	case hardwareError:
+		return "This computer's hardware reported an error."
 	}
 	return "There was a fault in its innermost part."
+}
+
+// advice tells a person what to do next.
+func advice(cause uint32) string {
+	switch cause {
+	case errorInProgram:
+		return "Restart and go on. If it stops at the same place again, try another model."
+	case memoryGone:
+		return "Restart, then take a smaller model (type /models to see them, /load NAME to take one) or let it remember less of a conversation (/set parameter num_ctx 2048)."
+	case faultInFirmware:
+		return "Switch the computer off and on again. If it happens again, unplug what you do not need."
+	case hardwareError:
+		return "Switch the computer off and on again. If it happens again, its memory or another part may be failing."
+	}
+	return "Restart and go on. If it happens again, put {\"safe\": true} into the file /data/config.json on the drive: AlphaOS is slower then, but relies on less."
 }
 
 // SetCrashReport says where a crash can be shown and saved.
@@ -65,11 +88,54 @@ func SetCrashReport(r CrashReport) {
 
 // crash reports a fault that is nobody's signal and does not return.
 func crash(f *frame, what string) {
+	cause := uint32(faultInKernel)
+	if f.vec == vecNMI || f.vec == vecMC {
+		cause = hardwareError
+	}
+	crashFor(cause, f, what)
+}
+
+// systemContext is EFI_SYSTEM_CONTEXT_X64 (UEFI 2.10 section 18.2.4).
+type systemContext struct {
+	err                                  uintptr
+	fxsave                               [512]byte
+	dr, cr                               [6]uintptr
+	flags, ldtr, tr                      uintptr
+	gdtr, idtr                           [2]uintptr
+	ip, gs, fs, es, ds, cs, ss           uintptr
+	di, si, bp, sp, bx, dx, cx, ax       uintptr
+	r8, r9, r10, r11, r12, r13, r14, r15 uintptr
+}
+
+// faultInside is where a fault comes to that the boot processor makes while it is in the
+// firmware; see firmwareFault.
+func faultInside(vec, context uintptr) {
+	f, s := &firmwareFrame, at[systemContext](context)
+	f.vec, f.err = vec, s.err
+	f.ip, f.cs, f.flags, f.sp, f.ss = s.ip, s.cs, s.flags, s.sp, s.ss
+	f.ax, f.bx, f.cx, f.dx, f.si, f.di, f.bp = s.ax, s.bx, s.cx, s.dx, s.si, s.di, s.bp
+	f.r8, f.r9, f.r10, f.r11, f.r12, f.r13, f.r14, f.r15 = s.r8, s.r9, s.r10, s.r11, s.r12, s.r13, s.r14, s.r15
+	if vec == vecNMI || vec == vecMC {
+		crash(f, "a hardware error while the firmware ran")
+	}
+	firmwareBroken = 1
+	crashFor(faultInFirmware, f, "a fault in the firmware")
+}
+
+var (
+	firmwareFrame  frame
+	firmwareBroken uintptr // it must not be called any more
+)
+
+func crashFor(cause uint32, f *frame, what string) {
 	c := thisCPU()
 	first := atomic.CompareAndSwapUint32(&crashing, 0, 1)
 	if first {
+		crashCPU = addrOf(c)
 		reportAt = tailLen
-		atomic.CompareAndSwapUint32(&crashCause, 0, faultInKernel)
+		atomic.CompareAndSwapUint32(&crashCause, 0, cause)
+	} else if crashCPU != addrOf(c) {
+		awaitReport(c)
 	}
 	logString("\n")
 	logString(what)
@@ -99,26 +165,59 @@ func crash(f *frame, what string) {
 	logString("\n")
 	traceback(f.ip, f.bp, f.sp)
 	t := c.thread()
-	if !first || t == nil {
-		stop(faultInKernel)
-	}
-	if !onKernelStack(c, f.sp) {
+	if t == nil { // the processor was idle: any thread can ask for the traces
+		for i := 0; i < threadsTop && t == nil; i++ {
+			if s := threads[i].state; s >= waitFutex {
+				t = &threads[i]
+			}
+		}
+	} else if !onKernelStack(c, f.sp) && f != &firmwareFrame {
 		t.regs = *f // it was Go code that was interrupted
 		t.vector = vectorSaved
+	}
+	if !first || t == nil {
+		stop(cause)
 	}
 	// The runtime knows the goroutines, and ends with exit(2), which comes to stop.
 	const sigQUIT = 3
 	if actions[sigQUIT].handler <= sigIgnore || !pushSignal(t, sigQUIT, siTKill, 1) {
-		stop(faultInKernel)
+		stop(cause)
 	}
+	c.slice = now()
 	atomic.StoreUint32(&kernelLock, 1)
 	dispatch(c, t)
+}
+
+// awaitReport lets the processor that crashed first write its report: an error of the
+// hardware may be told to all at once. It does not return.
+func awaitReport(c *cpu) {
+	if c != &cpus[0] {
+		park(c)
+	}
+	const most = 5e9 // ns
+	for end := now() + most; atomic.LoadUint32(&crashAsked) == 0 && atomic.LoadUint32(&exitAsked) == 0 && now() < end; {
+		pause()
+	}
+	stop(faultInKernel)
+}
+
+// park keeps another than the boot processor out of the way until the firmware wants it
+// back. It does not return.
+func park(c *cpu) {
+	atomic.StoreUint32(&kernelLock, 0) // in case this processor has it
+	for atomic.LoadUint32(&leaving) == 0 {
+		answerFlush(c)
+		pause()
+	}
+	returnToFirmware(0)
 }
 
 // traceback prints the chain of return addresses, by frame pointers, as offsets in the
 // image that a disassembler can look up.
 func traceback(ip, bp, sp uintptr) {
-	logHex("at image+", ip-imageBase)
+	if ip-imageBase < imageSize {
+		logHex("at image+", ip-imageBase)
+	}
 	for i := 0; i < 24 && bp > sp && bp&7 == 0 && touch(bp, 16, false); i++ {
 		ip, sp, bp = *at[uintptr](bp + 8), bp, *at[uintptr](bp)
 		if ip-imageBase >= imageSize {
@@ -147,6 +246,7 @@ func buildID() uint32 {
 
 func outOfMemory() {
 	atomic.StoreUint32(&crashing, 1)
+	crashCPU = addrOf(thisCPU())
 	reportAt = tailLen
 	tellMemory()
 	stop(memoryGone)
@@ -164,14 +264,19 @@ func tellMemory() {
 func logMB(what string, frames uintptr) {
 	logString(what)
 	n := frames >> (20 - frameShift)
+	for div := decimals(n); div > 0; div /= 10 {
+		logByte(byte('0' + n/div%10))
+	}
+	logString(" MiB")
+}
+
+// decimals returns the power of ten of n's first digit.
+func decimals(n uintptr) uintptr {
 	div := uintptr(1)
 	for n/div >= 10 {
 		div *= 10
 	}
-	for ; div > 0; div /= 10 {
-		logByte(byte('0' + n/div%10))
-	}
-	logString(" MiB")
+	return div
 }
 
 // stop shows the report, saves it and does what the person then chooses. It does not
@@ -181,15 +286,11 @@ func stop(cause uint32) {
 	c := thisCPU()
 	if c != &cpus[0] {
 		atomic.StoreUint32(&crashAsked, 1)
-		atomic.StoreUint32(&kernelLock, 0)
 		kickBoot()
-		for {
-			pause()
-		}
+		park(c)
 	}
 	atomic.StoreUint32(&crashing, 2)
-	what := sentence(crashCause)
-	showReport(what, saveReport(what))
+	showReport(saveReport(sentence(crashCause)))
 	for {
 		switch awaitKey() {
 		case 'r', 'R':
@@ -201,6 +302,10 @@ func stop(cause uint32) {
 }
 
 func reset(kind uintptr) {
+	if firmwareBroken == 0 {
+		atomic.StoreUint32(&crashAsked, 0) // the answer has been given: the lock may be waited for
+		handBack()
+	}
 	rs := *at[uintptr](systemTable + stRuntimeServices)
 	fwCall(*at[uintptr](rs + rsResetSystem), kind, 0, 0, 0, 0)
 }
@@ -208,6 +313,12 @@ func reset(kind uintptr) {
 // awaitKey returns a key from the firmware's console or the serial port.
 func awaitKey() byte {
 	in := *at[uintptr](systemTable + stConIn)
+	for firmwareBroken != 0 {
+		if hasCOM1 != 0 && In8(com1+uartLSR)&1 != 0 {
+			return In8(com1)
+		}
+		pause()
+	}
 	for {
 		if in != 0 && fwCall(*at[uintptr](in + conInReadKeyStroke), in, addrOf(&keyStroke), 0, 0, 0) == 0 {
 			return byte(keyStroke[1])
@@ -223,7 +334,9 @@ const (
 	crashTitle = "AlphaOS had to stop."
 	crashSafe  = "What you were told is saved is safe on the drive; an answer that was being written is kept up to its last saved piece."
 	crashKeys  = "Press R to restart, S to shut down. If no key works, hold the power button."
-	crashSaved = "The report below is saved on the drive as /backup/crash.txt."
+	crashPower = "Hold the power button until it goes off."
+	crashSaved = "What follows is for whoever looks into it. It is saved on the drive as /backup/crash.txt."
+	crashPhoto = "What follows is for whoever looks into it. It could not be saved: take a photo."
 )
 
 func reportByte(i uintptr) byte { return tail[i%tailSize] }
@@ -237,7 +350,7 @@ func reportStart() uintptr {
 
 // saveReport writes the report to its blocks on the drive.
 func saveReport(what string) bool {
-	if report.WriteBlocks == 0 || report.Bytes == 0 {
+	if report.WriteBlocks == 0 || report.Bytes == 0 || firmwareBroken != 0 {
 		return false
 	}
 	n := appendReport(0, crashTitle)
@@ -264,19 +377,30 @@ func appendReport(n int, s string) int {
 
 // showReport writes the screen to the frame buffer, or to the firmware's console when
 // there is none, and says the same on the serial port.
-func showReport(what string, saved bool) {
+func showReport(saved bool) {
 	if report.Frame != 0 {
-		drawReport(what, saved)
+		drawReport(saved)
 	}
 	logString("\n" + crashTitle + " ")
-	logString(what)
-	logString("\n" + crashSafe + "\n" + crashKeys + "\n")
-	if report.Frame == 0 {
+	logString(sentence(crashCause))
+	logString(" ")
+	logString(advice(crashCause))
+	logString("\n" + crashSafe + "\n")
+	logString(keysText())
+	logString("\n")
+	if report.Frame == 0 && firmwareBroken == 0 {
 		showOnConsole()
 	}
 }
 
-func drawReport(what string, saved bool) {
+func keysText() string {
+	if firmwareBroken != 0 {
+		return crashPower
+	}
+	return crashKeys
+}
+
+func drawReport(saved bool) {
 	const ground, title, body, dim = 0x16191f, 0xe5b567, 0xe6e6e6, 0x8a919c
 	fill(ground)
 	var p pen
@@ -285,15 +409,30 @@ func drawReport(what string, saved bool) {
 	p.right = report.Width - p.left
 	p.x, p.y = p.left, 2*13*p.scale
 	p.print(crashTitle+"\n\n", title)
-	p.print(what, body)
-	p.print("\n\n"+crashSafe+"\n\n"+crashKeys+"\n\n", body)
-	if saved {
-		p.print(crashSaved+"\n", dim)
+	p.print(sentence(crashCause), body)
+	if crashCause == memoryGone {
+		p.print(" Of its ", body)
+		p.megabytes(totalFrames, body)
+		p.print(", the model's weights took ", body)
+		p.megabytes(physicalFrames, body)
+		p.print(", the program and the conversation ", body)
+		p.megabytes(totalFrames-freeFrames-physicalFrames, body)
+		p.print(".", body)
 	}
-	p.print("\n", dim)
+	p.print("\n\n", body)
+	p.print(advice(crashCause), body)
+	p.print("\n\n"+crashSafe+"\n\n", body)
+	p.print(keysText(), title)
+	p.print("\n\n", body)
 	if p.scale > 1 {
 		p.scale--
 	}
+	if saved {
+		p.print(crashSaved, dim)
+	} else {
+		p.print(crashPhoto, dim)
+	}
+	p.print("\n\n", dim)
 	for i := reportStart(); i < tailLen; i++ {
 		p.put(reportByte(i), dim)
 	}
@@ -317,6 +456,15 @@ func (p *pen) print(s string, colour uint32) {
 		}
 		p.put(s[i], colour)
 	}
+}
+
+// megabytes prints what so many frames hold.
+func (p *pen) megabytes(frames uintptr, colour uint32) {
+	n := frames << frameShift / 1e6
+	for div := decimals(n); div > 0; div /= 10 {
+		p.put(byte('0'+n/div%10), colour)
+	}
+	p.print(" MB", colour)
 }
 
 func (p *pen) put(b byte, colour uint32) {

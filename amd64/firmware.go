@@ -39,8 +39,34 @@ var (
 	gateSP, gateBP uintptr   // the gate's own stack while in the firmware
 
 	// Firmware calls of threads on other processors, which wait for the boot processor.
-	firmwareHead, firmwareTail uintptr // *thread
+	firmwareCalls queue
 )
+
+var cpuArchGUID = [2]uint64{0x11d46f4226baccb1, 0x81883cc78000e7bc} // 26BACCB1-6F42-11D4-BCE7-0080C73C8881
+
+// onInterrupt has the firmware call handler for the interrupt or exception vec that comes
+// while the boot processor runs in it; 0 ends that.
+func onInterrupt(vec, handler uintptr) bool {
+	const register = 40 // EFI_CPU_ARCH_PROTOCOL.RegisterInterruptHandler (PI 1.7, II-12.3)
+	if fwCall(bootService(bsLocateProtocol), addrOf(&cpuArchGUID), 0, addrOf(&outAddr), 0, 0) != 0 {
+		return false
+	}
+	return fwCall(*at[uintptr](outAddr + register), outAddr, vec, handler, 0, 0) == 0
+}
+
+// watchFirmware has handler called for exceptions inside the firmware, which itself would
+// stand still without a word on the screen. An exception that somebody else already handles
+// is left to them.
+func watchFirmware(handler uintptr) {
+	const worthTelling = 1<<vecDE | 1<<vecNMI | 1<<vecUD | 1<<vecDF | 1<<vecSS | 1<<vecGP | 1<<vecPF | 1<<vecMF | 1<<vecMC | 1<<vecXM
+	for vec := uintptr(0); vec < firstInterrupt; vec++ {
+		if worthTelling>>vec&1 != 0 && (handler != 0 || firmwareWatched>>vec&1 != 0) && onInterrupt(vec, handler) {
+			firmwareWatched ^= 1 << vec
+		}
+	}
+}
+
+var firmwareWatched uint32 // vectors
 
 // tableBase is the address in a GDTR or IDTR image.
 func tableBase(r *[2]uint64) uintptr { return uintptr(r[0]>>16 | r[1]<<48) }
@@ -49,11 +75,14 @@ func tableRegister(base uintptr, limit uint64) [2]uint64 {
 	return [2]uint64{uint64(base)<<16 | limit, uint64(base) >> 48}
 }
 
-// enterFirmware runs call under the firmware's context.
+// enterFirmware runs call under the firmware's context. The time that takes is not charged
+// to the current thread.
 func enterFirmware(c *cpu, call *gateCall) {
 	c.mode = modeFirmware
 	unlock()
+	began := now()
 	gate(call)
+	c.slice += now() - began
 	lock()
 	c.mode = modeKernel
 }
@@ -111,15 +140,8 @@ func firmwareCall(c *cpu, t *thread, p uintptr) uintptr {
 		return 0
 	}
 	t.callUser = p
-	t.state = waitFirmware
-	t.next = 0
-	if firmwareTail == 0 {
-		firmwareHead = addrOf(t)
-	} else {
-		at[thread](firmwareTail).next = addrOf(t)
-	}
-	firmwareTail = addrOf(t)
-	c.current = 0
+	wait(c, t, waitFirmware, -1)
+	firmwareCalls.put(t)
 	kickBoot()
 	return 0
 }
@@ -159,10 +181,13 @@ func exit(code uintptr) {
 		return
 	}
 	c.current = 0
-	handBack()
+	if firmwareBroken == 0 {
+		handBack()
+	}
 	if code == goPanic {
 		stop(exitCause())
 	}
+	watchFirmware(0)
 	// From here on the gate comes back to the firmware's own map: ours is about to go.
 	ownCR3 = c.fwCR3
 	for i := 0; i < regionCount; i++ {

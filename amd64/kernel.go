@@ -65,7 +65,8 @@ type cpu struct {
 	tls     uintptr // FS base in the kernel: g stands 8 bytes below
 	xsave   uintptr // where the current thread's vector state is filed
 	current uintptr // *thread
-	slice   int64   // when the current thread's time slice began
+	slice   int64   // when the current thread's time slice began; see enterFirmware
+	expires int64   // when its timer interrupts; 0: never
 	apic    uintptr // its local APIC's id
 	mode    cpuMode
 	halted  uintptr // in haltHere: an interrupt finds nothing worth keeping
@@ -74,6 +75,9 @@ type cpu struct {
 	gdtr    [2]uint64
 	g0      [64]uintptr // all zero but for its place: a g whose stack has no limit
 	tlsSlot [2]uintptr
+
+	tscOffset uint64 // added to its time-stamp counter
+	tscApart  uint64 // what that lacked of the boot processor's when it came up
 
 	// What the processor had when firmware entered the program on it; the gate and leave
 	// put it back.
@@ -179,18 +183,18 @@ func onKernelStack(c *cpu, sp uintptr) bool {
 // when it is due.
 func interrupt(c *cpu, t *thread, vec uintptr) {
 	switch {
-	case vec == vecTimer:
-		armTimer(c)
-	case vec == vecKick:
+	case vec == vecTimer, vec == vecKick:
 	case c == &cpus[0]:
 		forwardInterrupt(c, vec)
 	default: // nothing else is meant for another processor
 		apicWrite(apicEOI, 0)
 	}
-	if wakeSleepers() || now()-c.slice >= timeSlice {
-		t.state = runnable
-		runqPut(t)
-		c.current = 0
+	n := now()
+	wakeSleepers(n)
+	if n-c.slice >= timeSlice {
+		c.yield(n)
+	} else if vec == vecTimer {
+		armTimer(c, t, n)
 	}
 }
 

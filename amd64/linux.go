@@ -73,5 +73,16 @@ func exitCause() uint32 { return errorInProgram }
 // only when it needs it.
 func heapUnused(uint64) uint64 { return 0 }
 
+func init() {
+	if Booted() {
+		useProcessors(cpuCount)
+	}
+}
+
+// useProcessors has the runtime use n processors. One goroutine more than there are
+// processors can run: those that compute keep their places for 10 ms, and a key must not
+// wait for that. The machine gives a thread that wakes up a processor at once (thread.go).
+func useProcessors(n int) { runtime.GOMAXPROCS(n + 1) }
+
 // Started is how many processors came up at the start.
 func Started() int { return runtime.NumCPU() }

@@ -239,7 +239,8 @@ func TestPageZeroIsUnmappedThroughEveryPageSize(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		large uint // shift of the page that maps address 0
-	}{{"4 KiB", 12}, {"2 MiB", 21}, {"1 GiB", 30}} {
+		five  bool // with five levels
+	}{{"4 KiB", 12, false}, {"2 MiB", 21, false}, {"1 GiB", 30, false}, {"2 MiB, 5 levels", 21, true}} {
 		t.Run(test.name, func(t *testing.T) {
 			pool(t, 64)
 			fw := allocFrame()
@@ -259,8 +260,16 @@ func TestPageZeroIsUnmappedThroughEveryPageSize(t *testing.T) {
 				*at[uint64](table) = uint64(next) | pteP | pteW
 				table = next
 			}
-			if !makePageTables(fw, false) {
+			top := fw
+			if test.five {
+				top = allocFrame()
+				*at[uint64](top) = uint64(fw) | pteP | pteW
+			}
+			if !makePageTables(top, test.five) {
 				t.Fatal("no memory")
+			}
+			if test.five && (topTable == top || *at[uint64](topTable) != uint64(rootTable)|pteP|pteW || *at[uint64](top) != uint64(fw)|pteP|pteW) {
+				t.Fatal("the fifth level does not lead to our own fourth, or the firmware's no more to its own")
 			}
 			fwTable := *at[uint64](fw)
 			if e, _ := leaf(0); e == nil || *e != 0 {

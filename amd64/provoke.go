@@ -2,8 +2,12 @@
 
 package amd64
 
-// Faults of the kernel's own, for tests of what a person sees then. They exist in builds
-// with the tag provoke alone.
+// Faults of the kernel's own, for tests of what a person sees then, and of the machine.
+// They exist in builds with the tag provoke alone.
+
+// wrongCounter is by how many ticks the counters of other than the boot processor seem to be
+// wrong when they come up.
+const wrongCounter = 1 << 36
 
 const sysProvoke = 0x10ff
 

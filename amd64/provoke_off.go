@@ -2,4 +2,6 @@
 
 package amd64
 
+const wrongCounter = 0
+
 func unknownSyscall(_, _ uintptr) uintptr { return errno(eNOSYS) }

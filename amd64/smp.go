@@ -69,7 +69,6 @@ var (
 	mpServicesGUID = [2]uint64{0x4f46a76e3fdda605, 0x083d1b53f41229ad} // 3FDDA605-A76E-4F46-AD29-12F4531B3D08
 	// F33261E7-23CB-11D5-BD5C-0080C73C8881
 	frameworkMPGUID = [2]uint64{0x11d523cbf33261e7, 0x81883cc780005cbd}
-	cpuArchGUID     = [2]uint64{0x11d46f4226baccb1, 0x81883cc78000e7bc} // 26BACCB1-6F42-11D4-BCE7-0080C73C8881
 )
 
 func apicRead(reg uintptr) uint32 {
@@ -98,18 +97,6 @@ func kick(o *cpu) {
 	}
 	apicWrite(apicICRHigh, uint32(o.apic<<24))
 	apicWrite(apicICRLow, vecKick)
-}
-
-// kickIdle finds a halted processor for a thread that has become runnable.
-func kickIdle() {
-	// The boot processor last: it wakes slowly, and firmware calls wait for it.
-	for i := cpuCount - 1; i >= 0; i-- {
-		if o := &cpus[i]; o.mode == modeIdle {
-			o.mode = modeKernel
-			kick(o)
-			return
-		}
-	}
 }
 
 // kickBoot makes the boot processor look at what was asked of it. In the firmware it
@@ -175,7 +162,7 @@ func unlock() { atomic.StoreUint32(&kernelLock, 0) }
 func startProcessors() {
 	const (
 		mpStartupAll = 16  // in both protocols, with the same arguments
-		timeout      = 2e9 // ns; an emulated processor may be slow to come
+		timeout      = 5e9 // ns; an emulated processor may be slow to come
 	)
 	base := readMSR(msrAPICBase)
 	if base&apicX2 == 0 {
@@ -207,6 +194,7 @@ func startProcessors() {
 		return
 	}
 	for end := now() + timeout; atomic.LoadUint32(&apsStarted) < want && now() < end; {
+		answerCounter()
 		pause()
 	}
 	cpuCount = 1 + int(atomic.LoadUint32(&apsStarted)) // who comes later goes back: see apMain
@@ -241,13 +229,7 @@ func findProcessors() uintptr {
 
 // listenInFirmware has the firmware call handler for kicks that come while the boot
 // processor runs in it.
-func listenInFirmware(handler uintptr) bool {
-	const register = 40 // EFI_CPU_ARCH_PROTOCOL.RegisterInterruptHandler (PI 1.7, II-12.3)
-	if fwCall(bootService(bsLocateProtocol), addrOf(&cpuArchGUID), 0, addrOf(&outAddr), 0, 0) != 0 {
-		return false
-	}
-	return fwCall(*at[uintptr](outAddr + register), outAddr, vecKick, handler, 0, 0) == 0
-}
+func listenInFirmware(handler uintptr) bool { return onInterrupt(vecKick, handler) }
 
 func apicIdentity() uintptr {
 	id := uintptr(apicRead(apicID))
@@ -266,6 +248,7 @@ func apMain(c *cpu) {
 	apicWrite(apicDivide, apicDivideBy16)
 	apicWrite(apicLVTTimer, vecTimer)
 	calibrateTimer()
+	compareCounters(c)
 	c.mode = modeKernel
 	writeCR3(ownCR3)
 	atomic.AddUint32(&apsStarted, 1)
@@ -277,27 +260,36 @@ func apMain(c *cpu) {
 	schedule(c)
 }
 
-// calibrateTimer measures the rate of the local APIC's timer.
+// calibrateTimer measures the rate of the local APIC's timer. A busy host, or system
+// management mode, can take the processor away between a look at one clock and a look
+// at the other, which makes the rate too low: the highest of several is the true one.
 func calibrateTimer() {
-	const ns = 1e6
-	apicWrite(apicInitial, 1<<32-1)
-	for end := now() + ns; now() < end; {
-		pause()
+	const ns = 200e3
+	highest := uint64(0)
+	for i := 0; i < 8; i++ {
+		began := now()
+		apicWrite(apicInitial, 1<<32-1)
+		for now() < began+ns {
+			pause()
+		}
+		ticks := uint64(1<<32 - 1 - apicRead(apicCurrent))
+		highest = max(highest, ticks<<32/uint64(now()-began))
 	}
-	ticks := uint64(1<<32 - 1 - apicRead(apicCurrent))
 	apicWrite(apicInitial, 0)
-	apicTimerMul = ticks << 32 / ns
+	apicTimerMul = highest
 }
 
-// setTimer interrupts this processor in ns; 0 means never.
-func setTimer(ns int64) {
+// setTimer interrupts this processor, c, in ns; 0 means never.
+func setTimer(c *cpu, ns int64) {
 	if ns <= 0 {
+		c.expires = 0
 		apicWrite(apicInitial, 0)
 		return
 	}
 	if ns > 1e9 {
 		ns = 1e9
 	}
+	c.expires = now() + ns
 	ticks := uint64(ns) * (apicTimerMul >> 12) >> 20
 	if ticks == 0 {
 		ticks = 1
@@ -318,7 +310,7 @@ func handBack() {
 	}
 	// The firmware says when it has them all: until then they may still be on their
 	// way through this program, which is about to go.
-	const timeout = 2e9
+	const timeout = 10e9
 	for end := now() + timeout; fwCall(bootService(bsCheckEvent), mpEvent, 0, 0, 0, 0) != 0 && now() < end; {
 		pause()
 	}
@@ -336,12 +328,10 @@ func leaveProcessor(c *cpu) {
 	if atomic.LoadUint32(&leaving) == 0 {
 		return
 	}
-	if t := c.thread(); t != nil {
-		t.state = runnable
-		runqPut(t)
-		c.current = 0
+	if c.current != 0 {
+		c.yield(now())
 	}
-	setTimer(0)
+	setTimer(c, 0)
 	unlock()
 	returnToFirmware(0)
 }
@@ -354,17 +344,11 @@ func bootDuties(c *cpu) {
 	if exitAsked != 0 {
 		exit(exitCode)
 	}
-	for firmwareHead != 0 {
-		if t := c.thread(); t != nil {
-			// Another processor can run it meanwhile.
-			t.state = runnable
-			runqPut(t)
-			c.current = 0
+	for firmwareCalls.head != 0 {
+		if c.current != 0 {
+			c.yield(now()) // another processor can run it meanwhile
 		}
-		t := at[thread](firmwareHead)
-		if firmwareHead = t.next; firmwareHead == 0 {
-			firmwareTail = 0
-		}
+		t := firmwareCalls.get()
 		bootCall(c, &t.call)
 		at[gateCall](t.callUser).ret = t.call.ret
 		wake(t, 0)

@@ -58,6 +58,7 @@ const (
 	sysAllocPhysical = 0x1001
 	sysFreePhysical  = 0x1002
 	sysMemoryStats   = 0x1003
+	sysSinceStart    = 0x1004
 )
 
 // syscall_ serves the system call whose registers are in t and returns what AX gets.
@@ -78,9 +79,10 @@ func syscall_(c *cpu, t *thread) uintptr {
 		wait(c, t, waitTime, ns)
 		return 0
 	case sysSchedYield:
+		// Whoever it waits for may be spent: it stands behind all.
+		c.leave(now())
 		t.state = runnable
-		runqPut(t)
-		c.current = 0
+		spent.put(t)
 		return 0
 	case sysMmap:
 		return mmap(a1, a2, a3, a4)
@@ -185,6 +187,8 @@ func syscall_(c *cpu, t *thread) uintptr {
 		}
 		*at[MemoryStats](a1) = MemoryStats{uint64(totalFrames) << frameShift, uint64(freeFrames) << frameShift, uint64(heapFrames) << frameShift}
 		return 0
+	case sysSinceStart:
+		return uintptr(now())
 	}
 	return otherSyscall(c, t)
 }

@@ -180,10 +180,14 @@ var started = 1
 func init() {
 	if Booted() {
 		started = cpuCount
-		runtime.GOMAXPROCS(started)
+		useProcessors(started)
 		debug.SetTraceback("all")
 	}
 }
+
+// useProcessors has the runtime use n processors: an M without work for its P does not
+// sleep for long, so one more would be in the way.
+func useProcessors(n int) { runtime.GOMAXPROCS(n) }
 
 // Started is how many processors came up at the start.
 func Started() int { return started }

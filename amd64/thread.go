@@ -3,12 +3,25 @@ package amd64
 // Threads and their scheduler. A thread is what the Go runtime calls an M: the
 // runtime asks for few, and they mostly wait.
 //
-// Invariant: a thread that is neither current on a processor nor in the run queue is
-// waiting for a futex word, a time, or the event descriptor, and says so in its state;
-// whoever makes the condition true moves it to the run queue. A pending signal is kept
-// in the thread until it next runs: it cannot be lost.
+// Invariant: a thread that is neither current on a processor nor in a run queue is
+// waiting for a futex word, a time, the event descriptor or the firmware, and says so in
+// its state; whoever makes the condition true moves it to a run queue. A pending signal
+// is kept in the thread until it next runs: it cannot be lost.
+//
+// Who runs: a thread is fresh while it has run for less than a time slice more than it
+// has waited since, else spent. Fresh threads run first, and one that wakes up takes the
+// processor from a spent one, so that a key or a timer is served at once while all
+// processors compute. Spent threads share what is left in slices; the one that has
+// waited longest for its turn gets one now and then, however many fresh ones there are.
 
-const timeSlice = 10e6 // ns
+const (
+	timeSlice = 10e6 // ns
+	// A thread that was given a processor keeps it for this long at least, which is
+	// also the shortest time that the processor's timer is set to.
+	leastRun = 1e6
+	// How long a spent thread waits for its turn at most before it goes first.
+	patience = 10 * timeSlice
+)
 
 type threadState uintptr
 
@@ -35,7 +48,9 @@ type thread struct {
 	vector   uintptr // vectorDead or vectorSaved
 	xsave    uintptr // 4 KiB for the vector registers
 	state    threadState
-	next     uintptr // *thread in the run queue
+	next     uintptr // *thread in a queue
+	ran      int64   // ns it has run, less what it has waited; see leave and wake
+	since    int64   // when it last left a processor
 	futex    uintptr // address waited for
 	deadline int64   // when waiting ends at the latest; 0: never
 	event    uintptr // where epoll_pwait wants its event
@@ -53,9 +68,35 @@ var (
 	threads    [maxThreads]thread
 	threadsTop int // no thread in use at or above
 
-	runqHead, runqTail uintptr // *thread
-	nextDeadline       int64   // earliest of all; 0: none
+	fresh, spent queue // threads that can run
+	spentTurn    bool  // the last thread chosen was one that had lost patience
+	nextDeadline int64 // earliest of all; 0: none
 )
+
+// queue is a list of threads, first in, first out.
+type queue struct{ head, tail uintptr } // *thread
+
+func (q *queue) put(t *thread) {
+	t.next = 0
+	if q.tail == 0 {
+		q.head = addrOf(t)
+	} else {
+		at[thread](q.tail).next = addrOf(t)
+	}
+	q.tail = addrOf(t)
+}
+
+// get returns nil when the queue is empty.
+func (q *queue) get() *thread {
+	t := at[thread](q.head)
+	if t == nil {
+		return nil
+	}
+	if q.head = t.next; q.head == 0 {
+		q.tail = 0
+	}
+	return t
+}
 
 func (t *thread) id() uintptr {
 	return (addrOf(t)-addrOf(&threads[0]))/sizeofThread + 1
@@ -82,59 +123,101 @@ func newThread() *thread {
 	return nil
 }
 
-func runqPut(t *thread) {
-	t.next = 0
-	if runqTail == 0 {
-		runqHead = addrOf(t)
-	} else {
-		at[thread](runqTail).next = addrOf(t)
-	}
-	runqTail = addrOf(t)
+// spentAt reports whether the thread that runs on c has had its share at the time n.
+func (c *cpu) spentAt(n int64) bool { return c.thread().ran+n-c.slice >= timeSlice }
+
+// leave takes the current thread off the processor at the time n.
+func (c *cpu) leave(n int64) {
+	t := c.thread()
+	t.ran = min(t.ran+n-c.slice, 2*timeSlice)
+	t.since = n
+	c.current = 0
 }
 
-func runqGet() *thread {
-	t := at[thread](runqHead)
-	if t == nil {
-		return nil
+// yield takes the current thread off the processor; it can go on at any time.
+func (c *cpu) yield(n int64) {
+	t := c.thread()
+	c.leave(n)
+	t.state = runnable
+	if t.ran < timeSlice {
+		fresh.put(t)
+	} else {
+		spent.put(t)
 	}
-	if runqHead = t.next; runqHead == 0 {
-		runqTail = 0
+}
+
+// nextThread returns the thread that is to run, nil when none can.
+func nextThread(n int64) *thread {
+	if t := at[thread](spent.head); t != nil && !spentTurn && n-t.since > patience {
+		spentTurn = true
+		return spent.get()
 	}
-	return t
+	spentTurn = false
+	if t := fresh.get(); t != nil {
+		return t
+	}
+	return spent.get()
 }
 
 // wait takes the current thread off the processor until wake, or until ns from
 // now when ns is not negative.
 func wait(c *cpu, t *thread, state threadState, ns int64) {
+	n := now()
 	t.state = state
 	t.deadline = 0
-	if ns >= 0 {
-		t.deadline = now() + ns
-		if nextDeadline == 0 || t.deadline < nextDeadline {
-			nextDeadline = t.deadline
+	c.leave(n)
+	if ns < 0 {
+		return
+	}
+	t.deadline = n + ns
+	if nextDeadline == 0 || t.deadline < nextDeadline {
+		nextDeadline = t.deadline
+		if c == &cpus[0] {
+			keepTime()
 		}
 	}
-	c.current = 0
 }
 
 func wake(t *thread, result uintptr) {
-	t.state = runnable
+	n := now()
+	t.ran = max(0, t.ran-(n-t.since))
+	t.since = n
 	t.deadline = 0
 	t.regs.ax = result
-	runqPut(t)
-	kickIdle()
+	begin(t, n)
 }
 
-// wakeSleepers wakes the threads whose time has come and reports whether there was one.
-func wakeSleepers() bool {
-	if nextDeadline == 0 {
-		return false
+// begin lets a thread that does not run yet take its turn, on an idle processor if there
+// is one.
+func begin(t *thread, n int64) {
+	t.state = runnable
+	isFresh := t.ran < timeSlice
+	if isFresh {
+		fresh.put(t)
+	} else {
+		spent.put(t)
 	}
-	n := now()
-	if n < nextDeadline {
-		return false
+	// The boot processor last: it wakes slowly, and firmware calls wait for it.
+	for i := cpuCount - 1; i >= 0; i-- {
+		if o := &cpus[i]; o.mode == modeIdle {
+			o.mode = modeKernel
+			kick(o)
+			return
+		}
 	}
-	woken := false
+	for i := cpuCount - 1; i >= 0 && isFresh; i-- {
+		if o := &cpus[i]; o.mode == modeUser && o.spentAt(n) {
+			kick(o)
+			return
+		}
+	}
+}
+
+// wakeSleepers wakes the threads whose time has come.
+func wakeSleepers(n int64) {
+	if nextDeadline == 0 || n < nextDeadline {
+		return
+	}
 	nextDeadline = 0
 	for i := 0; i < threadsTop; i++ {
 		t := &threads[i]
@@ -146,12 +229,10 @@ func wakeSleepers() bool {
 				result = errno(eTIMEDOUT)
 			}
 			wake(t, result)
-			woken = true
 		case nextDeadline == 0 || t.deadline < nextDeadline:
 			nextDeadline = t.deadline
 		}
 	}
-	return woken
 }
 
 // schedule resumes the current thread, or else the next one that can run; it
@@ -163,31 +244,56 @@ func schedule(c *cpu) {
 		} else {
 			leaveProcessor(c)
 		}
+		if c.current != 0 && fresh.head != 0 {
+			if n := now(); n-c.slice >= leastRun && c.spentAt(n) {
+				c.yield(n)
+			}
+		}
 		if t := c.thread(); t != nil {
+			if fresh.head != 0 || nextDeadline != 0 && c.expires > nextDeadline+leastRun {
+				armTimer(c, t, now())
+			}
 			dispatch(c, t)
 		}
-		wakeSleepers()
-		if t := runqGet(); t != nil {
-			c.slice = now()
-			armTimer(c)
+		n := now()
+		wakeSleepers(n)
+		if t := nextThread(n); t != nil {
+			c.slice = n
+			armTimer(c, t, n)
 			dispatch(c, t)
 		}
 		idle(c)
 	}
 }
 
-// armTimer sees to it that a thread on another than the boot processor, where the
-// firmware's timer interrupts, does not outstay its slice or a sleeper's time.
-func armTimer(c *cpu) {
+// armTimer sees to it that t, on another than the boot processor, where the firmware's
+// timer interrupts, does not outstay its slice, a sleeper's time, or, when a fresh
+// thread waits, its share.
+func armTimer(c *cpu, t *thread, n int64) {
 	if c == &cpus[0] {
 		return
 	}
-	ns := int64(timeSlice)
-	if nextDeadline != 0 {
-		const least = 1e6
-		ns = max(least, min(ns, nextDeadline-now()))
+	end := c.slice + timeSlice
+	if fresh.head != 0 {
+		end = c.slice + max(leastRun, timeSlice-t.ran)
 	}
-	setTimer(ns)
+	if nextDeadline != 0 {
+		end = min(end, nextDeadline)
+	}
+	setTimer(c, max(end-n, leastRun))
+}
+
+// keepTime has another processor's timer see to the next sleeper, which the boot processor,
+// without one of its own, has put to sleep.
+func keepTime() {
+	if cpuCount < 2 {
+		return
+	}
+	o := &cpus[1]
+	late := o.expires == 0 || o.expires > nextDeadline+leastRun
+	if late && (o.mode == modeUser || o.mode == modeIdle) {
+		kick(o) // in any other mode it looks by itself
+	}
 }
 
 // dispatch lets t run on this processor from its registers on.
@@ -218,7 +324,7 @@ func idle(c *cpu) {
 		if nextDeadline != 0 {
 			ns = max(1, nextDeadline-now())
 		}
-		setTimer(ns)
+		setTimer(c, ns)
 		c.halted = 1
 		unlock()
 		haltHere()
@@ -258,15 +364,15 @@ func clone(t *thread, flags, stack, tls uintptr) uintptr {
 		n.fs = tls
 	}
 	n.mask = t.mask
-	runqPut(n)
-	kickIdle()
+	n.since = now()
+	begin(n, n.since)
 	return n.id()
 }
 
 func exitThread(c *cpu, t *thread) {
+	c.leave(now())
 	t.state = unused
 	t.deadline = 0
-	c.current = 0
 	if liveThreads() == 0 {
 		exit(0)
 	}

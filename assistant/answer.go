@@ -113,7 +113,7 @@ func (a *assistant) warm(ctx context.Context) (cool func()) {
 		return func() {}
 	}
 	first := a.first
-	ids, _ := a.ids(nil, min(a.session.Cap()/4, max(leastRoom, a.wanted())))
+	ids, _ := a.ids(nil, a.room())
 	a.first = first // what leaves the context is told with the next answer
 	if len(ids) > a.session.Cap() || len(ids)-a.session.Len() < warmLeast {
 		return func() {}
@@ -164,7 +164,7 @@ func (a *assistant) reply(ctx context.Context) {
 		failure error
 		elapsed time.Duration
 	)
-	ids, dropped := a.ids(nil, min(a.session.Cap()/4, max(leastRoom, a.wanted())))
+	ids, dropped := a.ids(nil, a.room())
 	gen := a.session.Generate(sampler)
 	err := a.begin(stopCtx, gen, ids)
 	start := a.Now()
@@ -256,6 +256,9 @@ func (a *assistant) reply(ctx context.Context) {
 	}
 	a.UI.Quiet(line)
 }
+
+// room is how many tokens must be free in the context for an answer to begin.
+func (a *assistant) room() int { return min(a.session.Cap()/4, max(leastRoom, a.wanted())) }
 
 // wanted is how many tokens an answer may have.
 func (a *assistant) wanted() int {

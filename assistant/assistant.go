@@ -84,6 +84,7 @@ type Config struct {
 	Store    *store.Store      // nil: nothing is saved, which is said
 	Recovery store.Recovery    // what store.Open found
 	NoStore  string            // why Store is nil, a sentence; "" when that is intended
+	State    store.Medium      // where the model's memory of the conversation is kept between sessions; nil: nowhere
 	LLM      llm.Options       // Progress is overwritten
 	Default  string            // name of the model to begin with; "": the one used last, else the first
 	Params   map[string]string // parameters as /set parameter knows them; they go before saved ones
@@ -123,13 +124,16 @@ type assistant struct {
 	file    ModelReader // of model
 	session session
 
+	restored []int32 // tokens of the state that session began with
+
 	turns  []chat.Turn // of this conversation, without the system prompt
 	first  int         // turns before this one no longer fit the context
 	system string
 	params params
-	warned bool // told that the journal is nearly full
-	apart  bool // a conversation was begun while not saving
-	secret bool // something was said while not saving
+	chosen map[string]string // parameters that the person set, by name: others are the model's
+	warned bool              // told that the journal is nearly full
+	apart  bool              // a conversation was begun while not saving
+	secret bool              // something was said while not saving
 
 	unfinished func() error      // saves the end of an answer that could not be saved
 	unkept     map[string]string // settings that could not be saved
@@ -144,7 +148,7 @@ func Run(ctx context.Context, c Config) (Outcome, error) {
 	if c.open == nil {
 		c.open = func(r ModelReader, o llm.Options, raw bool) (engine, error) { return openModel(r, o, raw, c.Now) }
 	}
-	a := &assistant{Config: c, saving: c.Store != nil, system: c.System, params: defaultParams()}
+	a := &assistant{Config: c, saving: c.Store != nil, system: c.System, params: defaultParams(), chosen: map[string]string{}}
 	defer a.unload()
 	a.welcome()
 	out, err := a.talk(ctx)
@@ -173,7 +177,7 @@ func (a *assistant) welcome() {
 		a.recovered()
 		for _, p := range paramHelp {
 			if v := a.Store.Setting("parameter." + p.name); v != "" {
-				if err := a.params.set(p.name, v); err != nil { // an older version may have allowed it
+				if err := a.choose(p.name, v); err != nil { // an older version may have allowed it
 					a.UI.Quiet(sentence(err))
 				}
 			}
@@ -194,7 +198,7 @@ func (a *assistant) welcome() {
 		a.nearlyFull()
 	}
 	for name, v := range a.Params {
-		if err := a.params.set(name, v); err != nil {
+		if err := a.choose(name, v); err != nil {
 			a.UI.Error(sentence(err))
 		}
 	}
@@ -322,7 +326,11 @@ func (a *assistant) save() error {
 			return err
 		}
 	}
-	return a.Store.End()
+	if err := a.Store.End(); err != nil {
+		return err
+	}
+	a.saveState()
+	return nil
 }
 
 // finish saves the end of the last answer if that is still to be done.

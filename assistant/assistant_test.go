@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"alphaos/console"
+	"alphaos/llm/gguf"
 	"alphaos/store"
 )
 
@@ -135,6 +137,214 @@ func TestWarm(t *testing.T) {
 	// All that was said before, end, assistant; then what is new.
 	if len(w.ids) < 2 || w.ids[0] != 1+2+5+2+len(`You said "hello". I see 1.`)+1 || w.ids[1] != 1+len("more")+2 {
 		t.Errorf("evaluated %v", w.ids)
+	}
+}
+
+// After a shutdown the model goes on at once, whatever the length of the
+// conversation, if what it remembered was saved; if that is missing, damaged or
+// of something else, it reads again, and says the same.
+func TestStateAcrossBoots(t *testing.T) {
+	evening := []string{"you> one message that is long enough", "you> and another one", "you> /bye"}
+	const next = "you> and on"
+	fresh := func() *world {
+		w := &world{t: t, context: 400, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
+			medium: &memory{data: make([]byte, 256<<10)}, state: &memory{data: make([]byte, 4<<10)}, now: time.Unix(1e9, 0)}
+		w.lines = slices.Clone(evening)
+		w.boot()
+		return w
+	}
+	// goOn boots again and returns how many tokens were evaluated for the first
+	// message, and the answer.
+	goOn := func(w *world) (int, string) {
+		w.out.Reset()
+		w.ids, w.lines = nil, []string{next}
+		w.boot()
+		_, answer, _ := strings.Cut(w.out.String(), Speaker)
+		answer, _, _ = strings.Cut(answer, "·")
+		return w.ids[0], answer
+	}
+	w := fresh()
+	w.state = nil
+	all, want := goOn(w)
+	const new = 1 + 1 + len("and on") + 1 + 1 // end user … end assistant
+	if n, answer := goOn(fresh()); n != new || answer != want {
+		t.Errorf("%d tokens were evaluated instead of %d (of %d); %q, want %q", n, new, all, answer, want)
+	}
+	for name, c := range map[string]struct {
+		change func(w *world)
+		n      int // evaluated
+	}{
+		"damaged":              {func(w *world) { w.state.data[0] = 'x' }, all},
+		"other tokens":         {func(w *world) { w.state.data[5+4*40] ^= 1 }, all - 40},
+		"hardly any the same":  {func(w *world) { w.state.data[5+4*20] ^= 1 }, all},
+		"drive fails":          {func(w *world) { w.state.failsReading = true }, all},
+		"room for some tokens": {func(w *world) { w.state.data = w.state.data[:5+4*50] }, all},
+		"empty":                {func(w *world) { w.state.data = nil }, all},
+	} {
+		w := fresh()
+		c.change(w)
+		if n, answer := goOn(w); n != c.n || answer != want {
+			t.Errorf("%s: %d tokens were evaluated instead of %d; %q, want %q", name, n, c.n, answer, want)
+		}
+	}
+
+	// The beginning of a conversation is kept when there is no room for all of it.
+	small := &world{t: t, context: 400, models: w.models, medium: &memory{data: make([]byte, 256<<10)}, state: &memory{data: make([]byte, 5+4*50)}, now: time.Unix(1e9, 0)}
+	small.lines = slices.Clone(evening)
+	small.boot()
+	if n, answer := goOn(small); n != all-50 || answer != want {
+		t.Errorf("with room for 50 tokens %d of %d were evaluated; %q, want %q", n, all, answer, want)
+	}
+
+	// What was said in confidence does not come on the drive.
+	w = fresh()
+	before := slices.Clone(w.state.data)
+	w.lines = []string{"you> /set nohistory", "you> a secret of mine, which is long enough", "you> /bye"}
+	w.boot()
+	if !slices.Equal(w.state.data, before) {
+		t.Error("the state was saved after /set nohistory")
+	}
+
+	// What can't be saved is told, and keeps nobody from shutting down.
+	w = fresh()
+	w.state.fails = true
+	w.lines = []string{next, "you> /bye"}
+	w.boot()
+	if s := w.out.String(); !strings.Contains(s, "· What the model remembers could not be saved") || !strings.HasSuffix(s, "All data saved. Goodbye.\n# ends: shutdown\n") {
+		t.Errorf("a drive that takes no state: %s", s)
+	}
+
+	// The oldest turns have left the context, and stay out of it.
+	w = &world{t: t, context: 220, models: w.models, medium: &memory{data: make([]byte, 256<<10)}, state: &memory{data: make([]byte, 4<<10)}, now: time.Unix(1e9, 0)}
+	for _, what := range []string{"one", "two", "two", "one", "one"} {
+		w.lines = append(w.lines, "you> message "+what)
+	}
+	w.lines = append(w.lines, "you> /bye")
+	w.boot()
+	if n, _ := goOn(w); n != new {
+		t.Errorf("of a conversation that is longer than the context %d tokens were evaluated instead of %d", n, new)
+	}
+}
+
+// A real model goes on from its state with the very tokens, and says what it
+// says without one.
+func TestRealState(t *testing.T) {
+	models := needModels(t)
+	var answers []string
+	for _, state := range []store.Medium{nil, &memory{data: make([]byte, 1<<20)}} {
+		m := &memory{data: make([]byte, 1<<20)}
+		boot := func() Config {
+			c := openStore(t, m)
+			c.Models, c.Default, c.State = models, "stories260K-Q8_0", state
+			c.Params = map[string]string{"temperature": "0", "num_predict": "40"}
+			return c
+		}
+		p := sit(t, boot())
+		p.says("Once upon a time")
+		p.expect("num_predict reached")
+		p.says("There was")
+		p.expect("num_predict reached")
+		p.says("/bye")
+		p.expect("All data saved. Goodbye.")
+		<-p.done
+
+		p = sit(t, boot())
+		p.says("/show info")
+		p.expect("context         ")
+		used := p.expect(" of 512")
+		if n, _ := strconv.Atoi(strings.TrimSuffix(used, " of 512")); (n > 80) != (state != nil) {
+			t.Errorf("after the start %d tokens are in the context, with a state: %v", n, state != nil)
+		}
+		p.says("And then")
+		p.expect(Speaker)
+		answers = append(answers, p.expect("40 tokens, "))
+		p.says("/bye")
+		<-p.done
+	}
+	if answers[0] != answers[1] {
+		t.Errorf("without a state %q, with one %q", answers[0], answers[1])
+	}
+}
+
+// The largest model of the same vocabulary that is much smaller, and fits beside
+// the other, drafts for it.
+func TestChooseDraft(t *testing.T) {
+	file := func(size int, arch string, tokens ...string) *fstest.MapFile {
+		b, err := gguf.Head([]gguf.KeyValue{{Key: "general.architecture", Value: arch}, {Key: "tokenizer.ggml.tokens", Value: tokens}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &fstest.MapFile{Data: append(b, make([]byte, size-len(b))...)}
+	}
+	models := DirModels(fstest.MapFS{
+		"models/large.gguf":  file(40000, "llama", "a", "b"),
+		"models/half.gguf":   file(20000, "llama", "a", "b"),
+		"models/small.gguf":  file(4000, "llama", "a", "b"),
+		"models/tiny.gguf":   file(1000, "llama", "a", "b"),
+		"models/other.gguf":  file(8000, "llama", "a", "c"),
+		"models/embed.gguf":  file(8000, "bert", "a", "b"),
+		"models/broken.gguf": {Data: make([]byte, 9000)},
+	}, "models")
+	a := &assistant{Config: Config{Models: models}}
+	for _, c := range []struct {
+		name   string
+		budget int64
+		want   string
+	}{
+		{"large.gguf", 0, "small.gguf"},
+		{"large.gguf", 44000, "small.gguf"},
+		{"large.gguf", 43999, "tiny.gguf"}, // no room for the other
+		{"large.gguf", 40000, ""},
+		{"large.gguf", 39000, ""},          // hardly streamed: memory is for itself
+		{"large.gguf", 32000, "tiny.gguf"}, // a little more is streamed
+		{"large.gguf", 8000, "small.gguf"},
+		{"half.gguf", 0, "small.gguf"},
+		{"small.gguf", 0, "tiny.gguf"},
+		{"tiny.gguf", 0, ""},
+		{"other.gguf", 0, ""},
+	} {
+		r, err := models.Open(c.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.chooseDraft(ModelFile{Name: c.name}, r, c.budget); got.Name != c.want {
+			t.Errorf("%s within %d bytes: %q drafts, want %q", c.name, c.budget, got.Name, c.want)
+		}
+		r.Close()
+	}
+}
+
+// A real model with another beside it that drafts says the same, at any
+// temperature.
+func TestRealDraft(t *testing.T) {
+	needModels(t)
+	fsys := fstest.MapFS{}
+	read := func(name string) *fstest.MapFile {
+		b, err := os.ReadFile(filepath.Join(data, "models", name+".gguf"))
+		if err != nil {
+			t.Skip(err)
+		}
+		return &fstest.MapFile{Data: b}
+	}
+	fsys["models/large.gguf"] = read("stories260K-F32")
+	var answers [2]string
+	for i := range answers {
+		c := Config{Models: DirModels(fsys, "models"), Default: "large", Params: map[string]string{"temperature": "0.9", "seed": "7", "num_predict": "120"}}
+		p := sit(t, c)
+		p.says("/show info")
+		p.expect("architecture")
+		if got := strings.Contains(p.expect("context "), "drafts with     "); got != (i == 1) {
+			t.Errorf("drafts: %v", got)
+		}
+		p.says("Once upon a time")
+		p.expect(Speaker)
+		answers[i] = p.expect("120 tokens, ")
+		p.says("/bye")
+		<-p.done
+		fsys["models/little.gguf"] = read("stories260K-Q4_0")
+	}
+	if answers[0] != answers[1] {
+		t.Errorf("alone %q, with drafts %q", answers[0], answers[1])
 	}
 }
 

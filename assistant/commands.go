@@ -192,6 +192,7 @@ func (a *assistant) set(rest string) {
 			}
 		}
 		a.say(fmt.Sprintf("Set parameter '%s' to '%s'", name, f[1]))
+		a.chosen[name] = f[1]
 		a.keep("parameter."+name, f[1])
 	case "system":
 		arg = strings.Trim(arg, `"`)

@@ -2,13 +2,16 @@ package assistant
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"alphaos/console"
 	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
+	"alphaos/llm/sample"
 	"alphaos/llm/tokenizer"
 )
 
@@ -23,9 +26,14 @@ type engine interface {
 	IsEnd(id int32) bool
 	Decoder() decoder
 	NewSession(contextLength int) (session, error)
+	// DraftWith has a smaller model of the same vocabulary guess what comes
+	// next: no answer changes, but it may come sooner. Sessions that were begun
+	// before do without.
+	DraftWith(r ModelReader, o llm.Options) error
 	Describe() []string // lines for /show info
 	Info() llm.Info
-	Memory() int64 // bytes of weights
+	Sampling() sample.Params // that the model recommends
+	Memory() int64           // bytes of weights
 	Warnings() []string
 	Close()
 }
@@ -38,7 +46,11 @@ type session interface {
 	Memory() int64 // bytes of keys and values
 	Truncate(n int)
 	View() []int32 // the tokens; not to be changed
-	Generate(c llm.Chooser) generator
+	Generate(c *sample.Sampler) generator
+
+	StateTokens(r io.Reader) ([]int32, error)
+	ReadFrom(r io.Reader) (int64, error)
+	Save(w io.Writer, limit int64) (tokens int, err error)
 }
 
 // generator is llm.Generator.
@@ -58,7 +70,8 @@ type decoder interface {
 type model struct {
 	*llm.Model
 	chat.Template
-	tok *tokenizer.Tokenizer
+	tok   *tokenizer.Tokenizer
+	draft *llm.Model // a smaller one, or nil
 }
 
 // openModel loads a model. raw ignores its chat template, which may ask for the
@@ -68,17 +81,23 @@ func openModel(r ModelReader, o llm.Options, raw bool, now func() time.Time) (en
 	if err != nil {
 		return nil, err
 	}
-	if v, ok := r.(interface{ Verify() error }); ok {
-		if err := v.Verify(); err != nil {
-			m.Close()
-			return nil, err
-		}
+	if err := verify(r); err != nil {
+		m.Close()
+		return nil, err
 	}
 	e := &model{Model: m, tok: m.Tokenizer()}
 	if !raw {
 		e.Template = chat.Detect(m.File()).WithClock(now)
 	}
 	return e, nil
+}
+
+// verify checks what was read against the model's checksum, if it has one.
+func verify(r ModelReader) error {
+	if v, ok := r.(interface{ Verify() error }); ok {
+		return v.Verify()
+	}
+	return nil
 }
 
 // inspect reads a model's header, so that a file that can't be loaded is
@@ -91,24 +110,83 @@ func (m *model) Fit(turns []chat.Turn, limit int) ([]int32, int) {
 	return m.Template.Fit(m.tok, turns, limit)
 }
 
+func (m *model) Sampling() sample.Params { return sample.Recommended(m.File()) }
+
 func (m *model) IsEnd(id int32) bool { return m.Template.IsEnd(m.tok, id) }
 func (m *model) Decoder() decoder    { return m.tok.NewDecoder() }
+
+func (m *model) DraftWith(r ModelReader, o llm.Options) error {
+	d, err := llm.Load(r, r.Size(), o)
+	if err != nil {
+		return err
+	}
+	if err = verify(r); err == nil && (d.Embedder() || d.Info().Streamed > 0 || !llm.SameVocabulary(m.File(), d.File())) {
+		err = errors.New("this model cannot draft for the other")
+	}
+	if err != nil {
+		d.Close()
+		return err
+	}
+	m.draft = d
+	return nil
+}
+
+func (m *model) Close() {
+	m.Model.Close()
+	if m.draft != nil {
+		m.draft.Close()
+	}
+}
+
+// Memory is that of both models.
+func (m *model) Memory() int64 {
+	n := m.Model.Memory()
+	if m.draft != nil {
+		n += m.draft.Memory()
+	}
+	return n
+}
 
 func (m *model) NewSession(n int) (session, error) {
 	s, err := m.Model.NewSession(n)
 	if err != nil {
 		return nil, err
 	}
-	return &realSession{s, llm.NewLookup()}, nil
+	r := &realSession{Session: s}
+	drafters := []llm.Drafter{llm.NewLookup()}
+	if m.draft != nil {
+		// Where there is no memory for a session, or it is shorter, there are no drafts.
+		if d, err := m.draft.NewSession(min(s.Cap(), m.draft.Info().Context)); err == nil {
+			r.draft = d
+			drafters = append(drafters, llm.NewModelDrafter(d, func() llm.Chooser { return r.chooser.Ahead() }))
+		}
+	}
+	r.gen = s.NewGenerator(nil, drafters...)
+	return r, nil
 }
 
-// realSession drafts what the conversation has said before.
+// realSession drafts what the conversation has said before, or what a smaller
+// model says. What pays is learnt over all answers.
 type realSession struct {
 	*llm.Session
-	lookup *llm.Lookup
+	draft   *llm.Session // of the smaller model, or nil
+	gen     *llm.Generator
+	chooser *sample.Sampler
 }
 
-func (s *realSession) Generate(c llm.Chooser) generator { return s.NewGenerator(c, s.lookup) }
+func (s *realSession) Generate(c *sample.Sampler) generator {
+	s.chooser = c
+	s.gen.Use(c)
+	return s.gen
+}
+
+func (s *realSession) Memory() int64 {
+	n := s.Session.Memory()
+	if s.draft != nil {
+		n += s.draft.Memory()
+	}
+	return n
+}
 
 func (m *model) Warnings() []string {
 	w := m.tok.Warnings()
@@ -133,6 +211,10 @@ func (m *model) Describe() []string {
 			i.Layers, i.Embedding, i.Heads, i.KVHeads, i.FeedForward, i.Vocabulary),
 		"chat template   " + template,
 		fmt.Sprintf("computes with   %s, %s", i.Kernel, count(i.Threads, "thread", "threads")),
+	}
+	if m.draft != nil {
+		d := m.draft.Info()
+		lines = append(lines, fmt.Sprintf("drafts with     %s parameters, %s, when that is faster", thousands(d.Parameters), d.Quantisation))
 	}
 	if i.Streamed > 0 {
 		lines = append(lines, fmt.Sprintf("streams         %s from the drive for each token", console.Bytes(i.Streamed)))

@@ -217,12 +217,18 @@ func (a *assistant) chooseFirst(ctx context.Context) (out Outcome, err error, en
 	return EOF, nil, true
 }
 
+// guide is the name, inside its file, of the model that AlphaOS comes with. It
+// knows little but AlphaOS, so any other model takes precedence over it.
+const guide = "AlphaOS guide"
+
 // usual is the first model that one can talk with: embedding models, which
-// may lie in the same folder, are passed over.
+// may lie in the same folder, are passed over, and so is the guide if there is
+// another.
 func (a *assistant) usual(list []ModelFile) ModelFile {
 	if len(list) == 1 {
 		return list[0]
 	}
+	last := list[0]
 	for _, m := range list {
 		r, err := a.Models.Open(m.Name)
 		if err != nil {
@@ -233,11 +239,16 @@ func (a *assistant) usual(list []ModelFile) ModelFile {
 		if err != nil {
 			return m
 		}
-		if arch, _ := f.String("general.architecture"); !strings.Contains(arch, "bert") {
-			return m
+		if arch, _ := f.String("general.architecture"); strings.Contains(arch, "bert") {
+			continue
 		}
+		if name, _ := f.String("general.name"); name == guide {
+			last = m
+			continue
+		}
+		return m
 	}
-	return list[0]
+	return last
 }
 
 // load loads a model and begins a session with it. The model in use is kept
@@ -277,12 +288,18 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 		a.UI.Notice(fmt.Sprintf("Note: %s takes %s and there is memory for %s, so %s are read from the drive for each token. The drive reads %s a second: expect %s.",
 			plainName(file.Name), console.Bytes(e.Bytes), console.Bytes(e.Memory), console.Bytes(e.Streamed), console.Bytes(int64(e.Rate)), pace(e.TokensPerSecond())))
 	}
+	draft := a.chooseDraft(file, r, o.Budget)
+	if o.Budget > 0 {
+		o.Budget -= draft.Size
+	}
 	m, err := a.open(r, o, a.Raw)
 	if p != nil {
 		p.Done()
 	}
 	if err == nil {
+		a.loadDraft(m, draft)
 		a.model, a.name, a.file, kept = m, file.Name, r, true
+		a.recommend()
 		if err = a.newSession(); err != nil && a.params.numCtx > 0 {
 			// It was set for another model.
 			old := a.params.numCtx
@@ -313,13 +330,16 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 	for i := range a.turns {
 		a.turns[i].IDs = nil
 	}
-	a.keep("model", file.Name)
+	a.restoreState()
+	if m.Info().Name != guide { // else it would be the one used last and hide a better one
+		a.keep("model", file.Name)
+	}
 	return true
 }
 
 // newSession gives the model an empty context of the size that is set.
 func (a *assistant) newSession() error {
-	a.session = nil // its memory may be needed
+	a.session, a.restored = nil, nil // its memory may be needed
 	s, err := a.model.NewSession(a.params.numCtx)
 	if err != nil {
 		return err

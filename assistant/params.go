@@ -59,6 +59,26 @@ func integer(to *int, name, value string, low int) error {
 	return nil
 }
 
+// choose sets a parameter for the person.
+func (a *assistant) choose(name, value string) error {
+	if err := a.params.set(name, value); err != nil {
+		return err
+	}
+	a.chosen[name] = value
+	return nil
+}
+
+// recommend takes the model's parameters where the person set none.
+func (a *assistant) recommend() {
+	p := a.model.Sampling()
+	for name, value := range a.chosen {
+		if name != "num_ctx" && name != "num_predict" {
+			_ = p.Set(name, value) // which was possible before
+		}
+	}
+	a.params.Params = p
+}
+
 // get shows the value of a parameter as set takes it.
 func (p *params) get(name string) string {
 	float := func(v float32) string { return strconv.FormatFloat(float64(v), 'g', -1, 32) }

@@ -2,6 +2,7 @@ package assistant
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"alphaos/console"
 	"alphaos/llm"
 	"alphaos/llm/chat"
+	"alphaos/llm/sample"
 	"alphaos/store"
 )
 
@@ -82,6 +84,7 @@ type world struct {
 	plain   bool
 	context int
 	medium  *memory
+	state   *memory // nil: there is no room for it on the drive
 
 	mu  sync.Mutex
 	now time.Time
@@ -206,6 +209,9 @@ func (w *world) boot() {
 		}
 		c.Store, c.Recovery = s, rec
 	}
+	if w.state != nil {
+		c.State = w.state
+	}
 	out, err := Run(context.Background(), c)
 	fmt.Fprintf(&w.out, "# ends: %v", map[Outcome]string{Shutdown: "shutdown", Restart: "restart", EOF: "end of input"}[out])
 	if err != nil {
@@ -218,13 +224,16 @@ func (w *world) boot() {
 }
 
 type memory struct {
-	data  []byte
-	fails bool
+	data                []byte
+	fails, failsReading bool
 }
 
 func (m *memory) Size() int64 { return int64(len(m.data)) }
 func (m *memory) Sync() error { return nil }
 func (m *memory) ReadAt(p []byte, at int64) (int, error) {
+	if m.failsReading {
+		return 0, errors.New("the drive was pulled out")
+	}
 	return copy(p, m.data[at:]), nil
 }
 func (m *memory) WriteAt(p []byte, at int64) (int, error) {
@@ -402,9 +411,14 @@ func (f fake) IsEnd(id int32) bool { return id == tokEnd }
 func (f fake) Decoder() decoder    { return fakeDecoder{} }
 func (f fake) Describe() []string  { return []string{"architecture    fake"} }
 func (f fake) Info() llm.Info      { return llm.Info{Architecture: "fake"} }
-func (f fake) Memory() int64       { return 27_100_000 }
-func (f fake) Warnings() []string  { return nil }
-func (f fake) Close()              {}
+func (f fake) Sampling() sample.Params {
+	return sample.Default()
+}
+func (f fake) Memory() int64      { return 27_100_000 }
+func (f fake) Warnings() []string { return nil }
+func (f fake) Close()             {}
+
+func (f fake) DraftWith(r ModelReader, o llm.Options) error { return errors.New("no drafts") }
 
 func (f fake) NewSession(n int) (session, error) {
 	if n == 0 {
@@ -433,7 +447,39 @@ func (s *fakeSession) Memory() int64  { return int64(s.cap) * 1000 }
 func (s *fakeSession) Truncate(n int) { s.ids = s.ids[:n] }
 func (s *fakeSession) View() []int32  { return s.ids }
 
-func (s *fakeSession) Generate(c llm.Chooser) generator { return &fakeGenerator{s: s, c: c} }
+// A state is a letter, the number of tokens and the tokens.
+func (s *fakeSession) StateTokens(r io.Reader) ([]int32, error) {
+	head := make([]byte, 5)
+	if _, err := io.ReadFull(r, head); err != nil || head[0] != 'S' {
+		return nil, errors.New("no state")
+	}
+	ids := make([]int32, binary.LittleEndian.Uint32(head[1:]))
+	return ids, binary.Read(r, binary.LittleEndian, ids)
+}
+
+func (s *fakeSession) ReadFrom(r io.Reader) (n int64, err error) {
+	s.ids = nil
+	ids, err := s.StateTokens(r)
+	if err == nil {
+		s.ids = ids
+	}
+	return 0, err
+}
+
+func (s *fakeSession) Save(w io.Writer, limit int64) (int, error) {
+	n := min(len(s.ids), int(limit-5)/4)
+	if n <= 0 || limit < 5 {
+		return 0, nil
+	}
+	b := binary.LittleEndian.AppendUint32([]byte("S"), uint32(n))
+	for _, id := range s.ids[:n] {
+		b = binary.LittleEndian.AppendUint32(b, uint32(id))
+	}
+	_, err := w.Write(b)
+	return n, err
+}
+
+func (s *fakeSession) Generate(c *sample.Sampler) generator { return &fakeGenerator{s: s, c: c} }
 
 // fakeGenerator evaluates one token after the other.
 type fakeGenerator struct {

@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Screen is a frame buffer. Pixels are 0x00RRGGBB in the shadow, rows stride pixels apart, the first
@@ -73,6 +74,8 @@ type Console struct {
 	want    []cell
 
 	queue   []Key
+	ahead   string // the text among them that was typed while an answer runs
+	typed   *page  // and its rows; nil: none
 	closed  bool
 	wake    chan struct{}
 	stops   []*stop
@@ -248,8 +251,8 @@ func (c *Console) clear() {
 }
 
 // StopContext returns a context that is cancelled when the person presses Ctrl-C, Esc or Enter. Other
-// keys typed meanwhile are kept for the next ReadLine; PageUp and PageDown scroll. The function ends
-// the watch and must be called.
+// keys typed meanwhile are kept for the next ReadLine and shown dimly below the answer; PageUp and
+// PageDown scroll. The function ends the watch and must be called.
 func (c *Console) StopContext(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &stop{cancel}
@@ -331,9 +334,37 @@ func (c *Console) key(k Key) {
 			return
 		}
 	}
-	if len(c.queue) < maxQueue {
-		c.queue = append(c.queue, k)
+	if len(c.queue) >= maxQueue {
+		return
 	}
+	c.queue = append(c.queue, k)
+	if len(c.stops) == 0 || c.edit != nil {
+		return
+	}
+	switch {
+	case k.Code == None:
+		c.ahead += string(k.Rune)
+	case k.Code == Backspace && c.ahead != "":
+		_, n := utf8.DecodeLastRuneInString(c.ahead)
+		c.ahead = c.ahead[:len(c.ahead)-n]
+	default:
+		return
+	}
+	const most = 1000 // bytes: only the end of a long text is shown
+	text := strings.ToValidUTF8(c.ahead[max(0, len(c.ahead)-most):], "")
+	c.typed = newPage(c.page.cols, 1<<30, &c.table)
+	c.typed.setIndent(c.gutter)
+	c.typed.style = Dim
+	c.typed.write(cleanString(text))
+	c.show()
+}
+
+// below returns the rows shown below the page: the line being edited, or what was typed ahead.
+func (c *Console) below() *page {
+	if c.edit == nil && len(c.stops) > 0 {
+		return c.typed
+	}
+	return c.edit
 }
 
 // turn moves the view a page through the scrollback.
@@ -359,8 +390,8 @@ func (c *Console) turn(up bool) {
 // allRows is the number of the row after the last one to show, the edited rows included.
 func (c *Console) allRows() int {
 	n := c.page.end()
-	if c.edit != nil {
-		n += len(c.edit.lines)
+	if below := c.below(); below != nil {
+		n += len(below.lines)
 		if c.page.fresh {
 			n--
 		}
@@ -371,12 +402,12 @@ func (c *Console) allRows() int {
 // rowAt returns row i, counted since the beginning.
 func (c *Console) rowAt(i int) []cell {
 	n := c.page.end()
-	if c.edit != nil {
+	if below := c.below(); below != nil {
 		if c.page.fresh {
 			n--
 		}
-		if i >= n && i-n < len(c.edit.lines) {
-			return c.edit.lines[i-n]
+		if i >= n && i-n < len(below.lines) {
+			return below.lines[i-n]
 		}
 	}
 	if i < c.page.dropped || i >= n {

@@ -364,6 +364,11 @@ func TestStopContext(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Fatal("an ordinary key stopped the answer")
 		}
+		r.until(func() bool { return strings.Contains(string(r.ahead), "typed ahead") })
+		if got := strings.TrimSpace(r.text()); !strings.HasSuffix(got, "typed ahead") {
+			t.Errorf("what was typed ahead is not shown: %q", got)
+		}
+		r.press(Backspace, "d")
 		r.press(code)
 		select {
 		case <-ctx.Done():

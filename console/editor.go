@@ -35,6 +35,7 @@ func (c *Console) ReadLine(prompt string) (string, error) {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.ahead, c.typed = "", nil
 	e := c.beginTurn(prompt)
 	c.editor = e
 	for {

@@ -36,17 +36,30 @@ type encoder struct {
 	layers            []encoderLayer
 	first             bool // the embedding is the first token's, not the mean
 
-	// Memory to compute with, for room tokens; it grows with the texts.
-	room        int
-	x, h        []float32      // room x d
-	q, k, v     []float32      // room x d
-	up          []float32      // room x f
-	keys, vals  []*kernel.Rows // of each head, room x e
-	queries     []*kernel.Activations
-	gathered    [][]float32 // for each thread, room x e
-	scores      [][]float32 // for each thread, room x room
-	activations map[formKey]*kernel.Activations
+	// Memory to compute with: for room tokens, in texts of at most longest. It
+	// grows with the texts.
+	room, longest int
+	texts         []textSpan
+	x, h          []float32 // room x d
+	q, k, v       []float32 // room x d
+	up            []float32 // room x f
+	workers       []encoderWorker
+	activations   map[formKey]*kernel.Activations
 }
+
+// encoderWorker is memory of one thread.
+type encoderWorker struct {
+	keys, vals []float32 // e x wide(longest), longest x e: of one head
+	scores     []float32 // encoderRows x wide(longest)
+}
+
+const (
+	encoderBatch = 256 // tokens of several texts computed together at most
+	encoderRows  = 32  // queries of a head that attend together
+)
+
+// textSpan is where a text lies among the tokens computed together.
+type textSpan struct{ from, n int }
 
 // Embedder reports whether the model computes embeddings of texts (Embed) and
 // not their continuation (NewSession).
@@ -55,12 +68,26 @@ func (m *Model) Embedder() bool { return m.config.arch.encoder }
 // EmbedText is the embedding of a text: Embed of its tokens, as many as the
 // model can take.
 func (m *Model) EmbedText(ctx context.Context, text string) ([]float32, error) {
+	return m.Embed(ctx, m.embeddingTokens(text))
+}
+
+// EmbedTexts is EmbedText of each text. Short texts are computed together,
+// which is faster than one by one.
+func (m *Model) EmbedTexts(ctx context.Context, texts []string) ([][]float32, error) {
+	ids := make([][]int32, len(texts))
+	for i, text := range texts {
+		ids[i] = m.embeddingTokens(text)
+	}
+	return m.embedAll(ctx, ids)
+}
+
+func (m *Model) embeddingTokens(text string) []int32 {
 	ids := m.tokenizer.Encode(text, tokenizer.EncodeOptions{AddBOS: true, AddEOS: true})
 	if most := m.config.context; len(ids) > most {
 		ids[most-1] = ids[len(ids)-1] // the token that ends a text
 		ids = ids[:most]
 	}
-	return m.Embed(ctx, ids)
+	return ids
 }
 
 // Embed is the embedding of a text of 1 to Info().Context tokens, with those
@@ -68,18 +95,29 @@ func (m *Model) EmbedText(ctx context.Context, text string) ([]float32, error) {
 // model was trained for and scaled to length 1. There are Info().Embedding
 // numbers.
 func (m *Model) Embed(ctx context.Context, ids []int32) ([]float32, error) {
-	c := &m.config
-	switch {
-	case !c.arch.encoder:
-		return nil, fmt.Errorf("a model of architecture %s continues texts; for embeddings use one of architecture %s, such as all-MiniLM-L6-v2", c.arch.name, bert.name)
-	case len(ids) == 0:
-		return nil, errors.New("no tokens to embed")
-	case len(ids) > c.context:
-		return nil, fmt.Errorf("a text of %d tokens is longer than the %d this model can take", len(ids), c.context)
+	y, err := m.embedAll(ctx, [][]int32{ids})
+	if err != nil {
+		return nil, err
 	}
-	for _, id := range ids {
-		if id < 0 || int(id) >= c.vocabulary {
-			return nil, fmt.Errorf("token %d is not in the model's vocabulary of %d", id, c.vocabulary)
+	return y[0], nil
+}
+
+func (m *Model) embedAll(ctx context.Context, texts [][]int32) ([][]float32, error) {
+	c := &m.config
+	if !c.arch.encoder {
+		return nil, fmt.Errorf("a model of architecture %s continues texts; for embeddings use one of architecture %s, such as all-MiniLM-L6-v2", c.arch.name, bert.name)
+	}
+	for _, ids := range texts {
+		switch {
+		case len(ids) == 0:
+			return nil, errors.New("no tokens to embed")
+		case len(ids) > c.context:
+			return nil, fmt.Errorf("a text of %d tokens is longer than the %d this model can take", len(ids), c.context)
+		}
+		for _, id := range ids {
+			if id < 0 || int(id) >= c.vocabulary {
+				return nil, fmt.Errorf("token %d is not in the model's vocabulary of %d", id, c.vocabulary)
+			}
 		}
 	}
 	m.busy.Lock()
@@ -87,20 +125,37 @@ func (m *Model) Embed(ctx context.Context, ids []int32) ([]float32, error) {
 	if m.closed {
 		return nil, errors.New("the model has been closed")
 	}
-	e := m.encoder
-	if len(ids) > e.room {
-		m.prepareEncoder(min(c.context, max(128, 2*len(ids))))
+	var all [][]float32
+	for len(texts) > 0 {
+		n, together := 0, 0
+		for together < len(texts) && (together == 0 || n+len(texts[together]) <= encoderBatch) {
+			n += len(texts[together])
+			together++
+		}
+		if err := m.encode(ctx, texts[:together]); err != nil {
+			return nil, err
+		}
+		for _, text := range m.encoder.texts {
+			y, err := m.pooled(text)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, y)
+		}
+		texts = texts[together:]
 	}
-	if err := m.encode(ctx, ids); err != nil {
-		return nil, err
-	}
-	d := c.embedding
+	return all, nil
+}
+
+// pooled is the embedding of a text that was encoded.
+func (m *Model) pooled(text textSpan) ([]float32, error) {
+	e, d := m.encoder, m.config.embedding
 	y := make([]float32, d)
 	if e.first {
-		copy(y, e.x[:d])
+		copy(y, e.x[text.from*d:])
 	} else {
-		for t := range ids {
-			add(y, e.x[t*d:(t+1)*d])
+		for t := range text.n {
+			m.set.Add(y, e.x[(text.from+t)*d:])
 		}
 	}
 	var sum float64
@@ -117,18 +172,20 @@ func (m *Model) Embed(ctx context.Context, ids []int32) ([]float32, error) {
 	return y, nil
 }
 
-// encode leaves the last states of ids in the first rows of x.
-func (m *Model) encode(ctx context.Context, ids []int32) error {
+// encode leaves the last states of texts, one after another, in the first rows
+// of x, and where each lies in e.texts.
+func (m *Model) encode(ctx context.Context, texts [][]int32) error {
 	c, e := &m.config, m.encoder
-	n, d, f := len(ids), c.embedding, c.feedForward
+	n, d, f := m.place(texts), c.embedding, c.feedForward
 	x, h := e.x[:n*d], e.h[:n*d]
-	m.pool.each(n, 4*d, func(t int) {
-		row, position := x[t*d:(t+1)*d], h[t*d:(t+1)*d]
-		e.tokens.Row(row, int(ids[t]))
-		e.positions.Row(position, t)
-		add(row, position)
-		add(row, e.kind)
-		layerNorm(row, e.norm, e.normB, c.epsilon)
+	m.pool.run(len(texts), n*d*32, func(_, i int) {
+		from := e.texts[i].from
+		for t, id := range texts[i] {
+			row, position := x[(from+t)*d:][:d], h[(from+t)*d:][:d]
+			e.tokens.Row(row, int(id))
+			e.positions.Row(position, t)
+			m.set.AddNorm(row, position, e.kind, e.norm, e.normB, c.epsilon)
+		}
 	})
 	for i := range e.layers {
 		if err := ctx.Err(); err != nil {
@@ -137,101 +194,123 @@ func (m *Model) encode(ctx context.Context, ids []int32) error {
 		l := &e.layers[i]
 
 		// Attention, added to the input; then the norm.
-		m.encoderMul(x, n, product{l.wq, e.q}, product{l.wk, e.k}, product{l.wv, e.v})
-		m.lookAround(l, n)
-		m.encoderMul(e.q[:n*d], n, product{l.wo, h})
-		m.join(x, h, l.bo, l.attnNorm, l.attnNormB, n)
+		m.encoderMul(x, n, nil, product{l.wq, e.q}, product{l.wk, e.k}, product{l.wv, e.v})
+		m.lookAround(l)
+		m.encoderMul(e.q[:n*d], n, nil, product{l.wo, h})
+		m.encoderMul(x, n, func(row []float32, t int) {
+			m.set.AddNorm(row, h[t*d:], l.bo, l.attnNorm, l.attnNormB, c.epsilon)
+		}, product{l.up, e.up})
 
 		// Feed forward: down(gelu(up(x))), added; then the norm.
-		m.encoderMul(x, n, product{l.up, e.up})
-		m.pool.each(n, 4*f, func(t int) {
-			row := e.up[t*f : (t+1)*f]
-			add(row, l.upB)
+		m.encoderMul(e.up[:n*f], n, func(row []float32, _ int) {
+			m.set.Add(row, l.upB)
 			m.set.Gelu(row)
+		}, product{l.down, h})
+		m.pool.each(n, 4*d, func(t int) {
+			m.set.AddNorm(x[t*d:(t+1)*d], h[t*d:], l.downB, l.outNorm, l.outNormB, c.epsilon)
 		})
-		m.encoderMul(e.up[:n*f], n, product{l.down, h})
-		m.join(x, h, l.downB, l.outNorm, l.outNormB, n)
 	}
 	return nil
 }
 
-// join makes x = norm(x + h + bias) for n tokens.
-func (m *Model) join(x, h, bias, w, b []float32, n int) {
-	d := m.config.embedding
-	m.pool.each(n, 4*d, func(t int) {
-		row := x[t*d : (t+1)*d]
-		add(row, h[t*d:(t+1)*d])
-		add(row, bias)
-		layerNorm(row, w, b, m.config.epsilon)
-	})
+// place finds a place for the tokens of texts and returns how many there are.
+func (m *Model) place(texts [][]int32) (n int) {
+	e, longest := m.encoder, 0
+	e.texts = e.texts[:0]
+	for _, ids := range texts {
+		e.texts = append(e.texts, textSpan{n, len(ids)})
+		n += len(ids)
+		longest = max(longest, len(ids))
+	}
+	if n > e.room || longest > e.longest {
+		m.prepareEncoder(max(n, e.room), max(longest, e.longest))
+	}
+	return n
 }
 
 // lookAround replaces the queries by the attention's results: for each token
-// and head the sum of all values, weighted by softmax(query*key/sqrt(e)).
-func (m *Model) lookAround(l *encoderLayer, n int) {
+// and head the sum of all values of its text, weighted by
+// softmax(query*key/sqrt(e)).
+func (m *Model) lookAround(l *encoderLayer) {
 	c, e := &m.config, m.encoder
-	d := c.embedding
-	m.pool.run(c.heads, n*n*d*8, func(worker, head int) {
-		at, keys, vals, queries := head*c.head, e.keys[head], e.vals[head], e.gathered[worker][:n*c.head]
+	d, width, work := c.embedding, c.head, 0
+	for _, text := range e.texts {
+		work += text.n * text.n * d * 8
+	}
+	m.pool.run(len(e.texts)*c.heads, work, func(worker, part int) {
+		text, at, w := e.texts[part/c.heads], part%c.heads*width, &e.workers[worker]
+		n, first := text.n, text.from*d+at
+		step := wide(n)
 		for t := range n {
-			q, k, v := e.q[t*d+at:][:c.head], e.k[t*d+at:][:c.head], e.v[t*d+at:][:c.head]
-			add(q, l.bq[at:at+c.head])
-			add(k, l.bk[at:at+c.head])
-			add(v, l.bv[at:at+c.head])
-			copy(queries[t*c.head:], q)
-			keys.Put(t, k)
-			vals.Put(t, v)
+			q, k, v := e.q[first+t*d:][:width], e.k[first+t*d:][:width], e.v[first+t*d:][:width]
+			m.set.Add(q, l.bq[at:])
+			m.set.Add(k, l.bk[at:])
+			for i, number := range k {
+				w.keys[i*step+t] = number
+			}
+			value := w.vals[t*width:][:width]
+			copy(value, v)
+			m.set.Add(value, l.bv[at:])
 		}
-		scores := e.scores[worker][:n*n]
-		e.queries[worker].Set(queries, n)
-		keys.Mul(scores, n, e.queries[worker], n)
-		for t := range n {
-			weights, out := scores[t*n:(t+1)*n], e.q[t*d+at:][:c.head]
-			m.set.Softmax(weights, c.attentionScale)
-			clear(out)
-			vals.Sum(out, weights)
+		scores := kernel.Dense{X: w.scores, Step: step}
+		for t := 0; t < n; t += encoderRows {
+			rows := min(encoderRows, n-t)
+			queries := kernel.Dense{X: e.q[first+t*d:], Step: d}
+			m.set.Product(scores, queries, kernel.Dense{X: w.keys, Step: step}, rows, width, step)
+			for i := range rows {
+				m.set.Softmax(w.scores[i*step:][:n], c.attentionScale)
+			}
+			m.set.Product(queries, scores, kernel.Dense{X: w.vals, Step: width}, rows, n, width)
 		}
 	})
 }
 
-// encoderMul multiplies the n vectors in x with several matrices.
-func (m *Model) encoderMul(x []float32, n int, products ...product) {
+// wide is n, rounded up to a number of columns that suits products.
+func wide(n int) int { return (n + 15) &^ 15 }
+
+// encoderMul does something to each of the n vectors in x, if before is not
+// nil, and multiplies them with several matrices.
+func (m *Model) encoderMul(x []float32, n int, before func(row []float32, t int), products ...product) {
 	e, cols := m.encoder, products[0].m.Cols
+	var forms [3]*kernel.Activations
+	parts, work := 0, 0
 	for _, p := range products {
 		key := formKey{kernel.FormOf(p.m.Type), cols}
-		a := e.activations[key]
-		if a == nil {
-			a = m.set.NewActivations(key.form, cols, e.room)
-			e.activations[key] = a
-		}
-		if p.m == products[0].m || key.form != kernel.FormOf(products[0].m.Type) {
+		if forms[key.form] == nil {
+			a := e.activations[key]
+			if a == nil {
+				a = m.set.NewActivations(key.form, cols, e.room)
+				e.activations[key] = a
+			}
 			a.Hold(x, n)
-			m.pool.each(n, cols, func(t int) { a.Prepare(t, t+1) })
+			forms[key.form] = a
 		}
-		piece := max(16, (p.m.Rows/(m.pool.threads*4)+15)&^15)
-		m.pool.run((p.m.Rows+piece-1)/piece, p.m.Bytes()*n, func(_, part int) {
-			p.m.Mul(p.y, p.m.Rows, a, part*piece, min((part+1)*piece, p.m.Rows))
-		})
+		work += p.m.Bytes() * n
 	}
-}
-
-// layerNorm makes x = (x - mean(x)) / sqrt(variance(x) + epsilon) * w + b.
-func layerNorm(x, w, b []float32, epsilon float64) {
-	var sum, squares float64
-	for _, v := range x {
-		sum += float64(v)
+	m.pool.each(n, cols, func(t int) {
+		if before != nil {
+			before(x[t*cols:(t+1)*cols], t)
+		}
+		for _, a := range forms {
+			if a != nil {
+				a.Prepare(t, t+1)
+			}
+		}
+	})
+	piece := max(16, (products[0].m.Rows/(m.pool.threads*4)+15)&^15)
+	for _, p := range products {
+		parts += (p.m.Rows + piece - 1) / piece
 	}
-	mean := float32(sum / float64(len(x)))
-	for i, v := range x {
-		v -= mean
-		x[i] = v
-		squares += float64(v) * float64(v)
-	}
-	scale := float32(1 / math.Sqrt(squares/float64(len(x))+epsilon))
-	w, b = w[:len(x)], b[:len(x)]
-	for i, v := range x {
-		x[i] = v*scale*w[i] + b[i]
-	}
+	m.pool.run(parts, work, func(_, part int) {
+		for _, p := range products {
+			pieces := (p.m.Rows + piece - 1) / piece
+			if part < pieces {
+				p.m.Mul(p.y, p.m.Rows, forms[kernel.FormOf(p.m.Type)], part*piece, min((part+1)*piece, p.m.Rows))
+				return
+			}
+			part -= pieces
+		}
+	})
 }
 
 // encoderShapes lists every tensor of a bert model.
@@ -301,23 +380,18 @@ func (m *Model) bindEncoder(matrix func(string) *kernel.Matrix, vector func(stri
 	m.encoder = e
 }
 
-// prepareEncoder takes memory for texts of n tokens.
-func (m *Model) prepareEncoder(n int) {
+// prepareEncoder takes memory for n tokens, in texts of at most longest.
+func (m *Model) prepareEncoder(n, longest int) {
 	c, e := &m.config, m.encoder
-	e.room = n
+	n, longest = max(n, min(encoderBatch, c.context)), wide(longest)
+	e.room, e.longest = n, longest
 	for _, p := range []*[]float32{&e.x, &e.h, &e.q, &e.k, &e.v} {
 		*p = make([]float32, n*c.embedding)
 	}
 	e.up = make([]float32, n*c.feedForward)
-	e.keys, e.vals, e.queries, e.gathered, e.scores = nil, nil, nil, nil, nil
-	for range c.heads {
-		e.keys = append(e.keys, m.set.NewRows(n, c.head, false))
-		e.vals = append(e.vals, m.set.NewRows(n, c.head, false))
-	}
-	for range m.pool.threads {
-		e.queries = append(e.queries, m.set.NewActivations(kernel.PlainF32, c.head, n))
-		e.gathered = append(e.gathered, make([]float32, n*c.head))
-		e.scores = append(e.scores, make([]float32, n*n))
+	e.workers = make([]encoderWorker, m.pool.threads)
+	for i := range e.workers {
+		e.workers[i] = encoderWorker{make([]float32, c.head*longest), make([]float32, longest*c.head), make([]float32, encoderRows*longest)}
 	}
 	e.activations = map[formKey]*kernel.Activations{}
 }

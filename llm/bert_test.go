@@ -70,6 +70,48 @@ func TestEmbed(t *testing.T) {
 	}
 }
 
+// Texts that are embedded together have the embeddings they have alone, but for
+// the order of additions, which now and then rounds a quantised number otherwise.
+func TestEmbedTogether(t *testing.T) {
+	m := loadReference(t, "minilm-synthetic-Q8_0", Options{Threads: 2})
+	r := rand.New(rand.NewPCG(1, 8))
+	var texts [][]int32
+	for _, n := range []int{3, 1, 40, 2, 300, 128, 17, 100, 11, 10} {
+		ids := make([]int32, n)
+		for i := range ids {
+			ids[i] = int32(r.IntN(m.config.vocabulary))
+		}
+		texts = append(texts, ids)
+	}
+	together, err := m.embedAll(context.Background(), texts)
+	if err != nil || len(together) != len(texts) {
+		t.Fatalf("%d embeddings of %d texts: %v", len(together), len(texts), err)
+	}
+	for i, ids := range texts {
+		alone, err := m.Embed(context.Background(), ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var cosine float64
+		for j := range alone {
+			cosine += float64(alone[j]) * float64(together[i][j])
+		}
+		if !(cosine > 0.9995) {
+			t.Errorf("text %d of %d tokens: cosine %.7f with itself", i, len(ids), cosine)
+		}
+	}
+	if _, err := m.embedAll(context.Background(), [][]int32{{1}, {}, {2}}); err == nil {
+		t.Error("no tokens were embedded")
+	}
+	byText, err := m.EmbedTexts(context.Background(), []string{"hello", "the weather of tomorrow"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if alone, _ := m.EmbedText(context.Background(), "hello"); math.Abs(float64(alone[0]-byText[0][0])) > 0.01 {
+		t.Errorf("\"hello\" has another embedding in company: %g, not %g", byText[0][0], alone[0])
+	}
+}
+
 func BenchmarkEmbed(b *testing.B) {
 	m := loadReference(b, "minilm-synthetic-Q8_0", Options{})
 	ids := make([]int32, 128)

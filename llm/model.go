@@ -26,6 +26,7 @@ import (
 // Options say how to load a model. The zero value is good.
 type Options struct {
 	Threads      int                         // goroutines that compute; 0: as many as processors, at most 16, or half of them if that measures faster
+	Processors   int                         // processors there are to compute on; 0: as many as the Go runtime uses
 	Kernel       string                      // one of Kernels(); "": the fastest, by measurement
 	Cache        string                      // keys and values as "f32" or "f16"; "": f32, unless they would take over 512 MiB
 	SessionLimit int64                       // bytes of memory a session may take; 0: 8 GiB
@@ -104,6 +105,12 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Threads < 0 || o.Threads > 1024 {
 		return nil, fmt.Errorf("%d threads are impossible", o.Threads)
 	}
+	if o.Processors < 0 {
+		return nil, fmt.Errorf("%d processors are impossible", o.Processors)
+	}
+	if o.Processors == 0 {
+		o.Processors = min(runtime.GOMAXPROCS(0), runtime.NumCPU())
+	}
 	if o.Cache != "" && o.Cache != "f32" && o.Cache != "f16" {
 		return nil, fmt.Errorf("there is no cache type %q; there are f32 and f16", o.Cache)
 	}
@@ -151,9 +158,9 @@ func (m *Model) prepare(r io.ReaderAt) (err error) {
 	}
 	threads := m.options.Threads
 	if threads == 0 {
-		threads = min(runtime.GOMAXPROCS(0), maxThreads)
+		threads = min(m.options.Processors, maxThreads)
 	}
-	m.pool = newPool(threads)
+	m.pool = newPool(threads, m.options.Processors)
 	if err := m.bind(); err != nil {
 		return err
 	}
@@ -172,14 +179,15 @@ func (m *Model) prepare(r io.ReaderAt) (err error) {
 	return nil
 }
 
-// repack rearranges a layer's weights, which nothing else uses, for speed.
-// Streamed weights come and go as they are.
-func (m *Model) repack(l *layer) {
+// repack rearranges weights, which nothing else uses, for speed. Streamed weights
+// come and go as they are.
+func (m *Model) repack(weights ...*kernel.Matrix) {
 	if m.stream != nil || m.options.inPlace {
 		return
 	}
-	weights := []*kernel.Matrix{l.wq, l.wk, l.wv, l.wo, l.gate, l.up, l.down}
-	m.pool.run(len(weights), len(m.data)/len(m.layers), func(_, i int) { weights[i].Repack() })
+	for _, w := range weights {
+		w.Repack(m.pool.each)
+	}
 }
 
 // read takes memory for the tensors' data, from the page of the file where it
@@ -447,8 +455,18 @@ func (m *Model) bind() error {
 		m.bindEncoder(matrix, vector)
 		return err
 	}
+	m.tokenEmbedding = matrix("token_embd.weight")
+	if m.output = matrix("output.weight"); m.output == nil {
+		m.output = m.tokenEmbedding
+	}
+	outputEnd, repacked := last, false
+	last = 0
 	m.layers = make([]layer, m.config.layers)
 	for i := range m.layers {
+		if !repacked && outputEnd <= there {
+			m.repack(m.output)
+			repacked = true
+		}
 		name := func(part string) string { return fmt.Sprintf("blk.%d.%s.weight", i, part) }
 		m.layers[i] = layer{
 			adjustment: newAdjustment(i, vector),
@@ -460,13 +478,16 @@ func (m *Model) bind() error {
 		if wait(last); err != nil {
 			return err
 		}
-		m.repack(&m.layers[i])
+		l := &m.layers[i]
+		m.repack(l.wq, l.wk, l.wv, l.wo, l.gate, l.up, l.down)
 	}
-	m.tokenEmbedding = matrix("token_embd.weight")
+	if wait(outputEnd); err != nil {
+		return err
+	}
+	if !repacked {
+		m.repack(m.output)
+	}
 	m.outputNorm = vector("output_norm.weight")
-	if m.output = matrix("output.weight"); m.output == nil {
-		m.output = m.tokenEmbedding
-	}
 	m.ropeFactors = vector("rope_freqs.weight")
 	for _, f := range m.ropeFactors {
 		if !(f > 0) || math.IsInf(float64(f), 0) {

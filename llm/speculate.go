@@ -3,7 +3,10 @@ package llm
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
+
+	"alphaos/llm/gguf"
 )
 
 // Speculation: several tokens from one reading of the weights.
@@ -14,6 +17,9 @@ import (
 // ever: as long as it chooses what the draft has, the logits of the next
 // position are already there; at the first difference the rest is forgotten.
 //
+// Who drafts, looks up what followed the same words before (Lookup), or asks a
+// smaller model (NewModelDrafter).
+//
 // This changes no answer. The logits of a token are the same to the last bit
 // whether it is computed alone or in a draft (kernel.Activations.Alone), and
 // the sampler is asked once for each token, in order, with the same logits and
@@ -21,7 +27,10 @@ import (
 // there would be without drafts, at any temperature. Seen as rejection
 // sampling: a draft that proposes one token with certainty is accepted with
 // the probability that the model gives it, and what replaces it comes from the
-// model's distribution without it.
+// model's distribution without it. A smaller model draws its tokens with the
+// very random numbers that the sampler is about to use: where the two models
+// agree about the probabilities they then draw the same token, which is what
+// rejection sampling achieves with random numbers of its own.
 //
 // Drafts cost time when they are wrong. The Generator measures what a pass of
 // each length takes and how many drafted tokens were accepted lately, drafts
@@ -52,8 +61,8 @@ var ErrNoNumber = errors.New("the model's output is no number: its file is proba
 type Generator struct {
 	s       *Session
 	chooser Chooser
-	drafter Drafter // nil: no speculation
-	pace    pace
+	drafts  []drafting // none: no speculation
+	pace    *pace      // of the draft that is evaluated
 
 	tokens []int32   // all tokens so far
 	logits []float32 // rows of logits: of the last token of tokens, and of the draft
@@ -61,10 +70,24 @@ type Generator struct {
 	batch  [maxDraft + 1]int32
 }
 
-// NewGenerator makes a Generator; a nil drafter means one token at a time.
-func (s *Session) NewGenerator(c Chooser, d Drafter) *Generator {
-	return &Generator{s: s, chooser: c, drafter: d, pace: newPace()}
+// drafting is a drafter and how well it does.
+type drafting struct {
+	Drafter
+	pace pace
 }
+
+// NewGenerator makes a Generator. The first drafter that knows something and
+// pays is used, for each draft anew; without one there is one token at a time.
+func (s *Session) NewGenerator(c Chooser, drafters ...Drafter) *Generator {
+	g := &Generator{s: s, chooser: c}
+	for _, d := range drafters {
+		g.drafts = append(g.drafts, drafting{d, newPace()})
+	}
+	return g
+}
+
+// Use replaces the chooser. What was learnt about the drafters stays.
+func (g *Generator) Use(c Chooser) { g.chooser = c }
 
 // Begin goes on from the session's tokens and the logits that Eval returned
 // for the last of them.
@@ -100,28 +123,50 @@ func (g *Generator) Next(ctx context.Context) (int32, error) {
 
 // read evaluates the last token, and a draft behind it if that pays.
 func (g *Generator) read(ctx context.Context) error {
+	begin := time.Now()
 	g.batch[0] = g.tokens[len(g.tokens)-1]
 	ids := g.batch[:1]
-	if g.drafter != nil {
-		if n := min(g.pace.length(), g.s.Cap()-g.s.Len()-1); n > 0 {
-			ids = g.drafter.Draft(ids, g.tokens, n)
-			ids = ids[:min(len(ids), n+1)]
+	g.pace = nil
+	room := g.s.Cap() - g.s.Len() - 1
+	for i := 0; i < len(g.drafts) && g.pace == nil; i++ {
+		d := &g.drafts[i]
+		n := min(d.pace.length(), room)
+		if n <= 0 {
+			continue
+		}
+		ids = g.known(d.Draft(ids, g.tokens, n), n+1)
+		if len(ids) > 1 {
+			g.pace = &d.pace
+		} else {
+			begin = time.Now() // a pass without a draft
 		}
 	}
-	for _, id := range ids {
-		if id < 0 || int(id) >= g.s.model.config.vocabulary {
-			ids = ids[:1] // a drafter of another vocabulary
-			break
-		}
-	}
-	begin := time.Now()
 	logits, err := g.s.eval(ctx, ids, len(ids))
 	if err != nil {
 		return err
 	}
-	g.pace.measured(len(ids)-1, time.Since(begin))
+	t := time.Since(begin)
+	if g.pace != nil {
+		g.pace.measured(len(ids)-1, t)
+	} else {
+		for i := range g.drafts {
+			g.drafts[i].pace.measured(0, t)
+		}
+	}
 	g.logits, g.draft = logits, ids[1:]
 	return nil
+}
+
+// known is what of ids, at most n, is in the vocabulary: that of a drafter may
+// be larger.
+func (g *Generator) known(ids []int32, n int) []int32 {
+	ids = ids[:min(len(ids), n)]
+	for i, id := range ids {
+		if id < 0 || int(id) >= g.s.model.config.vocabulary {
+			return ids[:i]
+		}
+	}
+	return ids
 }
 
 // Settle forgets what was drafted and not chosen.
@@ -141,7 +186,13 @@ func (g *Generator) Settle() {
 func (g *Generator) Tokens() []int32 { return g.tokens }
 
 // Drafted tells how many tokens were drafted and how many of them accepted.
-func (g *Generator) Drafted() (drafted, accepted int) { return g.pace.drafted, g.pace.accepted }
+func (g *Generator) Drafted() (drafted, accepted int) {
+	for i := range g.drafts {
+		drafted += g.drafts[i].pace.drafted
+		accepted += g.drafts[i].pace.accepted
+	}
+	return drafted, accepted
+}
 
 // pace decides how long a draft is to be. Time is measured, so what it decides
 // differs from run to run; what is answered does not.
@@ -296,39 +347,79 @@ func (l *Lookup) Draft(dst, tokens []int32, n int) []int32 {
 	return dst
 }
 
-// Draft of a smaller model: it reads what the larger one has read, and guesses
-// greedily. Its session keeps what both have in common.
+// modelDrafter is a smaller model that reads what the larger one has read. Its
+// session keeps what both have in common.
 type modelDrafter struct {
-	s *Session
+	s     *Session
+	ahead func() Chooser
+	text  []int32 // the tokens so far, and those drafted
 }
 
 // NewModelDrafter drafts with a session of a smaller model of the same
-// vocabulary. A draft costs as many passes of that model as it has tokens.
-func NewModelDrafter(s *Session) Drafter { return modelDrafter{s} }
+// vocabulary. A draft costs as many passes of that model as it has tokens. It
+// guesses what a chooser that ahead returns would choose; if that draws the
+// random numbers that the Generator's own chooser is about to draw
+// (sample.Sampler.Ahead), guesses are right more often than the likeliest token
+// would be. A nil ahead means the likeliest token.
+func NewModelDrafter(s *Session, ahead func() Chooser) Drafter {
+	if ahead == nil {
+		ahead = func() Chooser { return likeliest{} }
+	}
+	return &modelDrafter{s: s, ahead: ahead}
+}
 
-func (d modelDrafter) Draft(dst, tokens []int32, n int) []int32 {
+type likeliest struct{}
+
+func (likeliest) Sample(logits []float32, _ []int32) int32 {
+	best := 0
+	for i, v := range logits {
+		if v > logits[best] {
+			best = i
+		}
+	}
+	return int32(best)
+}
+
+func (d *modelDrafter) Draft(dst, tokens []int32, n int) []int32 {
 	have, same := d.s.tokens, 0
 	for same < len(have) && same < len(tokens)-1 && have[same] == tokens[same] {
 		same++
 	}
 	d.s.Truncate(same)
-	next := tokens[same:]
+	d.text = append(d.text[:0], tokens...)
+	chooser := d.ahead()
 	for range n {
+		next := d.text[d.s.Len():]
 		if len(next) > d.s.Cap()-d.s.Len() {
-			return dst
+			break
 		}
 		logits, err := d.s.Eval(context.Background(), next)
 		if err != nil {
-			return dst // a draft is never needed
+			break // a draft is never needed
 		}
-		best := 0
-		for i, v := range logits {
-			if v > logits[best] {
-				best = i
-			}
+		id := chooser.Sample(logits, d.text)
+		if id < 0 {
+			break
 		}
-		dst = append(dst, int32(best))
-		next = dst[len(dst)-1:]
+		d.text = append(d.text, id)
 	}
-	return dst
+	return append(dst, d.text[len(tokens):]...)
+}
+
+// SameVocabulary reports whether two models have the same tokens, so that one
+// can draft for the other. Models of one family may have different numbers of
+// tokens that are never used behind them.
+func SameVocabulary(a, b *gguf.File) bool {
+	const unused = 1024
+	for _, key := range []string{"tokenizer.ggml.model", "tokenizer.ggml.pre"} {
+		x, _ := a.String(key)
+		if y, _ := b.String(key); x != y {
+			return false
+		}
+	}
+	x, y := a.Strings("tokenizer.ggml.tokens"), b.Strings("tokenizer.ggml.tokens")
+	if len(x) > len(y) {
+		x, y = y, x
+	}
+	return len(x) > 0 && len(y)-len(x) <= unused && slices.Equal(x, y[:len(x)])
 }

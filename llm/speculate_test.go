@@ -1,6 +1,8 @@
 package llm
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,13 +87,22 @@ type stranger struct{}
 
 func (stranger) Draft(dst, tokens []int32, n int) []int32 { return append(dst, 1<<30, -1) }
 
+// newGenerator makes a Generator that drafts as if it had measured: these tests
+// are about what is chosen.
+func newGenerator(s *Session, c Chooser, drafters ...Drafter) *Generator {
+	g := s.NewGenerator(c, drafters...)
+	for i := range g.drafts {
+		g.drafts[i].pace.single = 1
+	}
+	return g
+}
+
 // generate chooses n tokens.
-func generate(t testing.TB, m *Model, p sample.Params, d Drafter, n int) ([]int32, *Generator) {
+func generate(t testing.TB, m *Model, p sample.Params, n int, d ...Drafter) ([]int32, *Generator) {
 	t.Helper()
 	s := newSession(t, m)
 	logits := eval(t, s, testIDs[:12]...)
-	g := s.NewGenerator(sample.New(p), d)
-	g.pace.single = 1 // as if measured: this is about what is chosen
+	g := newGenerator(s, sample.New(p), d...)
 	g.Begin(logits)
 	for range n {
 		if _, err := g.Next(context.Background()); err != nil {
@@ -116,11 +127,12 @@ func TestGenerator(t *testing.T) {
 		for _, p := range []sample.Params{{}, {RepeatPenalty: 1.1, RepeatLastN: 64}, sample.Default(), {Temperature: 0.3, TopK: 3, TopP: 1}, {Temperature: 2, TopP: 1}} {
 			for seed := range int64(2) {
 				p.Seed = seed + 1
-				want, _ := generate(t, m, p, nil, 120)
+				want, _ := generate(t, m, p, 120)
 				draft := newSession(t, m)
-				for i, d := range []Drafter{NewLookup(), &oracle{text: want}, &oracle{text: want, wrong: 3}, &oracle{text: want, wrong: 1}, stranger{}, NewModelDrafter(draft)} {
+				for i, d := range [][]Drafter{{NewLookup()}, {&oracle{text: want}}, {&oracle{text: want, wrong: 3}}, {&oracle{text: want, wrong: 1}}, {stranger{}},
+					{NewModelDrafter(draft, nil)}, {stranger{}, NewLookup(), NewModelDrafter(draft, nil)}} {
 					for _, model := range models {
-						got, g := generate(t, model, p, d, 120)
+						got, g := generate(t, model, p, 120, d...)
 						if !slices.Equal(got, want) {
 							t.Fatalf("%s, %+v, drafter %d: other tokens\n%v\n%v", name, p, i, got, want)
 						}
@@ -142,10 +154,9 @@ func TestGenerator(t *testing.T) {
 // The end of the context, a cancelled answer, and going on after both.
 func TestGeneratorEnds(t *testing.T) {
 	m := load(t, synthetic(smallShape), Options{Threads: 1})
-	want, _ := generate(t, m, sample.Params{}, nil, 52)
+	want, _ := generate(t, m, sample.Params{}, 52)
 	s := newSession(t, m)
-	g := s.NewGenerator(sample.New(sample.Params{}), &oracle{text: append(slices.Clone(want), want...)})
-	g.pace.single = 1
+	g := newGenerator(s, sample.New(sample.Params{}), &oracle{text: append(slices.Clone(want), want...)})
 	g.Begin(eval(t, s, testIDs[:12]...))
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -166,11 +177,157 @@ func TestGeneratorEnds(t *testing.T) {
 	if !errors.Is(err, ErrContextFull) || s.Len() != s.Cap() || !slices.Equal(g.Tokens()[:64], want) || len(g.Tokens()) != 65 {
 		t.Errorf("at the end: %v, %d tokens", err, len(g.Tokens()))
 	}
-	nan := s.NewGenerator(sample.New(sample.Params{}), nil)
+	nan := s.NewGenerator(sample.New(sample.Params{}))
 	nan.Begin([]float32{float32(math.NaN()), float32(math.NaN())})
 	m.config.vocabulary = 2
 	if _, err := nan.Next(context.Background()); !errors.Is(err, ErrNoNumber) {
 		t.Errorf("logits that are no numbers: %v", err)
+	}
+}
+
+// A smaller model that drafts changes no token of a seed, and one that draws the
+// sampler's own random numbers is right where it agrees with the larger one:
+// always, if it is the same model.
+func TestModelDrafter(t *testing.T) {
+	shape := smallShape
+	shape.context = 256
+	large := load(t, synthetic(shape), Options{Threads: 1})
+	shape.layers = 1
+	small := load(t, synthetic(shape), Options{Threads: 1})
+	if !SameVocabulary(large.File(), small.File()) {
+		t.Error("the vocabularies are said to differ")
+	}
+	for _, p := range []sample.Params{{}, sample.Default(), {Temperature: 1.5, TopP: 0.95}} {
+		for _, m := range []*Model{large, small} {
+			for seed := range int64(3) {
+				p.Seed = seed + 1
+				want, _ := generate(t, large, p, 120)
+				s := newSession(t, large)
+				c := sample.New(p)
+				g := newGenerator(s, c, NewModelDrafter(newSession(t, m), func() Chooser { return c.Ahead() }))
+				g.Begin(eval(t, s, testIDs[:12]...))
+				for range 120 {
+					if _, err := g.Next(context.Background()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !slices.Equal(g.Tokens(), want) {
+					t.Fatalf("%+v: other tokens\n%v\n%v", p, g.Tokens(), want)
+				}
+				if drafted, accepted := g.Drafted(); m == large && (drafted < 60 || accepted < drafted*95/100) {
+					t.Errorf("%+v: of %d tokens that the model itself drafted %d were accepted", p, drafted, accepted)
+				}
+			}
+		}
+	}
+}
+
+// Over many seeds the second of two tokens, which is drafted, is as frequent as
+// its probability says: the distribution is unchanged.
+func TestDraftDistribution(t *testing.T) {
+	shape := smallShape
+	m := load(t, synthetic(shape), Options{Threads: 1})
+	shape.layers = 1
+	d := load(t, synthetic(shape), Options{Threads: 1})
+	p := sample.Params{Temperature: 1, TopK: 8, TopP: 1, RepeatPenalty: 1}
+	s, draft := newSession(t, m), newSession(t, d)
+	prompt := slices.Clone(eval(t, s, testIDs[:12]...))
+	const first = 5
+	logits := eval(t, s, first)
+	// The probabilities of the token after the first one.
+	type candidate struct {
+		id int32
+		p  float64
+	}
+	var top []candidate
+	for i, v := range logits {
+		top = append(top, candidate{int32(i), math.Exp(float64(v))})
+	}
+	slices.SortFunc(top, func(a, b candidate) int { return cmp.Compare(b.p, a.p) })
+	top = top[:p.TopK]
+	var sum float64
+	for _, c := range top {
+		sum += c.p
+	}
+	const seeds = 3000
+	counts, accepted := map[int32]int{}, 0
+	for seed := range int64(seeds) {
+		p.Seed = seed + 1
+		sampler := sample.New(p)
+		c := &firstFixed{Sampler: sampler, first: first}
+		s.Truncate(12)
+		g := newGenerator(s, c, NewModelDrafter(draft, func() Chooser { return sampler.Ahead() }))
+		g.Begin(prompt)
+		for range 2 {
+			if _, err := g.Next(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		counts[g.Tokens()[13]]++
+		_, n := g.Drafted()
+		accepted += min(n, 1)
+	}
+	if accepted == 0 || accepted == seeds {
+		t.Errorf("%d of %d drafts were accepted: nothing was tried", accepted, seeds)
+	}
+	var chi float64
+	n := 0
+	for _, c := range top {
+		want := c.p / sum * seeds
+		chi += (float64(counts[c.id]) - want) * (float64(counts[c.id]) - want) / want
+		n += counts[c.id]
+	}
+	// 7 degrees of freedom: beyond 24.3 once in a thousand. The seeds are fixed.
+	if n != seeds || chi > 24.3 {
+		t.Errorf("%d of %d tokens are among the likeliest; chi-squared %.1f of %v", n, seeds, chi, counts)
+	}
+}
+
+// firstFixed chooses a certain first token, then what the sampler does.
+type firstFixed struct {
+	*sample.Sampler
+	first int32
+	begun bool
+}
+
+func (f *firstFixed) Sample(logits []float32, recent []int32) int32 {
+	if !f.begun {
+		f.begun = true
+		return f.first
+	}
+	return f.Sampler.Sample(logits, recent)
+}
+
+func TestSameVocabulary(t *testing.T) {
+	file := func(model, pre string, tokens ...string) *gguf.File {
+		f := &fileBuilder{}
+		f.set("tokenizer.ggml.model", model)
+		f.set("tokenizer.ggml.pre", pre)
+		f.set("tokenizer.ggml.tokens", tokens)
+		b := f.bytes()
+		g, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	a := file("gpt2", "qwen2", "a", "b", "c")
+	for i, c := range []struct {
+		other *gguf.File
+		want  bool
+	}{
+		{file("gpt2", "qwen2", "a", "b", "c"), true},
+		{file("gpt2", "qwen2", "a", "b", "c", "<unused>"), true},
+		{file("gpt2", "qwen2", "a", "b"), true},
+		{file("gpt2", "qwen2", "a", "c", "b"), false},
+		{file("gpt2", "qwen2"), false},
+		{file("gpt2", "llama-bpe", "a", "b", "c"), false},
+		{file("llama", "qwen2", "a", "b", "c"), false},
+		{file("gpt2", "qwen2", append([]string{"a", "b", "c"}, make([]string, 1025)...)...), false},
+	} {
+		if SameVocabulary(a, c.other) != c.want || SameVocabulary(c.other, a) != c.want {
+			t.Errorf("vocabulary %d: not %v", i, c.want)
+		}
 	}
 }
 
@@ -304,7 +461,7 @@ func BenchmarkSpeculate(b *testing.B) {
 					for i := range g {
 						s := newSession(b, m)
 						logits[i] = slices.Clone(eval(b, s, ids...))
-						g[i] = s.NewGenerator(sample.New(sample.Params{}), []Drafter{nil, c.draft}[i])
+						g[i] = s.NewGenerator(sample.New(sample.Params{}), [][]Drafter{nil, {c.draft}}[i]...)
 						g[i].Begin(logits[i])
 					}
 					var times [2][]float64

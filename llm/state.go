@@ -137,7 +137,23 @@ func (c *cache) tables(n int) [][]byte {
 }
 
 // WriteTo writes the session's state. It implements io.WriterTo.
-func (s *Session) WriteTo(w io.Writer) (int64, error) {
+func (s *Session) WriteTo(w io.Writer) (int64, error) { return s.save(w, len(s.tokens)) }
+
+// Save writes the state of as many of the session's first tokens as limit bytes
+// have room for, and returns how many those are; it writes nothing if none.
+func (s *Session) Save(w io.Writer, limit int64) (tokens int, err error) {
+	c := &s.model.config
+	limit -= int64(stateHeader + 4 + 4*c.layers)
+	each := int64(4 + 2*c.layers*c.kvHeads*c.head*s.numberBytes())
+	if tokens = int(min(limit/each, int64(len(s.tokens)))); tokens <= 0 {
+		return 0, nil
+	}
+	_, err = s.save(w, tokens)
+	return tokens, err
+}
+
+// save writes the state of the first n tokens.
+func (s *Session) save(w io.Writer, n int) (int64, error) {
 	s.model.busy.Lock()
 	defer s.model.busy.Unlock()
 	var written int64
@@ -153,15 +169,15 @@ func (s *Session) WriteTo(w io.Writer) (int64, error) {
 		crc = 0
 		return err
 	}
-	b := s.header(len(s.tokens))
-	for _, id := range s.tokens {
+	b := s.header(n)
+	for _, id := range s.tokens[:n] {
 		b = binary.LittleEndian.AppendUint32(b, uint32(id))
 	}
 	if err := errors.Join(write(b), sum()); err != nil {
 		return written, fmt.Errorf("saving the state: %w", err)
 	}
 	for i := range s.caches {
-		for _, t := range s.caches[i].tables(len(s.tokens)) {
+		for _, t := range s.caches[i].tables(n) {
 			if err := write(t); err != nil {
 				return written, fmt.Errorf("saving the state: %w", err)
 			}
@@ -173,10 +189,86 @@ func (s *Session) WriteTo(w io.Writer) (int64, error) {
 	return written, nil
 }
 
-// ReadFrom replaces what the session remembers by a state that WriteTo wrote,
-// and reads no further than its end. When that fails the session is empty and
-// the error wraps ErrState. The logits are not part of a state: at least one
-// token has to be evaluated before there are any.
+// stateReader reads a state and sums up what was read.
+type stateReader struct {
+	r   io.Reader
+	got int64
+	crc uint32
+}
+
+func (r *stateReader) read(b []byte) error {
+	n, err := io.ReadFull(r.r, b)
+	r.got += int64(n)
+	r.crc = crc32.Update(r.crc, castagnoli, b[:n])
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = errors.New("it is cut short")
+	}
+	return err
+}
+
+// check reads a checksum, which is that of what was read since the last one.
+func (r *stateReader) check() error {
+	var b [4]byte
+	want := r.crc
+	if err := r.read(b[:]); err != nil {
+		return err
+	}
+	if r.crc = 0; binary.LittleEndian.Uint32(b[:]) != want {
+		return errors.New("its checksum is wrong, so it is damaged")
+	}
+	return nil
+}
+
+// head reads what comes before the keys and values: the tokens.
+func (s *Session) head(r *stateReader) ([]int32, error) {
+	head := make([]byte, stateHeader)
+	if err := r.read(head); err != nil {
+		return nil, err
+	}
+	const tokensAt = len(stateMagic) + 5*4
+	n := int(binary.LittleEndian.Uint32(head[tokensAt:]))
+	want := s.header(n)
+	switch {
+	case string(head[:len(stateMagic)]) != stateMagic:
+		return nil, errors.New("it is no saved state")
+	case !slices.Equal(head[:len(stateMagic)+4], want[:len(stateMagic)+4]):
+		return nil, fmt.Errorf("it is of version %d, not %d", binary.LittleEndian.Uint32(head[len(stateMagic):]), stateVersion)
+	case !slices.Equal(head[tokensAt+4:], want[tokensAt+4:]):
+		return nil, errors.New("it belongs to another model")
+	case !slices.Equal(head, want):
+		return nil, errors.New("its keys and values have another form than this session's")
+	case n > s.size:
+		return nil, fmt.Errorf("it has %d tokens, and this session holds at most %d", n, s.size)
+	}
+	b := make([]byte, 4*n)
+	if err := errors.Join(r.read(b), r.check()); err != nil {
+		return nil, err
+	}
+	tokens := make([]int32, n, max(n, cap(s.tokens)))
+	for i := range tokens {
+		tokens[i] = int32(binary.LittleEndian.Uint32(b[4*i:]))
+		if tokens[i] < 0 || int(tokens[i]) >= s.model.config.vocabulary {
+			return nil, fmt.Errorf("its token %d is not in the model's vocabulary", tokens[i])
+		}
+	}
+	return tokens, nil
+}
+
+// StateTokens returns the tokens of a state without reading its keys and
+// values, so that one can tell whether ReadFrom, from the same beginning, is
+// worth while. The session stays as it is.
+func (s *Session) StateTokens(r io.Reader) ([]int32, error) {
+	tokens, err := s.head(&stateReader{r: r})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	return tokens, nil
+}
+
+// ReadFrom replaces what the session remembers by a state that WriteTo or Save
+// wrote, and reads no further than its end. When that fails the session is
+// empty and the error wraps ErrState. The logits are not part of a state: at
+// least one token has to be evaluated before there are any.
 func (s *Session) ReadFrom(r io.Reader) (int64, error) {
 	s.model.busy.Lock()
 	defer s.model.busy.Unlock()
@@ -184,70 +276,23 @@ func (s *Session) ReadFrom(r io.Reader) (int64, error) {
 	if s.model.closed {
 		return 0, errors.New("the model has been closed")
 	}
-	var got int64
-	crc := uint32(0)
-	read := func(b []byte) error {
-		n, err := io.ReadFull(r, b)
-		got += int64(n)
-		crc = crc32.Update(crc, castagnoli, b[:n])
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			err = errors.New("it is cut short")
-		}
-		return err
-	}
-	check := func() error {
-		var b [4]byte
-		want := crc
-		if err := read(b[:]); err != nil {
-			return err
-		}
-		if crc = 0; binary.LittleEndian.Uint32(b[:]) != want {
-			return errors.New("its checksum is wrong, so it is damaged")
-		}
-		return nil
-	}
-	fail := func(err error) (int64, error) { return got, fmt.Errorf("%w: %w", ErrState, err) }
-
-	head := make([]byte, stateHeader)
-	if err := read(head); err != nil {
+	in := &stateReader{r: r}
+	fail := func(err error) (int64, error) { return in.got, fmt.Errorf("%w: %w", ErrState, err) }
+	tokens, err := s.head(in)
+	if err != nil {
 		return fail(err)
 	}
-	const tokensAt = len(stateMagic) + 5*4
-	n := int(binary.LittleEndian.Uint32(head[tokensAt:]))
-	want := s.header(n)
-	switch {
-	case string(head[:len(stateMagic)]) != stateMagic:
-		return fail(errors.New("it is no saved state"))
-	case !slices.Equal(head[:len(stateMagic)+4], want[:len(stateMagic)+4]):
-		return fail(fmt.Errorf("it is of version %d, not %d", binary.LittleEndian.Uint32(head[len(stateMagic):]), stateVersion))
-	case !slices.Equal(head[tokensAt+4:], want[tokensAt+4:]):
-		return fail(errors.New("it belongs to another model"))
-	case !slices.Equal(head, want):
-		return fail(errors.New("its keys and values have another form than this session's"))
-	case n > s.size:
-		return fail(fmt.Errorf("it has %d tokens, and this session holds at most %d", n, s.size))
-	}
-	b := make([]byte, 4*n)
-	if err := errors.Join(read(b), check()); err != nil {
-		return fail(err)
-	}
-	tokens := make([]int32, n, max(n, cap(s.tokens)))
-	for i := range tokens {
-		tokens[i] = int32(binary.LittleEndian.Uint32(b[4*i:]))
-		if tokens[i] < 0 || int(tokens[i]) >= s.model.config.vocabulary {
-			return fail(fmt.Errorf("its token %d is not in the model's vocabulary", tokens[i]))
-		}
-	}
+	n := len(tokens)
 	for i := range s.caches {
 		for _, t := range s.caches[i].tables(n) {
-			if err := read(t); err != nil {
+			if err := in.read(t); err != nil {
 				return fail(err)
 			}
 		}
-		if err := check(); err != nil {
+		if err := in.check(); err != nil {
 			return fail(err)
 		}
 	}
 	s.tokens = tokens
-	return got, nil
+	return in.got, nil
 }

@@ -55,6 +55,40 @@ func TestState(t *testing.T) {
 	}
 }
 
+// Saved within a limit a state is that of the first tokens, and still what a
+// session goes on from.
+func TestStateWithin(t *testing.T) {
+	f := synthetic(smallShape)
+	for _, cache := range []string{"f32", "f16"} {
+		m := load(t, f, Options{Threads: 1, Cache: cache})
+		s := newSession(t, m)
+		eval(t, s, testIDs[:20]...)
+		whole := state(t, s)
+		for _, limit := range []int{0, stateHeader, len(whole) - 1, len(whole) / 2, len(whole), 2 * len(whole)} {
+			var b bytes.Buffer
+			n, err := s.Save(&b, int64(limit))
+			if err != nil || b.Len() > limit || n > 20 || (n == 20) != (limit >= len(whole)) || (n == 0) != (b.Len() == 0) {
+				t.Fatalf("within %d of %d bytes: %d bytes for %d tokens, %v", limit, len(whole), b.Len(), n, err)
+			}
+			if n == 0 {
+				continue
+			}
+			got := newSession(t, m)
+			tokens, err := got.StateTokens(bytes.NewReader(b.Bytes()))
+			if err != nil || !slices.Equal(tokens, testIDs[:n]) || got.Len() != 0 {
+				t.Fatalf("tokens %v, %v", tokens, err)
+			}
+			if _, err := got.ReadFrom(&b); err != nil || got.Len() != n {
+				t.Fatalf("%d tokens instead of %d, %v", got.Len(), n, err)
+			}
+			want := newSession(t, m)
+			eval(t, want, testIDs[:20]...)
+			want.Truncate(n)
+			same(t, slices.Clone(eval(t, got, 7)), eval(t, want, 7))
+		}
+	}
+}
+
 // What is not a state of this model is refused, and leaves an empty session.
 func TestStateRefuses(t *testing.T) {
 	f := synthetic(smallShape)
@@ -134,7 +168,11 @@ func FuzzState(f *testing.F) {
 		f.Add(state(f, s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		tokens, headErr := s.StateTokens(bytes.NewReader(b))
 		n, err := s.ReadFrom(bytes.NewReader(b))
+		if err == nil && (headErr != nil || !slices.Equal(tokens, s.View())) {
+			t.Fatalf("tokens %v, then %v: %v", tokens, s.View(), headErr)
+		}
 		if n > int64(len(b)) || err != nil && s.Len() != 0 || s.Len() > s.Cap() {
 			t.Fatalf("%d of %d bytes, %d tokens, %v", n, len(b), s.Len(), err)
 		}

@@ -229,7 +229,7 @@ func TestStreamMemory(t *testing.T) {
 	if m.stream == nil || len(m.memory) > most || len(m.memory) < most/2 {
 		t.Errorf("%d bytes of memory, of %d", len(m.memory), most)
 	}
-	same(t, eval(t, newSession(t, m), 1, 2, 3), eval(t, newSession(t, load(t, f, Options{})), 1, 2, 3))
+	same(t, eval(t, newSession(t, m), 1, 2, 3), eval(t, newSession(t, load(t, f, Options{inPlace: true})), 1, 2, 3))
 
 	_, err := Load(bytes.NewReader(b), int64(len(b)), Options{Budget: 100 << 10})
 	if err == nil || !strings.Contains(err.Error(), "takes at least") {

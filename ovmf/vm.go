@@ -383,6 +383,16 @@ func (vm *VM) Write(p []byte) (int, error) {
 	}
 }
 
+// Monitor gives QEMU's monitor a command, such as "nmi", and returns what it prints.
+func (vm *VM) Monitor(ctx context.Context, command string) (string, error) {
+	var out string
+	args := map[string]string{"command-line": command}
+	if err := vm.qmp.execute(ctx, "human-monitor-command", args, &out); err != nil {
+		return "", vm.explain("giving the monitor a command", err)
+	}
+	return out, nil
+}
+
 // Output returns all that the machine has sent on the serial port, without
 // carriage returns and escape sequences. Raw has them.
 func (vm *VM) Output() string { return vm.serial.text() }

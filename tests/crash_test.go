@@ -21,38 +21,66 @@ func TestCrashScreen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	crashes(t, efi, "", "panic", "nil", "kernel", "overflow", "memory")
+	crashes(t, efi, "", "panic", "nil", "kernel", "overflow", "memory", "firmware", "nmi", "mce")
 }
 
 // crashes provokes faults in a build of AlphaOS. Its screenshots' names begin with build.
 func crashes(t *testing.T, efi, build string, faults ...string) {
 	model, _ := chatModel(t, story)
-	const program, kernel = "Its program ran into an error.", "There was a fault in its innermost part."
+	const (
+		program  = "Its program ran into an error."
+		kernel   = "There was a fault in its innermost part."
+		hardware = "This computer's hardware reported an error."
+	)
 	for _, c := range []struct {
 		fault, says, report string
 		cpus                int
+		monitor             string // what QEMU's monitor is told to cause the fault
 	}{
-		{"panic", program, "panic: provoked", 1},
-		{"nil", program, "nil pointer dereference", 2},
-		{"kernel", kernel, "a fault in the kernel: vector 000000000000000e", 2},
-		{"overflow", kernel, "a fault in the kernel", 1},
-		{"memory", "The machine has no memory left.", "memory in use", 2},
+		{"panic", program, "panic: provoked", 1, ""},
+		{"nil", program, "nil pointer dereference", 2, ""},
+		{"kernel", kernel, "a fault in the kernel: vector 000000000000000e", 2, ""},
+		{"overflow", kernel, "a fault in the kernel", 1, ""},
+		{"memory", "The machine has no memory left.", "memory in use", 2, ""},
+		{"firmware", "There was a fault in this computer's firmware.", "", 2, ""},
+		{"nmi", hardware, "vector 0000000000000002", 2, "nmi"},
+		// Bank 0 of processor 0: valid, uncorrected, enabled, context corrupt.
+		{"mce", hardware, "vector 0000000000000012", 1, "mce 0 0 0xb200000000000000 0x5 0x0 0x0"},
 	} {
 		if !slices.Contains(faults, c.fault) {
 			continue
 		}
 		t.Run(c.fault, func(t *testing.T) {
-			ctx := needQEMU(t, 3*time.Minute)
+			ctx := needQEMU(t, 8*time.Minute)
 			disk := newDrive(t, drive.Options{EFI: efi, Models: []string{model},
 				Extra: []drive.Extra{{Path: "provoke", Content: []byte(c.fault)}}})
 			p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, CPUs: c.cpus})}
+			p.prompt()
+			if c.fault == "memory" {
+				p.greedy()
+				p.ask(story)
+			}
+			if c.monitor == "" {
+				p.typeLine("/show info")
+			} else if out, err := p.vm.Monitor(ctx, c.monitor); err != nil || out != "" {
+				t.Fatal(out, err)
+			}
 			p.expect("AlphaOS had to stop. " + c.says)
-			p.expect("Press R to restart, S to shut down.")
+			if c.fault == "firmware" { // which reads no keys any more, and saves nothing
+				p.expect("Hold the power button until it goes off.")
+			} else {
+				p.expect("Press R to restart, S to shut down.")
+			}
 			p.screenshot(build + "crash-" + c.fault + ".png")
 			if err := p.vm.Type("s"); err != nil {
 				t.Fatal(err)
 			}
 			p.off()
+			if c.fault == "firmware" {
+				contains(t, p.vm.Output(), "a fault in the firmware: vector 000000000000000d", "ax dead000000000000", "goroutine ")
+				checkDrive(t, disk)
+				return
+			}
 			text := readDrive(t, disk, drive.CrashPath)
 			if !bytes.HasPrefix(text, []byte("AlphaOS had to stop. "+c.says)) || !bytes.Contains(text, []byte(c.report)) {
 				t.Errorf("the report on the drive does not tell of %q:\n%.2000s", c.report, text)
@@ -62,9 +90,12 @@ func crashes(t *testing.T, efi, build string, faults ...string) {
 			if traces && !bytes.Contains(text, []byte("goroutine ")) {
 				t.Error("the report has no goroutine traces")
 			}
-			if c.fault == "kernel" {
+			if c.fault == "memory" { // what was said before is safe
 				p = &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
 				p.expect("AlphaOS stopped with an error last time.")
+				said := p.prompt()
+				contains(t, said+p.say("/history"), story)
+				bye(t, p, disk)
 			}
 			checkDrive(t, disk)
 		})

@@ -154,7 +154,7 @@ type person struct {
 
 // patience is how long a person waits for any one thing: far longer than it
 // takes on a loaded host, so that only what will never come is given up.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 func (p *person) expect(text string) string {
 	p.t.Helper()

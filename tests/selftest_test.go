@@ -17,7 +17,7 @@ import (
 // TestMachine boots the self test with one processor and little memory, and
 // with two and a heap above 4 GiB.
 func TestMachine(t *testing.T) {
-	ctx := needQEMU(t, 6*time.Minute)
+	ctx := needQEMU(t, 12*time.Minute)
 	efi, err := buildEFI("selftest", "./tests/selftest")
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestMachine(t *testing.T) {
 // TestReturnsToFirmware checks that os.Exit gives the machine back: the
 // firmware shows its menu, whose keys work.
 func TestReturnsToFirmware(t *testing.T) {
-	ctx := needQEMU(t, 3*time.Minute)
+	ctx := needQEMU(t, 8*time.Minute)
 	efi, err := buildEFI("selftest-exit", "./tests/selftest", "-ldflags=-X main.finish=exit")
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestReturnsToFirmware(t *testing.T) {
 // TestUnrecoveredPanic checks that a panic that nobody recovers is told with a
 // traceback on the serial port.
 func TestUnrecoveredPanic(t *testing.T) {
-	ctx := needQEMU(t, 3*time.Minute)
+	ctx := needQEMU(t, 8*time.Minute)
 	efi, err := buildEFI("selftest-crash", "./tests/selftest", "-ldflags=-X main.finish=crash")
 	if err != nil {
 		t.Fatal(err)

@@ -53,7 +53,7 @@ func image(t testing.TB) drive.Extra {
 
 // verboseLines must be in what a verbose start says.
 var verboseLines = []string{
-	"firmware: ", "EDK II 0x", "clock: 2", "built with go1.", "processor features: ", "SSE2", "memory map: ", " taken over, ",
+	"firmware: ", "EDK II 0x", "clock: 2", "built with go1.", "processor features: ", "SSE2", "time-stamp counters: ", "memory map: ", " taken over, ",
 	"disk: ", "volume: ", "drive: ", "journal: open", "model: kernel ",
 }
 
@@ -118,7 +118,7 @@ func TestChained(t *testing.T) {
 // TestChainedReturns starts, from a program on package amd64, another that returns: the
 // machine then is again as the first one left it, and the firmware gets it back.
 func TestChainedReturns(t *testing.T) {
-	ctx := needQEMU(t, 4*time.Minute)
+	ctx := needQEMU(t, 10*time.Minute)
 	loader, err := buildEFI("chain", "./tests/chain")
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func limineConf(t testing.TB) string {
 
 // TestShell starts AlphaOS from the UEFI shell, with options behind its name.
 func TestShell(t *testing.T) {
-	ctx := needQEMU(t, 6*time.Minute)
+	ctx := needQEMU(t, 12*time.Minute)
 	model, _ := chatModel(t, story)
 	shell := func(t *testing.T, options string) (p *person, disk, said string) {
 		disk = newDrive(t, drive.Options{EFI: notBootable(t), Models: []string{model}, Extra: []drive.Extra{

@@ -6,8 +6,8 @@
 #                                      what was saved on it stays
 #   tools/drive.sh memory [MODEL]      prints the memory a machine needs for it
 #
-# Without MODEL: the first of models/*.gguf, else the small reference model
-# beside the repository, else an explanation.
+# Without MODEL: the largest of models/*.gguf, which is the small guide model
+# that comes with AlphaOS unless others were put there.
 #
 # An image is replaced by renaming a complete new one over it, so an
 # interruption leaves the old one.
@@ -21,18 +21,15 @@ die() {
 }
 
 pick_model() {
-	local f
-	for f in "${model:-}" models/*.gguf ../shared/data/models/stories260K-Q8_0.gguf; do
-		if [ -n "$f" ] && [ -f "$f" ]; then
-			echo "$f"
-			return
-		elif [ -n "$f" ] && [ "$f" = "${model:-}" ]; then
-			die "There is no file $f. Name a GGUF model that exists: make run MODEL=path/to/file.gguf"
-		fi
-	done
-	die "There is no model to talk to. Put a GGUF file into the folder models/, or name one:" \
-		"    make run MODEL=path/to/file.gguf" \
-		"Any model of the llama architecture will do, for example a Llama 3.2 1B Instruct as GGUF (Q4_K_M)."
+	local f=${model:-}
+	if [ -n "$f" ]; then
+		[ -f "$f" ] || die "There is no file $f. Name a GGUF model that exists: make run MODEL=path/to/file.gguf"
+	else
+		f=$(ls -LS models/*.gguf 2>/dev/null | head -n 1) || true
+		[ -n "$f" ] || die "There is no model to talk to. Put a GGUF file into the folder models/, or name one:" \
+			"    make run MODEL=path/to/file.gguf"
+	fi
+	echo "$f"
 }
 
 mib() { echo $((($(stat -Lc %s "$1") + 1048575) / 1048576)); }

@@ -75,7 +75,9 @@ func (p *program) try() error {
 		}
 		runs := out.Runs()
 		for i, t := range turns {
-			if !slices.ContainsFunc(runs, func(r jinja.Run) bool { return r.Origin == i+1 && strings.Contains(r.Text, t.Text) }) {
+			if !slices.ContainsFunc(runs, func(r jinja.Run) bool {
+				return r.Origin == i+1 && strings.Contains(strings.ToLower(r.Text), strings.ToLower(t.Text))
+			}) {
 				return nil, fmt.Errorf("it leaves out what the %s said", t.Role)
 			}
 		}

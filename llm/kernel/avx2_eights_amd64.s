@@ -3,7 +3,10 @@
 #include "textflag.h"
 
 #define EIGHTS_Q4_0 ·avx2EightsQ40
+#define EIGHTS_Q8_0 ·avx2EightsQ80
 #define EIGHTS_Q4_K ·avx2EightsQ4K
+#define EIGHTS_Q5_K ·avx2EightsQ5K
+#define EIGHTS_Q6_K ·avx2EightsQ6K
 
 #define FMADD(a, b, acc, t) \
 	VMULPS a, b, t; \

@@ -16,7 +16,7 @@ func BenchmarkVectors(b *testing.B) {
 		if s == portable {
 			continue
 		}
-		for _, t := range []gguf.Type{gguf.Q4_0, gguf.Q8_0, gguf.Q4_K, gguf.Q6_K} {
+		for _, t := range []gguf.Type{gguf.Q4_0, gguf.Q8_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K} {
 			for _, n := range []int{1, 4, 8, 16, 32, 128, 512} {
 				b.Run(fmt.Sprintf("%s/%v/%d", s.Name(), t, n), func(b *testing.B) {
 					const size = 2048
@@ -47,7 +47,7 @@ func BenchmarkRepacked(b *testing.B) {
 		if s.repack == nil {
 			continue
 		}
-		for _, t := range []gguf.Type{gguf.Q4_0, gguf.Q4_K} {
+		for _, t := range []gguf.Type{gguf.Q4_0, gguf.Q8_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K} {
 			const size = 2048
 			w := randomWeights(rand.New(rand.NewPCG(1, 2)), t, size*size)
 			m, err := s.NewMatrix(t, size, size, w)
@@ -55,14 +55,17 @@ func BenchmarkRepacked(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.Run(fmt.Sprintf("%s/%v/repack", s.Name(), t), func(b *testing.B) {
-				b.SetBytes(int64(m.Bytes()))
+				best := time.Hour
 				for b.Loop() {
 					m.eights = 0
-					m.Repack()
+					start := time.Now()
+					m.Repack(inTurn)
+					best = min(best, time.Since(start))
 				}
+				b.ReportMetric(float64(m.Bytes())/best.Seconds()/1e9, "GB/s")
 			})
 			b.Run(fmt.Sprintf("%s/%v/mul", s.Name(), t), func(b *testing.B) {
-				m.Repack()
+				m.Repack(inTurn)
 				a := s.NewActivations(FormOf(t), size, 1)
 				a.Set(randomVector(rand.New(rand.NewPCG(1, 2)), size), 1)
 				y := make([]float32, size)

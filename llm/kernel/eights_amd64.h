@@ -7,7 +7,7 @@
 //
 //	AX call, DX groups of eight rows left, R13 results
 //	BX weights, CX blocks left, SI activations, DI their scales
-//	Y15 nibble mask, Y14 sums in float32
+//	Y15 mask of a weight's bits, Y14 sums in float32
 
 #define W 0
 #define ROWS 16
@@ -54,6 +54,27 @@
 	VMOVDQA Y4, Y0; \
 	VMOVDQA Y5, Y1
 
+// AHEAD fetches the first line of the page after the next one, again for each of
+// the blocks in a page. The processor itself fetches what follows within a page,
+// but does not look beyond its end; a line there shows it the way. Fetching more
+// disturbs it.
+#define AHEAD \
+	LEAQ 8192(BX), R14; \
+	ANDQ $-4096, R14; \
+	PREFETCHT0 (R14)
+
+// SUPER begins with up to n blocks: what precedes their weights, size bytes each,
+// lies together before all of those (see eights.place in repack_amd64.go). R9 is
+// left at the first block's scales, BX at its weights; R8 counts the blocks.
+#define SUPER(n, size) \
+	MOVQ $n, R8; \
+	CMPQ CX, R8; \
+	CMOVQLT CX, R8; \
+	SUBQ R8, CX; \
+	MOVQ BX, R9; \
+	IMUL3Q $size, R8, R10; \
+	ADDQ R10, BX
+
 // EIGHTS_Q4_0: a block is eight float16 scales and four times 32 bytes.
 TEXT EIGHTS_Q4_0(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
@@ -61,27 +82,84 @@ TEXT EIGHTS_Q4_0(SB), NOSPLIT|NOFRAME, $0-8
 	VPSRLW $15, Y13, Y13
 group:
 	GROUP
-loop:
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	FIRSTPAIR(16, 0, 16)
-	MOREPAIR(48, 4, 20)
-	MOREPAIR(80, 8, 24)
-	MOREPAIR(112, 12, 28)
+super:
+	AHEAD
+	SUPER(4, 16)
+block:
+	FIRSTPAIR(0, 0, 16)
+	MOREPAIR(32, 4, 20)
+	MOREPAIR(64, 8, 24)
+	MOREPAIR(96, 12, 28)
 	VPADDW Y1, Y0, Y0
 	VPMADDWD Y13, Y0, Y0
 	VCVTDQ2PS Y0, Y0
-	VCVTPH2PS (BX), Y8
+	VCVTPH2PS (R9), Y8
 	VBROADCASTSS (DI), Y9
 	VBROADCASTSS 4(DI), Y10
 	VMULPS Y9, Y0, Y0
 	VADDPS Y10, Y0, Y0
 	FMADD(Y8, Y0, Y14, Y9)
-	ADDQ $144, BX
+	ADDQ $128, BX
+	ADDQ $16, R9
 	ADDQ $32, SI
 	ADDQ $8, DI
-	DECQ CX
-	JNE  loop
+	DECQ R8
+	JNE  block
+	TESTQ CX, CX
+	JNE  super
+	VMOVUPS Y14, (R13)
+	ADDQ $32, R13
+	DECQ DX
+	JNE  group
+	VZEROUPPER
+	RET
+
+// SIGNED adds 32 signed weights times four activations to y: the sign goes over
+// to the activations. A sum of two products nearly fills an int16.
+#define SIGNED(wo, xo, y) \
+	VMOVDQU wo(BX), Y4; \
+	VPBROADCASTD xo(SI), Y5; \
+	VPABSB Y4, Y6; \
+	VPSIGNB Y4, Y5, Y5; \
+	VPMADDUBSW Y5, Y6, Y5; \
+	VPMADDWD Y13, Y5, Y5; \
+	VPADDD Y5, y, y
+
+// EIGHTS_Q8_0: a block is eight float16 scales and eight times 32 int8.
+TEXT EIGHTS_Q8_0(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	VPCMPEQW Y13, Y13, Y13
+	VPSRLW $15, Y13, Y13
+group:
+	GROUP
+super:
+	AHEAD
+	SUPER(4, 16)
+block:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	SIGNED(0, 0, Y0)
+	SIGNED(32, 4, Y1)
+	SIGNED(64, 8, Y0)
+	SIGNED(96, 12, Y1)
+	SIGNED(128, 16, Y0)
+	SIGNED(160, 20, Y1)
+	SIGNED(192, 24, Y0)
+	SIGNED(224, 28, Y1)
+	VPADDD Y1, Y0, Y0
+	VCVTDQ2PS Y0, Y0
+	VCVTPH2PS (R9), Y8
+	VBROADCASTSS (DI), Y9
+	VMULPS Y9, Y0, Y0
+	FMADD(Y8, Y0, Y14, Y9)
+	ADDQ $256, BX
+	ADDQ $16, R9
+	ADDQ $32, SI
+	ADDQ $8, DI
+	DECQ R8
+	JNE  block
+	TESTQ CX, CX
+	JNE  super
 	VMOVUPS Y14, (R13)
 	ADDQ $32, R13
 	DECQ DX
@@ -167,12 +245,6 @@ GLOBL eightsOdd<>(SB), RODATA|NOPTR, $32
 	VPADDD Y0, Y2, Y2; \
 	VPADDD Y1, Y2, Y2
 
-#define NEAR(o) \
-	PREFETCHT0 o(BX); \
-	PREFETCHT0 o+64(BX); \
-	PREFETCHT0 o+128(BX); \
-	PREFETCHT0 o+192(BX)
-
 // EIGHTS_Q4_K: a block is eight d, eight dmin (float16), then for pairs of scales
 // and pairs of minima 32 bytes of low nibbles each and 16 bytes of upper bits
 // each, then 32 times 32 bytes of nibbles.
@@ -181,6 +253,7 @@ TEXT EIGHTS_Q4_K(SB), NOSPLIT|NOFRAME, $0-8
 group:
 	GROUP
 loop:
+	AHEAD
 	VPXOR Y13, Y13, Y13
 	VPXOR Y2, Y2, Y2
 	SIXBITS(64, 112)
@@ -189,17 +262,20 @@ loop:
 	MINIMA(Y10, 56)
 	MINIMA(Y11, 60)
 	SIXBITS(32, 96)
-	NEAR(512)
-	SUBS_Q4_K(128, 0, Y8)
-	NEAR(768)
-	SUBS_Q4_K(384, 64, Y9)
-	NEAR(1024)
-	SUBS_Q4_K(640, 128, Y10)
-	NEAR(1280)
-	SUBS_Q4_K(896, 192, Y11)
-	NEAR(1536)
-	VCVTPH2PS (BX), Y4
-	VCVTPH2PS 16(BX), Y5
+	MOVQ $4, R10
+	MOVQ BX, R9
+	ADDQ $128, BX
+pair:
+	SUBS_Q4_K(0, 0, Y8)
+	VMOVDQA Y9, Y8
+	VMOVDQA Y10, Y9
+	VMOVDQA Y11, Y10
+	ADDQ $256, BX
+	ADDQ $64, SI
+	DECQ R10
+	JNE  pair
+	VCVTPH2PS (R9), Y4
+	VCVTPH2PS 16(R9), Y5
 	VCVTDQ2PS Y2, Y2
 	VCVTDQ2PS Y13, Y13
 	VMULPS Y4, Y2, Y2
@@ -207,11 +283,197 @@ loop:
 	VSUBPS Y13, Y2, Y2
 	VBROADCASTSS (DI), Y6
 	FMADD(Y6, Y2, Y14, Y7)
-	ADDQ $1152, BX
-	ADDQ $256, SI
 	ADDQ $64, DI
 	DECQ CX
 	JNE  loop
+	VMOVUPS Y14, (R13)
+	ADDQ $32, R13
+	DECQ DX
+	JNE  group
+	VZEROUPPER
+	RET
+
+// eightsFifth<> is the mask of the fifth bit.
+DATA eightsFifth<>+0(SB)/8, $0x1010101010101010
+DATA eightsFifth<>+8(SB)/8, $0x1010101010101010
+DATA eightsFifth<>+16(SB)/8, $0x1010101010101010
+DATA eightsFifth<>+24(SB)/8, $0x1010101010101010
+GLOBL eightsFifth<>(SB), RODATA|NOPTR, $32
+
+// FIFTH joins y with a bit of each byte of Y3, shifted to its place.
+#define FIFTH(shift, n, y) \
+	shift $n, Y3, Y7; \
+	VPAND Y12, Y7, Y7; \
+	VPOR Y7, y, y
+
+// PAIR5 is PAIR with fifth bits.
+#define PAIR5(wo, lo, hi, shift0, n0, shift1, n1) \
+	VMOVDQU wo(BX), Y5; \
+	VPAND Y15, Y5, Y4; \
+	VPSRLW $4, Y5, Y5; \
+	VPAND Y15, Y5, Y5; \
+	FIFTH(shift0, n0, Y4); \
+	FIFTH(shift1, n1, Y5); \
+	VPBROADCASTD lo(SI), Y6; \
+	VPBROADCASTD hi(SI), Y7; \
+	VPMADDUBSW Y6, Y4, Y4; \
+	VPMADDUBSW Y7, Y5, Y5
+
+#define MOREPAIR5(wo, lo, hi, shift0, n0, shift1, n1) \
+	PAIR5(wo, lo, hi, shift0, n0, shift1, n1); \
+	VPADDW Y4, Y0, Y0; \
+	VPADDW Y5, Y1, Y1
+
+// HALF_Q5_K adds 16 columns and the 16 that are 32 further on, with the pair of
+// scales in Y8, to Y2. Sums of four steps are at most 4*2*31*127 = 31496.
+#define HALF_Q5_K(ho, wo, xo) \
+	VMOVDQU ho(BX), Y3; \
+	PAIR5(wo, xo, 32+xo, VPSLLW, 4, VPSLLW, 3); \
+	VMOVDQA Y4, Y0; \
+	VMOVDQA Y5, Y1; \
+	MOREPAIR5(32+wo, 4+xo, 36+xo, VPSLLW, 2, VPSLLW, 1); \
+	MOREPAIR5(64+wo, 8+xo, 40+xo, VPSRLW, 0, VPSRLW, 1); \
+	MOREPAIR5(96+wo, 12+xo, 44+xo, VPSRLW, 2, VPSRLW, 3); \
+	VPSHUFB eightsEven<>(SB), Y8, Y4; \
+	VPSHUFB eightsOdd<>(SB), Y8, Y5; \
+	VPMADDWD Y4, Y0, Y0; \
+	VPMADDWD Y5, Y1, Y1; \
+	VPADDD Y0, Y2, Y2; \
+	VPADDD Y1, Y2, Y2
+
+// EIGHTS_Q5_K: as Q4_K, but before each 256 bytes of nibbles come 64 bytes of
+// fifth bits.
+TEXT EIGHTS_Q5_K(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	VMOVDQU eightsFifth<>(SB), Y12
+group:
+	GROUP
+loop:
+	AHEAD
+	VPXOR Y13, Y13, Y13
+	VPXOR Y2, Y2, Y2
+	SIXBITS(64, 112)
+	MINIMA(Y8, 48)
+	MINIMA(Y9, 52)
+	MINIMA(Y10, 56)
+	MINIMA(Y11, 60)
+	SIXBITS(32, 96)
+	MOVQ $4, R10
+	MOVQ BX, R9
+	ADDQ $128, BX
+pair:
+	HALF_Q5_K(0, 64, 0)
+	HALF_Q5_K(32, 192, 16)
+	VMOVDQA Y9, Y8
+	VMOVDQA Y10, Y9
+	VMOVDQA Y11, Y10
+	ADDQ $320, BX
+	ADDQ $64, SI
+	DECQ R10
+	JNE  pair
+	VCVTPH2PS (R9), Y4
+	VCVTPH2PS 16(R9), Y5
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y13, Y13
+	VMULPS Y4, Y2, Y2
+	VMULPS Y5, Y13, Y13
+	VSUBPS Y13, Y2, Y2
+	VBROADCASTSS (DI), Y6
+	FMADD(Y6, Y2, Y14, Y7)
+	ADDQ $64, DI
+	DECQ CX
+	JNE  loop
+	VMOVUPS Y14, (R13)
+	ADDQ $32, R13
+	DECQ DX
+	JNE  group
+	VZEROUPPER
+	RET
+
+// eightsLow<> is the mask of six bits.
+DATA eightsLow<>+0(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA eightsLow<>+8(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA eightsLow<>+16(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA eightsLow<>+24(SB)/8, $0x3f3f3f3f3f3f3f3f
+GLOBL eightsLow<>(SB), RODATA|NOPTR, $32
+
+// QUAD adds 16 columns, whose scales are in y (twice each), to Y12: three
+// registers of six bits in each byte, and a fourth in their upper two bits. Sums
+// of two steps are at most 2*2*63*127 = 32004.
+#define QUAD(wo, xo, y) \
+	VMOVDQU wo(BX), Y0; \
+	VMOVDQU wo+32(BX), Y1; \
+	VMOVDQU wo+64(BX), Y2; \
+	VPAND Y15, Y0, Y4; \
+	VPAND Y15, Y1, Y5; \
+	VPAND Y15, Y2, Y6; \
+	VPXOR Y4, Y0, Y0; \
+	VPXOR Y5, Y1, Y1; \
+	VPXOR Y6, Y2, Y2; \
+	VPSRLW $6, Y0, Y0; \
+	VPSRLW $4, Y1, Y1; \
+	VPSRLW $2, Y2, Y2; \
+	VPOR Y1, Y0, Y0; \
+	VPOR Y2, Y0, Y0; \
+	VPBROADCASTD xo(SI), Y1; \
+	VPBROADCASTD xo+4(SI), Y2; \
+	VPMADDUBSW Y1, Y4, Y4; \
+	VPMADDUBSW Y2, Y5, Y5; \
+	VPBROADCASTD xo+8(SI), Y1; \
+	VPBROADCASTD xo+12(SI), Y2; \
+	VPMADDUBSW Y1, Y6, Y6; \
+	VPMADDUBSW Y2, Y0, Y0; \
+	VPADDW Y5, Y4, Y4; \
+	VPADDW Y6, Y0, Y0; \
+	VPMADDWD y, Y4, Y4; \
+	VPMADDWD y, Y0, Y0; \
+	VPADDD Y4, Y12, Y12; \
+	VPADDD Y0, Y12, Y12
+
+// EIGHTS_Q6_K: a block is eight d (float16), eight times 16 bytes of pairs of
+// scales, and 48 times 32 bytes of weights. The scales are minima, too.
+TEXT EIGHTS_Q6_K(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	VMOVDQU eightsLow<>(SB), Y15
+	VMOVDQU eightsEven<>(SB), Y10
+	VMOVDQU eightsOdd<>(SB), Y11
+group:
+	GROUP
+super:
+	SUPER(2, 144)
+block:
+	AHEAD
+	VPXOR Y12, Y12, Y12
+	VPXOR Y13, Y13, Y13
+	VCVTPH2PS (R9), Y3
+	VBROADCASTSS (DI), Y7
+	VMULPS Y7, Y3, Y3
+	MOVQ $8, R10
+pair:
+	VPMOVSXBW 16(R9), Y8
+	VPBROADCASTD 16(DI), Y7
+	VPMADDWD Y8, Y7, Y7
+	VPADDD Y7, Y13, Y13
+	VPSHUFB Y10, Y8, Y9
+	VPSHUFB Y11, Y8, Y8
+	QUAD(0, 0, Y9)
+	QUAD(96, 16, Y8)
+	ADDQ $192, BX
+	ADDQ $32, SI
+	ADDQ $16, R9
+	ADDQ $4, DI
+	DECQ R10
+	JNE  pair
+	VPSLLD $5, Y13, Y13
+	VPSUBD Y13, Y12, Y12
+	VCVTDQ2PS Y12, Y12
+	FMADD(Y3, Y12, Y14, Y6)
+	ADDQ $16, R9
+	ADDQ $32, DI
+	DECQ R8
+	JNE  block
+	TESTQ CX, CX
+	JNE  super
 	VMOVUPS Y14, (R13)
 	ADDQ $32, R13
 	DECQ DX

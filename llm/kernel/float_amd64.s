@@ -168,3 +168,80 @@ loop:
 	JNE  loop
 	VZEROUPPER
 	RET
+
+// func wideAdd(y, x *float32, n int)
+TEXT ·wideAdd(SB), NOSPLIT, $0-24
+	MOVQ y+0(FP), BX
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+loop:
+	VMOVUPS (BX), Y0
+	VADDPS (SI), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ $32, BX
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JNE  loop
+	VZEROUPPER
+	RET
+
+// MEAN leaves the sum of the lanes of Y0, divided by n, in all of them.
+#define MEAN(n) \
+	VEXTRACTF128 $1, Y0, X1; \
+	VADDPS X1, X0, X0; \
+	VHADDPS X0, X0, X0; \
+	VHADDPS X0, X0, X0; \
+	VCVTSI2SSQ n, X1, X1; \
+	VDIVSS X1, X0, X0; \
+	VBROADCASTSS X0, Y0
+
+// func wideAddNorm(x, h, bias, w, b *float32, n int, epsilon float32)
+TEXT ·wideAddNorm(SB), NOSPLIT, $0-52
+	MOVQ x+0(FP), BX
+	MOVQ h+8(FP), SI
+	MOVQ bias+16(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ b+32(FP), R9
+	MOVQ n+40(FP), DX
+	XORQ CX, CX
+	VXORPS Y0, Y0, Y0
+join:
+	VMOVUPS (BX)(CX*4), Y2
+	VADDPS (SI)(CX*4), Y2, Y2
+	VADDPS (DI)(CX*4), Y2, Y2
+	VMOVUPS Y2, (BX)(CX*4)
+	VADDPS Y2, Y0, Y0
+	ADDQ $8, CX
+	CMPQ CX, DX
+	JLT  join
+	MEAN(DX)
+	VMOVAPS Y0, Y5
+	XORQ CX, CX
+	VXORPS Y0, Y0, Y0
+vary:
+	VMOVUPS (BX)(CX*4), Y2
+	VSUBPS Y5, Y2, Y2
+	VMULPS Y2, Y2, Y2
+	VADDPS Y2, Y0, Y0
+	ADDQ $8, CX
+	CMPQ CX, DX
+	JLT  vary
+	MEAN(DX)
+	VADDSS epsilon+48(FP), X0, X0
+	VSQRTSS X0, X0, X0
+	VMOVSS one<>(SB), X1
+	VDIVSS X0, X1, X1
+	VBROADCASTSS X1, Y6
+	XORQ CX, CX
+norm:
+	VMOVUPS (BX)(CX*4), Y2
+	VSUBPS Y5, Y2, Y2
+	VMULPS Y6, Y2, Y2
+	VMULPS (R8)(CX*4), Y2, Y2
+	VADDPS (R9)(CX*4), Y2, Y2
+	VMOVUPS Y2, (BX)(CX*4)
+	ADDQ $8, CX
+	CMPQ CX, DX
+	JLT  norm
+	VZEROUPPER
+	RET

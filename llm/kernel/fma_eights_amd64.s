@@ -3,7 +3,10 @@
 #include "textflag.h"
 
 #define EIGHTS_Q4_0 ·fmaEightsQ40
+#define EIGHTS_Q8_0 ·fmaEightsQ80
 #define EIGHTS_Q4_K ·fmaEightsQ4K
+#define EIGHTS_Q5_K ·fmaEightsQ5K
+#define EIGHTS_Q6_K ·fmaEightsQ6K
 
 #define FMADD(a, b, acc, t) \
 	VFMADD231PS a, b, acc

@@ -130,7 +130,7 @@ row: \
 	ROWBEGIN; \
 	ZERO4; \
 loop: \
-	PREFETCHT0 256(BX); \
+	AHEAD; \
 	LOAD; \
 	HALF((BX), X6, Y6); \
 	PRODUCT((SI), (DI), Y0); \
@@ -344,8 +344,7 @@ row: \
 	ROWBEGIN; \
 	VXORPS Y0, Y0, Y0; \
 loop: \
-	PREFETCHT0 256(BX); \
-	PREFETCHT0 320(BX); \
+	AHEAD; \
 	HEAD; \
 	OFFSET((DI), Y0, Y4); \
 	BLOCK(TAKER); \

@@ -6,7 +6,8 @@
 // with a scale for every 32 or 256 numbers for the quantised types, so that a
 // product of two blocks is integer arithmetic.
 //
-// A Set is one complete way to compute: "avx2+fma", "avx2" or "portable".
+// A Set is one complete way to compute: "avx512+vnni", "avx2+fma", "avx2" or
+// "portable".
 // Choose picks one by what the processor can do and by a measurement of some
 // microseconds, because an emulated processor may offer fused multiplication
 // and yet be several times slower at it. All sets compute from the same
@@ -34,7 +35,13 @@ type Set struct {
 	// sum adds x[r] times row first+r of m to y.
 	sum      func(m *Matrix, first int, y, x []float32)
 	quantise func(a *Activations, from, to int)
-	repack   func(m *Matrix) // nil: the set wants weights as they are in a file
+	// repack rearranges m; nil: the set wants weights as they are in a file.
+	repack func(m *Matrix, each func(n, size int, f func(i int)))
+	row    func(m *Matrix, dst []float32, r int) // expands a row that repack has moved
+	vnni   bool                                  // multiplies many vectors with AVX-512 and VNNI
+	// dense computes the columns [col, col+denseColumns) of a Product of at least
+	// denseRows rows; nil: the set has nothing better than Go.
+	dense func(y, a, b Dense, rows, inner, col int)
 }
 
 // Name is the name ByName knows the set by.
@@ -167,12 +174,13 @@ func typeNames() string {
 }
 
 // Repack rearranges the weights where they lie, for faster products, if the set
-// knows a better order for the type; it takes no memory for longer than the
-// call. The data given to NewMatrix then must not be used for anything else,
-// and Row must not be called.
-func (m *Matrix) Repack() {
+// knows a better order for the type; it takes little memory, and none for longer
+// than the call. The data given to NewMatrix then must not be used for anything
+// else. The work is done by each, which calls f, with some size numbers to be
+// moved, for every i < n, perhaps concurrently.
+func (m *Matrix) Repack(each func(n, size int, f func(i int))) {
 	if m.set.repack != nil && m.eights == 0 {
-		m.set.repack(m)
+		m.set.repack(m, each)
 	}
 }
 
@@ -202,7 +210,8 @@ func (m *Matrix) Mul(y []float32, step int, a *Activations, from, to int) {
 // Row writes row r of m to dst as float32. len(dst) must be m.Cols.
 func (m *Matrix) Row(dst []float32, r int) {
 	if r < m.eights {
-		panic("kernel: Row of a repacked matrix")
+		m.set.row(m, dst[:m.Cols], r)
+		return
 	}
 	Dequantise(m.Type, dst[:m.Cols], m.data[r*m.rowBytes:(r+1)*m.rowBytes])
 }

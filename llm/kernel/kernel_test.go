@@ -183,6 +183,12 @@ func randomVector(r *rand.Rand, n int) []float32 {
 	return x
 }
 
+func inTurn(n, _ int, f func(i int)) {
+	for i := range n {
+		f(i)
+	}
+}
+
 func usableSets(t testing.TB) []*Set {
 	var all []*Set
 	for _, n := range Names() {
@@ -230,11 +236,11 @@ func TestMul(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					c.Repack()
+					c.Repack(inTurn)
 					z := slices.Repeat([]float32{12345}, len(y))
 					c.Mul(z, step, a, 0, rows/2)
 					c.Mul(z, step, a, rows/2, rows)
-					checkProduct(t, fmt.Sprintf("%s %v %dx%d, repacked, %d vectors", s.Name(), typ, rows, cols, n), m, w, x, z, step, a)
+					checkProduct(t, fmt.Sprintf("%s %v %dx%d, repacked, %d vectors", s.Name(), typ, rows, cols, n), c, w, x, z, step, a)
 				}
 			}
 		}

@@ -25,11 +25,11 @@ const (
 // panel is laid out as panels_amd64.h expects; it lies at a multiple of 64.
 type panel struct {
 	weights [panelColumns / 4][panelRows][4]uint8
-	// Q4_K and Q6_K: scales of each 32 or 16 weights, twice; minima of pairs of
+	// Q4_K, and Q5_K and Q6_K: scales of each 32 or 16 weights, twice; minima of pairs of
 	// those. Q4_0 and Q8_0: scales of each 32 weights as float32.
 	scales [panelRows * panelRows][2]int16
 	minima [8][panelRows][2]int16
-	// Q4_K and Q6_K: what scales and minima are multiplied with.
+	// Q4_K, Q5_K and Q6_K: what scales and minima are multiplied with.
 	d, dmin [panelRows]float32
 	sums    [panelTile][panelRows]int32 // of the tile at work
 	// tile takes the results when fewer than four vectors are left.
@@ -48,7 +48,7 @@ func panelsPay(t gguf.Type, n int) bool {
 	switch t {
 	case gguf.Q4_0, gguf.Q8_0:
 		return n >= 8
-	case gguf.Q4_K, gguf.Q6_K:
+	case gguf.Q4_K, gguf.Q5_K, gguf.Q6_K:
 		return n >= 16
 	}
 	return false
@@ -88,7 +88,7 @@ func mulPanels(m *Matrix, y []float32, step int, a *Activations, from, to int, f
 					c.rows, c.y, c.ystep = 1, unsafe.Pointer(&p.tile), 4*panelRows
 					t = a.n
 				}
-				mulPanel(m.Type, fma, &c)
+				mulPanel(m, fma, &c)
 			}
 		}
 		for t := range rest {
@@ -125,6 +125,20 @@ func (p *panel) unpack(m *Matrix, w []byte, n int) {
 	}
 	le := binary.LittleEndian
 	switch m.Type {
+	case gguf.Q5_K: // by way of the order of eights
+		var head [128]byte
+		var body [1280]byte
+		for row := 0; row < panelRows; row += eight {
+			src := w[row*m.rowBytes:]
+			for r := range eight {
+				copy(head[2*r:2*r+2], src[r*m.rowBytes:])
+				copy(head[16+2*r:18+2*r], src[r*m.rowBytes+2:])
+			}
+			headQ4K(head[:], src, m.rowBytes)
+			bodyQ5K(body[:], src, m.rowBytes)
+			spreadQ5K(p, row, body[:])
+			p.headQ5K(row, head[:])
+		}
 	case gguf.Q4_K:
 		for r := range panelRows {
 			b := w[r*m.rowBytes:][:16]
@@ -154,8 +168,16 @@ func (p *panel) unpack(m *Matrix, w []byte, n int) {
 }
 
 // mulPanel adds the products of the panel with c.rows tiles of vectors to y.
-func mulPanel(t gguf.Type, fma bool, c *call) {
-	switch {
+func mulPanel(m *Matrix, fma bool, c *call) {
+	switch t := m.Type; {
+	case t == gguf.Q4_0 && m.set.vnni:
+		vnniPanelQ40(c)
+	case t == gguf.Q8_0 && m.set.vnni:
+		vnniPanelQ80(c)
+	case t == gguf.Q4_K && m.set.vnni:
+		vnniPanelU4(c)
+	case (t == gguf.Q5_K || t == gguf.Q6_K) && m.set.vnni:
+		vnniPanelU6(c)
 	case t == gguf.Q4_0 && fma:
 		fmaPanelQ40(c)
 	case t == gguf.Q4_0:
@@ -168,9 +190,9 @@ func mulPanel(t gguf.Type, fma bool, c *call) {
 		fmaPanelU4(c)
 	case t == gguf.Q4_K:
 		avx2PanelU4(c)
-	case t == gguf.Q6_K && fma:
+	case (t == gguf.Q5_K || t == gguf.Q6_K) && fma:
 		fmaPanelU6(c)
-	case t == gguf.Q6_K:
+	case t == gguf.Q5_K || t == gguf.Q6_K:
 		avx2PanelU6(c)
 	}
 }
@@ -210,3 +232,15 @@ func fmaPanelQ40(a *call)
 
 //go:noescape
 func fmaPanelQ80(a *call)
+
+//go:noescape
+func vnniPanelU4(a *call)
+
+//go:noescape
+func vnniPanelU6(a *call)
+
+//go:noescape
+func vnniPanelQ40(a *call)
+
+//go:noescape
+func vnniPanelQ80(a *call)

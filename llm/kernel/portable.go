@@ -216,3 +216,19 @@ func Dequantise(t gguf.Type, dst []float32, src []byte) {
 		}
 	}
 }
+
+func addNormPortable(x, h, bias, w, b []float32, epsilon float64) {
+	var sum, squares float64
+	for i, v := range x {
+		x[i] = v + h[i] + bias[i]
+		sum += float64(x[i])
+	}
+	mean := float32(sum / float64(len(x)))
+	for _, v := range x {
+		squares += float64(v-mean) * float64(v-mean)
+	}
+	scale := float32(1 / math.Sqrt(squares/float64(len(x))+epsilon))
+	for i, v := range x {
+		x[i] = (v-mean)*scale*w[i] + b[i]
+	}
+}

@@ -9,7 +9,8 @@ import (
 )
 
 var sets = []*Set{
-	assembly("avx2+fma", func() bool { return hasAVX2() && cpu.X86.HasFMA }, true),
+	withVNNI(assembly("avx512+vnni", hasVNNI, true)),
+	assembly("avx2+fma", hasFMA, true),
 	assembly("avx2", hasAVX2, false),
 	portable,
 }
@@ -17,6 +18,12 @@ var sets = []*Set{
 // hasAVX2 is true when the processor has AVX2 and F16C and the system keeps
 // the wide registers. x/sys/cpu looks at OSXSAVE and XCR0 for both AVX2 and FMA.
 func hasAVX2() bool { return cpu.X86.HasAVX2 && hasF16C() }
+
+func hasFMA() bool { return hasAVX2() && cpu.X86.HasFMA }
+
+// hasVNNI is true when there are 512-bit registers, with VNNI, and the system
+// keeps them, which x/sys/cpu looks at in XCR0, too.
+func hasVNNI() bool { return hasFMA() && cpu.X86.HasAVX512F && cpu.X86.HasAVX512VNNI }
 
 // hasF16C reports CPUID.01H:ECX.F16C[bit 29], which x/sys/cpu does not.
 func hasF16C() bool { return cpuid1()&(1<<29) != 0 }
@@ -128,7 +135,18 @@ func assembly(name string, usable func() bool, fma bool) *Set {
 		sum:      func(m *Matrix, first int, y, x []float32) { sumAssembly(m, first, y, x, fma) },
 		quantise: quantiseAssembly,
 		repack:   repackEights,
+		row:      (*Matrix).rowEights,
+		dense: func(y, a, b Dense, rows, inner, col int) {
+			denseAssembly(y, a, b, rows, inner, col, fma)
+		},
 	}
+}
+
+// withVNNI makes s, which is a set of its own, multiply panels with AVX-512. Single
+// vectors wait for memory, and need no more than AVX2.
+func withVNNI(s *Set) *Set {
+	s.vnni = true
+	return s
 }
 
 func mulAssembly(m *Matrix, y []float32, step int, a *Activations, from, to int, fma bool) {

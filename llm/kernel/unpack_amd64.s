@@ -257,3 +257,89 @@ column:
 	JNE  block
 	VZEROUPPER
 	RET
+
+// func packEightsQ6K(a *call): the 64 times 32 bytes of a panel's eight rows to 48
+// times 32 bytes: of each four registers the last one's bits go, two by two, into
+// the upper bits of the others.
+TEXT ·packEightsQ6K(SB), NOSPLIT|NOFRAME, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 0(AX), BX
+	MOVQ 32(AX), DI
+	MOVQ $16, CX
+	VPCMPEQB Y15, Y15, Y15
+	VPSLLW $14, Y15, Y15
+	VPSRLW $8, Y15, Y14
+	VPOR Y14, Y15, Y15 // 0xc0 in every byte
+loop:
+	VMOVDQU 192(BX), Y0
+	VPSLLW $6, Y0, Y1
+	VPSLLW $4, Y0, Y2
+	VPSLLW $2, Y0, Y3
+	VPAND Y15, Y1, Y1
+	VPAND Y15, Y2, Y2
+	VPAND Y15, Y3, Y3
+	VPOR 0(BX), Y1, Y1
+	VPOR 64(BX), Y2, Y2
+	VPOR 128(BX), Y3, Y3
+	VMOVDQU Y1, 0(DI)
+	VMOVDQU Y2, 32(DI)
+	VMOVDQU Y3, 64(DI)
+	ADDQ $256, BX
+	ADDQ $96, DI
+	DECQ CX
+	JNE  loop
+	VZEROUPPER
+	RET
+
+// func unpackEightsQ6K(a *call) is the way back.
+TEXT ·unpackEightsQ6K(SB), NOSPLIT|NOFRAME, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 0(AX), BX
+	MOVQ 32(AX), DI
+	MOVQ $16, CX
+	VPCMPEQB Y15, Y15, Y15
+	VPSRLW $10, Y15, Y15
+	VPSLLW $8, Y15, Y14
+	VPOR Y14, Y15, Y15 // 0x3f in every byte
+loop:
+	VMOVDQU 0(BX), Y0
+	VMOVDQU 32(BX), Y1
+	VMOVDQU 64(BX), Y2
+	VPAND Y15, Y0, Y4
+	VPAND Y15, Y1, Y5
+	VPAND Y15, Y2, Y6
+	VPXOR Y4, Y0, Y0
+	VPXOR Y5, Y1, Y1
+	VPXOR Y6, Y2, Y2
+	VPSRLW $6, Y0, Y0
+	VPSRLW $4, Y1, Y1
+	VPSRLW $2, Y2, Y2
+	VPOR Y1, Y0, Y0
+	VPOR Y2, Y0, Y0
+	VMOVDQU Y4, 0(DI)
+	VMOVDQU Y5, 64(DI)
+	VMOVDQU Y6, 128(DI)
+	VMOVDQU Y0, 192(DI)
+	ADDQ $96, BX
+	ADDQ $256, DI
+	DECQ CX
+	JNE  loop
+	VZEROUPPER
+	RET
+
+// func spreadEights(a *call): n registers of eight rows' weights, one after
+// another, to a panel.
+TEXT ·spreadEights(SB), NOSPLIT|NOFRAME, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 0(AX), BX
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), DI
+loop:
+	VMOVDQU (BX), Y0
+	VMOVDQU Y0, (DI)
+	ADDQ $32, BX
+	ADDQ $64, DI
+	DECQ CX
+	JNE  loop
+	VZEROUPPER
+	RET

@@ -105,9 +105,11 @@ type Sampler struct {
 	p       Params
 	penalty float32
 	seed    int64
-	rng     *rand.Rand
+	source  *rand.PCG
+	rng     *rand.Rand  // of source
 	recent  []uint64    // a bit for each token that is penalised; all 0 between calls
 	heap    []candidate // memory for candidates
+	ahead   *Sampler    // see Ahead
 }
 
 type candidate struct {
@@ -127,7 +129,8 @@ func New(p Params) *Sampler {
 	for s.seed == 0 {
 		s.seed = int64(rand.Uint64() >> 1)
 	}
-	s.rng = rand.New(rand.NewPCG(uint64(s.seed), 0x416c706861)) // "Alpha"
+	s.source = rand.NewPCG(uint64(s.seed), 0x416c706861) // "Alpha"
+	s.rng = rand.New(s.source)
 	if !(p.TopP > 0 && p.TopP < 1) {
 		s.p.TopP = 1
 		if p.TopP <= 0 { // the likeliest alone
@@ -146,6 +149,18 @@ func New(p Params) *Sampler {
 
 // Seed is the seed in use, to get the same tokens again.
 func (s *Sampler) Seed() int64 { return s.seed }
+
+// Ahead returns a sampler that will draw the same random numbers as s, which
+// stays as it is: for one that guesses what s will choose. It is valid until the
+// next call of Ahead.
+func (s *Sampler) Ahead() *Sampler {
+	if s.ahead == nil {
+		s.ahead = New(s.p)
+	}
+	*s.ahead.source = *s.source
+	s.ahead.penalty = s.penalty
+	return s.ahead
+}
 
 // Sample chooses a token. logits has one value for each token of the
 // vocabulary and is not changed; recent are the tokens so far, the latest last.

@@ -267,6 +267,36 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
+// A sampler that looks ahead chooses what the other one then chooses, and does
+// not disturb it.
+func TestAhead(t *testing.T) {
+	for _, p := range []Params{Default(), {Temperature: 1.5}, {Temperature: 0.7, TopK: 5, TopP: 1, RepeatPenalty: 1.3, RepeatLastN: 8, Seed: 5}} {
+		if p.Seed == 0 {
+			p.Seed = 3
+		}
+		s, alone := New(p), New(p)
+		r := rand.New(rand.NewPCG(1, 9))
+		var recent, guessed []int32
+		for i := range 200 {
+			logits := make([]float32, 50)
+			for j := range logits {
+				logits[j] = float32(r.NormFloat64() * 3)
+			}
+			if i%4 == 0 {
+				guessed = append(recent[:i:i], s.Ahead().Sample(logits, recent))
+			}
+			got, want := s.Sample(logits, recent), alone.Sample(logits, recent)
+			if got != want {
+				t.Fatalf("%+v: looking ahead changed choice %d: %d, not %d", p, i, got, want)
+			}
+			recent = append(recent, got)
+			if i%4 == 0 && guessed[i] != got {
+				t.Fatalf("%+v: choice %d was to be %d and is %d", p, i, guessed[i], got)
+			}
+		}
+	}
+}
+
 func BenchmarkSample(b *testing.B) {
 	logits := vocabulary()
 	recent := []int32{1, 2, 3, 500}

@@ -199,8 +199,8 @@ func runStd(t *testing.T, cpus int, hello string, left []stdTest, images map[str
 	script += "echo std: the end\r\n"
 	extra = append(extra, drive.Extra{Path: "startup.nsh", Content: []byte(script)})
 	m := boot(t, ovmf.Config{Disk: newDrive(t, hello, extra...), CPUs: cpus, MemoryMiB: 2048})
-	m.must(time.Minute, "hello: ")
-	m.must(time.Minute, "startup.nsh")
+	m.must(3*time.Minute, "hello: ")
+	m.must(3*time.Minute, "startup.nsh")
 	if err := m.vm.Type("\n"); err != nil { // any key but Esc ends the countdown
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func runStd(t *testing.T, cpus int, hello string, left []stdTest, images map[str
 		alive := true
 		t.Run(s.path, func(t *testing.T) {
 			alive = false
-			if _, _, err := m.expect(time.Minute, "std: begin "+s.path+"\n"); err != nil {
+			if _, _, err := m.expect(3*time.Minute, "std: begin "+s.path+"\n"); err != nil {
 				t.Fatal(err)
 			}
 			began := time.Now()
@@ -231,7 +231,7 @@ func runStd(t *testing.T, cpus int, hello string, left []stdTest, images map[str
 			return left[i+1:]
 		}
 	}
-	m.must(time.Minute, "std: the end")
+	m.must(3*time.Minute, "std: the end")
 	m.vm.Kill()
 	return nil
 }

@@ -9,6 +9,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ type check struct {
 }
 
 func main() {
-	fmt.Println("selftest: begin")
+	fmt.Printf("selftest: begin, %d processors, %s\n", runtime.NumCPU(), amd64.Mode())
 	debug.SetMemoryLimit(600 << 20) // a machine of 1 GiB must do
 	var all []check
 	all = append(all, faultChecks...)

@@ -70,12 +70,18 @@ var runtimeChecks = []check{
 		return nil
 	}},
 	{"timers, tickers and deadlines", func() error {
-		fired := make(chan int, 3)
-		for i, d := range []time.Duration{60, 20, 40} {
-			time.AfterFunc(d*time.Millisecond, func() { fired <- i })
+		// On a host that stands still for a while several are due at once: then their order
+		// is open, but none may come early.
+		fired := make(chan time.Duration, 3)
+		began := time.Now()
+		for _, d := range []time.Duration{60, 20, 40} {
+			d *= time.Millisecond
+			time.AfterFunc(d, func() { fired <- time.Since(began) - d })
 		}
-		if a, b, c := <-fired, <-fired, <-fired; a != 1 || b != 2 || c != 0 {
-			return fmt.Errorf("fired in the order %d %d %d, not 1 2 0", a, b, c)
+		for range 3 {
+			if late := <-fired; late < 0 {
+				return fmt.Errorf("a timer fired %v too early", -late)
+			}
 		}
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()

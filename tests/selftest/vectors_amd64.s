@@ -91,3 +91,27 @@ hold:
 	MOVOU X14, 448(DI)
 	MOVOU X15, 480(DI)
 	RET
+
+TEXT ·divideSSE(SB), NOSPLIT, $8-0
+	MOVL $0x1d80, 0(SP) // all masked but division by zero, bit 9
+	LDMXCSR 0(SP)
+	MOVL $1, AX
+	CVTSL2SD AX, X1
+	XORPS X0, X0
+	DIVSD X0, X1
+	RET
+
+TEXT ·divideX87(SB), NOSPLIT, $8-0
+	MOVW $0x037b, 0(SP) // all masked but division by zero, bit 2
+	BYTE $0xd9; BYTE $0x2c; BYTE $0x24 // FLDCW (SP)
+	BYTE $0xd9; BYTE $0xe8 // FLD1
+	BYTE $0xd9; BYTE $0xee // FLDZ
+	BYTE $0xde; BYTE $0xf9 // FDIVP
+	BYTE $0x9b             // FWAIT
+	RET
+
+TEXT ·maskFloat(SB), NOSPLIT, $8-0
+	MOVL $0x1f80, 0(SP)
+	LDMXCSR 0(SP)
+	BYTE $0xdb; BYTE $0xe3 // FNINIT
+	RET

@@ -55,7 +55,8 @@ func modelBenchCommand() *cobra.Command {
 		Use:   "bench -m FILE",
 		Short: "Measure how fast a model reads prompts and writes answers",
 		Long: `Measure how fast a model reads prompts (pp) and writes answers (tg), in tokens a
-second, mean and standard deviation, in llama-bench's manner.`,
+second, mean and standard deviation, in llama-bench's manner. Of a model that
+makes embeddings, pp is the embedding of a text.`,
 		Example: `  alphaos model bench -m 1b.gguf -p 512 -n 64 -t 1,2 -r 3
   alphaos model bench -m 1b.gguf -o json --pages 4k`,
 		Args: cobra.NoArgs,
@@ -137,9 +138,20 @@ func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, lo
 	}
 	defer model.Close()
 	info := model.Info()
-	s, err := model.NewSession(min(longest, info.Context))
-	if err != nil {
-		return nil, err
+	read := func(ids []int32) error { _, err := model.Embed(ctx, ids); return err }
+	empty := func() {}
+	if model.Embedder() {
+		if longest > info.Context {
+			return nil, fmt.Errorf("this model takes texts of at most %d tokens: measure with -p %d", info.Context, info.Context)
+		}
+		o.generate = nil
+	} else {
+		s, err := model.NewSession(min(longest, info.Context))
+		if err != nil {
+			return nil, err
+		}
+		read = func(ids []int32) error { _, err := s.Eval(ctx, ids); return err }
+		empty = func() { s.Truncate(0) }
 	}
 	ids := make([]int32, longest)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -151,7 +163,7 @@ func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, lo
 		result := benchResult{File: filepath.Base(o.model), Type: info.Architecture + " " + info.Quantisation, Bytes: info.Bytes,
 			Parameters: info.Parameters, Kernel: info.Kernel, Pages: o.pages, Threads: info.Threads, Prompt: prompt, Generate: generate}
 		for i := range o.repeat + 1 {
-			s.Truncate(0)
+			empty()
 			start := time.Now()
 			if err := run(); err != nil {
 				return err
@@ -168,7 +180,7 @@ func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, lo
 	}
 	for _, n := range o.prompt {
 		if n > 0 {
-			if err := measure(n, 0, func() error { _, err := s.Eval(ctx, ids[:n]); return err }); err != nil {
+			if err := measure(n, 0, func() error { return read(ids[:n]) }); err != nil {
 				return nil, err
 			}
 		}
@@ -177,7 +189,7 @@ func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, lo
 		if n > 0 {
 			err := measure(0, n, func() error {
 				for i := range n {
-					if _, err := s.Eval(ctx, ids[i:i+1]); err != nil {
+					if err := read(ids[i : i+1]); err != nil {
 						return err
 					}
 				}

@@ -28,6 +28,7 @@ import (
 	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
 	"alphaos/llm/sample"
+	"alphaos/models"
 	"alphaos/store"
 )
 
@@ -50,9 +51,10 @@ func chatCommand() *cobra.Command {
 	var budget int
 	var set []string
 	cmd := &cobra.Command{
-		Use:   "chat -m FILE [-p PROMPT]",
+		Use:   "chat [-m FILE] [-p PROMPT]",
 		Short: "Talk to a model here, with the machine's own assistant and engine",
-		Long: `Talk to a model here, with the machine's own assistant and engine.
+		Long: `Talk to a model here, with the machine's own assistant and engine; without -m to
+the small guide model, which knows AlphaOS.
 
 With --prompt the model answers once: its text alone goes to standard output,
 statistics go to standard error. Without it a conversation begins on the
@@ -61,7 +63,8 @@ comes from a file or a pipe, each line is a message.
 
 A model without a chat template is a base model: it continues the text. --raw
 treats any model as one.`,
-		Example: `  alphaos chat -m model.gguf
+		Example: `  alphaos chat
+  alphaos chat -m model.gguf
   alphaos chat -m stories260K-F32.gguf -p 'Once upon a time' --temp 0 -n 100
   alphaos chat -m model.gguf --journal conversations.log`,
 		Args: cobra.NoArgs,
@@ -69,13 +72,13 @@ treats any model as one.`,
 			if temperature != "" {
 				set = append(set, "temperature="+temperature)
 			}
-			params := sample.Default()
+			tried := sample.Default()
 			for _, s := range set {
 				name, value, ok := strings.Cut(s, "=")
 				if !ok {
 					return fmt.Errorf("--set wants NAME=VALUE, not %q", s)
 				}
-				if err := params.Set(name, value); err != nil {
+				if err := tried.Set(name, value); err != nil {
 					return fmt.Errorf("%w (parameters are %s)", err, strings.Join(sample.Names(), ", "))
 				}
 				o.set[name] = value
@@ -89,20 +92,17 @@ treats any model as one.`,
 				return errors.New("-n and --context count tokens and cannot be negative")
 			}
 			if cmd.Flags().Changed("prompt") {
-				return complete(cmd.Context(), o, params, cmd.OutOrStdout(), cmd.ErrOrStderr())
-			}
-			if o.model == "" {
-				return errors.New("no model was named; add -m FILE.gguf")
+				return complete(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
 			return converse(cmd.Context(), o, cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.model, "model", "m", "", "the model's GGUF file")
+	f.StringVarP(&o.model, "model", "m", "", "the model's GGUF file (default: the guide model)")
 	f.StringVarP(&o.prompt, "prompt", "p", "", "answer this and end")
 	f.StringVar(&o.system, "system", "", "what the assistant is told to be")
 	f.IntVarP(&o.tokens, "tokens", "n", 0, "tokens of an answer at most (0: until it ends)")
-	f.StringVar(&temperature, "temp", "", "temperature; 0: always the likeliest token (default 0.8)")
+	f.StringVar(&temperature, "temp", "", "temperature; 0: always the likeliest token (default: the model's own, or 0.8)")
 	f.StringArrayVar(&set, "set", nil, "another parameter, as in --set top_k=20")
 	f.IntVarP(&o.llm.Threads, "threads", "t", 0, "threads to compute with (0: choose)")
 	f.StringVar(&o.llm.Kernel, "kernel", "", "compute kernel (default: measure and choose)")
@@ -115,14 +115,14 @@ treats any model as one.`,
 }
 
 // complete answers o.prompt once.
-func complete(ctx context.Context, o chatOptions, params sample.Params, out, notes io.Writer) error {
+func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 	if o.journal != "" {
 		return errors.New("--journal keeps conversations and does not go with -p")
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	file, err := openModel(o.model)
+	file, err := openModelOrGuide(o.model)
 	if err != nil {
 		return err
 	}
@@ -145,6 +145,12 @@ func complete(ctx context.Context, o chatOptions, params sample.Params, out, not
 	}
 	defer model.Close()
 	tok := model.Tokenizer()
+	params := sample.Recommended(model.File())
+	for name, value := range o.set {
+		if err := params.Set(name, value); err != nil {
+			return err
+		}
+	}
 
 	template := chat.Detect(model.File()).WithClock(time.Now)
 	if o.raw {
@@ -179,11 +185,11 @@ func complete(ctx context.Context, o chatOptions, params sample.Params, out, not
 	reading := time.Since(start)
 
 	start = time.Now()
-	var drafter llm.Drafter
+	var drafters []llm.Drafter
 	if !o.plain {
-		drafter = llm.NewLookup()
+		drafters = append(drafters, llm.NewLookup())
 	}
-	gen := session.NewGenerator(sample.New(params), drafter)
+	gen := session.NewGenerator(sample.New(params), drafters...)
 	gen.Begin(logits)
 	text := &answerWriter{out: out, stops: template.Stops(), trim: !template.Plain()}
 	decoder := tok.NewDecoder()
@@ -336,13 +342,16 @@ func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (
 }
 
 // hostModels is the models in the directory of the one that was named, and
-// that one, whatever its name ends with.
+// that one, whatever its name ends with; or the guide model, where none was.
 type hostModels struct {
 	assistant.Models
 	dir, name string
 }
 
 func newHostModels(file string) (*hostModels, error) {
+	if file == "" {
+		return &hostModels{assistant.DirModels(models.Files, "."), "", models.Guide}, nil
+	}
 	m, err := openModel(file)
 	if err != nil {
 		return nil, err

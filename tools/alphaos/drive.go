@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"alphaos/models"
 	"alphaos/tools/drive"
 )
 
@@ -23,7 +24,8 @@ func driveCommand() *cobra.Command {
 
 func driveCreateCommand() *cobra.Command {
 	var o drive.Options
-	var size, journal string
+	var size, journal, state string
+	var bare bool
 	cmd := &cobra.Command{
 		Use:   "create OUT.img --efi BOOTX64.EFI [--model FILE]...",
 		Short: "Make a drive image that a Mac or QEMU can start from",
@@ -60,6 +62,14 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			if o.Journal == 0 {
 				return errors.New("--journal: a drive needs a journal; choose from 64K up to 4095M")
 			}
+			if state != "" {
+				if o.State, err = drive.ParseSize(state); err != nil {
+					return fmt.Errorf("--state: %w", err)
+				}
+				if o.State == 0 {
+					o.State = -1
+				}
+			}
 			if epoch := os.Getenv("SOURCE_DATE_EPOCH"); epoch != "" {
 				n, err := strconv.ParseInt(epoch, 10, 64)
 				if err != nil {
@@ -67,27 +77,38 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 				}
 				o.Time = time.Unix(n, 0)
 			}
+			if len(o.Models) == 0 && !bare {
+				guide, err := models.Files.ReadFile(models.Guide)
+				if err != nil {
+					return err
+				}
+				o.Extra = append(o.Extra, drive.Extra{Path: drive.ModelsPath + "/" + models.Guide, Content: guide})
+			}
 			r, err := drive.Create(o)
 			if err != nil {
 				return err
 			}
-			models := fmt.Sprintf("%d models", r.Models)
-			switch r.Models {
-			case 0:
-				models = "no model (add one with --model)"
-			case 1:
-				models = "1 model"
+			held := fmt.Sprintf("%d models", r.Models)
+			switch {
+			case r.Models == 1:
+				held = "1 model"
+			case r.Models == 0 && bare:
+				held = "no model (add one with --model)"
+			case r.Models == 0:
+				held = "the guide model (add others with --model)"
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, journal %s, %s free\n", o.Out, drive.FormatSize(r.Size), models, drive.FormatSize(r.Journal), drive.FormatSize(r.Free))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, journal %s, %s free\n", o.Out, drive.FormatSize(r.Size), held, drive.FormatSize(r.Journal), drive.FormatSize(r.Free))
 			return nil
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Layout, "layout", "minimal", "layout of the drive: minimal")
 	f.StringVar(&size, "size", "", "size of the drive, such as 512M or 32G (default 512M, or what the models need)")
-	f.StringArrayVar(&o.Models, "model", nil, "GGUF `file` to put into /models; may be repeated")
+	f.StringArrayVar(&o.Models, "model", nil, "GGUF `file` to put into /models; may be repeated (default: the guide model)")
+	f.BoolVar(&bare, "no-model", false, "put no model on the drive")
 	f.StringVar(&o.EFI, "efi", "", "the EFI application, BOOTX64.EFI")
 	f.StringVar(&journal, "journal", "16M", "size of the preallocated journal")
+	f.StringVar(&state, "state", "", "space for what a model remembers of the last conversation, so that the next start goes on at once; 0: none (default 64M, or a sixteenth of a drive below 1G)")
 	f.BoolVar(&o.Replace, "yes", false, "replace OUT.img if it exists")
 	return cmd
 }

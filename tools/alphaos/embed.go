@@ -1,11 +1,12 @@
 package main
 
 // model embed: the embedding of each line of text, for programs. Output is in
-// the order of input and is flushed line by line, so that another program can
-// ask and wait for the answer.
+// the order of input and is flushed before more of that is waited for, so that
+// another program can ask and wait for the answer.
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,13 +45,13 @@ are longer than it can take, the beginning counts.`,
 			defer loaded.Close()
 			in, out := bufio.NewReaderSize(cmd.InOrStdin(), 1<<16), json.NewEncoder(cmd.OutOrStdout())
 			for {
-				line, err := in.ReadString('\n')
-				if line != "" {
-					v, e := loaded.EmbedText(cmd.Context(), strings.TrimRight(line, "\r\n"))
-					if e == nil {
-						e = out.Encode(v)
-					}
-					if e != nil {
+				lines, err := readLines(in)
+				vectors, e := loaded.EmbedTexts(cmd.Context(), lines)
+				if e != nil {
+					return e
+				}
+				for _, v := range vectors {
+					if e := out.Encode(v); e != nil {
 						return e
 					}
 				}
@@ -67,4 +68,22 @@ are longer than it can take, the beginning counts.`,
 	cmd.Flags().IntVarP(&threads, "threads", "t", 0, "threads to compute with (0: choose)")
 	cmd.Flags().StringVar(&kernel, "kernel", "", "compute kernel (default: measure and choose)")
 	return cmd
+}
+
+// readLines reads a line, and as many after it as have come already. Those that
+// came before an error are returned with it.
+func readLines(in *bufio.Reader) (lines []string, err error) {
+	for len(lines) < 256 {
+		line, err := in.ReadString('\n')
+		if line != "" {
+			lines = append(lines, strings.TrimRight(line, "\r\n"))
+		}
+		if err != nil {
+			return lines, err
+		}
+		if ready, _ := in.Peek(in.Buffered()); bytes.IndexByte(ready, '\n') < 0 {
+			break
+		}
+	}
+	return lines, nil
 }

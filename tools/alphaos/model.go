@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ import (
 	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
 	"alphaos/llm/tokenizer"
+	"alphaos/models"
 )
 
 func modelCommand() *cobra.Command {
@@ -32,7 +34,7 @@ func modelCommand() *cobra.Command {
 		Use:   "model",
 		Short: "Inspect language models in GGUF files",
 	}
-	cmd.AddCommand(modelInfoCommand(), modelTokenizeCommand(), modelLogitsCommand(), modelBenchCommand(), modelSynthCommand(), modelEmbedCommand(), modelQuantizeCommand(), modelSplitCommand())
+	cmd.AddCommand(modelInfoCommand(), modelTokenizeCommand(), modelLogitsCommand(), modelBenchCommand(), modelSynthCommand(), modelEmbedCommand(), modelQuantizeCommand(), modelSplitCommand(), modelCorpusCommand(), modelTokenizerCommand(), modelTrainCommand(), modelEvalCommand())
 	return cmd
 }
 
@@ -47,7 +49,19 @@ func openModel(name string) (*modelFile, error) {
 	if name == "" {
 		return nil, errors.New("no model was named; add -m FILE.gguf")
 	}
-	f, err := llm.Open(os.DirFS(filepath.Dir(name)), filepath.Base(name))
+	return openModelIn(os.DirFS(filepath.Dir(name)), filepath.Base(name))
+}
+
+// openModelOrGuide opens the guide model where none is named.
+func openModelOrGuide(name string) (*modelFile, error) {
+	if name == "" {
+		return openModelIn(models.Files, models.Guide)
+	}
+	return openModel(name)
+}
+
+func openModelIn(fsys fs.FS, name string) (*modelFile, error) {
+	f, err := llm.Open(fsys, name)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the model: %w", err)
 	}

@@ -35,6 +35,7 @@ type modelShape struct {
 
 var modelShapes = []modelShape{
 	{"llama-3.2-1b", 2048, 8192, 16, 32, 8, 64, 128256, 131072, true, 500000, true},
+	{"llama-3.2-1b-layer", 2048, 8192, 1, 32, 8, 64, 512, 512, true, 500000, true}, // one of its layers
 	{"llama-3.2-3b", 3072, 8192, 28, 24, 8, 128, 128256, 131072, true, 500000, true},
 	{"llama-3.1-8b", 4096, 14336, 32, 32, 8, 128, 128256, 131072, false, 500000, true},
 	{"llama-2-7b", 4096, 11008, 32, 32, 32, 128, 32000, 4096, false, 10000, false},

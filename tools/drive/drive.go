@@ -39,6 +39,7 @@ type Options struct {
 	Models  []string // GGUF files, put into /models under their own names
 	EFI     string   // the EFI application, put at /EFI/BOOT/BOOTX64.EFI
 	Journal int64    // bytes preallocated for the journal; 0: DefaultJournal
+	State   int64    // bytes preallocated for what a model remembers of a conversation; 0: DefaultState; negative: none
 	Config  []byte   // /data/config.json, unchecked; nil: one without options
 	Extra   []Extra  // further files, put on the drive unchecked
 	Replace bool     // an existing Out may be replaced
@@ -58,14 +59,24 @@ type Extra struct {
 // DefaultJournal is how many bytes are preallocated for the journal.
 const DefaultJournal = 16 << 20
 
+// DefaultState is how many bytes are preallocated for what a model remembers of
+// a conversation, on a drive of size bytes (0: the usual size).
+func DefaultState(size int64) int64 {
+	if size == 0 {
+		size = usualSize
+	}
+	return min(64*mib, size/16) / mib * mib
+}
+
 // Where things are on a drive of the minimal layout.
 const (
 	EFIPath     = "EFI/BOOT/BOOTX64.EFI"
 	ModelsPath  = "models"
 	ConfigPath  = "data/config.json"
 	JournalPath = "data/journal/journal.log"
-	CrashPath   = "backup/crash.txt" // where a crash leaves its report
-	BootLogPath = "backup/boot.log"  // where a verbose start does
+	StatePath   = "data/cache/session.kv" // what a model remembers of a conversation
+	CrashPath   = "backup/crash.txt"      // where a crash leaves its report
+	BootLogPath = "backup/boot.log"       // where a verbose start does
 
 	crashSize   = 64 << 10
 	bootLogSize = 64 << 10
@@ -102,6 +113,12 @@ func Create(o Options) (*Result, error) {
 	}
 	if o.Journal < 64<<10 || o.Journal > maxFileSize {
 		return nil, fmt.Errorf("a journal of %s cannot be made; choose from 64K up to 4095M", FormatSize(o.Journal))
+	}
+	if o.State == 0 {
+		o.State = DefaultState(o.Size)
+	}
+	if o.State > maxFileSize {
+		return nil, fmt.Errorf("a saved state of %s cannot be made; choose up to 4095M", FormatSize(o.State))
 	}
 	stamp := o.Time
 	if stamp.IsZero() {
@@ -237,6 +254,11 @@ func contents(o Options) (*node, error) {
 	}
 	if err := add(JournalPath, &node{size: o.Journal}); err != nil {
 		return nil, err
+	}
+	if o.State > 0 {
+		if err := add(StatePath, &node{size: o.State}); err != nil {
+			return nil, err
+		}
 	}
 	if err := add(ModelsPath, &node{isDir: true}); err != nil {
 		return nil, err

@@ -152,7 +152,7 @@ func TestCreate(t *testing.T) {
 		models = append(models, model(t, name, 1000*(i+1)*(i+1)))
 	}
 	efi := efiFile(t)
-	r := create(t, Options{Out: img, Size: 512 * mib, Models: models, EFI: efi, Journal: 3*mib + 100, Time: stamp,
+	r := create(t, Options{Out: img, Size: 512 * mib, Models: models, EFI: efi, Journal: 3*mib + 100, State: 100 << 10, Time: stamp,
 		Extra: []Extra{{"docs/deep/down/Read me.txt", []byte("hello")}, {"empty file", nil}}})
 	if r.Size != 512*mib || r.Models != len(models) {
 		t.Errorf("result %+v", r)
@@ -198,6 +198,9 @@ func TestCreate(t *testing.T) {
 	}
 	if j.Size() != 3*mib+100 {
 		t.Errorf("journal of %d bytes", j.Size())
+	}
+	if s, err := v.OpenInPlace(StatePath); err != nil || s.Size() != 100<<10 {
+		t.Errorf("a saved state of 100 KiB: %v", err)
 	}
 	p := make([]byte, j.Size())
 	if _, err := j.ReadAt(p, 0); err != nil || !bytes.Equal(p, make([]byte, len(p))) {
@@ -378,6 +381,7 @@ func TestRefusals(t *testing.T) {
 		{"tiny", "too small", Options{Out: out, EFI: efi, Size: 1}},
 		{"too large", "FAT32 ends at", Options{Out: out, EFI: efi, Size: 3 << 40}},
 		{"journal", "journal", Options{Out: out, EFI: efi, Journal: 5 << 30}},
+		{"state", "saved state", Options{Out: out, EFI: efi, State: 5 << 30}},
 		{"efi missing", "no such file", Options{Out: out, EFI: filepath.Join(dir, "none")}},
 		{"efi elf", "alphaos efi pack", Options{Out: out, EFI: hostTemp(t, "elf", []byte("\x7fELF"+strings.Repeat("x", 100)))}},
 		{"efi empty", "no PE header", Options{Out: out, EFI: hostTemp(t, "e", nil)}},

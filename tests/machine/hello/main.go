@@ -1,6 +1,7 @@
 // Command hello is the smallest program that shows a machine to be in order: it
-// lets goroutines run on all its processors, tells how many there are and how
-// much of the memory it got, and returns to the firmware.
+// lets goroutines run on all its processors, checks that these agree on the
+// time, tells how many there are and how much of the memory it got, and returns
+// to the firmware.
 package main
 
 import (
@@ -8,6 +9,8 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"alphaos/amd64"
 	"alphaos/efi"
@@ -31,13 +34,18 @@ func main() {
 			os.Exit(1)
 		}
 	}
+	if err := clocks(n); err != nil {
+		fmt.Printf("hello: FAILED: %v\n", err)
+		os.Exit(1)
+	}
 	free, err := firmwareMemory()
 	if err != nil {
 		fmt.Printf("hello: FAILED: %v\n", err)
 		os.Exit(1)
 	}
 	total := amd64.Memory().Total
-	fmt.Printf("hello: %d processors, %d of %d MiB, %.1f %%, after %v\n", n, total>>20, free>>20, 100*float64(total)/float64(free), amd64.SinceStart())
+	fmt.Printf("hello: %d processors, %d of %d MiB, %.1f %%, after %v, %s, counters were %v apart\n",
+		n, total>>20, free>>20, 100*float64(total)/float64(free), amd64.SinceStart(), amd64.Mode(), amd64.Clock().Apart)
 	if status == "failure" {
 		os.Exit(1)
 	}
@@ -48,6 +56,30 @@ func sum(i int) (n int) {
 		n += j & i
 	}
 	return n
+}
+
+// clocks reads the time on n threads at once: who has seen another's reading must not
+// read less.
+func clocks(n int) error {
+	var wg sync.WaitGroup
+	var latest, back atomic.Int64
+	begin := time.Now()
+	for range n {
+		wg.Go(func() {
+			runtime.LockOSThread()
+			for range 20_000 {
+				seen := latest.Load()
+				now := int64(time.Since(begin))
+				back.Store(max(back.Load(), seen-now))
+				latest.CompareAndSwap(seen, max(seen, now))
+			}
+		})
+	}
+	wg.Wait()
+	if back.Load() > 0 {
+		return fmt.Errorf("from one processor to another, time went back by %v", time.Duration(back.Load()))
+	}
+	return nil
 }
 
 // firmwareMemory is how many bytes were free before amd64 took its share, which

@@ -1,0 +1,79 @@
+package assistant
+
+import (
+	"strings"
+
+	"alphaos/llm"
+	"alphaos/llm/gguf"
+)
+
+// A smaller model of the same vocabulary that lies beside the one in use drafts
+// for it (see llm/speculate.go). It is chosen by size: larger ones guess better,
+// but a draft costs as many of their passes as it has tokens.
+const (
+	draftShare  = 4 // of the larger model's size at most one part in so many
+	draftLayout = 8 // of the streamed bytes at most one part in so many is given up for it
+)
+
+// chooseDraft is the model that is to draft for file, of which r is open, within
+// budget bytes of memory for both (0: any); none if its Name is "". It takes
+// memory from a model that is streamed only where that costs little.
+func (a *assistant) chooseDraft(file ModelFile, r ModelReader, budget int64) ModelFile {
+	list, err := a.Models.List()
+	if err != nil {
+		return ModelFile{}
+	}
+	var own *gguf.File
+	var best ModelFile
+	for _, m := range list {
+		if m.Size > r.Size()/draftShare || m.Size <= best.Size {
+			continue
+		}
+		if beyond := r.Size() + m.Size - budget; budget > 0 && beyond > 0 && (r.Size() <= budget || m.Size > (r.Size()-budget)/draftLayout) {
+			continue
+		}
+		if own == nil {
+			if own, err = inspect(r); err != nil {
+				return ModelFile{} // loading it will tell
+			}
+		}
+		if a.drafts(m, own) {
+			best = m
+		}
+	}
+	return best
+}
+
+// drafts reports whether m can draft for a model with the header f.
+func (a *assistant) drafts(m ModelFile, f *gguf.File) bool {
+	r, err := a.Models.Open(m.Name)
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	d, err := inspect(r)
+	if err != nil {
+		return false
+	}
+	arch, _ := d.String("general.architecture")
+	return !strings.Contains(arch, "bert") && llm.SameVocabulary(f, d)
+}
+
+// loadDraft loads the model that drafts for m. Without it answers are the same,
+// so what is wrong with it is not told.
+func (a *assistant) loadDraft(m engine, file ModelFile) {
+	if file.Name == "" {
+		return
+	}
+	r, err := a.Models.Open(file.Name)
+	if err != nil {
+		return
+	}
+	defer r.Close()
+	o := a.LLM
+	o.SessionLimit /= 8
+	p := a.UI.Progress("Loading "+plainName(file.Name)+" to draft for it", file.Size)
+	defer p.Done()
+	o.Progress = func(done, _ int64) { p.Set(done) }
+	m.DraftWith(r, o)
+}

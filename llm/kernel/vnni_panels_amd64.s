@@ -1,0 +1,288 @@
+// Panel kernels for AVX-512 with VNNI: as in panels_amd64.h, but a register holds
+// all 16 rows of four weights each, and one instruction multiplies them with four
+// activations, which it broadcasts itself, and adds the four products of each row
+// in 32 bits. Registers:
+//
+//	AX call, BX weights, DX scales, CX counter, R15 tiles left
+//	SI activations, R8 and R9 one and three steps between vectors
+//	DI their scales, R10 and R11 one and three steps between vectors
+//	Z0-Z3 sums of a block for vectors 0 to 3, Z4-Z7 of the panel
+
+#include "textflag.h"
+
+#define W 0
+#define ROWS 16
+#define N 24
+#define X 32
+#define XSTEP 40
+#define D 48
+#define DSTEP 56
+#define Y 64
+#define YSTEP 72
+
+// Offsets in a panel.
+#define SCALES 4096
+#define MINIMA 5120
+#define FACTORS 5632
+
+#define TILES \
+	MOVQ a+0(FP), AX; \
+	MOVQ XSTEP(AX), R8; \
+	LEAQ (R8)(R8*2), R9; \
+	MOVQ DSTEP(AX), R10; \
+	LEAQ (R10)(R10*2), R11; \
+	MOVQ X(AX), SI; \
+	MOVQ D(AX), DI; \
+	MOVQ Y(AX), R13; \
+	MOVQ ROWS(AX), R15; \
+	MOVQ YSTEP(AX), R14; \
+	LEAQ (R14)(R14*2), R12
+
+// NEXTTILE moves on by four vectors; SI must be n past its place.
+#define NEXTTILE(n) \
+	LEAQ -n(SI)(R8*4), SI; \
+	LEAQ (DI)(R10*4), DI; \
+	LEAQ (R13)(R14*4), R13
+
+#define ZERO4 \
+	VPXORD Z0, Z0, Z0; \
+	VPXORD Z1, Z1, Z1; \
+	VPXORD Z2, Z2, Z2; \
+	VPXORD Z3, Z3, Z3
+
+#define TAKE(i) \
+	VPDPBUSD.BCST (4*i)(SI), Z8, Z0; \
+	VPDPBUSD.BCST (4*i)(SI)(R8*1), Z8, Z1; \
+	VPDPBUSD.BCST (4*i)(SI)(R8*2), Z8, Z2; \
+	VPDPBUSD.BCST (4*i)(SI)(R9*1), Z8, Z3
+
+// FOUR multiplies 16 rows x 4 weights with 4 vectors; i counts fours.
+#define FOUR(i) \
+	VMOVDQU32 (64*i)(BX), Z8; \
+	TAKE(i)
+
+// SCALED adds the sums, times their rows' scales, to those of the panel.
+#define SCALED(so) \
+	VPSRAD $16, so(DX), Z9; \
+	VPMULLD Z9, Z0, Z0; \
+	VPMULLD Z9, Z1, Z1; \
+	VPMULLD Z9, Z2, Z2; \
+	VPMULLD Z9, Z3, Z3; \
+	VPADDD Z0, Z4, Z4; \
+	VPADDD Z1, Z5, Z5; \
+	VPADDD Z2, Z6, Z6; \
+	VPADDD Z3, Z7, Z7
+
+#define BEGINSUMS \
+	MOVQ W(AX), BX; \
+	LEAQ SCALES(BX), DX; \
+	VPXORD Z4, Z4, Z4; \
+	VPXORD Z5, Z5, Z5; \
+	VPXORD Z6, Z6, Z6; \
+	VPXORD Z7, Z7, Z7; \
+	MOVQ $8, CX
+
+// MINIMUM adds the products of pair p of minima with the pairs of sums at so.
+#define MINIMUM(p, so) \
+	VMOVDQU32 MINIMA+64*p(BX), Z8; \
+	VPDPWSSD.BCST so(DI), Z8, Z0; \
+	VPDPWSSD.BCST so(DI)(R10*1), Z8, Z1; \
+	VPDPWSSD.BCST so(DI)(R10*2), Z8, Z2; \
+	VPDPWSSD.BCST so(DI)(R11*1), Z8, Z3
+
+// FINISHED adds d*da*isum - dmin*da*msum to the rows at y.
+#define FINISHED(isum, msum, da, y) \
+	VCVTDQ2PS isum, isum; \
+	VCVTDQ2PS msum, msum; \
+	VMULPS Z10, isum, isum; \
+	VFNMADD231PS Z11, msum, isum; \
+	VMOVUPS y, Z8; \
+	VFMADD231PS.BCST da, isum, Z8; \
+	VMOVUPS Z8, y
+
+#define FINISH4 \
+	VMOVUPS FACTORS(BX), Z10; \
+	VMOVUPS FACTORS+64(BX), Z11; \
+	FINISHED(Z4, Z0, (DI), (R13)); \
+	FINISHED(Z5, Z1, (DI)(R10*1), (R13)(R14*1)); \
+	FINISHED(Z6, Z2, (DI)(R10*2), (R13)(R14*2)); \
+	FINISHED(Z7, Z3, (DI)(R11*1), (R13)(R12*1))
+
+// func vnniPanelU4(a *call): unsigned weights, scales and minima for 32.
+TEXT ·vnniPanelU4(SB), NOSPLIT|NOFRAME, $0-8
+	TILES
+tile:
+	BEGINSUMS
+loop:
+	ZERO4
+	FOUR(0)
+	FOUR(1)
+	FOUR(2)
+	FOUR(3)
+	FOUR(4)
+	FOUR(5)
+	FOUR(6)
+	FOUR(7)
+	SCALED(0)
+	ADDQ $512, BX
+	ADDQ $32, SI
+	ADDQ $64, DX
+	DECQ CX
+	JNE  loop
+	MOVQ W(AX), BX
+	ZERO4
+	MINIMUM(0, 48)
+	MINIMUM(1, 52)
+	MINIMUM(2, 56)
+	MINIMUM(3, 60)
+	FINISH4
+	NEXTTILE(256)
+	DECQ R15
+	JNE  tile
+	VZEROUPPER
+	RET
+
+// func vnniPanelU6(a *call): unsigned weights, scales and minima for 16.
+TEXT ·vnniPanelU6(SB), NOSPLIT|NOFRAME, $0-8
+	TILES
+tile:
+	BEGINSUMS
+loop:
+	ZERO4
+	FOUR(0)
+	FOUR(1)
+	FOUR(2)
+	FOUR(3)
+	SCALED(0)
+	ZERO4
+	FOUR(4)
+	FOUR(5)
+	FOUR(6)
+	FOUR(7)
+	SCALED(64)
+	ADDQ $512, BX
+	ADDQ $32, SI
+	ADDQ $128, DX
+	DECQ CX
+	JNE  loop
+	MOVQ W(AX), BX
+	ZERO4
+	MINIMUM(0, 16)
+	MINIMUM(1, 20)
+	MINIMUM(2, 24)
+	MINIMUM(3, 28)
+	MINIMUM(4, 32)
+	MINIMUM(5, 36)
+	MINIMUM(6, 40)
+	MINIMUM(7, 44)
+	FINISH4
+	NEXTTILE(256)
+	DECQ R15
+	JNE  tile
+	VZEROUPPER
+	RET
+
+// Blocks of 32 with a factor each: the results, in Z4-Z7, grow block by block.
+// What unsigned weights have too much comes from the second number of an
+// activations' scale, -8 times their sum.
+
+#define BEGINBLOCKS \
+	MOVQ W(AX), BX; \
+	LEAQ SCALES(BX), DX; \
+	MOVQ N(AX), CX; \
+	VMOVUPS (R13), Z4; \
+	VMOVUPS (R13)(R14*1), Z5; \
+	VMOVUPS (R13)(R14*2), Z6; \
+	VMOVUPS (R13)(R12*1), Z7
+
+// BLOCK adds d*(da*isum + f*sa) to y; f is in Z11, d in Z10.
+#define BLOCK(isum, da, sa, y) \
+	VCVTDQ2PS isum, isum; \
+	VMULPS.BCST da, isum, isum; \
+	VFMADD231PS.BCST sa, Z11, isum; \
+	VFMADD231PS Z10, isum, y
+
+#define BLOCKS \
+	VMOVUPS (DX), Z10; \
+	BLOCK(Z0, (DI), 4(DI), Z4); \
+	BLOCK(Z1, (DI)(R10*1), 4(DI)(R10*1), Z5); \
+	BLOCK(Z2, (DI)(R10*2), 4(DI)(R10*2), Z6); \
+	BLOCK(Z3, (DI)(R11*1), 4(DI)(R11*1), Z7); \
+	ADDQ $512, BX; \
+	ADDQ $32, SI; \
+	ADDQ $8, DI; \
+	ADDQ $64, DX
+
+#define ENDBLOCKS \
+	VMOVUPS Z4, (R13); \
+	VMOVUPS Z5, (R13)(R14*1); \
+	VMOVUPS Z6, (R13)(R14*2); \
+	VMOVUPS Z7, (R13)(R12*1); \
+	MOVQ N(AX), CX; \
+	MOVQ CX, DX; \
+	SHLQ $5, CX; \
+	SUBQ CX, SI; \
+	SHLQ $3, DX; \
+	SUBQ DX, DI; \
+	NEXTTILE(0)
+
+DATA offsets<>+0(SB)/4, $0x3f800000 // 1: 8 from each weight
+DATA offsets<>+4(SB)/4, $0x41800000 // 16: 128
+DATA offsets<>+8(SB)/4, $0x80808080
+GLOBL offsets<>(SB), RODATA|NOPTR, $12
+
+// func vnniPanelQ40(a *call): 8 stands for 0.
+TEXT ·vnniPanelQ40(SB), NOSPLIT|NOFRAME, $0-8
+	TILES
+	VBROADCASTSS offsets<>+0(SB), Z11
+tile:
+	BEGINBLOCKS
+loop:
+	ZERO4
+	FOUR(0)
+	FOUR(1)
+	FOUR(2)
+	FOUR(3)
+	FOUR(4)
+	FOUR(5)
+	FOUR(6)
+	FOUR(7)
+	BLOCKS
+	DECQ CX
+	JNE  loop
+	ENDBLOCKS
+	DECQ R15
+	JNE  tile
+	VZEROUPPER
+	RET
+
+// SIGNED is FOUR for signed weights: 128 is added to them.
+#define SIGNED(i) \
+	VPXORD (64*i)(BX), Z12, Z8; \
+	TAKE(i)
+
+// func vnniPanelQ80(a *call)
+TEXT ·vnniPanelQ80(SB), NOSPLIT|NOFRAME, $0-8
+	TILES
+	VBROADCASTSS offsets<>+4(SB), Z11
+	VPBROADCASTD offsets<>+8(SB), Z12
+tile:
+	BEGINBLOCKS
+loop:
+	ZERO4
+	SIGNED(0)
+	SIGNED(1)
+	SIGNED(2)
+	SIGNED(3)
+	SIGNED(4)
+	SIGNED(5)
+	SIGNED(6)
+	SIGNED(7)
+	BLOCKS
+	DECQ CX
+	JNE  loop
+	ENDBLOCKS
+	DECQ R15
+	JNE  tile
+	VZEROUPPER
+	RET

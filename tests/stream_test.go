@@ -1,0 +1,51 @@
+package tests
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"alphaos/ovmf"
+	"alphaos/tools/drive"
+)
+
+// streamShape is a file of 137 MiB.
+var streamShape = modelShape{name: "large", dim: 1024, layers: 6, heads: 16, kvHeads: 8, ff: 3072, context: 256, half: true}
+
+// TestStreaming talks to a model that is larger than the machine's memory for
+// it: the person is told what to expect, and the answer is the one that the
+// whole model gives on this host. It emulates a model of 70 million weights, so
+// it runs only with the soaks.
+func TestStreaming(t *testing.T) {
+	if *soak == 0 {
+		t.Skip("long: -soak 1 runs it")
+	}
+	ctx := needQEMU(t, 5*time.Minute)
+	model := writeModel(t, streamShape)
+	const prompt, tokens = "The hen", "6"
+	want := hostText(t, model, prompt, tokens)
+	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}})
+
+	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, MemoryMiB: 384})}
+	said := squeeze(p.prompt())
+	if !strings.Contains(said, "are read from the drive for each token") {
+		t.Errorf("nobody is told that the model is streamed: %q", said)
+	}
+	p.say("/set parameter temperature 0")
+	p.say("/set parameter num_predict " + tokens)
+	begin := time.Now()
+	if got := p.ask(prompt); got != want {
+		t.Errorf("streamed\n%q\nwhole\n%q", got, want)
+	}
+	t.Logf("%s tokens and the prompt in %v", tokens, time.Since(begin).Round(10*time.Millisecond))
+	if info := p.say("/show info"); !strings.Contains(info, "streams ") {
+		t.Errorf("/show info does not tell what is streamed: %q", info)
+	} else if _, line, _ := strings.Cut(info, "streams "); true {
+		line, _, _ = strings.Cut(line, "\n")
+		t.Log(strings.TrimSpace(line))
+	}
+	p.typeLine("/bye")
+	p.expect("All data saved. Goodbye.")
+	p.off()
+	checkDrive(t, disk)
+}

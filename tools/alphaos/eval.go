@@ -1,0 +1,265 @@
+package main
+
+// model eval: examines a chat model with questions it was not trained on. Answers
+// are judged by words that must and must not be in them (tools/guide); how
+// fluent the model is shows its perplexity on dialogues it was not trained on.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"alphaos/llm"
+	"alphaos/llm/chat"
+	"alphaos/llm/sample"
+	"alphaos/llm/tokenizer"
+	"alphaos/tools/guide"
+	"alphaos/tools/train"
+)
+
+type evalOptions struct {
+	model, questions, valid string
+	temperature             string
+	seed                    int64
+	verbose                 bool
+	sample                  int
+	llm                     llm.Options
+}
+
+func modelEvalCommand() *cobra.Command {
+	var o evalOptions
+	cmd := &cobra.Command{
+		Use:   "eval [-m FILE]",
+		Short: "Examine the guide model with questions it was not trained on",
+		Long: `Examine the guide model: ask each question as the first of a conversation, at
+temperature 0, and judge the answer by words that it must have and must not
+have. Printed are all failures and how many of each kind were passed; with
+--valid also the perplexity on the assistant's words in those dialogues.
+
+With --answers the questions' answers are printed, sampled at a temperature, for
+a person to judge.`,
+		Example: `  alphaos model eval -m models/alphaos-guide-q8_0.gguf --valid build/corpus/valid.jsonl
+  alphaos model eval -m models/alphaos-guide-q8_0.gguf --answers 100 --temp 0.7`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return evaluate(cmd.Context(), o, cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.model, "model", "m", "", "the model's GGUF file (default: the guide model)")
+	f.StringVar(&o.questions, "questions", "", "folder with questions (default: those of tools/guide/heldout)")
+	f.StringVar(&o.valid, "valid", "", "dialogues to measure perplexity on, as alphaos model corpus writes them")
+	f.StringVar(&o.temperature, "temp", "0", "temperature")
+	f.Int64Var(&o.seed, "seed", 1, "of sampling, where the temperature is not 0")
+	f.IntVar(&o.sample, "answers", 0, "only print the answers to so many of the questions")
+	f.BoolVar(&o.verbose, "verbose", false, "print every answer")
+	f.IntVarP(&o.llm.Threads, "threads", "t", 0, "threads to compute with (0: choose)")
+	f.StringVar(&o.llm.Kernel, "kernel", "", "compute kernel (default: measure and choose)")
+	return cmd
+}
+
+// examinee is a model that answers single questions.
+type examinee struct {
+	model    *llm.Model
+	template chat.Template
+	session  *llm.Session
+	params   sample.Params
+	tokens   int // answered so far
+	spent    time.Duration
+}
+
+func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
+	var questions []guide.Question
+	var err error
+	if o.questions == "" {
+		questions, err = guide.HeldOut()
+	} else {
+		questions, err = guide.Questions(os.DirFS(o.questions), ".")
+	}
+	if err != nil {
+		return err
+	}
+	file, err := openModelOrGuide(o.model)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	model, err := file.load(o.llm)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.model, err)
+	}
+	defer model.Close()
+	e := &examinee{model: model, template: chat.Detect(model.File()).WithClock(time.Now), params: sample.Recommended(model.File())}
+	if err := e.params.Set("temperature", o.temperature); err != nil {
+		return err
+	}
+	e.params.Seed = o.seed
+	if e.session, err = model.NewSession(0); err != nil {
+		return err
+	}
+
+	if o.sample > 0 {
+		return e.show(ctx, out, questions, o.sample)
+	}
+	var asked, passed [2]int
+	names := [2]string{"about", "offtopic"}
+	for _, q := range questions {
+		kind := 0
+		if q.Kind == guide.Refusal {
+			kind = 1
+		}
+		answer, err := e.ask(ctx, q.Text)
+		if err != nil {
+			return err
+		}
+		asked[kind]++
+		wrong := q.Judge(answer)
+		if wrong == nil {
+			passed[kind]++
+		}
+		if wrong != nil || o.verbose {
+			fmt.Fprintf(out, "Q: %s\nA: %s\n", q.Text, answer)
+			if wrong != nil {
+				fmt.Fprintf(out, "   wrong (%s): %v\n", q.Where, wrong)
+			}
+			fmt.Fprintln(out)
+		}
+	}
+	for i, n := range asked {
+		if n > 0 {
+			fmt.Fprintf(out, "%s: %d of %d right, %.1f %%\n", names[i], passed[i], n, 100*float64(passed[i])/float64(n))
+		}
+	}
+	if e.tokens > 0 {
+		fmt.Fprintf(out, "%d tokens of answers, %.0f tokens/s\n", e.tokens, float64(e.tokens)/e.spent.Seconds())
+	}
+	if o.valid != "" {
+		return e.perplexity(ctx, out, o.valid)
+	}
+	return nil
+}
+
+// show prints answers, spread evenly over the questions.
+func (e *examinee) show(ctx context.Context, out io.Writer, questions []guide.Question, count int) error {
+	if len(questions) == 0 {
+		return errors.New("there are no questions")
+	}
+	for i := range count {
+		q := questions[i*len(questions)/count]
+		answer, err := e.ask(ctx, q.Text)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%d. Q: %s\n   A: %s\n", i+1, q.Text, answer)
+		e.params.Seed++
+	}
+	return nil
+}
+
+// ask begins a conversation with a question and returns the answer.
+func (e *examinee) ask(ctx context.Context, question string) (string, error) {
+	tok := e.model.Tokenizer()
+	ids := e.template.Prompt(tok, []chat.Turn{{Role: "user", Text: question}})
+	e.session.Truncate(0)
+	logits, err := e.session.Eval(ctx, ids)
+	if err != nil {
+		return "", err
+	}
+	start := time.Now()
+	gen := e.session.NewGenerator(sample.New(e.params))
+	gen.Begin(logits)
+	var text strings.Builder
+	w := &answerWriter{out: &text, stops: e.template.Stops(), trim: true}
+	decoder := tok.NewDecoder()
+	for {
+		id, err := gen.Next(ctx)
+		if errors.Is(err, llm.ErrContextFull) {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+		if e.template.IsEnd(tok, id) {
+			break
+		}
+		e.tokens++
+		if done, err := w.write(decoder.Write(id)); done || err != nil {
+			break
+		}
+	}
+	gen.Settle()
+	e.spent += time.Since(start)
+	err = w.flush(decoder.Flush())
+	return text.String(), err
+}
+
+// perplexity measures how well the model foresees what the assistant says in
+// dialogues, each turn after those before it.
+func (e *examinee) perplexity(ctx context.Context, out io.Writer, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("cannot read the dialogues: %w", err)
+	}
+	defer f.Close()
+	docs, err := train.ReadDocuments(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(name), err)
+	}
+	tok := e.model.Tokenizer()
+	loss, count := 0.0, 0
+	for _, d := range docs {
+		var turns []chat.Turn
+		for _, m := range d.Messages {
+			turn := chat.Turn{Role: m.Role, Text: m.Content}
+			if m.Role == "assistant" {
+				prompt := e.template.Prompt(tok, turns)
+				answer := tok.Encode(m.Content, tokenizer.EncodeOptions{})
+				if len(prompt)+len(answer) > e.session.Cap() {
+					break
+				}
+				e.session.Truncate(0)
+				logits, err := e.session.Eval(ctx, prompt)
+				if err != nil {
+					return err
+				}
+				for _, id := range append(answer, tok.EOS()) {
+					loss += surprise(logits, id)
+					count++
+					if id == tok.EOS() {
+						break
+					}
+					if logits, err = e.session.Eval(ctx, []int32{id}); err != nil {
+						return err
+					}
+				}
+			}
+			turns = append(turns, turn)
+		}
+	}
+	if count == 0 {
+		return fmt.Errorf("%s has no dialogues that fit the model's context", filepath.Base(name))
+	}
+	fmt.Fprintf(out, "perplexity %.3f over %d tokens of answers\n", math.Exp(loss/float64(count)), count)
+	return nil
+}
+
+// surprise is the negative logarithm of the probability that logits give to id.
+func surprise(logits []float32, id int32) float64 {
+	largest := logits[0]
+	for _, x := range logits {
+		largest = max(largest, x)
+	}
+	sum := 0.0
+	for _, x := range logits {
+		sum += math.Exp(float64(x - largest))
+	}
+	return math.Log(sum) - float64(logits[id]-largest)
+}
