@@ -2,7 +2,7 @@
 # make run        talk to it in QEMU    [MODEL=file.gguf] [MEMORY=4G] [CPUS=2] [BUS=usb]
 # make image      build/alphaos.img, a drive image    [MODEL=file.gguf]
 # make test       all tests, also those that boot the image in QEMU    [TAMAGO=...]
-# make model      trains the guide model in models/ anew, in one to two hours
+# make model      trains the guide model in models/ anew, in some 20 minutes on two cores
 # make bench      benchmarks, on the host and in QEMU
 # make soak       boots 100 times in a row, on every kind of disk    [BOOTS=100]
 # make clean      removes build/, but for the drive of make run and what is saved on it

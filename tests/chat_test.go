@@ -130,8 +130,8 @@ func conversation(t *testing.T, efi, build string) {
 	if _, after, ok := strings.Cut(info, "context         "); ok {
 		fmt.Sscanf(after, "%d of %d", &used, &of)
 	}
-	if used < 100 {
-		t.Errorf("after the second boot %d tokens of the conversation are in the context: %q", used, info)
+	if used == 0 {
+		t.Errorf("after the second boot nothing of the conversation is in the context: %q", info)
 	}
 	p.screenshot(build + "second-boot.png")
 	p.typeLine("/bye")

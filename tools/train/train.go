@@ -39,7 +39,7 @@ type Options struct {
 // question wants which answer.
 func Guide() Options {
 	return Options{
-		Shape: Default(), Name: "AlphaOS guide", Seed: 1, Steps: 5000, Rate: 3e-3, Warmup: 100, Fall: 900, Decay: 0.1,
+		Shape: Default(), Name: "AlphaOS guide", Seed: 1, Steps: 7239, Rate: 3e-3, Warmup: 100, Fall: 2500, Decay: 0.1,
 		Lessons: [3]Lesson{
 			{Until: 2149, Batch: 1024, Stories: true, Joined: 0.12, Most: 12},
 			{Until: 2747, Batch: 1024, Stories: true, Joined: 0.04, Most: 6, Asked: true, Cut: 0.7},
