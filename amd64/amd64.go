@@ -183,6 +183,7 @@ type ClockStats struct {
 	Rate      uint64        // ticks a second
 	Invariant bool          // whatever the processor does: CPUID leaf 0x80000007
 	Apart     time.Duration // how far the worst was from the boot processor's, before it was corrected
+	Within    time.Duration // how exactly the correction is known; on an emulator that shares processors not very
 }
 
 // Clock tells of the time-stamp counters.
@@ -198,6 +199,7 @@ func Clock() ClockStats {
 	for i := range cpus {
 		off := int64(cpus[i].tscApart)
 		s.Apart = max(s.Apart, time.Duration(nanoseconds(uint64(max(off, -off)))))
+		s.Within = max(s.Within, time.Duration(nanoseconds(cpus[i].tscWithin)))
 	}
 	return s
 }

@@ -69,7 +69,7 @@ ask:
 	}
 	atomic.StoreUint32(&tscTurn, 0)
 	if size := max(int64(off), -int64(off)); quickest != 1<<64-1 && uint64(size) > quickest/2 {
-		c.tscApart = off
+		c.tscApart, c.tscWithin = off, quickest/2
 		c.tscOffset += off
 	}
 }

@@ -78,6 +78,7 @@ type cpu struct {
 
 	tscOffset uint64 // added to its time-stamp counter
 	tscApart  uint64 // what that lacked of the boot processor's when it came up
+	tscWithin uint64 // how exactly that is known
 
 	// What the processor had when firmware entered the program on it; the gate and leave
 	// put it back.
