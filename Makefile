@@ -1,7 +1,7 @@
-# make            build/BOOTX64.EFI, the UEFI application
+# make            build/BOOTX64.EFI, the UEFI application    [TAMAGO=/path/to/tamago-go/bin/go: also BOOTX64-tamago.EFI]
 # make run        talk to it in QEMU    [MODEL=file.gguf] [MEMORY=4G] [CPUS=2] [BUS=usb]
 # make image      build/alphaos.img, a drive image    [MODEL=file.gguf]
-# make test       all tests, also those that boot the image in QEMU
+# make test       all tests, also those that boot the image in QEMU    [TAMAGO=...]
 # make model      trains the guide model in models/ anew, in some 20 minutes on two cores
 # make bench      benchmarks, on the host and in QEMU
 # make soak       boots 100 times in a row, on every kind of disk    [BOOTS=100]
@@ -23,10 +23,12 @@ CPUS ?= 1
 BUS ?= virtio
 BOOTS ?= 100
 QEMUFLAGS ?=
+TAMAGO ?=
 
 # Some distributions forbid Go to fetch the toolchain that go.mod asks for.
 export GOTOOLCHAIN ?= auto
 export ALPHAOS_SCREENS := $(CURDIR)/build/screens
+export ALPHAOS_TAMAGO := $(TAMAGO)
 
 # Evaluated when a recipe runs: go may have been installed just before.
 GO = $(shell tools/install.sh --go)
@@ -38,6 +40,10 @@ build: need-build
 	@build/alphaos efi pack build/alphaos.elf build/BOOTX64.EFI.new
 	@mv build/BOOTX64.EFI.new build/BOOTX64.EFI
 	@echo "build/BOOTX64.EFI is ready ($$(stat -c %s build/BOOTX64.EFI) bytes)."
+	@if [ -n "$(TAMAGO)" ]; then \
+		tools/tamago.sh "$(TAMAGO)" build/BOOTX64-tamago.EFI; \
+		echo "build/BOOTX64-tamago.EFI is ready ($$(stat -c %s build/BOOTX64-tamago.EFI) bytes)."; \
+	fi
 
 image: build
 	@tools/drive.sh image build/alphaos.img "$(MODEL)"
@@ -54,6 +60,7 @@ test: need-test build
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files --cached --others --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "Not formatted (run gofmt -w): $$unformatted"; exit 1; fi
 	@$(GO) vet ./...
+	@if [ -z "$(TAMAGO)" ]; then echo "The TamaGo build is not tested: make test TAMAGO=/path/to/tamago-go/bin/go does it."; fi
 	@status=0; \
 	$(GO) test -timeout 10m $$($(GO) list ./... | grep -v -e '/ovmf$$' -e '/tests$$' -e '/tests/machine$$') || status=1; \
 	$(GO) test -count=1 -p 1 -timeout 15m ./ovmf ./tests ./tests/machine || status=1; \

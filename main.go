@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -49,10 +48,6 @@ func run(ctx context.Context) error {
 	if err := efi.Init(); err != nil {
 		return err
 	}
-	// One goroutine more than there are processors can run. Those that compute keep their
-	// places for 10 ms, and a key must not wait for that: the machine gives a thread that
-	// wakes up a processor at once (amd64/thread.go).
-	runtime.GOMAXPROCS(runtime.NumCPU() + 1)
 	start := beginStart()
 	con, screen, err := openConsole(ctx)
 	if err != nil {
@@ -77,7 +72,7 @@ func run(ctx context.Context) error {
 	start.log.printf("journal: %s", journalFacts(journal, recovery, why))
 	fault := provoke(drive.fs)
 
-	budget, sessions := shareMemory(int64(amd64.Memory().Free))
+	budget, sessions := shareMemory(amd64.Memory())
 	outcome, err := assistant.Run(ctx, assistant.Config{
 		UI:       assistant.Terminal(con),
 		Models:   assistant.DirModels(drive.fs, modelsDir),
@@ -86,8 +81,9 @@ func run(ctx context.Context) error {
 		NoStore:  why,
 		State:    openState(drive, start.safe),
 		LLM: llm.Options{
-			Threads: start.threads,
-			Kernel:  start.kernel,
+			Threads:    start.threads,
+			Processors: amd64.Processors(),
+			Kernel:     start.kernel,
 			Alloc: func(n int) ([]byte, error) {
 				start.time.reading = amd64.SinceStart()
 				return amd64.AllocPhysical(n)
@@ -110,9 +106,10 @@ func run(ctx context.Context) error {
 // shareMemory divides the free memory into what a model's weights may take, beyond
 // which they are streamed from the drive, and what a conversation's keys and values
 // may take, and holds the Go heap, where the latter lie, to the rest.
-func shareMemory(free int64) (weights, sessions int64) {
+func shareMemory(m amd64.MemoryStats) (weights, sessions int64) {
 	const other = 160 << 20 // vocabulary, screen, journal, what the collector has not found yet
-	sessions = min(max(free/4, 64<<20), 2<<30)
+	free := int64(m.Free)
+	sessions = min(max(free/4, 64<<20), 2<<30, int64(m.Heap)-other)
 	debug.SetMemoryLimit(sessions + other*3/4)
 	return max(free-sessions-other, 1<<20), sessions
 }

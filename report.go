@@ -42,7 +42,7 @@ func about(t timing) []string {
 
 // processors says how many processors there are; a safe start uses one.
 func processors() string {
-	started, used := runtime.NumCPU(), amd64.Processors()
+	started, used := amd64.Started(), amd64.Processors()
 	if started == used {
 		return fmt.Sprintf("%d in use", used)
 	}

@@ -6,7 +6,6 @@ package main
 // drive is there. What the person asked of the boot manager is fixed in the first.
 
 import (
-	"runtime"
 	"time"
 
 	"alphaos/amd64"
@@ -49,7 +48,6 @@ func (s *start) apply() {
 	s.options = s.asked.effective()
 	if s.safe && !s.alone {
 		amd64.HandBack()
-		runtime.GOMAXPROCS(2) // see run
 		s.alone = true
 	}
 	if s.options != before {

@@ -26,6 +26,9 @@
 //   - A fault in Go code is a signal to the Go runtime, so that a nil dereference
 //     is an ordinary panic. A fault in kernel code stops the machine with a report.
 //
+// A program built by TamaGo runs on the same machine. What either runtime wants for itself
+// is in linux.go and tamago.go.
+//
 // # Rules for kernel code
 //
 // The files named in kernel.go run without a goroutine: on a per-processor stack,
@@ -39,7 +42,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"syscall"
 	"time"
 	"unsafe"
 )
@@ -81,7 +83,7 @@ func Call(fn uintptr, args ...uintptr) uintptr {
 	}
 	c := gateCall{fn: fn, n: uintptr(len(args)), sti: 1}
 	copy(c.args[:], args)
-	syscall.Syscall(sysFirmwareCall, uintptr(unsafe.Pointer(&c)), 0, 0)
+	kernelCall(sysFirmwareCall, unsafe.Pointer(&c), 0)
 	return c.ret
 }
 
@@ -92,7 +94,8 @@ func Call(fn uintptr, args ...uintptr) uintptr {
 func HandBack() {
 	if Booted() {
 		c := gateCall{fn: handBackCall}
-		syscall.Syscall(sysFirmwareCall, uintptr(unsafe.Pointer(&c)), 0, 0)
+		kernelCall(sysFirmwareCall, unsafe.Pointer(&c), 0)
+		useProcessors(1)
 	}
 }
 
@@ -110,8 +113,8 @@ func AllocPhysical(size int) ([]byte, error) {
 	if !Booted() {
 		return nil, errors.New("amd64: physical memory can only be had under UEFI firmware")
 	}
-	addr, _, errno := syscall.Syscall(sysAllocPhysical, uintptr(size), 0, 0)
-	if errno != 0 {
+	addr, ok := kernelCall(sysAllocPhysical, nil, uintptr(size))
+	if !ok {
 		return nil, fmt.Errorf("amd64: %d MiB in one piece: %w", (size+1<<20-1)>>20, ErrNoMemory)
 	}
 	return unsafe.Slice(at[byte](addr), size), nil
@@ -122,7 +125,7 @@ func FreePhysical(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	syscall.Syscall(sysFreePhysical, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0)
+	kernelCall(sysFreePhysical, unsafe.Pointer(unsafe.SliceData(p)), uintptr(len(p)))
 }
 
 // Physical reports whether all of p is memory that firmware may be given: the
@@ -139,13 +142,15 @@ func Physical(p []byte) bool {
 type MemoryStats struct {
 	Total uint64 // taken over from firmware at start
 	Free  uint64 // not in use
+	Heap  uint64 // what the Go heap can have of Total
 }
 
 // Memory returns the present use of physical memory.
 func Memory() MemoryStats {
 	var s MemoryStats
 	if Booted() {
-		syscall.Syscall(sysMemoryStats, uintptr(unsafe.Pointer(&s)), 0, 0)
+		kernelCall(sysMemoryStats, unsafe.Pointer(&s), 0)
+		s.Free += heapUnused(s.Heap)
 	}
 	return s
 }
@@ -205,10 +210,8 @@ func SinceStart() time.Duration {
 		return 0
 	}
 	// By a system call: nothing moves the goroutine between processors meanwhile.
-	const monotonic = 1
-	var t syscall.Timespec
-	syscall.Syscall(sysClockGettime, monotonic, uintptr(unsafe.Pointer(&t)), 0)
-	return time.Duration(t.Nano())
+	ns, _ := kernelCall(sysSinceStart, nil, 0)
+	return time.Duration(ns)
 }
 
 // In8 reads a byte from an I/O port.

@@ -523,7 +523,11 @@ general:
 	IRETQ
 
 TEXT ·runtimeEntry(SB), NOSPLIT, $0-8
+#ifdef GOOS_tamago
+	LEAQ _rt0_amd64_tamago(SB), AX
+#else
 	LEAQ _rt0_amd64_linux(SB), AX
+#endif
 	MOVQ AX, ret+0(FP)
 	RET
 

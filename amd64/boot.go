@@ -36,8 +36,6 @@ const (
 
 	xsaveSize = 2688 // x87, SSE and AVX state take 832 bytes, AVX-512 the rest
 
-	initialStack = 256 << 10
-
 	// What firmware keeps for itself below 4 GiB: its drivers need buffers there.
 	firmwareShare = 48 << 20
 	minRegion     = 256 << 10
@@ -61,10 +59,6 @@ var (
 	fwTime                            efiTime
 
 	loadedImageGUID = [2]uint64{0x11d295625b1b31a1, 0x3b7269c9a0003f8e} // 5B1B31A1-9562-11D2-8E3F-00A0C969723B
-	programName     = [8]byte{'a', 'l', 'p', 'h', 'a', 'o', 's'}
-	seed            [16]byte
-	// A crash report tells of all goroutines.
-	environment = [...]byte{'G', 'O', 'T', 'R', 'A', 'C', 'E', 'B', 'A', 'C', 'K', '=', 'a', 'l', 'l', 0}
 )
 
 // A program that imports the package for nothing but being bootable keeps its entry.
@@ -260,36 +254,4 @@ func initSyscalls(c *cpu) {
 	writeMSR(msrSTAR, selCode<<32)
 	writeMSR(msrLSTAR, syscallStub())
 	writeMSR(msrFMASK, syscallFlagMask)
-}
-
-// startRuntime makes the first thread, which enters the Go runtime as a Linux
-// process does: with argc, argv, the environment and the auxiliary vector on its stack.
-func startRuntime(c *cpu) {
-	const (
-		atNull   = 0
-		atPagesz = 6
-		atSecure = 23
-		atRandom = 25
-	)
-	stack := allocRun(initialStack >> frameShift)
-	t := newThread()
-	if stack == 0 || t == nil {
-		bootFailed("there is no memory for the first thread")
-	}
-	random(addrOf(&seed), unsafe.Sizeof(seed))
-	sp := stack + initialStack - 128
-	*at[[12]uintptr](sp) = [12]uintptr{
-		1, addrOf(&programName), 0, // argc, argv
-		addrOf(&environment), 0,
-		atPagesz, frameSize,
-		atRandom, addrOf(&seed),
-		atSecure, 0,
-		atNull,
-	}
-	t.regs.ip = runtimeEntry()
-	t.regs.sp = sp
-	t.regs.cs, t.regs.ss = selCode, selData
-	t.regs.flags = flagsIF | 2
-	c.slice = now()
-	dispatch(c, t)
 }

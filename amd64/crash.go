@@ -248,12 +248,17 @@ func outOfMemory() {
 	atomic.StoreUint32(&crashing, 1)
 	crashCPU = addrOf(thisCPU())
 	reportAt = tailLen
+	tellMemory()
+	stop(memoryGone)
+}
+
+// tellMemory logs who has the memory.
+func tellMemory() {
 	logMB("\nmemory in use: ", totalFrames-freeFrames)
 	logMB(" of ", totalFrames)
 	logMB(", of which model weights and buffers ", physicalFrames)
 	logMB(", the program's own data ", totalFrames-freeFrames-physicalFrames)
 	logString("\n")
-	stop(memoryGone)
 }
 
 func logMB(what string, frames uintptr) {

@@ -185,7 +185,7 @@ func exit(code uintptr) {
 		handBack()
 	}
 	if code == goPanic {
-		stop(errorInProgram)
+		stop(exitCause())
 	}
 	watchFirmware(0)
 	// From here on the gate comes back to the firmware's own map: ours is about to go.

@@ -17,7 +17,8 @@ var (
 	hasCOM1  uintptr
 	tail     [tailSize]byte
 	tailLen  uintptr // bytes ever written
-	reportAt uintptr // where in them the report of a crash begins
+	lineAt   uintptr // where in them the last line begins
+	reportAt uintptr // and the report of a crash
 )
 
 func probeCOM1() {
@@ -47,23 +48,30 @@ func logByte(b byte) {
 	putSerial(b)
 	tail[tailLen%tailSize] = b
 	tailLen++
+	if b == '\n' {
+		lineAt = tailLen
+	}
 }
 
 func logBytes(p, n uintptr) {
-	if crashing == 0 && (hasPrefix(p, n, "panic: ") || hasPrefix(p, n, "fatal error: ")) {
-		reportAt = tailLen // the Go runtime begins its own report
-	}
 	for i := uintptr(0); i < n; i++ {
-		logByte(*at[byte](p + i))
+		b := *at[byte](p + i)
+		logByte(b)
+		if b == ' ' && crashing == 0 && (lineIs("panic: ") || lineIs("fatal error: ")) {
+			reportAt = lineAt // the Go runtime begins its own report
+		}
 	}
 }
 
-func hasPrefix(p, n uintptr, prefix string) bool {
-	if n < uintptr(len(prefix)) {
-		return false
-	}
-	for i := 0; i < len(prefix); i++ {
-		if *at[byte](p + uintptr(i)) != prefix[i] {
+// lineIs reports whether the last line is s so far.
+func lineIs(s string) bool {
+	return tailLen-lineAt == uintptr(len(s)) && logged(lineAt, s)
+}
+
+// logged reports whether s stands at a place in the log.
+func logged(at uintptr, s string) bool {
+	for i := 0; i < len(s); i++ {
+		if reportByte(at+uintptr(i)) != s[i] {
 			return false
 		}
 	}

@@ -31,6 +31,8 @@ var (
 	freeFrames  uintptr
 	// Given out by AllocPhysical.
 	physicalFrames uintptr
+	// What the Go heap can have.
+	heapFrames uintptr
 )
 
 // addRegion takes frames of memory at base into use.
@@ -138,27 +140,33 @@ func freeFrame(addr uintptr) {
 // allocRun returns the address of n frames in a row, their contents as they were, or 0.
 func allocRun(n uintptr) uintptr {
 	for i := regionCount - 1; i >= 0; i-- {
-		r := &regions[i]
-		have := uintptr(0)
-		for f := r.frames; f > 0; f-- {
-			if have == 0 && f&63 == 0 && *at[uint64](r.bitmap + (f/64-1)*8) == 1<<64-1 {
-				f -= 63 // a full word
-				continue
-			}
-			if r.used(f - 1) {
-				have = 0
-				continue
-			}
-			if have++; have < n {
-				continue
-			}
-			first := f - 1
-			for j := first; j < first+n; j++ {
-				r.set(j)
-			}
-			freeFrames -= n
-			return r.base + first<<frameShift
+		if addr := regions[i].allocRun(n); addr != 0 {
+			return addr
 		}
+	}
+	return 0
+}
+
+func (r *region) allocRun(n uintptr) uintptr {
+	have := uintptr(0)
+	for f := r.frames; f > 0; f-- {
+		if have == 0 && f&63 == 0 && *at[uint64](r.bitmap + (f/64-1)*8) == 1<<64-1 {
+			f -= 63 // a full word
+			continue
+		}
+		if r.used(f - 1) {
+			have = 0
+			continue
+		}
+		if have++; have < n {
+			continue
+		}
+		first := f - 1
+		for j := first; j < first+n; j++ {
+			r.set(j)
+		}
+		freeFrames -= n
+		return r.base + first<<frameShift
 	}
 	return 0
 }

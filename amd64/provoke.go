@@ -2,8 +2,6 @@
 
 package amd64
 
-import "syscall"
-
 // Faults of the kernel's own, for tests of what a person sees then, and of the machine.
 // They exist in builds with the tag provoke alone.
 
@@ -14,10 +12,10 @@ const wrongCounter = 1 << 36
 const sysProvoke = 0x10ff
 
 // ProvokeFault makes the kernel touch page 0.
-func ProvokeFault() { syscall.Syscall(sysProvoke, 0, 0, 0) }
+func ProvokeFault() { kernelCall(sysProvoke, nil, 0) }
 
 // ProvokeOverflow makes the kernel overflow its stack.
-func ProvokeOverflow() { syscall.Syscall(sysProvoke, 1, 0, 0) }
+func ProvokeOverflow() { kernelCall(sysProvoke, nil, 1) }
 
 func unknownSyscall(number, arg uintptr) uintptr {
 	if number == sysProvoke {

@@ -83,6 +83,9 @@ func bit(sig uintptr) uint64 { return 1 << (sig - 1) }
 // deliverFault gives a fault's signal to the thread that made it, at once. A thread
 // that blocks the signal, or has no handler for it, cannot go on.
 func deliverFault(t *thread, sig, code, addr uintptr) {
+	if faultToPanic(t, sig) {
+		return
+	}
 	a := &actions[sig]
 	if a.handler == sigDefault || a.handler == sigIgnore || t.mask&bit(sig) != 0 || !pushSignal(t, sig, code, addr) {
 		crash(&t.regs, "a fault that the program cannot handle")

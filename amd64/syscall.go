@@ -58,6 +58,7 @@ const (
 	sysAllocPhysical = 0x1001
 	sysFreePhysical  = 0x1002
 	sysMemoryStats   = 0x1003
+	sysSinceStart    = 0x1004
 )
 
 // syscall_ serves the system call whose registers are in t and returns what AX gets.
@@ -166,11 +167,11 @@ func syscall_(c *cpu, t *thread) uintptr {
 		random(a1, a2)
 		return a2
 	case sysAllocPhysical:
-		addr := allocRun(pageUp(a1) >> frameShift)
+		addr := allocRun(pageUp(a2) >> frameShift)
 		if addr == 0 {
 			return errno(eNOMEM)
 		}
-		physicalFrames += pageUp(a1) >> frameShift
+		physicalFrames += pageUp(a2) >> frameShift
 		return addr
 	case sysFreePhysical:
 		n := pageUp(a2)
@@ -181,13 +182,15 @@ func syscall_(c *cpu, t *thread) uintptr {
 		physicalFrames -= n >> frameShift
 		return 0
 	case sysMemoryStats:
-		if !touch(a1, 16, true) {
+		if !touch(a1, 24, true) {
 			return errno(eFAULT)
 		}
-		*at[MemoryStats](a1) = MemoryStats{uint64(totalFrames) << frameShift, uint64(freeFrames) << frameShift}
+		*at[MemoryStats](a1) = MemoryStats{uint64(totalFrames) << frameShift, uint64(freeFrames) << frameShift, uint64(heapFrames) << frameShift}
 		return 0
+	case sysSinceStart:
+		return uintptr(now())
 	}
-	return unknownSyscall(r.ax, a1)
+	return otherSyscall(c, t)
 }
 
 func write(fd, p, n uintptr) uintptr {

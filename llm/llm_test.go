@@ -299,7 +299,7 @@ func TestLoadRefuses(t *testing.T) {
 		}
 	}
 	b := synthetic(smallShape).bytes()
-	for _, o := range []Options{{Kernel: "magic"}, {Threads: -1}, {Cache: "f64"}} {
+	for _, o := range []Options{{Kernel: "magic"}, {Threads: -1}, {Processors: -1}, {Cache: "f64"}} {
 		if _, err := Load(bytes.NewReader(b), int64(len(b)), o); err == nil {
 			t.Errorf("options %+v were accepted", o)
 		}
@@ -341,7 +341,7 @@ func TestPool(t *testing.T) {
 	for _, processors := range []int{1, 2, 4} {
 		runtime.GOMAXPROCS(processors)
 		for _, threads := range []int{1, 2, 5} {
-			p := newPool(threads)
+			p := newPool(threads, processors)
 			for job := range 300 {
 				parts := job % 17
 				done := make([]atomic.Int32, parts)

@@ -26,6 +26,7 @@ import (
 // Options say how to load a model. The zero value is good.
 type Options struct {
 	Threads      int                         // goroutines that compute; 0: as many as processors, at most 16, or half of them if that measures faster
+	Processors   int                         // processors there are to compute on; 0: as many as the Go runtime uses
 	Kernel       string                      // one of Kernels(); "": the fastest, by measurement
 	Cache        string                      // keys and values as "f32" or "f16"; "": f32, unless they would take over 512 MiB
 	SessionLimit int64                       // bytes of memory a session may take; 0: 8 GiB
@@ -104,6 +105,12 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Threads < 0 || o.Threads > 1024 {
 		return nil, fmt.Errorf("%d threads are impossible", o.Threads)
 	}
+	if o.Processors < 0 {
+		return nil, fmt.Errorf("%d processors are impossible", o.Processors)
+	}
+	if o.Processors == 0 {
+		o.Processors = min(runtime.GOMAXPROCS(0), runtime.NumCPU())
+	}
 	if o.Cache != "" && o.Cache != "f32" && o.Cache != "f16" {
 		return nil, fmt.Errorf("there is no cache type %q; there are f32 and f16", o.Cache)
 	}
@@ -151,9 +158,9 @@ func (m *Model) prepare(r io.ReaderAt) (err error) {
 	}
 	threads := m.options.Threads
 	if threads == 0 {
-		threads = min(runtime.GOMAXPROCS(0), runtime.NumCPU(), maxThreads)
+		threads = min(m.options.Processors, maxThreads)
 	}
-	m.pool = newPool(threads)
+	m.pool = newPool(threads, m.options.Processors)
 	if err := m.bind(); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package llm
 
 import (
-	"runtime"
 	"sync/atomic"
 )
 
@@ -44,9 +43,9 @@ const (
 // sharing with others that are awake.
 const least = 64 << 10
 
-func newPool(threads int) *pool {
+func newPool(threads, processors int) *pool {
 	p := &pool{threads: threads, wake: make(chan struct{}, 1)}
-	if threads <= min(runtime.GOMAXPROCS(0), runtime.NumCPU()) {
+	if threads <= processors {
 		p.looks = 400000 // some 200 µs
 	}
 	for i := 1; i < threads; i++ {

@@ -23,13 +23,13 @@ func (m *Model) chooseThreads() {
 	best := fastest([]int{all, all / 2}, func(n int) time.Duration {
 		if m.pool.threads != n {
 			m.pool.close()
-			m.pool = newPool(n)
+			m.pool = newPool(n, m.options.Processors)
 		}
 		return s.timeDecoding()
 	})
 	if m.pool.threads != best {
 		m.pool.close()
-		m.pool = newPool(best)
+		m.pool = newPool(best, m.options.Processors)
 	}
 }
 

@@ -93,20 +93,24 @@ func (p *person) greedy() {
 
 const story = "Once upon a time"
 
-func TestConversation(t *testing.T) {
+func TestConversation(t *testing.T) { conversation(t, program(t), "") }
+
+// conversation talks to a build of AlphaOS on two evenings. Its screenshots' names begin
+// with build.
+func conversation(t *testing.T, efi, build string) {
 	ctx := needQEMU(t, 5*time.Minute)
 	model, want := guideModel(t)
-	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}})
+	disk := newDrive(t, drive.Options{EFI: efi, Models: []string{model}})
 
 	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
 	p.prompt()
-	p.screenshot("start.png")
+	p.screenshot(build + "start.png")
 	logTimes(t, p.vm)
 	p.greedy()
 	if got := p.ask(guideQuestion); squeeze(got) != squeeze(want) {
 		t.Errorf("in the machine\n%q\nwant\n%q", got, want)
 	}
-	p.screenshot("chat.png")
+	p.screenshot(build + "chat.png")
 	p.typeLine("Please shut down")
 	p.expect("All data saved. Goodbye.")
 	p.off()
@@ -129,7 +133,7 @@ func TestConversation(t *testing.T) {
 	if used == 0 {
 		t.Errorf("after the second boot nothing of the conversation is in the context: %q", info)
 	}
-	p.screenshot("second-boot.png")
+	p.screenshot(build + "second-boot.png")
 	p.typeLine("/bye")
 	p.expect("All data saved. Goodbye.")
 	p.off()

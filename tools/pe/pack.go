@@ -1,5 +1,4 @@
-// Package pe turns a Linux executable built by the stock Go toolchain into a UEFI
-// application.
+// Package pe turns an executable built by Go into a UEFI application.
 //
 // The input is an ELF64 position-independent executable for x86-64 as `go build
 // -buildmode=pie` links it without cgo. Its only relocations are R_X86_64_RELATIVE:
@@ -7,6 +6,10 @@
 // (Microsoft PE format; UEFI 2.10 section 2.1.1) with the same memory layout, whose
 // words hold the addends and are listed as DIR64 base relocations. ImageBase is 0, so
 // that firmware always relocates and the image runs wherever it is put.
+//
+// A toolchain that cannot link position-independent programs, such as TamaGo, links the
+// same program twice instead, for two addresses. Where the two differ, by just the
+// distance, is a word to relocate.
 //
 // The ELF's first page holds only ELF headers; the PE headers take its place, so that
 // an address in the image (RVA) is the ELF's address less that of its first segment.
@@ -53,34 +56,75 @@ type section struct {
 // Pack reads an ELF from r and returns the PE32+ image. The same input gives the same
 // bytes.
 func Pack(r io.ReaderAt) ([]byte, error) {
+	p, err := open(r)
+	if err != nil {
+		return nil, err
+	}
+	if p.file.Type != elf.ET_DYN {
+		return nil, fmt.Errorf("%v is not a position-independent executable: build it with GOOS=linux GOARCH=amd64 CGO_ENABLED=0 go build -buildmode=pie", p.file.Type)
+	}
+	fixups, err := relocate(p.file, p.sections, p.base)
+	if err != nil {
+		return nil, err
+	}
+	return p.pack(fixups)
+}
+
+// PackTwo reads two ELFs, the same program linked for two addresses, and returns the
+// PE32+ image. The distance must be above 4 GiB: in half a word it could not be told.
+func PackTwo(a, b io.ReaderAt) ([]byte, error) {
+	p, err := open(a)
+	if err != nil {
+		return nil, err
+	}
+	q, err := open(b)
+	if err != nil {
+		return nil, fmt.Errorf("the second program: %w", err)
+	}
+	if p.file.Type != elf.ET_EXEC || q.file.Type != elf.ET_EXEC {
+		return nil, errors.New("a position-independent executable needs no second one: pack it alone")
+	}
+	fixups, err := compare(p, q)
+	if err != nil {
+		return nil, err
+	}
+	return p.pack(fixups)
+}
+
+// executable is what is packed.
+type executable struct {
+	file     *elf.File
+	sections []*section
+	base     uint64 // address of the first segment
+	entry    uint64
+}
+
+func open(r io.ReaderAt) (*executable, error) {
 	f, err := elf.NewFile(r)
 	if err != nil {
 		return nil, fmt.Errorf("not an ELF executable: %w", err)
 	}
-	defer f.Close()
-	if f.Class != elf.ELFCLASS64 || f.Machine != elf.EM_X86_64 || f.Type != elf.ET_DYN {
-		return nil, fmt.Errorf("%v %v %v is not a position-independent x86-64 executable: build it with GOOS=linux GOARCH=amd64 CGO_ENABLED=0 go build -buildmode=pie", f.Class, f.Machine, f.Type)
+	if f.Class != elf.ELFCLASS64 || f.Machine != elf.EM_X86_64 {
+		return nil, fmt.Errorf("%v %v is not an x86-64 executable", f.Class, f.Machine)
 	}
-	entry, err := entryAddress(f)
-	if err != nil {
+	p := &executable{file: f}
+	if p.entry, err = entryAddress(f); err != nil {
 		return nil, err
 	}
-	sections, base, err := loadSegments(f)
-	if err != nil {
-		return nil, err
-	}
-	fixups, err := relocate(f, sections, base)
-	if err != nil {
-		return nil, err
-	}
-	last := sections[len(sections)-1]
+	p.sections, p.base, err = loadSegments(f)
+	return p, err
+}
+
+// pack writes the image, with the words at fixups listed to be relocated.
+func (p *executable) pack(fixups []uint32) ([]byte, error) {
+	last := p.sections[len(p.sections)-1]
 	relocRVA := align(last.rva+last.memory, pageSize)
 	reloc := relocationTable(fixups)
-	sections = append(sections, &section{
+	sections := append(p.sections, &section{
 		name: ".reloc", rva: relocRVA, memory: uint32(len(reloc)), data: reloc,
 		flags: scnData | scnDiscard | scnRead,
 	})
-	return write(sections, uint32(entry-base), relocRVA, uint32(len(reloc)))
+	return write(sections, uint32(p.entry-p.base), relocRVA, uint32(len(reloc)))
 }
 
 func align(n, to uint32) uint32 { return (n + to - 1) &^ (to - 1) }
@@ -188,6 +232,46 @@ func relocate(f *elf.File, sections []*section, base uint64) ([]uint32, error) {
 	sort.Slice(fixups, func(i, j int) bool { return fixups[i] < fixups[j] })
 	return fixups, nil
 }
+
+// compare finds the words that hold addresses: those in which p and q differ. It writes
+// each as an offset from the base, in p, and returns their places, sorted.
+func compare(p, q *executable) ([]uint32, error) {
+	distance := q.base - p.base
+	if q.base < p.base || distance>>32 == 0 {
+		return nil, fmt.Errorf("the second program is linked for %#x, which is not above %#x by more than 4 GiB", q.base, p.base)
+	}
+	if q.entry-q.base != p.entry-p.base || len(q.sections) != len(p.sections) {
+		return nil, errNotSame
+	}
+	end := uint64(0)
+	for _, s := range p.sections {
+		end = uint64(s.rva) + uint64(s.memory)
+	}
+	var fixups []uint32
+	for i, s := range p.sections {
+		t := q.sections[i]
+		if t.rva != s.rva || t.memory != s.memory || len(t.data) != len(s.data) || t.flags != s.flags {
+			return nil, errNotSame
+		}
+		for at := 0; at+8 <= len(s.data); at += 8 {
+			v, w := binary.LittleEndian.Uint64(s.data[at:]), binary.LittleEndian.Uint64(t.data[at:])
+			if v == w {
+				continue
+			}
+			if w-v != distance || v-p.base > end {
+				return nil, fmt.Errorf("%w: at %#x", errNotSame, p.base+uint64(s.rva)+uint64(at))
+			}
+			binary.LittleEndian.PutUint64(s.data[at:], v-p.base)
+			fixups = append(fixups, s.rva+uint32(at))
+		}
+		if rest := len(s.data) &^ 7; !bytes.Equal(s.data[rest:], t.data[rest:]) {
+			return nil, errNotSame
+		}
+	}
+	return fixups, nil
+}
+
+var errNotSame = errors.New("the two programs differ in more than addresses: link the same one twice, with -trimpath -ldflags=-buildid=")
 
 func wordAt(sections []*section, rva uint32) []byte {
 	for _, s := range sections {

@@ -41,8 +41,6 @@ func run(ctx context.Context) error {
 	if err := efi.Init(); err != nil {
 		return err
 	}
-	// As main.go does: see there.
-	runtime.GOMAXPROCS(runtime.NumCPU() + 1)
 	dev, err := efi.BootVolume()
 	if err != nil {
 		return err

@@ -24,8 +24,6 @@ func main() {
 		fmt.Println("measure: FAILED:", err)
 		os.Exit(1)
 	}
-	// As main.go does: see there.
-	runtime.GOMAXPROCS(runtime.NumCPU() + 1)
 	speedup()
 	lateness("idle", 0)
 	lateness("computing", runtime.NumCPU())
