@@ -14,12 +14,8 @@ var streamShape = modelShape{name: "large", dim: 1024, layers: 6, heads: 16, kvH
 
 // TestStreaming talks to a model that is larger than the machine's memory for
 // it: the person is told what to expect, and the answer is the one that the
-// whole model gives on this host. It emulates a model of 70 million weights, so
-// it runs only with the soaks.
+// whole model gives on this host.
 func TestStreaming(t *testing.T) {
-	if *soak == 0 {
-		t.Skip("long: -soak 1 runs it")
-	}
 	ctx := needQEMU(t, 5*time.Minute)
 	model := writeModel(t, streamShape)
 	const prompt, tokens = "The hen", "6"
