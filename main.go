@@ -117,7 +117,7 @@ func shareMemory(m amd64.MemoryStats) (weights, sessions int64) {
 // openConsole joins screen, keyboard and serial port to one console. The machine may
 // lack any of them, but not all ways to show text.
 func openConsole(ctx context.Context) (*console.Console, *efi.Screen, error) {
-	o := console.Options{}
+	o := console.Options{Complete: assistant.Complete}
 	keys := []<-chan console.Key{efi.Keys(ctx)}
 	screen, screenErr := efi.OpenScreen()
 	if screenErr == nil {

@@ -141,7 +141,7 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 	}
 	model, err := file.load(o.llm)
 	if err != nil {
-		return fmt.Errorf("%s: %w", o.model, err)
+		return fmt.Errorf("%s: %w", file.Name(), err)
 	}
 	defer model.Close()
 	tok := model.Tokenizer()
@@ -331,7 +331,7 @@ func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (
 	defer term.Restore(int(stdin.Fd()), state)
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	con, err := console.New(console.Options{Serial: out, Keys: console.DecodeKeys(ctx, stdin)})
+	con, err := console.New(console.Options{Serial: out, Keys: console.DecodeKeys(ctx, stdin), Complete: assistant.Complete})
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
 	defer file.Close()
 	model, err := file.load(o.llm)
 	if err != nil {
-		return fmt.Errorf("%s: %w", o.model, err)
+		return fmt.Errorf("%s: %w", file.Name(), err)
 	}
 	defer model.Close()
 	e := &examinee{model: model, template: chat.Detect(model.File()).WithClock(time.Now), params: sample.Recommended(model.File())}
@@ -214,6 +214,9 @@ func (e *examinee) perplexity(ctx context.Context, out io.Writer, name string) e
 		return fmt.Errorf("%s: %w", filepath.Base(name), err)
 	}
 	tok := e.model.Tokenizer()
+	if tok.EOS() < 0 {
+		return errors.New("the model has no token that ends an answer, so its perplexity on answers cannot be told")
+	}
 	loss, count := 0.0, 0
 	for _, d := range docs {
 		var turns []chat.Turn

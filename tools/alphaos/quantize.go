@@ -5,10 +5,9 @@ package main
 // plug leaves half a model, and the original is never touched.
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
 	"strings"
 
@@ -58,39 +57,15 @@ Q8_0 is as good as the original for most purposes, Q4_K_M the usual compromise.`
 	return cmd
 }
 
-func quantize(m *modelFile, name string, mix quantise.Mix, o quantise.Options) (err error) {
+func quantize(m *modelFile, name string, mix quantise.Mix, o quantise.Options) error {
 	if _, split := gguf.Parts(filepath.Base(name)); split {
 		return fmt.Errorf("%s is the name of one part of a split model, but the whole is written to one file: choose another name", name)
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".quantize-*")
-	if err != nil {
-		return fmt.Errorf("cannot write the model: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
+	return writeWhole(name, func(w io.Writer) error {
+		if err := quantise.File(w, m, m.tables, mix, o); err != nil {
+			return err
 		}
-	}()
-	w := bufio.NewWriterSize(f, 1<<20)
-	if err := quantise.File(w, m, m.tables, mix, o); err != nil {
-		return err
-	}
-	// The original may have a checksum; all of it has been read now.
-	if err := m.Verify(); err != nil {
-		return err
-	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("cannot write the model: %w", err)
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return fmt.Errorf("cannot write the model: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("cannot write the model: %w", err)
-	}
-	if err := os.Rename(f.Name(), name); err != nil {
-		return fmt.Errorf("cannot write the model: %w", err)
-	}
-	return nil
+		// The original may have a checksum; all of it has been read now.
+		return m.Verify()
+	})
 }

@@ -131,13 +131,13 @@ func trainModel(ctx context.Context, name, corpus, vocabulary string, o train.Op
 	if errors.Is(err, context.Canceled) && run.Checkpoint != "" {
 		return fmt.Errorf("interrupted; the same command goes on from %s", run.Checkpoint)
 	}
-	if err != nil {
+	if m == nil {
 		return err
 	}
-	return writeWhole(name, func(w io.Writer) error {
+	return errors.Join(err, writeWhole(name, func(w io.Writer) error {
 		_, err := m.WriteTo(w)
 		return err
-	})
+	}))
 }
 
 func readVocabulary(name string) (*train.Vocabulary, error) {
@@ -153,8 +153,8 @@ func readVocabulary(name string) (*train.Vocabulary, error) {
 	return v, nil
 }
 
-// writeWhole writes a file that appears under its name only when it is
-// complete.
+// writeWhole writes a model file that appears under its name only when it is
+// complete and on the disk.
 func writeWhole(name string, write func(w io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), ".model-*")
 	if err != nil {
@@ -170,14 +170,19 @@ func writeWhole(name string, write func(w io.Writer) error) (err error) {
 	if err := write(w); err != nil {
 		return err
 	}
-	if err := w.Flush(); err != nil {
+	err = w.Flush()
+	for _, step := range []func() error{
+		func() error { return f.Chmod(0o644) },
+		f.Sync,
+		f.Close,
+		func() error { return os.Rename(f.Name(), name) },
+	} {
+		if err == nil {
+			err = step()
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("cannot write the model: %w", err)
 	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("cannot write the model: %w", err)
-	}
-	return os.Rename(f.Name(), name)
+	return nil
 }

@@ -112,6 +112,9 @@ func readBlocks(fsys fs.FS, dir string, keys ...string) (blocks []block, err err
 	if err != nil {
 		return nil, err
 	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("there are no .txt files in %s", dir)
+	}
 	for _, name := range names {
 		data, rerr := fs.ReadFile(fsys, name)
 		if rerr != nil {

@@ -64,6 +64,9 @@ func writeCheckpoint(name string, s state, arrays ...[]float32) (err error) {
 	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
 	if err := f.Close(); err != nil {
 		return err
 	}

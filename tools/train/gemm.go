@@ -61,16 +61,9 @@ func packB(dst []float32, b view, k0, kc, panel, n int) {
 	if cols < tileCols {
 		clear(dst[:kc*tileCols])
 	}
-	for j := range cols {
-		src := b.data[(j0+j)*b.col+k0*b.row:]
-		if b.row == 1 {
-			for k, v := range src[:kc] {
-				dst[k*tileCols+j] = v
-			}
-			continue
-		}
-		for k := range kc {
-			dst[k*tileCols+j] = src[k*b.row]
+	for j := range cols { // b is a transpose: its columns are rows in memory
+		for k, v := range b.data[(j0+j)*b.col+k0:][:kc] {
+			dst[k*tileCols+j] = v
 		}
 	}
 }

@@ -221,6 +221,26 @@ func TestResume(t *testing.T) {
 		}
 	}
 	interrupt(o, name)
+	saved := 0 // while training goes on
+	periodic := filepath.Join(t.TempDir(), "checkpoint")
+	trained(t, c, v, o, Run{Threads: 1, Checkpoint: periodic, Every: 1, LogEvery: 1, Log: writerFunc(func(p []byte) (int, error) {
+		if _, err := os.Stat(periodic); err == nil {
+			saved++
+		}
+		return len(p), nil
+	})})
+	if saved < 10 {
+		t.Errorf("a checkpoint was there at %d of 20 steps", saved)
+	}
+	unwritable := filepath.Join(t.TempDir(), "missing", "checkpoint")
+	if m, err := Train(t.Context(), c, v, o, Run{Threads: 1, Checkpoint: unwritable, Log: io.Discard}); m == nil || err == nil {
+		t.Errorf("a model whose last checkpoint cannot be saved: %v, %v", m, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Train(ended, c, v, o, Run{Threads: 1, Checkpoint: unwritable, Log: io.Discard}); err == nil || errors.Is(err, context.Canceled) {
+		t.Errorf("an interruption whose checkpoint cannot be saved: %v", err)
+	}
 	if got := trained(t, c, v, o, Run{Threads: 3, Checkpoint: name}); !slices.Equal(got.weights, want.weights) {
 		t.Error("resumed training gave other weights")
 	}
@@ -306,6 +326,84 @@ func TestStream(t *testing.T) {
 	}
 	if s.next < 4*len(docs) && (tokens < 3*total || tokens > 4*total || weighed < 3*weight*0.999) {
 		t.Errorf("%d tokens of weight %.1f in three epochs of %d and %.1f", tokens, weighed, total, weight)
+	}
+}
+
+// Each thing that a lesson asks for shows in what is dealt.
+func TestLessons(t *testing.T) {
+	c := smallCorpus()
+	v, err := TrainVocabulary(c.Train, LeastVocabulary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := v.Tokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := v.encode(tok, c.Train, userWeight, written)
+	deal := func(l Lesson) (segments [][]int32) {
+		s := newStream(docs, docs, tok.BOS(), 400, 1)
+		var b batch
+		for s.next < len(docs) {
+			s.fill(&b, &l)
+			for _, g := range b.segments {
+				segments = append(segments, b.ids[g.start+1:g.start+g.n])
+			}
+		}
+		return segments
+	}
+	is := func(ids []int32, same func(encoded) bool) bool {
+		return slices.ContainsFunc(docs, func(d encoded) bool { return same(d) && len(d.ids) >= len(ids) && slices.Equal(d.ids[:len(ids)], ids) })
+	}
+	for _, ids := range deal(Lesson{Batch: 500}) {
+		if is(ids, func(d encoded) bool { return !d.dialogue }) {
+			t.Fatal("a lesson without stories deals one")
+		}
+	}
+	joined := 0
+	for _, ids := range deal(Lesson{Batch: 500, Joined: 1, Most: 4}) {
+		if !is(ids, func(encoded) bool { return true }) {
+			joined++
+		}
+	}
+	if joined == 0 {
+		t.Error("no dialogues are joined")
+	}
+	for _, ids := range deal(Lesson{Batch: 500, Cut: 1}) {
+		if is(ids, func(d encoded) bool { return d.dialogue && len(ids) > d.answer+cutMost }) {
+			t.Fatalf("a segment of %d tokens is not cut", len(ids))
+		}
+	}
+	for _, d := range v.encode(tok, c.Train, userWeight, asked) {
+		if d.dialogue && d.weights[d.answer] != decidingWeight {
+			t.Fatalf("the first token of an answer weighs %g", d.weights[d.answer])
+		}
+	}
+}
+
+func TestTrainRefuses(t *testing.T) {
+	c := smallCorpus()
+	c.Train = slices.DeleteFunc(slices.Clone(c.Train), func(d Document) bool { return d.Text == "" })
+	v, err := TrainVocabulary(smallCorpus().Train, LeastVocabulary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Train) == 0 {
+		c.Train = []Document{{Text: "There was a hen."}}
+	}
+	if _, err := Train(t.Context(), c, v, options(), Run{Threads: 1, Log: io.Discard}); err == nil {
+		t.Error("a corpus without dialogues was taken")
+	}
+	for _, change := range []func(*Shape){
+		func(s *Shape) { s.Embedding = 1 << 60 },
+		func(s *Shape) { s.Context = 1 << 60 },
+		func(s *Shape) { s.Embedding, s.FeedForward, s.Layers = 1<<17, 1<<17, 256 },
+	} {
+		o := options()
+		change(&o.Shape)
+		if _, err := Train(t.Context(), smallCorpus(), v, o, Run{Threads: 1, Log: io.Discard}); err == nil {
+			t.Errorf("the shape %+v was taken", o.Shape)
+		}
 	}
 }
 

@@ -29,15 +29,14 @@ func (b *batch) reset() {
 
 // saved is what the forward pass of a block leaves for the backward pass.
 type saved struct {
-	x, h1    []float32 // n x d: the block's input; normed
-	r1, r2   []float32 // n: of the norms
-	qkv      []float32 // n x (h+2g)e, turned
-	p        []float32 // for each segment, head: n x n attention
-	att      []float32 // n x he
-	x2, h2   []float32 // n x d: after attention; normed
-	gateUp   []float32 // n x 2f
-	act      []float32 // n x f
-	capacity int
+	x, h1  []float32 // n x d: the block's input; normed
+	r1, r2 []float32 // n: of the norms
+	qkv    []float32 // n x (h+2g)e, turned
+	p      []float32 // for each segment, head: n x n attention
+	att    []float32 // n x he
+	x2, h2 []float32 // n x d: after attention; normed
+	gateUp []float32 // n x 2f
+	act    []float32 // n x f
 }
 
 // net is a model in training.
@@ -55,17 +54,16 @@ type net struct {
 	scores [][]float32 // of each worker
 
 	// The head computes some selected tokens at a time.
-	selected      []int32
-	hs, xs        []float32 // m x d
-	rs            []float32 // m
-	logits        []float32 // headRows x v
-	losses        []float64 // m, not yet weighted
-	dhs           []float32 // headRows x d
-	dx, dh        []float32 // n x d
-	dqkv, datt    []float32
-	dact          []float32 // n x f
-	partial       []float32 // of norms' gradients
-	attentionSize int
+	selected   []int32
+	hs, xs     []float32 // m x d
+	rs         []float32 // m
+	logits     []float32 // headRows x v
+	losses     []float64 // m, not yet weighted
+	dhs        []float32 // headRows x d
+	dx, dh     []float32 // n x d
+	dqkv, datt []float32
+	dact       []float32 // n x f
+	partial    []float32 // of norms' gradients
 }
 
 const (
@@ -111,9 +109,9 @@ func (m *net) forward(b *batch) {
 	s := &m.shape
 	n, d, f, he := len(b.ids), s.Embedding, s.FeedForward, s.Heads*s.Head
 	width := he + 2*s.KVHeads*s.Head
-	m.attentionSize = 0
+	attention := 0 // weights of all heads
 	for _, g := range b.segments {
-		m.attentionSize += g.n * g.n * s.Heads
+		attention += g.n * g.n * s.Heads
 	}
 	m.x = grown(m.x, n*d)
 	m.dh = grown(m.dh, n*d)
@@ -122,7 +120,7 @@ func (m *net) forward(b *batch) {
 		k.x, k.h1, k.x2, k.h2 = grown(k.x, n*d), grown(k.h1, n*d), grown(k.x2, n*d), grown(k.h2, n*d)
 		k.r1, k.r2 = grown(k.r1, n), grown(k.r2, n)
 		k.qkv, k.att = grown(k.qkv, n*width), grown(k.att, n*he)
-		k.p = grown(k.p, m.attentionSize)
+		k.p = grown(k.p, attention)
 		k.gateUp, k.act = grown(k.gateUp, n*2*f), grown(k.act, n*f)
 
 		m.tokens(n, rowTokens, func(_, _, from, to int) {

@@ -31,6 +31,10 @@ func (s Shape) check() error {
 	switch {
 	case min(s.Vocabulary, s.Context, s.Embedding, s.FeedForward, s.Layers, s.Heads, s.KVHeads, s.Head) < 1:
 		return errors.New("every dimension of a model must be at least 1")
+	case max(s.Vocabulary, s.Context, s.Embedding, s.FeedForward, s.Heads, s.KVHeads, s.Head) > 1<<17 || s.Layers > 256:
+		return errors.New("every dimension of a model must be at most 131072, and its layers at most 256")
+	case s.Parameters() > 1<<30:
+		return fmt.Errorf("%d parameters are too many to train here; 1073741824 is the limit", s.Parameters())
 	case s.Heads%s.KVHeads != 0:
 		return fmt.Errorf("%d heads cannot share %d key/value heads; choose a number that divides", s.Heads, s.KVHeads)
 	case s.Head%2 != 0:

@@ -77,8 +77,9 @@ func Kernel() string {
 	return "portable"
 }
 
-// Train makes a model. If ctx is done it saves a checkpoint and returns its
-// error.
+// Train makes a model. If ctx is done it saves a checkpoint and returns ctx's
+// error. A model that comes with an error is finished; only its last checkpoint
+// could not be saved.
 func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*Model, error) {
 	o.Shape.Vocabulary = len(v.Tokens)
 	if err := o.Shape.check(); err != nil {
@@ -98,6 +99,9 @@ func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*
 	}
 	begin := tok.BOS()
 	docs := newStream(v.encode(tok, c.Train, userWeight, written), v.encode(tok, c.Train, userWeight, asked), begin, o.Shape.Context, o.Seed)
+	if !slices.ContainsFunc(docs.docs, func(d encoded) bool { return d.dialogue }) {
+		return nil, errors.New("the corpus has no dialogues to learn from")
+	}
 	valid := v.validation(v.encode(tok, c.Valid, 0, asked), begin, o.Shape.Context)
 	total := 0
 	for _, d := range docs.docs {
@@ -135,8 +139,11 @@ func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*
 	start, first, seen := time.Now(), now.Step, 0
 	saved, recent, recentSteps := start, 0.0, 0
 	for now.Step < o.Steps {
-		if ctx.Err() != nil {
-			return nil, errors.Join(ctx.Err(), save())
+		if err := ctx.Err(); err != nil {
+			if failed := save(); failed != nil {
+				return nil, failed
+			}
+			return nil, err
 		}
 		docs.fill(&b, o.lesson(now.Step))
 		loss := m.step(&b)
