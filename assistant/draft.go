@@ -29,7 +29,8 @@ func (a *assistant) chooseDraft(file ModelFile, r ModelReader, budget int64) Mod
 		if m.Size > r.Size()/draftShare || m.Size <= best.Size {
 			continue
 		}
-		if beyond := r.Size() + m.Size - budget; budget > 0 && beyond > 0 && (r.Size() <= budget || m.Size > (r.Size()-budget)/draftLayout) {
+		if beyond := r.Size() + m.Size - budget; budget > 0 && beyond > 0 &&
+			(r.Size() <= budget || m.Size > (r.Size()-budget)/draftLayout || m.Size > budget/2) {
 			continue
 		}
 		if own == nil {

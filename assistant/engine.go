@@ -43,7 +43,8 @@ type session interface {
 	Eval(ctx context.Context, ids []int32) ([]float32, error)
 	Len() int
 	Cap() int
-	Memory() int64 // bytes of keys and values
+	Memory() int64         // bytes of keys and values
+	StateSize(n int) int64 // bytes of a saved state of n tokens
 	Truncate(n int)
 	View() []int32 // the tokens; not to be changed
 	Generate(c *sample.Sampler) generator

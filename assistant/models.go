@@ -293,6 +293,10 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 		o.Budget -= draft.Size
 	}
 	m, err := a.open(r, o, a.Raw)
+	if err != nil && draft.Size > 0 && o.Budget > 0 { // what was meant for it may have been missing
+		o.Budget, draft = o.Budget+draft.Size, ModelFile{}
+		m, err = a.open(r, o, a.Raw)
+	}
 	if p != nil {
 		p.Done()
 	}

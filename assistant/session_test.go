@@ -441,11 +441,12 @@ type fakeSession struct {
 	cap int
 }
 
-func (s *fakeSession) Len() int       { return len(s.ids) }
-func (s *fakeSession) Cap() int       { return s.cap }
-func (s *fakeSession) Memory() int64  { return int64(s.cap) * 1000 }
-func (s *fakeSession) Truncate(n int) { s.ids = s.ids[:n] }
-func (s *fakeSession) View() []int32  { return s.ids }
+func (s *fakeSession) Len() int              { return len(s.ids) }
+func (s *fakeSession) Cap() int              { return s.cap }
+func (s *fakeSession) Memory() int64         { return int64(s.cap) * 1000 }
+func (s *fakeSession) StateSize(n int) int64 { return int64(n) * 1000 }
+func (s *fakeSession) Truncate(n int)        { s.ids = s.ids[:n] }
+func (s *fakeSession) View() []int32         { return s.ids }
 
 // A state is a letter, the number of tokens and the tokens.
 func (s *fakeSession) StateTokens(r io.Reader) ([]int32, error) {

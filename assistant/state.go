@@ -17,8 +17,8 @@ import (
 // It is only a cache. Whatever is wrong with it (damaged, of another model, of
 // another conversation, cut short by a cut of power), it is not used, and the
 // conversation is read again. The tokens in it are compared with those of the
-// conversation, and only what is the same counts; so it can make an answer
-// sooner but never another one. It is as large as the file that is preallocated
+// conversation, and only what is the same counts; so nothing comes in that was
+// not said, and answers are those of a session that never ended. It is as large as the file that is preallocated
 // for it, and holds the beginning of a longer conversation. Nothing of what was
 // said after /set nohistory comes into it.
 
@@ -91,8 +91,7 @@ type stateStream struct {
 func (a *assistant) stateStream(title string, tokens int) *stateStream {
 	const long = 8 << 20
 	s := &stateStream{medium: a.State}
-	size := a.session.Memory() / int64(a.session.Cap()) * int64(tokens)
-	if size = min(size, a.State.Size()); size >= long {
+	if size := min(a.session.StateSize(tokens), a.State.Size()); size >= long {
 		s.progress = a.UI.Progress(title, size)
 	}
 	return s

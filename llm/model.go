@@ -97,9 +97,9 @@ const page = 4096
 // place.
 var readSize = 8 << 20
 
-// Load reads the model in the GGUF file of size bytes in r. Everything that
-// can be said against the file is said before its weights are read; an error
-// is one sentence. A model larger than its memory is streamed (see stream.go):
+// Load reads the model in the GGUF file of size bytes in r. What its tables say
+// against the file is said before its weights are read, or, of the vocabulary,
+// while they are; an error is one sentence. A model larger than its memory is streamed (see stream.go):
 // then r is read until Close.
 func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Threads < 0 || o.Threads > 1024 {
@@ -146,11 +146,10 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 
 // prepare makes of the file what the graph needs, the while its weights come.
 func (m *Model) prepare(r io.ReaderAt) (err error) {
-	if m.tokenizer, err = tokenizer.New(m.file); err != nil {
-		return fmt.Errorf("the model's vocabulary cannot be used: %w", err)
-	}
-	if n := m.tokenizer.Size(); n > m.config.vocabulary {
-		return fmt.Errorf("the model's vocabulary has %d tokens but weights for only %d: the file is damaged or was converted wrongly", n, m.config.vocabulary)
+	if m.stream == nil {
+		if err := m.readVocabulary(); err != nil {
+			return err
+		}
 	}
 	head, err := m.hashHead(r)
 	if err != nil {
@@ -176,6 +175,17 @@ func (m *Model) prepare(r io.ReaderAt) (err error) {
 	m.identity.hash.Sum(m.identity.sum[:0])
 	head.Write(m.identity.sum[:])
 	head.Sum(m.identity.sum[:0])
+	return nil
+}
+
+// readVocabulary makes the tokenizer.
+func (m *Model) readVocabulary() (err error) {
+	if m.tokenizer, err = tokenizer.New(m.file); err != nil {
+		return fmt.Errorf("the model's vocabulary cannot be used: %w", err)
+	}
+	if n := m.tokenizer.Size(); n > m.config.vocabulary {
+		return fmt.Errorf("the model's vocabulary has %d tokens but weights for only %d: the file is damaged or was converted wrongly", n, m.config.vocabulary)
+	}
 	return nil
 }
 
@@ -208,6 +218,9 @@ func (m *Model) read(r io.ReaderAt) error {
 		return err
 	}
 	if l != nil {
+		if err := m.readVocabulary(); err != nil {
+			return err
+		}
 		m.stream = m.newStream(r, l, m.memory)
 		return m.stream.load(&m.options, n)
 	}
@@ -489,6 +502,9 @@ func (m *Model) bind() error {
 	}
 	m.outputNorm = vector("output_norm.weight")
 	m.ropeFactors = vector("rope_freqs.weight")
+	if err != nil {
+		return err
+	}
 	for _, f := range m.ropeFactors {
 		if !(f > 0) || math.IsInf(float64(f), 0) {
 			return fmt.Errorf("tensor \"rope_freqs.weight\" holds the impossible factor %v: the file is damaged", f)

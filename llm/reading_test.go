@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"alphaos/llm/gguf"
 )
@@ -15,9 +16,14 @@ type gate struct {
 	from    int64 // offset from which on it waits
 	open    chan struct{}
 	reading atomic.Int32
+
+	begun, overlapped atomic.Bool // memory was taken; then something before from was read
 }
 
 func (g *gate) ReadAt(p []byte, off int64) (int, error) {
+	if off < g.from && g.begun.Load() {
+		g.overlapped.Store(true)
+	}
 	if off >= g.from {
 		g.reading.Add(1)
 		defer g.reading.Add(-1)
@@ -48,16 +54,46 @@ func TestLoadStopsReading(t *testing.T) {
 	}()
 	select {
 	case <-freed:
-		t.Error("memory was freed while the medium wrote to it")
+		t.Fatal("memory was freed while the medium wrote to it")
 	case err := <-failed:
 		t.Fatalf("loading ended, with %v, before the medium did", err)
-	case g.open <- struct{}{}:
+	case <-time.After(100 * time.Millisecond):
+		close(g.open)
 	}
 	if err := <-failed; err == nil || !strings.Contains(err.Error(), "unheard-of") {
 		t.Errorf("loading ended with %v", err)
 	}
 	if n := <-freed; n != 0 {
 		t.Errorf("memory was freed during %d reads", n)
+	}
+}
+
+// What else loading takes is done while the weights come.
+func TestLoadOverlaps(t *testing.T) {
+	b := synthetic(quantisedShape(gguf.Q8_0)).bytes()
+	whole, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{Reader: bytes.NewReader(b), from: whole.DataOffset &^ (page - 1), open: make(chan struct{})}
+	overlapped := make(chan bool, 1)
+	go func() {
+		for end := time.Now().Add(10 * time.Second); !g.overlapped.Load() && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		overlapped <- g.overlapped.Load()
+		close(g.open)
+	}()
+	m, err := Load(g, int64(len(b)), Options{Threads: 1, Alloc: func(n int) ([]byte, error) {
+		g.begun.Store(true)
+		return make([]byte, n), nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+	if !<-overlapped {
+		t.Error("nothing else was done while the weights were waited for")
 	}
 }
 

@@ -86,8 +86,12 @@ func (s *Session) NewGenerator(c Chooser, drafters ...Drafter) *Generator {
 	return g
 }
 
-// Use replaces the chooser. What was learnt about the drafters stays.
-func (g *Generator) Use(c Chooser) { g.chooser = c }
+// Use replaces the chooser, until Begin for nothing yet. What was learnt about
+// the drafters stays.
+func (g *Generator) Use(c Chooser) {
+	g.chooser = c
+	g.tokens, g.logits, g.draft = g.tokens[:0], nil, nil
+}
 
 // Begin goes on from the session's tokens and the logits that Eval returned
 // for the last of them.
@@ -252,7 +256,7 @@ func (p *pace) measured(n int, d time.Duration) {
 	}
 	each := max(0, t-p.single) / float64(n)
 	if p.more == 0 {
-		p.more = each
+		p.more = min(each, p.single)
 	} else {
 		p.more += (min(each, p.single) - p.more) / 4
 	}
@@ -386,6 +390,15 @@ func (d *modelDrafter) Draft(dst, tokens []int32, n int) []int32 {
 		same++
 	}
 	d.s.Truncate(same)
+	// What was said since the last draft is read a piece at a time, without drafting: it
+	// is not what a draft costs, and whoever wants the answer to stop does not wait long.
+	if behind := len(tokens) - same; behind > maxDraft+1 {
+		const piece = 64
+		if next := tokens[same:][:min(behind-1, piece)]; len(next) <= d.s.Cap()-d.s.Len() {
+			d.s.Eval(context.Background(), next) // an error only costs the draft
+		}
+		return dst
+	}
 	d.text = append(d.text[:0], tokens...)
 	chooser := d.ahead()
 	for range n {

@@ -18,7 +18,7 @@ import (
 // with at once. All numbers are little-endian:
 //
 //	magic     "ALPHAKV\n"
-//	version   uint32, 1
+//	version   uint32, 2
 //	form      uint32: bytes of a number, 2 or 4
 //	layers    uint32
 //	heads     uint32, of keys and values
@@ -27,7 +27,8 @@ import (
 //	identity  32 bytes, Model.Identity
 //	ids       n int32
 //	crc       uint32, CRC-32C of all before
-//	for each layer: for each head n rows of keys, then n of values; crc uint32 of these
+//	for each layer: for each head n rows of keys, then n of values; crc uint32 of all
+//	          before, checksums left out: what is left of an older state fits nowhere
 //
 // Keys and values suit only the weights they were computed with, which is what
 // the identity is for. A state is read straight into its place; until its last
@@ -37,7 +38,7 @@ import (
 
 const (
 	stateMagic   = "ALPHAKV\n"
-	stateVersion = 1
+	stateVersion = 2
 	stateHeader  = len(stateMagic) + 6*4 + sha256.Size
 )
 
@@ -139,13 +140,18 @@ func (c *cache) tables(n int) [][]byte {
 // WriteTo writes the session's state. It implements io.WriterTo.
 func (s *Session) WriteTo(w io.Writer) (int64, error) { return s.save(w, len(s.tokens)) }
 
+// StateSize is how many bytes the state of n tokens takes.
+func (s *Session) StateSize(n int) int64 {
+	c := &s.model.config
+	each := 4 + 2*c.layers*c.kvHeads*c.head*s.numberBytes()
+	return int64(stateHeader+4+4*c.layers) + int64(n)*int64(each)
+}
+
 // Save writes the state of as many of the session's first tokens as limit bytes
 // have room for, and returns how many those are; it writes nothing if none.
 func (s *Session) Save(w io.Writer, limit int64) (tokens int, err error) {
-	c := &s.model.config
-	limit -= int64(stateHeader + 4 + 4*c.layers)
-	each := int64(4 + 2*c.layers*c.kvHeads*c.head*s.numberBytes())
-	if tokens = int(min(limit/each, int64(len(s.tokens)))); tokens <= 0 {
+	each := s.StateSize(1) - s.StateSize(0)
+	if tokens = int(min((limit-s.StateSize(0))/each, int64(len(s.tokens)))); tokens <= 0 {
 		return 0, nil
 	}
 	_, err = s.save(w, tokens)
@@ -165,8 +171,9 @@ func (s *Session) save(w io.Writer, n int) (int64, error) {
 		return err
 	}
 	sum := func() error {
-		err := write(binary.LittleEndian.AppendUint32(nil, crc))
-		crc = 0
+		before := crc
+		err := write(binary.LittleEndian.AppendUint32(nil, before))
+		crc = before
 		return err
 	}
 	b := s.header(n)
@@ -206,14 +213,14 @@ func (r *stateReader) read(b []byte) error {
 	return err
 }
 
-// check reads a checksum, which is that of what was read since the last one.
+// check reads a checksum, which is that of all that was read but checksums.
 func (r *stateReader) check() error {
 	var b [4]byte
 	want := r.crc
 	if err := r.read(b[:]); err != nil {
 		return err
 	}
-	if r.crc = 0; binary.LittleEndian.Uint32(b[:]) != want {
+	if r.crc = want; binary.LittleEndian.Uint32(b[:]) != want {
 		return errors.New("its checksum is wrong, so it is damaged")
 	}
 	return nil

@@ -96,6 +96,11 @@ func TestStateRefuses(t *testing.T) {
 	s := newSession(t, m)
 	eval(t, s, testIDs[:20]...)
 	saved := state(t, s)
+	// The power went away while another conversation's state was written over it.
+	newer := newSession(t, m)
+	eval(t, newer, testIDs[5:25]...)
+	torn := slices.Clone(saved)
+	copy(torn, state(t, newer)[:len(saved)-(len(saved)-stateHeader)/len(m.layers)])
 	other := synthetic(smallShape)
 	w := other.tensor("blk.1.ffn_norm.weight")
 	w.data[0] ^= 1 // another fine-tuning
@@ -119,12 +124,13 @@ func TestStateRefuses(t *testing.T) {
 		{"cut", s, saved[:len(saved)-1], "cut short"},
 		{"cut head", s, saved[:20], "cut short"},
 		{"magic", s, edit(0, 1), "no saved state"},
-		{"version", s, edit(8, 3), "version 2"},
+		{"version", s, edit(8, 3), "version 1"},
 		{"more tokens", s, edit(31, 0x7f), "at most 64"},
 		{"fewer tokens", s, edit(28, 1), "checksum"},
 		{"token", s, edit(stateHeader, 1), "checksum"},
 		{"key", s, edit(len(saved)/2, 1), "checksum"},
 		{"last checksum", s, edit(len(saved)-1, 1), "checksum"},
+		{"torn", s, torn, "checksum"},
 		{"model", newSession(t, load(t, other, Options{Cache: "f32"})), saved, "another model"},
 		{"form", half, saved, "another form"},
 		{"length", short, saved, "at most 16"},

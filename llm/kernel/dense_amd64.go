@@ -6,8 +6,8 @@ import "unsafe"
 // last tile of rows may compute some that are done already once more.
 func denseAssembly(y, a, b Dense, rows, inner, col int, fma bool) {
 	c := call{w: unsafe.Pointer(&b.X[col]), step: uintptr(4 * b.Step), n: uintptr(inner), xstep: uintptr(4 * a.Step), ystep: uintptr(4 * y.Step)}
-	for _, from := range [2]int{0, rows - denseRows} {
-		if c.rows = uintptr(rows / denseRows); from > 0 {
+	for i, from := range [2]int{0, rows - denseRows} {
+		if c.rows = uintptr(rows / denseRows); i > 0 {
 			if rows%denseRows == 0 {
 				return
 			}
