@@ -4,7 +4,7 @@
 # make test       all tests, also those that boot the image in QEMU    [TAMAGO=...]
 # make model      trains the guide model in models/ anew, in some 20 minutes on two cores
 # make bench      benchmarks, on the host and in QEMU
-# make soak       boots 100 times in a row, on every kind of disk    [BOOTS=100]
+# make soak       what takes hours: 100 boots on every kind of disk, Go's own tests and torture in the machine    [BOOTS=100]
 # make clean      removes build/, but for the drive of make run and what is saved on it
 # make distclean  removes that as well
 #
@@ -27,6 +27,8 @@ TAMAGO ?=
 
 # Some distributions forbid Go to fetch the toolchain that go.mod asks for.
 export GOTOOLCHAIN ?= auto
+# Kernels are chosen where the program runs, not where it is built.
+export GOAMD64 := v1
 export ALPHAOS_SCREENS := $(CURDIR)/build/screens
 export ALPHAOS_TAMAGO := $(TAMAGO)
 
@@ -63,7 +65,7 @@ test: need-test build
 	@if [ -z "$(TAMAGO)" ]; then echo "The TamaGo build is not tested: make test TAMAGO=/path/to/tamago-go/bin/go does it."; fi
 	@status=0; \
 	$(GO) test -timeout 10m $$($(GO) list ./... | grep -v -e '/ovmf$$' -e '/tests$$' -e '/tests/machine$$') || status=1; \
-	$(GO) test -count=1 -p 1 -timeout 15m ./ovmf ./tests ./tests/machine || status=1; \
+	$(GO) test -count=1 -p 1 -timeout 30m ./ovmf ./tests ./tests/machine || status=1; \
 	exit $$status
 
 # The same corpus gives the same model, to the bit. Interrupted, it goes on where it was.

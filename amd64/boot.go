@@ -104,7 +104,7 @@ func bootFailed(why string) {
 	logString(why)
 	logString(".\n")
 	showOnConsole()
-	returnToFirmware(efiAborted)
+	giveBack(efiAborted)
 }
 
 // loadDescriptors sets up and loads this processor's GDT and TSS, and the common IDT.

@@ -68,8 +68,12 @@ ask:
 		}
 	}
 	atomic.StoreUint32(&tscTurn, 0)
-	if size := max(int64(off), -int64(off)); quickest != 1<<64-1 && uint64(size) > quickest/2 {
-		c.tscApart, c.tscWithin = off, quickest/2
+	if quickest == 1<<64-1 {
+		return
+	}
+	c.tscWithin = quickest / 2
+	if size := max(int64(off), -int64(off)); uint64(size) > c.tscWithin {
+		c.tscApart = off
 		c.tscOffset += off
 	}
 }

@@ -165,12 +165,14 @@ func crashFor(cause uint32, f *frame, what string) {
 	logString("\n")
 	traceback(f.ip, f.bp, f.sp)
 	t := c.thread()
-	if t == nil { // the processor was idle: any thread can ask for the traces
+	if t == nil { // the processor was idle: any thread that waits can ask for the traces
 		for i := 0; i < threadsTop && t == nil; i++ {
-			if s := threads[i].state; s >= waitFutex {
+			if s := threads[i].state; s >= waitFutex && s != waitFirmware { // a firmware call wakes its thread at its end
 				t = &threads[i]
+				t.deadline = 0
 			}
 		}
+		c.halted = 0
 	} else if !onKernelStack(c, f.sp) && f != &firmwareFrame {
 		t.regs = *f // it was Go code that was interrupted
 		t.vector = vectorSaved
@@ -196,6 +198,7 @@ func awaitReport(c *cpu) {
 	}
 	const most = 5e9 // ns
 	for end := now() + most; atomic.LoadUint32(&crashAsked) == 0 && atomic.LoadUint32(&exitAsked) == 0 && now() < end; {
+		answerFlush(c) // whoever asks for the traces may wait for it
 		pause()
 	}
 	stop(faultInKernel)

@@ -115,6 +115,10 @@ const handBackCall = 0
 
 // bootCall does on the boot processor what a thread has called for.
 func bootCall(c *cpu, call *gateCall) {
+	if firmwareBroken != 0 {
+		call.ret = efiAborted
+		return
+	}
 	if call.fn == handBackCall {
 		handBack()
 		return
@@ -137,6 +141,12 @@ func firmwareCall(c *cpu, t *thread, p uintptr) uintptr {
 	if c == &cpus[0] {
 		bootCall(c, &t.call)
 		user.ret = t.call.ret
+		// Its time was not charged; whoever became ready meanwhile waits no longer.
+		n := now()
+		wakeSleepers(n)
+		if fresh.head != 0 {
+			c.yield(n)
+		}
 		return 0
 	}
 	t.callUser = p
@@ -149,6 +159,10 @@ func firmwareCall(c *cpu, t *thread, p uintptr) uintptr {
 // forwardInterrupt lets the firmware's own handler serve and acknowledge vec.
 func forwardInterrupt(c *cpu, vec uintptr) {
 	const present = 1 << 7
+	if firmwareBroken != 0 {
+		apicWrite(apicEOI, 0)
+		return
+	}
 	if vec > 255 || *at[byte](tableBase(&c.fwIDTR) + vec*16 + 5)&present == 0 {
 		return
 	}
@@ -181,21 +195,29 @@ func exit(code uintptr) {
 		return
 	}
 	c.current = 0
-	if firmwareBroken == 0 {
-		handBack()
+	if firmwareBroken != 0 {
+		stop(faultInFirmware)
 	}
+	handBack()
 	if code == goPanic {
 		stop(exitCause())
-	}
-	watchFirmware(0)
-	// From here on the gate comes back to the firmware's own map: ours is about to go.
-	ownCR3 = c.fwCR3
-	for i := 0; i < regionCount; i++ {
-		fwCall(bootService(bsFreePages), regions[i].base, regions[i].frames, 0, 0, 0)
 	}
 	status := uintptr(0)
 	if code != 0 {
 		status = efiAborted
+	}
+	giveBack(status)
+}
+
+// giveBack ends the program on the boot processor: the firmware has all that was taken from
+// it again. The caller has the lock if there are other processors.
+func giveBack(status uintptr) {
+	handBack()
+	watchFirmware(0)
+	// From here on the gate comes back to the firmware's own map: ours is about to go.
+	ownCR3 = cpus[0].fwCR3
+	for i := 0; i < regionCount; i++ {
+		fwCall(bootService(bsFreePages), regions[i].base, regions[i].frames, 0, 0, 0)
 	}
 	returnToFirmware(status)
 }

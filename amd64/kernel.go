@@ -2,8 +2,8 @@ package amd64
 
 import "unsafe"
 
-// The kernel proper: kernel.go, boot.go, linux.go or tamago.go, memory.go, paging.go,
-// syscall.go, thread.go, signal.go, firmware.go, clock.go, log.go. See the rules in the package
+// The kernel proper: kernel.go, boot.go, smp.go, linux.go or tamago.go, memory.go, paging.go,
+// syscall.go, thread.go, signal.go, firmware.go, clock.go, crash.go, log.go. See the rules in the package
 // comment.
 //
 // Invariant: kernel code runs with interrupts off and holds no state on its stack

@@ -345,8 +345,10 @@ func bootDuties(c *cpu) {
 		exit(exitCode)
 	}
 	for firmwareCalls.head != 0 {
-		if c.current != 0 {
-			c.yield(now()) // another processor can run it meanwhile
+		if t := c.thread(); t != nil { // another processor can run it meanwhile
+			n := now()
+			c.leave(n)
+			begin(t, n)
 		}
 		t := firmwareCalls.get()
 		bootCall(c, &t.call)

@@ -244,19 +244,17 @@ func schedule(c *cpu) {
 		} else {
 			leaveProcessor(c)
 		}
-		if c.current != 0 && fresh.head != 0 {
-			if n := now(); n-c.slice >= leastRun && c.spentAt(n) {
-				c.yield(n)
-			}
+		n := now()
+		wakeSleepers(n)
+		if c.current != 0 && fresh.head != 0 && n-c.slice >= leastRun && c.spentAt(n) {
+			c.yield(n)
 		}
 		if t := c.thread(); t != nil {
 			if fresh.head != 0 || nextDeadline != 0 && c.expires > nextDeadline+leastRun {
-				armTimer(c, t, now())
+				armTimer(c, t, n)
 			}
 			dispatch(c, t)
 		}
-		n := now()
-		wakeSleepers(n)
 		if t := nextThread(n); t != nil {
 			c.slice = n
 			armTimer(c, t, n)
@@ -329,7 +327,7 @@ func idle(c *cpu) {
 		unlock()
 		haltHere()
 	}
-	if nextDeadline != 0 && nextDeadline-now() < short {
+	if firmwareBroken != 0 || nextDeadline != 0 && nextDeadline-now() < short {
 		unlock()
 		pause()
 		lock()

@@ -48,3 +48,58 @@ func TestWhoRuns(t *testing.T) {
 		t.Error("a thread is not spent after exactly its slice")
 	}
 }
+
+// TestBegin checks which processor is interrupted for a thread that becomes ready.
+func TestBegin(t *testing.T) {
+	var registers [1 << 10]uint32 // of a local APIC
+	apicRegs, cpuCount = addrOf(&registers), 3
+	ready := &threads[3]
+	defer func() {
+		apicRegs, cpuCount = 0, 0
+		clear(cpus[:3])
+		clear(threads[:4])
+		fresh, spent = queue{}, queue{}
+	}()
+	const at = 5 * timeSlice
+	// what the processors do: their mode, and whether what they run is spent
+	idle, firmware := cpu{mode: modeIdle}, cpu{mode: modeFirmware}
+	busy, quick := cpu{mode: modeUser, slice: at - timeSlice}, cpu{mode: modeUser, slice: at}
+	for _, c := range []struct {
+		name string
+		cpus [3]cpu
+		ran  int64 // by the thread that becomes ready
+		want int   // processor, -1 for none
+	}{
+		{"idle before busy", [3]cpu{quick, idle, busy}, 0, 1},
+		{"the boot processor last", [3]cpu{idle, quick, idle}, 0, 2},
+		{"only the boot processor", [3]cpu{idle, quick, busy}, 0, 0},
+		{"a spent thread gives way", [3]cpu{quick, busy, quick}, 0, 1},
+		{"a fresh one does not", [3]cpu{quick, quick, quick}, 0, -1},
+		{"for a spent one none does", [3]cpu{busy, busy, busy}, timeSlice, -1},
+		{"even then the idle work", [3]cpu{busy, idle, busy}, timeSlice, 1},
+		{"firmware is not disturbed", [3]cpu{firmware, quick, quick}, 0, -1},
+	} {
+		fresh, spent = queue{}, queue{}
+		for i := range c.cpus {
+			cpus[i] = c.cpus[i]
+			cpus[i].apic, cpus[i].current = uintptr(i+1), addrOf(&threads[i])
+			threads[i] = thread{state: running}
+		}
+		clear(registers[:])
+		*ready = thread{ran: c.ran}
+		begin(ready, at)
+		kicked := -1
+		if registers[apicICRLow/4] == vecKick {
+			kicked = int(registers[apicICRHigh/4]>>24) - 1
+		}
+		if kicked != c.want {
+			t.Errorf("%s: processor %d is interrupted, want %d", c.name, kicked, c.want)
+		}
+		if next := nextThread(at); next != ready {
+			t.Errorf("%s: the thread is in no queue", c.name)
+		}
+		if kicked >= 0 && cpus[kicked].mode == modeIdle {
+			t.Errorf("%s: the processor still counts as idle, and will be interrupted again", c.name)
+		}
+	}
+}

@@ -42,7 +42,7 @@ func crashes(t *testing.T, efi, build string, faults ...string) {
 		{"kernel", kernel, "a fault in the kernel: vector 000000000000000e", 2, ""},
 		{"overflow", kernel, "a fault in the kernel", 1, ""},
 		{"memory", "The machine has no memory left.", "memory in use", 2, ""},
-		{"firmware", "There was a fault in this computer's firmware.", "", 2, ""},
+		{"firmware", "There was a fault in this computer's firmware.", "a fault in the firmware: vector 000000000000000d", 2, ""},
 		{"nmi", hardware, "vector 0000000000000002", 2, "nmi"},
 		// Bank 0 of processor 0: valid, uncorrected, enabled, context corrupt.
 		{"mce", hardware, "vector 0000000000000012", 1, "mce 0 0 0xb200000000000000 0x5 0x0 0x0"},
@@ -77,7 +77,7 @@ func crashes(t *testing.T, efi, build string, faults ...string) {
 			}
 			p.off()
 			if c.fault == "firmware" {
-				contains(t, p.vm.Output(), "a fault in the firmware: vector 000000000000000d", "ax dead000000000000", "goroutine ")
+				contains(t, p.vm.Output(), c.report, "ax dead000000000000", "goroutine ")
 				checkDrive(t, disk)
 				return
 			}

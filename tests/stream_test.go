@@ -36,9 +36,6 @@ func TestStreaming(t *testing.T) {
 	t.Logf("%s tokens and the prompt in %v", tokens, time.Since(begin).Round(10*time.Millisecond))
 	if info := p.say("/show info"); !strings.Contains(info, "streams ") {
 		t.Errorf("/show info does not tell what is streamed: %q", info)
-	} else if _, line, _ := strings.Cut(info, "streams "); true {
-		line, _, _ = strings.Cut(line, "\n")
-		t.Log(strings.TrimSpace(line))
 	}
 	p.typeLine("/bye")
 	p.expect("All data saved. Goodbye.")
