@@ -85,7 +85,9 @@ func run(ctx context.Context) error {
 			Processors: amd64.Processors(),
 			Kernel:     start.kernel,
 			Alloc: func(n int) ([]byte, error) {
-				start.time.reading = amd64.SinceStart()
+				if start.time.reading == 0 {
+					start.time.reading = amd64.SinceStart()
+				}
 				return amd64.AllocPhysical(n)
 			},
 			Free:         amd64.FreePhysical,

@@ -156,10 +156,12 @@ func (m *model) NewSession(n int) (session, error) {
 	r := &realSession{Session: s}
 	drafters := []llm.Drafter{llm.NewLookup()}
 	if m.draft != nil {
-		// Where there is no memory for a session, or it is shorter, there are no drafts.
 		if d, err := m.draft.NewSession(min(s.Cap(), m.draft.Info().Context)); err == nil {
 			r.draft = d
 			drafters = append(drafters, llm.NewModelDrafter(d, func() llm.Chooser { return r.chooser.Ahead() }))
+		} else { // there is no memory for its session: it only takes more
+			m.draft.Close()
+			m.draft = nil
 		}
 	}
 	r.gen = s.NewGenerator(nil, drafters...)

@@ -41,7 +41,8 @@ func BenchmarkVectors(b *testing.B) {
 	}
 }
 
-// BenchmarkRepacked is a repacked matrix times one vector, and the repacking.
+// BenchmarkRepacked is a repacked matrix times one vector, or times some, each as if it
+// were alone, and the repacking.
 func BenchmarkRepacked(b *testing.B) {
 	for _, s := range usableSets(b) {
 		if s.repack == nil {
@@ -64,19 +65,22 @@ func BenchmarkRepacked(b *testing.B) {
 				}
 				b.ReportMetric(float64(m.Bytes())/best.Seconds()/1e9, "GB/s")
 			})
-			b.Run(fmt.Sprintf("%s/%v/mul", s.Name(), t), func(b *testing.B) {
-				m.Repack(inTurn)
-				a := s.NewActivations(FormOf(t), size, 1)
-				a.Set(randomVector(rand.New(rand.NewPCG(1, 2)), size), 1)
-				y := make([]float32, size)
-				best := time.Hour
-				for b.Loop() {
-					start := time.Now()
-					m.Mul(y, size, a, 0, size)
-					best = min(best, time.Since(start))
-				}
-				b.ReportMetric(size*size/best.Seconds()/1e9, "GMAC/s")
-			})
+			for _, n := range []int{1, 4, 9} {
+				b.Run(fmt.Sprintf("%s/%v/mul%d", s.Name(), t, n), func(b *testing.B) {
+					m.Repack(inTurn)
+					a := s.NewActivations(FormOf(t), size, n)
+					a.Alone = true
+					a.Set(randomVector(rand.New(rand.NewPCG(1, 2)), n*size), n)
+					y := make([]float32, n*size)
+					best := time.Hour
+					for b.Loop() {
+						start := time.Now()
+						m.Mul(y, size, a, 0, size)
+						best = min(best, time.Since(start))
+					}
+					b.ReportMetric(size*size*float64(n)/best.Seconds()/1e9, "GMAC/s")
+				})
+			}
 		}
 	}
 }

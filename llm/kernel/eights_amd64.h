@@ -72,8 +72,8 @@
 	CMOVQLT CX, R8; \
 	SUBQ R8, CX; \
 	MOVQ BX, R9; \
-	IMUL3Q $size, R8, R10; \
-	ADDQ R10, BX
+	IMUL3Q $size, R8, R14; \
+	ADDQ R14, BX
 
 // EIGHTS_Q4_0: a block is eight float16 scales and four times 32 bytes.
 TEXT EIGHTS_Q4_0(SB), NOSPLIT|NOFRAME, $0-8

@@ -247,6 +247,44 @@ func TestMul(t *testing.T) {
 	}
 }
 
+// Alone, a vector's products are the same to the bit in whatever company.
+func TestAlone(t *testing.T) {
+	const rows, cols, most = 43, 768, 10
+	for _, s := range usableSets(t) {
+		for _, typ := range Types() {
+			r := rand.New(rand.NewPCG(uint64(typ), 7))
+			m, err := s.NewMatrix(typ, rows, cols, randomWeights(r, typ, rows*cols))
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := randomVector(r, most*cols)
+			for _, how := range []string{"as it comes", "repacked"} {
+				if how == "repacked" {
+					m.Repack(inTurn)
+				}
+				mul := func(x []float32, n int) []float32 {
+					a := s.NewActivations(FormOf(typ), cols, n)
+					a.Alone = true
+					a.Set(x, n)
+					y := make([]float32, n*rows)
+					m.Mul(y, rows, a, 0, 21)
+					m.Mul(y, rows, a, 21, rows)
+					return y
+				}
+				var want []float32
+				for v := range most {
+					want = append(want, mul(x[v*cols:], 1)...)
+				}
+				for n := 2; n <= most; n++ {
+					if got := mul(x, n); !slices.Equal(got, want[:n*rows]) {
+						t.Fatalf("%s %v, %s: %d vectors together have other products", s.Name(), typ, how, n)
+					}
+				}
+			}
+		}
+	}
+}
+
 func checkProduct(t *testing.T, what string, m *Matrix, w []byte, x, y []float32, step int, a *Activations) {
 	t.Helper()
 	bb, bs := m.Type.BlockBytes(), m.Type.BlockSize()

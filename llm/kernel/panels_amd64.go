@@ -61,12 +61,7 @@ func mulPanels(m *Matrix, y []float32, step int, a *Activations, from, to int, f
 	defer panels.Put(p)
 	tiles, rest := a.n/panelTile, a.n%panelTile
 	block, bytes := m.Type.BlockSize(), m.Type.BlockBytes()
-	c := call{w: unsafe.Pointer(p), xstep: uintptr(a.cols), ystep: uintptr(4 * step)}
-	if a.form == Q8 {
-		c.dstep = uintptr(a.cols/32) * unsafe.Sizeof(scaleQ8{})
-	} else {
-		c.dstep = uintptr(a.cols/256) * unsafe.Sizeof(scaleQ8K{})
-	}
+	c := call{w: unsafe.Pointer(p), xstep: uintptr(a.cols), dstep: a.scaleStep(), ystep: uintptr(4 * step)}
 	for ; to-from >= panelRows; from += panelRows {
 		for t := range a.n {
 			clear(y[t*step+from:][:panelRows])
@@ -104,6 +99,14 @@ func (a *Activations) scale(t, col int) unsafe.Pointer {
 		return unsafe.Pointer(&a.s8[(t*a.cols+col)/32])
 	}
 	return unsafe.Pointer(&a.s8k[(t*a.cols+col)/256])
+}
+
+// scaleStep is how many bytes lie between the scales of two vectors.
+func (a *Activations) scaleStep() uintptr {
+	if a.form == Q8 {
+		return uintptr(a.cols/32) * unsafe.Sizeof(scaleQ8{})
+	}
+	return uintptr(a.cols/256) * unsafe.Sizeof(scaleQ8K{})
 }
 
 // unpack fills the panel from n blocks of 32 weights of 16 rows, the first of

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/binary"
+	"math"
 	"unsafe"
 
 	"alphaos/llm/gguf"
@@ -274,13 +275,23 @@ func sixBits(b []byte) (scales, minima uint64) {
 // mulEights computes rows [from, to), which are in the order of eights, times
 // each vector; from and to are multiples of eight.
 func mulEights(m *Matrix, y []float32, step int, a *Activations, from, to int, fma bool) {
-	c := call{n: uintptr(m.Cols / m.Type.BlockSize())}
+	c := call{n: uintptr(m.Cols / m.Type.BlockSize()), xstep: uintptr(a.cols), dstep: a.scaleStep(), ystep: uintptr(4 * step)}
 	for from < to {
 		rows := min(to-from, max(eight, chunk/m.rowBytes&^7))
 		c.rows, c.w = uintptr(rows/eight), unsafe.Pointer(&m.data[from*m.rowBytes])
-		for t := range a.n {
+		for t := 0; t < a.n; {
+			four := a.n >= 4 && a.n-t >= 3
+			if four {
+				t = min(t, a.n-4) // one that is done already may be done once more
+			}
 			c.x, c.d, c.y = unsafe.Pointer(&a.q[t*a.cols]), a.scale(t, 0), unsafe.Pointer(&y[t*step+from])
-			mulEight(m.Type, fma, &c)
+			if four {
+				mulFour(m.Type, fma, &c)
+				t += 4
+			} else {
+				mulEight(m.Type, fma, &c)
+				t++
+			}
 		}
 		from += rows
 	}
@@ -309,6 +320,52 @@ func mulEight(t gguf.Type, fma bool, c *call) {
 	case t == gguf.Q6_K:
 		avx2EightsQ6K(c)
 	}
+}
+
+// mulFour does the same for four vectors, to the same bits.
+func mulFour(t gguf.Type, fma bool, c *call) {
+	switch {
+	case t == gguf.Q4_0 && fma:
+		fmaFoursQ40(c)
+	case t == gguf.Q4_0:
+		avx2FoursQ40(c)
+	case t == gguf.Q8_0 && fma:
+		fmaFoursQ80(c)
+	case t == gguf.Q8_0:
+		avx2FoursQ80(c)
+	case t == gguf.Q4_K && fma:
+		fmaFoursQ4K(c)
+	case t == gguf.Q4_K:
+		avx2FoursQ4K(c)
+	case t == gguf.Q5_K && fma:
+		fmaFoursQ5K(c)
+	case t == gguf.Q5_K:
+		avx2FoursQ5K(c)
+	case t == gguf.Q6_K && fma:
+		fmaFoursQ6K(c)
+	case t == gguf.Q6_K:
+		avx2FoursQ6K(c)
+	}
+}
+
+// panelsPayFrom is how many vectors are better multiplied with panels than by fours,
+// which need no panel to be put together. Without VNNI panels are hardly faster.
+func panelsPayFrom(t gguf.Type, vnni bool) int {
+	switch {
+	case t == gguf.Q4_0 && vnni:
+		return 32
+	case t == gguf.Q8_0 && vnni:
+		return 24
+	case t == gguf.Q6_K && vnni:
+		return 48
+	case vnni:
+		return 64
+	case t == gguf.Q4_0:
+		return 128
+	case t == gguf.Q4_K:
+		return 256
+	}
+	return math.MaxInt
 }
 
 // mulRepacked computes those of the rows [from, to) that are in the order of
@@ -340,7 +397,7 @@ func mulRepacked(m *Matrix, y []float32, step int, a *Activations, from, to int,
 		from = end
 	}
 	if last := to &^ 7; from < last {
-		if !a.Alone && panelsPay(m.Type, a.n) {
+		if !a.Alone && a.n >= panelsPayFrom(m.Type, m.set.vnni) {
 			from = mulPanels(m, y, step, a, from, last, fma)
 		}
 		mulEights(m, y, step, a, from, last, fma)
@@ -463,3 +520,33 @@ func fmaEightsQ5K(a *call)
 
 //go:noescape
 func fmaEightsQ6K(a *call)
+
+//go:noescape
+func avx2FoursQ40(a *call)
+
+//go:noescape
+func avx2FoursQ80(a *call)
+
+//go:noescape
+func avx2FoursQ4K(a *call)
+
+//go:noescape
+func avx2FoursQ5K(a *call)
+
+//go:noescape
+func avx2FoursQ6K(a *call)
+
+//go:noescape
+func fmaFoursQ40(a *call)
+
+//go:noescape
+func fmaFoursQ80(a *call)
+
+//go:noescape
+func fmaFoursQ4K(a *call)
+
+//go:noescape
+func fmaFoursQ5K(a *call)
+
+//go:noescape
+func fmaFoursQ6K(a *call)

@@ -163,9 +163,9 @@ func mulAssembly(m *Matrix, y []float32, step int, a *Activations, from, to int,
 	case PlainF32:
 		c.n, c.xstep = uintptr(a.cols/8), uintptr(4*a.cols)
 	case Q8:
-		c.n, c.xstep, c.dstep = uintptr(a.cols/32), uintptr(a.cols), uintptr(a.cols/32)*unsafe.Sizeof(scaleQ8{})
+		c.n, c.xstep, c.dstep = uintptr(a.cols/32), uintptr(a.cols), a.scaleStep()
 	case Q8K:
-		c.n, c.xstep, c.dstep = uintptr(a.cols/256), uintptr(a.cols), uintptr(a.cols/256)*unsafe.Sizeof(scaleQ8K{})
+		c.n, c.xstep, c.dstep = uintptr(a.cols/256), uintptr(a.cols), a.scaleStep()
 	}
 	for from < to {
 		rows := min(to-from, max(1, chunk/m.rowBytes))

@@ -32,7 +32,7 @@ import (
 func modelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "model",
-		Short: "Inspect language models in GGUF files",
+		Short: "Inspect, measure, convert and train language models in GGUF files",
 	}
 	cmd.AddCommand(modelInfoCommand(), modelTokenizeCommand(), modelLogitsCommand(), modelBenchCommand(), modelSynthCommand(), modelEmbedCommand(), modelQuantizeCommand(), modelSplitCommand(), modelCorpusCommand(), modelTokenizerCommand(), modelTrainCommand(), modelEvalCommand())
 	return cmd

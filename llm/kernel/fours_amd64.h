@@ -1,0 +1,498 @@
+// Kernels for four vectors and rows rearranged by eights; included after
+// eights_amd64.h. Each does for every vector what the kernel there does for one,
+// with the same sums in float32 in the same order, so to the same bits; but weights
+// are unpacked once for all four.
+//
+//	SI, R11, R12   activations of the first vector; from one to the next, to the last
+//	DI, R10        their scales; from one to the next (R14 those of the third)
+//	R15            counter, or scales that are unpacked
+
+#define XSTEP 40
+#define DSTEP 56
+#define YSTEP 72
+
+#define BEGINFOUR \
+	BEGIN; \
+	MOVQ XSTEP(AX), R11; \
+	LEAQ (R11)(R11*2), R12; \
+	MOVQ DSTEP(AX), R10
+
+#define GROUPFOUR \
+	MOVQ X(AX), SI; \
+	MOVQ D(AX), DI; \
+	MOVQ N(AX), CX
+
+#define STOREFOUR(a, b, c, d) \
+	MOVQ YSTEP(AX), R14; \
+	LEAQ (R13)(R14*2), R9; \
+	VMOVUPS a, (R13); \
+	VMOVUPS b, (R13)(R14*1); \
+	VMOVUPS c, (R9); \
+	VMOVUPS d, (R9)(R14*1)
+
+// FOUR_Q4_0 adds the weights in Y4 and Y5 times a vector's activations to y.
+#define FOUR_Q4_0(lo, hi, x, y) \
+	VPBROADCASTD lo x, Y6; \
+	VPBROADCASTD hi x, Y7; \
+	VPMADDUBSW Y6, Y4, Y6; \
+	VPMADDUBSW Y7, Y5, Y7; \
+	VPADDW Y6, y, y; \
+	VPADDW Y7, y, y
+
+#define PAIRS_Q4_0(wo, lo, hi) \
+	VMOVDQU wo(BX), Y5; \
+	VPAND Y15, Y5, Y4; \
+	VPSRLW $4, Y5, Y5; \
+	VPAND Y15, Y5, Y5; \
+	FOUR_Q4_0(lo, hi, (SI), Y0); \
+	FOUR_Q4_0(lo, hi, (SI)(R11*1), Y1); \
+	FOUR_Q4_0(lo, hi, (SI)(R11*2), Y2); \
+	FOUR_Q4_0(lo, hi, (SI)(R12*1), Y3)
+
+#define END_Q4_0(d, y, sum) \
+	VPMADDWD Y13, y, y; \
+	VCVTDQ2PS y, y; \
+	VBROADCASTSS 0 d, Y6; \
+	VBROADCASTSS 4 d, Y7; \
+	VMULPS Y6, y, y; \
+	VADDPS Y7, y, y; \
+	FMADD(Y12, y, sum, Y6)
+
+TEXT FOURS_Q4_0(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINFOUR
+	VPCMPEQW Y13, Y13, Y13
+	VPSRLW $15, Y13, Y13
+group:
+	GROUPFOUR
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+super:
+	AHEAD
+	SUPER(4, 16)
+block:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	PAIRS_Q4_0(0, 0, 16)
+	PAIRS_Q4_0(32, 4, 20)
+	PAIRS_Q4_0(64, 8, 24)
+	PAIRS_Q4_0(96, 12, 28)
+	VCVTPH2PS (R9), Y12
+	LEAQ (DI)(R10*2), R14
+	END_Q4_0((DI), Y0, Y8)
+	END_Q4_0((DI)(R10*1), Y1, Y9)
+	END_Q4_0((R14), Y2, Y10)
+	END_Q4_0((R14)(R10*1), Y3, Y11)
+	ADDQ $128, BX
+	ADDQ $16, R9
+	ADDQ $32, SI
+	ADDQ $8, DI
+	DECQ R8
+	JNE  block
+	TESTQ CX, CX
+	JNE  super
+	STOREFOUR(Y8, Y9, Y10, Y11)
+	ADDQ $32, R13
+	DECQ DX
+	JNE  group
+	VZEROUPPER
+	RET
+
+// FOUR_Q8_0 adds the weights in Y4, of the size in Y5, times a vector's activations
+// to y.
+#define FOUR_Q8_0(xo, x, y) \
+	VPBROADCASTD xo x, Y6; \
+	VPSIGNB Y4, Y6, Y6; \
+	VPMADDUBSW Y6, Y5, Y6; \
+	VPMADDWD Y13, Y6, Y6; \
+	VPADDD Y6, y, y
+
+#define SIGNEDFOUR(wo, xo) \
+	VMOVDQU wo(BX), Y4; \
+	VPABSB Y4, Y5; \
+	FOUR_Q8_0(xo, (SI), Y0); \
+	FOUR_Q8_0(xo, (SI)(R11*1), Y1); \
+	FOUR_Q8_0(xo, (SI)(R11*2), Y2); \
+	FOUR_Q8_0(xo, (SI)(R12*1), Y3)
+
+#define END_Q8_0(d, y, sum) \
+	VCVTDQ2PS y, y; \
+	VBROADCASTSS 0 d, Y6; \
+	VMULPS Y6, y, y; \
+	FMADD(Y12, y, sum, Y6)
+
+TEXT FOURS_Q8_0(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINFOUR
+	VPCMPEQW Y13, Y13, Y13
+	VPSRLW $15, Y13, Y13
+group:
+	GROUPFOUR
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+super:
+	AHEAD
+	SUPER(4, 16)
+block:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	SIGNEDFOUR(0, 0)
+	SIGNEDFOUR(32, 4)
+	SIGNEDFOUR(64, 8)
+	SIGNEDFOUR(96, 12)
+	SIGNEDFOUR(128, 16)
+	SIGNEDFOUR(160, 20)
+	SIGNEDFOUR(192, 24)
+	SIGNEDFOUR(224, 28)
+	VCVTPH2PS (R9), Y12
+	LEAQ (DI)(R10*2), R14
+	END_Q8_0((DI), Y0, Y8)
+	END_Q8_0((DI)(R10*1), Y1, Y9)
+	END_Q8_0((R14), Y2, Y10)
+	END_Q8_0((R14)(R10*1), Y3, Y11)
+	ADDQ $256, BX
+	ADDQ $16, R9
+	ADDQ $32, SI
+	ADDQ $8, DI
+	DECQ R8
+	JNE  block
+	TESTQ CX, CX
+	JNE  super
+	STOREFOUR(Y8, Y9, Y10, Y11)
+	ADDQ $32, R13
+	DECQ DX
+	JNE  group
+	VZEROUPPER
+	RET
+
+// Where the K formats keep on the stack what does not fit registers: four pairs of
+// scales, and for each vector its sum in int32, its minima and its sum in float32.
+#define SCALES 0
+#define SUMS 128
+#define MINS 256
+#define TOTALS 384
+
+#define CLEARFOUR(at) \
+	VPXOR Y0, Y0, Y0; \
+	VMOVDQU Y0, at(SP); \
+	VMOVDQU Y0, at+32(SP); \
+	VMOVDQU Y0, at+64(SP); \
+	VMOVDQU Y0, at+96(SP)
+
+#define STORETOTALS(at) \
+	VMOVUPS at(SP), Y0; \
+	VMOVUPS at+32(SP), Y1; \
+	VMOVUPS at+64(SP), Y2; \
+	VMOVUPS at+96(SP), Y3; \
+	STOREFOUR(Y0, Y1, Y2, Y3)
+
+// MINIMAFOUR puts the sum of the minima in Y8-Y11 times those of a vector's activations.
+#define MINIMAFOUR(d, at) \
+	VPBROADCASTD 48 d, Y4; \
+	VPBROADCASTD 52 d, Y5; \
+	VPBROADCASTD 56 d, Y6; \
+	VPBROADCASTD 60 d, Y7; \
+	VPMADDWD Y8, Y4, Y4; \
+	VPMADDWD Y9, Y5, Y5; \
+	VPMADDWD Y10, Y6, Y6; \
+	VPMADDWD Y11, Y7, Y7; \
+	VPADDD Y5, Y4, Y4; \
+	VPADDD Y7, Y6, Y6; \
+	VPADDD Y6, Y4, Y4; \
+	VMOVDQU Y4, at(SP)
+
+// HEADFOUR takes what precedes the weights of a block of Q4_K or Q5_K.
+#define HEADFOUR \
+	LEAQ (DI)(R10*2), R14; \
+	SIXBITS(64, 112); \
+	MINIMAFOUR((DI), MINS); \
+	MINIMAFOUR((DI)(R10*1), MINS+32); \
+	MINIMAFOUR((R14), MINS+64); \
+	MINIMAFOUR((R14)(R10*1), MINS+96); \
+	SIXBITS(32, 96); \
+	VMOVDQU Y8, SCALES(SP); \
+	VMOVDQU Y9, SCALES+32(SP); \
+	VMOVDQU Y10, SCALES+64(SP); \
+	VMOVDQU Y11, SCALES+96(SP); \
+	CLEARFOUR(SUMS); \
+	MOVQ BX, R9; \
+	ADDQ $128, BX; \
+	LEAQ SCALES(SP), R15; \
+	MOVQ $4, R8
+
+// SCALESFOUR brings the next pair of scales to Y12 and Y13.
+#define SCALESFOUR \
+	VMOVDQU (R15), Y14; \
+	VPSHUFB eightsEven<>(SB), Y14, Y12; \
+	VPSHUFB eightsOdd<>(SB), Y14, Y13; \
+	ADDQ $32, R15
+
+#define NIBBLES(wo) \
+	VMOVDQU wo(BX), Y9; \
+	VPAND Y15, Y9, Y8; \
+	VPSRLW $4, Y9, Y9; \
+	VPAND Y15, Y9, Y9
+
+// FOUR_K adds the weights in Y8 and Y9 times a vector's activations to a and b;
+// FIRST_K sets these.
+#define FIRST_K(lo, hi, x, a, b) \
+	VPBROADCASTD lo x, a; \
+	VPBROADCASTD hi x, b; \
+	VPMADDUBSW a, Y8, a; \
+	VPMADDUBSW b, Y9, b
+
+#define FOUR_K(lo, hi, x, a, b) \
+	FIRST_K(lo, hi, x, Y10, Y11); \
+	VPADDW Y10, a, a; \
+	VPADDW Y11, b, b
+
+#define FIRSTFOUR(lo, hi) \
+	FIRST_K(lo, hi, (SI), Y0, Y1); \
+	FIRST_K(lo, hi, (SI)(R11*1), Y2, Y3); \
+	FIRST_K(lo, hi, (SI)(R11*2), Y4, Y5); \
+	FIRST_K(lo, hi, (SI)(R12*1), Y6, Y7)
+
+#define MOREFOUR(lo, hi) \
+	FOUR_K(lo, hi, (SI), Y0, Y1); \
+	FOUR_K(lo, hi, (SI)(R11*1), Y2, Y3); \
+	FOUR_K(lo, hi, (SI)(R11*2), Y4, Y5); \
+	FOUR_K(lo, hi, (SI)(R12*1), Y6, Y7)
+
+#define SCALED(a, b, at) \
+	VPMADDWD Y12, a, a; \
+	VPMADDWD Y13, b, b; \
+	VPADDD b, a, a; \
+	VPADDD at(SP), a, a; \
+	VMOVDQU a, at(SP)
+
+#define SCALEDFOUR \
+	SCALED(Y0, Y1, SUMS); \
+	SCALED(Y2, Y3, SUMS+32); \
+	SCALED(Y4, Y5, SUMS+64); \
+	SCALED(Y6, Y7, SUMS+96)
+
+// END_K adds a vector's block, with d in Y8 and dmin in Y9, to its total.
+#define END_K(d, at) \
+	VCVTDQ2PS SUMS+at(SP), Y0; \
+	VCVTDQ2PS MINS+at(SP), Y1; \
+	VMULPS Y8, Y0, Y0; \
+	VMULPS Y9, Y1, Y1; \
+	VSUBPS Y1, Y0, Y0; \
+	VBROADCASTSS 0 d, Y2; \
+	VMOVUPS TOTALS+at(SP), Y3; \
+	FMADD(Y2, Y0, Y3, Y4); \
+	VMOVUPS Y3, TOTALS+at(SP)
+
+#define ENDFOUR_K \
+	VCVTPH2PS (R9), Y8; \
+	VCVTPH2PS 16(R9), Y9; \
+	LEAQ (DI)(R10*2), R14; \
+	END_K((DI), 0); \
+	END_K((DI)(R10*1), 32); \
+	END_K((R14), 64); \
+	END_K((R14)(R10*1), 96)
+
+TEXT FOURS_Q4_K(SB), NOSPLIT, $512-8
+	BEGINFOUR
+group:
+	GROUPFOUR
+	CLEARFOUR(TOTALS)
+loop:
+	AHEAD
+	HEADFOUR
+pair:
+	NIBBLES(0)
+	FIRSTFOUR(0, 32)
+	NIBBLES(32)
+	MOREFOUR(4, 36)
+	NIBBLES(64)
+	MOREFOUR(8, 40)
+	NIBBLES(96)
+	MOREFOUR(12, 44)
+	NIBBLES(128)
+	MOREFOUR(16, 48)
+	NIBBLES(160)
+	MOREFOUR(20, 52)
+	NIBBLES(192)
+	MOREFOUR(24, 56)
+	NIBBLES(224)
+	MOREFOUR(28, 60)
+	SCALESFOUR
+	SCALEDFOUR
+	ADDQ $256, BX
+	ADDQ $64, SI
+	DECQ R8
+	JNE  pair
+	ENDFOUR_K
+	ADDQ $64, DI
+	DECQ CX
+	JNE  loop
+	STORETOTALS(TOTALS)
+	ADDQ $32, R13
+	DECQ DX
+	JNE  group
+	VZEROUPPER
+	RET
+
+// FIFTHFOUR joins y with a bit of each byte of Y14, shifted to its place.
+#define FIFTHFOUR(shift, n, y) \
+	shift $n, Y14, Y10; \
+	VPAND eightsFifth<>(SB), Y10, Y10; \
+	VPOR Y10, y, y
+
+#define NIBBLES5(wo, shift0, n0, shift1, n1) \
+	NIBBLES(wo); \
+	FIFTHFOUR(shift0, n0, Y8); \
+	FIFTHFOUR(shift1, n1, Y9)
+
+// HALFFOUR_Q5_K is HALF_Q5_K for four vectors.
+#define HALFFOUR_Q5_K(ho, wo, xo) \
+	VMOVDQU ho(BX), Y14; \
+	NIBBLES5(wo, VPSLLW, 4, VPSLLW, 3); \
+	FIRSTFOUR(xo, 32+xo); \
+	NIBBLES5(32+wo, VPSLLW, 2, VPSLLW, 1); \
+	MOREFOUR(4+xo, 36+xo); \
+	NIBBLES5(64+wo, VPSRLW, 0, VPSRLW, 1); \
+	MOREFOUR(8+xo, 40+xo); \
+	NIBBLES5(96+wo, VPSRLW, 2, VPSRLW, 3); \
+	MOREFOUR(12+xo, 44+xo); \
+	SCALEDFOUR
+
+TEXT FOURS_Q5_K(SB), NOSPLIT, $512-8
+	BEGINFOUR
+group:
+	GROUPFOUR
+	CLEARFOUR(TOTALS)
+loop:
+	AHEAD
+	HEADFOUR
+pair:
+	SCALESFOUR
+	HALFFOUR_Q5_K(0, 64, 0)
+	HALFFOUR_Q5_K(32, 192, 16)
+	ADDQ $320, BX
+	ADDQ $64, SI
+	DECQ R8
+	JNE  pair
+	ENDFOUR_K
+	ADDQ $64, DI
+	DECQ CX
+	JNE  loop
+	STORETOTALS(TOTALS)
+	ADDQ $32, R13
+	DECQ DX
+	JNE  group
+	VZEROUPPER
+	RET
+
+// FOUR_Q6_K adds the weights in Y4-Y7 times a vector's activations, with the scales
+// in s, to y.
+#define FOUR_Q6_K(xo, x, s, y) \
+	VPBROADCASTD xo x, Y0; \
+	VPBROADCASTD xo+4 x, Y1; \
+	VPBROADCASTD xo+8 x, Y2; \
+	VPBROADCASTD xo+12 x, Y3; \
+	VPMADDUBSW Y0, Y4, Y0; \
+	VPMADDUBSW Y1, Y5, Y1; \
+	VPMADDUBSW Y2, Y6, Y2; \
+	VPMADDUBSW Y3, Y7, Y3; \
+	VPADDW Y1, Y0, Y0; \
+	VPADDW Y3, Y2, Y2; \
+	VPMADDWD s, Y0, Y0; \
+	VPMADDWD s, Y2, Y2; \
+	VPADDD Y0, y, y; \
+	VPADDD Y2, y, y
+
+// QUADFOUR is QUAD for four vectors, whose sums are in Y8-Y11.
+#define QUADFOUR(wo, xo, s) \
+	VMOVDQU wo(BX), Y0; \
+	VMOVDQU wo+32(BX), Y1; \
+	VMOVDQU wo+64(BX), Y2; \
+	VPAND Y15, Y0, Y4; \
+	VPAND Y15, Y1, Y5; \
+	VPAND Y15, Y2, Y6; \
+	VPXOR Y4, Y0, Y0; \
+	VPXOR Y5, Y1, Y1; \
+	VPXOR Y6, Y2, Y2; \
+	VPSRLW $6, Y0, Y0; \
+	VPSRLW $4, Y1, Y1; \
+	VPSRLW $2, Y2, Y2; \
+	VPOR Y1, Y0, Y0; \
+	VPOR Y2, Y0, Y7; \
+	FOUR_Q6_K(xo, (SI), s, Y8); \
+	FOUR_Q6_K(xo, (SI)(R11*1), s, Y9); \
+	FOUR_Q6_K(xo, (SI)(R11*2), s, Y10); \
+	FOUR_Q6_K(xo, (SI)(R12*1), s, Y11)
+
+// MINUS32 takes the scales in Y12 times 32 and a vector's sums from y.
+#define MINUS32(d, y) \
+	VPBROADCASTD 16 d, Y0; \
+	VPMADDWD Y12, Y0, Y0; \
+	VPSLLD $5, Y0, Y0; \
+	VPSUBD Y0, y, y
+
+#define END_Q6_K(d, y, at) \
+	VBROADCASTSS -32 d, Y0; \
+	VMULPS SCALES(SP), Y0, Y0; \
+	VCVTDQ2PS y, y; \
+	VMOVUPS at(SP), Y1; \
+	FMADD(Y0, y, Y1, Y2); \
+	VMOVUPS Y1, at(SP)
+
+TEXT FOURS_Q6_K(SB), NOSPLIT, $512-8
+	BEGINFOUR
+	VMOVDQU eightsLow<>(SB), Y15
+group:
+	GROUPFOUR
+	CLEARFOUR(TOTALS)
+super:
+	SUPER(2, 144)
+block:
+	AHEAD
+	VCVTPH2PS (R9), Y0
+	VMOVUPS Y0, SCALES(SP)
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	MOVQ $8, R15
+pair:
+	VPMOVSXBW 16(R9), Y12
+	LEAQ (DI)(R10*2), R14
+	MINUS32((DI), Y8)
+	MINUS32((DI)(R10*1), Y9)
+	MINUS32((R14), Y10)
+	MINUS32((R14)(R10*1), Y11)
+	VPSHUFB eightsEven<>(SB), Y12, Y13
+	VPSHUFB eightsOdd<>(SB), Y12, Y14
+	QUADFOUR(0, 0, Y13)
+	QUADFOUR(96, 16, Y14)
+	ADDQ $192, BX
+	ADDQ $32, SI
+	ADDQ $16, R9
+	ADDQ $4, DI
+	DECQ R15
+	JNE  pair
+	LEAQ (DI)(R10*2), R14
+	END_Q6_K((DI), Y8, TOTALS)
+	END_Q6_K((DI)(R10*1), Y9, TOTALS+32)
+	END_Q6_K((R14), Y10, TOTALS+64)
+	END_Q6_K((R14)(R10*1), Y11, TOTALS+96)
+	ADDQ $16, R9
+	ADDQ $32, DI
+	DECQ R8
+	JNE  block
+	TESTQ CX, CX
+	JNE  super
+	STORETOTALS(TOTALS)
+	ADDQ $32, R13
+	DECQ DX
+	JNE  group
+	VZEROUPPER
+	RET
