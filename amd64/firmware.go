@@ -141,10 +141,11 @@ func firmwareCall(c *cpu, t *thread, p uintptr) uintptr {
 	if c == &cpus[0] {
 		bootCall(c, &t.call)
 		user.ret = t.call.ret
-		// Its time was not charged; whoever became ready meanwhile waits no longer.
+		// Its time was not charged: where no other processor serves them, those who became
+		// ready meanwhile wait no longer.
 		n := now()
 		wakeSleepers(n)
-		if fresh.head != 0 {
+		if cpuCount < 2 && fresh.head != 0 {
 			c.yield(n)
 		}
 		return 0

@@ -140,7 +140,7 @@ func BenchmarkTamaGo(b *testing.B) {
 		model := filepath.Join(scratch, "1b.gguf")
 		run(b, "", tool, "model", "synth", "--shape", "llama-3.2-1b", "--type", "Q4_K_M", model)
 		for b.Loop() {
-			session(b, model, "8", ovmf.Config{CPUs: 2, MemoryMiB: 2048}, 1)
+			session(b, model, "8", ovmf.Config{CPUs: 2, MemoryMiB: 2048}, 3)
 		}
 	})
 }
