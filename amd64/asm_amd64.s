@@ -84,6 +84,10 @@ GLOBL ·entryPoint(SB), NOPTR, $8
 	MOVQ AX, SP                                      \
 	XORL BP, BP
 
+#ifdef FIVELEVELS
+#include "five_amd64.h"
+#endif
+
 // efiEntry is the image's entry point: EFI_STATUS (EFIAPI *)(EFI_HANDLE ImageHandle,
 // EFI_SYSTEM_TABLE *SystemTable), MS x64 ABI: CX and DX.
 TEXT ·efiEntry(SB), NOSPLIT|NOFRAME, $0
@@ -94,6 +98,9 @@ TEXT ·efiEntry(SB), NOSPLIT|NOFRAME, $0
 	SHLQ $32, DX
 	ORQ  DX, AX
 	MOVQ AX, ·tscStart(SB)
+#ifdef FIVELEVELS
+	CALL ·fiveLevels(SB)
+#endif
 	LEAQ ·cpus(SB), BX
 	ADOPT
 	CALL ·kmain(SB)

@@ -76,15 +76,18 @@ func pack(elf string) ([]byte, error) {
 func program(t testing.TB, name string, variables ...string) string {
 	t.Helper()
 	elf := filepath.Join(scratch, name+".elf")
-	flags, tags := "", ""
+	flags, tags, asm := "", "", ""
 	for i := 0; i < len(variables); i += 2 {
-		if variables[i] == "tags" {
+		switch variables[i] {
+		case "tags":
 			tags = variables[i+1]
-			continue
+		case "asm":
+			asm = "alphaos/amd64=-D=" + variables[i+1]
+		default:
+			flags += " -X=main." + variables[i] + "=" + variables[i+1]
 		}
-		flags += " -X=main." + variables[i] + "=" + variables[i+1]
 	}
-	if err := goTool("build", "-buildvcs=false", "-trimpath", "-buildmode=pie", "-tags="+tags, "-ldflags="+flags, "-o", elf, "./"+name); err != nil {
+	if err := goTool("build", "-buildvcs=false", "-trimpath", "-buildmode=pie", "-tags="+tags, "-asmflags="+asm, "-ldflags="+flags, "-o", elf, "./"+name); err != nil {
 		t.Fatal(err)
 	}
 	image, err := pack(elf)

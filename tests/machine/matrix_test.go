@@ -88,3 +88,22 @@ func TestComeAndGo(t *testing.T) {
 		})
 	}
 }
+
+// TestFiveLevels boots the tiny program and then the torture on firmware that uses five
+// levels of page tables, or as good as: OVMF does not, so the build switches to them before
+// anything else happens (amd64/five_amd64.h). OVMF cannot start more processors then: it gives
+// each what the boot processor's CR4 once was.
+func TestFiveLevels(t *testing.T) {
+	needQEMU(t)
+	m := boot(t, ovmf.Config{Disk: newDrive(t, program(t, "hello", "asm", "FIVELEVELS")), CPUs: 1, MemoryMiB: 1024})
+	m.must(3*time.Minute, "hello: ")
+	if got := m.must(3*time.Minute, "\n"); !strings.Contains(got, "5-level page tables") {
+		t.Fatal(got)
+	}
+	m.must(3*time.Minute, "Boot Manager") // the firmware lives
+	m = boot(t, ovmf.Config{Disk: newDrive(t, program(t, "torture", "length", "10s", "asm", "FIVELEVELS")), CPUs: 1, MemoryMiB: 1024})
+	m.must(3*time.Minute, "5-level page tables")
+	if which, _, err := m.expect(3*time.Minute, "torture: passed, ", "torture: FAILED"); err != nil || which != 0 {
+		t.Fatal(err, tail(m.vm.Output(), 3000))
+	}
+}
