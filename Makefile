@@ -2,7 +2,7 @@
 # make run        talk to it in QEMU    [MODEL=file.gguf] [MEMORY=4G] [CPUS=2] [BUS=usb]
 # make image      build/alphaos.img, a drive image    [MODEL=file.gguf]
 # make test       all tests, also those that boot the image in QEMU    [TAMAGO=...]
-# make model      trains the guide model in models/ anew, in some 20 minutes on two cores
+# make model      trains the guide model in models/ anew, in about an hour on two cores
 # make bench      benchmarks, on the host and in QEMU
 # make soak       what takes hours: 100 boots on every kind of disk, Go's own tests and torture in the machine    [BOOTS=100]
 # make clean      removes build/, but for the drive of make run and what is saved on it
@@ -70,7 +70,7 @@ test: need-test build
 
 # The same corpus gives the same model, to the bit. Interrupted, it goes on where it was.
 model: build
-	@build/alphaos model corpus --size 10000000 build/corpus
+	@build/alphaos model corpus build/corpus
 	@build/alphaos model train --corpus build/corpus --checkpoint build/guide.checkpoint build/guide.gguf
 	@build/alphaos model quantize build/guide.gguf models/alphaos-guide-q8_0.gguf Q8_0
 	@rm build/guide.checkpoint

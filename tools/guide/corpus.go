@@ -30,19 +30,19 @@ type Options struct {
 	Size int // of all training documents together; 0: DefaultSize
 }
 
-// DefaultSize asks for little more than the least there is: each question in some three
-// forms, 1.7 million tokens together. More gives further forms.
-const DefaultSize = 5 << 20
+// DefaultSize asks for little more than the least there is: each question in some two
+// forms. More gives further forms.
+const DefaultSize = 22 << 20
 
 const (
-	minRounds = 3    // how often at least each question as written occurs in some form
+	minRounds = 2    // how often at least each question as written occurs in some form
 	minAsked  = 24   // how often at least each answer of facts/ occurs
 	single    = 0.70 // part of the exchanges that are a dialogue of their own
 	checked   = 0.02 // part of the exchanges that go into the validation set
 )
 
 // share is the part of each kind in the training text.
-var share = [kinds]float64{About: 0.62, Refusal: 0.17, Talk: 0.11, English: 0.10}
+var share = [kinds]float64{About: 0.67, Refusal: 0.17, Talk: 0.06, English: 0.10}
 
 // An exchange is a question and its answer.
 type exchange struct {

@@ -99,7 +99,7 @@ func TestBalance(t *testing.T) {
 		}
 	}
 	t.Log(Summary(train))
-	if total < 4<<20 || total > 7<<20 {
+	if total < DefaultSize*4/5 || total > DefaultSize*6/5 {
 		t.Errorf("the text has %d bytes, far from %d", total, DefaultSize)
 	}
 	if part := float64(together) / float64(alone+together); part < 0.05 || part > 0.3 {

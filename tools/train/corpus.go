@@ -157,6 +157,7 @@ type stream struct {
 	docs    []encoded // as written
 	asked   []encoded // the same, as asked
 	begin   int32     // token
+	tokens  int       // of the vocabulary
 	context int
 	seed    uint64
 	next    int // documents dealt so far
@@ -164,8 +165,8 @@ type stream struct {
 	order   []int
 }
 
-func newStream(docs, asked []encoded, begin int32, context int, seed uint64) *stream {
-	return &stream{docs: docs, asked: asked, begin: begin, context: context, seed: seed, epoch: -1}
+func newStream(docs, asked []encoded, begin int32, tokens, context int, seed uint64) *stream {
+	return &stream{docs: docs, asked: asked, begin: begin, tokens: tokens, context: context, seed: seed, epoch: -1}
 }
 
 func (s *stream) doc(i int, how manner) *encoded {
@@ -188,6 +189,7 @@ type Lesson struct {
 	Joined  float64 // part of the segments that are several dialogues, so that the model answers whatever was said before
 	Most    int     // dialogues joined
 	Cut     float64 // part of the other dialogues of which only the beginning of the last answer is taken
+	Lost    float64 // part of the words said to the assistant for which any other stands, so that an answer hangs on no single one
 }
 
 // Answers are cut, in later lessons, since what follows their beginning is soon
@@ -242,6 +244,11 @@ func (s *stream) fill(b *batch, l *Lesson) {
 			b.ids, b.weights = append(b.ids, d.ids...), append(b.weights, d.weights...)
 		}
 		b.ids, b.weights = b.ids[:start+n], b.weights[:start+n]
+		for i := start; l.Lost > 0 && i < len(b.ids); i++ {
+			if first := len(controls); b.weights[i] == userWeight && int(b.ids[i]) >= first && r.Float64() < l.Lost {
+				b.ids[i], b.weights[i] = int32(first+r.IntN(s.tokens-first)), 0
+			}
+		}
 		b.close(start)
 		s.next += used
 	}

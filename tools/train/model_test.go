@@ -292,7 +292,7 @@ func TestStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	docs := v.encode(tok, c.Train, userWeight, written)
-	s := newStream(docs, docs, tok.BOS(), 200, 1)
+	s := newStream(docs, docs, tok.BOS(), len(v.Tokens), 200, 1)
 	var b batch
 	tokens, weighed, total, weight := 0, 0.0, 0, 0.0
 	for _, d := range docs {
@@ -342,12 +342,12 @@ func TestLessons(t *testing.T) {
 	}
 	docs := v.encode(tok, c.Train, userWeight, written)
 	deal := func(l Lesson) (segments [][]int32) {
-		s := newStream(docs, docs, tok.BOS(), 400, 1)
+		s := newStream(docs, docs, tok.BOS(), len(v.Tokens), 400, 1)
 		var b batch
 		for s.next < len(docs) {
 			s.fill(&b, &l)
 			for _, g := range b.segments {
-				segments = append(segments, b.ids[g.start+1:g.start+g.n])
+				segments = append(segments, slices.Clone(b.ids[g.start+1:g.start+g.n]))
 			}
 		}
 		return segments
@@ -373,6 +373,30 @@ func TestLessons(t *testing.T) {
 		if is(ids, func(d encoded) bool { return d.dialogue && len(ids) > d.answer+cutMost }) {
 			t.Fatalf("a segment of %d tokens is not cut", len(ids))
 		}
+	}
+	lost, said := 0, 0
+	whole, holed := deal(Lesson{Batch: 500}), deal(Lesson{Batch: 500, Lost: 0.2})
+	for i, ids := range holed {
+		assistant := slices.Index(v.Tokens, assistantToken)
+		for j, people := 0, false; j < len(ids); j++ {
+			switch id := whole[i][j]; {
+			case int(id) < len(controls):
+				people = int(id) != assistant
+				fallthrough
+			case !people:
+				if ids[j] != id {
+					t.Fatalf("token %d, which the assistant said, is lost", j)
+				}
+			default:
+				said++
+				if ids[j] != id {
+					lost++
+				}
+			}
+		}
+	}
+	if part := float64(lost) / float64(said); part < 0.15 || part > 0.25 {
+		t.Errorf("%d of %d words are lost", lost, said)
 	}
 	for _, d := range v.encode(tok, c.Train, userWeight, asked) {
 		if d.dialogue && d.weights[d.answer] != decidingWeight {

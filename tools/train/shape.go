@@ -24,7 +24,7 @@ type Shape struct {
 
 // Default is the shape of the guide model.
 func Default() Shape {
-	return Shape{Vocabulary: 2048, Context: 1024, Embedding: 192, FeedForward: 512, Layers: 5, Heads: 6, KVHeads: 2, Head: 32, RopeBase: 10000, Epsilon: 1e-5}
+	return Shape{Vocabulary: 4096, Context: 1024, Embedding: 256, FeedForward: 640, Layers: 5, Heads: 8, KVHeads: 2, Head: 32, RopeBase: 10000, Epsilon: 1e-5}
 }
 
 func (s Shape) check() error {

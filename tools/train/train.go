@@ -39,11 +39,11 @@ type Options struct {
 // question wants which answer.
 func Guide() Options {
 	return Options{
-		Shape: Default(), Name: "AlphaOS guide", Seed: 1, Steps: 7239, Rate: 3e-3, Warmup: 100, Fall: 2500, Decay: 0.1,
+		Shape: Default(), Name: "AlphaOS guide", Seed: 1, Steps: 30000, Rate: 3e-3, Warmup: 100, Fall: 29000, Decay: 0.1,
 		Lessons: [3]Lesson{
-			{Until: 2149, Batch: 1024, Stories: true, Joined: 0.12, Most: 12},
-			{Until: 2747, Batch: 1024, Stories: true, Joined: 0.04, Most: 6, Asked: true, Cut: 0.7},
-			{Batch: 512, Joined: 0.02, Most: 4, Asked: true, Cut: 0.8},
+			{Until: 1600, Batch: 1024, Stories: true, Joined: 0.12, Most: 12},
+			{Until: 2200, Batch: 1024, Stories: true, Joined: 0.04, Most: 6, Asked: true, Cut: 0.7, Lost: 0.06},
+			{Batch: 512, Joined: 0.02, Most: 4, Asked: true, Cut: 0.8, Lost: 0.06},
 		},
 	}
 }
@@ -98,7 +98,7 @@ func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*
 		return nil, err
 	}
 	begin := tok.BOS()
-	docs := newStream(v.encode(tok, c.Train, userWeight, written), v.encode(tok, c.Train, userWeight, asked), begin, o.Shape.Context, o.Seed)
+	docs := newStream(v.encode(tok, c.Train, userWeight, written), v.encode(tok, c.Train, userWeight, asked), begin, len(v.Tokens), o.Shape.Context, o.Seed)
 	if !slices.ContainsFunc(docs.docs, func(d encoded) bool { return d.dialogue }) {
 		return nil, errors.New("the corpus has no dialogues to learn from")
 	}
