@@ -80,6 +80,7 @@ func TestTamaGoTooLittleMemory(t *testing.T) {
 	disk := newDrive(t, drive.Options{EFI: efi, Models: []string{model}})
 	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, MemoryMiB: 256})}
 	p.expect("AlphaOS cannot start: there is too little free memory")
+	p.expect("UEFI Interactive Shell") // the next thing to boot: the firmware has everything back
 }
 
 // BenchmarkTamaGo compares the two builds, one boot after the other: from the firmware's

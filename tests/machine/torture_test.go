@@ -47,7 +47,11 @@ func TestTorture(t *testing.T) {
 // so that the firmware puts all of them into x2APIC mode.
 func TestX2APIC(t *testing.T) {
 	needQEMU(t)
-	out, err := exec.Command("qemu-system-x86_64", "--version").Output()
+	qemu, err := ovmf.Program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(qemu, "--version").Output()
 	version := 0
 	if _, serr := fmt.Sscanf(string(out), "QEMU emulator version %d.", &version); err != nil || serr != nil {
 		t.Fatalf("no version of QEMU: %q, %v, %v", out, err, serr)
