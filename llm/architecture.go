@@ -108,11 +108,11 @@ func (s *Session) adjust(a *adjustment, n int) {
 		one := func(x []float32, width int, bias, norm []float32) {
 			x = x[t*width : (t+1)*width]
 			if bias != nil {
-				add(x, bias)
+				s.model.set.Add(x, bias)
 			}
 			if norm != nil {
 				for ; len(x) > 0; x = x[len(norm):] {
-					rmsNorm(x[:len(norm)], x[:len(norm)], norm, c.epsilon)
+					s.model.set.RMSNorm(x[:len(norm)], x[:len(norm)], norm, c.epsilon)
 				}
 			}
 		}

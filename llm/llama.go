@@ -59,17 +59,16 @@ func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 		s.norm(h, x, l.attnNorm, n)
 		s.mul(h, n, product{l.wq, b.q}, product{l.wk, b.k}, product{l.wv, b.v})
 		s.adjust(&l.adjustment, n)
-		s.remember(&s.caches[i], position, n)
 		s.attend(&s.caches[i], position, n)
 		s.mul(b.att, n, product{l.wo, h})
-		add(x, h)
+		m.set.Add(x, h)
 
 		// Feed forward: down(silu(gate(x)) * up(x)).
 		s.norm(h, x, l.ffnNorm, n)
 		s.mul(h, n, product{l.gate, b.gate}, product{l.up, b.up})
 		s.swiglu(n * c.feedForward)
 		s.mul(b.gate, n, product{l.down, h})
-		add(x, h)
+		m.set.Add(x, h)
 	}
 
 	if rows > 0 {
@@ -93,6 +92,7 @@ type task struct {
 	x, y, w     []float32
 	kv          *cache
 	position, n int
+	blocks      int // of tokens that attend together
 	prepared    *kernel.Activations
 	products    []product
 	activations [3]*kernel.Activations // of x, in each form that is needed
@@ -116,57 +116,73 @@ func (s *Session) norm(y, x, w []float32, n int) {
 
 func (s *Session) normPart(_, t int) {
 	w := s.task.w
-	rmsNorm(s.task.y[t*len(w):(t+1)*len(w)], s.task.x[t*len(w):(t+1)*len(w)], w, s.model.config.epsilon)
+	s.model.set.RMSNorm(s.task.y[t*len(w):(t+1)*len(w)], s.task.x[t*len(w):(t+1)*len(w)], w, s.model.config.epsilon)
 }
 
-// remember turns queries and keys by their positions and stores keys and
-// values.
-func (s *Session) remember(kv *cache, position, n int) {
-	c := &s.model.config
-	s.task.kv, s.task.position = kv, position
-	s.model.pool.run(n, n*c.heads*c.head*16, s.jobs.remember)
-}
-
-func (s *Session) rememberPart(_, t int) {
-	c, b, kv, position := &s.model.config, &s.buffers, s.task.kv, s.task.position
-	q := b.q[t*c.heads*c.head : (t+1)*c.heads*c.head]
-	for ; len(q) > 0; q = q[c.head:] {
-		s.rope.apply(q[:c.head], t)
-	}
-	for g := range c.kvHeads {
-		at := (t*c.kvHeads + g) * c.head
-		key, value := b.k[at:at+c.head], b.v[at:at+c.head]
-		s.rope.apply(key, t)
-		kv.keys[g].Put(position+t, key)
-		kv.values[g].Put(position+t, value)
-	}
-}
-
-// attend computes, for each token and head, the sum of all values so far,
-// weighted by softmax(query*key/sqrt(e)). The query heads that share keys and
-// values go together, so that those are read from memory once.
+// attend turns queries and keys by their positions, stores keys and values, and
+// computes, for each token and head, the sum of all values so far, weighted by
+// softmax(query*key/sqrt(e)). The query heads that share keys and values go
+// together, and so do some tokens, so that those are read from memory once.
 func (s *Session) attend(kv *cache, position, n int) {
 	c := &s.model.config
-	s.task.kv, s.task.position = kv, position
-	s.model.pool.run(n*c.kvHeads, n*(position+n)*c.kvHeads*c.head*4, s.jobs.attend)
+	s.task.kv, s.task.position, s.task.n = kv, position, n
+	turning := n * c.heads * c.head * 16
+	if n > 1 { // every key must be there before any token looks; a token alone needs only those of its head
+		s.model.pool.run(n*c.kvHeads, turning, s.jobs.remember)
+	}
+	s.task.blocks = max((n+s.block-1)/s.block, min(n, 2*s.model.pool.threads/c.kvHeads))
+	s.model.pool.run(s.task.blocks*c.kvHeads, turning+n*(position+n)*c.kvHeads*c.head*4, s.jobs.attend)
+}
+
+func (s *Session) rememberPart(_, part int) {
+	c, b, k := &s.model.config, &s.buffers, &s.task
+	t, g := part/c.kvHeads, part%c.kvHeads
+	group := c.heads / c.kvHeads
+	for q := b.q[part*group*c.head : (part+1)*group*c.head]; len(q) > 0; q = q[c.head:] { // heads of a group follow each other
+		s.rope.apply(q[:c.head], t)
+	}
+	key, value := b.k[part*c.head:(part+1)*c.head], b.v[part*c.head:(part+1)*c.head]
+	s.rope.apply(key, t)
+	k.kv.keys[g].Put(k.position+t, key)
+	k.kv.values[g].Put(k.position+t, value)
 }
 
 func (s *Session) attendPart(worker, part int) {
-	c, b, kv := &s.model.config, &s.buffers, s.task.kv
+	c, b, k := &s.model.config, &s.buffers, &s.task
+	if k.n == 1 {
+		s.rememberPart(worker, part)
+	}
 	group := c.heads / c.kvHeads
-	t, g := part/c.kvHeads, part%c.kvHeads
-	seen := s.task.position + t + 1
-	at := (t*c.kvHeads + g) * group * c.head // heads of a group follow each other
-	q := &b.queries[worker]
-	q.Set(b.q[at:at+group*c.head], group)
-	scores := b.scores[worker][:group*seen]
-	kv.keys[g].Mul(scores, seen, q, seen)
-	for i := range group {
-		weights := scores[i*seen : (i+1)*seen]
-		s.model.set.Softmax(weights, c.attentionScale)
-		out := b.att[at+i*c.head : at+(i+1)*c.head]
-		clear(out)
-		kv.values[g].Sum(out, weights)
+	block, g := part/c.kvHeads, part%c.kvHeads
+	from, to := block*k.n/k.blocks, (block+1)*k.n/k.blocks
+	keys, values, q := k.kv.keys[g], k.kv.values[g], &b.queries[worker]
+	seen := k.position + to // by the last of them
+	scores := b.scores[worker]
+	for row := 0; row < seen; row += keys.Near() {
+		for t := from; t < to; t++ {
+			at := (t*c.kvHeads + g) * group * c.head
+			q.Set(b.q[at:at+group*c.head], group)
+			if end := min(row+keys.Near(), k.position+t+1); row < end {
+				keys.Mul(scores[(t-from)*group*seen:(t-from+1)*group*seen], seen, q, row, end)
+			}
+		}
+	}
+	for t := from; t < to; t++ {
+		for i := range group {
+			s.model.set.Softmax(scores[((t-from)*group+i)*seen:][:k.position+t+1], c.attentionScale)
+		}
+		clear(b.att[(t*c.kvHeads+g)*group*c.head:][:group*c.head])
+	}
+	for row := 0; row < seen; row += values.Near() {
+		for t := from; t < to; t++ {
+			end := min(row+values.Near(), k.position+t+1)
+			for i := range group {
+				if row < end {
+					out := b.att[((t*c.kvHeads+g)*group+i)*c.head:][:c.head]
+					values.Sum(out, scores[((t-from)*group+i)*seen:][row:end], row)
+				}
+			}
+		}
 	}
 }
 

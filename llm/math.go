@@ -4,30 +4,6 @@ import "math"
 
 // The small arithmetic between the matrices.
 
-func add(y, x []float32) {
-	for i, v := range x[:len(y)] {
-		y[i] += v
-	}
-}
-
-// rmsNorm makes y = x / sqrt(mean(x²) + epsilon) * w.
-func rmsNorm(y, x, w []float32, epsilon float64) {
-	var a, b float64
-	i := 0
-	for ; i+1 < len(x); i += 2 {
-		a += float64(x[i]) * float64(x[i])
-		b += float64(x[i+1]) * float64(x[i+1])
-	}
-	if i < len(x) {
-		a += float64(x[i]) * float64(x[i])
-	}
-	scale := float32(1 / math.Sqrt((a+b)/float64(len(x))+epsilon))
-	y, w = y[:len(x)], w[:len(x)]
-	for i, v := range x {
-		y[i] = v * scale * w[i]
-	}
-}
-
 // rope turns pairs of numbers, neighbours or those of two halves, among the
 // first rotated numbers of a head by angles that grow with the position.
 type rope struct {

@@ -40,6 +40,7 @@ type Session struct {
 	buffers buffers
 	forms   map[formKey]*kernel.Activations
 	batch   int   // tokens computed together at most
+	block   int   // tokens of which one head is computed together at most
 	failure error // of reading streamed weights in this pass
 	task    task
 	jobs    jobs
@@ -57,7 +58,7 @@ type buffers struct {
 	k, v     []float32 // n x g*e
 	gate, up []float32 // n x f
 	queries  []kernel.Activations
-	scores   [][]float32 // for each thread, h/g x context
+	scores   [][]float32 // for each thread, block x h/g x context
 }
 
 // NewSession begins an empty session of at most contextLength tokens; 0 means
@@ -76,14 +77,14 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		return nil, fmt.Errorf("a context of %d tokens is longer than the %d this model was trained for", contextLength, c.context)
 	}
 	group := c.heads / c.kvHeads
-	batch := m.batch()
+	batch, block := m.batch(), m.block(contextLength)
 	need, half := m.sessionNeeds(contextLength)
 	limit := m.sessionLimit()
 	if need > limit {
 		return nil, fmt.Errorf("a context of %d tokens takes %d MiB of memory, more than the limit of %d MiB: choose a shorter one", contextLength, need>>20, limit>>20)
 	}
 	s := &Session{model: m, size: contextLength, logits: make([]float32, c.vocabulary), forms: map[formKey]*kernel.Activations{}}
-	s.batch = min(batch, contextLength)
+	s.batch, s.block = min(batch, contextLength), block
 	s.bindJobs()
 	n := s.batch
 	s.rope = newRope(c.rotated, n, c.ropeBase, c.ropeScale, m.ropeFactors)
@@ -96,7 +97,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 	}
 	for range m.pool.threads {
 		s.buffers.queries = append(s.buffers.queries, *m.set.NewActivations(kernel.PlainF32, c.head, group))
-		s.buffers.scores = append(s.buffers.scores, make([]float32, group*contextLength))
+		s.buffers.scores = append(s.buffers.scores, make([]float32, block*group*contextLength))
 	}
 	for range c.layers {
 		var kv cache
@@ -115,12 +116,19 @@ func (m *Model) sessionNeeds(contextLength int) (need int64, half bool) {
 	c := &m.config
 	rows := int64(contextLength) * int64(c.kvHeads*c.head*2*4) * int64(c.layers)
 	need = 4*int64(m.batch())*int64(2*c.embedding+2*c.heads*c.head+2*c.kvHeads*c.head+2*c.feedForward) +
-		4*int64(m.pool.threads)*int64(c.heads/c.kvHeads)*int64(contextLength)
+		4*int64(m.pool.threads)*int64(m.block(contextLength))*int64(c.heads/c.kvHeads)*int64(contextLength)
 	half = m.options.Cache == "f16" || m.options.Cache == "" && (rows > largeCache || need+rows > m.sessionLimit())
 	if half {
 		rows /= 2
 	}
 	return need + rows, half
+}
+
+// block is how many tokens may look at a head's keys and values together: as many as
+// have their scores in a cache.
+func (m *Model) block(contextLength int) int {
+	const most, scores = 8, 256 << 10
+	return max(1, min(most, scores/(m.config.heads/m.config.kvHeads*contextLength)))
 }
 
 func (m *Model) sessionLimit() int64 {

@@ -4,7 +4,7 @@ import "math"
 
 // Functions between the matrices, on float32. The assembly multiplies, then
 // adds, in the order written here, so that all sets give the same bits, but
-// for the order in which Softmax adds up.
+// for the order in which Softmax and RMSNorm add up.
 
 // Exp is e to the power of x within two units in the last place: x is reduced
 // to r = x - k*ln 2, |r| <= ln 2 / 2, for which a polynomial (Cephes, expf)
@@ -58,6 +58,26 @@ func (s *Set) Softmax(x []float32, scale float32) {
 	}
 	for i := range x[done:] {
 		x[done+i] *= inverse
+	}
+}
+
+// RMSNorm makes y = x / sqrt(mean(x²) + epsilon) * w.
+func (s *Set) RMSNorm(y, x, w []float32, epsilon float64) {
+	y, w = y[:len(x)], w[:len(x)]
+	var sum float64
+	done := s.wide(len(x))
+	if done > 0 {
+		sum = wideSquares(&x[0], done)
+	}
+	for _, v := range x[done:] {
+		sum += float64(v) * float64(v)
+	}
+	scale := float32(1 / math.Sqrt(sum/float64(len(x))+epsilon))
+	if done > 0 {
+		wideScaleBy(&y[0], &x[0], &w[0], done, scale)
+	}
+	for i, v := range x[done:] {
+		y[done+i] = v * scale * w[done+i]
 	}
 }
 

@@ -10,6 +10,16 @@ func wideExp(x *float32, n int, largest, scale float32) float64
 //go:noescape
 func wideScale(x *float32, n int, f float32)
 
+// wideSquares returns the sum of the squares of x.
+//
+//go:noescape
+func wideSquares(x *float32, n int) float64
+
+// wideScaleBy makes y = x * f * w.
+//
+//go:noescape
+func wideScaleBy(y, x, w *float32, n int, f float32)
+
 //go:noescape
 func wideSwiGLU(gate, up *float32, n int)
 

@@ -123,6 +123,49 @@ loop:
 	VZEROUPPER
 	RET
 
+// func wideSquares(x *float32, n int) float64
+TEXT ·wideSquares(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), BX
+	MOVQ n+8(FP), CX
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+loop:
+	VCVTPS2PD (BX), Y0
+	VCVTPS2PD 16(BX), Y1
+	VMULPD Y0, Y0, Y0
+	VMULPD Y1, Y1, Y1
+	VADDPD Y0, Y4, Y4
+	VADDPD Y1, Y5, Y5
+	ADDQ $32, BX
+	SUBQ $8, CX
+	JNE  loop
+	VADDPD Y5, Y4, Y4
+	VEXTRACTF128 $1, Y4, X0
+	VADDPD X0, X4, X0
+	VHADDPD X0, X0, X0
+	VMOVSD X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func wideScaleBy(y, x, w *float32, n int, f float32)
+TEXT ·wideScaleBy(SB), NOSPLIT, $0-36
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), BX
+	MOVQ w+16(FP), SI
+	MOVQ n+24(FP), CX
+	VBROADCASTSS f+32(FP), Y1
+loop:
+	VMULPS (BX), Y1, Y0
+	VMULPS (SI), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, BX
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNE  loop
+	VZEROUPPER
+	RET
+
 // func wideSwiGLU(gate, up *float32, n int)
 TEXT ·wideSwiGLU(SB), NOSPLIT, $0-24
 	MOVQ gate+0(FP), BX

@@ -6,6 +6,8 @@ package kernel
 
 func wideExp(x *float32, n int, largest, scale float32) float64 { panic("kernel: no assembly") }
 func wideScale(x *float32, n int, f float32)                    { panic("kernel: no assembly") }
+func wideSquares(x *float32, n int) float64                     { panic("kernel: no assembly") }
+func wideScaleBy(y, x, w *float32, n int, f float32)            { panic("kernel: no assembly") }
 func wideSwiGLU(gate, up *float32, n int)                       { panic("kernel: no assembly") }
 func wideGelu(x *float32, n int)                                { panic("kernel: no assembly") }
 func wideAdd(y, x *float32, n int)                              { panic("kernel: no assembly") }

@@ -40,6 +40,16 @@ func TestFloat(t *testing.T) {
 			s.SwiGLU(gate, up)
 			s.Gelu(gelu)
 			s.Softmax(soft, 0.7)
+			norm, squares := make([]float32, n), 0.0
+			s.RMSNorm(norm, up, x, 1e-5)
+			for _, v := range up {
+				squares += float64(v) * float64(v)
+			}
+			for i, v := range up {
+				if want := float64(v) / math.Sqrt(squares/float64(n)+1e-5) * float64(x[i]); !(math.Abs(float64(norm[i])-want) <= 1e-6*math.Abs(want)) && math.Abs(want) < 3e38 {
+					t.Errorf("%s: norm of %g is %g, not %g", s.Name(), v, norm[i], want)
+				}
+			}
 			var sum, total float64
 			for i, v := range up {
 				sum += math.Exp(float64(v) * 0.7)

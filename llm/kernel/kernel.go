@@ -192,6 +192,9 @@ func (m *Matrix) Bytes() int { return len(m.data) }
 // call takes microseconds, so that the garbage collector never waits for one.
 const chunk = 24 << 10
 
+// near is chunk for rows of which other tables need the cache as well.
+const near = 16 << 10
+
 // Mul computes rows [from, to) of m times each vector t of a into
 // y[t*step+row]. Disjoint ranges of rows may be computed concurrently.
 func (m *Matrix) Mul(y []float32, step int, a *Activations, from, to int) {
@@ -256,18 +259,20 @@ func (r *Rows) Put(i int, x []float32) {
 	}
 }
 
-// Mul computes the first n rows times each vector t of a into y[t*step+row].
-// The activations must be PlainF32.
-func (r *Rows) Mul(y []float32, step int, a *Activations, n int) { r.m.Mul(y, step, a, 0, n) }
+// Near is how many rows stay in the first-level cache while several vectors pass
+// over them.
+func (r *Rows) Near() int { return max(8, near/r.m.rowBytes) }
 
-// Sum adds x[i] times row i, for every i < len(x), to y.
-func (r *Rows) Sum(y, x []float32) {
-	if len(y) != r.cols || len(x) > r.m.Rows {
+// Mul computes rows [from, to) times each vector t of a into y[t*step+row].
+// The activations must be PlainF32.
+func (r *Rows) Mul(y []float32, step int, a *Activations, from, to int) {
+	r.m.Mul(y, step, a, from, to)
+}
+
+// Sum adds x[i] times row first+i, for every i < len(x), to y.
+func (r *Rows) Sum(y, x []float32, first int) {
+	if len(y) != r.cols || first < 0 || len(x) > r.m.Rows-first {
 		panic("kernel: sum of rows out of range")
 	}
-	for from := 0; from < len(x); {
-		n := min(len(x)-from, max(1, chunk/r.m.rowBytes))
-		r.m.set.sum(&r.m, from, y, x[from:from+n])
-		from += n
-	}
+	r.m.set.sum(&r.m, first, y, x)
 }

@@ -445,7 +445,8 @@ func TestRows(t *testing.T) {
 				a := s.NewActivations(PlainF32, cols, 5)
 				a.Set(q, 5)
 				y := make([]float32, 5*n)
-				rows.Mul(y, n, a, n-1)
+				rows.Mul(y, n, a, 0, 100)
+				rows.Mul(y, n, a, 100, n-1)
 				for v := range 5 {
 					for i := range n - 1 {
 						var want float64
@@ -465,7 +466,8 @@ func TestRows(t *testing.T) {
 						want[j] += float64(f) * float64(table[i][j])
 					}
 				}
-				rows.Sum(sum, x)
+				rows.Sum(sum, x[:100], 0)
+				rows.Sum(sum, x[100:], 100)
 				for j := range want {
 					if math.Abs(want[j]-float64(sum[j])) > 1e-3 {
 						t.Fatalf("%s, %d columns, half %v: column %d sums to %g, not %g", s.Name(), cols, half, j, sum[j], want[j])
