@@ -9,6 +9,8 @@
 //	BX weights, CX blocks left, SI activations, DI their scales
 //	Y15 mask of a weight's bits, Y14 sums in float32
 
+#include "fetch_amd64.h"
+
 #define W 0
 #define ROWS 16
 #define N 24
@@ -53,26 +55,6 @@
 	PAIR(wo, lo, hi); \
 	VMOVDQA Y4, Y0; \
 	VMOVDQA Y5, Y1
-
-// AHEAD fetches the first line of the third page from here, again for each of the
-// blocks in a page, and FETCH a line one page from here; between them they fetch
-// every line of the weights. What a processor fetches by itself ends with a page,
-// and it sees only so many instructions ahead, which kernels that do more with each
-// weight use up sooner. FETCH alone is slower than neither.
-#define AHEAD \
-	LEAQ 12288(BX), R14; \
-	ANDQ $-4096, R14; \
-	PREFETCHT0 (R14)
-
-#define FETCH(o) PREFETCHT0 4096+o(BX)
-
-#define FETCH2(o) \
-	FETCH(o); \
-	FETCH(o+64)
-
-#define FETCH4(o) \
-	FETCH2(o); \
-	FETCH2(o+128)
 
 // SUPER begins with up to n blocks: what precedes their weights, size bytes each,
 // lies together before all of those (see eights.place in repack_amd64.go). R9 is

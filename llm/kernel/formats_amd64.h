@@ -131,6 +131,7 @@ row: \
 	ZERO4; \
 loop: \
 	AHEAD; \
+	FETCH(0); \
 	LOAD; \
 	HALF((BX), X6, Y6); \
 	PRODUCT((SI), (DI), Y0); \
@@ -345,6 +346,8 @@ row: \
 	VXORPS Y0, Y0, Y0; \
 loop: \
 	AHEAD; \
+	FETCH2(0); \
+	FETCH(128); \
 	HEAD; \
 	OFFSET((DI), Y0, Y4); \
 	BLOCK(TAKER); \

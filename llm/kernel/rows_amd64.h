@@ -18,6 +18,8 @@
 // that were taken when the activations were quantised. No pair of products
 // leaves the range of int16: 2*63*127 and 2*128*127 are below 32768.
 
+#include "fetch_amd64.h"
+
 #define W 0
 #define STEP 8
 #define ROWS 16
@@ -28,15 +30,6 @@
 #define DSTEP 56
 #define Y 64
 #define YSTEP 72
-
-// AHEAD fetches the first line of the page after the next one, again for each of
-// the blocks in a page. The processor itself fetches what follows within a page,
-// but does not look beyond its end; a line there shows it the way. Fetching more
-// disturbs it.
-#define AHEAD \
-	LEAQ 8192(BX), R14; \
-	ANDQ $-4096, R14; \
-	PREFETCHT0 (R14)
 
 // ROWBEGIN sets the cursors to the start of a row.
 #define ROWBEGIN \
@@ -175,6 +168,7 @@ row:
 	JLT  tail
 loop:
 	AHEAD
+	FETCH2(0)
 	VMOVUPS 0(BX), Y4
 	VMOVUPS 32(BX), Y5
 	VMOVUPS 64(BX), Y6
@@ -242,6 +236,7 @@ row:
 	JLT  tail
 loop:
 	AHEAD
+	FETCH(0)
 	VCVTPH2PS 0(BX), Y4
 	VCVTPH2PS 16(BX), Y5
 	VCVTPH2PS 32(BX), Y6
@@ -320,6 +315,8 @@ row:
 	JLT  tail
 loop:
 	AHEAD
+	FETCH2(0)
+	FETCH(128)
 	BLOCK1_Q8_0(0, 0, 0, Y0)
 	BLOCK1_Q8_0(34, 32, 8, Y1)
 	BLOCK1_Q8_0(68, 64, 16, Y2)
@@ -415,6 +412,7 @@ row:
 	JLT  tail
 loop:
 	AHEAD
+	FETCH2(0)
 	BLOCK1_Q4_0(0, 0, 0, Y0)
 	BLOCK1_Q4_0(18, 32, 8, Y1)
 	BLOCK1_Q4_0(36, 64, 16, Y2)
@@ -530,6 +528,8 @@ row:
 	VXORPS Y1, Y1, Y1
 loop:
 	AHEAD
+	FETCH2(0)
+	FETCH(128)
 	SCALES_Q4_K
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
@@ -683,6 +683,7 @@ row:
 	VXORPS Y0, Y0, Y0
 loop:
 	AHEAD
+	FETCH4(0)
 	SCALES_Q6_K
 	VPMADDWD 16(DI), Y9, Y9
 	VPSLLD $5, Y9, Y9
@@ -941,6 +942,8 @@ row:
 	JLT  tail
 loop:
 	AHEAD
+	FETCH2(0)
+	FETCH(128)
 	BLOCK3_Q8_0(0, 0, 0, Y0, Y4, Y8)
 	BLOCK3_Q8_0(34, 32, 8, Y1, Y5, Y9)
 	BLOCK3_Q8_0(68, 64, 16, Y2, Y6, Y10)
