@@ -8,8 +8,7 @@
 //
 // A Set is one complete way to compute: "avx512+vnni", "avx2+fma", "avx2" or
 // "portable".
-// Choose picks one by what the processor can do and by a measurement of some
-// microseconds, because an emulated processor may offer fused multiplication
+// Choose picks one by what the processor can do and by a short measurement, because an emulated processor may offer fused multiplication
 // and yet be several times slower at it. All sets compute from the same
 // quantised activations and differ only in the order of float32 additions.
 package kernel
@@ -71,27 +70,33 @@ func ByName(name string) (*Set, error) {
 	return nil, fmt.Errorf("there is no kernel %q; this processor can run %s", name, strings.Join(Names(), ", "))
 }
 
-// Choose returns the set to use on this processor. It measures for some tens
-// of microseconds on a real processor, about a millisecond on an emulated one.
+// Choose returns the set to use on this processor. It measures for a tenth
+// of a millisecond on a real processor, a few milliseconds on an emulated one.
 // A set further down the list must be clearly faster to be chosen, so that
 // noise does not change results from run to run.
 func Choose() *Set {
-	const advantage = 1.4
-	var best *Set
-	var bestTime time.Duration
-	for _, s := range sets {
-		if !s.usable() {
-			continue
-		}
-		t := s.measure()
-		if best == nil || float64(t)*advantage < float64(bestTime) {
-			best, bestTime = s, t
+	const advantage, rounds = 1.4, 3
+	times := make([]time.Duration, len(sets))
+	for range rounds { // in turns, so that a processor just waking up is not held against one set
+		for i, s := range sets {
+			if !s.usable() {
+				continue
+			}
+			if t := s.measure(); times[i] == 0 || t < times[i] {
+				times[i] = t
+			}
 		}
 	}
-	return best
+	best := -1
+	for i, t := range times {
+		if t > 0 && (best < 0 || float64(t)*advantage < float64(times[best])) {
+			best = i
+		}
+	}
+	return sets[best]
 }
 
-// measure times one small product in F32 and one in Q8_0, the best of three
+// measure times one small product in F32 and one in Q8_0, the better of two
 // after a first run that an emulator needs to translate the code. The numbers
 // are ordinary ones: emulators treat zeros specially.
 func (s *Set) measure() time.Duration {
@@ -111,11 +116,11 @@ func (s *Set) measure() time.Duration {
 	quantised.Set(x, 1)
 	var y [1]float32
 	best := time.Hour
-	for range 4 {
+	for range 3 {
 		start := time.Now()
 		f.Mul(y[:], 1, plain, 0, 1)
 		q.Mul(y[:], 1, quantised, 0, 1)
-		best = min(best, time.Since(start))
+		best = min(best, max(time.Since(start), 1))
 	}
 	return best
 }

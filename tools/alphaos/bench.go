@@ -71,7 +71,7 @@ makes embeddings, pp is the embedding of a text.`,
 	f.IntSliceVarP(&o.threads, "threads", "t", []int{0}, "numbers of threads (0: choose)")
 	f.IntVarP(&o.repeat, "repetitions", "r", 5, "how often each is measured")
 	f.StringVarP(&o.output, "output", "o", "md", "md (a table) or json")
-	f.StringVar(&o.kernel, "kernel", "", "compute kernel (default: measure and choose)")
+	kernelFlag(cmd, &o.kernel)
 	f.StringVar(&o.cache, "cache", "f16", "keys and values as f16 or f32")
 	f.StringVar(&o.pages, "pages", "2m", "memory pages of the weights: 2m (if the system has any) or 4k")
 	return cmd

@@ -105,7 +105,7 @@ treats any model as one.`,
 	f.StringVar(&temperature, "temp", "", "temperature; 0: always the likeliest token (default: the model's own, or 0.8)")
 	f.StringArrayVar(&set, "set", nil, "another parameter, as in --set top_k=20")
 	f.IntVarP(&o.llm.Threads, "threads", "t", 0, "threads to compute with (0: choose)")
-	f.StringVar(&o.llm.Kernel, "kernel", "", "compute kernel (default: measure and choose)")
+	kernelFlag(cmd, &o.llm.Kernel)
 	f.IntVar(&budget, "budget", 0, "MiB of memory for the weights; what is beyond is streamed from the file (0: any)")
 	f.BoolVar(&o.plain, "no-draft", false, "with -p: never draft tokens from the context")
 	f.IntVar(&o.context, "context", 0, "context length in tokens (0: the model's own)")

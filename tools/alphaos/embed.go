@@ -66,7 +66,7 @@ are longer than it can take, the beginning counts.`,
 	}
 	cmd.Flags().StringVarP(&model, "model", "m", "", "the model's GGUF file")
 	cmd.Flags().IntVarP(&threads, "threads", "t", 0, "threads to compute with (0: choose)")
-	cmd.Flags().StringVar(&kernel, "kernel", "", "compute kernel (default: measure and choose)")
+	kernelFlag(cmd, &kernel)
 	return cmd
 }
 

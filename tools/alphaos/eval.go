@@ -62,7 +62,7 @@ a person to judge.`,
 	f.IntVar(&o.sample, "answers", 0, "only print the answers to so many of the questions")
 	f.BoolVar(&o.verbose, "verbose", false, "print every answer")
 	f.IntVarP(&o.llm.Threads, "threads", "t", 0, "threads to compute with (0: choose)")
-	f.StringVar(&o.llm.Kernel, "kernel", "", "compute kernel (default: measure and choose)")
+	kernelFlag(cmd, &o.llm.Kernel)
 	return cmd
 }
 

@@ -327,8 +327,13 @@ to a file: one float32, little endian, for each token of the vocabulary.`,
 	cmd.Flags().StringVar(&ids, "ids", "", "token ids, separated by commas")
 	cmd.Flags().StringVarP(&out, "out", "o", "", "the file to write")
 	cmd.Flags().IntVarP(&threads, "threads", "t", 0, "threads to compute with (0: choose)")
-	cmd.Flags().StringVar(&kernel, "kernel", "", "compute kernel (default: measure and choose)")
+	kernelFlag(cmd, &kernel)
 	return cmd
+}
+
+// kernelFlag lets people choose how a command computes, once for all by the environment.
+func kernelFlag(cmd *cobra.Command, kernel *string) {
+	cmd.Flags().StringVar(kernel, "kernel", os.Getenv("ALPHAOS_KERNEL"), "compute kernel, also $ALPHAOS_KERNEL (default: measure and choose)")
 }
 
 func parseIDs(s string) ([]int32, error) {
