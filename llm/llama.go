@@ -156,30 +156,29 @@ func (s *Session) attendPart(worker, part int) {
 	block, g := part/c.kvHeads, part%c.kvHeads
 	from, to := block*k.n/k.blocks, (block+1)*k.n/k.blocks
 	keys, values, q := k.kv.keys[g], k.kv.values[g], &b.queries[worker]
-	seen := k.position + to // by the last of them
-	scores := b.scores[worker]
+	seen, scores := k.position+to, b.scores[worker]                        // seen by the last of the tokens
+	first := func(t int) int { return (t*c.kvHeads + g) * group * c.head } // where a token's heads of this group begin
+	weights := func(t, i int) []float32 { return scores[((t-from)*group+i)*seen:][:k.position+t+1] }
+
 	for row := 0; row < seen; row += keys.Near() {
 		for t := from; t < to; t++ {
-			at := (t*c.kvHeads + g) * group * c.head
-			q.Set(b.q[at:at+group*c.head], group)
 			if end := min(row+keys.Near(), k.position+t+1); row < end {
-				keys.Mul(scores[(t-from)*group*seen:(t-from+1)*group*seen], seen, q, row, end)
+				q.Set(b.q[first(t):][:group*c.head], group)
+				keys.Mul(scores[(t-from)*group*seen:], seen, q, row, end)
 			}
 		}
 	}
 	for t := from; t < to; t++ {
 		for i := range group {
-			s.model.set.Softmax(scores[((t-from)*group+i)*seen:][:k.position+t+1], c.attentionScale)
+			s.model.set.Softmax(weights(t, i), c.attentionScale)
 		}
-		clear(b.att[(t*c.kvHeads+g)*group*c.head:][:group*c.head])
+		clear(b.att[first(t):][:group*c.head])
 	}
 	for row := 0; row < seen; row += values.Near() {
 		for t := from; t < to; t++ {
-			end := min(row+values.Near(), k.position+t+1)
 			for i := range group {
-				if row < end {
-					out := b.att[((t*c.kvHeads+g)*group+i)*c.head:][:c.head]
-					values.Sum(out, scores[((t-from)*group+i)*seen:][row:end], row)
+				if w := weights(t, i); row < len(w) {
+					values.Sum(b.att[first(t)+i*c.head:][:c.head], w[row:min(row+values.Near(), len(w))], row)
 				}
 			}
 		}

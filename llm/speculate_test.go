@@ -112,6 +112,36 @@ func generate(t testing.TB, m *Model, p sample.Params, n int, d ...Drafter) ([]i
 	return append([]int32(nil), g.Tokens()...), g
 }
 
+// A token's logits are the same to the bit alone and together with as many as a draft
+// has, on both sides of the border of what is near in keys and values.
+func TestTogether(t *testing.T) {
+	shape := quantisedShape(gguf.Q8_0)
+	shape.heads, shape.kvHeads, shape.context = 6, 2, 256
+	f := synthetic(shape)
+	for _, cache := range []string{"f32", "f16"} {
+		for _, kernel := range Kernels() {
+			for threads := 1; threads <= 3; threads++ {
+				m := load(t, f, Options{Threads: threads, Cache: cache, Kernel: kernel})
+				alone, together := newSession(t, m), newSession(t, m)
+				near := alone.caches[0].keys[0].Near()
+				prefix := slices.Repeat(testIDs, 10)[:near-4]
+				eval(t, alone, prefix...)
+				eval(t, together, prefix...)
+				ids := testIDs[:maxDraft+1]
+				logits, err := together.eval(context.Background(), ids, len(ids))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, id := range ids {
+					if want := eval(t, alone, id); !slices.Equal(want, logits[i*len(want):(i+1)*len(want)]) {
+						t.Fatalf("%s, %s, %d threads: token %d of %d together with others is another than alone", cache, kernel, threads, i, len(ids))
+					}
+				}
+			}
+		}
+	}
+}
+
 // Whatever is drafted, the tokens of a seed are the same, at any temperature.
 func TestGenerator(t *testing.T) {
 	smallPieces(t, 16<<10)
