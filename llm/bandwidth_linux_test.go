@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkBandwidth decodes with the model in the file ALPHAOS_MODEL and, in
-// turn with the tokens, only reads as many bytes of its weights, by the kernel for F32, which
-// does nearly nothing with them, and with as many threads. "share" is the median
-// of the one speed by the other: both change from minute to minute.
+// BenchmarkBandwidth decodes with the model in the file ALPHAOS_MODEL, whose output
+// matrix must be its embedding, and, in turn with the tokens, only reads its weights,
+// by the kernel for F32, which does nearly nothing with them, and with as many threads.
+// "share" is the median of the one speed by the other: both change from minute to minute.
 func BenchmarkBandwidth(b *testing.B) {
 	name := os.Getenv("ALPHAOS_MODEL")
 	if name == "" {
@@ -34,11 +34,11 @@ func BenchmarkBandwidth(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			m, err := Load(f, info.Size(), Options{Threads: threads, Kernel: Kernels()[0], Alloc: largePages})
+			m, err := Load(f, info.Size(), Options{Threads: threads, Kernel: Kernels()[0], Alloc: func(n int) ([]byte, error) { return largePages(b, n) }})
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer m.Close()
+			b.Cleanup(m.Close)
 			const cols = 2048
 			rows := len(m.data) / (4 * cols)
 			all, err := m.set.NewMatrix(gguf.F32, rows, cols, m.data)
@@ -46,7 +46,7 @@ func BenchmarkBandwidth(b *testing.B) {
 				b.Fatal(err)
 			}
 			a := m.set.NewActivations(kernel.PlainF32, cols, 1)
-			a.Set(make([]float32, cols), 1)
+			a.Set(slices.Repeat([]float32{1, -2, 0.5, 3}, cols/4), 1)
 			y := make([]float32, rows)
 			const piece = 128
 			read := func(_, i int) { all.Mul(y, rows, a, i*piece, min((i+1)*piece, rows)) }
@@ -74,12 +74,14 @@ func BenchmarkBandwidth(b *testing.B) {
 }
 
 // largePages gives memory in pages of 2 MiB if the system does.
-func largePages(n int) ([]byte, error) {
+func largePages(t testing.TB, n int) ([]byte, error) {
 	const size = 2 << 20
 	whole, err := unix.Mmap(-1, 0, n+size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		return nil, err
 	}
+	t.Cleanup(func() { _ = unix.Munmap(whole) })
 	w := whole[-uintptr(unsafe.Pointer(&whole[0]))&(size-1):][:n]
-	return w, unix.Madvise(w, unix.MADV_HUGEPAGE)
+	_ = unix.Madvise(w, unix.MADV_HUGEPAGE)
+	return w, nil
 }

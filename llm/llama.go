@@ -91,8 +91,8 @@ func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 type task struct {
 	x, y, w     []float32
 	kv          *cache
-	position, n int
-	blocks      int // of tokens that attend together
+	position, n int // n: tokens, or numbers to swiglu
+	blocks      int // of tokens that attend together, which differ in size by one at most
 	prepared    *kernel.Activations
 	products    []product
 	activations [3]*kernel.Activations // of x, in each form that is needed
@@ -122,18 +122,25 @@ func (s *Session) normPart(_, t int) {
 // attend turns queries and keys by their positions, stores keys and values, and
 // computes, for each token and head, the sum of all values so far, weighted by
 // softmax(query*key/sqrt(e)). The query heads that share keys and values go
-// together, and so do some tokens, so that those are read from memory once.
+// together, and so does a block of tokens, so that keys and values are read once.
 func (s *Session) attend(kv *cache, position, n int) {
-	c := &s.model.config
+	c, threads := &s.model.config, s.model.pool.threads
 	s.task.kv, s.task.position, s.task.n = kv, position, n
-	turning := n * c.heads * c.head * 16
-	if n > 1 { // every key must be there before any token looks; a token alone needs only those of its head
+	work, turning := n*(position+n)*c.kvHeads*c.head*4, n*c.heads*c.head*16
+	if n > 1 { // every key must be there before any token looks
 		s.model.pool.run(n*c.kvHeads, turning, s.jobs.remember)
+	} else { // a token alone needs only those of its head: attendPart sees to them
+		work += turning
 	}
-	s.task.blocks = max((n+s.block-1)/s.block, min(n, 2*s.model.pool.threads/c.kvHeads))
-	s.model.pool.run(s.task.blocks*c.kvHeads, turning+n*(position+n)*c.kvHeads*c.head*4, s.jobs.attend)
+	s.task.blocks = (n + s.block - 1) / s.block
+	if threads > 1 { // two parts for each, if there are so many
+		s.task.blocks = max(s.task.blocks, min(n, 2*threads/c.kvHeads))
+	}
+	s.model.pool.run(s.task.blocks*c.kvHeads, work, s.jobs.attend)
 }
 
+// rememberPart does what concerns one token and key/value head: it turns the
+// queries and the key and stores key and value.
 func (s *Session) rememberPart(_, part int) {
 	c, b, k := &s.model.config, &s.buffers, &s.task
 	t, g := part/c.kvHeads, part%c.kvHeads
@@ -147,13 +154,14 @@ func (s *Session) rememberPart(_, part int) {
 	k.kv.values[g].Put(k.position+t, value)
 }
 
+// attendPart does what concerns one key/value head and block of tokens.
 func (s *Session) attendPart(worker, part int) {
 	c, b, k := &s.model.config, &s.buffers, &s.task
 	if k.n == 1 {
 		s.rememberPart(worker, part)
 	}
 	group := c.heads / c.kvHeads
-	block, g := part/c.kvHeads, part%c.kvHeads
+	g, block := part/k.blocks, part%k.blocks
 	from, to := block*k.n/k.blocks, (block+1)*k.n/k.blocks
 	keys, values, q := k.kv.keys[g], k.kv.values[g], &b.queries[worker]
 	seen, scores := k.position+to, b.scores[worker]                        // seen by the last of the tokens
@@ -164,7 +172,7 @@ func (s *Session) attendPart(worker, part int) {
 		for t := from; t < to; t++ {
 			if end := min(row+keys.Near(), k.position+t+1); row < end {
 				q.Set(b.q[first(t):][:group*c.head], group)
-				keys.Mul(scores[(t-from)*group*seen:], seen, q, row, end)
+				keys.Mul(scores[(t-from)*group*seen:][:group*seen], seen, q, row, end)
 			}
 		}
 	}
@@ -176,9 +184,9 @@ func (s *Session) attendPart(worker, part int) {
 	}
 	for row := 0; row < seen; row += values.Near() {
 		for t := from; t < to; t++ {
-			for i := range group {
-				if w := weights(t, i); row < len(w) {
-					values.Sum(b.att[first(t)+i*c.head:][:c.head], w[row:min(row+values.Near(), len(w))], row)
+			if end := min(row+values.Near(), k.position+t+1); row < end {
+				for i := range group {
+					values.Sum(b.att[first(t)+i*c.head:][:c.head], weights(t, i)[row:end], row)
 				}
 			}
 		}

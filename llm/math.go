@@ -2,8 +2,6 @@ package llm
 
 import "math"
 
-// The small arithmetic between the matrices.
-
 // rope turns pairs of numbers, neighbours or those of two halves, among the
 // first rotated numbers of a head by angles that grow with the position.
 type rope struct {

@@ -77,14 +77,14 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		return nil, fmt.Errorf("a context of %d tokens is longer than the %d this model was trained for", contextLength, c.context)
 	}
 	group := c.heads / c.kvHeads
-	batch, block := m.batch(), m.block(contextLength)
+	batch := m.batch()
 	need, half := m.sessionNeeds(contextLength)
 	limit := m.sessionLimit()
 	if need > limit {
 		return nil, fmt.Errorf("a context of %d tokens takes %d MiB of memory, more than the limit of %d MiB: choose a shorter one", contextLength, need>>20, limit>>20)
 	}
 	s := &Session{model: m, size: contextLength, logits: make([]float32, c.vocabulary), forms: map[formKey]*kernel.Activations{}}
-	s.batch, s.block = min(batch, contextLength), block
+	s.batch, s.block = min(batch, contextLength), m.block(contextLength)
 	s.bindJobs()
 	n := s.batch
 	s.rope = newRope(c.rotated, n, c.ropeBase, c.ropeScale, m.ropeFactors)
@@ -97,7 +97,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 	}
 	for range m.pool.threads {
 		s.buffers.queries = append(s.buffers.queries, *m.set.NewActivations(kernel.PlainF32, c.head, group))
-		s.buffers.scores = append(s.buffers.scores, make([]float32, block*group*contextLength))
+		s.buffers.scores = append(s.buffers.scores, make([]float32, s.block*group*contextLength))
 	}
 	for range c.layers {
 		var kv cache
@@ -125,9 +125,9 @@ func (m *Model) sessionNeeds(contextLength int) (need int64, half bool) {
 }
 
 // block is how many tokens may look at a head's keys and values together: as many as
-// have their scores in a cache.
+// have their scores in a second-level cache.
 func (m *Model) block(contextLength int) int {
-	const most, scores = 8, 256 << 10
+	const most, scores = 8, 256 << 10 // numbers
 	return max(1, min(most, scores/(m.config.heads/m.config.kvHeads*contextLength)))
 }
 

@@ -3,6 +3,7 @@ package kernel
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -24,7 +25,7 @@ func TestExp(t *testing.T) {
 }
 
 // All sets compute the functions between the matrices to the same bits (but
-// for the sum of softmax), near to what float64 gives.
+// for the sums of softmax and RMSNorm), near to what float64 gives.
 func TestFloat(t *testing.T) {
 	inf := float32(math.Inf(1))
 	r := rand.New(rand.NewPCG(1, 4))
@@ -42,6 +43,10 @@ func TestFloat(t *testing.T) {
 			s.Softmax(soft, 0.7)
 			norm, squares := make([]float32, n), 0.0
 			s.RMSNorm(norm, up, x, 1e-5)
+			place := slices.Clone(up)
+			if s.RMSNorm(place, place, x, 1e-5); !slices.Equal(place, norm) {
+				t.Errorf("%s: a norm of %d numbers in place is another", s.Name(), n)
+			}
 			for _, v := range up {
 				squares += float64(v) * float64(v)
 			}

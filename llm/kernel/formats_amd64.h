@@ -64,6 +64,8 @@ row:
 	SUBQ $4, CX
 	JLT  tail
 loop:
+	AHEAD
+	FETCH(0)
 	LOAD_BF16(0(BX), Y4)
 	LOAD_BF16(16(BX), Y5)
 	LOAD_BF16(32(BX), Y6)

@@ -197,7 +197,8 @@ func (m *Matrix) Bytes() int { return len(m.data) }
 // call takes microseconds, so that the garbage collector never waits for one.
 const chunk = 24 << 10
 
-// near is chunk for rows of which other tables need the cache as well.
+// near is how many bytes of a table stay in the first-level cache beside queries,
+// scores and sums.
 const near = 16 << 10
 
 // Mul computes rows [from, to) of m times each vector t of a into
@@ -264,8 +265,8 @@ func (r *Rows) Put(i int, x []float32) {
 	}
 }
 
-// Near is how many rows stay in the first-level cache while several vectors pass
-// over them.
+// Near is how many rows, at least 8, stay in the first-level cache while several
+// vectors pass over them.
 func (r *Rows) Near() int { return max(8, near/r.m.rowBytes) }
 
 // Mul computes rows [from, to) times each vector t of a into y[t*step+row].
@@ -274,7 +275,9 @@ func (r *Rows) Mul(y []float32, step int, a *Activations, from, to int) {
 	r.m.Mul(y, step, a, from, to)
 }
 
-// Sum adds x[i] times row first+i, for every i < len(x), to y.
+// Sum adds x[i] times row first+i, for every i < len(x), to y, one after another:
+// however rows are divided, the bits are the same. More than Near at a time would
+// keep the garbage collector waiting.
 func (r *Rows) Sum(y, x []float32, first int) {
 	if len(y) != r.cols || first < 0 || len(x) > r.m.Rows-first {
 		panic("kernel: sum of rows out of range")

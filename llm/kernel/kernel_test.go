@@ -445,8 +445,13 @@ func TestRows(t *testing.T) {
 				a := s.NewActivations(PlainF32, cols, 5)
 				a.Set(q, 5)
 				y := make([]float32, 5*n)
-				rows.Mul(y, n, a, 0, 100)
-				rows.Mul(y, n, a, 100, n-1)
+				rows.Mul(y, n, a, 0, n-1)
+				pieces := make([]float32, 5*n)
+				rows.Mul(pieces, n, a, 0, 99)
+				rows.Mul(pieces, n, a, 99, n-1)
+				if !slices.Equal(y, pieces) {
+					t.Fatalf("%s, %d columns, half %v: products in pieces have other bits", s.Name(), cols, half)
+				}
 				for v := range 5 {
 					for i := range n - 1 {
 						var want float64
@@ -466,8 +471,13 @@ func TestRows(t *testing.T) {
 						want[j] += float64(f) * float64(table[i][j])
 					}
 				}
-				rows.Sum(sum, x[:100], 0)
-				rows.Sum(sum, x[100:], 100)
+				whole := slices.Clone(sum)
+				rows.Sum(whole, x, 0)
+				rows.Sum(sum, x[:99], 0)
+				rows.Sum(sum, x[99:], 99)
+				if !slices.Equal(sum, whole) {
+					t.Fatalf("%s, %d columns, half %v: a sum in pieces has other bits", s.Name(), cols, half)
+				}
 				for j := range want {
 					if math.Abs(want[j]-float64(sum[j])) > 1e-3 {
 						t.Fatalf("%s, %d columns, half %v: column %d sums to %g, not %g", s.Name(), cols, half, j, sum[j], want[j])
