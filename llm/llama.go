@@ -164,8 +164,9 @@ func (s *Session) attendPart(worker, part int) {
 	g, block := part/k.blocks, part%k.blocks
 	from, to := block*k.n/k.blocks, (block+1)*k.n/k.blocks
 	keys, values, q := k.kv.keys[g], k.kv.values[g], &b.queries[worker]
-	seen, scores := k.position+to, b.scores[worker]                        // seen by the last of the tokens
-	first := func(t int) int { return (t*c.kvHeads + g) * group * c.head } // where a token's heads of this group begin
+	seen, scores := k.position+to, b.scores[worker] // seen by the last of the tokens
+	// Where a token's heads of this group begin, and its scores, then weights, for head i of them.
+	first := func(t int) int { return (t*c.kvHeads + g) * group * c.head }
 	weights := func(t, i int) []float32 { return scores[((t-from)*group+i)*seen:][:k.position+t+1] }
 
 	for row := 0; row < seen; row += keys.Near() {

@@ -220,10 +220,13 @@ func synthetic(s shape) *fileBuilder {
 func randomMatrix(r *rand.Rand, t gguf.Type, rows, cols int) []byte {
 	b := make([]byte, rows*cols/t.BlockSize()*t.BlockBytes())
 	unit := 1 / math.Sqrt(float64(cols))
-	half := func(at int, f float64) { // positive, normal
-		_, e := math.Frexp(f)
-		m := math.Ldexp(f, 1-e) - 1
-		binary.LittleEndian.PutUint16(b[at:], uint16(e-1+15)<<10|uint16(m*1024))
+	half := func(at int, f float64) { // positive
+		bits := uint16(f * (1 << 24)) // subnormal
+		if f >= 1.0/(1<<14) {
+			_, e := math.Frexp(f)
+			bits = uint16(e-1+15)<<10 | uint16((math.Ldexp(f, 1-e)-1)*1024)
+		}
+		binary.LittleEndian.PutUint16(b[at:], bits)
 	}
 	switch t {
 	case gguf.F32, gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K:
