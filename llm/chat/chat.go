@@ -18,6 +18,7 @@ package chat
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -45,6 +46,7 @@ type Template struct {
 	format  *format
 	strip   bool   // texts lose the white space around them
 	end     string // zephyr: the marker that ends a turn; "": EOS
+	last    int    // how many of the last turns the model looks at; 0: all
 	inst    inst   // llama2 and mistral
 	warning string
 }
@@ -158,6 +160,36 @@ func role(r string) string {
 // template, and one that is of no use, give plain continuation. What is not as
 // the model asks for is told by Warning.
 func Detect(f *gguf.File) Template {
+	t := detect(f)
+	if n, ok := f.Uint(TurnsKey); ok && n > 0 && !t.Plain() {
+		t.last = int(min(n, math.MaxInt32))
+	}
+	return t
+}
+
+// TurnsKey names a fact in a model's metadata, a number: of how many of the
+// last turns the model makes its answers. A small model may be trained to look
+// at the last message alone, and is then as good after a long conversation as
+// in a new one. A model without this fact sees all turns.
+const TurnsKey = "alphaos.chat.turns"
+
+// seen is what of turns the model looks at: with a limit the last ones, and an
+// answer that was begun, but no system's text, which such a model knows nothing
+// of.
+func (t Template) seen(turns []Turn) []Turn {
+	if t.last == 0 {
+		return turns
+	}
+	from := len(turns)
+	for left := t.last; from > 0 && left > 0 && role(turns[from-1].Role) != "system"; from-- {
+		if from < len(turns) || role(turns[from-1].Role) != "assistant" {
+			left--
+		}
+	}
+	return turns[from:]
+}
+
+func detect(f *gguf.File) Template {
 	source, ok := f.String("tokenizer.chat_template")
 	if !ok || strings.TrimSpace(source) == "" {
 		return Template{}
@@ -285,6 +317,7 @@ func (t Template) Check(turns []Turn) error {
 	if t.own == nil {
 		return nil
 	}
+	turns = t.seen(turns)
 	if _, err := t.own.render(turns, t.now); err != nil {
 		return fmt.Errorf("the model's own chat template refuses this conversation (%s)", reason(err))
 	}
@@ -299,6 +332,7 @@ func (t Template) Check(turns []Turn) error {
 // A base model reads what was said, each user's turn after the first on a new
 // line; a system's text is nothing it could follow and is left out.
 func (t Template) Prompt(tok *tokenizer.Tokenizer, turns []Turn) []int32 {
+	turns = t.seen(turns)
 	if t.own != nil {
 		if ids, err := t.own.prompt(tok, turns, t.now); err == nil {
 			return ids

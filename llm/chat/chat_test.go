@@ -115,6 +115,33 @@ func TestPrompt(t *testing.T) {
 	}
 }
 
+// A model may say how many of the last turns it looks at: what was said before
+// them changes nothing.
+func TestTurns(t *testing.T) {
+	turns := func(said ...string) (list []Turn) {
+		for i, s := range said {
+			list = append(list, Turn{Role: []string{"user", "assistant"}[i%2], Text: s})
+		}
+		return list
+	}
+	talk := turns("h", "i", "h i", "i h", "hi")
+	system := append([]Turn{{Role: "system", Text: "hhh"}}, talk...)
+	for _, template := range []string{jinjaChatML, jinjaPhi3} {
+		tok, all := model(t, bpe(), template)
+		for n, want := range map[uint32][]Turn{0: system, 1: talk[4:], 3: talk[2:], 100: talk} {
+			_, some := model(t, append(bpe(), tokentest.KV{K: TurnsKey, V: n}), template)
+			if got, want := some.Prompt(tok, system), all.Prompt(tok, want); !slices.Equal(got, want) {
+				t.Errorf("%s: a model that looks at %d turns gets %v, not %v", all.Name(), n, got, want)
+			}
+		}
+		// An answer that was begun belongs to the question.
+		_, one := model(t, append(bpe(), tokentest.KV{K: TurnsKey, V: uint32(1)}), template)
+		if got, want := one.Prompt(tok, talk[:4]), all.Prompt(tok, talk[2:4]); !slices.Equal(got, want) {
+			t.Errorf("%s: after an answer the prompt is %v, not %v", all.Name(), got, want)
+		}
+	}
+}
+
 func TestUnknownTemplate(t *testing.T) {
 	for _, jinja := range []string{"{{ nonsense }}", "<|im_start|><|im_sep|>", "[INST][SYSTEM_PROMPT]"} {
 		tok, tmpl := model(t, spm(), jinja)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +31,7 @@ type evalOptions struct {
 	temperature             string
 	seed                    int64
 	verbose                 bool
-	sample                  int
+	sample, chats, turns    int
 	llm                     llm.Options
 }
 
@@ -44,10 +45,14 @@ temperature 0, and judge the answer by words that it must have and must not
 have. Printed are all failures and how many of each kind were passed; with
 --valid also the perplexity on the assistant's words in those dialogues.
 
+With --chats the questions are shuffled into long conversations, and it is told
+how many of the answers that are right in an empty one are right there, too.
+
 With --answers the questions' answers are printed, sampled at a temperature, for
 a person to judge.`,
-		Example: `  alphaos model eval -m models/alphaos-guide-q8_0.gguf --valid build/corpus/valid.jsonl
-  alphaos model eval -m models/alphaos-guide-q8_0.gguf --answers 100 --temp 0.7`,
+		Example: `  alphaos model eval --valid build/corpus/valid.jsonl
+  alphaos model eval --chats 12 --turns 30
+  alphaos model eval --answers 100 --temp 0.7`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return evaluate(cmd.Context(), o, cmd.OutOrStdout())
@@ -60,6 +65,8 @@ a person to judge.`,
 	f.StringVar(&o.temperature, "temp", "0", "temperature")
 	f.Int64Var(&o.seed, "seed", 1, "of sampling, where the temperature is not 0")
 	f.IntVar(&o.sample, "answers", 0, "only print the answers to so many of the questions")
+	f.IntVar(&o.chats, "chats", 0, "also ask the questions in so many long conversations")
+	f.IntVar(&o.turns, "turns", 30, "questions of each of them")
 	f.BoolVar(&o.verbose, "verbose", false, "print every answer")
 	f.IntVarP(&o.llm.Threads, "threads", "t", 0, "threads to compute with (0: choose)")
 	kernelFlag(cmd, &o.llm.Kernel)
@@ -110,13 +117,14 @@ func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
 		return e.show(ctx, out, questions, o.sample)
 	}
 	var asked, passed [2]int
+	var right []guide.Question
 	names := [2]string{"about", "offtopic"}
 	for _, q := range questions {
 		kind := 0
 		if q.Kind == guide.Refusal {
 			kind = 1
 		}
-		answer, err := e.ask(ctx, q.Text)
+		answer, err := e.ask(ctx, nil, q.Text)
 		if err != nil {
 			return err
 		}
@@ -124,6 +132,7 @@ func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
 		wrong := q.Judge(answer)
 		if wrong == nil {
 			passed[kind]++
+			right = append(right, q)
 		}
 		if wrong != nil || o.verbose {
 			fmt.Fprintf(out, "Q: %s\nA: %s\n", q.Text, answer)
@@ -141,8 +150,50 @@ func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
 	if e.tokens > 0 {
 		fmt.Fprintf(out, "%d tokens of answers, %.0f tokens/s\n", e.tokens, float64(e.tokens)/e.spent.Seconds())
 	}
+	if o.chats > 0 {
+		if err := e.talk(ctx, out, right, o.chats, o.turns); err != nil {
+			return err
+		}
+	}
 	if o.valid != "" {
 		return e.perplexity(ctx, out, o.valid)
+	}
+	return nil
+}
+
+// talk asks shuffled questions, each answered rightly in an empty conversation,
+// in long ones, and tells at which depth how many are still answered rightly.
+func (e *examinee) talk(ctx context.Context, out io.Writer, questions []guide.Question, chats, length int) error {
+	if len(questions) == 0 {
+		return errors.New("no question was answered rightly, so none can be asked again in a long conversation")
+	}
+	const depths = 3
+	var asked, passed [depths]int
+	r := rand.New(rand.NewPCG(uint64(e.params.Seed), 0))
+	for range chats {
+		order := r.Perm(len(questions))
+		var turns []chat.Turn
+		for i := range length {
+			q := questions[order[i%len(order)]]
+			answer, err := e.ask(ctx, turns, q.Text)
+			if err != nil {
+				return err
+			}
+			depth := i * depths / length
+			asked[depth]++
+			if wrong := q.Judge(answer); wrong == nil {
+				passed[depth]++
+			} else {
+				fmt.Fprintf(out, "Q %d: %s\nA: %s\n   wrong (%s): %v\n\n", i+1, q.Text, answer, q.Where, wrong)
+			}
+			turns = append(turns, chat.Turn{Role: "user", Text: q.Text}, chat.Turn{Role: "assistant", Text: answer})
+		}
+	}
+	for i, n := range asked {
+		if n > 0 {
+			fmt.Fprintf(out, "questions %d to %d of %d conversations: %d of %d as right as in an empty one, %.1f %%\n",
+				(i*length+depths-1)/depths+1, ((i+1)*length+depths-1)/depths, chats, passed[i], n, 100*float64(passed[i])/float64(n))
+		}
 	}
 	return nil
 }
@@ -154,7 +205,7 @@ func (e *examinee) show(ctx context.Context, out io.Writer, questions []guide.Qu
 	}
 	for i := range count {
 		q := questions[i*len(questions)/count]
-		answer, err := e.ask(ctx, q.Text)
+		answer, err := e.ask(ctx, nil, q.Text)
 		if err != nil {
 			return err
 		}
@@ -164,10 +215,12 @@ func (e *examinee) show(ctx context.Context, out io.Writer, questions []guide.Qu
 	return nil
 }
 
-// ask begins a conversation with a question and returns the answer.
-func (e *examinee) ask(ctx context.Context, question string) (string, error) {
+// ask goes on with a conversation and returns the answer. What no longer fits
+// the context leaves it as it does when a person talks.
+func (e *examinee) ask(ctx context.Context, turns []chat.Turn, question string) (string, error) {
 	tok := e.model.Tokenizer()
-	ids := e.template.Prompt(tok, []chat.Turn{{Role: "user", Text: question}})
+	turns = append(turns[:len(turns):len(turns)], chat.Turn{Role: "user", Text: question})
+	ids, _ := e.template.Fit(tok, turns, e.session.Cap()*3/4)
 	e.session.Truncate(0)
 	logits, err := e.session.Eval(ctx, ids)
 	if err != nil {

@@ -37,7 +37,6 @@ const DefaultSize = 22 << 20
 const (
 	minRounds = 2    // how often at least each question as written occurs in some form
 	minAsked  = 24   // how often at least each answer of facts/ occurs
-	single    = 0.70 // part of the exchanges that are a dialogue of their own
 	checked   = 0.02 // part of the exchanges that go into the validation set
 )
 
@@ -83,7 +82,9 @@ func Build(o Options) (train, valid []Document, err error) {
 	b.ask(facts, About, budget(About), minAsked)
 	b.ask(talk, Talk, budget(Talk), 0)
 	b.refuse(off, budget(Refusal))
-	train = b.dialogues(b.train)
+	for _, e := range b.train {
+		train = append(train, e.document())
+	}
 	for _, e := range b.valid {
 		if !b.seen[strings.ToLower(e.question)] {
 			valid = append(valid, e.document())
@@ -218,24 +219,6 @@ func (b *builder) refuse(list []subject, size int) {
 
 func (e exchange) document() Document {
 	return Document{Messages: []Message{{"user", e.question}, {"assistant", e.answer}}, Kind: e.kind}
-}
-
-// dialogues puts exchanges together: most stay alone, the others become dialogues of
-// two to four turns.
-func (b *builder) dialogues(list []exchange) (docs []Document) {
-	b.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-	for len(list) > 0 {
-		n := 1
-		if !b.chance(single / (single + (1-single)/3)) {
-			n = min(2+b.IntN(3), len(list))
-		}
-		d := list[0].document()
-		for _, e := range list[1:n] {
-			d.Messages = append(d.Messages, e.document().Messages...)
-		}
-		docs, list = append(docs, d), list[n:]
-	}
-	return docs
 }
 
 // Write writes documents as JSON, one on each line.

@@ -7,7 +7,8 @@
 // questions people ask about them, all of which have the same few answers. Simple
 // English for fluency comes from a grammar (english.go).
 //
-// [Build] makes documents of these: dialogues of one or a few turns, and stories.
+// [Build] makes documents of these: a question with its answer, and stories. Each
+// question stands alone, as the model is shown it (alphaos.chat.turns).
 // Questions are varied as people vary them (vary.go): polite or short, with and without
 // capitals, with other words for the same thing, with a wrong letter now and then.
 // Answers are never varied, since each must stay true word by word.
@@ -16,7 +17,7 @@
 // right answer from a wrong one (heldout.go).
 //
 // Invariants: the same seed gives the same bytes; each question as written occurs at
-// least minRounds times; no two dialogues of one turn ask the same and answer
+// least minRounds times; no two dialogues ask the same and answer
 // differently; no question of heldout/ is asked.
 package guide
 

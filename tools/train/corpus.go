@@ -186,9 +186,7 @@ type Lesson struct {
 	Batch   int     // tokens of a step at most
 	Asked   bool    // questions as the chat template writes them, and deciding tokens count more
 	Stories bool    // also plain texts
-	Joined  float64 // part of the segments that are several dialogues, so that the model answers whatever was said before
-	Most    int     // dialogues joined
-	Cut     float64 // part of the other dialogues of which only the beginning of the last answer is taken
+	Cut     float64 // part of the dialogues of which only the beginning of the last answer is taken
 	Lost    float64 // part of the words said to the assistant for which any other stands, so that an answer hangs on no single one
 }
 
@@ -211,27 +209,11 @@ func (s *stream) fill(b *batch, l *Lesson) {
 			s.next++
 			continue
 		}
+		d := s.doc(s.next, how)
 		r := rand.New(rand.NewPCG(s.seed^0x6a6f696e, uint64(s.next)))
-		count := 1
-		if r.Float64() < l.Joined {
-			count = 2 + r.IntN(l.Most-1)
-		}
-		n, used := 1, 0
-		for used < count {
-			d := s.doc(s.next+used, how)
-			if used > 0 && (!d.dialogue || n+len(d.ids) > s.context) {
-				break
-			}
-			n += len(d.ids)
-			used++
-			if !d.dialogue {
-				break
-			}
-		}
-		if l.Cut > 0 && count == 1 && r.Float64() < l.Cut {
-			if d := s.doc(s.next, how); d.dialogue {
-				n = min(n, 1+d.answer+cutLeast+r.IntN(cutMost-cutLeast+1))
-			}
+		n := 1 + len(d.ids)
+		if d.dialogue && r.Float64() < l.Cut {
+			n = min(n, 1+d.answer+cutLeast+r.IntN(cutMost-cutLeast+1))
 		}
 		n = min(n, s.context, size)
 		if len(b.ids)+n > size {
@@ -239,18 +221,14 @@ func (s *stream) fill(b *batch, l *Lesson) {
 		}
 		start := len(b.ids)
 		b.ids, b.weights = append(b.ids, s.begin), append(b.weights, 0)
-		for i := range used {
-			d := s.doc(s.next+i, how)
-			b.ids, b.weights = append(b.ids, d.ids...), append(b.weights, d.weights...)
-		}
-		b.ids, b.weights = b.ids[:start+n], b.weights[:start+n]
+		b.ids, b.weights = append(b.ids, d.ids[:n-1]...), append(b.weights, d.weights[:n-1]...)
 		for i := start; l.Lost > 0 && i < len(b.ids); i++ {
 			if first := len(controls); b.weights[i] == userWeight && int(b.ids[i]) >= first && r.Float64() < l.Lost {
 				b.ids[i], b.weights[i] = int32(first+r.IntN(s.tokens-first)), 0
 			}
 		}
 		b.close(start)
-		s.next += used
+		s.next++
 	}
 }
 

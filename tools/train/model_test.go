@@ -79,9 +79,9 @@ func options() Options {
 	s := smallShape
 	s.Embedding, s.Head = 32, 8
 	return Options{Shape: s, Seed: 3, Steps: 150, Lessons: [3]Lesson{
-		{Until: 5, Batch: 256, Stories: true, Joined: 0.1, Most: 3},
+		{Until: 5, Batch: 256, Stories: true},
 		{Until: 50, Batch: 256, Stories: true, Asked: true},
-		{Batch: 200, Asked: true, Joined: 0.05, Most: 3, Cut: 0.2},
+		{Batch: 200, Asked: true, Cut: 0.2},
 	}, Rate: 1e-2, Warmup: 10, Fall: 100, Decay: 0.01, Name: "test"}
 }
 
@@ -131,13 +131,9 @@ func TestTrain(t *testing.T) {
 		t.Errorf("the chat template: %s", s)
 	}
 
-	// The trainer's tokens of a dialogue are those of a conversation.
-	d := Document{Messages: []Message{{"system", "Be brief."}, {"user", "What does the cow say?"}, {"assistant", "The cow says moo."}, {"user", "And the duck?"}}}
-	var turns []chat.Turn
-	for _, x := range d.Messages {
-		turns = append(turns, chat.Turn{Role: x.Role, Text: x.Content})
-	}
-	e := v.encode(tok, []Document{d}, 0, asked)[0]
+	// The trainer's tokens of a question are those of a conversation that ends with it.
+	turns := []chat.Turn{{Role: "system", Text: "Be brief."}, {Role: "user", Text: "What does the cow say?"}, {Role: "assistant", Text: "The cow says moo."}, {Role: "user", Text: "And the duck?"}}
+	e := v.encode(tok, []Document{{Messages: []Message{{"user", "And the duck?"}}}}, 0, asked)[0]
 	want := append(append([]int32{tok.BOS()}, e.ids...), int32(slices.Index(v.Tokens, assistantToken)))
 	if got := template.Prompt(tok, turns); !slices.Equal(got, want) {
 		t.Errorf("a conversation is\n%v for the engine and\n%v for the trainer", got, want)
@@ -303,7 +299,7 @@ func TestStream(t *testing.T) {
 	}
 	for s.next < 3*len(docs) {
 		before := s.next
-		s.fill(&b, &Lesson{Batch: 500, Stories: true, Joined: 0.1, Most: 12})
+		s.fill(&b, &Lesson{Batch: 500, Stories: true})
 		if len(b.ids) > 500 || len(b.ids) != len(b.targets) || len(b.ids) != len(b.weights) || s.next == before {
 			t.Fatalf("a batch of %d tokens, %d targets, %d weights, %d documents", len(b.ids), len(b.targets), len(b.weights), s.next-before)
 		}
@@ -359,15 +355,6 @@ func TestLessons(t *testing.T) {
 		if is(ids, func(d encoded) bool { return !d.dialogue }) {
 			t.Fatal("a lesson without stories deals one")
 		}
-	}
-	joined := 0
-	for _, ids := range deal(Lesson{Batch: 500, Joined: 1, Most: 4}) {
-		if !is(ids, func(encoded) bool { return true }) {
-			joined++
-		}
-	}
-	if joined == 0 {
-		t.Error("no dialogues are joined")
 	}
 	for _, ids := range deal(Lesson{Batch: 500, Cut: 1}) {
 		if is(ids, func(d encoded) bool { return d.dialogue && len(ids) > d.answer+cutMost }) {

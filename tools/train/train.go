@@ -19,6 +19,7 @@ import (
 	"slices"
 	"time"
 
+	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
 )
 
@@ -41,9 +42,9 @@ func Guide() Options {
 	return Options{
 		Shape: Default(), Name: "AlphaOS guide", Seed: 1, Steps: 30000, Rate: 3e-3, Warmup: 100, Fall: 29000, Decay: 0.1,
 		Lessons: [3]Lesson{
-			{Until: 1600, Batch: 1024, Stories: true, Joined: 0.12, Most: 12},
-			{Until: 2200, Batch: 1024, Stories: true, Joined: 0.04, Most: 6, Asked: true, Cut: 0.7, Lost: 0.06},
-			{Batch: 512, Joined: 0.02, Most: 4, Asked: true, Cut: 0.8, Lost: 0.06},
+			{Until: 1600, Batch: 1024, Stories: true},
+			{Until: 2200, Batch: 1024, Stories: true, Asked: true, Cut: 0.7, Lost: 0.06},
+			{Batch: 512, Asked: true, Cut: 0.8, Lost: 0.06},
 		},
 	}
 }
@@ -86,8 +87,8 @@ func Train(ctx context.Context, c *Corpus, v *Vocabulary, o Options, run Run) (*
 		return nil, err
 	}
 	for _, l := range o.Lessons {
-		if l.Batch < 16 || l.Batch > 1<<17 || l.Joined > 0 && l.Most < 2 {
-			return nil, errors.New("a lesson needs 16 to 131072 tokens a step, and joins at least two dialogues if any")
+		if l.Batch < 16 || l.Batch > 1<<17 {
+			return nil, errors.New("a lesson needs 16 to 131072 tokens a step")
 		}
 	}
 	if o.Steps < 1 || o.Rate <= 0 || o.Warmup < 0 || o.Fall < 0 || o.Decay < 0 {
@@ -233,6 +234,7 @@ func (m *Model) WriteTo(w io.Writer) (int64, error) {
 		{Key: "general.file_type", Value: uint32(0)},
 		{Key: "general.sampling.temp", Value: float32(0.3)}, // little models stray
 		{Key: "general.sampling.penalty_repeat", Value: float32(1)},
+		{Key: chat.TurnsKey, Value: uint32(1)},
 		{Key: "llama.vocab_size", Value: uint32(s.Vocabulary)},
 		{Key: "llama.context_length", Value: uint32(s.Context)},
 		{Key: "llama.embedding_length", Value: uint32(s.Embedding)},
