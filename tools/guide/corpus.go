@@ -36,12 +36,12 @@ const DefaultSize = 22 << 20
 
 const (
 	minRounds = 2    // how often at least each question as written occurs in some form
-	minAsked  = 24   // how often at least each answer of facts/ occurs
+	minAsked  = 60   // how often at least each answer of facts/ occurs
 	checked   = 0.02 // part of the exchanges that go into the validation set
 )
 
 // share is the part of each kind in the training text.
-var share = [kinds]float64{About: 0.67, Refusal: 0.17, Talk: 0.06, English: 0.10}
+var share = [kinds]float64{About: 0.66, Refusal: 0.15, Talk: 0.10, English: 0.09}
 
 // An exchange is a question and its answer.
 type exchange struct {
@@ -80,7 +80,7 @@ func Build(o Options) (train, valid []Document, err error) {
 	b.claim(facts)
 	b.claim(talk)
 	b.ask(facts, About, budget(About), minAsked)
-	b.ask(talk, Talk, budget(Talk), 0)
+	b.ask(talk, Talk, budget(Talk), minAsked)
 	b.refuse(off, budget(Refusal))
 	for _, e := range b.train {
 		train = append(train, e.document())
