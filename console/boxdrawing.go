@@ -18,8 +18,11 @@ var boxes = [128]string{
 	"1100", "", "", "", "0001", "1000", "0100", "0010", "0002", "2000", "0200", "0020", "0201", "1020", "0102", "2010", // 2570
 }
 
-// drawn returns the coverage of r if it is one of the characters drawn here, else nil.
-func (g *glyphs) drawn(r rune) []byte {
+// drawn returns the coverage of r if it is one of the characters drawn here or in signs.go, else nil.
+func (g *glyphs) drawn(r rune, bold bool) []byte {
+	if m, ok := signs[r]; ok {
+		return g.sign(m, bold)
+	}
 	switch {
 	case r >= 0x2500 && r <= 0x257F && boxes[r-0x2500] != "":
 		return g.box(boxes[r-0x2500])

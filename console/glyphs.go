@@ -3,8 +3,9 @@ package console
 // Glyphs: what a cell looks like, as 8-bit coverage. A glyph is rasterised from Go Mono when it is first
 // shown and kept; the font is scaled so that its advance is exactly one cell. Go Mono has no
 // box-drawing characters of our line height, so those and the block elements are drawn here and
-// meet at the cell edges; common characters that it lacks borrow a near relative, combining accents
-// borrow their spacing forms, and everything else is a visible empty box, one cell or two.
+// meet at the cell edges, and so are some signs (signs.go). Other characters that it lacks borrow a near
+// relative if that says the same, combining accents borrow their spacing forms, and everything else is a
+// visible empty box, one cell or two: a box says that something is missing, a wrong neighbour lies.
 
 import (
 	"fmt"
@@ -114,7 +115,7 @@ func (g *glyphs) draw(id glyphID, bold bool, pair [2][]byte, trail bool) [2][]by
 		cells = 2
 	}
 	if cells == 1 {
-		if p := g.drawn(text[0]); p != nil && len(text) == 1 {
+		if p := g.drawn(text[0], bold); p != nil && len(text) == 1 {
 			return [2][]byte{p}
 		}
 	}
@@ -154,11 +155,19 @@ func (g *glyphs) compose(img *image.Alpha, text []rune, bold bool) bool {
 	}
 	base := text[0]
 	for i, r := range text {
+		if r == keyCap && i > 0 {
+			g.frame(img)
+			continue
+		}
 		if i > 0 && (r == 0x200C || r == 0x200D || r >= 0xFE00 && r <= 0xFE0F) {
 			continue // joiners and variation selectors
 		}
 		if blankRune(r) {
 			continue
+		}
+		if digit, ok := framed(r); ok {
+			g.frame(img)
+			r = digit
 		}
 		dy := 0
 		if i > 0 {
@@ -179,7 +188,7 @@ func (g *glyphs) compose(img *image.Alpha, text []rune, bold bool) bool {
 			if !ok {
 				return false
 			}
-			if p := g.drawn(alt); p != nil {
+			if p := g.drawn(alt, bold); p != nil {
 				x0 := (img.Rect.Dx() - g.w) / 2
 				for y := range g.h {
 					copy(img.Pix[y*img.Stride+x0:], p[y*g.w:(y+1)*g.w])
@@ -251,30 +260,33 @@ var accents = map[rune]rune{
 	0x0308: '¨', 0x030A: '˚', 0x030B: '˝', 0x030C: 'ˇ', 0x0327: '¸', 0x0328: '˛',
 }
 
-// substitute gives a character in the font (or drawn here) that can stand for r.
+// substitute gives a character in the font (or drawn here) that can stand for r: one that looks much the
+// same and says the same. A character that is drawn here stands for itself.
 func substitute(r rune) (rune, bool) {
 	switch {
 	case r >= 0xFF01 && r <= 0xFF5E: // full-width forms
 		return r - 0xFF01 + '!', true
-	case r >= 0x1F600 && r <= 0x1F60A, r == 0x1F642, r == 0x1F60D, r == 0x1F60E:
-		return '☺', true
+	case signs[r].strokes != nil:
+		return r, true
 	}
 	s, ok := substitutes[r]
 	return s, ok
 }
 
+// Not here, since nothing in the font says the same: ♩ beside ♪, faces with other feelings than ☺ and ☹,
+// broken hearts.
 var substitutes = map[rune]rune{
 	'\u2010': '-', '\u2011': '-', '\u2012': '–', '\u2016': '║', '\u201F': '“', '\u2023': '►', '\u2024': '.',
 	'\u2035': '`', '\u2043': '-', '\u2053': '~', '\u02BC': '’', '\u02B9': '′', '\uFE0E': ' ',
-	'⇐': '←', '⇑': '↑', '⇒': '→', '⇓': '↓', '⇔': '↔', '⟵': '←', '⟶': '→', '⟷': '↔', '⟹': '→', '⟸': '←', '↦': '→',
-	'➜': '→', '➔': '→', '➞': '→', '➡': '→', '⬅': '←', '⬆': '↑', '⬇': '↓', '↩': '←', '↪': '→', '⏎': '←', '↵': '←',
-	'▶': '►', '▸': '►', '▹': '►', '▷': '►', '➤': '►', '◀': '◄', '◂': '◄', '◁': '◄', '▾': '▼', '▿': '▼', '▽': '▼', '▴': '▲', '△': '▲',
-	'✓': '√', '✔': '√', '✅': '√', '☑': '√', '✗': '×', '✘': '×', '✕': '×', '✖': '×', '❌': '×', '☐': '□', '☒': '■',
-	'★': '*', '☆': '*', '⭐': '*', '✨': '*', '✱': '*', '✦': '*', '∗': '*', '⋆': '*',
-	'⋅': '·', '∘': '◦', '⚫': '●', '⚪': '○', '◯': '○', '◼': '■', '◾': '■', '◻': '□', '◆': '♦', '◇': '◊', '♦': '◊',
-	'∼': '~', '≃': '≈', '≅': '≈', '≪': '«', '≫': '»', '∣': '|', '∥': '║', '∖': '\\', '−': '-', '∶': ':', '∅': 'Ø', '∆': 'Δ', '∇': '▼', '⟨': '‹', '⟩': '›', '〈': '‹', '〉': '›',
-	'ℓ': 'l', '™': '™', '⁄': '/', '，': ',', '。': '.', '、': ',', '「': '‘', '」': '’',
-	'❤': '♥', '♡': '♥', '💙': '♥', '💚': '♥', '💛': '♥', '💜': '♥', '☀': '☼', '🎵': '♫', '🎶': '♫', '♩': '♪', '☹': '☺', '⚠': '‼',
-	'◉': '●', '◎': '○', '❶': '1', '❷': '2', '❸': '3', '①': '1', '②': '2', '③': '3', '④': '4', '⑤': '5', '⑥': '6', '⑦': '7', '⑧': '8', '⑨': '9',
-	'╱': '/', '╲': '\\', '╳': 'X', '⎯': '─', '❝': '“', '❞': '”', '❛': '‘', '❜': '’',
+	'⟵': '←', '⟶': '→', '⟷': '↔', '⟹': '⇒', '⟸': '⇐', '⟺': '⇔',
+	'➜': '→', '➔': '→', '➞': '→', '➡': '→', '⬅': '←', '⬆': '↑', '⬇': '↓', '↩': '↵', '⏎': '↵',
+	'▶': '►', '▸': '►', '▹': '▷', '➤': '►', '◀': '◄', '◂': '◄', '◃': '◁', '▾': '▼', '▿': '∇', '▽': '∇', '▴': '▲', '▵': '△',
+	'✔': '✓', '✅': '✓', '☑': '✓', '✘': '✗', '❌': '✗', '✕': '×', '✖': '×', '❎': '☒', '☐': '□',
+	'⭐': '★', '✱': '*', '✦': '*', '✨': '*', '∗': '*', '⋆': '*',
+	'⋅': '·', '∘': '◦', '⚫': '●', '⚪': '○', '◯': '○', '◼': '■', '◾': '■', '◻': '□', '◽': '□', '◆': '♦', '◇': '◊',
+	'∼': '~', '∣': '|', '∥': '║', '∖': '\\', '−': '-', '∶': ':', '∅': 'Ø', '∆': 'Δ', '⟨': '‹', '⟩': '›', '〈': '‹', '〉': '›',
+	'ℓ': 'l', '⁄': '/', '，': ',', '。': '.', '、': ',', '「': '‘', '」': '’',
+	'❤': '♥', '♡': '♥', '💙': '♥', '💚': '♥', '💛': '♥', '💜': '♥', '☀': '☼', '🎵': '♪', '🎶': '♫',
+	'🙂': '☺', '😀': '☺', '😃': '☺', '😄': '☺', '😊': '☺', '🙁': '☹',
+	'◉': '●', '╱': '/', '╲': '\\', '╳': 'X', '⎯': '─', '❝': '“', '❞': '”', '❛': '‘', '❜': '’',
 }
