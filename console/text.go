@@ -6,6 +6,7 @@ package console
 // is replaced by something visible, never dropped.
 
 import (
+	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -64,6 +65,21 @@ func (c *cleaner) end() string {
 	}
 	c.held, c.cr = nil, false
 	return s
+}
+
+// SafeWriter gives text to a terminal that is not a Console's. What passes through it can't control that
+// terminal: it comes out as it would on a Console. A character that is cut off waits for its rest.
+type SafeWriter struct {
+	W     io.Writer
+	clean cleaner
+}
+
+// Write writes the safe form of p.
+func (w *SafeWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(w.W, w.clean.clean(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 func cleanString(s string) string {

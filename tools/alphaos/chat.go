@@ -57,7 +57,8 @@ func chatCommand() *cobra.Command {
 the small guide model, which knows AlphaOS.
 
 With --prompt the model answers once: its text alone goes to standard output,
-statistics go to standard error. Without it a conversation begins on the
+statistics go to standard error. On a terminal control characters are shown, not
+obeyed; a file or a pipe gets the very bytes. Without it a conversation begins on the
 terminal; type /? for its commands, and Ctrl-C to stop an answer. When input
 comes from a file or a pipe, each line is a message.
 
@@ -127,11 +128,11 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 		return err
 	}
 	defer file.Close()
-	if terminal(notes) {
+	if t := terminal(notes); t != nil {
 		o.llm.Progress = func(done, total int64) {
-			fmt.Fprintf(notes, "\rloading %3d %%", 100*done/max(total, 1))
+			fmt.Fprintf(t, "\rloading %3d %%", 100*done/max(total, 1))
 			if done >= total {
-				fmt.Fprint(notes, "\r             \r")
+				fmt.Fprint(t, "\r             \r")
 			}
 		}
 	}
@@ -219,7 +220,7 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 	if e := text.flush(decoder.Flush()); e != nil {
 		return fmt.Errorf("cannot write the answer: %w", e)
 	}
-	if terminal(out) {
+	if terminal(out) != nil {
 		fmt.Fprintln(out)
 	}
 	writing := time.Since(start)
@@ -232,11 +233,6 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 		return errors.New("interrupted")
 	}
 	return err
-}
-
-func terminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // answerWriter writes an answer up to the first stop string. What may be the
@@ -331,6 +327,9 @@ func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (
 	defer term.Restore(int(stdin.Fd()), state)
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	if t := terminal(out); t != nil {
+		out = t // the console cleans what it shows
+	}
 	con, err := console.New(console.Options{Serial: out, Keys: console.DecodeKeys(ctx, stdin), Complete: assistant.Complete})
 	if err != nil {
 		return err

@@ -24,8 +24,11 @@ func main() {
 		chatCommand(),
 		modelCommand(),
 	)
+	errs := safe(os.Stderr)
+	root.SetOut(safe(os.Stdout))
+	root.SetErr(errs)
 	if err := root.Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "alphaos:", err)
+		fmt.Fprintln(errs, "alphaos:", err)
 		os.Exit(1)
 	}
 }
