@@ -10,7 +10,8 @@ import (
 	"alphaos/store"
 )
 
-const help = `Type a message and press Enter. Ctrl-C, Esc or Enter stop an answer.
+const help = `Type a message and press Enter. Enter, Ctrl-C or Esc stop an answer; a line that
+you type meanwhile is sent when it has ended.
 
   /set            set parameters, the system prompt, and whether messages are saved
   /show           show the model, memory, parameters or the system prompt

@@ -21,7 +21,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 )
 
 // Screen is a frame buffer. Pixels are 0x00RRGGBB in the shadow, rows stride pixels apart, the first
@@ -74,9 +73,10 @@ type Console struct {
 	want    []cell
 
 	queue   []Key
-	ahead   string // the text among them that was typed while an answer runs
-	typed   *page  // and its rows; nil: none
+	ahead   ahead // what they say, while nothing reads them
+	typed   *page // and its rows; nil: none
 	closed  bool
+	began   time.Time // the answer, or sending what is to be answered
 	wake    chan struct{}
 	stops   []*stop
 	history []string
@@ -250,14 +250,18 @@ func (c *Console) clear() {
 	c.spoke = false
 }
 
-// StopContext returns a context that is cancelled when the person presses Ctrl-C, Esc or Enter. Other
-// keys typed meanwhile are kept for the next ReadLine and shown dimly below the answer; PageUp and
+// StopContext returns a context that is cancelled when the person presses Ctrl-C or Esc, or Enter on an
+// empty line; a second Enter close behind the one that sent a message is none. Everything else typed
+// meanwhile, lines with their ends, waits for ReadLine and is shown dimly below the answer; PageUp and
 // PageDown scroll. The function ends the watch and must be called.
 func (c *Console) StopContext(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &stop{cancel}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.stops) == 0 {
+		c.began = c.o.Now()
+	}
 	c.stops = append(c.stops, s)
 	c.show()
 	return ctx, func() {
@@ -276,8 +280,8 @@ func (c *Console) StopContext(ctx context.Context) (context.Context, func()) {
 
 type stop struct{ cancel func() }
 
-// maxQueue bounds what may be typed ahead, in keys.
-const maxQueue = 1 << 16
+// batch is about how many keys of a paste are shown at once.
+const batch = 256
 
 // pump is the only reader of the keys: it gives each to the scrollback, the running answer or the queue.
 func (c *Console) pump(keys <-chan Key) {
@@ -291,11 +295,23 @@ func (c *Console) pump(keys <-chan Key) {
 			return
 		case k, ok := <-keys:
 			c.mu.Lock()
+			more := func() bool {
+				select {
+				case k, ok = <-keys:
+					return ok
+				default:
+					return false
+				}
+			}
+			for n := 0; ok; n++ { // a paste is shown in pieces, not key by key
+				if c.key(k); n >= batch || !more() {
+					break
+				}
+			}
 			if !ok {
 				c.closed = true
-			} else {
-				c.key(k)
 			}
+			c.showAhead()
 			c.mu.Unlock()
 			c.ring()
 			if !ok {
@@ -320,12 +336,17 @@ func (c *Console) key(k Key) {
 			return
 		}
 	}
+	now, last := c.o.Now(), c.ahead.last
+	c.ahead.last = now
 	switch k.Code {
 	case PageUp, PageDown:
 		c.turn(k.Code == PageUp)
 		return
 	case Enter, Esc, CtrlC:
-		if len(c.stops) > 0 {
+		if k.Code == Enter && c.twice(now, last) {
+			return
+		}
+		if len(c.stops) > 0 && !(k.Code == Enter && c.ahead.open()) {
 			for _, s := range c.stops {
 				s.cancel()
 			}
@@ -334,29 +355,7 @@ func (c *Console) key(k Key) {
 			return
 		}
 	}
-	if len(c.queue) >= maxQueue {
-		return
-	}
-	c.queue = append(c.queue, k)
-	if len(c.stops) == 0 || c.edit != nil {
-		return
-	}
-	switch {
-	case k.Code == None:
-		c.ahead += string(k.Rune)
-	case k.Code == Backspace && c.ahead != "":
-		_, n := utf8.DecodeLastRuneInString(c.ahead)
-		c.ahead = c.ahead[:len(c.ahead)-n]
-	default:
-		return
-	}
-	const most = 1000 // bytes: only the end of a long text is shown
-	text := strings.ToValidUTF8(c.ahead[max(0, len(c.ahead)-most):], "")
-	c.typed = newPage(c.page.cols, 1<<30, &c.table)
-	c.typed.setIndent(c.gutter)
-	c.typed.style = Dim
-	c.typed.write(cleanString(text))
-	c.show()
+	c.wait(k)
 }
 
 // below returns the rows shown below the page: the line being edited, or what was typed ahead.

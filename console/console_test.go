@@ -359,16 +359,27 @@ func TestStopContext(t *testing.T) {
 	for _, code := range []Code{CtrlC, Esc, Enter} {
 		r := newRig(t, 800, 600)
 		ctx, end := r.StopContext(t.Context())
-		r.press("typed ahead")
-		r.settledQueue(11)
+		r.later(time.Second)
+		if code == Enter { // a word typed and taken back leaves an empty line
+			r.press("x", Backspace)
+		} else {
+			r.press("typed ahead")
+			r.settledQueue(11)
+			if got := strings.TrimSpace(r.text()); !strings.HasSuffix(got, "typed ahead") {
+				t.Errorf("what was typed ahead is not shown: %q", got)
+			}
+		}
+		r.press(Backspace, "d")
+		if code == Enter {
+			r.press(Backspace)
+			r.settledQueue(5)
+		} else {
+			r.settledQueue(13)
+		}
 		if ctx.Err() != nil {
 			t.Fatal("an ordinary key stopped the answer")
 		}
-		r.until(func() bool { return strings.Contains(string(r.ahead), "typed ahead") })
-		if got := strings.TrimSpace(r.text()); !strings.HasSuffix(got, "typed ahead") {
-			t.Errorf("what was typed ahead is not shown: %q", got)
-		}
-		r.press(Backspace, "d")
+		r.later(time.Second)
 		r.press(code)
 		select {
 		case <-ctx.Done():
@@ -377,11 +388,105 @@ func TestStopContext(t *testing.T) {
 		}
 		end()
 		end()
+		want := "typed ahead"
+		if code == Enter {
+			want = ""
+		}
 		ch := r.read("you> ")
 		r.press(Enter)
-		if res := <-ch; res.line != "typed ahead" || res.err != nil {
+		if res := <-ch; res.line != want || res.err != nil {
 			t.Error(res)
 		}
+	}
+}
+
+// A second Enter, or one that is held down, does not stop the answer to what the first one sent.
+func TestDoubleEnter(t *testing.T) {
+	r := newRig(t, 800, 600)
+	r.say("a question")
+	r.press(Enter) // before the answer begins
+	ctx, end := r.StopContext(t.Context())
+	r.later(300 * time.Millisecond)
+	r.press(Enter) // soon after it began
+	for range 20 { // a key that is held down repeats
+		r.later(100 * time.Millisecond)
+		r.press(Enter)
+	}
+	r.later(0)
+	if ctx.Err() != nil {
+		t.Fatal("the answer was stopped")
+	}
+	r.later(burst)
+	r.press(Enter)
+	<-ctx.Done()
+	end()
+	if len(r.queue) != 0 {
+		t.Errorf("%d empty lines wait", len(r.queue))
+	}
+}
+
+// Lines that are pasted into an answer, empty ones among them, wait, and each is read in its turn; what
+// was not finished stands in the editor.
+func TestPasteIntoAnswer(t *testing.T) {
+	r := newRig(t, 800, 600)
+	r.say("a question")
+	ctx, end := r.StopContext(t.Context())
+	r.later(time.Minute)
+	for i := range 20 {
+		r.press(fmt.Sprintf("line %d", i), Enter)
+		if i%5 == 0 {
+			r.press(Enter)
+		}
+	}
+	r.press("the rest")
+	r.until(func() bool { return strings.HasSuffix(string(r.ahead.text), "the rest") })
+	if ctx.Err() != nil {
+		t.Fatal("the answer was stopped")
+	}
+	if got := r.text(); !strings.Contains(got, "(17 lines more)\n       line 17\n") || !strings.HasSuffix(got, "line 19\n       the rest") {
+		t.Errorf("shown while the answer runs:\n%s", got)
+	}
+	end()
+	for i := range 20 {
+		if res := <-r.read2("you> "); res.line != fmt.Sprintf("line %d", i) || res.err != nil {
+			t.Fatal(res)
+		}
+		_, end := r.StopContext(t.Context())
+		if got := r.text(); !strings.HasSuffix(got, "the rest") {
+			t.Errorf("after line %d:\n%s", i, got)
+		}
+		end()
+	}
+	ch := r.read("you> ")
+	if got := r.text(); !strings.HasSuffix(got, "you> the rest█") {
+		t.Errorf("got\n%s", got)
+	}
+	r.press(Enter)
+	if res := <-ch; res.line != "the rest" {
+		t.Error(res)
+	}
+}
+
+// What is too much to wait is told, once, and does not make one line of two.
+func TestPasteTooMuch(t *testing.T) {
+	r := newRig(t, 0, 0)
+	_, end := r.StopContext(t.Context())
+	r.press(strings.Repeat("x", 99), Enter, strings.Repeat("y", maxQueue-100), "lost", Enter, "lost, too")
+	r.until(func() bool { return r.ahead.lost == 14 })
+	end()
+	if res := <-r.read2("you> "); len(res.line) != 99 {
+		t.Errorf("%d characters were read", len(res.line))
+	}
+	if got := r.line.String(); strings.Count(got, "There was no room for the last 14 characters") != 1 {
+		t.Errorf("%.300q", got)
+	}
+	ch := r.read("you> ")
+	r.press(Enter)
+	if res := <-ch; strings.Trim(res.line, "y") != "" || len(res.line) < maxInput-8 {
+		t.Errorf("%d characters, the last ones %q", len(res.line), res.line[len(res.line)-10:])
+	}
+	if got := r.line.String(); strings.Count(got, "A message has 32 KiB at most") != 1 {
+		t.Error("what went beyond the line was not told")
 	}
 }
 
@@ -400,6 +505,7 @@ func TestStopContextEnds(t *testing.T) {
 	if got := r.text(); got != "" {
 		t.Errorf("a finished answer shows %q", got)
 	}
+	r.later(time.Second)
 	r.press("a", Enter) // no longer a stop: typed ahead
 	if res := <-r.read2("> "); res.line != "a" {
 		t.Error(res)

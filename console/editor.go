@@ -6,6 +6,7 @@ package console
 // is kept, the rest rewritten. Only \b, \r and spaces are used, so any terminal will do.
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -19,6 +20,7 @@ type editor struct {
 	gutter int
 	text   string
 	pos    int
+	over   bool // more was typed than fits, which was told
 
 	hist  int    // index into the history; len(history) is the line being written
 	draft string // that line, while an older one is shown
@@ -35,7 +37,7 @@ func (c *Console) ReadLine(prompt string) (string, error) {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ahead, c.typed = "", nil
+	c.next()
 	e := c.beginTurn(prompt)
 	c.editor = e
 	for {
@@ -124,6 +126,10 @@ func (c *Console) endTurn(e *editor, mark string) {
 // finish ends ReadLine.
 func (c *Console) finish(e *editor, err error) (string, error) {
 	c.edit, c.editor = nil, nil
+	c.later()
+	if err == nil && e.text != "" {
+		c.began = c.o.Now()
+	}
 	mark := ""
 	if err == ErrInterrupted {
 		mark = "^C"
@@ -248,7 +254,14 @@ func byteAt(s string, col int) int {
 func (e *editor) key(c *Console, k Key) (done bool, err error) {
 	switch k.Code {
 	case None:
-		if r := k.Rune; r >= ' ' && printable(r) && len(e.text)+utf8.UTFMax <= maxInput {
+		switch r := k.Rune; {
+		case r < ' ' || !printable(r):
+		case len(e.text)+utf8.UTFMax > maxInput:
+			if !e.over {
+				e.over = true
+				c.printLine(Notice, fmt.Sprintf("A message has %d KiB at most: what goes beyond is left out. Send the rest as another one.", maxInput>>10))
+			}
+		default:
 			e.insert(string(r))
 		}
 	case Enter:

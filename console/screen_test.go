@@ -201,6 +201,14 @@ func (r *rig) press(keys ...any) {
 	}
 }
 
+// later lets time pass when every key that was pressed has been taken.
+func (r *rig) later(d time.Duration) {
+	r.keys <- Key{} // no key at all: it is received when the one before it was handled
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now = r.now.Add(d)
+}
+
 type result struct {
 	line string
 	err  error
