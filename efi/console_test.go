@@ -660,6 +660,7 @@ type fakeUART struct {
 	fifo      int  // bytes waiting to be sent
 	dead      bool // never sends
 	noScratch bool
+	overrun   bool
 	burst     int // most bytes between looks at the line status
 }
 
@@ -683,6 +684,10 @@ func (u *fakeUART) In8(port uint16) uint8 {
 		l := uint8(0)
 		if len(u.in) > 0 {
 			l |= lsrData
+		}
+		if u.overrun {
+			l |= lsrOverrun
+			u.overrun = false
 		}
 		if !u.dead {
 			u.fifo = 0
@@ -761,6 +766,18 @@ func TestSerial(t *testing.T) {
 	if n, err := s.Read(p); n != 3 || err != nil || string(p) != "ear" {
 		t.Errorf("read %q, %v", p[:n], err)
 	}
+	u.overrun, u.in = true, append(u.in, "?"...)
+	var marked string
+	for len(marked) < len("ly?\uFFFD") {
+		n, err := s.Read(p)
+		if marked += string(p[:n]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if marked != "ly?\uFFFD" {
+		t.Errorf("read %q where bytes were lost", marked)
+	}
+	u.in = []byte("ly")
 	text := strings.Repeat("The quick brown fox.\r\n", 10)
 	if n, err := io.WriteString(s, text); n != len(text) || err != nil || string(u.out) != text || u.burst != 16 {
 		t.Errorf("wrote %d, %v; sent %q in bursts of %d", n, err, u.out, u.burst)

@@ -35,9 +35,10 @@ const (
 	mcrRTS  = 0x02
 	mcrLoop = 0x10
 
-	lsrData  = 0x01 // a byte was received
-	lsrEmpty = 0x20 // the transmitter takes bytes
-	lsrIdle  = 0x40 // all bytes are out
+	lsrData    = 0x01 // a byte was received
+	lsrOverrun = 0x02 // bytes were received faster than they were read; reading the register clears it
+	lsrEmpty   = 0x20 // the transmitter takes bytes
+	lsrIdle    = 0x40 // all bytes are out
 
 	iirFIFO = 0xc0 // both bits: the FIFOs are on
 	fcrFIFO = 0x01
@@ -57,7 +58,10 @@ var ErrNoSerial = errors.New("there is no serial port COM1")
 type Serial struct {
 	closed  atomic.Bool
 	dropped atomic.Int64
-	burst   int // bytes the transmitter takes at once
+	overrun atomic.Bool // received bytes were lost, which is still to be told
+	burst   int         // bytes the transmitter takes at once
+	heard   time.Time   // when something was last received
+	rest    string      // to be read before it
 
 	mu    sync.Mutex // held while writing
 	stuck bool       // the last wait was in vain
@@ -144,13 +148,27 @@ const (
 	writeTimeout = 2 * time.Second
 	idleTimeout  = 20 * time.Millisecond // 16 bytes take 1.4 ms at 115200 baud, 17 ms at 9600
 	readPoll     = 5 * time.Millisecond
+	pastePoll    = 500 * time.Microsecond // while bytes follow each other: 6 at 115200 baud, and a FIFO holds 16
+	pasteTime    = 20 * time.Millisecond
 )
+
+// status reads the line status, 0 when nobody answers.
+func (s *Serial) status() uint8 {
+	l := register(regLSR)
+	if l == absent {
+		return 0
+	}
+	if l&lsrOverrun != 0 {
+		s.overrun.Store(true)
+	}
+	return l
+}
 
 // waitEmpty waits until the transmitter takes bytes. After a time-out it does
 // not wait again until the UART has recovered.
 func (s *Serial) waitEmpty() bool {
 	for range 100 {
-		if l := register(regLSR); l != absent && l&lsrEmpty != 0 {
+		if l := s.status(); l&lsrEmpty != 0 {
 			s.stuck = false
 			return true
 		}
@@ -160,7 +178,7 @@ func (s *Serial) waitEmpty() bool {
 	}
 	for start := time.Now(); time.Since(start) < writeTimeout; {
 		sleep(200 * time.Microsecond)
-		if l := register(regLSR); l != absent && l&lsrEmpty != 0 {
+		if l := s.status(); l&lsrEmpty != 0 {
 			return true
 		}
 	}
@@ -170,7 +188,7 @@ func (s *Serial) waitEmpty() bool {
 
 // idle waits, within bounds, until the last byte has left.
 func (s *Serial) idle() {
-	for start := time.Now(); register(regLSR)&lsrIdle == 0 && time.Since(start) < idleTimeout; {
+	for start := time.Now(); s.status()&lsrIdle == 0 && time.Since(start) < idleTimeout; {
 		sleep(200 * time.Microsecond)
 	}
 }
@@ -199,31 +217,39 @@ func (s *Serial) Write(p []byte) (int, error) {
 // Dropped returns how many bytes were lost because the line did not drain.
 func (s *Serial) Dropped() int64 { return s.dropped.Load() }
 
+// lost stands in what was received for bytes that came faster than they were read: U+FFFD.
+const lost = "\uFFFD"
+
 // Read waits until something is received and returns it. After Close it
-// returns io.EOF.
+// returns io.EOF. Where the line was faster than its reader it gives U+FFFD.
 func (s *Serial) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	for {
-		n := 0
-		for n < len(p) && received() {
+		n := copy(p, s.rest)
+		s.rest = s.rest[n:]
+		for n < len(p) && s.status()&lsrData != 0 {
 			p[n] = register(regData)
 			n++
 		}
+		if s.overrun.Swap(false) {
+			told := copy(p[n:], lost)
+			n, s.rest = n+told, lost[told:]
+		}
 		if n > 0 {
+			s.heard = time.Now()
 			return n, nil
 		}
 		if s.closed.Load() {
 			return 0, io.EOF
 		}
-		sleep(readPoll)
+		if time.Since(s.heard) < pasteTime {
+			sleep(pastePoll)
+		} else {
+			sleep(readPoll)
+		}
 	}
-}
-
-func received() bool {
-	l := register(regLSR)
-	return l != absent && l&lsrData != 0
 }
 
 // Close makes Read and Write return. The firmware's drivers do not get the
