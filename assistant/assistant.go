@@ -50,6 +50,9 @@ type UI interface {
 	// answer to stop. The function ends the watch and must be called.
 	StopContext(ctx context.Context) (context.Context, func())
 	Clear()
+	// Replay shows what was said earlier as it looked then; who is Prompt or
+	// Speaker. note, unless it is empty, tells what became of it.
+	Replay(who, text, note string)
 }
 
 // Progress shows how far a long step is, in bytes.
@@ -240,25 +243,24 @@ func (a *assistant) recovered() {
 	}
 	a.UI.Quiet(head + ", " + a.when(msgs[len(msgs)-1].Time) + ":")
 	for _, m := range msgs[from:] {
-		a.UI.Quiet(recall(m, 600))
+		a.recall(m, 600)
 	}
 }
 
-// recall is a message as one text of at most limit characters (0: any).
-func recall(m store.Message, limit int) string {
-	who := "  you: "
+// recall shows a message of which the text is cut to limit characters (0: any).
+func (a *assistant) recall(m store.Message, limit int) {
+	who, note := Prompt, ""
 	if m.Role == store.Assistant {
-		who = "  alpha: "
+		who = Speaker
 	}
 	text := []rune(strings.TrimSpace(m.Text))
 	if limit > 0 && len(text) > limit {
 		text = append(append(text[:limit/2:limit/2], []rune(" […] ")...), text[len(text)-limit/2:]...)
 	}
-	s := who + string(text)
 	if m.Partial {
-		s += " (cut short)"
+		note = "(cut short)"
 	}
-	return s
+	a.UI.Replay(who, string(text), note)
 }
 
 func (a *assistant) when(t time.Time) string {

@@ -69,7 +69,7 @@ func (a *assistant) command(ctx context.Context, line string) (out Outcome, err 
 	case "/clear":
 		a.clear()
 	case "/history":
-		a.history(rest)
+		a.history(ctx, rest)
 	case "/bye", "/exit", "/quit":
 		if ok, err := a.shutDown(); ok {
 			return Shutdown, err, true
@@ -338,10 +338,10 @@ func (a *assistant) clear() {
 }
 
 // history shows the current conversation and lists all, or shows one.
-func (a *assistant) history(rest string) {
+func (a *assistant) history(ctx context.Context, rest string) {
 	if a.Store == nil {
 		for _, t := range a.turns {
-			a.say(recall(store.Message{Role: t.Role, Text: t.Text}, 0))
+			a.recall(store.Message{Role: t.Role, Text: t.Text}, 0)
 		}
 		if len(a.turns) == 0 {
 			a.say("Nothing was said yet.")
@@ -356,7 +356,7 @@ func (a *assistant) history(rest string) {
 			a.say(fmt.Sprintf("There is no conversation %q; /history lists them.", rest))
 			return
 		}
-		a.recite(msgs)
+		a.recite(ctx, msgs)
 		return
 	}
 	current := a.Store.Conversation()
@@ -375,20 +375,28 @@ func (a *assistant) history(rest string) {
 	}
 	if len(current) > 0 {
 		a.say("This conversation:")
-		a.recite(current)
+		a.recite(ctx, current)
 	}
 	if !a.saving {
 		a.UI.Quiet("What was said after /set nohistory is not saved and not shown.")
 	}
 }
 
-func (a *assistant) recite(msgs []store.Message) {
+// recite shows a conversation, which may be years long: it can be stopped like an
+// answer.
+func (a *assistant) recite(ctx context.Context, msgs []store.Message) {
+	ctx, done := a.UI.StopContext(ctx)
+	defer done()
 	day := ""
-	for _, m := range msgs {
+	for i, m := range msgs {
+		if ctx.Err() != nil {
+			a.UI.Quiet("Stopped. " + count(len(msgs)-i, "message more", "messages more"))
+			return
+		}
 		if d := m.Time.In(a.Now().Location()).Format("2 January 2006"); d != day {
 			day = d
 			a.UI.Quiet(d)
 		}
-		a.say(recall(m, 0))
+		a.recall(m, 0)
 	}
 }

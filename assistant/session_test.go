@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happen
 
 // The sessions in testdata/*.txt are transcripts: what a person types behind
 // the prompts, and everything that is shown to them. "· " begins a dim line,
-// "! " a notice, "!! " an error. Lines that begin with "# " direct the world
+// "! " a notice, "!! " an error, "| " what was said before and is shown again. Lines that begin with "# " direct the world
 // around the session:
 //
 //	# models NAME...      the models on the drive; bad.gguf is corrupt
@@ -278,6 +278,13 @@ func (u ui) Quiet(s string)  { u.line("· " + s) }
 func (u ui) Notice(s string) { u.line("! " + s) }
 func (u ui) Error(s string)  { u.line("!! " + s) }
 func (u ui) Clear()          { u.line("[clear]") }
+
+func (u ui) Replay(who, text, note string) {
+	u.line("| " + who + text)
+	if note != "" {
+		u.line("| " + note)
+	}
+}
 
 func (u ui) ReadLine(prompt string) (string, error) {
 	time.Sleep(u.think)

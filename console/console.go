@@ -203,11 +203,8 @@ func (c *Console) print(s string) {
 		line, rest, found := strings.Cut(s, "\n")
 		if c.awaited && c.page.fresh && c.edit == nil && strings.HasPrefix(line, c.o.Speaker) {
 			c.awaited = false
-			c.page.setIndent(c.gutter - textWidth(c.o.Speaker))
 			old := c.page.style
-			c.page.style = Name
-			c.page.write(c.o.Speaker)
-			c.page.setIndent(c.gutter)
+			c.speak()
 			if c.page.style = old; old == Plain {
 				c.page.style = Answer
 			}
@@ -225,6 +222,14 @@ func (c *Console) print(s string) {
 		}
 		s = rest
 	}
+}
+
+// speak begins an answer on the page: its name stands in the gutter.
+func (c *Console) speak() {
+	c.page.setIndent(c.gutter - textWidth(c.o.Speaker))
+	c.page.style = Name
+	c.page.write(c.o.Speaker)
+	c.page.setIndent(c.gutter)
 }
 
 // Clear begins an empty screen. What was shown stays in the scrollback; the serial line gets a line end

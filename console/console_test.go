@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -708,31 +709,35 @@ func TestFlushIsSmall(t *testing.T) {
 	}
 }
 
+// A recalled conversation looks as it did, cell by cell.
 func TestReplay(t *testing.T) {
-	r := newRig(t, 800, 600)
-	r.write("Note: recovered.\n")
-	r.Replay("you> ", "Hello?\x1b[2J\nsecond line")
-	r.write("alpha> Hi.\n")
-	r.Replay("you> ", "Bye")
-	r.write("alpha> Bye.")
+	const question, answer = "Hello?\x1b[2J second word of a line that is long enough to be wrapped on a screen of this width", "Hi.\nA second line, which is just as long as the one above, so that it is wrapped, too."
+	live, r := newRig(t, 800, 600), newRig(t, 800, 600)
+	live.Notice("Note: recovered.")
+	live.say(strings.ReplaceAll(question, "\x1b", "^["))
+	live.write("alpha> " + answer + "\n")
+	live.say("Bye")
+	live.write("alpha> Bye.\n")
+	live.read("you> ")
+
+	r.Notice("Note: recovered.")
+	r.Replay("you> ", question, "")
+	r.Replay("alpha> ", answer, "")
+	r.Replay("you> ", "Bye", "")
+	r.Replay("alpha> ", "Bye.", "")
 	r.read("you> ")
-	if got, want := r.text(), `Note: recovered.
-
-  you> Hello?^[[2J
-       second line
-alpha> Hi.
-
-  you> Bye
-alpha> Bye.
-
-  you> █`; got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+	if !slices.Equal(r.surface.shown, live.surface.shown) {
+		t.Errorf("recalled:\n%s\nas it was:\n%s", r.text(), live.text())
 	}
-	if got, want := r.line.String(), "Note: recovered.\r\nyou> Hello?^[[2J\r\nsecond line\r\nalpha> Hi.\r\nyou> Bye\r\nalpha> Bye.\r\nyou> "; got != want {
+	if got, want := r.line.String(), "Note: recovered.\r\n  you: Hello?^[[2J second word of a line that is long enough to be wrapped on a screen of this width\r\n"+
+		"  alpha: Hi.\r\nA second line, which is just as long as the one above, so that it is wrapped, too.\r\n  you: Bye\r\n  alpha: Bye.\r\nyou> "; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if s := r.surface.shown[0].style; s != Notice {
-		t.Errorf("a note is in style %d", s)
+	r.press("x", Enter)
+	r.later(0)
+	r.Replay("alpha> ", "Half an", "(cut short)")
+	if got := r.text(); !strings.HasSuffix(got, "alpha> Half an\n       (cut short)") {
+		t.Errorf("got\n%s", got)
 	}
 }
 

@@ -38,7 +38,13 @@ func (c *Console) ReadLine(prompt string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.next()
+	c.print(c.clean.end())
 	e := c.beginTurn(prompt)
+	if !c.serialFresh {
+		c.send("\r\n")
+	}
+	c.send(e.prompt)
+	c.serialFresh = e.prompt == ""
 	c.editor = e
 	for {
 		done, err := false, error(nil)
@@ -68,23 +74,50 @@ func (c *Console) ReadLine(prompt string) (string, error) {
 	}
 }
 
-// Replay shows a line of an earlier conversation as ReadLine left it, without asking. What Write gets
-// next may be the answer of then.
-func (c *Console) Replay(prompt, line string) {
+// Replay shows what was said earlier as it looked then: an answer, if who is Options.Speaker, or a line
+// behind its prompt. note, unless it is empty, tells what became of it. On the serial line a name with a
+// colon takes the place of a prompt: whoever reads a prompt there may type.
+func (c *Console) Replay(who, text, note string) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.beginTurn(prompt)
-	e.text = cleanString(line)
-	e.pos = len(e.text)
-	c.send(strings.ReplaceAll(e.text, "\n", "\r\n"))
-	c.endTurn(e, "")
+	text = cleanString(text)
+	c.print(c.clean.end())
+	if who == c.o.Speaker {
+		if !c.page.fresh {
+			c.page.newline()
+		}
+		c.page.setIndent(0)
+		c.speak()
+		c.page.style = Answer
+		c.page.write(text)
+		c.page.newline()
+	} else {
+		e := c.beginTurn(who)
+		e.text, e.pos = text, len(text)
+		c.layLine(e)
+		c.page.newline()
+	}
+	if !c.serialFresh {
+		c.send("\r\n")
+	}
+	name := strings.TrimRight(cleanString(who), "> ")
+	c.send(strings.ReplaceAll("  "+name+": "+text+"\n", "\n", "\r\n"))
+	if note != "" {
+		c.page.style = Dim
+		c.page.write(cleanString(note))
+		c.page.newline()
+		c.send("  " + cleanString(note) + "\r\n")
+	}
+	c.page.style = Plain
+	c.page.setIndent(0)
+	c.serialFresh, c.awaited, c.spoke = true, true, true
+	c.show()
 }
 
 // beginTurn puts the prompt on a line of its own.
 func (c *Console) beginTurn(prompt string) *editor {
-	c.print(c.clean.end())
 	e := &editor{prompt: cleanString(prompt), gutter: c.gutter, hist: len(c.history)}
 	if !c.page.fresh {
 		c.page.newline()
@@ -98,20 +131,20 @@ func (c *Console) beginTurn(prompt string) *editor {
 		}
 	}
 	c.spoke = false
-	if !c.serialFresh {
-		c.send("\r\n")
-	}
-	c.send(e.prompt)
-	c.serialFresh = e.prompt == ""
 	return e
 }
 
-// endTurn moves the line into the page and ends it on both sides.
-func (c *Console) endTurn(e *editor, mark string) {
+// layLine moves the line into the page.
+func (c *Console) layLine(e *editor) {
 	if !c.page.fresh {
 		c.page.newline()
 	}
 	e.layout(c.page, false)
+}
+
+// endTurn moves the line into the page and ends it on both sides.
+func (c *Console) endTurn(e *editor, mark string) {
+	c.layLine(e)
 	c.page.style = Dim
 	c.page.write(mark)
 	c.send(mark + "\r\n")

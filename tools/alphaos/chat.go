@@ -431,6 +431,14 @@ func (u *pipeUI) StopContext(ctx context.Context) (context.Context, func()) {
 
 func (u *pipeUI) Clear() {}
 
+func (u *pipeUI) Replay(who, text, note string) {
+	u.fresh()
+	fmt.Fprintf(u, "  %s: %s\n", strings.TrimRight(who, "> "), text)
+	if note != "" {
+		fmt.Fprintf(u, "  %s\n", note)
+	}
+}
+
 type noProgress struct{}
 
 func (noProgress) Set(int64) {}
