@@ -22,9 +22,9 @@ func (a *assistant) answer(ctx context.Context, text string) {
 		a.UI.Error("There is no model loaded, so nobody can answer: /models lists them, /load NAME loads one.")
 		return
 	}
-	turns := append(a.turns[:len(a.turns):len(a.turns)], chat.Turn{Role: store.User, Text: text})
+	turn := chat.Turn{Role: store.User, Text: text}
 	// A message that can't be answered at all is not taken.
-	if n := len(a.model.Prompt(a.context(turns[len(turns)-1:]))); n > a.session.Cap()-leastRoom {
+	if n := len(a.model.Prompt(a.context([]chat.Turn{turn}))); n > a.session.Cap()-leastRoom {
 		a.UI.Error(fmt.Sprintf("Your message is too long for this model: %d tokens with all that belongs to it, at most %d fit. It was not saved; shorten it, or set a larger num_ctx if the model allows it.",
 			n, a.session.Cap()-leastRoom))
 		return
@@ -45,8 +45,9 @@ func (a *assistant) answer(ctx context.Context, text string) {
 		}
 	}
 	a.secret = a.secret || !a.saving
-	a.turns = turns
+	a.turns = append(a.turns, turn)
 	a.reply(ctx)
+	a.forget()
 	if a.saving {
 		a.nearlyFull()
 	}
@@ -60,20 +61,59 @@ func (a *assistant) context(turns []chat.Turn) []chat.Turn {
 	return append([]chat.Turn{{Role: store.System, Text: a.system}}, turns...)
 }
 
+// forget gives up turns at the beginning that no context has room for.
+func (a *assistant) forget() {
+	if n := len(a.turns) - maxTurns; n > maxTurns/4 {
+		n = a.since(n)
+		a.turns = append([]chat.Turn(nil), a.turns[n:]...)
+		a.before, a.first = a.before+n, max(0, a.first-n)
+	}
+}
+
+// since is the first turn from turn n on with which a conversation may begin:
+// a user's, or the last one.
+func (a *assistant) since(n int) int {
+	for n < len(a.turns)-1 && a.turns[n].Role != store.User {
+		n++
+	}
+	return n
+}
+
+// tail is the first of the last turns whose texts have so many bytes together.
+func (a *assistant) tail(bytes int) int {
+	const around = 16 // bytes of what a template writes around a text, at least
+	n := len(a.turns)
+	for n > 0 && bytes > 0 {
+		n--
+		bytes -= len(a.turns[n].Text) + around
+	}
+	return a.since(n)
+}
+
 // ids returns the tokens of the conversation from a.first on, followed by
 // those of the answer so far. When fewer than room tokens would stay free in
 // the context, the oldest turns leave it: as many that half of it is free
 // afterwards, so that this is not needed again at once.
 func (a *assistant) ids(answer []int32, room int) (ids []int32, dropped int) {
-	seen := a.context(a.turns[a.first:])
 	limit := a.session.Cap() - len(answer)
-	ids = a.model.Prompt(seen)
-	if len(ids) > limit-room {
-		if ids, dropped = a.model.Fit(seen, limit/2); len(ids) > limit-room {
-			ids, dropped = a.model.Fit(seen, limit-room)
+	// What is far behind does not become tokens only to be dropped.
+	first := a.first
+	for bytes := 4 * limit; ; bytes *= 2 {
+		first = max(a.first, a.tail(bytes))
+		ids = a.model.Prompt(a.context(a.turns[first:]))
+		if first == a.first || len(ids) > limit-room {
+			break
 		}
-		a.first += dropped
 	}
+	dropped = first - a.first
+	if len(ids) > limit-room {
+		seen, n := a.context(a.turns[first:]), 0
+		if ids, n = a.model.Fit(seen, limit/2); len(ids) > limit-room {
+			ids, n = a.model.Fit(seen, limit-room)
+		}
+		dropped += n
+	}
+	a.first += dropped
 	return append(ids, answer...), dropped
 }
 
@@ -106,16 +146,10 @@ const (
 )
 
 // warm begins to evaluate the conversation so far in the background. The
-// function that it returns ends that, and must be called before the session is
-// used.
+// function that it returns ends that, and must be called before anything else
+// of the assistant is used.
 func (a *assistant) warm(ctx context.Context) (cool func()) {
 	if a.model == nil || len(a.turns) == 0 {
-		return func() {}
-	}
-	first := a.first
-	ids, _ := a.ids(nil, a.room())
-	a.first = first // what leaves the context is told with the next answer
-	if len(ids) > a.session.Cap() || len(ids)-a.session.Len() < warmLeast {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -125,8 +159,13 @@ func (a *assistant) warm(ctx context.Context) (cool func()) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(warmAfter):
-			// An error comes again, and is told, with the next answer.
-			a.eval(ctx, ids)
+			first := a.first
+			ids, _ := a.ids(nil, a.room())
+			a.first = first // what leaves the context is told with the next answer
+			if len(ids) <= a.session.Cap() && len(ids)-a.session.Len() >= warmLeast {
+				// An error comes again, and is told, with the next answer.
+				a.eval(ctx, ids)
+			}
 		}
 	}()
 	return func() {
@@ -239,7 +278,7 @@ func (a *assistant) reply(ctx context.Context) {
 		a.UI.Error("The model could not go on: " + clause(failure))
 	}
 	if dropped > 0 {
-		a.UI.Quiet(fmt.Sprintf("The context is full: the model no longer sees the first %s of this conversation.", count(a.first, "message", "messages")))
+		a.UI.Quiet(fmt.Sprintf("The context is full: the model no longer sees the first %s of this conversation.", count(a.before+a.first, "message", "messages")))
 	}
 	line := count(len(out), "token", "tokens")
 	if s := elapsed.Seconds(); s > 0 && len(out) > 0 {

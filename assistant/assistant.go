@@ -129,7 +129,8 @@ type assistant struct {
 
 	restored []int32 // tokens of the state that session began with
 
-	turns  []chat.Turn // of this conversation, without the system prompt
+	turns  []chat.Turn // the end of this conversation, without the system prompt
+	before int         // messages that were said before turns
 	first  int         // turns before this one no longer fit the context
 	system string
 	params params
@@ -141,6 +142,15 @@ type assistant struct {
 	unfinished func() error      // saves the end of an answer that could not be saved
 	unkept     map[string]string // settings that could not be saved
 }
+
+// A conversation may be years long. What is done at the start and for each
+// message does not depend on that: of what was said before, only the end is
+// shown, looked at and kept at hand here.
+const (
+	shownTurns = 4    // at the start
+	maxHistory = 200  // messages and answers, of which the Up key brings back the messages
+	maxTurns   = 4096 // that may come into the context, if that is so large
+)
 
 // Run talks until the person shuts down, the input ends or ctx is done. The
 // error is not nil when something could not be saved at the end.
@@ -188,11 +198,13 @@ func (a *assistant) welcome() {
 		if s := a.Store.Setting("system"); s != "" {
 			a.system = s
 		}
-		for _, m := range a.Store.Conversation() {
+		last, total := a.Store.Tail(maxTurns)
+		for _, m := range last {
 			a.turns = append(a.turns, chat.Turn{Role: m.Role, Text: m.Text})
 		}
+		a.before = total - len(last)
 		if h, ok := a.UI.(interface{ AddHistory(...string) }); ok {
-			for _, t := range a.turns {
+			for _, t := range a.turns[max(0, len(a.turns)-maxHistory):] {
 				if t.Role == store.User {
 					h.AddHistory(t.Text)
 				}
@@ -223,7 +235,7 @@ func (a *assistant) recovered() {
 		a.UI.Quiet(fmt.Sprintf("%s of the journal could not be read in one of its two copies; the other copy has everything.",
 			count(r.Repaired, "block", "blocks")))
 	}
-	msgs := a.Store.Conversation()
+	msgs, total := a.Store.Tail(shownTurns)
 	switch {
 	case r.Unclean && len(msgs) > 0:
 		a.UI.Notice("Note: your last session ended unexpectedly. I've recovered your conversation up to " + a.when(r.UpTo) + ".")
@@ -233,13 +245,13 @@ func (a *assistant) recovered() {
 	if len(msgs) == 0 {
 		return
 	}
-	from := max(0, len(msgs)-4)
-	for from < len(msgs)-1 && msgs[from].Role != store.User {
+	from := 0
+	for total > len(msgs) && from < len(msgs)-1 && msgs[from].Role != store.User {
 		from++
 	}
 	head := "Your last conversation"
-	if from > 0 {
-		head = fmt.Sprintf("The end of your last conversation (%d messages, /history shows all)", len(msgs))
+	if total > len(msgs)-from {
+		head = fmt.Sprintf("The end of your last conversation (%d messages, /history shows all)", total)
 	}
 	a.UI.Quiet(head + ", " + a.when(msgs[len(msgs)-1].Time) + ":")
 	for _, m := range msgs[from:] {

@@ -325,7 +325,7 @@ func (a *assistant) clear() {
 		}
 	}
 	a.apart = !a.saving
-	a.turns, a.first = nil, 0
+	a.turns, a.before, a.first = nil, 0, 0
 	if a.session != nil {
 		a.session.Truncate(0)
 	}
@@ -340,6 +340,9 @@ func (a *assistant) clear() {
 // history shows the current conversation and lists all, or shows one.
 func (a *assistant) history(ctx context.Context, rest string) {
 	if a.Store == nil {
+		if a.before > 0 {
+			a.UI.Quiet("The first " + count(a.before, "message is", "messages are") + " not kept.")
+		}
 		for _, t := range a.turns {
 			a.recall(store.Message{Role: t.Role, Text: t.Text}, 0)
 		}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -77,7 +78,7 @@ func TestSessions(t *testing.T) {
 type world struct {
 	loaded  func(Load)
 	memory  func(ModelMemory) []string
-	t       *testing.T
+	t       testing.TB
 	out     strings.Builder
 	lines   []string // of the script that are still to come
 	models  fstest.MapFS
@@ -94,6 +95,7 @@ type world struct {
 	think               time.Duration // before a line is typed
 	cancel              func()        // stops the answer
 	ids                 []int         // tokens given to each Eval
+	prompted            atomic.Int64  // turns that were made into tokens, each time counted
 }
 
 // tick lets time pass and returns it.
@@ -370,6 +372,7 @@ func bytesIDs(s string) (ids []int32) {
 }
 
 func (f fake) Prompt(turns []chat.Turn) []int32 {
+	f.prompted.Add(int64(len(turns)))
 	ids := []int32{tokBOS}
 	for i, t := range turns {
 		text := t.IDs

@@ -128,15 +128,18 @@ func (s *stateStream) end() {
 
 // recognise finds the conversation in a state's tokens: it returns the first
 // turn that the model had in its context, and gives answers the very tokens
-// they were made of, which the text alone does not tell.
+// they were made of, which the text alone does not tell. It looks no further
+// back than a context can reach, and gives up where everybody said the same all
+// the time.
 func (a *assistant) recognise(tokens []int32) (first int) {
 	begins := func(turns []chat.Turn) (after int, ok bool) {
 		p := a.model.Prompt(a.context(turns))
 		return len(p), len(p) <= len(tokens) && slices.Equal(p, tokens[:len(p)])
 	}
-	best, recognised := 0, a.turns
-	for from, t := range a.turns {
-		if t.Role != store.User {
+	const longToken = 8 // bytes: of a whole context, tokens are shorter than that on average
+	best, recognised, tries := 0, a.turns, 1000
+	for from := a.tail(longToken * a.session.Cap()); from < len(a.turns) && tries > 0; from++ {
+		if a.turns[from].Role != store.User {
 			continue
 		}
 		// People may say the same more than once: what follows tells.
@@ -146,7 +149,7 @@ func (a *assistant) recognise(tokens []int32) (first int) {
 				continue
 			}
 			at, ok := begins(turns[from:i])
-			if !ok {
+			if tries--; !ok || tries == 0 {
 				break
 			}
 			known = at

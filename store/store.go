@@ -367,6 +367,18 @@ func (s *Store) Conversation() []Message {
 	return slices.Clone(s.conversations[len(s.conversations)-1].messages)
 }
 
+// Tail returns the last messages of the current conversation, at most n, and
+// how many it has. It costs nothing for those before.
+func (s *Store) Tail(n int) (last []Message, total int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conversations) == 0 {
+		return nil, 0
+	}
+	m := s.conversations[len(s.conversations)-1].messages
+	return slices.Clone(m[max(0, len(m)-n):]), len(m)
+}
+
 // Conversations lists all conversations that have messages, oldest first.
 func (s *Store) Conversations() []Conversation {
 	s.mu.Lock()
