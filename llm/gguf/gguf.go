@@ -7,6 +7,11 @@
 // memory is taken for it, and every tensor is known to lie inside the file,
 // aligned and apart from all others, once Read has returned without an error.
 //
+// A file is called corrupt only if it breaks the format. What the format
+// allows and this package does not know, or holds more of than its limits, is
+// told as not supported. Tensors may have a type of which not even the size is
+// known: the file can be read, and it is for its user to refuse them.
+//
 // The format is described in the ggml repository, docs/gguf.md.
 package gguf
 
@@ -30,6 +35,8 @@ const (
 	maxKeyBytes = 1 << 16
 	maxName     = 256
 	maxElements = 1 << 24 // elements of an array
+	maxArrays   = 1 << 20 // arrays within arrays, in the whole file
+	maxNesting  = 16      // arrays within each other
 	maxDims     = 4
 	maxAlign    = 1 << 20
 )
@@ -52,7 +59,7 @@ type Tensor struct {
 	Type   Type
 	Dims   []uint64 // one to four sizes; Dims[0] counts contiguous elements
 	Offset int64    // of the data, bytes from the start of the file
-	Bytes  int64    // of the data
+	Bytes  int64    // of the data; of an unknown Type all up to the next tensor
 }
 
 // Elements is the number of elements in the tensor.
@@ -86,10 +93,35 @@ const (
 func Read(r io.ReaderAt, size int64) (*File, error) {
 	s := &scanner{r: r, size: size, limit: min(size, maxTables)}
 	f, err := s.file()
-	if err != nil {
-		return nil, err
+	var beyond unsupported
+	switch {
+	case err == nil:
+		return f, nil
+	case s.failed != nil:
+		return nil, fmt.Errorf("the GGUF file cannot be read: %w", s.failed)
+	case errors.As(err, &beyond):
+		return nil, fmt.Errorf("this GGUF file is not supported: %w", err)
 	}
-	return f, nil
+	return nil, err
+}
+
+// unsupported is what the format allows, or a later version of it may, and
+// this package does not know.
+type unsupported string
+
+func (u unsupported) Error() string { return string(u) }
+
+func notSupported(format string, args ...any) error {
+	return unsupported(fmt.Sprintf(format, args...))
+}
+
+// corrupt says of which file an error tells, unless it is only not supported.
+func corrupt(err error) error {
+	var beyond unsupported
+	if err == nil || errors.As(err, &beyond) {
+		return err
+	}
+	return fmt.Errorf("corrupt GGUF file: %w", err)
 }
 
 func (s *scanner) file() (*File, error) {
@@ -119,38 +151,52 @@ func (s *scanner) file() (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tensors > maxTensors {
-		return nil, fmt.Errorf("corrupt GGUF file: it claims %d tensors, the limit is %d", tensors, maxTensors)
+	if err := s.fits("tensors", tensors, 24, maxTensors); err != nil {
+		return nil, err
 	}
 	keys, err := s.uint64()
 	if err != nil {
 		return nil, err
 	}
-	if keys > maxKeys {
-		return nil, fmt.Errorf("corrupt GGUF file: it claims %d metadata keys, the limit is %d", keys, maxKeys)
+	if err := s.fits("metadata keys", keys, 13, maxKeys); err != nil {
+		return nil, err
 	}
 	for i := range keys {
 		if err := s.keyValue(f); err != nil {
-			return nil, fmt.Errorf("corrupt GGUF file: metadata key %d of %d: %w", i+1, keys, err)
+			return nil, corrupt(fmt.Errorf("metadata key %d of %d: %w", i+1, keys, err))
 		}
 	}
 	if _, ok := f.values["general.alignment"]; ok {
 		a, ok := f.Uint("general.alignment")
-		if !ok || a == 0 || a > maxAlign || a&(a-1) != 0 {
-			return nil, fmt.Errorf("corrupt GGUF file: general.alignment is %v, not a power of two up to %d", f.values["general.alignment"], maxAlign)
+		if !ok || a == 0 {
+			return nil, fmt.Errorf("corrupt GGUF file: general.alignment is %v, not a power of two", f.values["general.alignment"])
+		}
+		if a > maxAlign || a&(a-1) != 0 {
+			return nil, notSupported("general.alignment is %d, not a power of two up to %d", a, maxAlign)
 		}
 		f.Alignment = int64(a)
 	}
 	for i := range tensors {
 		if err := s.tensor(f); err != nil {
-			return nil, fmt.Errorf("corrupt GGUF file: tensor %d of %d: %w", i+1, tensors, err)
+			return nil, corrupt(fmt.Errorf("tensor %d of %d: %w", i+1, tensors, err))
 		}
 	}
 	f.DataOffset = (s.position() + f.Alignment - 1) &^ (f.Alignment - 1)
 	if err := f.place(s.size); err != nil {
-		return nil, fmt.Errorf("corrupt GGUF file: %w", err)
+		return nil, corrupt(err)
 	}
 	return f, nil
+}
+
+// fits checks the number of entries in a table, each of at least least bytes.
+func (s *scanner) fits(what string, n, least, limit uint64) error {
+	switch {
+	case n > uint64(s.remaining())/least:
+		return fmt.Errorf("corrupt GGUF file: it claims %d %s, more than its %d bytes can hold", n, what, s.size)
+	case n > limit:
+		return notSupported("it has %d %s, and the limit is %d", n, what, limit)
+	}
+	return nil
 }
 
 func (s *scanner) keyValue(f *File) error {
@@ -188,8 +234,8 @@ func (s *scanner) tensor(f *File) error {
 	if err != nil {
 		return err
 	}
-	if dims < 1 || dims > maxDims {
-		return fmt.Errorf("%q has %d dimensions, not 1 to %d", name, dims, maxDims)
+	if dims > maxDims {
+		return notSupported("%q has %d dimensions, and the limit is %d", name, dims, maxDims)
 	}
 	t := Tensor{Name: name, Dims: make([]uint64, dims)}
 	elements := uint64(1)
@@ -198,27 +244,31 @@ func (s *scanner) tensor(f *File) error {
 			return err
 		}
 		hi, lo := bits.Mul64(elements, t.Dims[i])
-		if hi != 0 || lo > math.MaxInt64/8 || lo == 0 {
+		if hi != 0 || lo > math.MaxInt64/8 {
 			return fmt.Errorf("%q has impossible dimensions %v", name, t.Dims[:i+1])
 		}
-		elements = lo
+		if elements = lo; lo == 0 {
+			return notSupported("%q has no elements: its dimensions are %v", name, t.Dims[:i+1])
+		}
+	}
+	if dims == 0 { // a single number
+		t.Dims = []uint64{1}
 	}
 	kind, err := s.uint32()
 	if err != nil {
 		return err
 	}
-	if t.Type = Type(kind); !t.Type.Known() {
-		return fmt.Errorf("%q has the unknown element type number %d", name, kind)
+	if t.Type = Type(kind); t.Type.Known() {
+		block := uint64(t.Type.BlockSize())
+		if t.Dims[0]%block != 0 {
+			return fmt.Errorf("%q has rows of %d elements, which is no multiple of a %v block's %d", name, t.Dims[0], t.Type, block)
+		}
+		hi, n := bits.Mul64(elements/block, uint64(t.Type.BlockBytes()))
+		if hi != 0 || n > uint64(s.size) {
+			return fmt.Errorf("%q of dimensions %v in %v is larger than the file, which may be cut short: download or copy it again", name, t.Dims, t.Type)
+		}
+		t.Bytes = int64(n)
 	}
-	block := uint64(t.Type.BlockSize())
-	if t.Dims[0]%block != 0 {
-		return fmt.Errorf("%q has rows of %d elements, which is no multiple of a %v block's %d", name, t.Dims[0], t.Type, block)
-	}
-	hi, n := bits.Mul64(elements/block, uint64(t.Type.BlockBytes()))
-	if hi != 0 || n > uint64(s.size) {
-		return fmt.Errorf("%q of dimensions %v in %v is larger than the file, which may be cut short: download or copy it again", name, t.Dims, t.Type)
-	}
-	t.Bytes = int64(n)
 	offset, err := s.uint64()
 	if err != nil {
 		return err
@@ -232,8 +282,8 @@ func (s *scanner) tensor(f *File) error {
 	return nil
 }
 
-// place checks that tensors lie in the file, aligned and apart, and makes
-// their offsets absolute.
+// place checks that tensors lie in the file, aligned and apart, makes their
+// offsets absolute, and finds the room of those whose size is not known.
 func (f *File) place(size int64) error {
 	order := make([]int, len(f.Tensors))
 	for i := range f.Tensors {
@@ -256,10 +306,17 @@ func (f *File) place(size int64) error {
 		}
 		return 0
 	})
-	for i := 1; i < len(order); i++ {
-		a, b := &f.Tensors[order[i-1]], &f.Tensors[order[i]]
-		if a.Offset+a.Bytes > b.Offset {
-			return fmt.Errorf("tensors %q and %q overlap", a.Name, b.Name)
+	for i, at := range order {
+		a, end, next := &f.Tensors[at], size, "the end of the file"
+		if i+1 < len(order) {
+			b := &f.Tensors[order[i+1]]
+			end, next = b.Offset, fmt.Sprintf("tensor %q", b.Name)
+		}
+		if !a.Type.Known() {
+			a.Bytes = end - a.Offset
+		}
+		if a.Bytes == 0 || a.Bytes > end-a.Offset {
+			return fmt.Errorf("tensor %q and %s overlap", a.Name, next)
 		}
 	}
 	return nil
@@ -269,8 +326,8 @@ func (f *File) place(size int64) error {
 func (f *File) Keys() []string { return slices.Clone(f.keys) }
 
 // Value is the value of a metadata key: a bool, string, sized integer or
-// float, or a slice of one of these; nil when absent. Slices are shared with
-// the File and must not be changed.
+// float, a slice of one of these, or for an array of arrays a []any of slices;
+// nil when absent. Slices are shared with the File and must not be changed.
 func (f *File) Value(key string) any { return f.values[key] }
 
 // Tensor finds a tensor by its name.

@@ -3,6 +3,7 @@ package gguf
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -142,17 +143,20 @@ func TestReadRefuses(t *testing.T) {
 		{"negative key", h(0, 1).u64(math.MaxUint64).data(64), "claims 18446744073709551615 bytes"},
 		{"long array", h(0, 1).str("k").u32(kindArray).u32(kindUint64).u64(1 << 61).data(64), "array claims"},
 		{"array beyond file", h(0, 1).str("k").u32(kindArray).u32(kindString).u64(1000).data(64), "array claims 1000"},
-		{"nested array", h(0, 1).str("k").u32(kindArray).u32(kindArray).u64(1).data(64), "not supported"},
-		{"unknown value", h(0, 1).str("k").u32(77).data(64), "unknown value type 77"},
+		{"array of arrays beyond file", h(0, 1).str("k").u32(kindArray).u32(kindArray).u64(1000).data(64), "array claims 1000"},
+		{"unknown value", h(0, 1).str("k").u32(77).data(64), "not supported: metadata key 1 of 1: \"k\": it has the unknown value type 77"},
+		{"array of unknown values", h(0, 1).str("k").u32(kindArray).u32(77).u64(1).data(64), "not supported: metadata key 1 of 1: \"k\": it is an array of the unknown value type 77"},
+		{"deep arrays", nested(h(0, 1).str("k").u32(kindArray), maxNesting).u32(kindUint8).u64(0).data(64), "not supported"},
 		{"double key", h(0, 2).str("k").u32(kindUint32).u32(1).str("k").u32(kindUint32).u32(1).data(64), "twice"},
-		{"bad alignment", h(0, 1).str("general.alignment").u32(kindUint32).u32(48).data(64), "power of two"},
+		{"odd alignment", h(0, 1).str("general.alignment").u32(kindUint32).u32(48).data(64), "not supported: general.alignment is 48"},
+		{"alignment 0", h(0, 1).str("general.alignment").u32(kindUint32).u32(0).data(64), "corrupt GGUF file: general.alignment is 0"},
 		{"alignment no number", h(0, 1).str("general.alignment").u32(kindString).str("x").data(64), "power of two"},
-		{"no dimensions", h(1, 0).tensor("t", F32, 0).data(64), "0 dimensions"},
-		{"zero dimension", h(1, 0).tensor("t", F32, 0, 0).data(64), "impossible dimensions"},
+		{"five dimensions", h(1, 0).tensor("t", F32, 0, 1, 1, 1, 1, 1).data(64), "not supported: tensor 1 of 1: \"t\" has 5 dimensions"},
+		{"zero dimension", h(1, 0).tensor("t", F32, 0, 0).data(64), "not supported: tensor 1 of 1: \"t\" has no elements"},
 		{"overflow", h(1, 0).tensor("t", F32, 0, 1<<32, 1<<32, 1<<32).data(64), "impossible dimensions"},
 		{"too large", h(1, 0).tensor("t", F32, 0, 1<<30).data(64), "larger than the file"},
-		{"unknown type", h(1, 0).tensor("t", 200, 0, 1).data(64), "type number 200"},
-		{"removed type", h(1, 0).tensor("t", 4, 0, 1).data(64), "type number 4"},
+		{"unknown type without data", h(1, 0).tensor("t", 200, 64, 1).data(64), "overlap"},
+		{"unknown types together", h(2, 0).tensor("t", 200, 0, 1).tensor("u", 200, 0, 1).data(64), "overlap"},
 		{"half block", h(1, 0).tensor("t", Q4_0, 0, 48).data(64), "no multiple"},
 		{"odd offset", h(1, 0).tensor("t", F32, 4, 4).data(64), "alignment"},
 		{"far offset", h(1, 0).tensor("t", F32, 1<<40, 4).data(64), "cut short"},
@@ -166,9 +170,88 @@ func TestReadRefuses(t *testing.T) {
 			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
 		} else if strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: the error is not one sentence: %v", c.name, err)
+		} else if strings.Contains(err.Error(), "corrupt") && strings.Contains(err.Error(), "supported") {
+			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 }
+
+// nested is n arrays of one array each.
+func nested(b *builder, n int) *builder {
+	for range n {
+		b.u32(kindArray).u64(1)
+	}
+	return b
+}
+
+// What the format allows is read, whether or not anybody here can use it.
+func TestReadUnusual(t *testing.T) {
+	b := (&builder{}).head(3, 5, 2)
+	b.str("pairs").u32(kindArray).u32(kindArray).u64(3)
+	b.u32(kindString).u64(2).str("a").str("b")
+	b.u32(kindUint16).u64(1).Write([]byte{7, 0})
+	b.u32(kindArray).u64(1).u32(kindBool).u64(2).Write([]byte{1, 0})
+	nested(b.str("deep").u32(kindArray), maxNesting-1).u32(kindUint8).u64(0)
+	b.tensor("new", 105, 0, 64, 2).tensor("removed", 31, 64, 32).tensor("number", F32, 96)
+	b.tensor("ternary", TQ2_0, 128, 256).tensor("last", 41, 224, 100)
+	d := b.data(250)
+	f, err := Read(bytes.NewReader(d), int64(len(d)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []any{[]string{"a", "b"}, []uint16{7}, []any{[]bool{true, false}}}
+	if got := f.Value("pairs"); !reflect.DeepEqual(got, want) {
+		t.Errorf("pairs are %#v", got)
+	}
+	for i, want := range []struct {
+		kind  string
+		bytes int64
+	}{{"number 105", 64}, {"Q4_0_4_4", 32}, {"F32", 4}, {"TQ2_0", 66}, {"Q1_0", 26}} {
+		if x := f.Tensors[i]; x.Type.String() != want.kind || x.Bytes != want.bytes {
+			t.Errorf("tensor %s has type %v and %d bytes, not %v", x.Name, x.Type, x.Bytes, want)
+		}
+	}
+	if s := f.Summary(); !strings.Contains(s, "number 105 1") {
+		t.Errorf("the summary is %q", s)
+	}
+
+	// Written again it is the same.
+	var meta []KeyValue
+	for _, k := range f.Keys() {
+		meta = append(meta, KeyValue{k, f.Value(k)})
+	}
+	to := append([]Tensor(nil), f.Tensors...)
+	head, err := Head(meta, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range f.Tensors {
+		head = append(head, make([]byte, to[i].Offset-int64(len(head)))...)
+		head = append(head, d[x.Offset:][:x.Bytes]...)
+	}
+	g, err := Read(bytes.NewReader(head), int64(len(head)))
+	if err != nil || !reflect.DeepEqual(g.values, f.values) || !reflect.DeepEqual(g.Tensors, to) {
+		t.Errorf("written and read again: %+v, %v", g, err)
+	}
+	if _, err := Head([]KeyValue{{"mixed", []any{[]string{}, "text"}}}, nil); err == nil {
+		t.Error("a text among arrays was written")
+	}
+}
+
+// A medium that fails is not the file's fault.
+func TestReadFails(t *testing.T) {
+	d := small()
+	_, err := Read(failing{}, int64(len(d)))
+	if err == nil || strings.Contains(err.Error(), "corrupt") || !errors.Is(err, errFailing) {
+		t.Errorf("error %v", err)
+	}
+}
+
+var errFailing = errors.New("the drive was removed")
+
+type failing struct{}
+
+func (failing) ReadAt([]byte, int64) (int, error) { return 0, errFailing }
 
 // A vocabulary that spans several chunks comes back whole.
 func TestLargeVocabulary(t *testing.T) {
@@ -199,6 +282,8 @@ func vocabulary(n int) []byte {
 
 func TestReferenceFiles(t *testing.T) {
 	files, _ := filepath.Glob("../../../shared/data/models/*.gguf")
+	cases, _ := filepath.Glob("../../../shared/cases/called-corrupt/*.gguf")
+	files = append(files, cases...)
 	more, _ := filepath.Glob("../../../shared/data/tokenizer/*.gguf")
 	if files = append(files, more...); len(files) == 0 {
 		t.Skip("no reference models in ../shared/data beside the repository")
@@ -226,6 +311,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(small())
 	f.Add(vocabulary(20))
 	f.Add((&builder{}).head(2, 1, 0).tensor("t", Q4_K, 0, 256, 2).data(288))
+	f.Add(nested((&builder{}).head(3, 1, 1).str("k").u32(kindArray), 3).u32(kindUint8).u64(0).tensor("t", 105, 0, 3).data(64))
 	f.Fuzz(func(t *testing.T, d []byte) {
 		g, err := Read(bytes.NewReader(d), int64(len(d)))
 		if err != nil {

@@ -22,6 +22,9 @@ type scanner struct {
 	chunk []byte
 	pos   int
 	end   int64
+
+	arrays int   // within others, so far
+	failed error // of r, which is not the file's fault
 }
 
 // The first chunk suits a small file; a vocabulary needs larger ones.
@@ -40,7 +43,7 @@ func (s *scanner) bytes(n int) ([]byte, error) {
 	if have := len(s.chunk) - s.pos; have < n {
 		if int64(n) > s.remaining() {
 			if s.limit < s.size {
-				return nil, fmt.Errorf("the tables are larger than the limit of %d MiB", maxTables>>20)
+				return nil, notSupported("its tables are larger than the limit of %d MiB", maxTables>>20)
 			}
 			return nil, errShort
 		}
@@ -53,8 +56,9 @@ func (s *scanner) bytes(n int) ([]byte, error) {
 		copy(next, s.chunk[s.pos:])
 		if got, err := s.r.ReadAt(next[have:], s.end); got < want-have {
 			if err == nil || err == io.EOF {
-				err = errShort
+				return nil, errShort
 			}
+			s.failed = err
 			return nil, err
 		}
 		s.end += int64(want - have)
@@ -88,7 +92,7 @@ func (s *scanner) string(limit int64) (string, error) {
 		return "", err
 	}
 	if n > uint64(min(limit, s.remaining())) {
-		return "", fmt.Errorf("a text claims %d bytes, more than the file or the limit allows", n)
+		return "", fmt.Errorf("a text claims %d bytes, more than the file or the format allows", n)
 	}
 	b, err := s.bytes(int(n))
 	if err != nil {
@@ -108,10 +112,10 @@ func (s *scanner) value(kind uint32) (any, error) {
 	case kindString:
 		return s.string(maxTables)
 	case kindArray:
-		return s.array()
+		return s.array(1)
 	}
 	if kind >= uint32(len(sizes)) {
-		return nil, fmt.Errorf("unknown value type %d", kind)
+		return nil, notSupported("it has the unknown value type %d: the file is damaged or made by a newer program", kind)
 	}
 	b, err := s.bytes(sizes[kind])
 	if err != nil {
@@ -144,7 +148,8 @@ func (s *scanner) value(kind uint32) (any, error) {
 	}
 }
 
-func (s *scanner) array() (any, error) {
+// array takes an array, which is within depth-1 others.
+func (s *scanner) array(depth int) (any, error) {
 	kind, err := s.uint32()
 	if err != nil {
 		return nil, err
@@ -153,17 +158,35 @@ func (s *scanner) array() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if kind == kindArray || kind >= uint32(len(sizes)) {
-		return nil, fmt.Errorf("arrays of value type %d are not supported", kind)
+	if kind >= uint32(len(sizes)) {
+		return nil, notSupported("it is an array of the unknown value type %d: the file is damaged or made by a newer program", kind)
 	}
-	least := 8 // bytes an element takes in the file: a text's length, or itself
-	if kind != kindString {
-		least = sizes[kind]
+	least := sizes[kind] // bytes an element takes in the file
+	switch kind {
+	case kindString: // its length
+		least = 8
+	case kindArray: // its type and length
+		least = 12
 	}
-	if count > maxElements || int64(count)*int64(least) > s.remaining() {
-		return nil, fmt.Errorf("an array claims %d elements, more than the file or the limit allows", count)
+	if count > uint64(s.remaining())/uint64(least) {
+		return nil, fmt.Errorf("an array claims %d elements, more than the file can hold", count)
+	}
+	if count > maxElements {
+		return nil, notSupported("it is an array of %d elements, and the limit is %d", count, maxElements)
 	}
 	n := int(count)
+	if kind == kindArray {
+		if s.arrays += n; depth == maxNesting || s.arrays > maxArrays {
+			return nil, notSupported("it has arrays within arrays more than %d deep, or more than %d of them", maxNesting, maxArrays)
+		}
+		list := make([]any, n)
+		for i := range list {
+			if list[i], err = s.array(depth + 1); err != nil {
+				return nil, err
+			}
+		}
+		return list, nil
+	}
 	if kind == kindString {
 		texts := make([]string, 0, min(n, 1<<18)) // grown only as texts are really found
 		for range n {

@@ -2,7 +2,6 @@ package gguf
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -128,7 +127,7 @@ func TestJoinRefuses(t *testing.T) {
 
 type broken struct{}
 
-func (broken) ReadAt([]byte, int64) (int, error) { return 0, errors.New("the drive was removed") }
+func (broken) ReadAt([]byte, int64) (int, error) { return 0, errFailing }
 
 func TestParts(t *testing.T) {
 	names, ok := Parts("m-Q4-00002-of-00003.gguf")

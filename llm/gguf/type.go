@@ -61,12 +61,25 @@ var layouts = [...]struct {
 	TQ1_0: {"TQ1_0", 256, 54}, TQ2_0: {"TQ2_0", 256, 66}, MXFP4: {"MXFP4", 32, 17},
 }
 
-// String is the type's usual name, as in file names of quantised models.
+// names are those of types whose sizes are not known here: removed ones, new
+// ones, and those of the fork ik_llama.cpp, from 133 on.
+var names = map[Type]string{
+	4: "Q4_2", 5: "Q4_3", 31: "Q4_0_4_4", 32: "Q4_0_4_8", 33: "Q4_0_8_8", 36: "IQ4_NL_4_4", 37: "IQ4_NL_4_8", 38: "IQ4_NL_8_8",
+	40: "NVFP4", 41: "Q1_0", 42: "Q2_0",
+	133: "Q6_0", 134: "IQ1_BN", 135: "IQ2_BN", 137: "IQ2_K", 138: "IQ3_K", 139: "IQ4_K", 140: "IQ5_K", 141: "IQ6_K",
+	144: "IQ4_KS", 145: "IQ2_KS", 146: "IQ4_KSS", 152: "IQ5_KS",
+}
+
+// String is the type's usual name, as in file names of quantised models, or
+// else its number.
 func (t Type) String() string {
 	if t.Known() {
 		return layouts[t].name
 	}
-	return fmt.Sprintf("type %d", uint32(t))
+	if name, ok := names[t]; ok {
+		return name
+	}
+	return fmt.Sprintf("number %d", uint32(t))
 }
 
 // Known reports whether the sizes of the type are known.

@@ -17,7 +17,8 @@ type KeyValue struct {
 // data: metadata and the table of tensors, of which Name, Type and Dims count;
 // their Offset and Bytes are set. Data must follow in the order of tensors,
 // each padded with zeros to a multiple of 32 bytes, the alignment; a
-// general.alignment in meta is left out.
+// general.alignment in meta is left out. Of a tensor whose type is not known,
+// Bytes counts, too.
 func Head(meta []KeyValue, tensors []Tensor) ([]byte, error) {
 	return head(meta, tensors, nil)
 }
@@ -41,7 +42,7 @@ func head(meta []KeyValue, tensors []Tensor, place []int64) ([]byte, error) {
 	offset := int64(0)
 	for i := range tensors {
 		t := &tensors[i]
-		if !t.Type.Known() || len(t.Dims) == 0 || t.Dims[0]%uint64(t.Type.BlockSize()) != 0 {
+		if len(t.Dims) == 0 || t.Type.Known() && t.Dims[0]%uint64(t.Type.BlockSize()) != 0 {
 			return nil, fmt.Errorf("tensor %q cannot have the type %v and the shape %v", t.Name, t.Type, t.Dims)
 		}
 		b = le.AppendUint32(appendString(b, t.Name), uint32(len(t.Dims)))
@@ -53,7 +54,9 @@ func head(meta []KeyValue, tensors []Tensor, place []int64) ([]byte, error) {
 		}
 		b = le.AppendUint64(le.AppendUint32(b, uint32(t.Type)), uint64(offset))
 		t.Offset = offset
-		t.Bytes = t.Elements() / int64(t.Type.BlockSize()) * int64(t.Type.BlockBytes())
+		if t.Type.Known() {
+			t.Bytes = t.Elements() / int64(t.Type.BlockSize()) * int64(t.Type.BlockBytes())
+		}
 		offset += (t.Bytes + alignment - 1) &^ (alignment - 1)
 	}
 	b = append(b, make([]byte, -len(b)&(alignment-1))...)
@@ -134,6 +137,20 @@ func appendValue(b []byte, v any) ([]byte, error) {
 		return appendArray(b, kindFloat32, v)
 	case []float64:
 		return appendArray(b, kindFloat64, v)
+	case []any:
+		b = le.AppendUint64(le.AppendUint32(kind(kindArray), kindArray), uint64(len(v)))
+		for _, x := range v {
+			at := len(b)
+			var err error
+			if b, err = appendValue(b, x); err != nil {
+				return nil, err
+			}
+			if le.Uint32(b[at:]) != kindArray {
+				return nil, fmt.Errorf("a %T among arrays cannot be written", x)
+			}
+			b = slices.Delete(b, at, at+4) // that it is an array is said once, before all
+		}
+		return b, nil
 	}
 	return nil, fmt.Errorf("a %T cannot be written", v)
 }

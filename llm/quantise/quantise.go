@@ -37,7 +37,7 @@ func File(w io.Writer, r io.ReaderAt, f *gguf.File, m Mix, o Options) error {
 		t.Type = m.choose(about, t)
 		from := f.Tensors[i].Type
 		switch {
-		case from == t.Type:
+		case from == t.Type && from.Known():
 		case !kernel.Supported(from):
 			return fmt.Errorf("tensor %q has type %v, which cannot be read", t.Name, from)
 		case from != gguf.F32 && from != gguf.F16 && from != gguf.BF16 && !o.Again:

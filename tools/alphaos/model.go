@@ -231,6 +231,9 @@ func brief(v any) string {
 		s = printable(v)
 	case []string:
 		s = fmt.Sprintf("%d texts: %q", len(v), v[:min(len(v), 12)])
+	case []any:
+		s = fmt.Sprintf("%d arrays: %v", len(v), v[:min(len(v), 12)])
+		s = printable(s)
 	default:
 		s = fmt.Sprint(v)
 		if strings.HasPrefix(s, "[") {
