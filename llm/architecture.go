@@ -16,10 +16,9 @@ type architecture struct {
 	name   string
 	halves bool // rope turns number i with number i+rotated/2 ("NEOX"), not neighbours
 
-	// layer lists the tensors of a block beside those of llama, and may those
-	// a file can do without; a vector has 0 rows.
-	layer func(c *config) map[string][2]int
-	may   func(c *config) map[string][2]int
+	// layer lists the tensors of a block beside those of llama; a vector has 0
+	// rows.
+	layer func(c *config, l layerShape) map[string][2]int
 
 	encoder bool // computes embeddings of whole texts: see bert.go
 }
@@ -27,19 +26,28 @@ type architecture struct {
 var architectures = []*architecture{llama, qwen2, qwen3, bert}
 
 // llama is Llama 1 to 3, TinyLlama, SmolLM, Mistral and whoever else builds
-// the same graph. Some that call themselves so have biases.
-var llama = &architecture{name: "llama", may: headBiases}
+// the same graph.
+var llama = &architecture{name: "llama"}
 
 // qwen2 has biases of queries, keys and values.
 var qwen2 = &architecture{name: "qwen2", halves: true, layer: headBiases}
 
 // qwen3 has norms of each head's queries and keys.
-var qwen3 = &architecture{name: "qwen3", halves: true, layer: func(c *config) map[string][2]int {
+var qwen3 = &architecture{name: "qwen3", halves: true, layer: func(c *config, _ layerShape) map[string][2]int {
 	return map[string][2]int{"attn_q_norm.weight": {0, c.head}, "attn_k_norm.weight": {0, c.head}}
 }}
 
-func headBiases(c *config) map[string][2]int {
-	return map[string][2]int{"attn_q.bias": {0, c.heads * c.head}, "attn_k.bias": {0, c.kvHeads * c.head}, "attn_v.bias": {0, c.kvHeads * c.head}}
+func headBiases(c *config, l layerShape) map[string][2]int {
+	return map[string][2]int{"attn_q.bias": {0, l.heads * c.head}, "attn_k.bias": {0, l.kvHeads * c.head}, "attn_v.bias": {0, l.kvHeads * c.head}}
+}
+
+// biases lists those that any file may have: some that call themselves llama
+// do, Granite Code and Bielik among them.
+func biases(c *config, l layerShape) map[string][2]int {
+	s := headBiases(c, l)
+	s["attn_output.bias"], s["ffn_down.bias"] = [2]int{0, c.embedding}, [2]int{0, c.embedding}
+	s["ffn_gate.bias"], s["ffn_up.bias"] = [2]int{0, l.feedForward}, [2]int{0, l.feedForward}
+	return s
 }
 
 // findArchitecture is the architecture that a file names.
@@ -65,19 +73,18 @@ func supported() string {
 	return strings.Join(names, ", ")
 }
 
-// parts adds the tensors of block i that the architecture has beside llama's.
+// parts adds the tensors of block i that the architecture has beside llama's
+// matrices and norms.
 func (a *architecture) parts(s map[string][2]int, c *config, f *gguf.File, i int) {
 	if a.layer != nil {
-		for name, shape := range a.layer(c) {
+		for name, shape := range a.layer(c, c.layer[i]) {
 			s[fmt.Sprintf("blk.%d.%s", i, name)] = shape
 		}
 	}
-	if a.may != nil {
-		for name, shape := range a.may(c) {
-			name = fmt.Sprintf("blk.%d.%s", i, name)
-			if _, ok := f.Tensor(name); ok {
-				s[name] = shape
-			}
+	for name, shape := range biases(c, c.layer[i]) {
+		name = fmt.Sprintf("blk.%d.%s", i, name)
+		if _, ok := f.Tensor(name); ok {
+			s[name] = shape
 		}
 	}
 }
@@ -99,12 +106,13 @@ func newAdjustment(i int, vector func(name string) []float32) adjustment {
 
 // adjust applies a layer's adjustment to the queries, keys and values of n
 // tokens.
-func (s *Session) adjust(a *adjustment, n int) {
+func (s *Session) adjust(l *layer, n int) {
+	a := &l.adjustment
 	if a.bq == nil && a.bk == nil && a.bv == nil && a.qNorm == nil && a.kNorm == nil {
 		return
 	}
 	c, b := &s.model.config, &s.buffers
-	s.model.pool.each(n, c.heads*c.head, func(t int) {
+	s.model.pool.each(n, l.wq.Rows, func(t int) {
 		one := func(x []float32, width int, bias, norm []float32) {
 			x = x[t*width : (t+1)*width]
 			if bias != nil {
@@ -116,8 +124,15 @@ func (s *Session) adjust(a *adjustment, n int) {
 				}
 			}
 		}
-		one(b.q, c.heads*c.head, a.bq, a.qNorm)
-		one(b.k, c.kvHeads*c.head, a.bk, a.kNorm)
-		one(b.v, c.kvHeads*c.head, a.bv, nil)
+		one(b.q, l.wq.Rows, a.bq, a.qNorm)
+		one(b.k, l.wk.Rows, a.bk, a.kNorm)
+		one(b.v, l.wv.Rows, a.bv, nil)
 	})
+}
+
+// addBias adds a bias, which may be nil, to the results of n tokens in x.
+func (s *Session) addBias(x, bias []float32, n int) {
+	for t := 0; t < n && bias != nil; t++ {
+		s.model.set.Add(x[t*len(bias):(t+1)*len(bias)], bias)
+	}
 }

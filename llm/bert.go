@@ -345,6 +345,11 @@ func (c *config) readEncoder(f *gguf.File) error {
 	if causal, ok := f.Bool("bert.attention.causal"); ok && causal {
 		return errors.New("bert models whose tokens look only back are not supported")
 	}
+	for _, l := range c.layer {
+		if l != c.layer[0] {
+			return errors.New("bert models whose layers differ in heads or feed-forward length are not supported")
+		}
+	}
 	if c.kvHeads != c.heads || c.head*c.heads != c.embedding {
 		return fmt.Errorf("the model's %d heads of %d do not make up its embedding of %d: the file is damaged or was converted wrongly", c.heads, c.head, c.embedding)
 	}

@@ -15,10 +15,13 @@ type config struct {
 
 	context     int
 	embedding   int
-	feedForward int
 	layers      int
-	heads       int
+	layer       []layerShape
+	heads       int // of the layer that has most of them, and so
 	kvHeads     int
+	feedForward int
+	group       int // heads that share keys and values
+	cached      int // key/value heads of all layers together
 	head        int // length of a head
 	rotated     int // of which rope turns the first so many
 	vocabulary  int
@@ -28,6 +31,9 @@ type config struct {
 	ropeScale      float64 // 1/factor of linear scaling
 	attentionScale float32
 }
+
+// layerShape is what may differ from layer to layer.
+type layerShape struct{ heads, kvHeads, feedForward int }
 
 func readConfig(f *gguf.File) (config, error) {
 	var c config
@@ -49,15 +55,46 @@ func readConfig(f *gguf.File) (config, error) {
 		key = prefix + key
 		n, ok := f.Uint(key)
 		if !ok && f.Value(key) != nil && err == nil {
-			err = fmt.Errorf("the model's %s is %T, not a single count, which is not supported", key, f.Value(key))
+			err = fmt.Errorf("the model's %s is not a single count, which is not supported", key)
 		}
 		if n == 0 {
 			n = uint64(fallback)
 		}
-		if (n == 0 || n > uint64(limit)) && err == nil {
-			err = fmt.Errorf("the model's %s is %d, not between 1 and %d: the file is damaged or was converted wrongly", key, n, limit)
+		switch {
+		case err != nil:
+		case n == 0:
+			err = fmt.Errorf("the model does not tell its %s: the file is damaged or was converted wrongly", key)
+		case n > uint64(limit):
+			err = fmt.Errorf("the model's %s is %d; more than %d are not supported", key, n, limit)
 		}
 		return int(min(n, uint64(limit)))
+	}
+	// sizes sets a count of each layer, for all of which there may be one. One
+	// that is absent is left as it is.
+	sizes := func(key string, limit int, of func(*layerShape) *int) {
+		counts := f.Ints(prefix + key)
+		switch {
+		case err != nil:
+			return
+		case counts == nil:
+			n := size(key, *of(&c.layer[0]), limit)
+			if told, _ := f.Uint(prefix + key); told > 0 {
+				for i := range c.layer {
+					*of(&c.layer[i]) = n
+				}
+			}
+			return
+		case len(counts) != c.layers:
+			err = fmt.Errorf("the model's %s has %d values for %d layers: the file is damaged or was converted wrongly", prefix+key, len(counts), c.layers)
+			return
+		}
+		for i, n := range counts {
+			if n < 1 || int(n) > limit {
+				err = fmt.Errorf("the model's %s is %d in layer %d; supported are 1 to %d", prefix+key, n, i, limit)
+				return
+			}
+			*of(&c.layer[i]) = int(n)
+		}
 	}
 	number := func(key string, fallback, low, high float64) float64 {
 		key = prefix + key
@@ -78,10 +115,14 @@ func readConfig(f *gguf.File) (config, error) {
 
 	c.context = size("context_length", 0, 1<<24)
 	c.embedding = size("embedding_length", 0, 1<<16)
-	c.feedForward = size("feed_forward_length", 0, 1<<18)
 	c.layers = size("block_count", 0, 1<<10)
-	c.heads = size("attention.head_count", 0, 1<<10)
-	c.kvHeads = size("attention.head_count_kv", c.heads, 1<<10)
+	c.layer = make([]layerShape, max(c.layers, 1))
+	sizes("feed_forward_length", 1<<18, func(l *layerShape) *int { return &l.feedForward })
+	sizes("attention.head_count", 1<<10, func(l *layerShape) *int { return &l.heads })
+	for i := range c.layer { // unless it is told
+		c.layer[i].kvHeads = c.layer[i].heads
+	}
+	sizes("attention.head_count_kv", 1<<10, func(l *layerShape) *int { return &l.kvHeads })
 	if c.arch.encoder {
 		c.epsilon = number("attention.layer_norm_epsilon", math.NaN(), 0, 1)
 	} else {
@@ -90,7 +131,15 @@ func readConfig(f *gguf.File) (config, error) {
 	if err != nil {
 		return c, err
 	}
-	c.head = size("attention.key_length", c.embedding/c.heads, 1<<12)
+	for _, l := range c.layer {
+		if l.heads%l.kvHeads != 0 {
+			return c, fmt.Errorf("the model's %d heads cannot share %d key/value heads: the file is damaged or was converted wrongly", l.heads, l.kvHeads)
+		}
+		c.heads, c.kvHeads, c.feedForward = max(c.heads, l.heads), max(c.kvHeads, l.kvHeads), max(c.feedForward, l.feedForward)
+		c.group = max(c.group, l.heads/l.kvHeads)
+		c.cached += l.kvHeads
+	}
+	c.head = size("attention.key_length", c.embedding/c.layer[0].heads, 1<<12)
 	valueLength := size("attention.value_length", c.head, 1<<12)
 	c.rotated = size("rope.dimension_count", c.head, 1<<12)
 	c.ropeBase = number("rope.freq_base", 10000, 1e-3, 1e12)
@@ -108,8 +157,6 @@ func readConfig(f *gguf.File) (config, error) {
 	switch {
 	case err != nil:
 		return c, err
-	case c.heads%c.kvHeads != 0:
-		return c, fmt.Errorf("the model's %d heads cannot share %d key/value heads: the file is damaged or was converted wrongly", c.heads, c.kvHeads)
 	case valueLength != c.head:
 		return c, fmt.Errorf("keys of %d and values of %d numbers in one head are not supported; they must be equal", c.head, valueLength)
 	case c.rotated > c.head || c.rotated%2 != 0:

@@ -13,6 +13,9 @@ import (
 //	h  query heads                     g  key/value heads, each shared by h/g query heads
 //	e  length of a head                f  feed-forward length
 //
+// h, g and f may differ from layer to layer; the buffers have room for the
+// largest.
+//
 // The invariant between calls: rows [0, len(tokens)) of every keys and values
 // table belong to tokens, computed at their positions; rows beyond are
 // rubbish. So a session is shortened by shortening tokens, and a computation
@@ -23,14 +26,18 @@ type layer struct {
 	attnNorm       []float32      // d
 	wq, wk, wv, wo *kernel.Matrix // h*e x d, g*e x d, g*e x d, d x h*e
 	adjustment                    // of queries, keys and values: see architecture.go
+	bo             []float32      // d, added to what wo gives; biases may be nil
 	ffnNorm        []float32      // d
 	gate, up, down *kernel.Matrix // f x d, f x d, d x f
+
+	gateBias, upBias, downBias []float32 // f, f, d
 }
 
 // cache is what one layer remembers: for each key/value head a table of one
 // row for each position.
 type cache struct {
 	keys, values []*kernel.Rows // g tables of e columns
+	group        int            // h/g
 }
 
 // forward computes ids at the positions after s.tokens and appends them. The
@@ -58,16 +65,20 @@ func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 		// Attention: every token looks at itself and at all before it.
 		s.norm(h, x, l.attnNorm, n)
 		s.mul(h, n, product{l.wq, b.q}, product{l.wk, b.k}, product{l.wv, b.v})
-		s.adjust(&l.adjustment, n)
+		s.adjust(l, n)
 		s.attend(&s.caches[i], position, n)
 		s.mul(b.att, n, product{l.wo, h})
+		s.addBias(h, l.bo, n)
 		m.set.Add(x, h)
 
 		// Feed forward: down(silu(gate(x)) * up(x)).
 		s.norm(h, x, l.ffnNorm, n)
 		s.mul(h, n, product{l.gate, b.gate}, product{l.up, b.up})
-		s.swiglu(n * c.feedForward)
+		s.addBias(b.gate, l.gateBias, n)
+		s.addBias(b.up, l.upBias, n)
+		s.swiglu(n * l.gate.Rows)
 		s.mul(b.gate, n, product{l.down, h})
+		s.addBias(h, l.downBias, n)
 		m.set.Add(x, h)
 	}
 
@@ -124,27 +135,26 @@ func (s *Session) normPart(_, t int) {
 // softmax(query*key/sqrt(e)). The query heads that share keys and values go
 // together, and so does a block of tokens, so that keys and values are read once.
 func (s *Session) attend(kv *cache, position, n int) {
-	c, threads := &s.model.config, s.model.pool.threads
+	c, threads, kvHeads := &s.model.config, s.model.pool.threads, len(kv.keys)
 	s.task.kv, s.task.position, s.task.n = kv, position, n
-	work, turning := n*(position+n)*c.kvHeads*c.head*4, n*c.heads*c.head*16
+	work, turning := n*(position+n)*kvHeads*c.head*4, n*kvHeads*kv.group*c.head*16
 	if n > 1 { // every key must be there before any token looks
-		s.model.pool.run(n*c.kvHeads, turning, s.jobs.remember)
+		s.model.pool.run(n*kvHeads, turning, s.jobs.remember)
 	} else { // a token alone needs only those of its head: attendPart sees to them
 		work += turning
 	}
 	s.task.blocks = (n + s.block - 1) / s.block
 	if threads > 1 { // two parts for each, if there are so many
-		s.task.blocks = max(s.task.blocks, min(n, 2*threads/c.kvHeads))
+		s.task.blocks = max(s.task.blocks, min(n, 2*threads/kvHeads))
 	}
-	s.model.pool.run(s.task.blocks*c.kvHeads, work, s.jobs.attend)
+	s.model.pool.run(s.task.blocks*kvHeads, work, s.jobs.attend)
 }
 
 // rememberPart does what concerns one token and key/value head: it turns the
 // queries and the key and stores key and value.
 func (s *Session) rememberPart(_, part int) {
 	c, b, k := &s.model.config, &s.buffers, &s.task
-	t, g := part/c.kvHeads, part%c.kvHeads
-	group := c.heads / c.kvHeads
+	t, g, group := part/len(k.kv.keys), part%len(k.kv.keys), k.kv.group
 	for q := b.q[part*group*c.head : (part+1)*group*c.head]; len(q) > 0; q = q[c.head:] { // heads of a group follow each other
 		s.rope.apply(q[:c.head], t)
 	}
@@ -160,13 +170,13 @@ func (s *Session) attendPart(worker, part int) {
 	if k.n == 1 {
 		s.rememberPart(worker, part)
 	}
-	group := c.heads / c.kvHeads
+	group, kvHeads := k.kv.group, len(k.kv.keys)
 	g, block := part/k.blocks, part%k.blocks
 	from, to := block*k.n/k.blocks, (block+1)*k.n/k.blocks
 	keys, values, q := k.kv.keys[g], k.kv.values[g], &b.queries[worker]
 	seen, scores := k.position+to, b.scores[worker] // seen by the last of the tokens
 	// Where a token's heads of this group begin, and its scores, then weights, for head i of them.
-	first := func(t int) int { return (t*c.kvHeads + g) * group * c.head }
+	first := func(t int) int { return (t*kvHeads + g) * group * c.head }
 	weights := func(t, i int) []float32 { return scores[((t-from)*group+i)*seen:][:k.position+t+1] }
 
 	for row := 0; row < seen; row += keys.Near() {

@@ -40,7 +40,11 @@ func TestGraph(t *testing.T) {
 	scaled.factor = 4
 	ropes.ropes = true
 	tied.tied, tied.kvHeads = true, 4
-	biased, qwen2, qwen3, wide := smallShape, smallShape, smallShape, smallShape
+	biased, qwen2, qwen3, wide, granite, layers, grouped := smallShape, smallShape, smallShape, smallShape, smallShape, smallShape, smallShape
+	granite.allBiases = true
+	layers.perLayer, layers.layers, layers.allBiases = []layerShape{{4, 2, 52}, {6, 1, 33}, {2, 2, 90}, {4, 4, 52}}, 4, true
+	grouped.perLayer, grouped.types = []layerShape{{4, 2, 64}, {2, 1, 128}}, []gguf.Type{gguf.Q8_0}
+	grouped.embedding, grouped.head = 64, 32
 	wide.head = 512 // so that several times what is near in keys and values is needed
 	biased.biases = true
 	qwen2.arch, qwen2.halves, qwen2.biases = "qwen2", true, true
@@ -53,7 +57,9 @@ func TestGraph(t *testing.T) {
 		{"F32", smallShape, 2e-6}, {"F32 scaled", scaled, 2e-6}, {"F32 rope_freqs", ropes, 2e-6}, {"F32 tied", tied, 2e-6}, {"F32 wide heads", wide, 2e-6},
 		{"F16", quantisedShape(gguf.F16), 2e-6}, {"Q8_0", quantisedShape(gguf.Q8_0), 0.04}, {"Q4_0", quantisedShape(gguf.Q4_0), 0.01},
 		{"Q4_K", quantisedShape(gguf.Q4_K), 0.03}, {"Q6_K", quantisedShape(gguf.Q6_K), 0.03},
-		{"llama with biases", biased, 2e-6}, {"qwen2", qwen2, 2e-6}, {"qwen3", qwen3, 2e-6}, {"BF16", quantisedShape(gguf.BF16), 2e-6},
+		{"llama with biases", biased, 2e-6}, {"llama with all biases", granite, 2e-6},
+		{"layers that differ", layers, 2e-6}, {"layers that differ, Q8_0", grouped, 0.04},
+		{"qwen2", qwen2, 2e-6}, {"qwen3", qwen3, 2e-6}, {"BF16", quantisedShape(gguf.BF16), 2e-6},
 		{"every type", quantisedShape(kernel.Types()...), 0.05},
 		{"mixed", quantisedShape(gguf.Q6_K, gguf.Q4_K, gguf.F16, gguf.Q8_0, gguf.F32), 0.03},
 	} {
@@ -263,12 +269,19 @@ func TestLoadRefuses(t *testing.T) {
 		{"shape", func(f *fileBuilder) { f.tensor("blk.0.attn_k.weight").dims = []uint64{20, 40} }, "shape [20 40] instead of [40 20]"},
 		{"no matrix", func(f *fileBuilder) { f.tensor("blk.0.attn_k.weight").dims = []uint64{800} }, "shape [800]"},
 		{"embedding shape", func(f *fileBuilder) { f.tensor("token_embd.weight").dims = []uint64{10800} }, "shape [10800]"},
-		{"no layers", func(f *fileBuilder) { f.set("llama.block_count", uint32(0)) }, "llama.block_count is 0"},
+		{"no layers", func(f *fileBuilder) { f.set("llama.block_count", uint32(0)) }, "does not tell its llama.block_count"},
 		{"many layers", func(f *fileBuilder) { f.set("llama.block_count", uint32(1000)) }, "1000 layers"},
 		{"fewer layers", func(f *fileBuilder) { f.set("llama.block_count", uint32(1)) }, "not part of the architecture"},
 		{"huge embedding", func(f *fileBuilder) { f.set("llama.embedding_length", uint32(1<<31)) }, "embedding_length is 2147483648"},
-		{"count as text", func(f *fileBuilder) { f.set("llama.context_length", "many") }, "context_length is string"},
-		{"heads as list", func(f *fileBuilder) { f.set("llama.attention.head_count_kv", []int32{2, 2}) }, "not a single count"},
+		{"count as text", func(f *fileBuilder) { f.set("llama.context_length", "many") }, "context_length is not a single count"},
+		{"heads of three layers", func(f *fileBuilder) { f.set("llama.attention.head_count_kv", []int32{2, 2, 2}) }, "has 3 values for 2 layers"},
+		{"layer without heads", func(f *fileBuilder) { f.set("llama.attention.head_count", []int32{4, 0}) }, "attention.head_count is 0 in layer 1; supported are 1 to 1024"},
+		{"layer of other heads", func(f *fileBuilder) { f.set("llama.attention.head_count_kv", []int32{2, 1}) }, "\"blk.1.attn_k.weight\" has the shape"},
+		{"heads that cannot share", func(f *fileBuilder) { f.set("llama.attention.head_count_kv", []int32{2, 3}) }, "4 heads cannot share 3"},
+		{"bias of other length", func(f *fileBuilder) {
+			f.tensors = append(f.tensors, tensorData{"blk.1.ffn_up.bias", gguf.F32, []uint64{40}, make([]byte, 160)})
+		}, "\"blk.1.ffn_up.bias\" has the shape [40] instead of [52]"},
+		{"context as list", func(f *fileBuilder) { f.set("llama.context_length", []int32{64}) }, "not a single count"},
 		{"heads do not divide", func(f *fileBuilder) { f.set("llama.attention.head_count_kv", uint32(3)) }, "cannot share"},
 		{"odd rope", func(f *fileBuilder) { f.set("llama.rope.dimension_count", uint32(7)) }, "turns 7 of the 10"},
 		{"long rope", func(f *fileBuilder) { f.set("llama.rope.dimension_count", uint32(12)) }, "turns 12 of the 10"},
@@ -316,6 +329,8 @@ func FuzzLoad(f *testing.F) {
 	tiny := shape{embedding: 4, feedForward: 4, layers: 1, heads: 2, kvHeads: 1, head: 2, vocabulary: 260, context: 4, types: []gguf.Type{gguf.F32}}
 	f.Add(synthetic(tiny).bytes())
 	tiny.ropes, tiny.tied, tiny.factor = true, true, 2
+	f.Add(synthetic(tiny).bytes())
+	tiny.layers, tiny.allBiases, tiny.perLayer = 2, true, []layerShape{{2, 1, 4}, {1, 1, 3}}
 	f.Add(synthetic(tiny).bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		// A fixed kernel: measuring would make coverage differ from run to run.

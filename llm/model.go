@@ -51,7 +51,7 @@ type Info struct {
 	Context      int    // tokens the model was trained for
 	Layers       int
 	Embedding    int
-	Heads        int
+	Heads        int // of the layer that has most of them; so the next two
 	KVHeads      int
 	FeedForward  int
 	Vocabulary   int
@@ -336,7 +336,7 @@ func (c *config) shapes(f *gguf.File) map[string][2]int {
 	if c.arch.encoder {
 		return c.encoderShapes(f)
 	}
-	d, q, kv := c.embedding, c.heads*c.head, c.kvHeads*c.head
+	d := c.embedding
 	s := map[string][2]int{
 		"token_embd.weight":  {c.vocabulary, d},
 		"output_norm.weight": {0, d},
@@ -347,10 +347,11 @@ func (c *config) shapes(f *gguf.File) map[string][2]int {
 	if _, ok := f.Tensor("rope_freqs.weight"); ok {
 		s["rope_freqs.weight"] = [2]int{0, c.rotated / 2}
 	}
-	for i := range c.layers {
+	for i, l := range c.layer {
+		q, kv, ff := l.heads*c.head, l.kvHeads*c.head, l.feedForward
 		for name, shape := range map[string][2]int{
 			"attn_norm": {0, d}, "attn_q": {q, d}, "attn_k": {kv, d}, "attn_v": {kv, d}, "attn_output": {d, q},
-			"ffn_norm": {0, d}, "ffn_gate": {c.feedForward, d}, "ffn_up": {c.feedForward, d}, "ffn_down": {d, c.feedForward},
+			"ffn_norm": {0, d}, "ffn_gate": {ff, d}, "ffn_up": {ff, d}, "ffn_down": {d, ff},
 		} {
 			s[fmt.Sprintf("blk.%d.%s.weight", i, name)] = shape
 		}
@@ -481,12 +482,15 @@ func (m *Model) bind() error {
 			repacked = true
 		}
 		name := func(part string) string { return fmt.Sprintf("blk.%d.%s.weight", i, part) }
+		bias := func(part string) []float32 { return vector(fmt.Sprintf("blk.%d.%s.bias", i, part)) }
 		m.layers[i] = layer{
 			adjustment: newAdjustment(i, vector),
 			attnNorm:   vector(name("attn_norm")),
 			wq:         matrix(name("attn_q")), wk: matrix(name("attn_k")), wv: matrix(name("attn_v")), wo: matrix(name("attn_output")),
 			ffnNorm: vector(name("ffn_norm")),
 			gate:    matrix(name("ffn_gate")), up: matrix(name("ffn_up")), down: matrix(name("ffn_down")),
+			bo:       bias("attn_output"),
+			gateBias: bias("ffn_gate"), upBias: bias("ffn_up"), downBias: bias("ffn_down"),
 		}
 		if wait(last); err != nil {
 			return err

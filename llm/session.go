@@ -76,7 +76,6 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 	case contextLength > c.context:
 		return nil, fmt.Errorf("a context of %d tokens is longer than the %d this model was trained for", contextLength, c.context)
 	}
-	group := c.heads / c.kvHeads
 	batch := m.batch()
 	need, half := m.sessionNeeds(contextLength)
 	limit := m.sessionLimit()
@@ -96,12 +95,12 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		gate: make([]float32, n*c.feedForward), up: make([]float32, n*c.feedForward),
 	}
 	for range m.pool.threads {
-		s.buffers.queries = append(s.buffers.queries, *m.set.NewActivations(kernel.PlainF32, c.head, group))
-		s.buffers.scores = append(s.buffers.scores, make([]float32, s.block*group*contextLength))
+		s.buffers.queries = append(s.buffers.queries, *m.set.NewActivations(kernel.PlainF32, c.head, c.group))
+		s.buffers.scores = append(s.buffers.scores, make([]float32, s.block*c.group*contextLength))
 	}
-	for range c.layers {
-		var kv cache
-		for range c.kvHeads {
+	for _, l := range c.layer {
+		kv := cache{group: l.heads / l.kvHeads}
+		for range l.kvHeads {
 			kv.keys = append(kv.keys, m.set.NewRows(contextLength, c.head, half))
 			kv.values = append(kv.values, m.set.NewRows(contextLength, c.head, half))
 		}
@@ -114,9 +113,9 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 // values are float16.
 func (m *Model) sessionNeeds(contextLength int) (need int64, half bool) {
 	c := &m.config
-	rows := int64(contextLength) * int64(c.kvHeads*c.head*2*4) * int64(c.layers)
+	rows := int64(contextLength) * int64(c.cached*c.head*2*4)
 	need = 4*int64(m.batch())*int64(2*c.embedding+2*c.heads*c.head+2*c.kvHeads*c.head+2*c.feedForward) +
-		4*int64(m.pool.threads)*int64(m.block(contextLength))*int64(c.heads/c.kvHeads)*int64(contextLength)
+		4*int64(m.pool.threads)*int64(m.block(contextLength))*int64(c.group)*int64(contextLength)
 	half = m.options.Cache == "f16" || m.options.Cache == "" && (rows > largeCache || need+rows > m.sessionLimit())
 	if half {
 		rows /= 2
@@ -128,7 +127,7 @@ func (m *Model) sessionNeeds(contextLength int) (need int64, half bool) {
 // have their scores in a second-level cache.
 func (m *Model) block(contextLength int) int {
 	const most, scores = 8, 256 << 10 // numbers
-	return max(1, min(most, scores/(m.config.heads/m.config.kvHeads*contextLength)))
+	return max(1, min(most, scores/(m.config.group*contextLength)))
 }
 
 func (m *Model) sessionLimit() int64 {

@@ -21,7 +21,7 @@ import (
 //	version   uint32, 2
 //	form      uint32: bytes of a number, 2 or 4
 //	layers    uint32
-//	heads     uint32, of keys and values
+//	heads     uint32, of keys and values, in the layer that has most of them
 //	head      uint32, length of one
 //	tokens    uint32, n
 //	identity  32 bytes, Model.Identity
@@ -143,7 +143,7 @@ func (s *Session) WriteTo(w io.Writer) (int64, error) { return s.save(w, len(s.t
 // StateSize is how many bytes the state of n tokens takes.
 func (s *Session) StateSize(n int) int64 {
 	c := &s.model.config
-	each := 4 + 2*c.layers*c.kvHeads*c.head*s.numberBytes()
+	each := 4 + 2*c.cached*c.head*s.numberBytes()
 	return int64(stateHeader+4+4*c.layers) + int64(n)*int64(each)
 }
 

@@ -26,7 +26,12 @@ func state(t testing.TB, s *Session) []byte {
 // in a model that was loaded in another way.
 func TestState(t *testing.T) {
 	smallPieces(t, 16<<10)
-	shape := quantisedShape(gguf.Q8_0)
+	for _, shape := range []shape{quantisedShape(gguf.Q8_0), unevenShape()} {
+		testState(t, shape)
+	}
+}
+
+func testState(t *testing.T, shape shape) {
 	f := synthetic(shape)
 	for _, cache := range []string{"f32", "f16"} {
 		m := load(t, f, Options{Threads: 2, Cache: cache, inPlace: true})
@@ -35,6 +40,9 @@ func TestState(t *testing.T) {
 		eval(t, s, testIDs...)
 		s.Truncate(30)
 		saved := state(t, s)
+		if n := s.StateSize(30); n != int64(len(saved)) {
+			t.Errorf("the state has %d bytes, not %d", len(saved), n)
+		}
 		want := slices.Clone(eval(t, s, 7, 8))
 		for _, m := range []*Model{m, streamed} {
 			got := newSession(t, m)

@@ -94,7 +94,7 @@ func TestStream(t *testing.T) {
 	untied.tied, untied.layers = false, 4
 	tied := quantisedShape(gguf.Q8_0)
 	tied.layers = 3
-	for _, shape := range []shape{tied, untied} {
+	for _, shape := range []shape{tied, untied, unevenShape()} {
 		f := synthetic(shape)
 		size := int64(len(f.bytes()))
 		whole := load(t, f, Options{Threads: 2, inPlace: true})

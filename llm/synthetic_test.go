@@ -24,15 +24,32 @@ type shape struct {
 	ropes  bool    // with rope_freqs
 	factor float32 // of linear rope scaling, if not 0
 
-	arch          string // "": llama
-	halves        bool   // rope turns number i with i+head/2
-	biases, norms bool   // of queries, keys and values; of each head's queries and keys
+	arch          string       // "": llama
+	halves        bool         // rope turns number i with i+head/2
+	biases, norms bool         // of queries, keys and values; of each head's queries and keys
+	allBiases     bool         // of every matrix of a layer
+	perLayer      []layerShape // instead of heads, kvHeads and feedForward, if not nil
+}
+
+// at is the shape of layer i.
+func (s *shape) at(i int) layerShape {
+	if s.perLayer != nil {
+		return s.perLayer[i]
+	}
+	return layerShape{s.heads, s.kvHeads, s.feedForward}
 }
 
 var smallShape = shape{embedding: 40, feedForward: 52, layers: 2, heads: 4, kvHeads: 2, head: 10, vocabulary: 270, context: 64, types: []gguf.Type{gguf.F32}}
 
 func quantisedShape(types ...gguf.Type) shape {
 	return shape{embedding: 256, feedForward: 512, layers: 2, heads: 4, kvHeads: 2, head: 64, vocabulary: 270, context: 64, types: types, tied: true, ropes: true}
+}
+
+// unevenShape is of layers that differ, with all biases.
+func unevenShape() shape {
+	s := quantisedShape(gguf.Q8_0)
+	s.layers, s.perLayer, s.allBiases = 3, []layerShape{{4, 2, 512}, {6, 1, 256}, {2, 2, 768}}, true
+	return s
 }
 
 // A fileBuilder collects metadata and tensors; edits by tests may spoil them.
@@ -148,6 +165,15 @@ func synthetic(s shape) *fileBuilder {
 	} {
 		f.set(arch+"."+k, uint32(v))
 	}
+	if s.perLayer != nil {
+		var heads, kvHeads, feedForward []int32
+		for _, l := range s.perLayer {
+			heads, kvHeads, feedForward = append(heads, int32(l.heads)), append(kvHeads, int32(l.kvHeads)), append(feedForward, int32(l.feedForward))
+		}
+		f.set(arch+".attention.head_count", heads)
+		f.set(arch+".attention.head_count_kv", kvHeads)
+		f.set(arch+".feed_forward_length", feedForward)
+	}
 	f.set(arch+".attention.layer_norm_rms_epsilon", float32(1e-5))
 	if s.factor != 0 {
 		f.set(arch+".rope.scaling.type", "linear")
@@ -191,26 +217,32 @@ func synthetic(s shape) *fileBuilder {
 		vector("rope_freqs.weight", s.head/2, func(i int) float64 { return 1 + float64(i%4) })
 	}
 	for i := range s.layers {
-		p := fmt.Sprintf("blk.%d.", i)
+		p, l := fmt.Sprintf("blk.%d.", i), s.at(i)
 		vector(p+"attn_norm.weight", s.embedding, norm)
-		matrix(p+"attn_q.weight", s.heads*s.head, s.embedding)
-		matrix(p+"attn_k.weight", s.kvHeads*s.head, s.embedding)
-		matrix(p+"attn_v.weight", s.kvHeads*s.head, s.embedding)
-		matrix(p+"attn_output.weight", s.embedding, s.heads*s.head)
-		if s.biases {
-			bias := func(int) float64 { return r.NormFloat64() / 5 }
-			vector(p+"attn_q.bias", s.heads*s.head, bias)
-			vector(p+"attn_k.bias", s.kvHeads*s.head, bias)
-			vector(p+"attn_v.bias", s.kvHeads*s.head, bias)
+		matrix(p+"attn_q.weight", l.heads*s.head, s.embedding)
+		matrix(p+"attn_k.weight", l.kvHeads*s.head, s.embedding)
+		matrix(p+"attn_v.weight", l.kvHeads*s.head, s.embedding)
+		matrix(p+"attn_output.weight", s.embedding, l.heads*s.head)
+		bias := func(int) float64 { return r.NormFloat64() / 5 }
+		if s.biases || s.allBiases {
+			vector(p+"attn_q.bias", l.heads*s.head, bias)
+			vector(p+"attn_k.bias", l.kvHeads*s.head, bias)
+			vector(p+"attn_v.bias", l.kvHeads*s.head, bias)
+		}
+		if s.allBiases {
+			vector(p+"attn_output.bias", s.embedding, bias)
+			vector(p+"ffn_gate.bias", l.feedForward, bias)
+			vector(p+"ffn_up.bias", l.feedForward, bias)
+			vector(p+"ffn_down.bias", s.embedding, bias)
 		}
 		if s.norms {
 			vector(p+"attn_q_norm.weight", s.head, norm)
 			vector(p+"attn_k_norm.weight", s.head, norm)
 		}
 		vector(p+"ffn_norm.weight", s.embedding, norm)
-		matrix(p+"ffn_gate.weight", s.feedForward, s.embedding)
-		matrix(p+"ffn_up.weight", s.feedForward, s.embedding)
-		matrix(p+"ffn_down.weight", s.embedding, s.feedForward)
+		matrix(p+"ffn_gate.weight", l.feedForward, s.embedding)
+		matrix(p+"ffn_up.weight", l.feedForward, s.embedding)
+		matrix(p+"ffn_down.weight", s.embedding, l.feedForward)
 	}
 	return f
 }
@@ -330,14 +362,19 @@ func (f *fileBuilder) naive(s shape, ids []int32) []float64 {
 	}
 	for l := range s.layers {
 		w := func(part string) []float64 { return get(fmt.Sprintf("blk.%d.%s.weight", l, part)) }
+		product := func(part string, x []float64) []float64 {
+			y := times(w(part), x)
+			for i, b := range get(fmt.Sprintf("blk.%d.%s.bias", l, part)) {
+				y[i] += b
+			}
+			return y
+		}
+		heads, kvHeads := s.at(l).heads, s.at(l).kvHeads
 		var ks, vs [][]float64
 		for t := range xs {
 			h := norm(xs[t], w("attn_norm"))
-			q, k, v := times(w("attn_q"), h), times(w("attn_k"), h), times(w("attn_v"), h)
-			for name, x := range map[string][]float64{"attn_q": q, "attn_k": k, "attn_v": v} {
-				for i, b := range get(fmt.Sprintf("blk.%d.%s.bias", l, name)) {
-					x[i] += b
-				}
+			q, k, v := product("attn_q", h), product("attn_k", h), product("attn_v", h)
+			for name, x := range map[string][]float64{"attn_q": q, "attn_k": k} {
 				if g := w(name + "_norm"); g != nil {
 					for at := 0; at < len(x); at += s.head {
 						copy(x[at:], norm(x[at:at+s.head], g))
@@ -348,8 +385,8 @@ func (f *fileBuilder) naive(s shape, ids []int32) []float64 {
 			turn(k, t)
 			ks, vs = append(ks, k), append(vs, v)
 			out := make([]float64, len(q))
-			for head := range s.heads {
-				at, kvAt := head*s.head, head*s.kvHeads/s.heads*s.head
+			for head := range heads {
+				at, kvAt := head*s.head, head*kvHeads/heads*s.head
 				weights, sum := make([]float64, t+1), 0.0
 				for p := range weights {
 					for i := range s.head {
@@ -364,15 +401,15 @@ func (f *fileBuilder) naive(s shape, ids []int32) []float64 {
 					}
 				}
 			}
-			for i, v := range times(w("attn_output"), out) {
+			for i, v := range product("attn_output", out) {
 				xs[t][i] += v
 			}
 			h = norm(xs[t], w("ffn_norm"))
-			gate, up := times(w("ffn_gate"), h), times(w("ffn_up"), h)
+			gate, up := product("ffn_gate", h), product("ffn_up", h)
 			for i, v := range gate {
 				gate[i] = v / (1 + math.Exp(-v)) * up[i]
 			}
-			for i, v := range times(w("ffn_down"), gate) {
+			for i, v := range product("ffn_down", gate) {
 				xs[t][i] += v
 			}
 		}

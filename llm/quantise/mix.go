@@ -67,8 +67,14 @@ func modelOf(f *gguf.File) model {
 	var m model
 	m.arch, _ = f.String("general.architecture")
 	layers, _ := f.Uint(m.arch + ".block_count")
-	heads, _ := f.Uint(m.arch + ".attention.head_count")
-	kvHeads, _ := f.Uint(m.arch + ".attention.head_count_kv")
+	first := func(key string) uint64 { // of the first layer, where layers differ
+		n, _ := f.Uint(m.arch + key)
+		if layers := f.Ints(m.arch + key); len(layers) > 0 {
+			n = uint64(max(layers[0], 0))
+		}
+		return n
+	}
+	heads, kvHeads := first(".attention.head_count"), first(".attention.head_count_kv")
 	m.layers, m.group = int(min(layers, 1<<20)), 1
 	if kvHeads > 0 {
 		m.group = int(min(heads/kvHeads, 1<<20))

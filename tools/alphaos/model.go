@@ -130,6 +130,10 @@ func modelInfo(out io.Writer, name string, m *modelFile, metadata, tensors bool)
 	number := func(title, key string) {
 		if v, ok := f.Uint(arch + "." + key); ok {
 			line(title, v)
+		} else if layers := slices.Compact(slices.Clone(f.Ints(arch + "." + key))); len(layers) == 1 {
+			line(title, layers[0])
+		} else if len(layers) > 1 {
+			line(title, fmt.Sprintf("%d to %d, by layer", slices.Min(layers), slices.Max(layers)))
 		}
 	}
 	line("file", filepath.Base(name))
