@@ -25,7 +25,7 @@ type Models interface {
 
 // ModelFile is one model of the list.
 type ModelFile struct {
-	Name string // of the file, without directory; of a split model the first part's
+	Name string // of the file, without directory; of a split model that of its first part there
 	Size int64  // bytes, of all parts together
 }
 
@@ -77,12 +77,13 @@ func (d dirModels) List() ([]ModelFile, error) {
 		}
 		name := e.Name()
 		if parts, ok := gguf.Parts(name); ok {
-			name = parts[0]
-			if at, seen := split[strings.ToLower(name)]; seen {
+			first := strings.ToLower(parts[0])
+			if at, seen := split[first]; seen {
 				list[at].Size += info.Size()
+				list[at].Name = min(list[at].Name, name)
 				continue
 			}
-			split[strings.ToLower(name)] = len(list)
+			split[first] = len(list)
 		}
 		list = append(list, ModelFile{name, info.Size()})
 	}

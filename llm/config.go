@@ -42,7 +42,7 @@ func readConfig(f *gguf.File) (config, error) {
 		return c, err
 	}
 	prefix := c.arch.name + "."
-	if n, ok := f.Uint("split.count"); ok && n > 1 {
+	if n := f.Split(); n > 1 {
 		return c, fmt.Errorf("this file is one of %d parts of a split model, but is not named like one: name the parts NAME-00001-of-%05d.gguf and so on", n, n)
 	}
 	if n, _ := f.Uint(prefix + "expert_count"); n > 0 {

@@ -29,6 +29,7 @@ type File struct {
 	io.ReaderAt
 	name  string
 	size  int64
+	parts int
 	files []fs.File
 	sums  []*summed
 }
@@ -36,33 +37,73 @@ type File struct {
 // Open opens the model file name, a split model by the name of any part. An
 // error is one sentence.
 func Open(fsys fs.FS, name string) (*File, error) {
-	names, split := gguf.Parts(path.Base(name))
-	if !split {
-		names = []string{path.Base(name)}
+	dir, base := path.Split(name)
+	f := &File{name: base}
+	if err := f.openAll(fsys, path.Clean(dir)); err != nil {
+		f.Close()
+		return nil, err
 	}
-	f := &File{name: names[0]}
+	return f, nil
+}
+
+// openAll opens the file and, if it is one part of a model, the others.
+func (f *File) openAll(fsys fs.FS, dir string) error {
+	named, err := f.open(fsys, dir, f.name)
+	if err != nil {
+		return err
+	}
+	f.ReaderAt, f.size, f.parts = named.R, named.Size, 1
+	names, like := gguf.Parts(f.name)
+	if !like {
+		return nil
+	}
+	tables, err := gguf.Read(named.R, named.Size)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.name, err)
+	}
+	if tables.Split() == 1 {
+		return nil
+	}
 	var parts []gguf.Part
 	for i, base := range names {
-		p, err := f.open(fsys, path.Dir(name), base)
-		if errors.Is(err, fs.ErrNotExist) && split {
+		if base == f.name {
+			parts = append(parts, named)
+			continue
+		}
+		p, err := f.open(fsys, dir, spelled(fsys, dir, base))
+		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("part %d of %d of the model, %s, is missing: copy it beside the others", i+1, len(names), base)
 		}
 		if err != nil {
-			f.Close()
-			return nil, err
+			return err
 		}
 		parts = append(parts, p)
 	}
-	f.ReaderAt, f.size = parts[0].R, parts[0].Size
-	if split {
-		j, err := gguf.Join(parts)
-		if err != nil {
-			f.Close()
-			return nil, err
-		}
-		f.ReaderAt, f.size = j, j.Size()
+	j, err := gguf.Join(parts)
+	if err != nil {
+		return err
 	}
-	return f, nil
+	f.name, f.ReaderAt, f.size, f.parts = parts[0].Name, j, j.Size(), len(parts)
+	return nil
+}
+
+// spelled is the file's name as the folder has it, which may differ in upper
+// and lower case.
+func spelled(fsys fs.FS, dir, name string) string {
+	list, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		return name // opening it will tell
+	}
+	found := name
+	for _, e := range list {
+		if e.Name() == name {
+			return name
+		}
+		if strings.EqualFold(e.Name(), name) {
+			found = e.Name()
+		}
+	}
+	return found
 }
 
 func (f *File) open(fsys fs.FS, dir, name string) (gguf.Part, error) {
@@ -123,6 +164,9 @@ func (f *File) Name() string { return f.name }
 
 // Size is the size in bytes, of all parts together.
 func (f *File) Size() int64 { return f.size }
+
+// Parts is the number of files the model is kept in.
+func (f *File) Parts() int { return f.parts }
 
 // Checked reports whether there is a checksum to Verify.
 func (f *File) Checked() bool { return len(f.sums) > 0 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -80,9 +82,70 @@ func TestOpenSplit(t *testing.T) {
 		}
 		m.Close()
 	}
+	// Upper and lower case of names does not matter.
+	files["models/M-00002-OF-00003.GGUF"] = files["models/m-00002-of-00003.gguf"]
 	delete(files, "models/m-00002-of-00003.gguf")
+	for _, name := range []string{"models/m-00001-of-00003.gguf", "models/M-00002-OF-00003.GGUF"} {
+		f, err := Open(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Name() != "m-00001-of-00003.gguf" {
+			t.Errorf("%s is called %s", name, f.Name())
+		}
+		f.Close()
+	}
+	delete(files, "models/M-00002-OF-00003.GGUF")
 	if _, err := loadFile(files, "models/m-00001-of-00003.gguf"); err == nil || err.Error() != "part 2 of 3 of the model, m-00002-of-00003.gguf, is missing: copy it beside the others" {
 		t.Errorf("a missing part: %v", err)
+	}
+}
+
+// A whole model may have a name like that of a part.
+func TestOpenNamedLikeSplit(t *testing.T) {
+	b := synthetic(smallShape).bytes()
+	one := synthetic(smallShape)
+	one.set("split.count", uint32(1))
+	one.set("split.no", uint32(0))
+	for name, data := range map[string][]byte{
+		"h-00001-of-00001.gguf": b, "H-00001-OF-00001.GGUF": b, "h-00002-of-00003.gguf": b, "one-00001-of-00001.gguf": one.bytes(),
+	} {
+		m, err := loadFile(fstest.MapFS{name: {Data: data}}, name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		m.Close()
+	}
+	// A part under the name of another is refused.
+	files := splitFiles(t, b, 2, "m")
+	second := files["models/m-00002-of-00002.gguf"]
+	for _, name := range []string{"models/m-00001-of-00002.gguf", "models/m-00002-of-00003.gguf"} {
+		if _, err := Open(fstest.MapFS{name: second, "models/m-00002-of-00002.gguf": second, "models/m-00001-of-00003.gguf": second, "models/m-00003-of-00003.gguf": second}, name); err == nil || !strings.Contains(err.Error(), "as its name says") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Sound files that were once refused, if they lie beside the repository.
+func TestCases(t *testing.T) {
+	dir := os.DirFS("../../shared/cases")
+	for _, name := range []string{"kv-array/kv-heads-array-same.gguf", "called-corrupt/nested-array.gguf", "split-1of1/h-00001-of-00001.gguf"} {
+		m, err := loadFile(dir, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			t.Skip("no files in ../shared/cases beside the repository")
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		eval(t, newSession(t, m), 1, 2, 3)
+		m.Close()
+	}
+	for name, want := range map[string]string{"called-corrupt/type105.gguf": "type number 105, which is not supported", "called-corrupt/type31.gguf": "type Q4_0_4_4, which is not supported"} {
+		if _, err := loadFile(dir, name); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "corrupt") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -14,32 +14,34 @@ import (
 
 // Split models: file systems such as FAT32 keep no file of 4 GiB or more, so
 // large models come in parts, each a GGUF file with some of the tensors, whose
-// names end in -00001-of-00003.gguf. The first part has the metadata.
+// names end in -00001-of-00003.gguf. The first part has the metadata. What a
+// file is, its metadata tells (split.count); the name only tells where the
+// other parts are, since people name other files so, too.
 //
 // Join shows them as one GGUF file that was never written: a new head, and
 // behind it the data of all parts. Invariant: the data of each part begins at
 // the same place within a page of 4 KiB as it does in the part, so that reads
 // of whole pages of the one are reads of whole pages of the other.
 
-var partName = regexp.MustCompile(`(?i)^(.*)-(\d{5})-of-(\d{5})(\.gguf)$`)
+var partName = regexp.MustCompile(`(?i)^(.*-)(\d{5})(-of-(\d{5})\.gguf)$`)
 
 // maxParts of a model. One of 1000 parts of 4 GB would be rather large.
 const maxParts = 1000
 
 // Parts lists the names of all parts of a split model, given the name of one
-// of them. ok is false if name is not that of a part.
+// of them. ok is false if name is not like that of a part.
 func Parts(name string) (names []string, ok bool) {
 	m := partName.FindStringSubmatch(name)
 	if m == nil {
 		return nil, false
 	}
 	no, _ := strconv.Atoi(m[2])
-	count, _ := strconv.Atoi(m[3])
+	count, _ := strconv.Atoi(m[4])
 	if no < 1 || no > count || count > maxParts {
 		return nil, false
 	}
 	for i := range count {
-		names = append(names, fmt.Sprintf("%s-%05d-of-%s%s", m[1], i+1, m[3], m[4]))
+		names = append(names, fmt.Sprintf("%s%05d%s", m[1], i+1, m[3]))
 	}
 	return names, true
 }
@@ -54,6 +56,13 @@ func PlainName(file string) string {
 		return file[:n]
 	}
 	return file
+}
+
+// Split is how many parts the model has of which the file is one, as its
+// metadata tells; 1 if it is whole.
+func (f *File) Split() uint64 {
+	n, _ := f.Uint("split.count")
+	return max(n, 1)
 }
 
 // Part is one file of a split model.

@@ -134,6 +134,10 @@ func TestParts(t *testing.T) {
 	if want := []string{"m-Q4-00001-of-00003.gguf", "m-Q4-00002-of-00003.gguf", "m-Q4-00003-of-00003.gguf"}; !ok || !slices.Equal(names, want) {
 		t.Errorf("%q, %v", names, ok)
 	}
+	names, ok = Parts("M-00001-OF-00002.GGUF")
+	if want := []string{"M-00001-OF-00002.GGUF", "M-00002-OF-00002.GGUF"}; !ok || !slices.Equal(names, want) {
+		t.Errorf("%q, %v", names, ok)
+	}
 	for _, name := range []string{"m.gguf", "m-00004-of-00003.gguf", "m-00000-of-00003.gguf", "m-1-of-3.gguf", "m-00001-of-99999.gguf", "m-00001-of-00003.bin"} {
 		if names, ok := Parts(name); ok {
 			t.Errorf("%s is a part: %q", name, names)

@@ -26,7 +26,6 @@ import (
 	"alphaos/console"
 	"alphaos/llm"
 	"alphaos/llm/chat"
-	"alphaos/llm/gguf"
 	"alphaos/llm/sample"
 	"alphaos/models"
 	"alphaos/store"
@@ -358,12 +357,8 @@ func newHostModels(file string) (*hostModels, error) {
 	if err := m.Close(); err != nil {
 		return nil, err
 	}
-	dir, name := filepath.Split(file)
-	if parts, ok := gguf.Parts(name); ok {
-		name = parts[0]
-	}
-	dir = filepath.Clean(dir)
-	return &hostModels{assistant.DirModels(os.DirFS(dir), "."), dir, name}, nil
+	dir := filepath.Dir(file)
+	return &hostModels{assistant.DirModels(os.DirFS(dir), "."), dir, m.Name()}, nil
 }
 
 func (h *hostModels) List() ([]assistant.ModelFile, error) {

@@ -56,7 +56,7 @@ the models folder: there they are one model again.`,
 }
 
 func splitModel(m *modelFile, prefix string, most int64) (names []string, err error) {
-	if _, ok := gguf.Parts(prefix + ".gguf"); ok {
+	if m.Parts() > 1 {
 		return nil, errors.New("it is one part of a model that is split already")
 	}
 	parts, err := partition(m.tables, most)
@@ -122,7 +122,9 @@ func writePart(f *os.File, m *modelFile, tensors []gguf.Tensor, part, parts int)
 	var meta []gguf.KeyValue
 	if part == 0 {
 		for _, key := range m.tables.Keys() {
-			meta = append(meta, gguf.KeyValue{Key: key, Value: m.tables.Value(key)})
+			if !strings.HasPrefix(key, "split.") {
+				meta = append(meta, gguf.KeyValue{Key: key, Value: m.tables.Value(key)})
+			}
 		}
 	}
 	meta = append(meta, gguf.KeyValue{Key: "split.no", Value: uint16(part)}, gguf.KeyValue{Key: "split.count", Value: uint16(parts)},
