@@ -31,7 +31,8 @@ type ModelFile struct {
 
 // ModelReader is an open model file. It may also have a method Verify() error,
 // which is called when the model has been loaded and tells if it must not be
-// used.
+// used, and a method Note() string, which tells what else a person should know
+// of it.
 type ModelReader interface {
 	io.ReaderAt
 	Size() int64 // bytes
@@ -330,6 +331,9 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 	}
 	for _, w := range m.Warnings() {
 		a.UI.Quiet(w)
+	}
+	if n, ok := r.(interface{ Note() string }); ok && n.Note() != "" {
+		a.UI.Quiet(n.Note())
 	}
 	// Tokens of one model mean nothing to another.
 	for i := range a.turns {

@@ -1,9 +1,7 @@
 package llm
 
 import (
-	"bufio"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -17,8 +15,10 @@ import (
 )
 
 // Model files as people keep them: one GGUF file or the parts of a split one,
-// each perhaps with its SHA-256 checksum in a file beside it, NAME.sha256, as
-// the program sha256sum writes it.
+// each perhaps with its SHA-256 checksum in a file beside it, NAME.sha256, in
+// one of the forms that checksum.go tells. One that is not understood says
+// nothing about the model: it can be used, and a note tells that it was not
+// checked.
 //
 // The checksum is computed from what is read anyway while a model is loaded;
 // Verify reads the rest, which is little unless the model is streamed. So the
@@ -32,6 +32,7 @@ type File struct {
 	parts int
 	files []fs.File
 	sums  []*summed
+	notes []string
 }
 
 // Open opens the model file name, a split model by the name of any part. An
@@ -120,9 +121,9 @@ func (f *File) open(fsys fs.FS, dir, name string) (gguf.Part, error) {
 	if !ok || !info.Mode().IsRegular() {
 		return gguf.Part{}, fmt.Errorf("%s is no file to read a model from", name)
 	}
-	sum, err := readSum(fsys, dir, name)
-	if err != nil {
-		return gguf.Part{}, err
+	sum, note := readSum(fsys, dir, name)
+	if note != "" {
+		f.notes = append(f.notes, note)
 	}
 	if sum != nil {
 		s := &summed{r: r, name: name, size: info.Size(), want: sum, hash: sha256.New()}
@@ -133,30 +134,25 @@ func (f *File) open(fsys fs.FS, dir, name string) (gguf.Part, error) {
 }
 
 // readSum reads the checksum of a file from the one beside it; nil if there is
-// none.
-func readSum(fsys fs.FS, dir, name string) ([]byte, error) {
+// none, and a note if there is one that tells nothing.
+func readSum(fsys fs.FS, dir, name string) (sum []byte, note string) {
 	file, err := fsys.Open(path.Join(dir, name+".sha256"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, ""
+	}
+	var b []byte
+	if err == nil {
+		defer file.Close()
+		b, err = io.ReadAll(io.LimitReader(file, 1<<20))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("can't read the checksum %s.sha256: %w", name, err)
+		return nil, fmt.Sprintf("The checksum in %s.sha256 cannot be read, so %s was not checked (%v).", name, name, err)
 	}
-	defer file.Close()
-	lines := bufio.NewScanner(io.LimitReader(file, 1<<16))
-	for lines.Scan() {
-		// "sum  name", "sum *name", or the sum alone.
-		digits, of, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
-		sum, err := hex.DecodeString(digits)
-		of = strings.TrimPrefix(strings.TrimSpace(of), "*")
-		if err == nil && len(sum) == sha256.Size && (of == "" || strings.EqualFold(path.Base(of), name)) {
-			return sum, nil
-		}
+	found, ok := findSum(b, name)
+	if !ok {
+		return nil, fmt.Sprintf("%s.sha256 holds no SHA-256 checksum of %s, or none in a known form, so that file was not checked: write it anew with sha256sum, or delete it.", name, name)
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("can't read the checksum %s.sha256: %w", name, err)
-	}
-	return nil, fmt.Errorf("%s.sha256 holds no SHA-256 checksum of %s: write it anew with sha256sum, or delete it", name, name)
+	return found[:], ""
 }
 
 // Name is the name of the file, or of the first part, without directory.
@@ -170,6 +166,10 @@ func (f *File) Parts() int { return f.parts }
 
 // Checked reports whether there is a checksum to Verify.
 func (f *File) Checked() bool { return len(f.sums) > 0 }
+
+// Note tells, in a sentence, what a person should know of the file that is no
+// reason not to use it; "" if nothing.
+func (f *File) Note() string { return strings.Join(f.notes, " ") }
 
 // Verify compares the file with the checksums beside it, if there are any. It
 // is to be called when a model has been loaded, and tells, as an error of one

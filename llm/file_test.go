@@ -52,7 +52,7 @@ func loadFile(fsys fs.FS, name string) (*Model, error) {
 		return nil, err
 	}
 	defer f.Close()
-	m, err := Load(f, f.Size(), Options{})
+	m, err := Load(f, f.Size(), Options{Kernel: Kernels()[0]})
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func loadFile(fsys fs.FS, name string) (*Model, error) {
 
 func TestOpenSplit(t *testing.T) {
 	b := synthetic(smallShape).bytes()
-	whole, err := Load(bytes.NewReader(b), int64(len(b)), Options{})
+	whole, err := Load(bytes.NewReader(b), int64(len(b)), Options{Kernel: Kernels()[0]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,6 +142,20 @@ func TestCases(t *testing.T) {
 		eval(t, newSession(t, m), 1, 2, 3)
 		m.Close()
 	}
+	sums, _ := fs.Glob(dir, "sha256-sidecar/*.sha256")
+	model, err := fs.ReadFile(dir, "sha256-sidecar/m.gguf")
+	if err != nil || len(sums) == 0 {
+		t.Errorf("%d checksum files, %v", len(sums), err)
+	}
+	for _, name := range sums {
+		b, err := fs.ReadFile(dir, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum, ok := findSum(b, "m.gguf"); !ok || sum != sha256.Sum256(model) {
+			t.Errorf("%s: %x, %v", name, sum, ok)
+		}
+	}
 	for name, want := range map[string]string{"called-corrupt/type105.gguf": "type number 105, which is not supported", "called-corrupt/type31.gguf": "type Q4_0_4_4, which is not supported"} {
 		if _, err := loadFile(dir, name); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "corrupt") {
 			t.Errorf("%s: %v", name, err)
@@ -154,26 +168,41 @@ func TestVerify(t *testing.T) {
 	sum := fmt.Sprintf("%x", sha256.Sum256(b))
 	damaged := bytes.Clone(b)
 	damaged[len(b)-5] ^= 1
-	for _, c := range []struct{ name, sum, want string }{
-		{"bare", sum, ""},
-		{"sha256sum", "# made today\n" + strings.Repeat("0", 64) + "  other.gguf\n" + sum + "  m.gguf\n", ""},
-		{"binary, upper case", strings.ToUpper(sum) + " *./m.GGUF\r\n", ""},
-		{"wrong", strings.Repeat("0", 64) + "  m.gguf\n", "m.gguf does not match its checksum in m.gguf.sha256: it is damaged"},
-		{"other", sum + "  other.gguf\n", "m.gguf.sha256 holds no SHA-256 checksum of m.gguf"},
-		{"empty", "", "holds no SHA-256 checksum"},
+	for _, c := range []struct{ name, sum, want, note string }{
+		{"none", "", "", "m.gguf.sha256 holds no SHA-256 checksum of m.gguf"},
+		{"right", sum + "  m.gguf\n", "", ""},
+		{"PowerShell", utf16le("\r\nSHA256          " + strings.ToUpper(sum) + "       C:\\m.gguf\r\n"), "", ""},
+		{"wrong", strings.Repeat("0", 64) + "  m.gguf\n", "m.gguf does not match its checksum in m.gguf.sha256: it is damaged", ""},
+		{"other", sum + "  other.gguf\n", "", "so that file was not checked"},
 	} {
-		m, err := loadFile(fstest.MapFS{"m.gguf": {Data: b}, "m.gguf.sha256": {Data: []byte(c.sum)}}, "m.gguf")
+		files := fstest.MapFS{"m.gguf": {Data: b}, "m.gguf.sha256": {Data: []byte(c.sum)}}
+		m, err := loadFile(files, "m.gguf")
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
-		if err == nil {
-			m.Close()
-			m, err = loadFile(fstest.MapFS{"m.gguf": {Data: damaged}, "m.gguf.sha256": {Data: []byte(c.sum)}}, "m.gguf")
-			if err == nil {
-				m.Close()
-				t.Errorf("%s: a damaged file was accepted", c.name)
-			}
+		if err != nil {
+			continue
 		}
+		m.Close()
+		f, err := Open(files, "m.gguf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if note := f.Note(); !strings.Contains(note, c.note) || (note == "") != (c.note == "") || f.Checked() != (c.note == "") {
+			t.Errorf("%s: note %q, want %q; checked %v", c.name, note, c.note, f.Checked())
+		}
+		f.Close()
+		files["m.gguf"] = &fstest.MapFile{Data: damaged}
+		if m, err = loadFile(files, "m.gguf"); err == nil {
+			m.Close()
+		}
+		if (err == nil) != (c.note != "") {
+			t.Errorf("%s, damaged: %v", c.name, err)
+		}
+	}
+	// A checksum that cannot be read is no reason to refuse the model either.
+	if f, err := Open(fstest.MapFS{"m.gguf": {Data: b}, "m.gguf.sha256": {Mode: fs.ModeDir}}, "m.gguf"); err != nil || !strings.Contains(f.Note(), "cannot be read") {
+		t.Errorf("a directory for a checksum: %v", err)
 	}
 	// Of a split model each part has its own.
 	files := splitFiles(t, b, 2, "m")
@@ -224,18 +253,4 @@ func TestNotNumbers(t *testing.T) {
 			}
 		}
 	}
-}
-
-// Whatever lies beside a model, its checksum is 32 bytes or there is an error
-// of one sentence.
-func FuzzSum(f *testing.F) {
-	for _, s := range []string{"", strings.Repeat("0a", 32), strings.Repeat("0a", 32) + "  m.gguf\n", strings.Repeat("0a", 32) + " *other\n\xff", strings.Repeat("x", 1<<16)} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		sum, err := readSum(fstest.MapFS{"m.gguf.sha256": {Data: b}}, ".", "m.gguf")
-		if err == nil && len(sum) != 32 || err != nil && (sum != nil || strings.Contains(err.Error(), "\n")) {
-			t.Errorf("%x, %v", sum, err)
-		}
-	})
 }

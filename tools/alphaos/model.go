@@ -86,6 +86,9 @@ func (m *modelFile) load(o llm.Options) (*llm.Model, error) {
 		model.Close()
 		return nil, err
 	}
+	if s := m.Note(); s != "" {
+		fmt.Fprintln(os.Stderr, "note:", s)
+	}
 	return model, nil
 }
 
@@ -173,6 +176,9 @@ func modelInfo(out io.Writer, name string, m *modelFile, metadata, tensors bool)
 		line("chat template", template.Name())
 	}
 	if s := template.Warning(); s != "" {
+		warnings = append(warnings, s)
+	}
+	if s := m.Note(); s != "" {
 		warnings = append(warnings, s)
 	}
 	for _, s := range warnings {
