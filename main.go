@@ -23,6 +23,7 @@ import (
 	"alphaos/efi"
 	"alphaos/fs/fat"
 	"alphaos/llm"
+	"alphaos/models"
 	"alphaos/store"
 )
 
@@ -75,7 +76,7 @@ func run(ctx context.Context) error {
 	budget, sessions := shareMemory(amd64.Memory())
 	outcome, err := assistant.Run(ctx, assistant.Config{
 		UI:       assistant.Terminal(con),
-		Models:   assistant.DirModels(drive.fs, modelsDir),
+		Models:   assistant.WithBuiltIn(assistant.DirModels(drive.fs, modelsDir), assistant.DirModels(models.Files, ".")),
 		Store:    journal,
 		Recovery: recovery,
 		NoStore:  why,

@@ -47,7 +47,7 @@ func TestIsShutdown(t *testing.T) {
 }
 
 func TestFindModel(t *testing.T) {
-	list := []ModelFile{{"7.gguf", 1}, {"Llama-3.2-1B.gguf", 1}, {"llama-3.2-3B.gguf", 1}, {"qwen.GGUF", 1}}
+	list := []ModelFile{{Name: "7.gguf"}, {Name: "Llama-3.2-1B.gguf"}, {Name: "llama-3.2-3B.gguf"}, {Name: "qwen.GGUF"}}
 	for want, name := range map[string]string{
 		"1": "7.gguf", "2": "Llama-3.2-1B.gguf", "4": "qwen.GGUF", "7": "7.gguf",
 		"llama-3.2-1b": "Llama-3.2-1B.gguf", "LLAMA-3.2-1B.GGUF": "Llama-3.2-1B.gguf",
@@ -68,7 +68,7 @@ func TestDirModels(t *testing.T) {
 		"models/d-00002-of-00002.gguf": {Data: []byte("d")}, "models/b.gguf.sha256": {},
 	}, "/models")
 	list, err := m.List()
-	if want := []ModelFile{{"A.GGUF", 1}, {"b.gguf", 2}, {"c-00001-of-00002.gguf", 3}, {"d-00002-of-00002.gguf", 1}}; err != nil || !slices.Equal(list, want) {
+	if want := []ModelFile{{Name: "A.GGUF", Size: 1}, {Name: "b.gguf", Size: 2}, {Name: "c-00001-of-00002.gguf", Size: 3}, {Name: "d-00002-of-00002.gguf", Size: 1}}; err != nil || !slices.Equal(list, want) {
 		t.Errorf("%v, %v", list, err)
 	}
 	if m, err := find(list, "c"); err != nil || m.Size != 3 {

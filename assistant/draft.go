@@ -26,6 +26,9 @@ func (a *assistant) chooseDraft(file ModelFile, r ModelReader, budget int64) Mod
 	var own *gguf.File
 	var best ModelFile
 	for _, m := range list {
+		if m.BuiltIn { // nobody else has its vocabulary
+			continue
+		}
 		if m.Size > r.Size()/draftShare || m.Size <= best.Size {
 			continue
 		}

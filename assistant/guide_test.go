@@ -1,6 +1,7 @@
 package assistant
 
 import (
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -32,6 +33,43 @@ func TestGuideComesLast(t *testing.T) {
 			t.Errorf("of %v the usual one is %s, not %s", list, got, want)
 		}
 		delete(files, "zephyr.gguf")
+	}
+}
+
+// What is built in is there without a drive, once, and instead of a file of its name.
+func TestBuiltIn(t *testing.T) {
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+	builtIn := DirModels(fstest.MapFS{"Guide.gguf": file("new guide")}, ".")
+	for _, c := range []struct {
+		drive Models
+		names string
+		fails bool
+	}{
+		{DirModels(fstest.MapFS{"models/a.gguf": file("a"), "models/guide.GGUF": file("old"), "models/z.gguf": file("z")}, "models"), "a.gguf z.gguf Guide.gguf", false},
+		{DirModels(fstest.MapFS{}, "models"), "Guide.gguf", false},
+		{DirModels(fstest.MapFS{"models": file("no folder")}, "models"), "Guide.gguf", true},
+	} {
+		m := WithBuiltIn(c.drive, builtIn)
+		list, err := m.List()
+		var names []string
+		for _, f := range list {
+			names = append(names, f.Name)
+			if f.BuiltIn != (f.Name == "Guide.gguf") {
+				t.Errorf("%+v", f)
+			}
+		}
+		if got := strings.Join(names, " "); got != c.names || (err != nil) != c.fails {
+			t.Errorf("listed are %s, %v; want %s", got, err, c.names)
+		}
+		r, err := m.Open("guide.gguf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, r.Size())
+		if _, err := r.ReadAt(b, 0); err != nil || string(b) != "new guide" {
+			t.Errorf("the built-in file is %q, %v", b, err)
+		}
+		r.Close()
 	}
 }
 

@@ -19,14 +19,15 @@ import (
 
 // Models is where models are found.
 type Models interface {
-	List() ([]ModelFile, error) // sorted by name
+	List() ([]ModelFile, error) // sorted by name, those built in last; what could be listed, even with an error
 	Open(name string) (ModelReader, error)
 }
 
 // ModelFile is one model of the list.
 type ModelFile struct {
-	Name string // of the file, without directory; of a split model that of its first part there
-	Size int64  // bytes, of all parts together
+	Name    string // of the file, without directory; of a split model that of its first part there
+	Size    int64  // bytes, of all parts together
+	BuiltIn bool   // part of the program, not of the drive
 }
 
 // ModelReader is an open model file. It may also have a method Verify() error,
@@ -86,7 +87,7 @@ func (d dirModels) List() ([]ModelFile, error) {
 			}
 			split[first] = len(list)
 		}
-		list = append(list, ModelFile{name, info.Size()})
+		list = append(list, ModelFile{Name: name, Size: info.Size()})
 	}
 	slices.SortFunc(list, func(a, b ModelFile) int {
 		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
@@ -103,6 +104,38 @@ func (d dirModels) Open(name string) (ModelReader, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// WithBuiltIn adds to the models on a drive those that are part of the program.
+// They are there whatever state the drive is in, and come with the program when
+// that is replaced: so a file on the drive that has the name of one, as an older
+// program put it there, is not listed.
+func WithBuiltIn(drive, builtIn Models) Models { return withBuiltIn{drive, builtIn} }
+
+type withBuiltIn struct{ drive, builtIn Models }
+
+func (w withBuiltIn) List() ([]ModelFile, error) {
+	list, err := w.drive.List()
+	own, ownErr := w.builtIn.List()
+	for _, m := range own {
+		m.BuiltIn = true
+		list = slices.DeleteFunc(list, func(o ModelFile) bool { return strings.EqualFold(o.Name, m.Name) })
+		list = append(list, m)
+	}
+	return list, errors.Join(err, ownErr)
+}
+
+func (w withBuiltIn) Open(name string) (ModelReader, error) {
+	own, err := w.builtIn.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range own {
+		if strings.EqualFold(m.Name, name) {
+			return w.builtIn.Open(m.Name)
+		}
+	}
+	return w.drive.Open(name)
 }
 
 // plainName is a model's name as people write it.
@@ -142,8 +175,13 @@ func (a *assistant) show(list []ModelFile) {
 	}
 	for i, m := range list {
 		mark := ""
-		if m.Name == a.name {
+		switch {
+		case m.Name == a.name && m.BuiltIn:
+			mark = "  (built in, in use)"
+		case m.Name == a.name:
 			mark = "  (in use)"
+		case m.BuiltIn:
+			mark = "  (built in)"
 		}
 		a.say(fmt.Sprintf("%3d  %-*s  %s%s", i+1, width, plainName(m.Name), console.Bytes(m.Size), mark))
 	}
@@ -153,19 +191,19 @@ func (a *assistant) show(list []ModelFile) {
 // there is none. ended tells that the conversation is over instead.
 func (a *assistant) chooseFirst(ctx context.Context) (out Outcome, err error, ended bool) {
 	list, lerr := a.Models.List()
-	if lerr == nil && len(list) > 0 {
+	if len(list) > 0 {
 		want := a.Default
 		if want == "" && a.Store != nil {
 			want = a.Store.Setting("model")
 		}
-		file := a.usual(list)
-		if want != "" {
+		var file ModelFile
+		if want == "" {
+			file = a.usual(list)
+		} else {
 			if wanted, ferr := find(list, want); ferr == nil {
 				file = wanted
 			} else {
-				if len(list) > 1 {
-					file = ModelFile{} // which one is for the person to say
-				}
+				file = a.usual(list)
 				if want == a.Default {
 					a.UI.Error(fmt.Sprintf("The model %s is not in the models folder.", want))
 				} else {
@@ -219,8 +257,8 @@ func (a *assistant) chooseFirst(ctx context.Context) (out Outcome, err error, en
 	return EOF, nil, true
 }
 
-// guide is the name, inside its file, of the model that AlphaOS comes with. It
-// knows little but AlphaOS, so any other model takes precedence over it.
+// guide is the name, inside its file, of the model that is built in. It knows
+// little but AlphaOS, so any other model takes precedence over it.
 const guide = "AlphaOS guide"
 
 // usual is the first model that one can talk with: embedding models, which

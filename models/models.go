@@ -1,6 +1,9 @@
 // Package models holds the model that AlphaOS comes with: a small guide to
 // AlphaOS itself, trained from scratch by make model. docs/guide-model.md tells
-// what it can do.
+// what it can do. It is part of every program that imports this package, so that
+// somebody talks where there is no other model, or none that can be read. Its
+// weights are copied from there into the memory for weights, as from a file: the
+// engine rearranges them, and five megabytes twice do no harm.
 package models
 
 import "embed"

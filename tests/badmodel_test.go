@@ -133,23 +133,3 @@ func TestNothingButABrokenModel(t *testing.T) {
 	p.expect("All data saved. Goodbye.")
 	p.off()
 }
-
-// TestNoModel boots a drive without any model.
-func TestNoModel(t *testing.T) {
-	ctx := needQEMU(t, 3*time.Minute)
-	disk := newDrive(t, drive.Options{EFI: program(t)})
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	const again = "Press Enter to look again"
-	for range 2 {
-		if said := p.expect(again); !strings.Contains(said, "There is no model on this drive.") {
-			t.Errorf("the missing model is not told: %q", said)
-		}
-		p.typeLine("")
-	}
-	p.expect(again)
-	p.screenshot("no-model.png")
-	p.typeLine("Goodbye")
-	p.expect("All data saved. Goodbye.")
-	p.off()
-	checkDrive(t, disk)
-}

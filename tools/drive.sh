@@ -6,8 +6,8 @@
 #                                      what was saved on it stays
 #   tools/drive.sh memory [MODEL]      prints the memory a machine needs for it
 #
-# Without MODEL: the largest of models/*.gguf, which is the small guide model
-# that comes with AlphaOS unless others were put there.
+# Without MODEL: the largest of models/*.gguf beside the guide model, if others
+# were put there; else none, since the guide is part of the program.
 #
 # An image is replaced by renaming a complete new one over it, so an
 # interruption leaves the old one.
@@ -25,21 +25,23 @@ pick_model() {
 	if [ -n "$f" ]; then
 		[ -f "$f" ] || die "There is no file $f. Name a GGUF model that exists: make run MODEL=path/to/file.gguf"
 	else
-		f=$(ls -LS models/*.gguf 2>/dev/null | head -n 1) || true
-		[ -n "$f" ] || die "There is no model to talk to. Put a GGUF file into the folder models/, or name one:" \
-			"    make run MODEL=path/to/file.gguf"
+		f=$(ls -LS models/*.gguf 2>/dev/null | grep -v '^models/alphaos-guide-' | head -n 1) || true
 	fi
 	echo "$f"
 }
 
-mib() { echo $((($(stat -Lc %s "$1") + 1048575) / 1048576)); }
+# mib prints the model's size.
+mib() { [ -n "$model" ] && echo $((($(stat -Lc %s "$model") + 1048575) / 1048576)) || echo 0; }
+
+# called prints the model's name.
+called() { [ -n "$model" ] && basename "$model" || echo "the guide model"; }
 
 # create OUT makes the image: room for the model, the program and 256 MiB more.
 create() {
-	local size=$(($(mib "$model") + 256))
+	local size=$(($(mib) + 256))
 	[ "$size" -ge 512 ] || size=512
 	rm -f "$1"
-	build/alphaos drive create "$1" --layout minimal --size "${size}M" --model "$model" --efi "$efi" --yes >/dev/null
+	build/alphaos drive create "$1" --layout minimal --size "${size}M" ${model:+--model "$model"} --efi "$efi" --yes >/dev/null
 }
 
 # inside IMG prints mtools' name for the first partition: its first sector is
@@ -52,15 +54,15 @@ inside() {
 }
 
 # stamp prints what the image's model was made from.
-stamp() { echo "$(basename "$model") $(stat -Lc '%s %Y' "$model")"; }
+stamp() { echo "$(called)${model:+ $(stat -Lc '%s %Y' "$model")}"; }
 
 keep() {
 	local img=$1 part
 	if [ ! -f "$img" ]; then
-		echo "Making $img with $(basename "$model")."
+		echo "Making $img with $(called)."
 		create "$img.new"
 	elif [ "$(cat "$img.model" 2>/dev/null)" != "$(stamp)" ]; then
-		echo "Making $img again, for $(basename "$model"); what is saved under /data on it stays."
+		echo "Making $img again, for $(called); what is saved under /data on it stays."
 		create "$img.new"
 		local saved
 		saved=$(mktemp -d)
@@ -87,7 +89,7 @@ image)
 	model=$(pick_model)
 	create "$2.new"
 	mv "$2.new" "$2"
-	echo "$2 is ready, with $(basename "$model")."
+	echo "$2 is ready, with $(called)."
 	;;
 keep)
 	model=$(pick_model)
@@ -96,7 +98,7 @@ keep)
 memory)
 	model=${2:-}
 	model=$(pick_model)
-	need=$(($(mib "$model") * 5 / 4 + 640))
+	need=$(($(mib) * 5 / 4 + 640))
 	echo "$((need > 1024 ? need : 1024))M"
 	;;
 *) die "usage: tools/drive.sh image|keep OUT [MODEL], or memory [MODEL]" ;;

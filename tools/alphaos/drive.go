@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"alphaos/models"
 	"alphaos/tools/drive"
 )
 
@@ -25,7 +24,6 @@ func driveCommand() *cobra.Command {
 func driveCreateCommand() *cobra.Command {
 	var o drive.Options
 	var size, journal, state string
-	var bare bool
 	cmd := &cobra.Command{
 		Use:   "create OUT.img --efi BOOTX64.EFI [--model FILE]...",
 		Short: "Make a drive image that a Mac or QEMU can start from",
@@ -77,25 +75,16 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 				}
 				o.Time = time.Unix(n, 0)
 			}
-			if len(o.Models) == 0 && !bare {
-				guide, err := models.Files.ReadFile(models.Guide)
-				if err != nil {
-					return err
-				}
-				o.Extra = append(o.Extra, drive.Extra{Path: drive.ModelsPath + "/" + models.Guide, Content: guide})
-			}
 			r, err := drive.Create(o)
 			if err != nil {
 				return err
 			}
 			held := fmt.Sprintf("%d models", r.Models)
-			switch {
-			case r.Models == 1:
+			switch r.Models {
+			case 0:
+				held = "no model but the guide in the program (add others with --model)"
+			case 1:
 				held = "1 model"
-			case r.Models == 0 && bare:
-				held = "no model (add one with --model)"
-			case r.Models == 0:
-				held = "the guide model (add others with --model)"
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, journal %s, %s free\n", o.Out, drive.FormatSize(r.Size), held, drive.FormatSize(r.Journal), drive.FormatSize(r.Free))
 			return nil
@@ -104,8 +93,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 	f := cmd.Flags()
 	f.StringVar(&o.Layout, "layout", "minimal", "layout of the drive: minimal")
 	f.StringVar(&size, "size", "", "size of the drive, such as 512M or 32G (default 512M, or what the models need)")
-	f.StringArrayVar(&o.Models, "model", nil, "GGUF `file` to put into /models; may be repeated (default: the guide model)")
-	f.BoolVar(&bare, "no-model", false, "put no model on the drive")
+	f.StringArrayVar(&o.Models, "model", nil, "GGUF `file` to put into /models; may be repeated (default: none; the guide model is part of the program)")
 	f.StringVar(&o.EFI, "efi", "", "the EFI application, BOOTX64.EFI")
 	f.StringVar(&journal, "journal", "16M", "size of the preallocated journal")
 	f.StringVar(&state, "state", "", "space for what a model remembers of the last conversation, so that the next start goes on at once; 0: none (default 64M, or a sixteenth of a drive below 1G)")
