@@ -56,12 +56,12 @@ func run(ctx context.Context) error {
 	}
 	prepareCrash(screen, nil)
 	start.tell(con)
-	drive, err := openDrive(con)
+	drive, leave, err := openDrive(con)
 	if err != nil {
 		return err
 	}
 	if drive == nil {
-		return switchOff(con, nil, assistant.Shutdown)
+		return switchOff(con, nil, leave)
 	}
 	start.readOptions(con, drive)
 	if !start.safe {
@@ -146,20 +146,27 @@ type drive struct {
 }
 
 // openDrive mounts the drive. When that fails it says why and lets the person try
-// again; nil means that they gave up.
-func openDrive(con *console.Console) (*drive, error) {
+// again; without a drive, they gave up and want the machine to be left so.
+func openDrive(con *console.Console) (*drive, assistant.Outcome, error) {
 	for {
 		d, err := findDrive()
 		if err == nil {
-			return d, nil
+			return d, 0, nil
 		}
 		con.Error(err.Error())
 		line, err := con.ReadLine("Plug the AlphaOS drive in and press Enter to look again, or type \"off\" to switch off: ")
-		if errors.Is(err, io.EOF) || strings.EqualFold(strings.TrimSpace(line), "off") {
-			return nil, nil
+		if err != nil && !errors.Is(err, console.ErrInterrupted) && !errors.Is(err, io.EOF) {
+			return nil, 0, err
 		}
-		if err != nil && !errors.Is(err, console.ErrInterrupted) {
-			return nil, err
+		text := strings.TrimSpace(line)
+		out, leaves := assistant.Leaves(text)
+		switch {
+		case leaves:
+			return nil, out, nil
+		case errors.Is(err, io.EOF) || strings.EqualFold(text, "off"):
+			return nil, assistant.Shutdown, nil
+		case text != "":
+			con.Quiet("Without the drive there are no models and no conversation: only /restart and /bye do something here.")
 		}
 		if _, err := efi.ConnectStorage(); err != nil {
 			con.Quiet("Some disks could not be started: " + err.Error())

@@ -23,6 +23,7 @@ import (
 	"alphaos/console"
 	"alphaos/llm"
 	"alphaos/llm/chat"
+	"alphaos/llm/gguf"
 	"alphaos/store"
 )
 
@@ -89,7 +90,7 @@ type Config struct {
 	NoStore  string            // why Store is nil, a sentence; "" when that is intended
 	State    store.Medium      // where the model's memory of the conversation is kept between sessions; nil: nowhere
 	LLM      llm.Options       // Progress is overwritten
-	Default  string            // name of the model to begin with; "": the one used last, else the first
+	Default  string            // name of the model to begin with; "": the one used last, else the first that answers
 	Params   map[string]string // parameters as /set parameter knows them; they go before saved ones
 	System   string            // system prompt when none was set
 	Raw      bool              // ignore the model's chat template: every model continues text
@@ -102,7 +103,8 @@ type Config struct {
 
 	Now func() time.Time // nil: time.Now
 
-	open func(r ModelReader, o llm.Options, raw bool) (engine, error) // for tests
+	open  func(r ModelReader, o llm.Options, raw bool) (engine, error) // for tests
+	check func(f *gguf.File) error                                     // for tests
 }
 
 // Load tells how a model was loaded.
@@ -126,6 +128,7 @@ type assistant struct {
 	model   engine
 	file    ModelReader // of model
 	session session
+	remarks map[ModelFile]string // what was found about models: see remark
 
 	restored []int32 // tokens of the state that session began with
 
@@ -157,6 +160,9 @@ const (
 func Run(ctx context.Context, c Config) (Outcome, error) {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.check == nil {
+		c.check = llm.Check
 	}
 	if c.open == nil {
 		c.open = func(r ModelReader, o llm.Options, raw bool) (engine, error) { return openModel(r, o, raw, c.Now) }
@@ -404,6 +410,19 @@ func (a *assistant) shutDown() (bool, error) {
 
 // say shows a line of plain text.
 func (a *assistant) say(text string) { fmt.Fprintln(a.UI, text) }
+
+// Leaves tells whether a line that a person types asks to switch off or to
+// restart.
+func Leaves(line string) (out Outcome, ok bool) {
+	word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+	switch strings.ToLower(word) {
+	case "/bye", "/exit", "/quit":
+		return Shutdown, true
+	case "/restart":
+		return Restart, true
+	}
+	return Shutdown, isShutdown(line)
+}
 
 // isShutdown tells whether a message asks to shut down, and nothing else.
 func isShutdown(text string) bool {

@@ -46,6 +46,21 @@ func TestIsShutdown(t *testing.T) {
 	}
 }
 
+func TestLeaves(t *testing.T) {
+	for line, want := range map[string]string{
+		"/bye": "off", " /QUIT ": "off", "/exit": "off", "please shut down": "off", "/restart": "restart",
+		"": "", "/models": "", "/?": "", "restart": "", "/bye now": "off", "off": "", "/byebye": "",
+	} {
+		got := ""
+		if out, ok := Leaves(line); ok {
+			got = map[Outcome]string{Shutdown: "off", Restart: "restart"}[out]
+		}
+		if got != want {
+			t.Errorf("Leaves(%q) is %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestFindModel(t *testing.T) {
 	list := []ModelFile{{Name: "7.gguf"}, {Name: "Llama-3.2-1B.gguf"}, {Name: "llama-3.2-3B.gguf"}, {Name: "qwen.GGUF"}}
 	for want, name := range map[string]string{
@@ -272,7 +287,8 @@ func TestRealState(t *testing.T) {
 // the other, drafts for it.
 func TestChooseDraft(t *testing.T) {
 	file := func(size int, arch string, tokens ...string) *fstest.MapFile {
-		b, err := gguf.Head([]gguf.KeyValue{{Key: "general.architecture", Value: arch}, {Key: "tokenizer.ggml.tokens", Value: tokens}}, nil)
+		b, err := gguf.Head([]gguf.KeyValue{{Key: "general.architecture", Value: arch}, {Key: "tokenizer.ggml.tokens", Value: tokens}},
+			[]gguf.Tensor{{Name: "output_norm.weight", Type: gguf.F32, Dims: []uint64{8}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -287,7 +303,7 @@ func TestChooseDraft(t *testing.T) {
 		"models/embed.gguf":  file(8000, "bert", "a", "b"),
 		"models/broken.gguf": {Data: make([]byte, 9000)},
 	}, "models")
-	a := &assistant{Config: Config{Models: models}}
+	a := &assistant{Config: Config{Models: models, check: checkHead}}
 	for _, c := range []struct {
 		name   string
 		budget int64
@@ -305,14 +321,14 @@ func TestChooseDraft(t *testing.T) {
 		{"tiny.gguf", 0, ""},
 		{"other.gguf", 0, ""},
 	} {
-		r, err := models.Open(c.name)
+		large, err := a.candidate(ModelFile{Name: c.name})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := a.chooseDraft(ModelFile{Name: c.name}, r, c.budget); got.Name != c.want {
+		if got := a.chooseDraft(large, c.budget); got.Name != c.want {
 			t.Errorf("%s within %d bytes: %q drafts, want %q", c.name, c.budget, got.Name, c.want)
 		}
-		r.Close()
+		large.r.Close()
 	}
 }
 
@@ -572,7 +588,7 @@ func TestCutInRealAnswer(t *testing.T) {
 	p.expect("All data saved. Goodbye.")
 }
 
-// A damaged model file gives one sentence and a choice.
+// A damaged model file is passed over with one sentence.
 func TestDamagedRealModel(t *testing.T) {
 	needModels(t)
 	whole, err := os.ReadFile(filepath.Join(data, "models", "stories260K-Q8_0.gguf"))
@@ -581,13 +597,16 @@ func TestDamagedRealModel(t *testing.T) {
 	}
 	fsys := fstest.MapFS{"models/cut.gguf": {Data: whole[:len(whole)/2]}, "models/good.gguf": {Data: whole}}
 	p := sit(t, Config{Models: DirModels(fsys, "models"), Params: map[string]string{"num_predict": "3"}})
-	said := p.expect("Which model?")
-	if !strings.Contains(said, "The model cut can't be used: ") || !strings.Contains(said, "  2  good") {
+	said := p.expect(Prompt)
+	io.WriteString(p.keys, "Once\r")
+	p.expect("3 tokens, ")
+	if !strings.Contains(said, "Note: cut is passed over: ") || !strings.Contains(said, "copy it again") {
 		t.Errorf("said %s", said)
 	}
-	io.WriteString(p.keys, "good\r")
-	p.says("Once")
-	p.expect("3 tokens, ")
+	p.says("/models")
+	if said := p.expect("in use"); !strings.Contains(said, "damaged") {
+		t.Errorf("/models says %s", said)
+	}
 }
 
 // Who runs the assistant hears of loaded models, and only of those, and says what the
@@ -598,7 +617,7 @@ func TestLoadedAndMemory(t *testing.T) {
 		medium: &memory{data: make([]byte, 64<<10)}, now: time.Unix(1e9, 0),
 		loaded: func(l Load) { loads = append(loads, l) },
 		memory: func(m ModelMemory) []string { return []string{fmt.Sprintf("%+v", m)} }}
-	w.lines = []string{"Which model? (number or name; Enter looks again) tiny", "you> /show memory", "you> /load bad", "you> /bye"}
+	w.lines = []string{"you> /show memory", "you> /load bad", "you> /bye"}
 	w.boot()
 	if len(loads) != 1 || loads[0].Info.Architecture != "fake" || loads[0].Time < 0 {
 		t.Errorf("loaded %+v\n%s", loads, w.out.String())

@@ -38,6 +38,10 @@ var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", 
 
 // command runs a slash command. ended tells that the conversation is over.
 func (a *assistant) command(ctx context.Context, line string) (out Outcome, err error, ended bool) {
+	if out, leaves := Leaves(line); leaves {
+		done, err := a.shutDown()
+		return out, err, done
+	}
 	f := strings.Fields(line)
 	rest := strings.TrimSpace(line[len(f[0]):])
 	switch strings.ToLower(f[0]) {
@@ -60,8 +64,9 @@ func (a *assistant) command(ctx context.Context, line string) (out Outcome, err 
 		list, err := a.Models.List()
 		if err != nil {
 			a.UI.Error(sentence(err))
-		} else if len(list) == 0 {
-			a.say("There is no model on this drive. Copy a model, a file whose name ends in .gguf, into its folder \"models\".")
+		}
+		if len(list) == 0 && err == nil {
+			a.say(noModel)
 		}
 		a.show(list)
 	case "/load":
@@ -70,14 +75,6 @@ func (a *assistant) command(ctx context.Context, line string) (out Outcome, err 
 		a.clear()
 	case "/history":
 		a.history(ctx, rest)
-	case "/bye", "/exit", "/quit":
-		if ok, err := a.shutDown(); ok {
-			return Shutdown, err, true
-		}
-	case "/restart":
-		if ok, err := a.shutDown(); ok {
-			return Restart, err, true
-		}
 	default:
 		hint := "/? lists the commands."
 		for _, name := range commandNames {
@@ -302,7 +299,6 @@ func (a *assistant) loadCommand(ctx context.Context, want string) {
 	list, err := a.Models.List()
 	if err != nil {
 		a.UI.Error(sentence(err))
-		return
 	}
 	file, err := find(list, want)
 	if err != nil {
@@ -310,6 +306,7 @@ func (a *assistant) loadCommand(ctx context.Context, want string) {
 		return
 	}
 	if a.load(ctx, file) && a.name == file.Name {
+		a.prefer(file)
 		a.UI.Quiet("Going on with " + plainName(file.Name) + ".")
 	} else {
 		a.UI.Quiet("/models lists the models, /load NAME chooses another.")

@@ -1,11 +1,6 @@
 package assistant
 
-import (
-	"strings"
-
-	"alphaos/llm"
-	"alphaos/llm/gguf"
-)
+import "alphaos/llm"
 
 // A smaller model of the same vocabulary that lies beside the one in use drafts
 // for it (see llm/speculate.go). It is chosen by size: larger ones guess better,
@@ -15,52 +10,35 @@ const (
 	draftLayout = 8 // of the streamed bytes at most one part in so many is given up for it
 )
 
-// chooseDraft is the model that is to draft for file, of which r is open, within
-// budget bytes of memory for both (0: any); none if its Name is "". It takes
-// memory from a model that is streamed only where that costs little.
-func (a *assistant) chooseDraft(file ModelFile, r ModelReader, budget int64) ModelFile {
+// chooseDraft is the model that is to draft for c within budget bytes of memory
+// for both (0: any); none if its Name is "". It takes memory from a model that is
+// streamed only where that costs little.
+func (a *assistant) chooseDraft(c *candidate, budget int64) ModelFile {
 	list, err := a.Models.List()
 	if err != nil {
 		return ModelFile{}
 	}
-	var own *gguf.File
+	size := c.r.Size()
 	var best ModelFile
 	for _, m := range list {
 		if m.BuiltIn { // nobody else has its vocabulary
 			continue
 		}
-		if m.Size > r.Size()/draftShare || m.Size <= best.Size {
+		if m.Size > size/draftShare || m.Size <= best.Size {
 			continue
 		}
-		if beyond := r.Size() + m.Size - budget; budget > 0 && beyond > 0 &&
-			(r.Size() <= budget || m.Size > (r.Size()-budget)/draftLayout || m.Size > budget/2) {
+		if beyond := size + m.Size - budget; budget > 0 && beyond > 0 &&
+			(size <= budget || m.Size > (size-budget)/draftLayout || m.Size > budget/2) {
 			continue
 		}
-		if own == nil {
-			if own, err = inspect(r); err != nil {
-				return ModelFile{} // loading it will tell
+		if d, err := a.candidate(m); err == nil {
+			d.r.Close()
+			if llm.SameVocabulary(c.tables, d.tables) {
+				best = m
 			}
-		}
-		if a.drafts(m, own) {
-			best = m
 		}
 	}
 	return best
-}
-
-// drafts reports whether m can draft for a model with the header f.
-func (a *assistant) drafts(m ModelFile, f *gguf.File) bool {
-	r, err := a.Models.Open(m.Name)
-	if err != nil {
-		return false
-	}
-	defer r.Close()
-	d, err := inspect(r)
-	if err != nil {
-		return false
-	}
-	arch, _ := d.String("general.architecture")
-	return !strings.Contains(arch, "bert") && llm.SameVocabulary(f, d)
 }
 
 // loadDraft loads the model that drafts for m. Without it answers are the same,

@@ -10,7 +10,6 @@ import (
 	"alphaos/console"
 	"alphaos/llm"
 	"alphaos/llm/chat"
-	"alphaos/llm/gguf"
 	"alphaos/llm/sample"
 	"alphaos/llm/tokenizer"
 )
@@ -100,10 +99,6 @@ func verify(r ModelReader) error {
 	}
 	return nil
 }
-
-// inspect reads a model's header, so that a file that can't be loaded is
-// refused before the model in use is given up.
-func inspect(r ModelReader) (*gguf.File, error) { return gguf.Read(r, r.Size()) }
 
 func (m *model) Prompt(turns []chat.Turn) []int32 { return m.Template.Prompt(m.tok, turns) }
 

@@ -5,36 +5,8 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"alphaos/llm/gguf"
 	"alphaos/llm/sample"
 )
-
-// The guide model talks only where there is no other that can.
-func TestGuideComesLast(t *testing.T) {
-	file := func(name, arch string) *fstest.MapFile {
-		head, err := gguf.Head([]gguf.KeyValue{{Key: "general.architecture", Value: arch}, {Key: "general.name", Value: name}}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &fstest.MapFile{Data: head}
-	}
-	files := fstest.MapFS{
-		"alphaos-guide-q8_0.gguf": file(guide, "llama"),
-		"minilm.gguf":             file("MiniLM", "bert"),
-		"zephyr.gguf":             file("Zephyr", "llama"),
-	}
-	for _, want := range []string{"zephyr.gguf", "alphaos-guide-q8_0.gguf"} {
-		a := &assistant{Config: Config{Models: DirModels(files, ".")}}
-		list, err := a.Models.List()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := a.usual(list).Name; got != want {
-			t.Errorf("of %v the usual one is %s, not %s", list, got, want)
-		}
-		delete(files, "zephyr.gguf")
-	}
-}
 
 // What is built in is there without a drive, once, and instead of a file of its name.
 func TestBuiltIn(t *testing.T) {

@@ -94,7 +94,7 @@ func TestLongLife(t *testing.T) {
 	c := Config{UI: idle{ui{w}, func() (string, bool) {
 		at = append(at, w.prompted.Load())
 		return fmt.Sprintf("message %d", len(at)), len(at) <= 600
-	}}, Models: DirModels(w.models, "models"), Now: func() time.Time { return w.tick(0) }, open: w.open,
+	}}, Models: DirModels(w.models, "models"), Now: func() time.Time { return w.tick(0) }, open: w.open, check: checkHead,
 		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}}
 	s, _, err := store.Open(w.medium, c.Now)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"alphaos/console"
 	"alphaos/llm"
+	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
 )
 
@@ -167,67 +168,82 @@ func find(list []ModelFile, want string) (ModelFile, error) {
 	return ModelFile{}, fmt.Errorf("%q could be %s or %s; write more of the name", want, plainName(begin[0].Name), plainName(begin[1].Name))
 }
 
-// show lists the models with their numbers.
+// show lists the models with their numbers, and what is to be known of each.
 func (a *assistant) show(list []ModelFile) {
-	width := 0
+	names, sizes := 0, 0
 	for _, m := range list {
-		width = max(width, len(plainName(m.Name)))
+		names = max(names, len(plainName(m.Name)))
+		sizes = max(sizes, len(console.Bytes(m.Size)))
 	}
 	for i, m := range list {
-		mark := ""
-		switch {
-		case m.Name == a.name && m.BuiltIn:
-			mark = "  (built in, in use)"
-		case m.Name == a.name:
-			mark = "  (in use)"
-		case m.BuiltIn:
-			mark = "  (built in)"
-		}
-		a.say(fmt.Sprintf("%3d  %-*s  %s%s", i+1, width, plainName(m.Name), console.Bytes(m.Size), mark))
+		line := fmt.Sprintf("%3d  %-*s  %-*s  %s", i+1, names, plainName(m.Name), sizes, console.Bytes(m.Size), a.remark(m))
+		a.say(strings.TrimRight(line, " "))
 	}
+}
+
+// remark says in a few words what is to be known of a model before it is
+// chosen: nothing, if it is one to talk with.
+func (a *assistant) remark(m ModelFile) string {
+	var words []string
+	if m.BuiltIn {
+		words = append(words, "built in")
+	}
+	if m.Name == a.name {
+		words = append(words, "in use")
+	}
+	what, known := a.remarks[m]
+	if !known {
+		if what = a.describe(m); a.remarks == nil {
+			a.remarks = map[ModelFile]string{}
+		}
+		a.remarks[m] = what
+	}
+	if what != "" {
+		words = append(words, what)
+	}
+	return strings.Join(words, ", ")
+}
+
+func (a *assistant) describe(m ModelFile) string {
+	r, err := a.Models.Open(m.Name)
+	if err != nil {
+		return "damaged"
+	}
+	defer r.Close()
+	f, err := gguf.Read(r, r.Size())
+	switch {
+	case err != nil:
+		return "damaged"
+	case llm.KindOf(f) != llm.Language:
+		return string(llm.KindOf(f))
+	case a.check(f) != nil:
+		return "not supported"
+	case a.Raw || chat.Detect(f).Plain():
+		return "continues text"
+	}
+	return ""
 }
 
 // chooseFirst loads the model to begin with, and asks the person as long as
 // there is none. ended tells that the conversation is over instead.
 func (a *assistant) chooseFirst(ctx context.Context) (out Outcome, err error, ended bool) {
-	list, lerr := a.Models.List()
-	if len(list) > 0 {
-		want := a.Default
-		if want == "" && a.Store != nil {
-			want = a.Store.Setting("model")
-		}
-		var file ModelFile
-		if want == "" {
-			file = a.usual(list)
-		} else {
-			if wanted, ferr := find(list, want); ferr == nil {
-				file = wanted
-			} else {
-				file = a.usual(list)
-				if want == a.Default {
-					a.UI.Error(fmt.Sprintf("The model %s is not in the models folder.", want))
-				} else {
-					a.UI.Error(fmt.Sprintf("The model %s, used last, is not in the models folder any more.", plainName(want)))
-				}
-			}
-		}
-		if file.Name != "" && a.load(ctx, file) {
-			return 0, nil, false
-		}
+	if a.loadFirst(ctx) {
+		return 0, nil, false
 	}
+	listed := false
 	for ctx.Err() == nil {
-		if list, lerr = a.Models.List(); lerr != nil {
+		list, lerr := a.Models.List()
+		switch {
+		case listed:
+		case lerr != nil:
 			a.UI.Error(sentence(lerr))
-		}
-		prompt := "Which model? (number or name; Enter looks again) "
-		if len(list) == 0 {
-			a.UI.Error("There is no model on this drive. Copy a model, a file whose name ends in .gguf, into its folder \"models\".")
-			prompt = "Press Enter to look again, or type \"shut down\": "
-		} else {
+		case len(list) == 0:
+			a.UI.Error(noModel)
+		default:
 			a.say("Models on this drive:")
 			a.show(list)
 		}
-		line, rerr := a.UI.ReadLine(prompt)
+		line, rerr := a.UI.ReadLine("Which model? (number or name; Enter looks again) ")
 		if errors.Is(rerr, console.ErrInterrupted) {
 			continue
 		}
@@ -238,70 +254,177 @@ func (a *assistant) chooseFirst(ctx context.Context) (out Outcome, err error, en
 		if rerr != nil {
 			return EOF, rerr, true
 		}
-		switch text := strings.TrimSpace(line); {
+		text := strings.TrimSpace(line)
+		listed = text != ""
+		switch _, leaves := Leaves(text); {
 		case text == "":
-		case isShutdown(text) || text == "/bye" || text == "/exit" || text == "/quit":
-			if ok, err := a.shutDown(); ok {
-				return Shutdown, err, true
+		case leaves || strings.HasPrefix(text, "/"):
+			if out, err, ended := a.command(ctx, text); ended {
+				return out, err, true
 			}
-		case len(list) > 0:
-			text = strings.TrimSpace(strings.TrimPrefix(text, "/load "))
-			file, ferr := find(list, text)
-			if ferr != nil {
-				a.UI.Error(fmt.Sprintf("There is no model %q in this list.", text))
-			} else if a.load(ctx, file) {
-				return 0, nil, false
-			}
+		default:
+			a.loadCommand(ctx, text)
+		}
+		if a.model != nil {
+			return 0, nil, false
 		}
 	}
 	return EOF, nil, true
 }
 
+const (
+	noModel   = "There is no model on this drive. " + copyModel
+	copyModel = `Copy a model, a file whose name ends in .gguf, into its folder "models".`
+)
+
 // guide is the name, inside its file, of the model that is built in. It knows
 // little but AlphaOS, so any other model takes precedence over it.
 const guide = "AlphaOS guide"
 
-// usual is the first model that one can talk with: embedding models, which
-// may lie in the same folder, are passed over, and so is the guide if there is
-// another.
-func (a *assistant) usual(list []ModelFile) ModelFile {
-	if len(list) == 1 {
-		return list[0]
+// loadFirst loads the model that was asked for or used last, or else the first
+// that answers, or else the first that continues text, or else the guide: a
+// person who starts for the first time need not know what a model is. What is
+// passed over is told.
+func (a *assistant) loadFirst(ctx context.Context) bool {
+	list, lerr := a.Models.List()
+	if lerr != nil {
+		a.UI.Error(sentence(lerr))
 	}
-	last := list[0]
+	want := a.Default
+	if want == "" && a.Store != nil {
+		want = a.Store.Setting("model")
+	}
+	var wanted ModelFile
+	if want != "" {
+		var err error
+		if wanted, err = find(list, want); err == nil && a.load(ctx, wanted) {
+			a.prefer(wanted)
+			return true
+		}
+		switch {
+		case err == nil: // load has told
+		case want == a.Default:
+			a.UI.Error(fmt.Sprintf("The model %s is not in the models folder.", want))
+		default:
+			a.UI.Error(fmt.Sprintf("The model %s, used last, is not in the models folder any more.", plainName(want)))
+		}
+	}
+	begun := func(m ModelFile) bool {
+		if want != "" {
+			a.UI.Quiet("Going on with " + plainName(m.Name) + ".")
+		}
+		if wanted.Name == "" { // one that only failed stays the one used last
+			a.prefer(m)
+		}
+		return true
+	}
+	var plain, guides []ModelFile
+	others := 0
 	for _, m := range list {
-		r, err := a.Models.Open(m.Name)
-		if err != nil {
-			return m // loading it will tell
+		if ctx.Err() != nil {
+			return false
 		}
-		f, err := inspect(r)
-		r.Close()
-		if err != nil {
-			return m
-		}
-		if arch, _ := f.String("general.architecture"); strings.Contains(arch, "bert") {
+		if m.BuiltIn {
+			guides = append(guides, m)
 			continue
 		}
-		if name, _ := f.String("general.name"); name == guide {
-			last = m
+		others++
+		if m.Name == wanted.Name {
 			continue
 		}
-		return m
+		c, err := a.candidate(m)
+		if err != nil {
+			a.UI.Notice(fmt.Sprintf("Note: %s is passed over: %s", plainName(m.Name), clause(err)))
+			continue
+		}
+		name, _ := c.tables.String("general.name")
+		switch {
+		case name == guide:
+			guides = append(guides, m)
+		case !a.Raw && chat.Detect(c.tables).Plain():
+			plain = append(plain, m)
+		case a.use(ctx, c):
+			return begun(m)
+		default:
+			continue // use has closed it
+		}
+		c.r.Close()
 	}
-	return last
+	for _, m := range plain {
+		if ctx.Err() == nil && a.load(ctx, m) {
+			return begun(m)
+		}
+	}
+	for _, m := range guides {
+		why := "there is no model on this drive"
+		if others > 0 || lerr != nil {
+			why = "no model on this drive can be used"
+		}
+		a.UI.Notice("Note: " + why + ", so the guide talks, which is part of AlphaOS and knows little else. " + copyModel)
+		if ctx.Err() == nil && a.load(ctx, m) {
+			return true
+		}
+	}
+	return false
+}
+
+// prefer has the next session begin with the model in use; not with the guide,
+// which would hide a better one that comes.
+func (a *assistant) prefer(m ModelFile) {
+	if !m.BuiltIn && a.model.Info().Name != guide {
+		a.keep("model", m.Name)
+	}
+}
+
+// candidate is an open model file that may be talked with, as far as its tables
+// say.
+type candidate struct {
+	ModelFile
+	r      ModelReader
+	tables *gguf.File
+	opened time.Time
+}
+
+// candidate opens a model file. An error says, as a clause, why nobody can talk
+// with it.
+func (a *assistant) candidate(m ModelFile) (*candidate, error) {
+	opened := time.Now()
+	r, err := a.Models.Open(m.Name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := gguf.Read(r, r.Size())
+	if err == nil {
+		err = llm.KindOf(f).Talks()
+	}
+	if err == nil {
+		err = a.check(f)
+	}
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return &candidate{m, r, f, opened}, nil
 }
 
 // load loads a model and begins a session with it. The model in use is kept
 // when the other one can't be loaded. Failures are told.
 func (a *assistant) load(ctx context.Context, file ModelFile) bool {
-	fail := func(err error) bool {
-		a.UI.Error(fmt.Sprintf("The model %s can't be used: %s", plainName(file.Name), clause(err)))
+	c, err := a.candidate(file)
+	if err != nil {
+		a.refuse(file, err)
 		return false
 	}
-	r, err := a.Models.Open(file.Name)
-	if err != nil {
-		return fail(err)
-	}
+	return a.use(ctx, c)
+}
+
+func (a *assistant) refuse(file ModelFile, err error) {
+	a.UI.Error(fmt.Sprintf("The model %s can't be used: %s", plainName(file.Name), clause(err)))
+}
+
+// use is load for a model that is open, and closes it.
+func (a *assistant) use(ctx context.Context, c *candidate) bool {
+	file, r := c.ModelFile, c.r
 	kept := false // a model that is streamed from its file needs it
 	defer func() {
 		if !kept {
@@ -310,13 +433,10 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 	}()
 	old := ModelFile{Name: a.name}
 	if a.model != nil {
-		if _, err := inspect(r); err != nil {
-			return fail(err)
-		}
 		a.unload() // there may not be memory for both
 	}
 	o := a.LLM
-	begin := time.Now()
+	o.Tables = c.tables
 	var p Progress
 	o.Progress = func(done, total int64) {
 		if p == nil { // not before what is expected was told
@@ -328,7 +448,7 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 		a.UI.Notice(fmt.Sprintf("Note: %s takes %s and there is memory for %s, so %s are read from the drive for each token. The drive reads %s a second: expect %s.",
 			plainName(file.Name), console.Bytes(e.Bytes), console.Bytes(e.Memory), console.Bytes(e.Streamed), console.Bytes(int64(e.Rate)), pace(e.TokensPerSecond())))
 	}
-	draft := a.chooseDraft(file, r, o.Budget)
+	draft := a.chooseDraft(c, o.Budget)
 	if o.Budget > 0 {
 		o.Budget -= draft.Size
 	}
@@ -357,7 +477,7 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 		}
 	}
 	if err != nil {
-		fail(err)
+		a.refuse(file, err)
 		if old.Name != "" && old.Name != file.Name {
 			a.UI.Quiet("Loading " + plainName(old.Name) + " again.")
 			return a.load(ctx, old)
@@ -365,7 +485,7 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 		return false
 	}
 	if a.Loaded != nil {
-		a.Loaded(Load{m.Info(), time.Since(begin)})
+		a.Loaded(Load{m.Info(), time.Since(c.opened)})
 	}
 	for _, w := range m.Warnings() {
 		a.UI.Quiet(w)
@@ -378,9 +498,6 @@ func (a *assistant) load(ctx context.Context, file ModelFile) bool {
 		a.turns[i].IDs = nil
 	}
 	a.restoreState()
-	if m.Info().Name != guide { // else it would be the one used last and hide a better one
-		a.keep("model", file.Name)
-	}
 	return true
 }
 

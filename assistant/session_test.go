@@ -20,6 +20,7 @@ import (
 	"alphaos/console"
 	"alphaos/llm"
 	"alphaos/llm/chat"
+	"alphaos/llm/gguf"
 	"alphaos/llm/sample"
 	"alphaos/store"
 )
@@ -31,7 +32,10 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happen
 // "! " a notice, "!! " an error, "| " what was said before and is shown again. Lines that begin with "# " direct the world
 // around the session:
 //
-//	# models NAME...      the models on the drive; bad.gguf is corrupt
+//	# models NAME...      the models on the drive; what they are, the beginning of
+//	                      the name tells: see modelFile
+//	# model NAME fails    while it is read
+//	# guide               the guide is built in
 //	# plain               models are base models
 //	# context N           tokens of the models' context
 //	# journal N           bytes of the journal; 0: none
@@ -82,6 +86,8 @@ type world struct {
 	out     strings.Builder
 	lines   []string // of the script that are still to come
 	models  fstest.MapFS
+	guide   bool   // is built in
+	failing string // model
 	plain   bool
 	context int
 	medium  *memory
@@ -108,7 +114,7 @@ func (w *world) tick(d time.Duration) time.Time {
 
 type powerCut struct{}
 
-var prompts = []string{Prompt, "Which model? (number or name; Enter looks again) ", "Press Enter to look again, or type \"shut down\": ", "Shut down anyway? (yes or no) "}
+var prompts = []string{Prompt, "Which model? (number or name; Enter looks again) ", "Shut down anyway? (yes or no) "}
 
 func play(t *testing.T, script string) string {
 	w := &world{t: t, context: 400, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
@@ -140,16 +146,43 @@ func play(t *testing.T, script string) string {
 	return w.out.String()
 }
 
-// modelFile is an empty GGUF file, or something else if its name is bad.
+// modelFile is the head of a GGUF file of the kind that its name begins with.
 func modelFile(name string) *fstest.MapFile {
-	data := make([]byte, 1234)
-	if strings.HasPrefix(name, "huge") { // larger than memory
-		data = make([]byte, 4321)
+	size := 1234
+	arch, template, kind := "llama", "{{ '<|im_start|>' }}", "model"
+	switch strings.FieldsFunc(name, func(r rune) bool { return r == '-' || r == '.' })[0] {
+	case "bad": // no GGUF file
+		return &fstest.MapFile{Data: make([]byte, size)}
+	case "huge": // larger than memory
+		size = 4321
+	case "cut":
+		size = 200
+	case "base":
+		template = ""
+	case "mmproj":
+		arch, kind = "clip", "mmproj"
+	case "lora":
+		kind = "adapter"
+	case "embed":
+		arch = "nomic-bert"
+	case "new":
+		arch = "newest"
 	}
-	if !strings.HasPrefix(name, "bad") {
-		copy(data, "GGUF\x03")
+	head, err := gguf.Head([]gguf.KeyValue{
+		{Key: "general.architecture", Value: arch}, {Key: "general.type", Value: kind}, {Key: "tokenizer.chat_template", Value: template},
+	}, []gguf.Tensor{{Name: "token_embd.weight", Type: gguf.F32, Dims: []uint64{8, 8}}})
+	if err != nil {
+		panic(err)
 	}
-	return &fstest.MapFile{Data: data}
+	return &fstest.MapFile{Data: append(head, make([]byte, size)...)[:size]}
+}
+
+// checkHead is llm.Check for files without weights.
+func checkHead(f *gguf.File) error {
+	if arch, _ := f.String("general.architecture"); arch != "llama" {
+		return fmt.Errorf("models of architecture %q are not supported; supported are llama", arch)
+	}
+	return nil
 }
 
 func (w *world) direct(line string) {
@@ -165,6 +198,10 @@ func (w *world) direct(line string) {
 		for _, name := range f[2:] {
 			w.models["models/"+name] = modelFile(name)
 		}
+	case f[1] == "model":
+		w.failing = f[2]
+	case f[1] == "guide":
+		w.guide = true
 	case f[1] == "plain":
 		w.plain = true
 	case f[1] == "context":
@@ -203,7 +240,10 @@ func (w *world) boot() {
 	}()
 	w.tick(time.Hour)
 	c := Config{UI: ui{w}, Models: DirModels(w.models, "/models"), Now: func() time.Time { return w.tick(0) },
-		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}, Loaded: w.loaded, Memory: w.memory, open: w.open}
+		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}, Loaded: w.loaded, Memory: w.memory, open: w.open, check: checkHead}
+	if w.guide {
+		c.Models = WithBuiltIn(c.Models, DirModels(fstest.MapFS{"guide.gguf": modelFile("guide.gguf")}, "."))
+	}
 	if w.medium != nil {
 		s, rec, err := store.Open(w.medium, c.Now)
 		if err != nil {
@@ -354,8 +394,8 @@ func (w *world) open(r ModelReader, o llm.Options, raw bool) (engine, error) {
 	if !ok {
 		w.t.Fatal("not an open file")
 	}
-	if strings.HasPrefix(f.Name(), "bad") {
-		return nil, errors.New("this is no GGUF file: it begins with other bytes")
+	if plainName(f.Name()) == w.failing {
+		return nil, errors.New("reading the model at byte 999 of 1234: the drive has a bad block")
 	}
 	if r.Size() > 1234 {
 		o.Expect(llm.Expectation{Bytes: 1.3e9, Memory: 600e6, Streamed: 700e6, Rate: 480e6})

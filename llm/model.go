@@ -34,6 +34,7 @@ type Options struct {
 	Alloc        func(n int) ([]byte, error) // memory for the weights, best page-aligned; nil: the Go heap
 	Free         func([]byte)                // takes Alloc's memory back
 	Progress     func(done, total int64)     // bytes of the file read so far, and how many are to be read
+	Tables       *gguf.File                  // the file's, if they were read already
 	Expect       func(Expectation)           // called before the weights are read if they will be streamed
 
 	inPlace bool // leave weights as they are in the file, so that streamed ones give the same bits
@@ -114,15 +115,14 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Cache != "" && o.Cache != "f32" && o.Cache != "f16" {
 		return nil, fmt.Errorf("there is no cache type %q; there are f32 and f16", o.Cache)
 	}
-	f, err := gguf.Read(r, size)
-	if err != nil {
-		return nil, err
+	f, err := o.Tables, error(nil)
+	if f == nil {
+		if f, err = gguf.Read(r, size); err != nil {
+			return nil, err
+		}
 	}
 	m := &Model{file: f, size: size, options: o, identity: newIdentity(f)}
-	if m.config, err = readConfig(f); err != nil {
-		return nil, err
-	}
-	if err := m.checkTensors(); err != nil {
+	if err := m.configure(); err != nil {
 		return nil, err
 	}
 	if o.Kernel == "" {

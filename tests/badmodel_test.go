@@ -1,23 +1,23 @@
 package tests
 
-// A model that is missing or broken is told in one clear sentence, and another
-// can be chosen.
+// What is no model, or none to talk with, is passed over with one clear sentence,
+// and somebody talks in any case.
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"alphaos/llm/gguf"
 	"alphaos/ovmf"
 	"alphaos/tools/drive"
 )
 
-// brokenModels returns files under models/ that are no models, each in its own
-// way, made from a good one.
+// brokenModels returns files under models/ that are no models to talk with, each
+// in its own way, some made from a good one.
 func brokenModels(t *testing.T, good string) []drive.Extra {
 	t.Helper()
 	data, err := os.ReadFile(good)
@@ -33,12 +33,23 @@ func brokenModels(t *testing.T, good string) []drive.Extra {
 	for i := 8; i < 24; i++ { // tensor and metadata counts beyond all measure
 		counts[i] = 0xff
 	}
+	head := func(arch, kind string) []byte {
+		b, err := gguf.Head([]gguf.KeyValue{{Key: "general.architecture", Value: arch}, {Key: "general.type", Value: kind}},
+			[]gguf.Tensor{{Name: "token_embd.weight", Type: gguf.F32, Dims: []uint64{8, 8}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(b, make([]byte, 256)...)
+	}
 	return []drive.Extra{
 		{Path: "models/a-cut.gguf", Content: data[:len(data)/2]},
 		{Path: "models/b-noise.gguf", Content: noise},
 		{Path: "models/c-counts.gguf", Content: counts},
 		{Path: "models/d-empty.gguf"},
 		{Path: "models/e-header.gguf", Content: data[:24]},
+		{Path: "models/f-embed.gguf", Content: head("nomic-bert", "model")},
+		{Path: "models/mmproj-model-f16.gguf", Content: head("clip", "mmproj")},
+		{Path: "models/newest.gguf", Content: head("newest", "model")},
 	}
 }
 
@@ -71,40 +82,42 @@ func sentenceAbout(t *testing.T, name, said string) {
 func TestBrokenModels(t *testing.T) {
 	ctx := needQEMU(t, 4*time.Minute)
 	model, want := chatModel(t, story)
-	good := strings.TrimSuffix(filepath.Base(model), ".gguf")
 	broken := brokenModels(t, model)
 	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}, Extra: broken})
 	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
 
-	// The first model of the list is broken: the machine says so and asks.
-	const list, which = "Models on this drive:", "Which model?"
-	_, said, _ := strings.Cut(p.expect(list), "BdsDxe: starting ")
+	// They come before the good one, which is taken nevertheless.
+	_, said, _ := strings.Cut(p.prompt(), "BdsDxe: starting ")
 	_, said, _ = strings.Cut(said, "\n")
-	sentenceAbout(t, "a-cut", strings.TrimSuffix(said, list))
-	for i, b := range broken {
-		if listed := p.expect(which); !strings.Contains(listed, good) {
-			t.Errorf("the list lacks %s: %q", good, listed)
-		}
-		name := strings.TrimSuffix(strings.TrimPrefix(b.Path, "models/"), ".gguf")
-		if i%2 == 0 {
-			p.typeLine(name)
-		} else {
-			p.typeLine(fmt.Sprint(i + 1))
-		}
-		sentenceAbout(t, name, strings.TrimSuffix(p.expect(list), list))
+	notes := strings.Split(said, "Note: ")[1:]
+	if len(notes) != len(broken) {
+		t.Errorf("%d notes about %d files: %q", len(notes), len(broken), said)
 	}
-	p.expect(which)
+	for i, note := range notes[:min(len(notes), len(broken))] {
+		name := strings.TrimSuffix(strings.TrimPrefix(broken[i].Path, "models/"), ".gguf")
+		note, _, _ = strings.Cut(note, "Loading ")
+		note, _, _ = strings.Cut(note, "Type a message")
+		if note = squeeze(note); !strings.HasPrefix(note, name+" is passed over: ") || !strings.HasSuffix(note, ".") {
+			t.Errorf("about %s it says %q", name, note)
+		}
+		noTraces(t, note)
+		t.Log(note)
+	}
+	listed := p.say("/models")
+	t.Log(listed)
+	for _, line := range [][]string{{"a-cut", "damaged"}, {"f-embed", "embedding model"}, {"mmproj-model-f16", "vision projector"}, {"newest", "not supported"}, {"alphaos-guide", "built in"}} {
+		if !regexp.MustCompile(`(?m)^ *\d+  ` + line[0] + `.*  ` + line[1] + `\s*$`).MatchString(listed) {
+			t.Errorf("/models does not call %s %q: %q", line[0], line[1], listed)
+		}
+	}
 	p.screenshot("broken-models.png")
-	p.typeLine("no-such-model")
-	sentenceAbout(t, "no-such-model", strings.TrimSuffix(p.expect(list), list))
-	p.expect(which)
-	p.typeLine(good)
-	p.prompt()
 
 	// A model that cannot be loaded leaves the one in use.
 	for _, b := range broken {
 		name := strings.TrimSuffix(strings.TrimPrefix(b.Path, "models/"), ".gguf")
-		noTraces(t, p.say("/load "+name))
+		said := p.say("/load " + name)
+		noTraces(t, said)
+		contains(t, squeeze(said), "The model "+name+" can't be used: ")
 	}
 	sentenceAbout(t, "no-such-model", p.say("/load no-such-model"))
 	p.greedy()
@@ -116,19 +129,16 @@ func TestBrokenModels(t *testing.T) {
 	checkDrive(t, disk)
 }
 
-// TestNothingButABrokenModel boots a drive whose only model is broken.
+// TestNothingButABrokenModel boots a drive whose only model is broken: the guide
+// talks. (TestConversation does so on a drive without any model.)
 func TestNothingButABrokenModel(t *testing.T) {
 	ctx := needQEMU(t, 3*time.Minute)
 	model := writeModel(t, tinyShape)
 	disk := newDrive(t, drive.Options{EFI: program(t), Extra: brokenModels(t, model)[:1]})
 	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	said := p.expect("Which model?")
+	said := squeeze(p.prompt())
 	_, said, _ = strings.Cut(said, "BdsDxe: starting ")
-	_, said, _ = strings.Cut(said, "\n")
-	noTraces(t, said)
-	if !strings.Contains(said, "a-cut") {
-		t.Errorf("the broken model is not named: %q", said)
-	}
+	contains(t, said, "Note: a-cut is passed over: ", "Note: no model on this drive can be used, so the guide talks")
 	p.typeLine("Please shut down")
 	p.expect("All data saved. Goodbye.")
 	p.off()

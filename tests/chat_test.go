@@ -102,7 +102,7 @@ func conversation(t *testing.T, efi, build string) {
 	disk := newDrive(t, drive.Options{EFI: efi})
 
 	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	p.prompt()
+	contains(t, squeeze(p.prompt()), "Note: there is no model on this drive, so the guide talks")
 	p.screenshot(build + "start.png")
 	logTimes(t, p.vm)
 	p.greedy()

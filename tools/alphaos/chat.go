@@ -354,8 +354,12 @@ func newHostModels(file string) (*hostModels, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.Close(); err != nil {
-		return nil, err
+	defer m.Close()
+	if err = llm.KindOf(m.tables).Talks(); err == nil {
+		err = llm.Check(m.tables)
+	}
+	if err != nil { // and not another model that lies beside it
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	dir := filepath.Dir(file)
 	return &hostModels{assistant.DirModels(os.DirFS(dir), "."), dir, m.Name()}, nil
