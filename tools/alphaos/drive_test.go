@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"alphaos/llm/gguf"
 )
 
 // driveRun runs "drive" with arguments as a person would type them.
@@ -37,7 +39,14 @@ func TestDriveCreate(t *testing.T) {
 	binary.LittleEndian.PutUint16(app[88:], 0x20B)
 	app[88+68] = 10
 	efi := file("BOOTX64.EFI", app)
-	a, b := file("a.gguf", []byte("GGUF first")), file("b.gguf", []byte("GGUF second"))
+	model := func(name string) []byte {
+		b, err := gguf.Head([]gguf.KeyValue{{Key: "general.name", Value: name}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	a, b := file("a.gguf", model("first")), file("b.gguf", model("second"))
 	img := filepath.Join(dir, "alphaos.img")
 
 	t.Setenv("SOURCE_DATE_EPOCH", "1767225600")
@@ -76,6 +85,7 @@ func TestDriveCreate(t *testing.T) {
 		{"--journal: a drive needs a journal", []string{"create", img, "--efi", efi, "--journal", "0"}},
 		{"layout \"full\" is not known", []string{"create", img, "--efi", efi, "--yes", "--layout", "full"}},
 		{"is too small", []string{"create", img, "--efi", efi, "--yes", "--size", "30M"}},
+		{"cut.gguf cannot be used: corrupt GGUF file", []string{"create", img, "--efi", efi, "--yes", "--model", file("cut.gguf", model("whole")[:40])}},
 		{"is not a GGUF model", []string{"create", img, "--efi", efi, "--yes", "--model", efi}},
 	} {
 		if _, err := driveRun(c.args...); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -5,8 +5,8 @@
 // volume is written here: everything that goes on it is known beforehand, so
 // each file and directory gets neighbouring clusters in one pass, the two
 // FATs and the free count in FSInfo are written once and are right, and
-// model files are copied by the host kernel straight to their place. That is
-// simpler and faster than formatting with the library, writing each file
+// model files are copied straight to their place, the while their checksums are
+// computed. That is simpler and faster than formatting with the library, writing each file
 // through it, and then repairing what it leaves wrong (".." entries, FSInfo).
 //
 // The image appears under its name only when it is complete.
@@ -23,12 +23,16 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/diskfs/go-diskfs/backend"
 	"github.com/diskfs/go-diskfs/partition/gpt"
 	"github.com/google/uuid"
+
+	"alphaos/llm"
+	"alphaos/llm/gguf"
 )
 
 // Options says what drive to make.
@@ -36,7 +40,7 @@ type Options struct {
 	Out     string   // image file to make
 	Layout  string   // "minimal", also when empty: one FAT32 partition flagged esp
 	Size    int64    // bytes; 0: 512 MiB or what the contents need
-	Models  []string // GGUF files, put into /models under their own names
+	Models  []string // GGUF files, put into /models under their own names, each with its checksum
 	EFI     string   // the EFI application, put at /EFI/BOOT/BOOTX64.EFI
 	Journal int64    // bytes preallocated for the journal; 0: DefaultJournal
 	State   int64    // bytes preallocated for what a model remembers of a conversation; 0: DefaultState; negative: none
@@ -268,7 +272,15 @@ func contents(o Options) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := add(ModelsPath+"/"+filepath.Base(name), m); err != nil {
+		if err := checkModel(name, o.Models); err != nil {
+			return nil, err
+		}
+		path := ModelsPath + "/" + filepath.Base(name)
+		if err := add(path, m); err != nil {
+			return nil, err
+		}
+		m.sum = &node{size: int64(len(sumLine(make([]byte, sha256.Size), filepath.Base(name))))}
+		if err := add(path+".sha256", m.sum); err != nil {
 			return nil, err
 		}
 	}
@@ -294,11 +306,11 @@ func hostFile(name string, check func(io.ReaderAt, int64) error) (*node, error) 
 	if !fi.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not an ordinary file", name)
 	}
-	if err := check(f, fi.Size()); err != nil {
-		return nil, fmt.Errorf("%s %w", name, err)
-	}
 	if fi.Size() > maxFileSize {
 		return nil, fmt.Errorf("%s has %s but a file on FAT32 can have no more than 4 GiB; split it with alphaos model split or choose a smaller quantisation", name, FormatSize(fi.Size()))
+	}
+	if err := check(f, fi.Size()); err != nil {
+		return nil, fmt.Errorf("%s %w", name, err)
 	}
 	return &node{source: name, size: fi.Size()}, nil
 }
@@ -337,6 +349,35 @@ func checkGGUF(r io.ReaderAt, size int64) error {
 	}
 	if string(magic[:]) != "GGUF" {
 		return errors.New("is not a GGUF model: it does not begin with GGUF; convert it with llama.cpp's convert_hf_to_gguf.py or download a .gguf file")
+	}
+	return nil
+}
+
+// checkModel makes sure that a model is whole: that it is as long as its tables
+// say, that it matches the checksum that lies beside it, if one does, and that all
+// parts of a split one are there and among models.
+func checkModel(name string, models []string) error {
+	base := filepath.Base(name)
+	f, err := llm.Open(os.DirFS(filepath.Dir(name)), base)
+	if err != nil {
+		return fmt.Errorf("%s cannot be used: %w", name, err)
+	}
+	defer f.Close()
+	if _, err := gguf.Read(f, f.Size()); err != nil {
+		return fmt.Errorf("%s cannot be used: %w", name, err)
+	}
+	if parts, split := gguf.Parts(base); split {
+		for _, part := range parts {
+			if !slices.ContainsFunc(models, func(m string) bool { return strings.EqualFold(filepath.Base(m), part) }) {
+				return fmt.Errorf("%s is one of the %d parts of a model and %s is not among the models; add --model with it", name, len(parts), part)
+			}
+		}
+		if base != f.Name() {
+			return nil // the first part's turn is everyone's
+		}
+	}
+	if err := f.Verify(); err != nil {
+		return fmt.Errorf("%s cannot be used: %w", name, err)
 	}
 	return nil
 }

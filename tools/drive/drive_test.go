@@ -2,7 +2,9 @@ package drive
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	iofs "io/fs"
 	"os"
@@ -16,6 +18,8 @@ import (
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
+	"alphaos/llm"
+	"alphaos/llm/gguf"
 )
 
 var stamp = time.Date(2026, 3, 1, 12, 34, 56, 0, time.UTC)
@@ -46,14 +50,34 @@ func hostTemp(t testing.TB, name string, b []byte) string {
 	return path
 }
 
+// model writes a GGUF file of size bytes, or more if its head alone has more.
 func model(t testing.TB, name string, size int) string {
 	t.Helper()
-	b := make([]byte, size)
-	for i := range b {
-		b[i] = byte(i>>9 + i)
+	return hostTemp(t, name, modelBytes(t, "tensor", size))
+}
+
+func modelBytes(t testing.TB, tensor string, size int, meta ...gguf.KeyValue) []byte {
+	t.Helper()
+	head := func(n int) []byte {
+		b, err := gguf.Head(meta, []gguf.Tensor{{Name: tensor, Type: gguf.I8, Dims: []uint64{uint64(n)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
 	}
-	copy(b, "GGUF")
-	return hostTemp(t, name, b)
+	n := max(size-len(head(1)), 1)
+	b := head(n)
+	for i := range n {
+		b = append(b, byte(i>>9+i))
+	}
+	return b
+}
+
+// part is part no of count of a split model.
+func part(t testing.TB, no, count int) []byte {
+	t.Helper()
+	return modelBytes(t, fmt.Sprint("tensor", no), 1000,
+		gguf.KeyValue{Key: "split.no", Value: uint16(no)}, gguf.KeyValue{Key: "split.count", Value: uint16(count)})
 }
 
 func create(t testing.TB, o Options) *Result {
@@ -146,7 +170,7 @@ func verify(t testing.TB, img string) {
 func TestCreate(t *testing.T) {
 	dir := t.TempDir()
 	img := filepath.Join(dir, "alphaos.img")
-	names := []string{"stories260K.gguf", "Llama-3.2-3B-Instruct-Q4_K_M.gguf", "llama-3.2-3b-instruct-q8_0.gguf", "größe 日本 😀.gguf", "MODEL.GUF", strings.Repeat("x", 250) + ".gguf"}
+	names := []string{"stories260K.gguf", "Llama-3.2-3B-Instruct-Q4_K_M.gguf", "llama-3.2-3b-instruct-q8_0.gguf", "größe 日本 😀.gguf", "MODEL.GUF", strings.Repeat("x", 243) + ".gguf"}
 	var models []string
 	for i, name := range names {
 		models = append(models, model(t, name, 1000*(i+1)*(i+1)))
@@ -180,8 +204,8 @@ func TestCreate(t *testing.T) {
 		same(ModelsPath+"/"+name, models[i])
 	}
 	list, err := iofs.ReadDir(v, ModelsPath)
-	if err != nil || len(list) != len(names) {
-		t.Errorf("%d models, error %v", len(list), err)
+	if err != nil || len(list) != 2*len(names) {
+		t.Errorf("%d models and checksums, error %v", len(list), err)
 	}
 	if b, err := iofs.ReadFile(v, "docs/deep/down/Read me.txt"); err != nil || string(b) != "hello" {
 		t.Errorf("extra file: %q, error %v", b, err)
@@ -218,6 +242,68 @@ func TestCreate(t *testing.T) {
 	verify(t, img)
 	for i, name := range names {
 		same(ModelsPath+"/"+name, models[i])
+	}
+}
+
+// Beside each model lies its checksum, which sha256sum takes.
+func TestChecksums(t *testing.T) {
+	dir := t.TempDir()
+	var models []string
+	for name, b := range map[string][]byte{
+		"big.gguf": modelBytes(t, "tensor", 3*mib+17), "größe 😀 .x.gguf": modelBytes(t, "tensor", 5000),
+		"s-00001-of-00002.gguf": part(t, 0, 2), "s-00002-of-00002.gguf": part(t, 1, 2),
+	} {
+		models = append(models, filepath.Join(dir, name))
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	img := filepath.Join(dir, "image")
+	create(t, Options{Out: img, EFI: efiFile(t), Models: models, Time: stamp})
+	v, _ := mount(t, img)
+	copied := t.TempDir()
+	list, err := iofs.ReadDir(v, ModelsPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := []string{"--strict", "-c"}
+	for _, e := range list {
+		b, err := iofs.ReadFile(v, ModelsPath+"/"+e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(copied, e.Name()), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(e.Name(), ".sha256") {
+			sums = append(sums, e.Name())
+			continue
+		}
+		want := fmt.Sprintf("%x  %s\n", sha256.Sum256(b), e.Name())
+		if got, err := iofs.ReadFile(v, ModelsPath+"/"+e.Name()+".sha256"); err != nil || string(got) != want {
+			t.Errorf("beside %s lies %q, %v; want %q", e.Name(), got, err, want)
+		}
+		f, err := llm.Open(v, ModelsPath+"/"+e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !f.Checked() {
+			t.Errorf("%s has no checksum", e.Name())
+		}
+		if err := errors.Join(f.Verify(), f.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(sums) != 2+len(models) {
+		t.Errorf("%d checksums of %d models", len(sums)-2, len(models))
+	}
+	if _, err := exec.LookPath("sha256sum"); err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.Command("sha256sum", sums...)
+	cmd.Dir = copied
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("sha256sum -c: %v\n%s", err, out)
 	}
 }
 
@@ -311,7 +397,7 @@ func TestDeterministic(t *testing.T) {
 func TestGrowsToFit(t *testing.T) {
 	efi := efiFile(t)
 	big := filepath.Join(t.TempDir(), "big.gguf")
-	if err := os.WriteFile(big, []byte("GGUF"), 0o600); err != nil {
+	if err := os.WriteFile(big, modelBytes(t, "tensor", 1000), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Truncate(big, 600*mib); err != nil {
@@ -359,6 +445,19 @@ func TestRefusals(t *testing.T) {
 	if err := os.Truncate(huge, 4<<30); err != nil {
 		t.Fatal(err)
 	}
+	file := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, b, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	wrong := file("wrong.gguf", modelBytes(t, "tensor", 5000))
+	file("wrong.gguf.sha256", []byte(strings.Repeat("0", 64)+"  wrong.gguf\n"))
+	for _, folder := range []string{"", "cut/"} {
+		file(folder+"s-00001-of-00002.gguf", part(t, 0, 2))
+		file(folder+"s-00002-of-00002.gguf", part(t, 1, 2)[:1000-25*len(folder)])
+	}
 	pe := func(change func([]byte)) string {
 		b, err := os.ReadFile(efi)
 		if err != nil {
@@ -392,6 +491,14 @@ func TestRefusals(t *testing.T) {
 		{"model empty", "is not a GGUF model", Options{Out: out, EFI: efi, Models: []string{hostTemp(t, "x.gguf", nil)}}},
 		{"model directory", "not an ordinary file", Options{Out: out, EFI: efi, Models: []string{dir}}},
 		{"model huge", "no more than 4 GiB", Options{Out: out, EFI: efi, Models: []string{huge}}},
+		{"model cut short", "cut.gguf cannot be used: corrupt GGUF file: tensor \"tensor\" ends beyond the file's 4990 bytes, so the file is cut short: download or copy it again",
+			Options{Out: out, EFI: efi, Models: []string{good, hostTemp(t, "cut.gguf", modelBytes(t, "tensor", 5000)[:4990])}}},
+		{"model cut in its head", "download or copy it again", Options{Out: out, EFI: efi, Models: []string{hostTemp(t, "cut.gguf", modelBytes(t, "tensor", 5000)[:60])}}},
+		{"model's checksum", "wrong.gguf does not match its checksum in wrong.gguf.sha256", Options{Out: out, EFI: efi, Models: []string{wrong}}},
+		{"part missing", "part 2 of 2 of the model, a-00002-of-00002.gguf, is missing", Options{Out: out, EFI: efi, Models: []string{hostTemp(t, "a-00001-of-00002.gguf", part(t, 0, 2))}}},
+		{"part not named", "add --model with it", Options{Out: out, EFI: efi, Models: []string{filepath.Join(dir, "s-00002-of-00002.gguf")}}},
+		{"part cut short", "s-00002-of-00002.gguf: corrupt GGUF file: tensor \"tensor1\" ends beyond the file's 900 bytes",
+			Options{Out: out, EFI: efi, Models: []string{filepath.Join(dir, "cut", "s-00001-of-00002.gguf"), filepath.Join(dir, "cut", "s-00002-of-00002.gguf")}}},
 		{"model twice", "two files", Options{Out: out, EFI: efi, Models: []string{good, model(t, "GOOD.gguf", 10)}}},
 		{"model name", "does not allow", Options{Out: out, EFI: efi, Models: []string{model(t, "a:b.gguf", 10)}}},
 		{"model dot", "full stop", Options{Out: out, EFI: efi, Models: []string{model(t, "a.gguf.", 10)}}},

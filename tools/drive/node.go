@@ -24,11 +24,17 @@ type node struct {
 	source  string
 	content []byte
 	size    int64
+	sum     *node // that gets the checksum of this one when it is copied, or nil
 
 	short    [11]byte
 	long     []uint16 // nil when the short name is the name
 	first    uint32
 	clusters int64
+}
+
+// sumLine is what sha256sum writes of a file.
+func sumLine(sum []byte, name string) []byte {
+	return fmt.Appendf(nil, "%x  %s\n", sum, name)
 }
 
 // bytes returns the size of a file's content or a directory's entries.

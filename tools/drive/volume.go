@@ -9,6 +9,7 @@ package drive
 // that clusters never straddle the larger blocks of flash.
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -149,7 +150,7 @@ func (v *volume) write(f *os.File, at int64) error {
 }
 
 // copyFile copies the file n.source to f. Between two files the host kernel
-// does the copying.
+// does the copying, unless the file's checksum is wanted.
 func copyFile(f *os.File, at int64, n *node) error {
 	src, err := os.Open(n.source)
 	if err != nil {
@@ -159,11 +160,18 @@ func copyFile(f *os.File, at int64, n *node) error {
 	if _, err := f.Seek(at, io.SeekStart); err != nil {
 		return err
 	}
-	if _, err := io.CopyN(f, src, n.size); err != nil {
+	to, hash := io.Writer(f), sha256.New()
+	if n.sum != nil {
+		to = io.MultiWriter(f, hash)
+	}
+	if _, err := io.CopyN(to, src, n.size); err != nil {
 		if err == io.EOF {
 			err = errors.New("the file became shorter while it was copied; try again")
 		}
 		return fmt.Errorf("copy %s: %w", n.source, err)
+	}
+	if n.sum != nil { // which comes later on the volume
+		n.sum.content = sumLine(hash.Sum(nil), n.label)
 	}
 	return nil
 }
