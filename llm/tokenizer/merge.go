@@ -222,11 +222,37 @@ func (p *pairs) find(left, right int32) (rank, id int32) {
 	return -1, -1
 }
 
+// without returns the merges with symbols beyond the vocabulary, the first of
+// them next, in the place of tokens: these are only steps then.
+func (p *pairs) without(tokens []int32, next int32) (pairs, int32) {
+	place := map[int32]int32{}
+	for _, id := range tokens {
+		place[id] = next
+		next++
+	}
+	symbol := func(id int32) int32 {
+		if s, ok := place[id]; ok {
+			return s
+		}
+		return id
+	}
+	var q pairs
+	q.init(len(p.slots) * 3 / 4)
+	for _, s := range p.slots {
+		if s.left >= 0 {
+			left, right := symbol(s.left), symbol(s.right)
+			*q.slot(left, right) = mergeSlot{left, right, s.rank, symbol(s.id)}
+		}
+	}
+	return q, next
+}
+
 // readMerges fills the table from lines such as "Ġt he". Parts and results
 // that are not tokens get symbols beyond the vocabulary: they may still be
 // steps on the way to a token.
 func (t *Tokenizer) readMerges(lines []string) {
 	t.merges.init(len(lines))
+	t.symbols = int32(len(t.text))
 	extra := map[string]int32{}
 	symbol := func(b []byte) int32 {
 		if id := t.index.find(string(b)); id >= 0 {
@@ -237,7 +263,8 @@ func (t *Tokenizer) readMerges(lines []string) {
 		}
 		id, ok := extra[string(b)]
 		if !ok {
-			id = int32(len(t.text) + len(extra))
+			id = t.symbols
+			t.symbols++
 			extra[string(b)] = id
 		}
 		return id

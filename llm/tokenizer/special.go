@@ -3,6 +3,8 @@ package tokenizer
 import (
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"alphaos/llm/gguf"
 )
@@ -10,7 +12,8 @@ import (
 // Special tokens are found by their text before anything else, the longest
 // token first, over the whole text. User-defined ones (runs of white space,
 // <think>, ...) are found in any text; control and unknown ones only where the
-// caller trusts the text.
+// caller trusts the text, and so are markers, which are tokens of any type that
+// the model's chat template writes.
 
 // Texts of tokens that end an answer, in any vocabulary. A file may fail to
 // mark them as control tokens, so they are known by their text, as in
@@ -106,19 +109,115 @@ func ordinary(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c >= 0x80
 }
 
-// collectSpecial lists the special tokens, longest first.
+// collectSpecial lists the special tokens and those that may be markers,
+// longest first.
 func (t *Tokenizer) collectSpecial() {
+	t.special, t.userDefined, t.candidates = nil, nil, nil
 	for i, a := range t.attr {
-		if a&(attrControl|attrUserDefined|attrUnknown) != 0 && t.text[i] != "" {
-			t.special = append(t.special, int32(i))
+		id := int32(i)
+		if t.text[i] == "" {
+			continue
+		}
+		if a&(attrControl|attrUserDefined|attrUnknown|attrMarker) != 0 {
+			t.special = append(t.special, id)
+		}
+		if a&(attrControl|attrUnknown|attrMarker) != 0 || t.mayBeMarker(id) {
+			t.candidates = append(t.candidates, id)
 		}
 	}
-	slices.SortStableFunc(t.special, func(a, b int32) int { return len(t.text[b]) - len(t.text[a]) })
+	longestFirst := func(a, b int32) int { return len(t.spelling(b)) - len(t.spelling(a)) }
+	slices.SortStableFunc(t.special, longestFirst)
+	slices.SortStableFunc(t.candidates, longestFirst)
 	for _, id := range t.special {
-		if t.attr[id]&(attrControl|attrUnknown) == 0 {
+		if t.attr[id]&(attrControl|attrUnknown|attrMarker) == 0 {
 			t.userDefined = append(t.userDefined, id)
 		}
 	}
+}
+
+// mayBeMarker reports whether a token that is neither control nor unknown is a
+// marker when a template writes it. A template also writes words, white space
+// and punctuation, and these are none: a marker has a letter or digit and stands
+// between signs, as in <|user|>, [INST] or <｜User｜>. A user-defined token was
+// put into the vocabulary by hand, so one sign is enough, as in USER:, and so are
+// brackets around signs alone, as in <|"|>. BOS and EOS are markers anyhow.
+func (t *Tokenizer) mayBeMarker(id int32) bool {
+	text, a := t.spelling(id), t.attr[id]
+	if len(text) < 3 || a&(attrControl|attrUnknown|attrByte) != 0 {
+		return false
+	}
+	first, _ := utf8.DecodeRuneInString(text)
+	last, _ := utf8.DecodeLastRuneInString(text)
+	between := isSign(first) && isSign(last)
+	if !between && a&attrUserDefined == 0 {
+		return (id == t.bos || id == t.eos) && strings.TrimSpace(text) != ""
+	}
+	word := strings.ContainsFunc(text, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
+	return word && (between || strings.ContainsFunc(text, isSign)) ||
+		a&attrUserDefined != 0 && (first == '<' && last == '>' || first == '[' && last == ']')
+}
+
+// isSign reports whether r is no letter, digit or space.
+func isSign(r rune) bool {
+	return !unicode.In(r, unicode.L, unicode.M, unicode.Nd) && !unicode.IsSpace(r) && r != '\u2581'
+}
+
+// spelling is how a special token, or one that may be a marker, is written in a
+// text. Byte-level BPE spells ordinary tokens in characters that stand for bytes.
+func (t *Tokenizer) spelling(id int32) string {
+	if t.bytelevel && t.attr[id]&(attrControl|attrUserDefined|attrUnknown) == 0 {
+		return t.piece[id]
+	}
+	return t.text[id]
+}
+
+// MarkersIn returns the tokens that stand as markers in text, which a chat
+// template wrote: each control token, and tokens of other types that are no
+// words, white space or punctuation. No id occurs twice.
+func (t *Tokenizer) MarkersIn(text string) (ids []int32) {
+	t.partition(text, t.candidates, func(id int32) {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}, func(string) {})
+	return ids
+}
+
+// WithMarkers returns t as a conversation must have it in which the tokens ids
+// are markers: like control tokens they are found, whatever their type, where
+// the text is trusted, and never come out of ordinary text. Unlike control
+// tokens they are not silent when decoded, unless they were before.
+func (t *Tokenizer) WithMarkers(ids []int32) *Tokenizer {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id int32) bool {
+		return uint64(id) >= uint64(len(t.attr)) || t.attr[id]&(attrControl|attrUnknown|attrMarker) != 0
+	})
+	if len(ids) == 0 {
+		return t
+	}
+	c := *t
+	c.attr = slices.Clone(t.attr)
+	indexed := false // ordinary text may be merged into one of ids
+	for _, id := range ids {
+		c.attr[id] |= attrMarker
+		indexed = indexed || !t.bytelevel || t.attr[id]&attrUserDefined == 0
+	}
+	c.collectSpecial()
+	if !indexed {
+		return &c
+	}
+	c.longest, c.spacesInside = 0, false
+	c.makeIndex()
+	if c.bytelevel {
+		c.byteID = t.byteID // no marker is a single byte
+		c.merges, c.symbols = t.merges.without(ids, t.symbols)
+	}
+	return &c
+}
+
+// IsMarker reports whether token id is a control token or one of those that
+// WithMarkers was given.
+func (t *Tokenizer) IsMarker(id int32) bool {
+	return uint64(id) < uint64(len(t.attr)) && t.attr[id]&(attrControl|attrMarker) != 0
 }
 
 // fragment is ordinary text, or a special token where id is not negative.
@@ -127,12 +226,9 @@ type fragment struct {
 	id   int32
 }
 
-// partition cuts text at special tokens and hands out what it finds, in order.
-func (t *Tokenizer) partition(text string, control bool, special func(int32), raw func(string)) {
-	tokens := t.userDefined
-	if control {
-		tokens = t.special
-	}
+// partition cuts text at the given tokens, longest first, and hands out what it
+// finds, in order.
+func (t *Tokenizer) partition(text string, tokens []int32, special func(int32), raw func(string)) {
 	if len(tokens) == 0 || text == "" {
 		if text != "" {
 			raw(text)
@@ -149,7 +245,7 @@ func (t *Tokenizer) partition(text string, control bool, special func(int32), ra
 	fragments := []fragment{{text, -1}}
 	var next []fragment
 	for _, id := range tokens {
-		s := t.text[id]
+		s := t.spelling(id)
 		if len(s) > len(text) {
 			continue
 		}

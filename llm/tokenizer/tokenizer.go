@@ -6,7 +6,9 @@
 // deliberate difference: a control token (<s>, <|eot_id|>, ...) never comes
 // out of ordinary text, whatever the vocabulary says; it must be asked for with
 // ParseSpecial. What a person types, or a document they open, therefore cannot
-// forge the markers that separate the turns of a conversation.
+// forge the markers that separate the turns of a conversation. Files often give
+// markers other types, so whoever knows the chat template tells which tokens it
+// uses as markers (WithMarkers), and these are kept from ordinary text as well.
 //
 // Inside, every token is known by its piece: the bytes it stands for. Text is
 // first cut at special tokens (special.go), byte-level BPE then cuts it into
@@ -40,6 +42,7 @@ type Tokenizer struct {
 	longest int        // piece in the index, in bytes
 	byteID  [256]int32 // token, or for byte-level BPE symbol, of a lone byte; -1 if none
 	merges  pairs      // byte-level BPE only
+	symbols int32      // tokens and the merges' steps that are none
 
 	pre          []matcher // byte-level BPE's pre-tokenizer
 	ignoreMerges bool      // a word that is a token is not merged from its bytes
@@ -48,6 +51,7 @@ type Tokenizer struct {
 
 	special     []int32 // ids of all special tokens, longest text first
 	userDefined []int32 // the ones among them that ordinary text may become
+	candidates  []int32 // that a template may use as markers, longest text first
 
 	bos, eos, unk  int32 // -1: none
 	addBOS, addEOS bool
@@ -65,6 +69,7 @@ const (
 	attrUnused
 	attrEnd    // generation ends with it
 	attrRstrip // swallows white space that follows it
+	attrMarker // a chat template writes it: special whatever its type, see WithMarkers
 )
 
 // Token types in the file (tokenizer.ggml.token_type).
@@ -262,7 +267,7 @@ func (t *Tokenizer) Text(id int32) string {
 // Special finds a special token by its exact text, as in Special("<|im_end|>").
 func (t *Tokenizer) Special(text string) (id int32, ok bool) {
 	for _, id := range t.special {
-		if t.text[id] == text {
+		if t.spelling(id) == text {
 			return id, true
 		}
 	}
@@ -307,7 +312,11 @@ func (t *Tokenizer) EncodeParts(o EncodeOptions, parts ...Part) []int32 {
 			e.afterSpecial = p.Special
 			continue
 		}
-		t.partition(p.Text, p.Special, e.special, e.raw)
+		tokens := t.userDefined
+		if p.Special {
+			tokens = t.special
+		}
+		t.partition(p.Text, tokens, e.special, e.raw)
 	}
 	e.flush()
 	if o.AddEOS && t.addEOS {
@@ -465,7 +474,7 @@ func (t *Tokenizer) makeIndex() {
 	}
 	for i, p := range t.piece {
 		a := t.attr[i]
-		if p == "" || a&(attrControl|attrUnknown) != 0 {
+		if p == "" || a&(attrControl|attrUnknown|attrMarker) != 0 {
 			continue
 		}
 		if a&attrByte != 0 {
