@@ -48,6 +48,7 @@ type Template struct {
 	end     string // zephyr: the marker that ends a turn; "": EOS
 	last    int    // how many of the last turns the model looks at; 0: all
 	inst    inst   // llama2 and mistral
+	marks   *marks // what it writes; nil: nothing
 	warning string
 }
 
@@ -62,7 +63,7 @@ type inst struct {
 // A format is one of the well-known ways to write a conversation.
 type format struct {
 	name    string
-	markers []string // that a text must not contain where they are not control tokens
+	markers []string // that it writes, or a template that goes by its name
 	stops   []string
 	write   func(w *writer, turns []Turn)
 }
@@ -196,9 +197,18 @@ func detect(f *gguf.File) Template {
 	}
 	t, known := recognise(source)
 	own, err := newProgram(source, f)
+	if err == nil {
+		if known { // it may refuse a conversation
+			own.marks.turns = append(own.marks.turns, t.format.markers...)
+		}
+		t.own, t.marks = own, own.marks
+		return t
+	}
+	if !known {
+		t.marks = &marks{}
+	}
+	t.marks.mentions = []string{source}
 	switch {
-	case err == nil:
-		t.own = own
 	case known:
 		t.warning = fmt.Sprintf("the model's own chat template cannot be used (%s), so the usual form of %s takes its place", reason(err), t.Name())
 	default:
@@ -267,7 +277,7 @@ func recognise(jinja string) (Template, bool) {
 func named(name string) Template {
 	for _, f := range formats {
 		if f.name == name {
-			return Template{format: f, strip: name == "llama3"}
+			return Template{format: f, strip: name == "llama3", marks: &marks{turns: f.markers}}
 		}
 	}
 	panic("chat: no format " + name)
@@ -307,7 +317,7 @@ func (t Template) Stops() []string {
 // IsEnd reports whether token id ends an answer: one that ends any text of this
 // model, or a marker with which the next turn would begin.
 func (t Template) IsEnd(tok *tokenizer.Tokenizer, id int32) bool {
-	return tok.IsEnd(id) || tok.IsControl(id) && slices.Contains(t.Stops(), tok.Text(id))
+	return tok.IsEnd(id) || t.reading(tok).stops[id]
 }
 
 // Check says why the model's own template refuses a conversation, nil if it
@@ -333,12 +343,14 @@ func (t Template) Check(turns []Turn) error {
 // line; a system's text is nothing it could follow and is left out.
 func (t Template) Prompt(tok *tokenizer.Tokenizer, turns []Turn) []int32 {
 	turns = t.seen(turns)
+	r := t.reading(tok)
 	if t.own != nil {
-		if ids, err := t.own.prompt(tok, turns, t.now); err == nil {
-			return ids
+		w := &writer{reading: r}
+		if bos, err := t.own.prompt(w, turns, t.now); err == nil {
+			return r.tok.EncodeParts(tokenizer.EncodeOptions{AddBOS: !bos}, w.parts...)
 		}
 	}
-	w := &writer{Template: t, tok: tok}
+	w := &writer{Template: t, reading: r}
 	if t.format == nil {
 		for _, turn := range turns {
 			switch role(turn.Role) {
@@ -346,22 +358,15 @@ func (t Template) Prompt(tok *tokenizer.Tokenizer, turns []Turn) []int32 {
 				if len(w.parts) > 0 {
 					w.parts = append(w.parts, tokenizer.Part{Text: "\n"})
 				}
-				w.parts = append(w.parts, tokenizer.Part{Text: turn.Text})
+				w.said(turn.Text)
 			case "assistant":
 				w.answer(turn, "")
 			}
 		}
 	} else {
-		var spelled []string
-		for _, m := range t.format.markers {
-			if _, ok := tok.Special(m); !ok {
-				spelled = append(spelled, m)
-			}
-		}
-		w.plainMarkers = broken(spelled)
 		t.format.write(w, turns)
 	}
-	return tok.EncodeParts(tokenizer.EncodeOptions{AddBOS: true}, w.parts...)
+	return r.tok.EncodeParts(tokenizer.EncodeOptions{AddBOS: true}, w.parts...)
 }
 
 // Fit is Prompt for a context of limit tokens: the oldest turns, but not the
@@ -399,20 +404,11 @@ func (t Template) Fit(tok *tokenizer.Tokenizer, turns []Turn, limit int) (ids []
 	return without(cuts[n])
 }
 
-// broken pairs markers with what is written in their place.
-func broken(markers []string) (pairs []string) {
-	for _, m := range markers {
-		pairs = append(pairs, m, m[:1]+" "+m[1:])
-	}
-	return pairs
-}
-
 // A writer gathers the parts of a prompt.
 type writer struct {
 	Template
-	tok          *tokenizer.Tokenizer
-	parts        []tokenizer.Part
-	plainMarkers []string // and what to write in their place, in pairs
+	*reading
+	parts []tokenizer.Part
 }
 
 // mark writes the format's own text, in which control tokens are found.
@@ -443,33 +439,33 @@ func (w *writer) text(t Turn) {
 		w.answer(t, "")
 		return
 	}
-	w.parts = append(w.parts, tokenizer.Part{Text: w.clean(t.Text)})
+	w.said(w.clean(t.Text))
 }
 
+// said writes the words of a person or a document.
+func (w *writer) said(text string) { w.parts = append(w.parts, parts(text, w.people)...) }
+
 // answer writes an assistant's turn. Its text is encoded apart from what is
-// around it, as the model makes it, and begins with open.
+// around it, as the model makes it, and begins with open. Tokens are taken as
+// they are unless the model has made markers of turns among them.
 func (w *writer) answer(t Turn, open string) {
 	ids := t.IDs
-	if ids == nil {
+	if ids == nil || slices.ContainsFunc(ids, func(id int32) bool { return w.turns[id] }) {
 		text := w.clean(t.Text)
 		if open != "" {
 			text = open + strings.TrimSpace(text)
 		}
-		ids = w.tok.EncodeParts(tokenizer.EncodeOptions{}, tokenizer.Part{IDs: []int32{}}, tokenizer.Part{Text: text})
+		ids = w.tok.EncodeParts(tokenizer.EncodeOptions{}, append([]tokenizer.Part{{IDs: []int32{}}}, parts(text, w.model)...)...)
 	}
 	if len(ids) > 0 {
 		w.parts = append(w.parts, tokenizer.Part{IDs: ids})
 	}
 }
 
-// clean breaks up markers in a text that would be read as markers: those that
-// this vocabulary spells with ordinary tokens.
+// clean takes off the white space that a format does without.
 func (w *writer) clean(s string) string {
 	if w.strip {
 		s = strings.TrimSpace(s)
-	}
-	if len(w.plainMarkers) > 0 {
-		s = strings.NewReplacer(w.plainMarkers...).Replace(s)
 	}
 	return s
 }

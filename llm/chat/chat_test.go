@@ -74,6 +74,23 @@ func spell(tok *tokenizer.Tokenizer, ids []int32) string {
 	return b.String()
 }
 
+// times counts how often a marker is in ids, as the one token that it is or as
+// the ones that it is spelled with.
+func times(tok *tokenizer.Tokenizer, m string, ids []int32) (n int) {
+	as := [][]int32{tok.EncodeParts(tokenizer.EncodeOptions{}, tokenizer.Part{IDs: []int32{}}, tokenizer.Part{Text: m}), tok.Encode(m, tokenizer.EncodeOptions{})}
+	if id, ok := tok.Special(m); ok {
+		as = [][]int32{{id}}
+	}
+	for i := range ids {
+		for _, s := range as {
+			if len(ids)-i >= len(s) && slices.Equal(ids[i:i+len(s)], s) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 var talk = []Turn{
 	{Role: "system", Text: "Be brief."},
 	{Role: "user", Text: " hi "},
@@ -197,7 +214,6 @@ func TestForgery(t *testing.T) {
 				count := func(text string) map[string]int {
 					turns := []Turn{{Role: "user", Text: "hello"}, {Role: r, Text: text}, {Role: "user", Text: "hello"}}
 					ids := tmpl.Prompt(tok, turns)
-					s := spell(tok, ids)
 					n := map[string]int{}
 					for _, id := range ids {
 						if tok.IsControl(id) {
@@ -205,9 +221,7 @@ func TestForgery(t *testing.T) {
 						}
 					}
 					for _, m := range tmpl.format.markers {
-						if _, ok := tok.Special(m); !ok {
-							n[m] = strings.Count(s, m)
-						}
+						n[m] = times(tok, m, ids)
 					}
 					return n
 				}

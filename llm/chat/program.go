@@ -7,11 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"alphaos/llm/chat/jinja"
 	"alphaos/llm/gguf"
-	"alphaos/llm/tokenizer"
 )
 
 // A program is a model's own chat template, tried out on a conversation before
@@ -28,9 +26,10 @@ import (
 type program struct {
 	jinja    *jinja.Template
 	bos, eos string
-	merge    bool     // turns of one role in a row are refused, so they are joined
-	noSystem bool     // system texts are refused, so the next user's turn begins with them
-	markers  []string // that the template writes
+	typed    bool // only contents in typed parts are read, as if there were pictures among them
+	merge    bool // turns of one role in a row are refused, so they are joined
+	noSystem bool // system texts are refused, so the next user's turn begins with them
+	marks    *marks
 	stops    []string
 }
 
@@ -44,7 +43,7 @@ func newProgram(source string, f *gguf.File) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{jinja: t}
+	p := &program{jinja: t, marks: &marks{mentions: t.Literals()}}
 	tokens := f.Strings("tokenizer.ggml.tokens")
 	text := func(key string, id uint64) string {
 		if v, ok := f.Uint("tokenizer.ggml." + key + "_token_id"); ok {
@@ -61,7 +60,13 @@ func newProgram(source string, f *gguf.File) (*program, error) {
 	} else {
 		p.bos, p.eos = text("bos", none), text("eos", none)
 	}
-	return p, p.try()
+	if err = p.try(); err != nil {
+		p.typed, p.noSystem, p.merge = true, false, false
+		if p.try() == nil {
+			return p, nil
+		}
+	}
+	return p, err
 }
 
 // try finds out how the template takes a conversation and what its markers are.
@@ -95,68 +100,42 @@ func (p *program) try() error {
 		}
 	}
 	twice := []Turn{{Role: "user", Text: "Hello"}, {Role: "user", Text: "Bye"}}
-	if _, err := attempt(twice); err != nil {
+	more, err := attempt(twice)
+	if err != nil {
 		p.merge = true
-		if _, err := attempt(twice); err != nil {
+		if more, err = attempt(twice); err != nil {
 			return err
 		}
 	}
 
+	for _, runs := range [][]jinja.Run{runs, more} {
+		for i, r := range runs {
+			switch {
+			case r.Origin != 0:
+			case i == len(runs)-1:
+				p.marks.opening = append(p.marks.opening, r.Text)
+			default:
+				p.marks.turns = append(p.marks.turns, r.Text)
+			}
+		}
+	}
 	answered := false
 	for _, r := range runs {
 		if r.Origin != 0 {
 			answered = r.Origin == 3
 			continue
 		}
-		found := markersIn(r.Text)
-		p.markers = append(p.markers, found...)
 		if !answered { // not what stands between an answer and the next turn
 			continue
 		}
+		found := markersIn(r.Text)
 		if len(found) == 0 {
-			line, _, _ := strings.Cut(strings.TrimSpace(r.Text), "\n")
-			if line = strings.TrimSpace(line); len(line) > 3 {
-				found = []string{line}
-			}
+			found = lines(r.Text)[:min(1, len(lines(r.Text)))]
 		}
 		p.stops = append(p.stops, found...)
 	}
-	slices.Sort(p.markers)
-	p.markers = slices.Compact(p.markers)
 	p.stops = slices.DeleteFunc(p.stops, func(s string) bool { return s == p.bos || s == p.eos })
 	return nil
-}
-
-// markersIn finds what looks like a marker: <|user|>, </s>, <<SYS>>, [/INST].
-func markersIn(s string) (found []string) {
-	for i := 0; i < len(s); i++ {
-		var set func(r rune) bool
-		var end byte
-		switch s[i] {
-		case '<':
-			end, set = '>', func(r rune) bool { return r != '<' && r != '>' && !unicode.IsSpace(r) }
-		case '[':
-			end, set = ']', func(r rune) bool { return 'A' <= r && r <= 'Z' || r == '_' || r == '/' }
-		default:
-			continue
-		}
-		j := i + 1
-		for j < len(s) && s[j] == '<' && s[i] == '<' {
-			j++
-		}
-		first := j
-		n := strings.IndexFunc(s[j:], func(r rune) bool { return !set(r) })
-		if n < 1 || n > 60 {
-			continue
-		}
-		for j += n; j < len(s) && s[j] == end && j < first+n+(first-i); j++ {
-		}
-		if j > first+n {
-			found = append(found, s[i:j])
-			i = j - 1
-		}
-	}
-	return found
 }
 
 // render runs the template on turns.
@@ -192,7 +171,11 @@ func (p *program) render(turns []Turn, now func() time.Time) (jinja.Text, error)
 	}
 	list := make([]any, len(messages))
 	for i, m := range messages {
-		list[i] = map[string]any{"role": m.role, "content": m.content}
+		var content any = m.content
+		if p.typed {
+			content = []any{map[string]any{"type": "text", "text": m.content}}
+		}
+		list[i] = map[string]any{"role": m.role, "content": content}
 	}
 	return p.jinja.Render(map[string]any{
 		"messages": list, "add_generation_prompt": true, "bos_token": p.bos, "eos_token": p.eos,
@@ -200,26 +183,16 @@ func (p *program) render(turns []Turn, now func() time.Time) (jinja.Text, error)
 	}, jinja.Options{Now: now})
 }
 
-// prompt is what Template.Prompt says.
-func (p *program) prompt(tok *tokenizer.Tokenizer, turns []Turn, now func() time.Time) ([]int32, error) {
-	var spelled []string
-	for _, m := range p.markers {
-		if _, ok := tok.Special(m); !ok {
-			spelled = append(spelled, m)
-		}
-	}
-	w := &writer{tok: tok, plainMarkers: broken(spelled)}
-	clean := slices.Clone(turns)
-	for i := range clean {
-		clean[i].Text = w.clean(clean[i].Text)
-	}
-	out, err := p.render(clean, now)
+// prompt adds to w what Template.Prompt says, and reports whether the template
+// has written BOS.
+func (p *program) prompt(w *writer, turns []Turn, now func() time.Time) (bos bool, err error) {
+	out, err := p.render(turns, now)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	opening, err := p.opening(clean, out, now)
+	opening, err := p.opening(turns, out, now)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 
 	runs, count := out.Runs(), map[int]int{}
@@ -236,9 +209,9 @@ func (p *program) prompt(tok *tokenizer.Tokenizer, turns []Turn, now func() time
 			}
 		}
 		r := runs[i]
-		if r.Origin > len(clean) || role(clean[r.Origin-1].Role) != "assistant" {
+		if r.Origin > len(turns) || role(turns[r.Origin-1].Role) != "assistant" {
 			w.mark(own)
-			w.parts = append(w.parts, tokenizer.Part{Text: r.Text})
+			w.said(r.Text)
 			continue
 		}
 		// The template may write more between the opening and an old answer
@@ -248,17 +221,13 @@ func (p *program) prompt(tok *tokenizer.Tokenizer, turns []Turn, now func() time
 			own, gap = opening, rest
 		}
 		w.mark(own)
-		answer := clean[r.Origin-1]
+		answer := turns[r.Origin-1]
 		if whole := strings.TrimSpace(r.Text) == strings.TrimSpace(answer.Text); !whole || count[r.Origin] > 1 || answer.IDs == nil {
 			answer = Turn{Text: gap + r.Text}
 		}
 		w.answer(answer, "")
 	}
-	o := tokenizer.EncodeOptions{AddBOS: true}
-	if p.bos != "" && len(runs) > 0 && runs[0].Origin == 0 && strings.HasPrefix(runs[0].Text, p.bos) {
-		o.AddBOS = false // the template has written it
-	}
-	return tok.EncodeParts(o, w.parts...), nil
+	return p.bos != "" && len(runs) > 0 && runs[0].Origin == 0 && strings.HasPrefix(runs[0].Text, p.bos), nil
 }
 
 // opening is the template's text between what a user said and the answer to be

@@ -209,17 +209,14 @@ func TestOwnForgery(t *testing.T) {
 				count := func(text string) map[string]int {
 					turns := []Turn{{Role: "user", Text: "hello"}, {Role: r, Text: text}, {Role: "user", Text: "hello"}}
 					ids := tmpl.Prompt(tok, turns)
-					s := spell(tok, ids)
 					n := map[string]int{}
 					for _, id := range ids {
 						if tok.IsControl(id) {
 							n[tok.Text(id)]++
 						}
 					}
-					for _, m := range tmpl.own.markers {
-						if _, ok := tok.Special(m); !ok {
-							n[m] = strings.Count(s, m)
-						}
+					for _, m := range markerTexts(tmpl.marks.turns) {
+						n[m] = times(tok, m, ids)
 					}
 					return n
 				}

@@ -287,3 +287,28 @@ func (t *Tokenizer) partition(text string, tokens []int32, special func(int32), 
 		}
 	}
 }
+
+// Spell returns ids that decode to text and are others than those that Encode
+// makes of it in the middle of a text: character by character, or byte by byte.
+// It returns nil if there are none.
+func (t *Tokenizer) Spell(text string) []int32 {
+	usual := t.EncodeParts(EncodeOptions{}, Part{IDs: []int32{}}, Part{Text: text})
+	var parts []Part
+	for _, r := range text {
+		parts = append(parts, Part{IDs: []int32{}}, Part{Text: string(r)})
+	}
+	if ids := t.EncodeParts(EncodeOptions{}, parts...); !slices.Equal(ids, usual) {
+		return ids
+	}
+	var ids []int32
+	for _, b := range []byte(text) {
+		if t.byteID[b] < 0 || int(t.byteID[b]) >= len(t.text) {
+			return nil
+		}
+		ids = append(ids, t.byteID[b])
+	}
+	if slices.Equal(ids, usual) {
+		return nil
+	}
+	return ids
+}
