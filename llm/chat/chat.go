@@ -198,10 +198,14 @@ func detect(f *gguf.File) Template {
 	t, known := recognise(source)
 	own, err := newProgram(source, f)
 	if err == nil {
-		if known { // it may refuse a conversation
-			own.marks.turns = append(own.marks.turns, t.format.markers...)
-		}
 		t.own, t.marks = own, own.marks
+		if lacking := own.marks.lacking(f.Strings("tokenizer.ggml.tokens")); lacking != nil {
+			t.warning = fmt.Sprintf("the model's chat template writes markers that its vocabulary does not have (%s), so they are spelled out: some older models want that; otherwise the file was converted wrongly",
+				quoted(strings.Join(lacking, " ")))
+		}
+		if known { // it takes over where the template refuses a conversation
+			t.marks.turns = append(t.marks.turns, t.format.markers...)
+		}
 		return t
 	}
 	if !known {
@@ -299,7 +303,8 @@ func (t Template) Name() string {
 // Plain reports whether text is simply continued.
 func (t Template) Plain() bool { return t.format == nil && t.own == nil }
 
-// Warning is a sentence about a template that could not be used, else "".
+// Warning is a sentence about a template that could not be used, or about
+// markers that are no tokens, else "".
 func (t Template) Warning() string { return t.warning }
 
 // Stops are strings that end an answer when they turn up in its text: markers
@@ -317,7 +322,8 @@ func (t Template) Stops() []string {
 // IsEnd reports whether token id ends an answer: one that ends any text of this
 // model, or a marker with which the next turn would begin.
 func (t Template) IsEnd(tok *tokenizer.Tokenizer, id int32) bool {
-	return tok.IsEnd(id) || t.reading(tok).stops[id]
+	r := t.reading(tok)
+	return tok.IsEnd(id) && !(t.harmony() && r.tok.Text(id) == harmonyEnd) || r.stops[id]
 }
 
 // Check says why the model's own template refuses a conversation, nil if it

@@ -67,7 +67,7 @@ func (t Template) reading(tok *tokenizer.Tokenizer) *reading {
 	}
 	r := t.marks.read(tok)
 	for _, s := range t.Stops() {
-		if id, ok := r.tok.Special(s); ok {
+		if id, ok := r.tok.Special(s); ok && !t.harmony() { // where they end messages: see Answer
 			r.stops[id] = true
 		}
 	}
@@ -111,6 +111,31 @@ func (m *marks) read(tok *tokenizer.Tokenizer) *reading {
 // is to be no part of a template, and what an id is called.
 func (t Template) Vocabulary(tok *tokenizer.Tokenizer) *tokenizer.Tokenizer {
 	return t.reading(tok).tok
+}
+
+// lacking returns the markers that the template writes around turns and that are
+// not among tokens.
+func (m *marks) lacking(tokens []string) (texts []string) {
+	have := map[string]bool{}
+	for _, piece := range slices.Concat(m.turns, m.opening) {
+		for _, text := range markersIn(piece) {
+			have[text] = false
+		}
+	}
+	for _, text := range tokens {
+		if len(text) > 2 && (text[0] == '<' || text[0] == '[') {
+			if _, ok := have[text]; ok {
+				have[text] = true
+			}
+		}
+	}
+	for text, ok := range have {
+		if !ok {
+			texts = append(texts, text)
+		}
+	}
+	slices.Sort(texts)
+	return texts
 }
 
 // parts makes parts of a text that is not to be trusted.

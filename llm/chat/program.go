@@ -29,6 +29,7 @@ type program struct {
 	typed    bool // only contents in typed parts are read, as if there were pictures among them
 	merge    bool // turns of one role in a row are refused, so they are joined
 	noSystem bool // system texts are refused, so the next user's turn begins with them
+	harmony  bool // answers come in channels: see Answer
 	marks    *marks
 	stops    []string
 }
@@ -125,6 +126,7 @@ func (p *program) try() error {
 			answered = r.Origin == 3
 			continue
 		}
+		p.harmony = p.harmony || strings.Contains(r.Text, harmonyChannel) && strings.Contains(r.Text, harmonyMessage)
 		if !answered { // not what stands between an answer and the next turn
 			continue
 		}
@@ -259,9 +261,14 @@ func reason(err error) string {
 	if raised := (*jinja.Raised)(nil); errors.As(err, &raised) {
 		s = "it says: " + s
 	}
+	return quoted(s)
+}
+
+// quoted is text from a file as part of a sentence.
+func quoted(s string) string {
 	if len(s) > 150 {
 		s = strings.ToValidUTF8(s[:150], "") + "..."
 	}
-	q := strconv.Quote(s) // it comes from a file
+	q := strconv.Quote(s)
 	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
 }
