@@ -114,6 +114,7 @@ fi
 if [ "$step" = test ]; then
 	need dosfstools "fsck.fat checks the file systems we write" command -v fsck.fat
 	need gdisk "sgdisk checks the partition tables we write" command -v sgdisk
+	need python3-jinja2 "Jinja2 says how chat templates are rendered" /usr/bin/python3 -c "import jinja2"
 fi
 if [ "$step" = run ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
 	need qemu-system-gui "QEMU's window, because there is a display" have_window
@@ -123,8 +124,8 @@ if [ ${#packages[@]} -gt 0 ] || [ -n "$go_missing" ]; then
 	if ! command -v apt-get >/dev/null; then
 		[ ${#packages[@]} -eq 0 ] || die "These are missing, and there is no apt-get here to install them:" \
 			"${reasons[@]}" \
-			"(Debian's names. Fedora: qemu-system-x86 edk2-ovmf mtools dosfstools gdisk;" \
-			"Arch: qemu-base edk2-ovmf mtools dosfstools gptfdisk.) Install them and run make again."
+			"(Debian's names. Fedora: qemu-system-x86 edk2-ovmf mtools dosfstools gdisk python3-jinja2;" \
+			"Arch: qemu-base edk2-ovmf mtools dosfstools gptfdisk python-jinja.) Install them and run make again."
 		no_go ""
 	fi
 	if [ -n "$sudo" ] && ! command -v sudo >/dev/null; then

@@ -1,8 +1,6 @@
 package chat
 
 import (
-	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"alphaos/llm/chat/jinja"
 	"alphaos/llm/tokenizer"
 	"alphaos/llm/tokenizer/tokentest"
 )
@@ -36,50 +33,6 @@ func templates(t testing.TB) map[string]string {
 var march = time.Date(2025, 3, 9, 14, 5, 0, 0, time.UTC)
 
 func marchNow() time.Time { return march }
-
-// The templates of well-known models render as with Jinja2, and refuse what
-// they refuse there.
-func TestTemplates(t *testing.T) {
-	data, err := os.ReadFile("testdata/templates.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []struct {
-		Template, BOS, EOS, Text, Raised string
-		Messages                         []struct{ Role, Content string }
-	}
-	if err := json.Unmarshal(data, &cases); err != nil || len(cases) < 80 {
-		t.Fatal(len(cases), err)
-	}
-	all := templates(t)
-	for _, c := range cases {
-		tmpl, err := jinja.Parse(all[c.Template])
-		if err != nil {
-			t.Fatalf("%s: %v", c.Template, err)
-		}
-		var messages []any
-		for i, m := range c.Messages {
-			messages = append(messages, map[string]any{"role": m.Role, "content": jinja.Data(m.Content, i+1)})
-		}
-		out, err := tmpl.Render(map[string]any{"messages": messages, "add_generation_prompt": true,
-			"bos_token": c.BOS, "eos_token": c.EOS, "tools": nil, "documents": nil}, jinja.Options{Now: marchNow})
-		var raised *jinja.Raised
-		switch {
-		case c.Raised != "":
-			if !errors.As(err, &raised) || raised.Message != c.Raised {
-				t.Errorf("%s: %v, want %q to be raised", c.Template, err, c.Raised)
-			}
-		case err != nil || out.String() != c.Text:
-			t.Errorf("%s: %v\n got %q\nwant %q", c.Template, err, out.String(), c.Text)
-		default:
-			for _, r := range out.Runs() {
-				if r.Origin > 0 && !strings.Contains(c.Messages[r.Origin-1].Content, r.Text) {
-					t.Errorf("%s: %q came from turn %d", c.Template, r.Text, r.Origin-1)
-				}
-			}
-		}
-	}
-}
 
 // ownBPE has every marker of the templates as a control token.
 func ownBPE() []tokentest.KV {

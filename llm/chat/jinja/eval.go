@@ -4,34 +4,38 @@ import (
 	"math"
 	"math/bits"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // A machine runs one template once. Every step takes fuel, as does every byte
 // that is made; when there is none left, or steps are nested too deeply, the
 // template fails.
 type machine struct {
-	fuel  int
-	depth int
-	root  *scope
-	now   func() time.Time
+	fuel   int
+	depth  int
+	line   int // of the template, for errors
+	root   *scope
+	blocks map[string]*blockStmt
+	now    func() time.Time
 }
+
+func (m *machine) fail(format string, args ...any) { fail(m.line, format, args...) }
 
 // burn takes fuel for n bytes or elements.
 func (m *machine) burn(n int) {
 	if m.fuel -= 1 + n/bytesAFuel; m.fuel < 0 {
-		fail(0, "it takes too many steps or makes too much text")
+		m.fail("it takes too many steps or makes too much text")
 	}
 }
 
 func (m *machine) enter() {
 	m.burn(0)
 	if m.depth++; m.depth > maxNesting {
-		fail(0, "it is nested too deeply")
+		m.fail("it is nested too deeply")
 	}
 }
+
+func (m *machine) leave() { m.depth-- }
 
 // read takes fuel for looking through v if it is text; what goes through a list
 // takes its own.
@@ -67,238 +71,35 @@ func (s *scope) get(name string) value {
 			return v
 		}
 	}
-	return undefined{name}
-}
-
-// ctl is how a statement ends; as a statement, it ends so.
-type ctl int
-
-const (
-	ctlNone ctl = iota
-	ctlBreak
-	ctlContinue
-)
-
-type stmt interface {
-	run(m *machine, s *scope, out *builder) ctl
+	return notDefined(name)
 }
 
 type expr interface {
 	eval(m *machine, s *scope) value
 }
 
-// run runs statements. An if has no scope of its own, in Jinja.
-func (m *machine) run(body []stmt, s *scope, out *builder) ctl {
-	m.enter()
-	defer func() { m.depth-- }()
-	for _, st := range body {
-		m.burn(0)
-		if c := st.run(m, s, out); c != ctlNone {
-			return c
-		}
-	}
-	return ctlNone
-}
-
 func (m *machine) eval(e expr, s *scope) value {
 	m.enter()
 	v := e.eval(m, s)
-	m.depth--
+	m.leave()
 	return v
-}
-
-func (m *machine) write(out *builder, t Text) {
-	m.made(t)
-	out.add(t)
-}
-
-type textStmt struct{ text Text }
-
-func (st *textStmt) run(m *machine, s *scope, out *builder) ctl {
-	m.write(out, st.text)
-	return ctlNone
-}
-
-type printStmt struct {
-	line int
-	e    expr
-}
-
-func (st *printStmt) run(m *machine, s *scope, out *builder) ctl {
-	m.write(out, m.str(m.eval(st.e, s)))
-	return ctlNone
-}
-
-func (c ctl) run(m *machine, s *scope, out *builder) ctl { return c }
-
-type ifStmt struct {
-	conds     []expr
-	bodies    [][]stmt
-	otherwise []stmt
-}
-
-func (st *ifStmt) run(m *machine, s *scope, out *builder) ctl {
-	for i, c := range st.conds {
-		if truth(m.eval(c, s)) {
-			return m.run(st.bodies[i], s, out)
-		}
-	}
-	return m.run(st.otherwise, s, out)
-}
-
-type forStmt struct {
-	line      int
-	targets   []string
-	over      expr
-	only      expr
-	body      []stmt
-	otherwise []stmt
-}
-
-func (st *forStmt) run(m *machine, s *scope, out *builder) ctl {
-	items := m.iterate(st.line, m.eval(st.over, s))
-	if st.only != nil {
-		var kept []value
-		for _, v := range items {
-			inner := newScope(s)
-			m.assign(st.line, inner, st.targets, v)
-			if truth(m.eval(st.only, inner)) {
-				kept = append(kept, v)
-			}
-		}
-		items = kept
-	}
-	for i, v := range items {
-		inner := newScope(s)
-		inner.set("loop", &loop{items, i})
-		m.assign(st.line, inner, st.targets, v)
-		if m.run(st.body, inner, out) == ctlBreak {
-			break
-		}
-	}
-	if len(items) == 0 {
-		return m.run(st.otherwise, s, out)
-	}
-	return ctlNone
-}
-
-// assign gives a value to one name, or a value's elements to several.
-func (m *machine) assign(line int, s *scope, names []string, v value) {
-	if len(names) == 1 {
-		s.set(names[0], v)
-		return
-	}
-	items := m.iterate(line, v)
-	if len(items) != len(names) {
-		fail(line, "%d values for %d names", len(items), len(names))
-	}
-	for i, name := range names {
-		s.set(name, items[i])
-	}
-}
-
-type setStmt struct {
-	line    int
-	space   string // the namespace in {% set space.name = ... %}
-	targets []string
-	to      expr
-	block   []stmt // {% set x %}...{% endset %}
-}
-
-func (st *setStmt) run(m *machine, s *scope, out *builder) ctl {
-	if st.block != nil {
-		s = m.bodyScope(s, st.block)
-	}
-	v := m.eval(st.to, s)
-	if st.block != nil {
-		s = s.outer
-	}
-	if st.space == "" {
-		m.assign(st.line, s, st.targets, v)
-		return ctlNone
-	}
-	ns, ok := s.get(st.space).(*namespace)
-	if !ok {
-		fail(st.line, "%s is not a namespace and cannot be changed", st.space)
-	}
-	ns.set(st.targets[0], v)
-	return ctlNone
-}
-
-// bodyName is the variable in which a block's text waits for its filters. It
-// is no name that a template could write.
-const bodyName = "{%"
-
-func (m *machine) bodyScope(s *scope, body []stmt) *scope {
-	var b builder
-	inner := newScope(s)
-	if m.run(body, inner, &b) != ctlNone {
-		fail(0, "break or continue in a block of text is not supported")
-	}
-	named := newScope(s)
-	named.set(bodyName, m.made(b.text()))
-	return named
-}
-
-type bodyExpr struct{}
-
-func (bodyExpr) eval(m *machine, s *scope) value { return s.get(bodyName) }
-
-type filterStmt struct {
-	line int
-	to   expr
-	body []stmt
-}
-
-func (st *filterStmt) run(m *machine, s *scope, out *builder) ctl {
-	m.write(out, m.str(m.eval(st.to, m.bodyScope(s, st.body))))
-	return ctlNone
-}
-
-type macroStmt struct {
-	line     int
-	name     string
-	params   []string
-	defaults []expr // nil: none
-	body     []stmt
-}
-
-func (st *macroStmt) run(m *machine, s *scope, out *builder) ctl {
-	s.set(st.name, callable(func(m *machine, a args) value {
-		inner := newScope(s)
-		for i, name := range st.params {
-			v, ok := a.get(i, name)
-			if !ok && st.defaults[i] != nil {
-				v = m.eval(st.defaults[i], inner)
-			}
-			inner.set(name, v)
-		}
-		a.done(len(st.params), st.params...)
-		var b builder
-		m.run(st.body, inner, &b)
-		return m.made(b.text())
-	}))
-	return ctlNone
 }
 
 type constExpr struct{ v value }
 
 func (e *constExpr) eval(*machine, *scope) value { return e.v }
 
-type nameExpr struct {
-	line int
-	name string
-}
+type nameExpr struct{ name string }
 
 func (e *nameExpr) eval(m *machine, s *scope) value { return s.get(e.name) }
 
 type listExpr struct {
 	items []expr
-	tuple bool
+	kind  listKind
 }
 
 func (e *listExpr) eval(m *machine, s *scope) value {
-	l := &list{items: make([]value, len(e.items)), tuple: e.tuple}
+	l := &list{items: make([]value, len(e.items)), kind: e.kind}
 	for i, item := range e.items {
 		l.items[i] = m.eval(item, s)
 	}
@@ -311,16 +112,11 @@ type dictExpr struct {
 }
 
 func (e *dictExpr) eval(m *machine, s *scope) value {
-	d := newDict()
+	d := &dict{}
 	for i, k := range e.keys {
-		key, ok := m.eval(k, s).(Text)
-		if !ok {
-			fail(e.line, "keys of dictionaries that are not strings are not supported")
-		}
-		if key.origin() != 0 {
-			fail(e.line, "keys of dictionaries that come from data are not supported") // a key does not know its origin
-		}
-		d.set(key.s, m.eval(e.values[i], s))
+		key, val := m.eval(k, s), m.eval(e.values[i], s)
+		m.line = e.line
+		d.put(m.hash(key), key, val)
 	}
 	return d
 }
@@ -332,7 +128,7 @@ func (e *condExpr) eval(m *machine, s *scope) value {
 		return m.eval(e.yes, s)
 	}
 	if e.no == nil {
-		return undefined{"the value of an if without an else"}
+		return undefined{"an if was false and has no else"}
 	}
 	return m.eval(e.no, s)
 }
@@ -348,19 +144,20 @@ func (e *unaryExpr) eval(m *machine, s *scope) value {
 	if e.op == "not" {
 		return !truth(v)
 	}
+	m.line = e.line
 	switch n := number(v).(type) {
 	case int64:
-		if e.op == "+" || n == math.MinInt64 {
+		if e.op == "+" {
 			return n
 		}
-		return -n
+		return m.integers("-", 0, n)
 	case float64:
 		if e.op == "-" {
 			return -n
 		}
 		return n
 	}
-	fail(e.line, "%s before %s", e.op, typeName(v))
+	m.fail("%s before %s", e.op, typeName(v))
 	return nil
 }
 
@@ -385,142 +182,98 @@ func (e *binaryExpr) eval(m *machine, s *scope) value {
 		return m.eval(e.right, s)
 	}
 	r := m.eval(e.right, s)
+	m.line = e.line
 	if e.op == "~" {
 		return m.made(Join(m.str(l), m.str(r)))
 	}
-	switch a := l.(type) {
-	case Text:
-		switch b := r.(type) {
+	return m.operate(e.op, l, r)
+}
+
+// operate is l op r for one of Python's operators.
+func (m *machine) operate(op string, l, r value) value {
+	switch op {
+	case "+":
+		switch a := l.(type) {
 		case Text:
-			if e.op == "+" {
-				return m.made(Join(a, b))
+			if b, ok := r.(Text); ok {
+				return m.made(concat(a, b))
 			}
-		case int64:
-			if e.op == "*" {
-				return m.repeat(a, b)
+		case *list:
+			if b, ok := r.(*list); ok && (a.isTuple() && b.isTuple() || a.kind == listList && b.kind == listList) {
+				m.burn(anElement * (len(a.items) + len(b.items)))
+				out := &list{items: slices.Concat(a.items, b.items), kind: a.kind}
+				if a.isTuple() {
+					out.kind = listTuple
+				}
+				return out
 			}
 		}
-	case *list:
-		if b, ok := r.(*list); ok && e.op == "+" {
-			m.burn(anElement * (len(a.items) + len(b.items)))
-			return &list{slices.Concat(a.items, b.items), a.tuple}
-		}
-	default:
-		if b, ok := r.(Text); ok && e.op == "*" {
-			if n, ok := l.(int64); ok {
-				return m.repeat(b, n)
+	case "*":
+		if n, ok := number(l).(int64); ok {
+			if v := m.repeat(r, n); v != nil {
+				return v
 			}
+		}
+		if n, ok := number(r).(int64); ok {
+			if v := m.repeat(l, n); v != nil {
+				return v
+			}
+		}
+	case "%":
+		if t, ok := l.(Text); ok {
+			return m.percent(t, r)
 		}
 	}
-	if v := m.arithmetic(e.line, e.op, number(l), number(r)); v != nil {
+	if v := m.arithmetic(op, l, r); v != nil {
 		return v
 	}
-	fail(e.line, "%s between %s and %s", e.op, typeName(l), typeName(r))
+	m.fail("%s between %s and %s", op, typeName(l), typeName(r))
 	return nil
 }
 
-func (m *machine) repeat(t Text, n int64) value {
-	if n <= 0 || t.s == "" {
-		return Text{}
+// concat is a + b, of which one may be safe.
+func concat(a, b Text) Text {
+	html := a.html || b.html
+	if html {
+		a, b = escape(a), escape(b)
 	}
-	hi, size := bits.Mul64(uint64(n), uint64(len(t.s)))
-	if hi != 0 || size > math.MaxInt32 {
-		size = math.MaxInt32
-	}
-	m.burn(int(size))
-	var b builder
-	for range n {
-		m.burn(anElement * len(t.runs))
-		b.add(t)
-	}
-	return b.text()
+	out := Join(a, b)
+	out.html = html
+	return out
 }
 
-// arithmetic returns nil for operands that are not numbers.
-func (m *machine) arithmetic(line int, op string, l, r value) value {
-	if a, ok := l.(int64); ok {
-		if b, ok := r.(int64); ok && op != "/" && (op != "**" || b >= 0) {
-			return m.integers(line, op, a, b)
-		}
+// repeat is n times v, nil if v is no sequence.
+func (m *machine) repeat(v value, n int64) value {
+	n = max(n, 0)
+	hi, total := bits.Mul64(uint64(n), uint64(size(v)))
+	if hi != 0 || total > math.MaxInt32 {
+		total = math.MaxInt32
 	}
-	a, ok1 := float(l)
-	b, ok2 := float(r)
-	if !ok1 || !ok2 {
-		return nil
-	}
-	switch op {
-	case "+":
-		return a + b
-	case "-":
-		return a - b
-	case "*":
-		return a * b
-	case "**":
-		return math.Pow(a, b)
-	}
-	if b == 0 {
-		fail(line, "division by zero")
-	}
-	switch op {
-	case "/":
-		return a / b
-	case "//":
-		return math.Floor(a / b)
-	case "%":
-		return a - b*math.Floor(a/b)
-	}
-	return nil
-}
-
-func (m *machine) integers(line int, op string, a, b int64) value {
-	overflow := func() { fail(line, "a number is too large") }
-	switch op {
-	case "+":
-		if c := a + b; (c > a) == (b > 0) {
-			return c
+	switch v := v.(type) {
+	case Text:
+		m.burn(int(total))
+		var b builder
+		if v.s == "" {
+			return v
 		}
-		overflow()
-	case "-":
-		if c := a - b; (c < a) == (b > 0) {
-			return c
+		for range n {
+			m.burn(anElement * len(v.runs))
+			b.add(v)
 		}
-		overflow()
-	case "*":
-		if a == 0 || b == 0 {
-			return int64(0)
+		return b.textLike(v)
+	case *list:
+		if v.kind != listList && !v.isTuple() {
+			return nil
 		}
-		c := a * b
-		if c/b != a || a == -1 && b == math.MinInt64 || b == -1 && a == math.MinInt64 {
-			overflow()
+		m.burn(int(total))
+		if len(v.items) == 0 {
+			return v
 		}
-		return c
-	case "//", "%":
-		if b == 0 {
-			fail(line, "division by zero")
+		out := &list{items: slices.Repeat(v.items, int(n))}
+		if v.isTuple() {
+			out.kind = listTuple
 		}
-		if b == -1 && a == math.MinInt64 {
-			overflow()
-		}
-		q, rem := a/b, a%b
-		if rem != 0 && (rem < 0) != (b < 0) { // Python rounds down
-			q, rem = q-1, rem+b
-		}
-		if op == "%" {
-			return rem
-		}
-		return q
-	case "**":
-		c := int64(1)
-		if a == 0 && b > 0 || a == 1 {
-			return a
-		}
-		if a == -1 {
-			return 1 - 2*(b%2)
-		}
-		for ; b > 0; b-- {
-			c = m.integers(line, "*", c, a).(int64)
-		}
-		return c
+		return out
 	}
 	return nil
 }
@@ -536,26 +289,34 @@ func (e *compareExpr) eval(m *machine, s *scope) value {
 	l := m.eval(e.first, s)
 	for i, op := range e.ops {
 		r := m.eval(e.rest[i], s)
-		var ok bool
-		switch op {
-		case "==":
-			ok = m.equal(l, r)
-		case "!=":
-			ok = !m.equal(l, r)
-		case "in":
-			ok = m.contains(e.line, r, l)
-		case "not in":
-			ok = !m.contains(e.line, r, l)
-		default:
-			c := m.order(e.line, l, r)
-			ok = op == "<" && c < 0 || op == "<=" && c <= 0 || op == ">" && c > 0 || op == ">=" && c >= 0
-		}
-		if !ok {
+		m.line = e.line
+		if !m.compare(op, l, r) {
 			return false
 		}
 		l = r
 	}
 	return true
+}
+
+func (m *machine) compare(op string, l, r value) bool {
+	switch op {
+	case "==":
+		return m.equal(l, r)
+	case "!=":
+		return !m.equal(l, r)
+	case "in":
+		return m.contains(r, l)
+	case "not in":
+		return !m.contains(r, l)
+	}
+	if f, ok := float(l); ok && f != f {
+		return false // nothing is less or more than what is not a number
+	}
+	if f, ok := float(r); ok && f != f {
+		return false
+	}
+	c := m.order(l, r)
+	return op == "<" && c < 0 || op == "<=" && c <= 0 || op == ">" && c > 0 || op == ">=" && c >= 0
 }
 
 type attrExpr struct {
@@ -566,10 +327,8 @@ type attrExpr struct {
 
 func (e *attrExpr) eval(m *machine, s *scope) value {
 	of := m.eval(e.of, s)
-	if f := method(e.line, of, e.name); f != nil {
-		return f
-	}
-	return item(e.line, of, Own(e.name))
+	m.line = e.line
+	return m.dotted(of, e.name)
 }
 
 type itemExpr struct {
@@ -579,75 +338,8 @@ type itemExpr struct {
 
 func (e *itemExpr) eval(m *machine, s *scope) value {
 	of, key := m.eval(e.of, s), m.eval(e.key, s)
-	m.read(of)
-	v := item(e.line, of, key)
-	if _, none := v.(undefined); none {
-		if name, ok := key.(Text); ok {
-			if f := method(e.line, of, name.s); f != nil {
-				return f
-			}
-		}
-	}
-	return v
-}
-
-// item is of[key], undefined if there is none.
-func item(line int, of, key value) value {
-	switch of := of.(type) {
-	case undefined:
-		fail(line, "%s is undefined", of.name)
-	case *dict:
-		if k, ok := key.(Text); ok {
-			if v, ok := of.get(k.s); ok {
-				return v
-			}
-		}
-	case *namespace:
-		if k, ok := key.(Text); ok {
-			if v, ok := of.get(k.s); ok {
-				return v
-			}
-		}
-	case *loop:
-		if k, ok := key.(Text); ok {
-			if v, ok := of.attr(k.s); ok {
-				return v
-			}
-		}
-	case *list:
-		if i, ok := number(key).(int64); ok {
-			if i < 0 {
-				i += int64(len(of.items))
-			}
-			if 0 <= i && i < int64(len(of.items)) {
-				return of.items[i]
-			}
-		}
-	case Text:
-		if i, ok := number(key).(int64); ok {
-			n := int64(utf8.RuneCountInString(of.s))
-			if i < 0 {
-				i += n
-			}
-			if 0 <= i && i < n {
-				o := offsets(of.s)
-				return of.slice(o[i], o[i+1])
-			}
-		}
-	}
-	if k, ok := key.(Text); ok {
-		return undefined{k.s}
-	}
-	return undefined{"an element"}
-}
-
-// offsets are where the characters of s begin, and its end.
-func offsets(s string) []int {
-	o := make([]int, 0, len(s)+1)
-	for i := range s {
-		o = append(o, i)
-	}
-	return append(o, len(s))
+	m.line = e.line
+	return m.subscript(of, key)
 }
 
 type sliceExpr struct {
@@ -658,168 +350,107 @@ type sliceExpr struct {
 
 func (e *sliceExpr) eval(m *machine, s *scope) value {
 	of := m.eval(e.of, s)
-	var part [3]*int64
+	var part [3]value
 	for i, p := range e.parts {
-		if p == nil {
-			continue
-		}
-		switch n := m.eval(p, s).(type) {
-		case nil:
-		case int64:
-			part[i] = &n
-		default:
-			fail(e.line, "a slice's bounds must be numbers, not %s", typeName(n))
+		if p != nil {
+			part[i] = m.eval(p, s)
 		}
 	}
+	m.line = e.line
 	switch of := of.(type) {
 	case *list:
-		m.burn(anElement * len(of.items))
-		out := &list{tuple: of.tuple}
-		for _, i := range indices(e.line, len(of.items), part) {
+		if !of.indexed() {
+			break
+		}
+		start, stop, step, n := m.bounds(len(of.items), part)
+		if of.kind == listRange {
+			at := func(i int) int64 { return of.span[0] + int64(i)*of.span[2] }
+			return m.makeRange(at(start), at(stop), of.span[2]*int64(step))
+		}
+		out := &list{items: make([]value, 0, n)}
+		if of.isTuple() {
+			out.kind = listTuple
+		}
+		m.burn(anElement * n)
+		for i := start; n > 0; n-- {
 			out.items = append(out.items, of.items[i])
+			i += step
 		}
 		return out
 	case Text:
 		m.burn(anElement * len(of.s))
 		o := offsets(of.s)
-		ix := indices(e.line, len(o)-1, part)
-		if len(ix) == 0 {
-			return Text{}
+		start, _, step, n := m.bounds(len(o)-1, part)
+		if n == 0 {
+			return of.slice(0, 0)
 		}
-		if part[2] == nil || *part[2] == 1 {
-			return of.slice(o[ix[0]], o[ix[len(ix)-1]+1])
+		if step == 1 {
+			return of.slice(o[start], o[start+n])
 		}
 		var b builder
-		for _, i := range ix {
+		for i := start; n > 0; n-- {
 			b.add(of.slice(o[i], o[i+1]))
+			i += step
 		}
-		return b.text()
+		return b.textLike(of)
 	case undefined:
-		fail(e.line, "%s is undefined", of.name)
+		m.fail("%s", of.why)
 	}
-	fail(e.line, "a slice of %s", typeName(of))
+	m.fail("a slice of %s", typeName(of))
 	return nil
 }
 
-// indices are those that Python's slice takes of n elements.
-func indices(line, n int, part [3]*int64) []int {
-	step := 1
-	if part[2] != nil {
-		if *part[2] == 0 {
-			fail(line, "a slice's step is zero")
-		}
-		step = int(min(max(*part[2], int64(-n-1)), int64(n+1)))
-	}
-	bound := func(p *int64, def, low, high int) int {
-		if p == nil {
+// bounds are where Python's slice of length elements starts and stops, its
+// step, and how many elements it has.
+func (m *machine) bounds(length int, part [3]value) (start, stop, step, n int) {
+	get := func(i, def int) int {
+		if part[i] == nil {
 			return def
 		}
-		i := *p
-		if i < 0 {
-			i = max(i, math.MinInt64/2) + int64(n)
+		return m.integer(part[i])
+	}
+	if step = get(2, 1); step == 0 {
+		m.fail("a slice's step is zero")
+	}
+	step = min(max(step, -length-1), length+1)
+	low, high := 0, length
+	start, stop = 0, length
+	if step < 0 {
+		low, high = -1, length-1
+		start, stop = length-1, -1
+	}
+	clamp := func(i, def int) int {
+		at := get(i, def)
+		if part[i] != nil && at < 0 {
+			at += length
 		}
-		return int(min(max(i, int64(low)), int64(high)))
+		return min(max(at, low), high)
 	}
-	var out []int
-	if step > 0 {
-		for i, end := bound(part[0], 0, 0, n), bound(part[1], n, 0, n); i < end; i += step {
-			out = append(out, i)
+	start, stop = clamp(0, start), clamp(1, stop)
+	if step > 0 && start < stop {
+		n = (stop - start + step - 1) / step
+	} else if step < 0 && start > stop {
+		n = (start - stop - step - 1) / -step
+	}
+	return start, stop, step, n
+}
+
+const maxRange = 100_000 // jinja2's, too
+
+func (m *machine) makeRange(start, stop, step int64) value {
+	if step == 0 {
+		m.fail("range with a step of zero")
+	}
+	l := &list{kind: listRange, span: [3]int64{start, stop, step}, items: []value{}}
+	for i := start; step > 0 && i < stop || step < 0 && i > stop; i += step {
+		if len(l.items) == maxRange {
+			m.fail("a range of more than %d numbers", maxRange)
 		}
-	} else {
-		for i, end := bound(part[0], n-1, -1, n-1), bound(part[1], -1, -1, n-1); i > end; i += step {
-			out = append(out, i)
-		}
+		m.burn(anElement)
+		l.items = append(l.items, i)
 	}
-	return out
+	return l
 }
-
-type argExprs struct {
-	pos   []expr
-	names []string
-	named []expr
-}
-
-func (a argExprs) eval(m *machine, s *scope, line int) args {
-	out := args{line: line, pos: make([]value, len(a.pos))}
-	for i, e := range a.pos {
-		out.pos[i] = m.eval(e, s)
-	}
-	for i, e := range a.named {
-		if out.named == nil {
-			out.named = newDict()
-		}
-		out.named.set(a.names[i], m.eval(e, s))
-	}
-	return out
-}
-
-// args are the arguments of a call, filter or test.
-type args struct {
-	line  int
-	pos   []value
-	named *dict
-}
-
-// get is the argument at place i or of that name; place -1 is none.
-func (a args) get(i int, name string) (value, bool) {
-	if 0 <= i && i < len(a.pos) {
-		return a.pos[i], true
-	}
-	if a.named != nil {
-		if v, ok := a.named.get(name); ok {
-			return v, true
-		}
-	}
-	return undefined{name}, false
-}
-
-// done fails if there are more arguments than those.
-func (a args) done(most int, names ...string) {
-	if len(a.pos) > most {
-		fail(a.line, "%d arguments, at most %d expected", len(a.pos), most)
-	}
-	if a.named == nil {
-		return
-	}
-	for _, k := range a.named.keys {
-		if !slices.Contains(names, k) {
-			fail(a.line, "the argument %q is not supported", k)
-		}
-	}
-}
-
-func (a args) text(i int, name string, def string) Text {
-	v, ok := a.get(i, name)
-	if !ok || v == nil {
-		return Own(def)
-	}
-	t, ok := v.(Text)
-	if !ok {
-		fail(a.line, "%s must be a string, not %s", name, typeName(v))
-	}
-	return t
-}
-
-func (a args) int(i int, name string, def int) int {
-	v, ok := a.get(i, name)
-	if !ok || v == nil {
-		return def
-	}
-	n, ok := number(v).(int64)
-	if !ok {
-		fail(a.line, "%s must be a number, not %s", name, typeName(v))
-	}
-	return int(min(max(n, math.MinInt32), math.MaxInt32))
-}
-
-func (a args) truth(i int, name string, def bool) bool {
-	if v, ok := a.get(i, name); ok {
-		return truth(v)
-	}
-	return def
-}
-
-type callable func(m *machine, a args) value
 
 type callExpr struct {
 	line int
@@ -827,47 +458,76 @@ type callExpr struct {
 	args argExprs
 }
 
-func (e *callExpr) eval(m *machine, s *scope) value {
-	f, ok := m.eval(e.of, s).(callable)
-	if !ok {
-		name := "a value"
-		switch of := e.of.(type) {
-		case *nameExpr:
-			name = of.name
-		case *attrExpr:
-			name = of.name
-		}
-		fail(e.line, "%s is not a function that is supported", strings.ToValidUTF8(name, "?"))
-	}
-	return f(m, e.args.eval(m, s, e.line))
-}
+func (e *callExpr) eval(m *machine, s *scope) value { return e.with(m, s, nil) }
 
-// function is a filter or a test: of v, with arguments.
-type function func(m *machine, v value, a args) value
+// with calls with a macro's caller, which may be nil.
+func (e *callExpr) with(m *machine, s *scope, caller value) value {
+	of := m.eval(e.of, s)
+	a := e.args.eval(m, s)
+	m.line = e.line
+	if caller != nil {
+		m.name(&a, Own("caller"), caller)
+	}
+	switch of := of.(type) {
+	case *function:
+		return m.call(of, a)
+	case *loop:
+		if of.again == nil {
+			m.fail("loop can be called in a recursive loop only")
+		}
+		return m.call(define("loop", "iterable /", func(m *machine, a args) value { return of.again(m, a.pos[0]) }), a)
+	case undefined:
+		m.fail("%s", of.why)
+	}
+	m.fail("%s is not a function", typeName(of))
+	return nil
+}
 
 type filterExpr struct {
 	line int
 	of   expr
-	f    function
+	name string
 	args argExprs
 }
 
 func (e *filterExpr) eval(m *machine, s *scope) value {
 	of := m.eval(e.of, s)
-	m.read(of)
-	return e.f(m, of, e.args.eval(m, s, e.line))
+	a := e.args.eval(m, s, of)
+	m.line = e.line
+	return m.filter(e.name, a)
+}
+
+// filter applies the filter of that name to a's first argument.
+func (m *machine) filter(name string, a args) value {
+	f, ok := filters[name]
+	if !ok {
+		m.fail("the filter %q is not supported", name)
+	}
+	m.read(a.pos[0])
+	return m.call(f, a)
 }
 
 type testExpr struct {
 	line   int
 	of     expr
-	f      function
+	name   string
 	args   argExprs
 	negate bool
 }
 
 func (e *testExpr) eval(m *machine, s *scope) value {
 	of := m.eval(e.of, s)
-	m.read(of)
-	return truth(e.f(m, of, e.args.eval(m, s, e.line))) != e.negate
+	a := e.args.eval(m, s, of)
+	m.line = e.line
+	return m.test(e.name, a) != e.negate
+}
+
+// test applies the test of that name to a's first argument.
+func (m *machine) test(name string, a args) bool {
+	f, ok := tests[name]
+	if !ok {
+		m.fail("the test %q is not supported", name)
+	}
+	m.read(a.pos[0])
+	return truth(m.call(f, a))
 }

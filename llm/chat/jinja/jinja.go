@@ -5,14 +5,18 @@
 //
 // The language is the part of Jinja2 that such templates use.
 //
-//   - Statements: for (with else, if, break, continue), if, set (also of a
-//     namespace's attribute, of several names, and as a block), macro, filter,
-//     generation, raw.
+//   - Statements: for (with else, if, recursive, break, continue), if, set (also
+//     of a namespace's attribute, of several names, and as a block), macro, call,
+//     filter, with, block, generation, print, raw.
 //   - Expressions: all operators, comparisons in chains, slices, "a if b else
-//     c", literals, calls, filters, tests, and the methods of Python's strings
-//     and dictionaries that do not change them.
-//   - Not there: include, import, extends, block, call, with, do, recursive
-//     loops, and whatever else could reach outside of the template.
+//     c", literals, calls, filters, tests, and the attributes and methods of
+//     Python's strings, lists, dictionaries and numbers that change nothing.
+//   - Not there: include, import, extends and autoescape; the filters urlize and
+//     wordwrap; lipsum, which is defined but fails; bytes (str.encode); integers
+//     beyond 64 bits; characters by name (\N{...}) and halves of surrogate pairs.
+//   - What Python shows with an address in memory (functions, generators) has
+//     none here. A filter or test that is not known fails when it is run, and
+//     generators are run at once, though they can be gone through only once.
 //
 // Templates come from strangers. A template can read only what Render is
 // given, and it ends: each step and each byte it makes costs fuel, of which
@@ -24,8 +28,10 @@
 package jinja
 
 import (
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -44,7 +50,8 @@ const (
 // Template is a parsed template. It does not change, so that any number of
 // goroutines may render it.
 type Template struct {
-	body     []stmt
+	body     []node
+	blocks   map[string]*blockStmt
 	literals []string
 }
 
@@ -88,51 +95,58 @@ func Parse(source string) (t *Template, err error) {
 	if len(source) > maxSource {
 		return nil, fmt.Errorf("it has %d bytes, at most %d are supported", len(source), maxSource)
 	}
-	p := &parser{tokens: lex(source)}
+	p := &parser{tokens: lex(source), blocks: map[string]*blockStmt{}}
 	body := p.body()
 	if tok := p.peek(); tok.kind != tokEOF {
 		return nil, fmt.Errorf("line %d: %q without a beginning", tok.line, p.peekAt(1).text)
 	}
-	return &Template{body, p.literals}, nil
+	return &Template{body, p.blocks, p.literals}, nil
 }
 
 // Literals are the texts and the strings in the template, which is all that
 // its own output can be made of.
 func (t *Template) Literals() []string { return t.literals }
 
+// Dict is a dictionary whose keys have an order, as they have in Python.
+type Dict []Item
+
+// Item is a key of a Dict and its value.
+type Item struct {
+	Key   string
+	Value any
+}
+
 // Render runs the template with variables, whose values are nil, bool, int,
-// string (the template's own), Text, []any, and map[string]any. An error is a
-// *Raised, or says in which line the template went wrong.
+// float64, string (the template's own), Text, []any, Dict, and map[string]any:
+// a dictionary whose keys are taken in the order of a message (role, content,
+// type) and then of the alphabet. An error is a *Raised, or says in which line
+// the template went wrong.
 func (t *Template) Render(vars map[string]any, o Options) (out Text, err error) {
 	defer rescue(&err)
-	m := &machine{now: o.Now, fuel: baseFuel}
+	m := &machine{fuel: baseFuel, blocks: t.blocks}
 	root := newScope(nil)
 	for name, f := range globals {
 		root.set(name, f)
 	}
 	if o.Now != nil {
-		root.set("strftime_now", callable(strftimeNow))
+		root.set("strftime_now", strftimeNow(o.Now))
 	}
+	root.set("self", &blocks{root})
 	for name, v := range vars {
 		root.set(name, m.take(v, 0))
 	}
 	m.root = root
-	var b builder
-	switch m.run(t.body, root, &b) {
-	case ctlBreak, ctlContinue:
-		return Text{}, errors.New("break or continue outside of a loop")
-	}
-	return b.text(), nil
+	return m.render(t.body, root), nil
 }
 
 // take turns what the caller gives into values, and grants fuel for it.
 func (m *machine) take(v any, depth int) value {
 	if depth > maxDepth {
-		fail(0, "the variables are nested too deeply")
+		m.fail("the variables are nested too deeply")
 	}
 	m.fuel += dataFuel
 	switch v := v.(type) {
-	case nil, bool:
+	case nil, bool, float64:
 		return v
 	case int:
 		return int64(v)
@@ -148,13 +162,36 @@ func (m *machine) take(v any, depth int) value {
 			l[i] = m.take(v[i], depth+1)
 		}
 		return &list{items: l}
+	case Dict:
+		d := &dict{}
+		for _, item := range v {
+			d.set(item.Key, m.take(item.Value, depth+1))
+		}
+		return d
 	case map[string]any:
-		d := newDict()
-		for _, k := range sortedKeys(v) {
-			d.set(k, m.take(v[k], depth+1))
+		d := &dict{}
+		first := []string{"role", "content", "type"}
+		for _, k := range append(first, slices.Sorted(maps.Keys(v))...) {
+			if _, done := d.get(k); done {
+				continue
+			}
+			if w, ok := v[k]; ok {
+				d.set(k, m.take(w, depth+1))
+			}
 		}
 		return d
 	}
-	fail(0, "a variable of type %T", v)
+	m.fail("a variable of type %T", v)
 	return nil
+}
+
+// The tables are made when the first template is parsed, for a program's start
+// should not wait for them.
+var once sync.Once
+
+func makeTables() {
+	makeGlobals()
+	makeFilters()
+	makeTests()
+	makeMethods()
 }

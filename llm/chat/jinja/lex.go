@@ -50,7 +50,7 @@ func (l *lexer) advance(pos int) {
 
 // lex returns the tokens of a template, the last of which is tokEOF.
 func lex(src string) []token {
-	src = strings.ReplaceAll(src, "\r\n", "\n")
+	src = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(src)
 	src = strings.TrimSuffix(src, "\n")
 	l := &lexer{src: src, line: 1}
 	lineStart := true // the text begins a line
@@ -87,8 +87,12 @@ func lex(src string) []token {
 		switch tag {
 		case '#':
 			end := strings.Index(l.src[l.pos:], "#}")
-			if end < 0 {
+			if end < 0 && l.pos < len(l.src) {
 				fail(l.line, "a comment is not closed")
+			}
+			if end < 0 { // nothing follows, which Jinja2 lets pass
+				l.add(tokEOF, "")
+				return l.tokens
 			}
 			mark = 0
 			if end > 0 {
@@ -146,8 +150,9 @@ func (l *lexer) raw() (body string, after int, ok bool) {
 	}
 	if left {
 		rest = strings.TrimLeftFunc(rest, isSpace)
-	} else {
-		rest = strings.TrimPrefix(rest, "\n")
+	}
+	if rest == "" { // nothing follows, which Jinja2 lets pass
+		return "", len(l.src), true
 	}
 	start := len(l.src) - len(rest)
 	for i := start; i < len(l.src); i++ {
@@ -161,7 +166,9 @@ func (l *lexer) raw() (body string, after int, ok bool) {
 			continue
 		}
 		inner = strings.TrimLeftFunc(inner, isSpace)
-		inner = strings.TrimPrefix(inner, "-")
+		if inner != "" && (inner[0] == '-' || inner[0] == '+') {
+			inner = inner[1:]
+		}
 		if inner, end = strings.CutPrefix(inner, "%}"); !end {
 			continue
 		}
@@ -212,29 +219,14 @@ func (l *lexer) inside(close string) byte {
 			if end >= len(rest) {
 				fail(l.line, "a string is not closed")
 			}
-			l.add(tokString, unescape(rest[1:end]))
+			l.add(tokString, l.unescape(rest[1:end]))
 			l.advance(l.pos + end + 1)
 		case '0' <= c && c <= '9':
-			end, k := digits(rest, 0), tokInt
-			if end+1 < len(rest) && rest[end] == '.' && isDigit(rest[end+1]) {
-				end, k = digits(rest, end+1), tokFloat
-			}
-			if end < len(rest) && rest[end]|0x20 == 'e' {
-				exp := end + 1
-				if exp < len(rest) && (rest[exp] == '+' || rest[exp] == '-') {
-					exp++
-				}
-				if exp < len(rest) && isDigit(rest[exp]) {
-					end, k = digits(rest, exp), tokFloat
-				}
-			}
+			k, end := l.number(rest)
 			l.add(k, strings.ReplaceAll(rest[:end], "_", ""))
 			l.advance(l.pos + end)
 		case c == '_' || unicode.IsLetter(c):
-			end := strings.IndexFunc(rest, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsNumber(r) })
-			if end < 0 {
-				end = len(rest)
-			}
+			end := nameEnd(rest)
 			l.add(tokName, rest[:end])
 			l.advance(l.pos + end)
 		default:
@@ -259,17 +251,61 @@ func (l *lexer) inside(close string) byte {
 	}
 }
 
+// number says whether s begins with an integer or a float, and where it ends.
+func (l *lexer) number(s string) (kind, int) {
+	if len(s) > 1 && s[0] == '0' {
+		if set, ok := map[byte]string{'x': "0123456789abcdefABCDEF", 'o': "01234567", 'b': "01"}[s[1]|0x20]; ok {
+			end := 2
+			for end < len(s) && (strings.IndexByte(set, s[end]) >= 0 || s[end] == '_') {
+				end++
+			}
+			if end > 2 {
+				return tokInt, end
+			}
+		}
+	}
+	k, end := tokInt, digits(s, 0)
+	if end+1 < len(s) && s[end] == '.' && isDigit(s[end+1]) {
+		k, end = tokFloat, digits(s, end+1)
+	}
+	if end < len(s) && s[end]|0x20 == 'e' {
+		exp := end + 1
+		if exp < len(s) && (s[exp] == '+' || s[exp] == '-') {
+			exp++
+		}
+		if exp < len(s) && isDigit(s[exp]) {
+			k, end = tokFloat, digits(s, exp)
+		}
+	}
+	if k == tokInt && s[0] == '0' && strings.Trim(s[:end], "0_") != "" {
+		fail(l.line, "the number %q begins with a zero", s[:end])
+	}
+	return k, end
+}
+
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func digits(s string, i int) int {
-	for i < len(s) && (isDigit(s[i]) || s[i] == '_') {
+	for i < len(s) && (isDigit(s[i]) || s[i] == '_' && i+1 < len(s) && isDigit(s[i+1])) {
 		i++
 	}
 	return i
 }
 
-// unescape reads Python's escapes; those it does not know stay as they are.
-func unescape(s string) string {
+// nameEnd is where the name that s begins with ends.
+func nameEnd(s string) int {
+	end := strings.IndexFunc(s, func(r rune) bool {
+		return r != '_' && !unicode.In(r, unicode.L, unicode.Nl, unicode.Nd, unicode.Mn, unicode.Mc, unicode.Pc)
+	})
+	if end < 0 {
+		return len(s)
+	}
+	return end
+}
+
+// unescape reads the escapes of a string as Python does. Those it does not know
+// stay as they are.
+func (l *lexer) unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
 	}
@@ -280,37 +316,34 @@ func unescape(s string) string {
 			continue
 		}
 		i++
-		switch c := s[i]; c {
-		case '\n':
-		case '\\', '\'', '"':
+		switch c := s[i]; {
+		case c == '\n':
+		case c == '\\', c == '\'', c == '"':
 			b.WriteByte(c)
-		case 'n':
-			b.WriteByte('\n')
-		case 't':
-			b.WriteByte('\t')
-		case 'r':
-			b.WriteByte('\r')
-		case 'a':
-			b.WriteByte('\a')
-		case 'b':
-			b.WriteByte('\b')
-		case 'f':
-			b.WriteByte('\f')
-		case 'v':
-			b.WriteByte('\v')
-		case '0':
-			b.WriteByte(0)
-		case 'x', 'u', 'U':
-			n := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
-			if i+n < len(s) {
-				if v, err := strconv.ParseUint(s[i+1:i+1+n], 16, 32); err == nil {
-					b.WriteRune(rune(v))
-					i += n
-					continue
-				}
+		case strings.IndexByte("abfnrtv", c) >= 0:
+			b.WriteByte("\a\b\f\n\r\t\v"[strings.IndexByte("abfnrtv", c)])
+		case '0' <= c && c <= '7':
+			end := i + 1
+			for end < len(s) && end < i+3 && '0' <= s[end] && s[end] <= '7' {
+				end++
 			}
-			b.WriteByte('\\')
-			b.WriteByte(c)
+			v, _ := strconv.ParseUint(s[i:end], 8, 32)
+			b.WriteRune(rune(v))
+			i = end - 1
+		case c == 'x', c == 'u', c == 'U':
+			n := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
+			v, err := strconv.ParseUint(s[i+1:min(i+1+n, len(s))], 16, 32)
+			if err != nil || i+n >= len(s) || v > unicode.MaxRune {
+				fail(l.line, "\\%c in a string is not followed by a character's number", c)
+			}
+			b.WriteRune(rune(v))
+			i += n
+		case c == 'N':
+			fail(l.line, "characters by name (\\N) are not supported")
+		case c >= utf8.RuneSelf: // as Jinja2 does it
+			r, size := utf8.DecodeRuneInString(s[i:])
+			b.WriteString(escapeRune(r))
+			i += size - 1
 		default:
 			b.WriteByte('\\')
 			b.WriteByte(c)

@@ -14,7 +14,9 @@ type parser struct {
 	pos      int
 	depth    int
 	nodes    int
-	loops    int // open loops of the macro or template being read
+	loops    int  // open loops of the macro or template being read
+	uses     uses // of the macro being read
+	blocks   map[string]*blockStmt
 	literals []string
 }
 
@@ -86,21 +88,23 @@ func (p *parser) at() int {
 }
 
 // body reads statements until one that only ends or divides others.
-func (p *parser) body() []stmt {
+func (p *parser) body() []node {
 	p.enter()
 	defer p.leave()
-	var out []stmt
+	var out []node
 	for {
 		line := p.at()
+		var st stmt
 		switch t := p.peek(); t.kind {
 		case tokText:
-			if p.next(); t.text != "" {
-				p.literals = append(p.literals, t.text)
-				out = append(out, &textStmt{Own(t.text)})
+			if p.next(); t.text == "" {
+				continue
 			}
+			p.literals = append(p.literals, t.text)
+			st = &textStmt{Own(t.text)}
 		case tokPrint:
 			p.next()
-			out = append(out, &printStmt{line, p.tuple(true)})
+			st = &printStmt{p.tuple(true)}
 			p.expect(tokEnd, "}}")
 		case tokBlock:
 			name := p.peekAt(1)
@@ -108,24 +112,39 @@ func (p *parser) body() []stmt {
 				return out
 			}
 			p.next()
-			out = append(out, p.statement(line))
+			st = p.statement(line)
 		default:
 			return out
 		}
+		out = append(out, node{line, st})
 	}
 }
 
-var dividers = []string{"elif", "else", "endif", "endfor", "endset", "endmacro", "endfilter", "endgeneration"}
+var dividers = []string{"elif", "else", "endif", "endfor", "endset", "endmacro", "endcall", "endfilter", "endwith", "endblock", "endgeneration"}
 
-// end reads the tag that ends a statement.
-func (p *parser) end(name string) {
-	if t := p.peek(); t.kind != tokBlock || !(p.peekAt(1).kind == tokName && p.peekAt(1).text == name) {
-		fail(t.line, "%s expected, not %s", name, describe(p.peekAt(1)))
+// open reads the end of a tag that begins a body; a colon may stand before it.
+func (p *parser) open() {
+	p.op(":")
+	p.expect(tokEnd, "%}")
+}
+
+// block reads the body of a statement and the tag that ends it.
+func (p *parser) block(end string) []node {
+	p.open()
+	body := p.body()
+	p.end(end)
+	return body
+}
+
+// end reads the tag that ends a statement, and a name that may stand in it.
+func (p *parser) end(end string, name ...string) {
+	if t := p.peek(); t.kind != tokBlock || !(p.peekAt(1).kind == tokName && p.peekAt(1).text == end) {
+		fail(t.line, "%s expected, not %s", end, describe(p.peekAt(1)))
 	}
 	p.next()
 	p.next()
-	if name == "endmacro" && p.peek().kind == tokName {
-		p.next()
+	for _, n := range name {
+		p.word(n)
 	}
 	p.expect(tokEnd, "%}")
 }
@@ -137,7 +156,7 @@ func (p *parser) statement(line int) stmt {
 		s := &ifStmt{}
 		for {
 			cond := p.tuple(false)
-			p.expect(tokEnd, "%}")
+			p.open()
 			s.conds, s.bodies = append(s.conds, cond), append(s.bodies, p.body())
 			if !(p.peek().kind == tokBlock && p.peekAt(1).text == "elif") {
 				break
@@ -150,17 +169,17 @@ func (p *parser) statement(line int) stmt {
 		p.end("endif")
 		return s
 	case "for":
-		s := &forStmt{line: line}
-		s.targets = p.targets()
+		s := &forStmt{target: p.targets(false)}
+		if s.target.has("loop") {
+			fail(line, "loop is a variable that for sets itself")
+		}
 		p.expect(tokName, "in")
 		s.over = p.tuple(false)
 		if p.word("if") {
 			s.only = p.expr()
 		}
-		if p.is(tokName, "recursive") {
-			fail(line, "recursive loops are not supported")
-		}
-		p.expect(tokEnd, "%}")
+		s.recursive = p.word("recursive")
+		p.open()
 		p.loops++
 		s.body = p.body()
 		p.loops--
@@ -177,90 +196,160 @@ func (p *parser) statement(line int) stmt {
 		}
 		return ctlContinue
 	case "set":
-		s := &setStmt{line: line}
-		if p.peekAt(1).kind == tokOp && p.peekAt(1).text == "." {
-			s.space = p.expect(tokName, "").text
-			p.next()
-			s.targets = []string{p.expect(tokName, "").text}
-		} else {
-			s.targets = p.targets()
-		}
+		s := &setStmt{target: p.targets(true)}
 		if p.op("=") {
 			s.to = p.tuple(true)
 			p.expect(tokEnd, "%}")
 			return s
 		}
-		if len(s.targets) > 1 {
+		if s.target.parts != nil {
 			fail(line, "= expected")
 		}
-		var content expr = &bodyExpr{}
-		content = p.filters(content)
-		p.expect(tokEnd, "%}")
-		s.to, s.block = content, p.body()
-		p.end("endset")
+		to := p.filters(bodyExpr{}, true)
+		s.block = &block{to, p.block("endset")}
 		return s
-	case "filter":
-		content := p.namedFilter(&bodyExpr{})
-		content = p.filters(content)
-		p.expect(tokEnd, "%}")
-		s := &filterStmt{line, content, p.body()}
-		p.end("endfilter")
-		return s
-	case "generation":
-		p.expect(tokEnd, "%}")
-		s := &ifStmt{otherwise: p.body()}
-		p.end("endgeneration")
-		return s
-	case "macro":
-		s := &macroStmt{line: line, name: p.expect(tokName, "").text}
-		p.expect(tokOp, "(")
-		for !p.op(")") {
-			if len(s.params) > 0 {
+	case "print":
+		s := &printStmt{&constExpr{Text{}}}
+		for i := 0; !p.is(tokEnd, "%}"); i++ {
+			if i > 0 {
 				p.expect(tokOp, ",")
 			}
-			s.params = append(s.params, p.expect(tokName, "").text)
-			var def expr
-			if p.op("=") {
-				def = p.expr()
-			} else if n := len(s.defaults); n > 0 && s.defaults[n-1] != nil {
-				fail(line, "a parameter without a default after one that has it")
-			}
-			s.defaults = append(s.defaults, def)
+			s.e = &binaryExpr{p.at(), "~", s.e, p.expr()}
 		}
-		p.expect(tokEnd, "%}")
-		loops := p.loops
-		p.loops = 0
-		s.body = p.body()
-		p.loops = loops
-		p.end("endmacro")
+		p.next()
 		return s
+	case "filter":
+		to := p.filters(p.namedFilter(bodyExpr{}), true)
+		return &filterStmt{block{to, p.block("endfilter")}}
+	case "with":
+		s := &withStmt{}
+		for !p.is(tokEnd, "%}") && !p.is(tokOp, ":") {
+			if s.targets != nil {
+				p.expect(tokOp, ",")
+			}
+			s.targets = append(s.targets, p.targets(false))
+			p.expect(tokOp, "=")
+			s.values = append(s.values, p.expr())
+		}
+		s.body = p.block("endwith")
+		return s
+	case "generation":
+		return &generationStmt{p.apart(func() []node { return p.block("endgeneration") })}
+	case "block":
+		s := &blockStmt{name: p.expect(tokName, "").text}
+		if p.blocks[s.name] != nil {
+			fail(line, "there are two blocks named %s", s.name)
+		}
+		p.blocks[s.name] = s
+		s.scoped = p.word("scoped")
+		p.word("required")
+		s.body = p.apart(func() []node {
+			p.open()
+			body := p.body()
+			p.end("endblock", s.name)
+			return body
+		})
+		return s
+	case "macro":
+		m := &macro{name: p.expect(tokName, "").text}
+		p.expect(tokOp, "(")
+		p.signature(m)
+		p.macroBody(m, "endmacro")
+		return &macroStmt{m}
+	case "call":
+		m := &macro{name: "caller"}
+		if p.op("(") {
+			p.signature(m)
+		}
+		call, ok := p.expr().(*callExpr)
+		if !ok {
+			fail(line, "a call of a macro expected")
+		}
+		p.macroBody(m, "endcall")
+		return &callStmt{m, call}
 	}
 	fail(line, "the statement %q is not supported", name)
 	return nil
 }
 
+// apart reads what stands in no loop, even if it is written in one.
+func (p *parser) apart(read func() []node) []node {
+	loops := p.loops
+	p.loops = 0
+	body := read()
+	p.loops = loops
+	return body
+}
+
+// signature reads a macro's parameters, behind their parenthesis.
+func (p *parser) signature(m *macro) {
+	for !p.op(")") {
+		if len(m.params) > 0 {
+			p.expect(tokOp, ",")
+		}
+		m.params = append(m.params, p.expect(tokName, "").text)
+		var def expr
+		if p.op("=") {
+			def = p.expr()
+		} else if n := len(m.defaults); n > 0 && m.defaults[n-1] != nil {
+			fail(p.peek().line, "a parameter without a default after one that has it")
+		}
+		m.defaults = append(m.defaults, def)
+	}
+}
+
+func (p *parser) macroBody(m *macro, end string) {
+	outer := p.uses
+	p.uses = uses{}
+	m.body = p.apart(func() []node { return p.block(end) })
+	m.uses = p.uses
+	p.uses.add(outer)
+}
+
 // otherwise reads an else and what belongs to it.
-func (p *parser) otherwise() []stmt {
+func (p *parser) otherwise() []node {
 	if !(p.peek().kind == tokBlock && p.peekAt(1).text == "else") {
 		return nil
 	}
 	p.next()
 	p.next()
-	p.expect(tokEnd, "%}")
+	p.open()
 	return p.body()
 }
 
-// targets reads the names that for and set give values to.
-func (p *parser) targets() []string {
-	paren := p.op("(")
-	names := []string{p.expect(tokName, "").text}
-	for p.op(",") {
-		names = append(names, p.expect(tokName, "").text)
+// targets reads what for and set give values to: one target, or several with
+// commas between.
+func (p *parser) targets(spaces bool) target {
+	first := p.target(spaces)
+	if !p.is(tokOp, ",") {
+		return first
 	}
-	if paren {
+	several := target{parts: []target{first}}
+	for p.op(",") && !p.is(tokOp, ")") {
+		several.parts = append(several.parts, p.target(spaces))
+	}
+	return several
+}
+
+// target reads a name, an attribute of a namespace if there can be one, or
+// targets in parentheses.
+func (p *parser) target(spaces bool) target {
+	p.enter()
+	defer p.leave()
+	p.at()
+	if p.op("(") {
+		t := p.targets(spaces)
 		p.expect(tokOp, ")")
+		return t
 	}
-	return names
+	name := p.expect(tokName, "")
+	if slices.Contains([]string{"true", "True", "false", "False", "none", "None"}, name.text) {
+		fail(name.line, "%s cannot be given a value", name.text)
+	}
+	if spaces && p.op(".") {
+		return target{space: name.text, name: p.expect(tokName, "").text}
+	}
+	return target{name: name.text}
 }
 
 // tuple reads one expression, or several with commas between, which make a
@@ -281,7 +370,7 @@ func (p *parser) tuple(conds bool) expr {
 		}
 		items = append(items, one())
 	}
-	return &listExpr{items, true}
+	return &listExpr{items, listTuple}
 }
 
 func (p *parser) expr() expr {
@@ -392,7 +481,7 @@ func (p *parser) unary(filters bool) expr {
 		e = p.postfix(p.primary())
 	}
 	if filters {
-		e = p.filters(e)
+		e = p.filters(e, false)
 	}
 	return e
 }
@@ -411,10 +500,9 @@ func (p *parser) primary() expr {
 			return &constExpr{false}
 		case "none", "None":
 			return &constExpr{nil}
-		case "if", "else", "elif", "in", "is", "and", "or", "not":
-			fail(line, "a value expected, not %q", t.text)
 		}
-		return &nameExpr{line, t.text}
+		p.uses.note(t.text)
+		return &nameExpr{t.text}
 	case tokString:
 		s := t.text
 		for p.peek().kind == tokString {
@@ -423,22 +511,19 @@ func (p *parser) primary() expr {
 		p.literals = append(p.literals, s)
 		return &constExpr{Own(s)}
 	case tokInt:
-		n, err := strconv.ParseInt(t.text, 10, 64)
+		n, err := strconv.ParseInt(t.text, 0, 64)
 		if err != nil {
 			fail(line, "the number %s is too large", t.text)
 		}
 		return &constExpr{n}
 	case tokFloat:
-		f, err := strconv.ParseFloat(t.text, 64)
-		if err != nil {
-			fail(line, "the number %s is too large", t.text)
-		}
+		f, _ := strconv.ParseFloat(t.text, 64) // too large: infinite
 		return &constExpr{f}
 	case tokOp:
 		switch t.text {
 		case "(":
 			if p.op(")") {
-				return &listExpr{nil, true}
+				return &listExpr{nil, listTuple}
 			}
 			e := p.tuple(true)
 			p.expect(tokOp, ")")
@@ -486,7 +571,7 @@ func (p *parser) postfix(e expr) expr {
 			case tokName:
 				e = &attrExpr{line, e, t.text}
 			case tokInt:
-				n, err := strconv.ParseInt(t.text, 10, 64)
+				n, err := strconv.ParseInt(t.text, 0, 64)
 				if err != nil {
 					fail(line, "the number %s is too large", t.text)
 				}
@@ -504,28 +589,38 @@ func (p *parser) postfix(e expr) expr {
 	}
 }
 
+// subscript reads what stands in brackets: a key, several keys, which make a
+// tuple, or a slice.
 func (p *parser) subscript(line int, e expr) expr {
 	var parts [3]expr
-	n := 0
+	colons := 0
 	for {
-		if t := p.peek(); !(t.kind == tokOp && (t.text == ":" || t.text == "]")) {
-			parts[n] = p.expr()
+		if t := p.peek(); !(t.kind == tokOp && (t.text == ":" || t.text == "]" || t.text == ",")) {
+			parts[colons] = p.expr()
 		}
-		if p.op("]") {
+		if !p.op(":") {
 			break
 		}
-		p.expect(tokOp, ":")
-		if n++; n > 2 {
+		if colons++; colons > 2 {
 			fail(line, "a slice has at most three parts")
 		}
 	}
-	if n == 0 {
-		if parts[0] == nil {
-			fail(line, "a subscript is empty")
-		}
-		return &itemExpr{line, e, parts[0]}
+	if colons > 0 {
+		p.expect(tokOp, "]")
+		return &sliceExpr{line, e, parts}
 	}
-	return &sliceExpr{line, e, parts}
+	keys := &listExpr{kind: listTuple}
+	if parts[0] != nil {
+		if p.op("]") {
+			return &itemExpr{line, e, parts[0]}
+		}
+		keys.items = []expr{parts[0]}
+	}
+	for !p.op("]") {
+		p.expect(tokOp, ",")
+		keys.items = append(keys.items, p.expr())
+	}
+	return &itemExpr{line, e, keys}
 }
 
 // args reads the arguments of a call, with their parentheses.
@@ -541,47 +636,51 @@ func (p *parser) args() argExprs {
 				break
 			}
 		}
-		if p.peek().kind == tokName && p.peekAt(1).kind == tokOp && p.peekAt(1).text == "=" {
+		if p.peek().kind == tokName && p.peekAt(1).kind == tokOp && p.peekAt(1).text == "=" && a.pairs == nil {
 			a.names = append(a.names, p.next().text)
 			p.next()
 			a.named = append(a.named, p.expr())
 			continue
 		}
-		if t := p.peek(); t.kind == tokOp && (t.text == "*" || t.text == "**") {
-			fail(t.line, "arguments with %s are not supported", t.text)
-		}
-		if a.named != nil {
-			fail(p.peek().line, "an argument without a name after one with a name")
+		switch {
+		case a.list == nil && a.pairs == nil && p.op("*"):
+			a.list = p.expr()
+			continue
+		case a.pairs == nil && p.op("**"):
+			a.pairs = p.expr()
+			continue
+		case a.named != nil || a.list != nil || a.pairs != nil:
+			fail(p.peek().line, "an argument without a name after others")
 		}
 		a.pos = append(a.pos, p.expr())
 	}
 	return a
 }
 
-// filters reads |filter and "is test".
-func (p *parser) filters(e expr) expr {
+// filters reads |filter and "is test", or filters only.
+func (p *parser) filters(e expr, only bool) expr {
 	for {
 		line := p.at()
 		switch {
 		case p.op("|"):
 			e = p.namedFilter(e)
+		case only:
+			return e
 		case p.is(tokName, "is"):
 			p.next()
 			negate := p.word("not")
-			name := p.next()
-			test, ok := tests[name.text]
-			if name.kind != tokName || !ok {
-				fail(line, "the test %s is not supported", describe(name))
-			}
+			name := p.expect(tokName, "").text
 			var a argExprs
 			switch t := p.peek(); {
 			case t.kind == tokOp && t.text == "(":
 				a = p.args()
-			case t.kind == tokName && !slices.Contains([]string{"else", "or", "and", "is", "if", "in", "not"}, t.text),
+			case t.kind == tokName && t.text == "is":
+				fail(line, "tests cannot follow each other")
+			case t.kind == tokName && !slices.Contains([]string{"else", "or", "and"}, t.text),
 				t.kind == tokString, t.kind == tokInt, t.kind == tokFloat, t.kind == tokOp && (t.text == "[" || t.text == "{"):
 				a.pos = []expr{p.postfix(p.primary())}
 			}
-			e = &testExpr{line, e, test, a, negate}
+			e = &testExpr{line, e, name, a, negate}
 		case p.is(tokOp, "("):
 			e = &callExpr{line, e, p.args()}
 		default:
@@ -593,13 +692,9 @@ func (p *parser) filters(e expr) expr {
 func (p *parser) namedFilter(e expr) expr {
 	line := p.at()
 	name := p.expect(tokName, "").text
-	f, ok := filters[name]
-	if !ok {
-		fail(line, "the filter %q is not supported", name)
-	}
 	var a argExprs
 	if p.is(tokOp, "(") {
 		a = p.args()
 	}
-	return &filterExpr{line, e, f, a}
+	return &filterExpr{line, e, name, a}
 }

@@ -18,6 +18,7 @@ import (
 type Text struct {
 	s    string
 	runs []run
+	html bool // "safe": what is added to it is escaped
 }
 
 type run struct{ end, origin int }
@@ -36,7 +37,7 @@ func Data(s string, origin int) Text {
 	if s == "" || origin == 0 {
 		return Text{s: s}
 	}
-	return Text{s, []run{{len(s), origin}}}
+	return Text{s: s, runs: []run{{len(s), origin}}}
 }
 
 // Join is the texts one after the other.
@@ -69,7 +70,7 @@ func (t Text) Runs() []Run {
 
 // slice is t's bytes from i to j.
 func (t Text) slice(i, j int) Text {
-	out := Text{s: t.s[i:j]}
+	out := Text{s: t.s[i:j], html: t.html}
 	if t.runs == nil || i == j {
 		return out
 	}
@@ -95,13 +96,31 @@ func (t Text) origin() int {
 	return 0
 }
 
-// mapRuns changes each run by itself.
-func (t Text) mapRuns(f func(string) string) Text {
+// like is s as text that comes from where t does: what was made of t as a whole,
+// so that nobody knows any more which byte comes from where.
+func (t Text) like(s string) Text { return Data(s, t.origin()) }
+
+// mapRunes puts what f appends for each character, which begins at byte i of t,
+// in its place. Bytes that are no characters stay as they are.
+func (t Text) mapRunes(f func(to []byte, i int, r rune) []byte) Text {
 	var b builder
-	for _, r := range t.Runs() {
-		b.write(f(r.Text), r.Origin)
+	var buf []byte
+	start := 0
+	for _, run := range t.Runs() {
+		buf = buf[:0]
+		for i := 0; i < len(run.Text); {
+			r, size := utf8.DecodeRuneInString(run.Text[i:])
+			if r == utf8.RuneError && size == 1 {
+				buf = append(buf, run.Text[i])
+			} else {
+				buf = f(buf, start+i, r)
+			}
+			i += size
+		}
+		b.write(string(buf), run.Origin)
+		start += len(run.Text)
 	}
-	return b.text()
+	return b.textLike(t)
 }
 
 // isSpace is what Python's str.strip takes away.
@@ -177,24 +196,56 @@ func (t Text) split(sep string, limit int, last bool) []value {
 	return out
 }
 
-// replace puts new in the place of old, at most limit times; -1: everywhere.
-func (t Text) replace(old string, new Text, limit int) Text {
-	if old == "" {
-		return t
+// splitLines cuts t at line breaks, which are as many as Python knows, and keeps
+// them if asked to.
+func (t Text) splitLines(keep bool) []value {
+	out := []value{}
+	for start := 0; start < len(t.s); {
+		i := strings.IndexFunc(t.s[start:], func(r rune) bool {
+			return '\n' <= r && r <= '\r' || 0x1c <= r && r <= 0x1e || r == 0x85 || r == 0x2028 || r == 0x2029
+		})
+		if i < 0 {
+			return append(out, t.slice(start, len(t.s)))
+		}
+		end := start + i
+		_, size := utf8.DecodeRuneInString(t.s[end:])
+		if strings.HasPrefix(t.s[end:], "\r\n") {
+			size = 2
+		}
+		if keep {
+			out = append(out, t.slice(start, end+size))
+		} else {
+			out = append(out, t.slice(start, end))
+		}
+		start = end + size
 	}
+	return out
+}
+
+// replace puts new in the place of old, at most limit times; -1: everywhere. An
+// empty old is found before each character and at the end.
+func (t Text) replace(old string, new Text, limit int) Text {
 	var b builder
-	at := 0
-	for ; limit != 0; limit-- {
-		i := strings.Index(t.s[at:], old)
+	at := 0 // up to where t is done
+	for from := 0; limit != 0; limit-- {
+		i := strings.Index(t.s[from:], old)
 		if i < 0 {
 			break
 		}
-		b.add(t.slice(at, at+i))
+		b.add(t.slice(at, from+i))
 		b.add(new)
-		at += i + len(old)
+		at = from + i + len(old)
+		from = at
+		if old == "" {
+			if at == len(t.s) {
+				break
+			}
+			_, size := utf8.DecodeRuneInString(t.s[at:])
+			from += size
+		}
 	}
 	b.add(t.slice(at, len(t.s)))
-	return b.text()
+	return b.textLike(t)
 }
 
 // A builder makes a Text of pieces.
@@ -234,5 +285,12 @@ func (b *builder) text() Text {
 	if !b.data {
 		return Text{s: b.b.String()}
 	}
-	return Text{b.b.String(), b.runs}
+	return Text{s: b.b.String(), runs: b.runs}
+}
+
+// textLike is the text, safe if t is.
+func (b *builder) textLike(t Text) Text {
+	out := b.text()
+	out.html = t.html
+	return out
 }

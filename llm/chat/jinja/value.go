@@ -2,109 +2,226 @@ package jinja
 
 import (
 	"cmp"
-	"fmt"
+	"encoding/binary"
 	"math"
 	"slices"
-	"sort"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// A value is nil, bool, int64, float64, Text, *list, *dict, *namespace, *loop,
-// callable or undefined. Only a namespace can change, so that everything else
-// may be shared and cannot contain itself.
+// A value is nil, bool, int64, float64, Text, *list, *dict, *iterator,
+// *namespace, *cycler, *loop, *blocks, *function or undefined. Lists and
+// dictionaries never change, so that they may be shared and cannot contain
+// themselves.
 type value any
 
 // undefined is what a name without a value stands for.
-type undefined struct{ name string }
+type undefined struct{ why string } // a sentence, for whoever needs the value
 
+func notDefined(name string) undefined { return undefined{name + " is undefined"} }
+
+// list is one of Python's sequences beside strings.
 type list struct {
 	items []value
-	tuple bool
+	kind  listKind
+	span  [3]int64 // of a range: start, stop, step
 }
 
-// dict keeps the order in which its keys were set.
+type listKind uint8
+
+const (
+	listList listKind = iota
+	listTuple
+	listGroup // a tuple of groupby, whose elements have names
+	listRange
+	listKeys // what a dictionary's methods return
+	listValues
+	listItems
+)
+
+func (l *list) isTuple() bool { return l.kind == listTuple || l.kind == listGroup }
+
+// indexed tells whether l[0] has a meaning.
+func (l *list) indexed() bool { return l.kind <= listRange }
+
+func tuple(items ...value) *list { return &list{items: items, kind: listTuple} }
+
+// dict keeps the order in which its keys were set. It changes only while it is
+// being made.
 type dict struct {
-	keys []string
-	m    map[string]value
+	entries []entry
+	index   map[any]int // by hash; made when there are many entries
 }
 
-func newDict() *dict { return &dict{m: map[string]value{}} }
+type entry struct {
+	hash     any
+	key, val value
+}
 
-func (d *dict) set(k string, v value) {
-	if _, ok := d.m[k]; !ok {
-		d.keys = append(d.keys, k)
+const fewEntries = 8
+
+func (d *dict) find(hash any) int {
+	if d.index != nil {
+		if i, ok := d.index[hash]; ok {
+			return i
+		}
+		return -1
 	}
-	d.m[k] = v
+	for i := range d.entries {
+		if d.entries[i].hash == hash {
+			return i
+		}
+	}
+	return -1
 }
 
-func (d *dict) get(k string) (value, bool) {
-	v, ok := d.m[k]
-	return v, ok
+func (d *dict) put(hash any, key, val value) {
+	if i := d.find(hash); i >= 0 {
+		d.entries[i].val = val
+		return
+	}
+	d.entries = append(d.entries, entry{hash, key, val})
+	if d.index != nil {
+		d.index[hash] = len(d.entries) - 1
+	} else if len(d.entries) > fewEntries {
+		d.index = map[any]int{}
+		for i, e := range d.entries {
+			d.index[e.hash] = i
+		}
+	}
+}
+
+// set sets a key that the template or this package wrote.
+func (d *dict) set(key string, val value) { d.put(key, Own(key), val) }
+
+func (d *dict) get(key string) (value, bool) {
+	if i := d.find(key); i >= 0 {
+		return d.entries[i].val, true
+	}
+	return nil, false
+}
+
+func (d *dict) keys() []value {
+	out := make([]value, len(d.entries))
+	for i, e := range d.entries {
+		out[i] = e.key
+	}
+	return out
+}
+
+func (d *dict) values() []value {
+	out := make([]value, len(d.entries))
+	for i, e := range d.entries {
+		out[i] = e.val
+	}
+	return out
 }
 
 func (d *dict) pairs() []value {
-	out := make([]value, len(d.keys))
-	for i, k := range d.keys {
-		out[i] = &list{[]value{Own(k), d.m[k]}, true}
+	out := make([]value, len(d.entries))
+	for i, e := range d.entries {
+		out[i] = tuple(e.key, e.val)
 	}
 	return out
+}
+
+type (
+	hashOfNone      struct{}
+	hashOfUndefined struct{}
+	hashOfTuple     string
+)
+
+// hash is equal for values that are equal; it fails for those that cannot be
+// keys.
+func (m *machine) hash(v value) any {
+	switch v := v.(type) {
+	case nil:
+		return hashOfNone{}
+	case undefined:
+		return hashOfUndefined{}
+	case bool, int64:
+		return number(v)
+	case float64:
+		if n := int64(v); float64(n) == v && math.Abs(v) < 1<<62 {
+			return n
+		}
+		return v
+	case Text:
+		m.burn(len(v.s))
+		return v.s
+	case *list:
+		if v.kind == listRange || v.isTuple() {
+			m.enter()
+			defer m.leave()
+			m.burn(size(v))
+			var b []byte
+			for _, item := range v.items {
+				b = appendHash(b, m.hash(item))
+			}
+			m.burn(len(b))
+			return hashOfTuple(b)
+		}
+	case *dict:
+	default:
+		return v // a pointer
+	}
+	m.fail("%s cannot be a key or an element of a set", typeName(v))
+	return nil
+}
+
+func appendHash(b []byte, hash any) []byte {
+	part := func(kind byte, s string) {
+		b = append(b, kind)
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	switch h := hash.(type) {
+	case string:
+		part('s', h)
+	case hashOfTuple:
+		part('t', string(h))
+	case int64:
+		b = binary.AppendVarint(append(b, 'i'), h)
+	case float64:
+		b = binary.AppendUvarint(append(b, 'f'), math.Float64bits(h))
+	case hashOfNone:
+		b = append(b, 'n')
+	default:
+		b = append(b, 'o') // objects within tuples are all the same; nothing real has any
+	}
+	return b
 }
 
 // namespace is a dict whose attributes can be set.
 type namespace struct{ dict }
 
-// loop is the variable of that name: round i of a loop over items.
-type loop struct {
+// iterator is what map, select and their kin return: it is gone through once,
+// has no length and counts as true.
+type iterator struct{ items []value }
+
+func (it *iterator) rest() []value {
+	items := it.items
+	it.items = nil
+	return items
+}
+
+// cycler is a row of values gone through again and again.
+type cycler struct {
 	items []value
 	i     int
 }
 
-func (l *loop) attr(name string) (value, bool) {
-	n := len(l.items)
-	switch name {
-	case "index":
-		return int64(l.i + 1), true
-	case "index0":
-		return int64(l.i), true
-	case "revindex":
-		return int64(n - l.i), true
-	case "revindex0":
-		return int64(n - l.i - 1), true
-	case "first":
-		return l.i == 0, true
-	case "last":
-		return l.i == n-1, true
-	case "length":
-		return int64(n), true
-	case "previtem":
-		if l.i > 0 {
-			return l.items[l.i-1], true
-		}
-	case "nextitem":
-		if l.i < n-1 {
-			return l.items[l.i+1], true
-		}
-	case "cycle":
-		return callable(func(m *machine, a args) value {
-			if len(a.pos) == 0 {
-				fail(a.line, "cycle has nothing to choose from")
-			}
-			return a.pos[l.i%len(a.pos)]
-		}), true
-	}
-	return nil, false
+// loop is the variable of that name.
+type loop struct {
+	items   []value
+	i       int // the round
+	depth   int // in a recursive loop
+	changed value
+	again   func(m *machine, items value) value // of a recursive loop
 }
 
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
+// blocks is the variable self.
+type blocks struct{ scope *scope }
 
 func typeName(v value) string {
 	switch v := v.(type) {
@@ -117,11 +234,23 @@ func typeName(v value) string {
 	case Text:
 		return "a string"
 	case *list:
-		return "a list"
+		switch v.kind {
+		case listList:
+			return "a list"
+		case listRange:
+			return "a range"
+		case listTuple, listGroup:
+			return "a tuple"
+		}
+		return "a view of a dictionary"
 	case *dict:
 		return "a dictionary"
+	case *iterator:
+		return "an iterator"
+	case *function:
+		return "a function"
 	case undefined:
-		return v.name + ", which is undefined,"
+		return "a value that is missing (" + v.why + ")"
 	}
 	return "an object"
 }
@@ -141,33 +270,9 @@ func truth(v value) bool {
 	case *list:
 		return len(v.items) > 0
 	case *dict:
-		return len(v.keys) > 0
+		return len(v.entries) > 0
 	}
 	return true
-}
-
-// number is v as a number, true and false being 1 and 0; nil if it is none.
-func number(v value) value {
-	switch v := v.(type) {
-	case int64, float64:
-		return v
-	case bool:
-		if v {
-			return int64(1)
-		}
-		return int64(0)
-	}
-	return nil
-}
-
-func float(v value) (float64, bool) {
-	switch n := number(v).(type) {
-	case int64:
-		return float64(n), true
-	case float64:
-		return n, true
-	}
-	return 0, false
 }
 
 // size is about what v takes in bytes.
@@ -177,14 +282,16 @@ func size(v value) int {
 		return len(v.s)
 	case *list:
 		return anElement * len(v.items)
+	case *iterator:
+		return anElement * len(v.items)
 	case *dict:
-		return anElement * len(v.keys)
+		return anElement * len(v.entries)
 	}
 	return 0
 }
 
 // iterate is what a loop over v goes through.
-func (m *machine) iterate(line int, v value) []value {
+func (m *machine) iterate(v value) []value {
 	if t, ok := v.(Text); ok {
 		m.burn(anElement * len(t.s))
 	}
@@ -194,13 +301,12 @@ func (m *machine) iterate(line int, v value) []value {
 		return nil
 	case *list:
 		return v.items
+	case *iterator:
+		return v.rest()
 	case *dict:
-		out := make([]value, len(v.keys))
-		for i, k := range v.keys {
-			out[i] = Own(k)
-		}
-		return out
+		return v.keys()
 	case Text:
+		v.html = false
 		out := make([]value, 0, len(v.s))
 		o := offsets(v.s)
 		for i := range o[1:] {
@@ -208,13 +314,38 @@ func (m *machine) iterate(line int, v value) []value {
 		}
 		return out
 	}
-	fail(line, "%s cannot be gone through", typeName(v))
+	m.fail("%s cannot be gone through", typeName(v))
 	return nil
+}
+
+func iterable(v value) bool {
+	switch v.(type) {
+	case undefined, *list, *iterator, *dict, Text, *loop:
+		return true
+	}
+	return false
+}
+
+// length is -1 if v has none.
+func length(v value) int {
+	switch v := v.(type) {
+	case undefined:
+		return 0
+	case Text:
+		return utf8.RuneCountInString(v.s)
+	case *list:
+		return len(v.items)
+	case *dict:
+		return len(v.entries)
+	case *loop:
+		return len(v.items)
+	}
+	return -1
 }
 
 func (m *machine) equal(a, b value) bool {
 	m.enter()
-	defer func() { m.depth-- }()
+	defer m.leave()
 	if x := number(a); x != nil {
 		y := number(b)
 		i, ok1 := x.(int64)
@@ -238,8 +369,8 @@ func (m *machine) equal(a, b value) bool {
 		return ok && a.s == t.s
 	case *list:
 		l, ok := b.(*list)
-		if !ok || len(a.items) != len(l.items) || a.tuple != l.tuple {
-			return false
+		if !ok || len(a.items) != len(l.items) || a.kind != l.kind && !(a.isTuple() && l.isTuple()) || a.kind == listValues {
+			return ok && a == l
 		}
 		for i := range a.items {
 			if !m.equal(a.items[i], l.items[i]) {
@@ -249,28 +380,42 @@ func (m *machine) equal(a, b value) bool {
 		return true
 	case *dict:
 		d, ok := b.(*dict)
-		if !ok || len(a.keys) != len(d.keys) {
+		if !ok || len(a.entries) != len(d.entries) {
 			return false
 		}
-		for k, v := range a.m {
-			w, ok := d.m[k]
-			if !ok || !m.equal(v, w) {
+		for _, e := range a.entries {
+			m.burn(0)
+			i := d.find(e.hash)
+			if i < 0 || !m.equal(e.val, d.entries[i].val) {
 				return false
 			}
 		}
 		return true
-	case *namespace:
-		return b == value(a)
-	case *loop:
-		return b == value(a)
 	}
-	return false
+	return same(a, b)
 }
 
-// order compares two numbers, strings or lists; nothing else has an order.
-func (m *machine) order(line int, a, b value) int {
+// same is Python's "is".
+func same(a, b value) bool {
+	switch a := a.(type) {
+	case Text:
+		t, ok := b.(Text)
+		return ok && a.s == t.s
+	case undefined:
+		return false
+	}
+	switch b.(type) {
+	case Text, undefined:
+		return false
+	}
+	return a == b
+}
+
+// order compares two numbers, strings, lists or tuples; nothing else has an
+// order.
+func (m *machine) order(a, b value) int {
 	m.enter()
-	defer func() { m.depth-- }()
+	defer m.leave()
 	if x, ok := number(a).(int64); ok {
 		if y, ok := number(b).(int64); ok {
 			return cmp.Compare(x, y)
@@ -288,20 +433,20 @@ func (m *machine) order(line int, a, b value) int {
 			return strings.Compare(a.s, t.s)
 		}
 	case *list:
-		if l, ok := b.(*list); ok {
+		if l, ok := b.(*list); ok && (a.isTuple() && l.isTuple() || a.kind == listList && l.kind == listList) {
 			for i := range min(len(a.items), len(l.items)) {
-				if c := m.order(line, a.items[i], l.items[i]); c != 0 {
-					return c
+				if !m.equal(a.items[i], l.items[i]) {
+					return m.order(a.items[i], l.items[i])
 				}
 			}
 			return len(a.items) - len(l.items)
 		}
 	}
-	fail(line, "%s and %s have no order", typeName(a), typeName(b))
+	m.fail("%s and %s have no order", typeName(a), typeName(b))
 	return 0
 }
 
-func (m *machine) contains(line int, in, v value) bool {
+func (m *machine) contains(in, v value) bool {
 	m.burn(size(in))
 	switch in := in.(type) {
 	case undefined:
@@ -309,239 +454,242 @@ func (m *machine) contains(line int, in, v value) bool {
 	case Text:
 		t, ok := v.(Text)
 		if !ok {
-			fail(line, "%s cannot be in a string", typeName(v))
+			m.fail("%s cannot be in a string", typeName(v))
 		}
 		return strings.Contains(in.s, t.s)
 	case *list:
-		return slices.ContainsFunc(in.items, func(w value) bool { return m.equal(v, w) })
-	case *dict:
-		t, ok := v.(Text)
-		if !ok {
-			return false
+		for _, w := range in.items {
+			if m.equal(v, w) {
+				return true
+			}
 		}
-		_, ok = in.get(t.s)
-		return ok
+		return false
+	case *iterator:
+		for i, w := range in.items {
+			if m.equal(v, w) {
+				in.items = in.items[i+1:]
+				return true
+			}
+		}
+		in.items = nil
+		return false
+	case *dict:
+		return in.find(m.hash(v)) >= 0
 	}
-	fail(line, "nothing can be in %s", typeName(in))
+	m.fail("nothing can be in %s", typeName(in))
 	return false
 }
 
-// str is v as {{ v }} writes it.
-func (m *machine) str(v value) Text {
+// What would change a list or a dictionary, which the sandbox refuses.
+var (
+	listMutators = []string{"append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"}
+	dictMutators = []string{"clear", "pop", "popitem", "setdefault", "update"}
+)
+
+// attr is the attribute name that the object v has in Python, beside its items:
+// mostly a method.
+func (m *machine) attr(v value, name string) (value, bool) {
+	if strings.HasPrefix(name, "__") && strings.HasSuffix(name, "__") {
+		return undefined{name + " is out of bounds"}, true
+	}
+	var methods map[string]*function
 	switch v := v.(type) {
 	case Text:
+		methods = textMethods
+	case *dict:
+		if methods = dictMethods; slices.Contains(dictMutators, name) {
+			return undefined{name + " would change a dictionary, which templates can't"}, true
+		}
+	case *list:
+		switch {
+		case v.kind == listList:
+			if methods = listMethods; slices.Contains(listMutators, name) {
+				return undefined{name + " would change a list, which templates can't"}, true
+			}
+		case v.kind == listGroup && name == "grouper":
+			return v.items[0], true
+		case v.kind == listGroup && name == "list":
+			return v.items[1], true
+		case v.isTuple() || v.kind == listRange:
+			methods = tupleMethods
+			if i := slices.Index([]string{"start", "stop", "step"}, name); v.kind == listRange && i >= 0 {
+				return v.span[i], true
+			}
+		}
+	case bool, int64:
+		n := number(v)
+		switch name {
+		case "real", "numerator":
+			return n, true
+		case "imag":
+			return int64(0), true
+		case "denominator":
+			return int64(1), true
+		}
+		methods = intMethods
+	case float64:
+		switch name {
+		case "real":
+			return v, true
+		case "imag":
+			return 0.0, true
+		}
+		methods = floatMethods
+	case *namespace:
+		if w, ok := v.get(name); ok && !strings.HasPrefix(name, "_") {
+			return w, true
+		}
+	case *cycler:
+		switch name {
+		case "current":
+			return v.items[v.i], true
+		case "items":
+			return tuple(v.items...), true
+		case "pos":
+			return int64(v.i), true
+		}
+		methods = cyclerMethods
+	case *function:
+		if name == "name" {
+			return Own(v.name), true
+		}
+	case *blocks:
+		if st, ok := m.blocks[name]; ok {
+			return &function{name: name, call: func(m *machine, a args) value { return st.text(m, newScope(v.scope)) }}, true
+		}
+	case *loop:
+		if w, ok := v.attr(name); ok {
+			return w, true
+		}
+		methods = loopMethods
+	}
+	if f, ok := methods[name]; ok {
+		return f.bind(v), true
+	}
+	return nil, false
+}
+
+func (l *loop) attr(name string) (value, bool) {
+	n := len(l.items)
+	switch name {
+	case "index":
+		return int64(l.i + 1), true
+	case "index0":
+		return int64(l.i), true
+	case "revindex":
+		return int64(n - l.i), true
+	case "revindex0":
+		return int64(n - l.i - 1), true
+	case "first":
+		return l.i == 0, true
+	case "last":
+		return l.i == n-1, true
+	case "length":
+		return int64(n), true
+	case "depth":
+		return int64(l.depth + 1), true
+	case "depth0":
+		return int64(l.depth), true
+	case "previtem":
+		if l.i > 0 {
+			return l.items[l.i-1], true
+		}
+		return undefined{"there is no item before the first"}, true
+	case "nextitem":
+		if l.i < n-1 {
+			return l.items[l.i+1], true
+		}
+		return undefined{"there is no item after the last"}, true
+	}
+	return nil, false
+}
+
+// item is of[key]; false if there is none.
+func (m *machine) item(of, key value) (value, bool) {
+	switch of := of.(type) {
+	case *dict:
+		if l, ok := key.(*list); ok && !l.isTuple() {
+			return nil, false
+		}
+		if _, ok := key.(*dict); ok {
+			return nil, false
+		}
+		if i := of.find(m.hash(key)); i >= 0 {
+			return of.entries[i].val, true
+		}
+	case *list:
+		if i, ok := number(key).(int64); ok && of.indexed() {
+			if i < 0 {
+				i += int64(len(of.items))
+			}
+			if 0 <= i && i < int64(len(of.items)) {
+				return of.items[i], true
+			}
+		}
+	case Text:
+		if i, ok := number(key).(int64); ok {
+			m.burn(len(of.s))
+			n := int64(utf8.RuneCountInString(of.s))
+			if i < 0 {
+				i += n
+			}
+			if 0 <= i && i < n {
+				o := runeOffset(of.s, int(i))
+				_, size := utf8.DecodeRuneInString(of.s[o:])
+				return of.slice(o, o+size), true
+			}
+		}
+	}
+	return nil, false
+}
+
+// dotted is of.name: an attribute, or else an item.
+func (m *machine) dotted(of value, name string) value {
+	if u, ok := of.(undefined); ok {
+		m.fail("%s", u.why)
+	}
+	if v, ok := m.attr(of, name); ok {
 		return v
-	case undefined:
-		return Text{}
 	}
-	var b builder
-	m.repr(&b, v)
-	return m.made(b.text())
+	if v, ok := m.item(of, Own(name)); ok {
+		return v
+	}
+	return notDefined(name)
 }
 
-// repr writes v as Python does.
-func (m *machine) repr(b *builder, v value) {
-	m.enter()
-	defer func() { m.depth-- }()
-	switch v := v.(type) {
-	case nil:
-		b.write("None", 0)
-	case bool:
-		if v {
-			b.write("True", 0)
-		} else {
-			b.write("False", 0)
-		}
-	case int64:
-		b.write(strconv.FormatInt(v, 10), 0)
-	case float64:
-		b.write(pythonFloat(v), 0)
-	case Text:
-		quote := "'"
-		if strings.Contains(v.s, "'") && !strings.Contains(v.s, `"`) {
-			quote = `"`
-		}
-		m.burn(len(v.s))
-		b.write(quote, v.origin())
-		for _, r := range v.Runs() {
-			b.write(pythonEscape(r.Text, quote[0]), r.Origin)
-		}
-		b.write(quote, v.origin())
-	case *list:
-		open, close := "[", "]"
-		if v.tuple {
-			open, close = "(", ")"
-			if len(v.items) == 1 {
-				close = ",)"
-			}
-		}
-		b.write(open, 0)
-		for i, item := range v.items {
-			if i > 0 {
-				b.write(", ", 0)
-			}
-			m.repr(b, item)
-		}
-		b.write(close, 0)
-	case *dict:
-		b.write("{", 0)
-		for i, k := range v.keys {
-			if i > 0 {
-				b.write(", ", 0)
-			}
-			m.repr(b, Own(k))
-			b.write(": ", 0)
-			m.repr(b, v.m[k])
-		}
-		b.write("}", 0)
-	case undefined:
-		b.write("Undefined", 0)
-	default:
-		b.write("<object>", 0)
+// subscript is of[key]: an item, or else an attribute.
+func (m *machine) subscript(of, key value) value {
+	if u, ok := of.(undefined); ok {
+		m.fail("%s", u.why)
 	}
+	if v, ok := m.item(of, key); ok {
+		return v
+	}
+	if name, ok := key.(Text); ok {
+		if v, ok := m.attr(of, name.s); ok {
+			return v
+		}
+		return notDefined(name.s)
+	}
+	return notDefined("an element")
 }
 
-func pythonFloat(f float64) string {
-	switch a := math.Abs(f); {
-	case math.IsInf(f, 1):
-		return "inf"
-	case math.IsInf(f, -1):
-		return "-inf"
-	case f != f:
-		return "nan"
-	case a != 0 && (a < 1e-4 || a >= 1e16):
-		return strconv.FormatFloat(f, 'e', -1, 64)
+// offsets are where the characters of s begin, and its end.
+func offsets(s string) []int {
+	o := make([]int, 0, len(s)+1)
+	for i := range s {
+		o = append(o, i)
 	}
-	s := strconv.FormatFloat(f, 'f', -1, 64)
-	if !strings.Contains(s, ".") {
-		s += ".0"
-	}
-	return s
+	return append(o, len(s))
 }
 
-func pythonEscape(s string, quote byte) string {
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case r == '\\', r == rune(quote):
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r < ' ' || r == 0x7f:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		default:
-			b.WriteString(s[i : i+size])
+// runeOffset is where character n of s begins; its end if there are not as many.
+func runeOffset(s string, n int) int {
+	for i := range s {
+		if n == 0 {
+			return i
 		}
-		i += size
+		n--
 	}
-	return b.String()
-}
-
-// json writes v as Python's json.dumps(ensure_ascii=False) does.
-func (m *machine) json(b *builder, v value, indent, depth int, keySep, itemSep string, sorted bool) {
-	m.enter()
-	defer func() { m.depth-- }()
-	pad := func(depth int) {
-		if indent >= 0 {
-			m.burn(indent * depth)
-			b.write("\n"+strings.Repeat(" ", indent*depth), 0)
-		}
-	}
-	switch v := v.(type) {
-	case nil:
-		b.write("null", 0)
-	case bool:
-		b.write(strconv.FormatBool(v), 0)
-	case int64:
-		b.write(strconv.FormatInt(v, 10), 0)
-	case float64:
-		switch {
-		case math.IsInf(v, 1):
-			b.write("Infinity", 0)
-		case math.IsInf(v, -1):
-			b.write("-Infinity", 0)
-		case v != v:
-			b.write("NaN", 0)
-		default:
-			b.write(pythonFloat(v), 0)
-		}
-	case Text:
-		m.burn(len(v.s))
-		b.write(`"`, v.origin())
-		for _, r := range v.Runs() {
-			b.write(jsonEscape(r.Text), r.Origin)
-		}
-		b.write(`"`, v.origin())
-	case *list:
-		b.write("[", 0)
-		for i, item := range v.items {
-			if i > 0 {
-				m.burn(len(itemSep))
-				b.write(itemSep, 0)
-			}
-			pad(depth + 1)
-			m.json(b, item, indent, depth+1, keySep, itemSep, sorted)
-		}
-		if len(v.items) > 0 {
-			pad(depth)
-		}
-		b.write("]", 0)
-	case *dict:
-		keys := v.keys
-		if sorted {
-			keys = slices.Clone(keys)
-			slices.Sort(keys)
-		}
-		b.write("{", 0)
-		for i, k := range keys {
-			if i > 0 {
-				m.burn(len(itemSep))
-				b.write(itemSep, 0)
-			}
-			pad(depth + 1)
-			m.burn(len(k) + len(keySep))
-			b.write(`"`+jsonEscape(k)+`"`+keySep, 0)
-			m.json(b, v.m[k], indent, depth+1, keySep, itemSep, sorted)
-		}
-		if len(keys) > 0 {
-			pad(depth)
-		}
-		b.write("}", 0)
-	default:
-		fail(0, "%s has no form in JSON", typeName(v))
-	}
-}
-
-func jsonEscape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
-		case '"', '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case '\n':
-			b.WriteString(`\n`)
-		case '\r':
-			b.WriteString(`\r`)
-		case '\t':
-			b.WriteString(`\t`)
-		case '\b':
-			b.WriteString(`\b`)
-		case '\f':
-			b.WriteString(`\f`)
-		default:
-			if c < ' ' {
-				fmt.Fprintf(&b, `\u%04x`, c)
-			} else {
-				b.WriteByte(c)
-			}
-		}
-	}
-	return b.String()
+	return len(s)
 }
