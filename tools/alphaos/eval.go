@@ -1,8 +1,9 @@
 package main
 
-// model eval: examines a chat model with questions it was not trained on. Answers
-// are judged by words that must and must not be in them (tools/guide); how
-// fluent the model is shows its perplexity on dialogues it was not trained on.
+// model eval: examines a chat model with questions it was not trained on, and with
+// those of a newcomer. Answers are judged by words that must and must not be in
+// them (tools/guide); how fluent the model is shows its perplexity on dialogues it
+// was not trained on.
 
 import (
 	"context"
@@ -39,14 +40,17 @@ func modelEvalCommand() *cobra.Command {
 	var o evalOptions
 	cmd := &cobra.Command{
 		Use:   "eval [-m FILE]",
-		Short: "Examine the guide model with questions it was not trained on",
+		Short: "Examine the guide model with questions and judge its answers",
 		Long: `Examine the guide model: ask each question as the first of a conversation, at
 temperature 0, and judge the answer by words that it must have and must not
-have. Printed are all failures and how many of each kind were passed; with
---valid also the perplexity on the assistant's words in those dialogues.
+have. The questions are those of the examination, which the model was not
+trained on, and a newcomer's. Printed are all failures and how many of each
+kind were passed; with --valid also the perplexity on the assistant's words in
+those dialogues.
 
-With --chats the questions are shuffled into long conversations, and it is told
-how many of the answers that are right in an empty one are right there, too.
+With --chats those of the examination are shuffled into long conversations, and
+it is told how many of the answers that are right in an empty one are right
+there, too.
 
 With --answers the questions' answers are printed, sampled at a temperature, for
 a person to judge.`,
@@ -60,7 +64,7 @@ a person to judge.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.model, "model", "m", "", "the model's GGUF file (default: the guide model)")
-	f.StringVar(&o.questions, "questions", "", "folder with questions (default: those of tools/guide/heldout)")
+	f.StringVar(&o.questions, "questions", "", "folder with questions (default: those of tools/guide/heldout and newcomers)")
 	f.StringVar(&o.valid, "valid", "", "dialogues to measure perplexity on, as alphaos model corpus writes them")
 	f.StringVar(&o.temperature, "temp", "0", "temperature")
 	f.Int64Var(&o.seed, "seed", 1, "of sampling, where the temperature is not 0")
@@ -84,16 +88,21 @@ type examinee struct {
 }
 
 func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
-	var questions []guide.Question
+	var questions, newcomers []guide.Question
 	var err error
 	if o.questions == "" {
+		var nerr error
 		questions, err = guide.HeldOut()
+		newcomers, nerr = guide.Newcomers()
+		err = errors.Join(err, nerr)
 	} else {
 		questions, err = guide.Questions(os.DirFS(o.questions), ".")
 	}
 	if err != nil {
 		return err
 	}
+	heldOut := len(questions)
+	questions = append(questions, newcomers...)
 	file, err := openModelOrGuide(o.model)
 	if err != nil {
 		return err
@@ -116,12 +125,14 @@ func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
 	if o.sample > 0 {
 		return e.show(ctx, out, questions, o.sample)
 	}
-	var asked, passed [2]int
+	var asked, passed [3]int
 	var right []guide.Question
-	names := [2]string{"about", "offtopic"}
-	for _, q := range questions {
+	names := [3]string{"about", "offtopic", "newcomers"}
+	for i, q := range questions {
 		kind := 0
-		if q.Kind == guide.Refusal {
+		if i >= heldOut {
+			kind = 2
+		} else if q.Kind == guide.Refusal {
 			kind = 1
 		}
 		answer, err := e.ask(ctx, nil, q.Text)
@@ -132,7 +143,9 @@ func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
 		wrong := q.Judge(answer)
 		if wrong == nil {
 			passed[kind]++
-			right = append(right, q)
+			if i < heldOut {
+				right = append(right, q)
+			}
 		}
 		if wrong != nil || o.verbose {
 			fmt.Fprintf(out, "Q: %s\nA: %s\n", q.Text, answer)

@@ -14,7 +14,8 @@
 // Answers are never varied, since each must stay true word by word.
 //
 // The examination lies in heldout/: questions in other words, with keywords that tell a
-// right answer from a wrong one (heldout.go).
+// right answer from a wrong one (heldout.go). What newcomers asked lies in newcomers/, in
+// the same form.
 //
 // Invariants: the same seed gives the same bytes; each question as written occurs at
 // least minRounds times; no two dialogues ask the same and answer
@@ -30,7 +31,7 @@ import (
 	"strings"
 )
 
-//go:embed facts/*.txt talk/*.txt refuse/*.txt heldout/*.txt
+//go:embed facts/*.txt talk/*.txt refuse/*.txt heldout/*.txt newcomers/*.txt
 var files embed.FS
 
 // A Kind says what a text is about.

@@ -477,3 +477,45 @@ func TestKeywords(t *testing.T) {
 		}
 	}
 }
+
+// The keys for the newcomer's questions pass some fixed answers, never many, and refusals
+// only where the guide should refuse.
+func TestNewcomers(t *testing.T) {
+	const most = 10 // answers that help, such as all those that say who is talking
+	questions, err := Newcomers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, ferr := Facts()
+	talk, terr := SmallTalk()
+	if err := errors.Join(ferr, terr); err != nil {
+		t.Fatal(err)
+	}
+	if len(questions) != 100 {
+		t.Errorf("%d questions, not 100", len(questions))
+	}
+	for _, q := range questions {
+		var pass []string
+		for _, f := range append(facts[:len(facts):len(facts)], talk...) {
+			for _, a := range f.Answers {
+				if q.Judge(a) == nil && !slices.Contains(pass, a) {
+					pass = append(pass, a)
+				}
+			}
+		}
+		if len(pass) == 0 || len(pass) > most {
+			t.Errorf("%s: %q: %d answers have its keywords:\n\t%s", q.Where, q.Text, len(pass), strings.Join(pass, "\n\t"))
+		}
+		for kind, list := range refusals {
+			for _, a := range list {
+				ok := q.Judge(a) == nil
+				if ok && q.Kind == About {
+					t.Errorf("%s: %q: the refusal %q passes", q.Where, q.Text, a)
+				}
+				if !ok && kind == "general" && q.Kind == Refusal {
+					t.Errorf("%s: %q: the refusal %q fails", q.Where, q.Text, a)
+				}
+			}
+		}
+	}
+}

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// A Question is one of the examination: the model is never trained on it.
+// A Question is what the model is asked to see how good it is, with the keys to judge
+// its answer.
 type Question struct {
 	Where   string // file and line
 	Text    string
@@ -18,6 +19,13 @@ type Question struct {
 
 // HeldOut returns the questions of the examination.
 func HeldOut() ([]Question, error) { return Questions(files, "heldout") }
+
+// Newcomers returns what somebody asked who had seen neither the facts nor the
+// examination. These questions are not kept out of the corpus: some short ones, such as
+// "help", are asked there word for word, and leaving them out would harm the guide. So
+// they tell how it does with a newcomer, rather than how far it generalises. Small talk
+// and what is too vague to answer count as About.
+func Newcomers() ([]Question, error) { return Questions(files, "newcomers") }
 
 // Questions returns those in the text files of a directory.
 func Questions(fsys fs.FS, dir string) ([]Question, error) {
