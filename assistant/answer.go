@@ -196,7 +196,7 @@ func (a *assistant) reply(ctx context.Context) {
 		w.journal = a.Store.BeginAnswer()
 	}
 	var (
-		dec     = a.model.Decoder()
+		said    = a.model.Answer()
 		sampler = sample.New(a.params.Params)
 		out     []int32
 		end     ending
@@ -229,11 +229,11 @@ func (a *assistant) reply(ctx context.Context) {
 			}
 			break
 		}
-		if a.model.IsEnd(id) {
-			break
+		text, more := said.Write(id)
+		if more {
+			out = append(out, id)
 		}
-		out = append(out, id)
-		if !w.write(dec.Write(id)) {
+		if !w.write(text) || !more {
 			if end = byItself; w.full {
 				end = failed
 			}
@@ -250,7 +250,7 @@ func (a *assistant) reply(ctx context.Context) {
 	}
 	gen.Settle()
 	elapsed = a.Now().Sub(start)
-	w.write(dec.Flush())
+	w.write(said.End())
 	w.end()
 	if !strings.HasSuffix(w.shown, "\n") {
 		a.UI.Write([]byte("\n"))
@@ -268,7 +268,7 @@ func (a *assistant) reply(ctx context.Context) {
 			a.UI.Quiet("Now all of this answer is saved.")
 		}
 	}
-	turn := chat.Turn{Role: store.Assistant, Text: w.text.String(), IDs: out}
+	turn := chat.Turn{Role: store.Assistant, Text: w.text.String(), IDs: said.IDs()}
 	if w.cut { // a stop string is among the tokens
 		turn.IDs = nil
 	}
@@ -276,6 +276,9 @@ func (a *assistant) reply(ctx context.Context) {
 
 	if failure != nil {
 		a.UI.Error("The model could not go on: " + clause(failure))
+	}
+	if turn.Text == "" && len(out) > len(said.IDs()) {
+		a.UI.Quiet("The model only thought and came to no answer.")
 	}
 	if dropped > 0 {
 		a.UI.Quiet(fmt.Sprintf("The context is full: the model no longer sees the first %s of this conversation.", count(a.before+a.first, "message", "messages")))

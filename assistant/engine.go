@@ -22,8 +22,7 @@ type engine interface {
 	Fit(turns []chat.Turn, limit int) (ids []int32, dropped int)
 	Plain() bool // text is continued, there are no turns
 	Stops() []string
-	IsEnd(id int32) bool
-	Decoder() decoder
+	Answer() answer // what is said with the tokens that follow a prompt
 	NewSession(contextLength int) (session, error)
 	// DraftWith has a smaller model of the same vocabulary guess what comes
 	// next: no answer changes, but it may come sooner. Sessions that were begun
@@ -60,10 +59,11 @@ type generator interface {
 	Settle()
 }
 
-// decoder is tokenizer.Decoder.
-type decoder interface {
-	Write(id int32) string
-	Flush() string
+// answer is chat.Answer.
+type answer interface {
+	Write(id int32) (text string, more bool)
+	End() string
+	IDs() []int32
 }
 
 // model is the real engine.
@@ -108,8 +108,7 @@ func (m *model) Fit(turns []chat.Turn, limit int) ([]int32, int) {
 
 func (m *model) Sampling() sample.Params { return sample.Recommended(m.File()) }
 
-func (m *model) IsEnd(id int32) bool { return m.Template.IsEnd(m.tok, id) }
-func (m *model) Decoder() decoder    { return m.tok.NewDecoder() }
+func (m *model) Answer() answer { return m.Template.Answer(m.tok) }
 
 func (m *model) DraftWith(r ModelReader, o llm.Options) error {
 	d, err := llm.Load(r, r.Size(), o)

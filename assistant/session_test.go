@@ -455,12 +455,11 @@ func (f fake) Fit(turns []chat.Turn, limit int) ([]int32, int) {
 	}
 }
 
-func (f fake) Plain() bool         { return f.plain }
-func (f fake) Stops() []string     { return []string{"<stop>"} }
-func (f fake) IsEnd(id int32) bool { return id == tokEnd }
-func (f fake) Decoder() decoder    { return fakeDecoder{} }
-func (f fake) Describe() []string  { return []string{"architecture    fake"} }
-func (f fake) Info() llm.Info      { return llm.Info{Architecture: "fake"} }
+func (f fake) Plain() bool        { return f.plain }
+func (f fake) Stops() []string    { return []string{"<stop>"} }
+func (f fake) Answer() answer     { return &fakeAnswer{} }
+func (f fake) Describe() []string { return []string{"architecture    fake"} }
+func (f fake) Info() llm.Info     { return llm.Info{Architecture: "fake"} }
 func (f fake) Sampling() sample.Params {
 	return sample.Default()
 }
@@ -480,10 +479,18 @@ func (f fake) NewSession(n int) (session, error) {
 	return &fakeSession{w: f.world, cap: n}, nil
 }
 
-type fakeDecoder struct{}
+type fakeAnswer struct{ ids []int32 }
 
-func (fakeDecoder) Write(id int32) string { return string([]byte{byte(id)}) }
-func (fakeDecoder) Flush() string         { return "" }
+func (f *fakeAnswer) Write(id int32) (string, bool) {
+	if id == tokEnd {
+		return "", false
+	}
+	f.ids = append(f.ids, id)
+	return string([]byte{byte(id)}), true
+}
+
+func (f *fakeAnswer) End() string  { return "" }
+func (f *fakeAnswer) IDs() []int32 { return f.ids }
 
 type fakeSession struct {
 	w   *world

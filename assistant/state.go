@@ -174,15 +174,13 @@ func (a *assistant) spelling(text string, tokens []int32) []int32 {
 		}
 		return strings.TrimLeft(s, " \t\r\n") // as answerWriter does
 	}
-	dec, said := a.model.Decoder(), ""
-	for i, id := range tokens {
-		if a.model.IsEnd(id) {
-			break
-		}
-		said += dec.Write(id)
+	answer, said := a.model.Answer(), ""
+	for _, id := range tokens {
+		s, more := answer.Write(id)
+		said += s
 		if got := trim(said); got == text {
-			return tokens[: i+1 : i+1]
-		} else if !strings.HasPrefix(text, got) {
+			return answer.IDs()
+		} else if !more || !strings.HasPrefix(text, got) {
 			break
 		}
 	}

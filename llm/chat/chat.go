@@ -161,7 +161,8 @@ func role(r string) string {
 // template, and one that is of no use, give plain continuation. What is not as
 // the model asks for is told by Warning.
 func Detect(f *gguf.File) Template {
-	t := detect(f)
+	source, _ := f.String("tokenizer.chat_template")
+	t := detect(f, source)
 	if n, ok := f.Uint(TurnsKey); ok && n > 0 && !t.Plain() {
 		t.last = int(min(n, math.MaxInt32))
 	}
@@ -190,9 +191,8 @@ func (t Template) seen(turns []Turn) []Turn {
 	return turns[from:]
 }
 
-func detect(f *gguf.File) Template {
-	source, ok := f.String("tokenizer.chat_template")
-	if !ok || strings.TrimSpace(source) == "" {
+func detect(f *gguf.File, source string) Template {
+	if strings.TrimSpace(source) == "" {
 		return Template{}
 	}
 	t, known := recognise(source)

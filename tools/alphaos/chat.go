@@ -192,7 +192,7 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 	gen := session.NewGenerator(sample.New(params), drafters...)
 	gen.Begin(logits)
 	text := &answerWriter{out: out, stops: template.Stops(), trim: !template.Plain()}
-	decoder := tok.NewDecoder()
+	answer := template.Answer(tok)
 	read, made := len(ids), 0
 	for o.tokens == 0 || made < o.tokens {
 		var id int32
@@ -204,11 +204,11 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 		if err != nil {
 			break
 		}
-		if template.IsEnd(tok, id) {
-			break
+		s, more := answer.Write(id)
+		if more {
+			made++
 		}
-		made++
-		if done, err := text.write(decoder.Write(id)); done || err != nil {
+		if done, err := text.write(s); done || !more || err != nil {
 			if err != nil {
 				return fmt.Errorf("cannot write the answer: %w", err)
 			}
@@ -216,7 +216,7 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 		}
 	}
 	gen.Settle()
-	if e := text.flush(decoder.Flush()); e != nil {
+	if e := text.flush(answer.End()); e != nil {
 		return fmt.Errorf("cannot write the answer: %w", e)
 	}
 	if terminal(out) != nil {

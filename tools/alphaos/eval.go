@@ -244,7 +244,7 @@ func (e *examinee) ask(ctx context.Context, turns []chat.Turn, question string) 
 	gen.Begin(logits)
 	var text strings.Builder
 	w := &answerWriter{out: &text, stops: e.template.Stops(), trim: true}
-	decoder := tok.NewDecoder()
+	said := e.template.Answer(tok)
 	for {
 		id, err := gen.Next(ctx)
 		if errors.Is(err, llm.ErrContextFull) {
@@ -253,17 +253,17 @@ func (e *examinee) ask(ctx context.Context, turns []chat.Turn, question string) 
 		if err != nil {
 			return "", err
 		}
-		if e.template.IsEnd(tok, id) {
-			break
+		s, more := said.Write(id)
+		if more {
+			e.tokens++
 		}
-		e.tokens++
-		if done, err := w.write(decoder.Write(id)); done || err != nil {
+		if done, err := w.write(s); done || !more || err != nil {
 			break
 		}
 	}
 	gen.Settle()
 	e.spent += time.Since(start)
-	err = w.flush(decoder.Flush())
+	err = w.flush(said.End())
 	return text.String(), err
 }
 
@@ -290,7 +290,7 @@ func (e *examinee) perplexity(ctx context.Context, out io.Writer, name string) e
 			turn := chat.Turn{Role: m.Role, Text: m.Content}
 			if m.Role == "assistant" {
 				prompt := e.template.Prompt(tok, turns)
-				answer := tok.Encode(m.Content, tokenizer.EncodeOptions{})
+				answer := e.template.Vocabulary(tok).Encode(m.Content, tokenizer.EncodeOptions{})
 				if len(prompt)+len(answer) > e.session.Cap() {
 					break
 				}

@@ -265,7 +265,9 @@ func modelTokenizeCommand() *cobra.Command {
 		Long: `Print the token ids of the text on standard input as a JSON array, on one line.
 
 The text is taken as it is, with the line break at its end if there is one. The
-token that begins a text is added if the model wants it.`,
+token that begins a text is added if the model wants it. As in a conversation,
+the text never becomes a control token or a marker of the model's chat template,
+unless --special is given.`,
 		Example: `  printf 'Once upon a time' | alphaos model tokenize -m model.gguf
   alphaos model tokenize -m model.gguf --no-bos < story.txt`,
 		Args: cobra.NoArgs,
@@ -282,6 +284,7 @@ token that begins a text is added if the model wants it.`,
 			for _, s := range tok.Warnings() {
 				fmt.Fprintln(cmd.ErrOrStderr(), "note:", s)
 			}
+			tok = chat.Detect(m.tables).Vocabulary(tok)
 			text, err := io.ReadAll(cmd.InOrStdin())
 			if err != nil {
 				return fmt.Errorf("cannot read the text: %w", err)
@@ -295,7 +298,7 @@ token that begins a text is added if the model wants it.`,
 	}
 	cmd.Flags().StringVarP(&model, "model", "m", "", "the model's GGUF file")
 	cmd.Flags().BoolVar(&noBOS, "no-bos", false, "do not add the tokens that begin and end a text")
-	cmd.Flags().BoolVar(&special, "special", false, "find control tokens, such as <s>, by their text")
+	cmd.Flags().BoolVar(&special, "special", false, "find control tokens and markers, such as <s>, by their text")
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -212,4 +213,38 @@ func WordPiece(words ...string) []KV {
 		{"tokenizer.ggml.cls_token_id", uint32(2)},
 		{"tokenizer.ggml.seperator_token_id", uint32(3)},
 	}
+}
+
+// Token types, as in tokenizer.ggml.token_type.
+const (
+	Normal      = 1
+	Control     = 3
+	UserDefined = 4
+)
+
+// Retype gives tokens another type and adds those that kvs, a vocabulary, lacks.
+func Retype(kvs []KV, kind int32, tokens ...string) []KV {
+	value := func(key string) *any {
+		for i := range kvs {
+			if kvs[i].K == "tokenizer.ggml."+key {
+				return &kvs[i].V
+			}
+		}
+		return new(any)
+	}
+	have, kinds := value("tokens"), value("token_type")
+	texts, types := slices.Clone((*have).([]string)), slices.Clone((*kinds).([]int32))
+	for _, t := range tokens {
+		i := slices.Index(texts, t)
+		if i < 0 {
+			i = len(texts)
+			texts, types = append(texts, t), append(types, kind)
+			if scores := value("scores"); *scores != nil {
+				*scores = append(slices.Clone((*scores).([]float32)), 0)
+			}
+		}
+		types[i] = kind
+	}
+	*have, *kinds = texts, types
+	return kvs
 }
