@@ -479,11 +479,21 @@ func (f fake) NewSession(n int) (session, error) {
 	return &fakeSession{w: f.world, cap: n}, nil
 }
 
-type fakeAnswer struct{ ids []int32 }
+// fakeAnswer has thoughts {in braces}, which are not for the person.
+type fakeAnswer struct {
+	ids      []int32
+	thinking bool
+}
 
 func (f *fakeAnswer) Write(id int32) (string, bool) {
-	if id == tokEnd {
+	switch was := f.thinking; {
+	case id == tokEnd:
 		return "", false
+	case id == '{', id == '}':
+		f.thinking = !was
+		fallthrough
+	case was:
+		return "", true
 	}
 	f.ids = append(f.ids, id)
 	return string([]byte{byte(id)}), true
@@ -611,6 +621,12 @@ func (s *fakeSession) next() int32 {
 		for i := 1; i <= n; i++ {
 			reply += fmt.Sprint(i, " ")
 		}
+	}
+	switch user {
+	case "think":
+		reply = "{Hm. Well.}" + reply
+	case "only think":
+		reply = "{Hm. Well.}"
 	}
 	if user == "stop string" {
 		reply = "before <sto <stop> after"

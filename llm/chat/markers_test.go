@@ -82,7 +82,7 @@ func TestWhoWritesMarkers(t *testing.T) {
 	bare := file(t, tokentest.BPE("llama-bpe", []string{"<bos>", "<eos>"}))
 	for template, source := range all {
 		for name, kvs := range ours(markersOf(source, bare)) {
-			checkMarkers(t, template+", "+name, file(t, kvs), source)
+			checkMarkers(t, template+", "+name, newVocabulary(t, file(t, kvs)), source)
 		}
 	}
 }
@@ -125,28 +125,49 @@ func TestWhoWritesMarkersShared(t *testing.T) {
 		}
 		seen[key] = true
 		tested++
+		v := newVocabulary(t, f)
 		for template, source := range all {
-			checkMarkers(t, template+", "+filepath.Base(name), f, source)
+			checkMarkers(t, template+", "+filepath.Base(name), v, source)
 		}
 	}
 	t.Logf("%d vocabularies, %d templates", tested, len(all))
 }
 
-// checkMarkers checks one template with one vocabulary.
-func checkMarkers(t *testing.T, name string, f *gguf.File, source string) {
+type vocabulary struct {
+	file    *gguf.File
+	tok     *tokenizer.Tokenizer
+	tokens  map[string]bool
+	control []string // some of them
+	spm     bool
+}
+
+func newVocabulary(t *testing.T, f *gguf.File) *vocabulary {
 	t.Helper()
-	raw, err := tokenizer.New(f)
+	tok, err := tokenizer.New(f)
 	if err != nil {
 		t.Fatal(err)
 	}
+	kind, _ := f.String("tokenizer.ggml.model")
+	v := &vocabulary{file: f, tok: tok, tokens: map[string]bool{}, spm: kind == "llama"}
+	for id, text := range f.Strings("tokenizer.ggml.tokens") {
+		v.tokens[text] = true
+		if tok.IsControl(int32(id)) && len(v.control) < 30 {
+			v.control = append(v.control, text)
+		}
+	}
+	return v
+}
+
+// checkMarkers checks one template with one vocabulary.
+func checkMarkers(t *testing.T, name string, v *vocabulary, source string) {
+	t.Helper()
+	f, raw := v.file, v.tok
 	tmpl := detect(f, source).WithClock(marchNow)
 	if tmpl.own == nil {
 		t.Errorf("%s: %s", name, tmpl.Warning())
 		return
 	}
 	tok := tmpl.Vocabulary(raw)
-	tokens := f.Strings("tokenizer.ggml.tokens")
-	kind, _ := f.String("tokenizer.ggml.model")
 
 	// What the template wrote, by its own account, and how often each marker
 	// that the vocabulary has is in it.
@@ -159,7 +180,7 @@ func checkMarkers(t *testing.T, name string, f *gguf.File, source string) {
 		for _, r := range out.Runs() {
 			if r.Origin == 0 {
 				for _, m := range append(markersIn(r.Text), others(r.Text)...) {
-					if slices.Contains(tokens, m) {
+					if v.tokens[m] {
 						written[m]++
 					}
 				}
@@ -202,12 +223,7 @@ func checkMarkers(t *testing.T, name string, f *gguf.File, source string) {
 		}
 	}
 
-	forged := markersOf(source, f)
-	for id := range min(raw.Size(), 300000) {
-		if raw.IsControl(int32(id)) && len(forged) < 60 {
-			forged = append(forged, raw.Text(int32(id)))
-		}
-	}
+	forged := append(markersOf(source, f), v.control...)
 	allowed := map[int32]bool{} // in what the model says
 	for _, s := range tmpl.reading(raw).model {
 		for _, id := range s.part.IDs {
@@ -243,7 +259,7 @@ func checkMarkers(t *testing.T, name string, f *gguf.File, source string) {
 				got = strings.TrimPrefix(got, tok.Text(tok.BOS()))
 			}
 			plain := strings.NewReplacer(" ", "", "▁", "", "\n", "")
-			if same := got == text || plain.Replace(got) == plain.Replace(text) && kind == "llama"; !same && !unspellable(tok, markers) {
+			if same := got == text || plain.Replace(got) == plain.Replace(text) && v.spm; !same && !unspellable(tok, markers) {
 				if len(markers) == 1 {
 					t.Errorf("%s: %s said\n%q, which reads\n%q", name, who, text, got)
 				}

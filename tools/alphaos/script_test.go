@@ -164,9 +164,14 @@ func writeModels(dir string) error {
 	talk, _ := chainModel(append(tokentest.SPM([]string{"<|im_start|>", "<|im_end|>"}, " hello", " world", " again"),
 		tokentest.KV{K: "tokenizer.chat_template", V: "<|im_start|>{{ role }}"}),
 		"<0x0A>", "▁hello", "▁world", "<|im_end|>")
+	// A vocabulary that has the markers as tokens of other types than control.
+	typed := tokentest.Retype(tokentest.Retype(tokentest.SPM(nil, " hello"), tokentest.UserDefined, "<|turn>"), tokentest.Normal, "<turn|>")
+	typed = append(typed, tokentest.KV{K: "tokenizer.chat_template",
+		V: "{% for m in messages %}<|turn>{{ m.role }}{{ m.content }}<turn|>{% endfor %}<|turn><missing>"})
 	for name, data := range map[string][]byte{
 		"chain.gguf":      plain,
 		"chat.gguf":       talk,
+		"typed.gguf":      tokentest.GGUF(typed),
 		"cut.gguf":        plain[:len(plain)/2],
 		"nonsense.gguf":   []byte("This is not a model, whatever its name says."),
 		"three.txt":       []byte(" world again!"),
