@@ -54,7 +54,7 @@ func install(t *testing.T, bin, step string, env ...string) (string, error) {
 		t.Fatal(err)
 	}
 	text := string(source)
-	for _, place := range []string{"/usr/share/", "/usr/local/go", "/usr/lib/go", "/etc/"} {
+	for _, place := range []string{"/usr/share/", "/usr/local/go", "/usr/lib/go", "/usr/bin/python3", "/etc/"} {
 		if !strings.Contains(text, place) {
 			t.Fatalf("install.sh does not look in %s: this test no longer shields it", place)
 		}
@@ -101,7 +101,7 @@ esac`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"qemu-system-x86", "ovmf", "mtools", "dosfstools", "gdisk", "ca-certificates", "golang-1.23-go"} {
+	for _, name := range []string{"qemu-system-x86", "ovmf", "mtools", "dosfstools", "gdisk", "python3-jinja2", "ca-certificates", "golang-1.23-go"} {
 		if !strings.Contains(string(calls), name) {
 			t.Errorf("%s was not installed: %s", name, calls)
 		}
@@ -120,7 +120,7 @@ esac`)
 func TestInstallDoesNothingWhenAllIsThere(t *testing.T) {
 	bin := bareMachine(t)
 	script(t, bin, "apt-get", `echo "apt-get was called"; exit 1`)
-	for _, tool := range []string{"qemu-system-x86_64", "mcopy", "fsck.fat", "sgdisk"} {
+	for _, tool := range []string{"qemu-system-x86_64", "mcopy", "fsck.fat", "sgdisk", "python3"} {
 		script(t, bin, tool, "exit 0")
 	}
 	script(t, bin, "go", fakeGo)

@@ -47,6 +47,14 @@ have_ovmf() {
 
 have_window() { "${ALPHAOS_QEMU:-qemu-system-x86_64}" -display help 2>/dev/null | grep -qE '^(gtk|sdl)$'; }
 
+have_jinja2() {
+	local python
+	for python in /usr/bin/python3 python3; do
+		"$python" -c "import jinja2.sandbox" && return
+	done
+	return 1
+}
+
 packages=() # to install
 reasons=()  # why, a line each
 
@@ -114,7 +122,7 @@ fi
 if [ "$step" = test ]; then
 	need dosfstools "fsck.fat checks the file systems we write" command -v fsck.fat
 	need gdisk "sgdisk checks the partition tables we write" command -v sgdisk
-	need python3-jinja2 "Jinja2 says how chat templates are rendered" /usr/bin/python3 -c "import jinja2"
+	need python3-jinja2 "Jinja2 says how chat templates are rendered" have_jinja2
 fi
 if [ "$step" = run ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
 	need qemu-system-gui "QEMU's window, because there is a display" have_window
