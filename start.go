@@ -73,6 +73,10 @@ func (s *start) tell(con *console.Console) {
 // is. The log goes to the drive from here on, unless nothing is to be written.
 func (s *start) readOptions(con *console.Console, d *drive) {
 	s.log.printf("drive: %q on %s", d.fs.Label(), d.dev)
+	for _, note := range d.fs.Notes() {
+		con.Quiet(note)
+		s.log.printf("drive: %s", note)
+	}
 	list, err := readConfig(d.fs)
 	if err != nil {
 		s.complaints = append(s.complaints, err.Error()+".")

@@ -12,6 +12,11 @@
 // checked against the volume, memory is bounded whatever it says, and each
 // directory is reached by one path only, so that a walk ends.
 //
+// Other people's formatters and partitioning tools are not always exact. What
+// Linux and EDK2 mount is mounted here, too: a volume that is said to be longer
+// than its medium or than its FAT has entries for is used as far as both reach,
+// and Notes tells.
+//
 // The invariant behind the caches: this package changes no metadata. Tables
 // and directories are as they were at Mount until the volume is mounted anew.
 package fat
@@ -23,6 +28,7 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"math/bits"
+	"slices"
 	"sync"
 
 	"alphaos/fs"
@@ -42,6 +48,7 @@ type FS struct {
 	geometry
 
 	label string
+	notes []string
 
 	mu      sync.Mutex
 	tables  map[tableChunk][]byte
@@ -66,6 +73,8 @@ type geometry struct {
 	root     uint32
 	media    byte
 	label    string
+	signed   bool     // the boot sector ends in 55 AA
+	notes    []string // what is odd
 }
 
 // Mount reads the boot sector of the volume dev, or its backup when that is
@@ -91,7 +100,7 @@ func Mount(dev fs.BlockDevice) (*FS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("root directory: %w", err)
 	}
-	v.label = v.geometry.label
+	v.label, v.notes = v.geometry.label, v.geometry.notes
 	if root.label != "" {
 		v.label = root.label
 	}
@@ -101,12 +110,19 @@ func Mount(dev fs.BlockDevice) (*FS, error) {
 // Label returns the volume's label, "" if it has none.
 func (v *FS) Label() string { return v.label }
 
+// Notes tells, in sentences, what is odd about the volume and yet no reason not
+// to use it.
+func (v *FS) Notes() []string { return slices.Clone(v.notes) }
+
 // readBoot fills in v.geometry.
 func (v *FS) readBoot() error {
 	b := make([]byte, 512)
 	err := v.readAt(0, b)
 	if err == nil {
 		v.geometry, err = parseBoot(b, v.bytes())
+	}
+	if err == nil && !v.signed && !v.agrees(&v.geometry) {
+		err = fmt.Errorf("the volume has no boot sector: %w", ErrNotFAT32)
 	}
 	if err == nil {
 		return nil
@@ -122,19 +138,19 @@ func (v *FS) readBoot() error {
 			continue
 		}
 		g, berr := parseBoot(b, v.bytes())
-		if berr != nil || g.sector != sector {
-			continue
-		}
-		var first [4]byte
-		if v.readAt(g.tableAt+int64(g.active)*g.tableLen, first[:]) != nil {
-			continue
-		}
-		if binary.LittleEndian.Uint32(first[:])&entryMask == entryMask&^0xFF|uint32(g.media) {
+		if berr == nil && g.sector == sector && g.signed && v.agrees(&g) {
 			v.geometry = g
 			return nil
 		}
 	}
 	return err
+}
+
+// agrees reports whether the FAT begins as the boot sector has it.
+func (v *FS) agrees(g *geometry) bool {
+	var first [4]byte
+	return v.readAt(g.tableAt+int64(g.active)*g.tableLen, first[:]) == nil &&
+		binary.LittleEndian.Uint32(first[:])&entryMask == entryMask&^0xFF|uint32(g.media)
 }
 
 func (v *FS) bytes() int64 {
@@ -160,8 +176,10 @@ func parseBoot(b []byte, size int64) (g geometry, err error) {
 		return g, otherFormat("exFAT")
 	case bytes.Equal(b[3:11], []byte("NTFS    ")):
 		return g, otherFormat("NTFS")
-	case b[510] != 0x55 || b[511] != 0xAA:
-		return g, fmt.Errorf("the volume has no boot sector: %w", ErrNotFAT32)
+	}
+	note := func(format string, args ...any) { g.notes = append(g.notes, fmt.Sprintf(format, args...)) }
+	if g.signed = b[510] == 0x55 && b[511] == 0xAA; !g.signed {
+		note("The volume's boot sector does not end in 55 AA, as it should.")
 	}
 	sector, perCluster, reserved := int64(le.Uint16(b[11:])), int64(b[13]), int64(le.Uint16(b[14:]))
 	g.copies, g.media = int(b[16]), b[21]
@@ -174,34 +192,49 @@ func parseBoot(b []byte, size int64) (g geometry, err error) {
 		return g, fmt.Errorf("the boot sector reserves no sector for itself: %w", ErrNotFAT32)
 	case g.copies == 0:
 		return g, fmt.Errorf("the boot sector claims that there is no FAT: %w", ErrNotFAT32)
-	case le.Uint16(b[22:]) != 0 || le.Uint16(b[17:]) != 0:
+	case le.Uint16(b[22:]) != 0 || le.Uint32(b[36:]) == 0 && le.Uint16(b[17:]) != 0:
 		return g, otherFormat("FAT12 or FAT16")
-	case le.Uint16(b[42:]) != 0:
-		return g, otherFormat(fmt.Sprintf("an unknown version %#x of FAT32", le.Uint16(b[42:])))
 	}
-	total := int64(le.Uint32(b[32:]))
+	if version := le.Uint16(b[42:]); version != 0 {
+		note("The volume is said to be of the unknown version %#x of FAT32; it is read as version 0.", version)
+	}
+	total := int64(le.Uint16(b[19:]))
 	if total == 0 {
-		total = int64(le.Uint16(b[19:]))
-	}
-	if total > size/sector {
-		return g, fmt.Errorf("the boot sector claims %d bytes but the volume holds only %d; the copy of this drive may be incomplete", total*sector, size)
+		total = int64(le.Uint32(b[32:]))
 	}
 	g.sector, g.cluster = sector, sector*perCluster
 	g.tableAt, g.tableLen = reserved*sector, int64(le.Uint32(b[36:]))*sector
-	g.dataAt = g.tableAt + int64(g.copies)*g.tableLen
+	// FAT32 has no root directory of a fixed size. Where there is room for one
+	// all the same, data come behind it.
+	fixed := (int64(le.Uint16(b[17:]))*entrySize + sector - 1) / sector * sector
+	g.dataAt = g.tableAt + int64(g.copies)*g.tableLen + fixed
+	claimed := total * sector
+	if total > size/sector {
+		total = size / sector
+	}
 	clusters := (total*sector - g.dataAt) / g.cluster
 	switch {
+	case claimed > size && (g.tableLen == 0 || g.dataAt >= total*sector || clusters < 1):
+		return g, fmt.Errorf("the boot sector claims %d bytes but the volume holds only %d; the copy of this drive may be incomplete", claimed, size)
 	case g.tableLen == 0 || g.dataAt >= total*sector || clusters < 1:
 		return g, fmt.Errorf("the boot sector leaves no room for data: %w", ErrNotFAT32)
-	case clusters > entryMask-12 || (clusters+2)*4 > g.tableLen:
-		return g, fmt.Errorf("the boot sector claims %d clusters but the FAT has room for only %d", clusters, min(g.tableLen/4, entryMask-10)-2)
+	case claimed > size:
+		note("The file system is said to have %d bytes, but its partition or medium ends after %d: what lies beyond cannot be read. If the drive was copied, the copy may be incomplete.", claimed, size)
+	}
+	if most := min(g.tableLen/4, entryMask-10) - 2; clusters > most {
+		if most < 1 {
+			return g, fmt.Errorf("the boot sector leaves no room for a FAT: %w", ErrNotFAT32)
+		}
+		note("The file system is said to have %d clusters, but its FAT has entries for only %d: the others are not used.", clusters, most)
+		clusters = most
 	}
 	g.last = uint32(clusters + 1)
 	g.mirrored = true
 	if flags := le.Uint16(b[40:]); flags&0x80 != 0 {
-		g.mirrored, g.active = false, int(flags&0xF)
-		if g.active >= g.copies {
-			return g, fmt.Errorf("the boot sector says that FAT %d is in use, but there are only %d", g.active+1, g.copies)
+		if n := int(flags & 0xF); n < g.copies {
+			g.mirrored, g.active = false, n
+		} else {
+			note("The volume's boot sector says that FAT %d is in use, but there are only %d: the first is used.", n+1, g.copies)
 		}
 	}
 	g.root = le.Uint32(b[44:]) & entryMask

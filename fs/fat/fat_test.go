@@ -409,12 +409,11 @@ func TestDamaged(t *testing.T) {
 		name, want string
 		spoil      func(m *image)
 	}{
-		{"no signature", "no boot sector", func(m *image) { m.b[510] = 0 }},
+		{"no signature", "no boot sector", func(m *image) { m.b[510] = 0; m.set(-1, 0, 0) }},
 		{"exFAT", "is exFAT; AlphaOS reads FAT32", func(m *image) { copy(m.b[3:], "EXFAT   ") }},
 		{"NTFS", "is NTFS; AlphaOS reads FAT32", func(m *image) { copy(m.b[3:], "NTFS    ") }},
 		{"FAT16", "FAT12 or FAT16", func(m *image) { m.b[22] = 9 }},
-		{"root entries", "FAT12 or FAT16", func(m *image) { m.b[18] = 2 }},
-		{"version", "unknown version", func(m *image) { m.b[42] = 1 }},
+		{"root entries", "FAT12 or FAT16", func(m *image) { m.b[18], m.b[36] = 2, 0 }},
 		{"sector size", "513 bytes in a sector", func(m *image) { m.b[11] = 1 }},
 		{"sector size 0", "0 bytes in a sector", func(m *image) { m.b[12] = 0 }},
 		{"cluster size", "3 sectors in a cluster", func(m *image) { m.b[13] = 3 }},
@@ -422,9 +421,9 @@ func TestDamaged(t *testing.T) {
 		{"no FAT", "no FAT", func(m *image) { m.b[16] = 0 }},
 		{"FAT length 0", "no room for data", func(m *image) { m.b[36] = 0 }},
 		{"FAT length", "no room for data", func(m *image) { le.PutUint32(m.b[36:], 1<<31) }},
-		{"too large", "holds only", func(m *image) { le.PutUint32(m.b[32:], 1<<31) }},
+		{"far too large", "holds only", func(m *image) { le.PutUint32(m.b[32:], 1<<31); le.PutUint32(m.b[36:], 1<<20) }},
+		{"file beyond the end", "leads to cluster 12, which does not exist", func(m *image) { m.b = m.b[:m.tableAt(2)+10*512] }},
 		{"sectors 0", "no room for data", func(m *image) { le.PutUint32(m.b[32:], 0) }},
-		{"active FAT", "FAT 8 is in use", func(m *image) { m.b[40] = 0x87 }},
 		{"root cluster", "root directory is in cluster 77", func(m *image) { m.b[44] = 77 }},
 		{"root cluster 1", "root directory is in cluster 1", func(m *image) { m.b[44] = 1 }},
 		{"root chain", "root directory: directory: its chain", func(m *image) { m.set(-1, 2, 0) }},
@@ -457,6 +456,99 @@ func TestDamaged(t *testing.T) {
 	}
 	if _, err := Mount(fs.NewMemDevice(nil, 512)); err == nil {
 		t.Error("an empty medium was mounted")
+	}
+}
+
+// TestOdd mounts what Linux and EDK2 do, whatever the specification says. The
+// files are there, and what is odd is told.
+func TestOdd(t *testing.T) {
+	le := binary.LittleEndian
+	total := func(m *image) uint32 { return le.Uint32(m.b[32:]) }
+	for _, c := range []struct {
+		name, note string
+		spoil      func(m *image)
+	}{
+		{"sound", "", func(*image) {}},
+		{"longer than the medium", "ends after", func(m *image) { le.PutUint32(m.b[32:], total(m)+8) }},
+		{"far longer", "ends after", func(m *image) { le.PutUint32(m.b[32:], 1<<31) }},
+		{"medium cut", "ends after", func(m *image) { m.b = m.b[:len(m.b)-4096-512] }},
+		{"few entries", "has entries for only 126", func(m *image) { // a sector of them
+			const sectors = 8 + 2 + 134
+			m.b = append(m.b, make([]byte, sectors*512-len(m.b))...)
+			le.PutUint32(m.b[32:], sectors)
+		}},
+		{"16-bit count", "", func(m *image) { le.PutUint16(m.b[19:], uint16(total(m))); le.PutUint32(m.b[32:], 0) }},
+		{"both counts", "", func(m *image) { le.PutUint16(m.b[19:], uint16(total(m))) }},
+		{"labelled FAT16", "", func(m *image) { copy(m.b[82:], "FAT16   "); copy(m.b[54:], "FAT12   ") }},
+		{"media", "", func(m *image) { m.b[21] = 0 }},
+		{"no jump", "", func(m *image) { clear(m.b[:11]) }},
+		{"no signature", "55 AA", func(m *image) { m.b[510], m.b[511] = 0, 0 }},
+		{"version", "unknown version 0x1", func(m *image) { m.b[42] = 1 }},
+		{"active FAT", "FAT 8 is in use", func(m *image) { m.b[40] = 0x87 }},
+		{"no FSInfo", "", func(m *image) { le.PutUint16(m.b[48:], 0xFFFF) }},
+		{"FSInfo elsewhere", "", func(m *image) { le.PutUint16(m.b[48:], 700) }},
+		{"no backup", "", func(m *image) { le.PutUint16(m.b[50:], 0); clear(m.b[6*512:][:512]) }},
+		{"dirty", "", func(m *image) { m.b[65] = 3; m.set(-1, 1, 0x03FFFFFF) }},
+		{"hidden sectors, drive, geometry", "", func(m *image) { clear(m.b[24:32]); m.b[64] = 7 }},
+		{"reserved fields", "", func(m *image) { m.b[41] = 0xFF; copy(m.b[52:64], "whatever it is") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := sample(512, 1, 2)
+			want, err := m.mount(t).ReadFile("FRAGMENT.BIN")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.spoil(m)
+			v := m.mount(t)
+			got, err := v.ReadFile("FRAGMENT.BIN")
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("the file holds something else, error %v", err)
+			}
+			notes := v.Notes()
+			if (len(notes) == 0) != (c.note == "") || c.note != "" && !strings.Contains(notes[0], c.note) {
+				t.Errorf("notes %q, want one about %q", notes, c.note)
+			}
+		})
+	}
+	// Room for a fixed root directory, as on FAT16, comes before the data.
+	m := sample(512, 1, 2)
+	at := m.tableAt(2)
+	m.b = slices.Insert(m.b, at, make([]byte, 1024)...)
+	le.PutUint16(m.b[17:], 32)
+	le.PutUint32(m.b[32:], total(m)+2)
+	if _, err := m.mount(t).ReadFile("MODELS/JOURNAL.LOG"); err != nil {
+		t.Error(err)
+	}
+	// 128 sectors in a cluster, one FAT.
+	if _, err := sample(512, 128, 1).mount(t).ReadFile("FRAGMENT.BIN"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCases mounts volumes that were once refused, if they lie beside the
+// repository.
+func TestCases(t *testing.T) {
+	b, err := os.ReadFile("../../../shared/cases/fs-longer-than-medium/larger-than-medium.img")
+	if err != nil {
+		t.Skip("no images in ../shared/cases beside the repository")
+	}
+	v, err := Mount(fs.NewMemDevice(b, 512))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Notes()) != 1 || !strings.Contains(v.Notes()[0], "ends after") {
+		t.Errorf("notes %q", v.Notes())
+	}
+	files := 0
+	err = iofs.WalkDir(v, ".", func(path string, d iofs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files++
+			_, err = v.ReadFile(path)
+		}
+		return err
+	})
+	if err != nil || files == 0 {
+		t.Errorf("%d files, %v", files, err)
 	}
 }
 
@@ -798,6 +890,8 @@ func FuzzVolume(f *testing.F) {
 	backup := sample(512, 1, 2)
 	clear(backup.b[:512])
 	f.Add(backup.b, false)
+	long := sample(512, 1, 2)
+	f.Add(long.b[:len(long.b)-3000], false)
 	f.Fuzz(func(t *testing.T, data []byte, large bool) {
 		block := 512
 		if large {
