@@ -59,6 +59,12 @@ type dirModels struct {
 	dir  string
 }
 
+// Listed reports whether a file of that name is taken for a model: it ends in
+// .gguf, and is not hidden. (macOS leaves "._name" beside each file on FAT.)
+func Listed(name string) bool {
+	return !strings.HasPrefix(name, ".") && strings.EqualFold(path.Ext(name), ".gguf")
+}
+
 func (d dirModels) List() ([]ModelFile, error) {
 	entries, err := fs.ReadDir(d.fsys, d.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -70,8 +76,7 @@ func (d dirModels) List() ([]ModelFile, error) {
 	var list []ModelFile
 	split := map[string]int{} // where in the list, by the first part's name
 	for _, e := range entries {
-		// macOS leaves "._name" beside each file on FAT.
-		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || !strings.EqualFold(path.Ext(e.Name()), ".gguf") {
+		if e.IsDir() || !Listed(e.Name()) {
 			continue
 		}
 		info, err := e.Info()

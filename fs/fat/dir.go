@@ -157,6 +157,14 @@ func parseDir(b []byte, first uint32) *dir {
 	le := binary.LittleEndian
 	d := &dir{byName: map[string]int{}}
 	seen := map[string]bool{}
+	add := func(e entry) {
+		if key := fold(e.name); !seen[key] {
+			seen[key] = true
+			d.entries = append(d.entries, e)
+		}
+	}
+	var unusual []entry // by names that plainName has changed
+	var raw []string    // as they were
 	var long longName
 	for off := 0; off+entrySize <= len(b); off += entrySize {
 		r := b[off:][:entrySize]
@@ -197,10 +205,19 @@ func parseDir(b []byte, first uint32) *dir {
 			e.name = name
 		}
 		long = longName{}
-		if key := fold(e.name); !seen[key] {
-			seen[key] = true
-			d.entries = append(d.entries, e)
+		if plain := plainName(e.name); plain != e.name {
+			raw = append(raw, e.name)
+			e.name = plain
+			unusual = append(unusual, e)
+			continue
 		}
+		add(e)
+	}
+	for i, e := range unusual {
+		if seen[fold(e.name)] { // somebody else's
+			e.name = raw[i]
+		}
+		add(e)
 	}
 	slices.SortFunc(d.entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	for i, e := range d.entries {
@@ -277,6 +294,23 @@ func (l *longName) end(short []byte) string {
 		return ""
 	}
 	return name
+}
+
+// plainName is a name without what FAT ignores or does not allow, and some
+// systems write all the same: spaces and full stops at the end, and the
+// characters from the private use area that macOS writes for those Windows
+// forbids.
+func plainName(name string) string {
+	plain := strings.Map(func(r rune) rune {
+		if i := r - 0xF020; i >= 0 && i < 10 && i != 6 { // no backslash: a path cannot have it
+			return rune("\"*:<>?\\| ."[i])
+		}
+		return r
+	}, name)
+	if plain = strings.TrimRight(plain, " ."); plain == "" {
+		return name
+	}
+	return plain
 }
 
 // illegal reports whether a character may not be part of a name.

@@ -401,6 +401,34 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// Names that no system should have written are those a person sees elsewhere,
+// and every file can be opened by the name it is listed under.
+func TestUnusualNames(t *testing.T) {
+	m := newImage(512, 8, 10, 1)
+	for i, name := range []string{"space.gguf ", "dot.gguf.", "both.gguf . .", "mac\uf028", "mac.gguf\uf029", "what\uf025 \uf020a\uf022b\uf020.gguf", "back\uf026slash",
+		"taken.gguf ", "taken.gguf", "  lead.gguf", "in ner .gguf", " ", "...", "\uf028\uf029", "not\uf02a\uf01f"} {
+		m.add(2, fmt.Sprintf("F%-10d", i), name, 0x20, 0, 0)
+	}
+	v := m.mount(t)
+	list, err := v.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range list {
+		got = append(got, e.Name())
+		if _, err := v.Open(e.Name()); err != nil {
+			t.Error(err)
+		}
+	}
+	want := []string{"space.gguf", "dot.gguf", "both.gguf", "mac", "mac.gguf", `what? "a:b".gguf`, "back\uf026slash",
+		"taken.gguf ", "taken.gguf", "  lead.gguf", "in ner .gguf", " ", "...", "\uf028\uf029", "not\uf02a\uf01f"}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
 // TestDamaged has one sentence for everything that can be wrong.
 func TestDamaged(t *testing.T) {
 	le := binary.LittleEndian
@@ -528,6 +556,17 @@ func TestOdd(t *testing.T) {
 // TestCases mounts volumes that were once refused, if they lie beside the
 // repository.
 func TestCases(t *testing.T) {
+	if b, err := os.ReadFile("../../../shared/cases/names/names.img"); err == nil {
+		v, err := Mount(fs.NewMemDevice(b, 512))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"space.gguf", "dot.gguf", "pua.gguf", "col:on.gguf", "  lead.gguf", "UPPER.GGUF", "quote“s.gguf"} {
+			if b, err := v.ReadFile("models/" + name); err != nil || len(b) == 0 {
+				t.Errorf("%s: %d bytes, %v", name, len(b), err)
+			}
+		}
+	}
 	b, err := os.ReadFile("../../../shared/cases/fs-longer-than-medium/larger-than-medium.img")
 	if err != nil {
 		t.Skip("no images in ../shared/cases beside the repository")

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"alphaos/assistant"
 	"alphaos/tools/drive"
 )
 
@@ -78,6 +80,11 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			r, err := drive.Create(o)
 			if err != nil {
 				return err
+			}
+			for _, m := range o.Models {
+				if name := filepath.Base(m); !assistant.Listed(name) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "note: %s will not be in the list of models, which has files whose names end in .gguf and do not begin with a full stop; rename it\n", name)
+				}
 			}
 			held := fmt.Sprintf("%d models", r.Models)
 			switch r.Models {

@@ -71,6 +71,13 @@ func TestDriveCreate(t *testing.T) {
 	if out, err := driveRun("create", img, "--efi", efi, "--yes"); err != nil || !strings.Contains(out, "512 MiB, no model but the guide in the program (add others with --model)") {
 		t.Errorf("without --model: said %q, error %v", out, err)
 	}
+	// Files that would not be in the list of models.
+	for _, name := range []string{"model.bin", ".hidden.gguf", "UPPER.GGUF"} {
+		out, err := driveRun("create", img, "--efi", efi, "--yes", "--model", file(name, model("x")))
+		if warned := strings.Contains(out, name+" will not be in the list of models"); err != nil || warned != (name != "UPPER.GGUF") {
+			t.Errorf("%s: said %q, error %v", name, out, err)
+		}
+	}
 
 	for _, c := range []struct {
 		want string
@@ -86,6 +93,7 @@ func TestDriveCreate(t *testing.T) {
 		{"layout \"full\" is not known", []string{"create", img, "--efi", efi, "--yes", "--layout", "full"}},
 		{"is too small", []string{"create", img, "--efi", efi, "--yes", "--size", "30M"}},
 		{"cut.gguf cannot be used: corrupt GGUF file", []string{"create", img, "--efi", efi, "--yes", "--model", file("cut.gguf", model("whole")[:40])}},
+		{"no space or full stop at the end", []string{"create", img, "--efi", efi, "--yes", "--model", file("space.gguf ", model("x"))}},
 		{"is not a GGUF model", []string{"create", img, "--efi", efi, "--yes", "--model", efi}},
 	} {
 		if _, err := driveRun(c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
