@@ -252,6 +252,7 @@ func TestChecksums(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"big.gguf": modelBytes(t, "tensor", 3*mib+17), "größe 😀 .x.gguf": modelBytes(t, "tensor", 5000),
 		"s-00001-of-00002.gguf": part(t, 0, 2), "s-00002-of-00002.gguf": part(t, 1, 2),
+		"whole-00001-of-00001.gguf": modelBytes(t, "tensor", 700), "whole-00002-of-00003.gguf": modelBytes(t, "tensor", 800), // a name proves nothing
 	} {
 		models = append(models, filepath.Join(dir, name))
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
