@@ -210,13 +210,15 @@ func (a *assistant) remark(m ModelFile) string {
 }
 
 func (a *assistant) describe(m ModelFile) string {
+	var f *gguf.File
 	r, err := a.Models.Open(m.Name)
-	if err != nil {
-		return "damaged"
+	if err == nil {
+		defer r.Close()
+		f, err = gguf.Read(r, r.Size())
 	}
-	defer r.Close()
-	f, err := gguf.Read(r, r.Size())
 	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return "not supported"
 	case err != nil:
 		return "damaged"
 	case llm.KindOf(f) != llm.Language:

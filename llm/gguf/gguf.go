@@ -89,7 +89,8 @@ const (
 )
 
 // Read reads the tables of the GGUF file of size bytes in r. An error says in
-// one sentence what is wrong with the file.
+// one sentence what is wrong with the file; it is errors.ErrUnsupported when
+// nothing is but what is not known here.
 func Read(r io.ReaderAt, size int64) (*File, error) {
 	s := &scanner{r: r, size: size, limit: min(size, maxTables)}
 	f, err := s.file()
@@ -110,6 +111,8 @@ func Read(r io.ReaderAt, size int64) (*File, error) {
 type unsupported string
 
 func (u unsupported) Error() string { return string(u) }
+
+func (u unsupported) Is(target error) bool { return target == errors.ErrUnsupported }
 
 func notSupported(format string, args ...any) error {
 	return unsupported(fmt.Sprintf(format, args...))
@@ -141,11 +144,11 @@ func (s *scanner) file() (*File, error) {
 	}
 	switch {
 	case f.Version == 1:
-		return nil, errors.New("this GGUF file has version 1; versions 2 and 3 can be read, so convert the model again")
+		return nil, notSupported("it has version 1; versions 2 and 3 can be read, so convert the model again")
 	case f.Version&0xffff == 0:
-		return nil, errors.New("this GGUF file is big-endian; only little-endian files can be read")
+		return nil, notSupported("it is big-endian; only little-endian files can be read")
 	case f.Version != 2 && f.Version != 3:
-		return nil, fmt.Errorf("this GGUF file has version %d; versions 2 and 3 can be read", f.Version)
+		return nil, notSupported("it has version %d; versions 2 and 3 can be read", f.Version)
 	}
 	tensors, err := s.uint64()
 	if err != nil {

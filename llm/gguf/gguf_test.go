@@ -172,6 +172,8 @@ func TestReadRefuses(t *testing.T) {
 			t.Errorf("%s: the error is not one sentence: %v", c.name, err)
 		} else if strings.Contains(err.Error(), "corrupt") && strings.Contains(err.Error(), "supported") {
 			t.Errorf("%s: %v", c.name, err)
+		} else if errors.Is(err, errors.ErrUnsupported) != strings.Contains(err.Error(), "not supported: ") {
+			t.Errorf("%s: %v is not told apart from damage", c.name, err)
 		}
 	}
 }

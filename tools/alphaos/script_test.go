@@ -172,6 +172,7 @@ func writeModels(dir string) error {
 		"chain.gguf":      plain,
 		"chat.gguf":       talk,
 		"typed.gguf":      tokentest.GGUF(typed),
+		"embeds.gguf":     tokentest.GGUF([]tokentest.KV{{K: "general.architecture", V: "bert"}}),
 		"cut.gguf":        plain[:len(plain)/2],
 		"nonsense.gguf":   []byte("This is not a model, whatever its name says."),
 		"three.txt":       []byte(" world again!"),

@@ -366,7 +366,8 @@ func checkModel(name string, models []string) error {
 	if _, err := gguf.Read(f, f.Size()); err != nil {
 		return fmt.Errorf("%s cannot be used: %w", name, err)
 	}
-	if parts, like := gguf.Parts(base); like && f.Parts() > 1 {
+	if f.Parts() > 1 {
+		parts, _ := gguf.Parts(base)
 		for _, part := range parts {
 			if !slices.ContainsFunc(models, func(m string) bool { return strings.EqualFold(filepath.Base(m), part) }) {
 				return fmt.Errorf("%s is one of the %d parts of a model and %s is not among the models; add --model with it", name, len(parts), part)

@@ -250,7 +250,7 @@ func TestChecksums(t *testing.T) {
 	dir := t.TempDir()
 	var models []string
 	for name, b := range map[string][]byte{
-		"big.gguf": modelBytes(t, "tensor", 3*mib+17), "größe 😀 .x.gguf": modelBytes(t, "tensor", 5000),
+		"named-00001-of-00002.gguf": modelBytes(t, "whole", 100), "big.gguf": modelBytes(t, "tensor", 3*mib+17), "größe 😀 .x.gguf": modelBytes(t, "tensor", 5000),
 		"s-00001-of-00002.gguf": part(t, 0, 2), "s-00002-of-00002.gguf": part(t, 1, 2),
 		"whole-00001-of-00001.gguf": modelBytes(t, "tensor", 700), "whole-00002-of-00003.gguf": modelBytes(t, "tensor", 800), // a name proves nothing
 	} {
@@ -492,6 +492,7 @@ func TestRefusals(t *testing.T) {
 		{"model empty", "is not a GGUF model", Options{Out: out, EFI: efi, Models: []string{hostTemp(t, "x.gguf", nil)}}},
 		{"model directory", "not an ordinary file", Options{Out: out, EFI: efi, Models: []string{dir}}},
 		{"model huge", "no more than 4 GiB", Options{Out: out, EFI: efi, Models: []string{huge}}},
+		{"model version", "old.gguf cannot be used: this GGUF file is not supported", Options{Out: out, EFI: efi, Models: []string{hostTemp(t, "old.gguf", append([]byte("GGUF\x01"), make([]byte, 100)...))}}},
 		{"model cut short", "cut.gguf cannot be used: corrupt GGUF file: tensor \"tensor\" ends beyond the file's 4990 bytes, so the file is cut short: download or copy it again",
 			Options{Out: out, EFI: efi, Models: []string{good, hostTemp(t, "cut.gguf", modelBytes(t, "tensor", 5000)[:4990])}}},
 		{"model cut in its head", "download or copy it again", Options{Out: out, EFI: efi, Models: []string{hostTemp(t, "cut.gguf", modelBytes(t, "tensor", 5000)[:60])}}},
