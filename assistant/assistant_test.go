@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"alphaos/console"
+	"alphaos/llm"
 	"alphaos/llm/gguf"
 	"alphaos/store"
 )
@@ -606,6 +608,30 @@ func TestDamagedRealModel(t *testing.T) {
 	p.says("/models")
 	if said := p.expect("in use"); !strings.Contains(said, "damaged") {
 		t.Errorf("/models says %s", said)
+	}
+}
+
+// unverified is a file that does not match its checksum.
+type unverified struct{ ModelReader }
+
+func (unverified) Verify() error { return errors.New("it is damaged") }
+
+// A model is checked when it was loaded, but not one that is streamed, all of
+// which would have to be read for it.
+func TestChecksumOfStreamed(t *testing.T) {
+	r, err := needModels(t).Open("stories260K-F32.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, budget := range []int64{0, 800 << 10} {
+		m, err := openModel(unverified{r}, llm.Options{Budget: budget, Threads: 1}, false, time.Now)
+		if (err == nil) != (budget != 0) || err == nil && m.Info().Streamed == 0 {
+			t.Errorf("within %d bytes: %v", budget, err)
+		}
+		if err == nil {
+			m.Close()
+		}
 	}
 }
 

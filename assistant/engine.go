@@ -81,9 +81,12 @@ func openModel(r ModelReader, o llm.Options, raw bool, now func() time.Time) (en
 	if err != nil {
 		return nil, err
 	}
-	if err := verify(r); err != nil {
-		m.Close()
-		return nil, err
+	// All of a streamed model would have to be read for it, at every start.
+	if m.Info().Streamed == 0 {
+		if err := verify(r); err != nil {
+			m.Close()
+			return nil, err
+		}
 	}
 	e := &model{Model: m, tok: m.Tokenizer()}
 	if !raw {

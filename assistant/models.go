@@ -32,9 +32,9 @@ type ModelFile struct {
 }
 
 // ModelReader is an open model file. It may also have a method Verify() error,
-// which is called when the model has been loaded and tells if it must not be
-// used, and a method Note() string, which tells what else a person should know
-// of it.
+// which is called when the model has been loaded, unless it is streamed, and
+// tells if it must not be used, and a method Note() string, which tells what
+// else a person should know of it.
 type ModelReader interface {
 	io.ReaderAt
 	Size() int64 // bytes
