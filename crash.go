@@ -44,9 +44,15 @@ func prepareCrash(screen *efi.Screen, d *drive) {
 	if d != nil {
 		// Without the file, or with one in pieces, the report is only shown.
 		if e, err := d.fs.Extents(crashFile); err == nil && len(e) == 1 && !d.dev.ReadOnly() {
-			r.WriteBlocks, r.This, r.MediaID = d.dev.RawWriter()
 			r.Block = e[0].First
 			r.Bytes = int(e[0].Count) * d.dev.BlockSize()
+			set := func() { // again when the drive was pulled out, or is back
+				r.WriteBlocks, r.This, r.MediaID = d.dev.RawWriter()
+				amd64.SetCrashReport(r)
+			}
+			d.dev.OnChange(set)
+			set()
+			return
 		}
 	}
 	amd64.SetCrashReport(r)
@@ -67,6 +73,6 @@ func tellCrash(con *console.Console, d *drive, mark bool) {
 		return
 	}
 	if _, err := f.WriteAt([]byte(crashSeen), 0); err != nil {
-		con.Quiet("The report could not be marked as read: " + err.Error())
+		con.Quiet(explained("The report could not be marked as read", err))
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"alphaos/assistant"
 	"alphaos/console"
 	"alphaos/efi"
+	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/llm"
 	"alphaos/models"
@@ -56,7 +57,7 @@ func run(ctx context.Context) error {
 	}
 	prepareCrash(screen, nil)
 	start.tell(con)
-	drive, leave, err := openDrive(con)
+	drive, leave, err := openDrive(con, &start.log)
 	if err != nil {
 		return err
 	}
@@ -95,14 +96,16 @@ func run(ctx context.Context) error {
 			Budget:       budget,
 			SessionLimit: sessions,
 		},
+		Drive:   drive.dev.Present,
 		Default: start.model,
 		About:   func() []string { fault(); return about(start.time) },
 		Memory:  memory,
 		Loaded:  func(l assistant.Load) { start.loaded(l) },
 	})
-	if err != nil {
-		con.Error(err.Error())
+	if err != nil { // the person was told
+		start.log.printf("the session ended with: %v", err)
 	}
+	start.saveLog()
 	return switchOff(con, drive.dev, outcome)
 }
 
@@ -147,13 +150,15 @@ type drive struct {
 
 // openDrive mounts the drive. When that fails it says why and lets the person try
 // again; without a drive, they gave up and want the machine to be left so.
-func openDrive(con *console.Console) (*drive, assistant.Outcome, error) {
+func openDrive(con *console.Console, log *bootLog) (*drive, assistant.Outcome, error) {
 	for {
-		d, err := findDrive()
+		d, err := findDrive(log)
 		if err == nil {
+			d.dev.OnError(func(err error) { log.printf("drive: %v", err) })
 			return d, 0, nil
 		}
-		con.Error(err.Error())
+		log.printf("drive: %v", err)
+		con.Error(explained("AlphaOS cannot begin", err))
 		line, err := con.ReadLine("Plug the AlphaOS drive in and press Enter to look again, or type \"off\" to switch off: ")
 		if err != nil && !errors.Is(err, console.ErrInterrupted) && !errors.Is(err, io.EOF) {
 			return nil, 0, err
@@ -169,14 +174,21 @@ func openDrive(con *console.Console) (*drive, assistant.Outcome, error) {
 			con.Quiet("Without the drive there are no models and no conversation: only /restart and /bye do something here.")
 		}
 		if _, err := efi.ConnectStorage(); err != nil {
-			con.Quiet("Some disks could not be started: " + err.Error())
+			log.printf("starting disks: %v", err)
+			con.Quiet("Some disks could not be started.")
 		}
 	}
 }
 
+// explained says what happened, why, and what to do. What is technical about it is for
+// the log.
+func explained(what string, err error) string {
+	return strings.TrimSpace(fmt.Sprintf("%s: %s. %s", what, strings.TrimRight(fs.Reason(err), "."), fs.Remedy(err)))
+}
+
 // findDrive takes the volume the program came from, or, when the firmware does not
 // tell (a boot manager loaded it from memory), the first that holds a journal of ours.
-func findDrive() (*drive, error) {
+func findDrive(log *bootLog) (*drive, error) {
 	dev, err := efi.BootVolume()
 	if err == nil {
 		vol, err := fat.Mount(dev)
@@ -200,7 +212,10 @@ func findDrive() (*drive, error) {
 			return &drive{dev, vol}, nil
 		}
 	}
-	return nil, errors.Join(errors.New("no AlphaOS drive was found"), listErr)
+	if listErr != nil {
+		log.printf("disks: %v", listErr)
+	}
+	return nil, errors.New("no AlphaOS drive was found")
 }
 
 // openJournal opens what is saved. Without a journal one can still talk, and is told
@@ -208,10 +223,10 @@ func findDrive() (*drive, error) {
 func openJournal(vol *fat.FS) (s *store.Store, r store.Recovery, why string) {
 	medium, err := vol.OpenInPlace(journalFile)
 	if err != nil {
-		return nil, r, fmt.Sprintf("The journal on the drive cannot be used: %v.", err)
+		return nil, r, explained("The journal on the drive cannot be used", err)
 	}
 	if s, r, err = store.Open(medium, time.Now); err != nil {
-		return nil, r, err.Error()
+		return nil, r, fs.Reason(err)
 	}
 	return s, r, ""
 }
@@ -238,7 +253,7 @@ func switchOff(con *console.Console, dev *efi.BlockDevice, outcome assistant.Out
 		err = efi.Shutdown(dev)
 	}
 	if err != nil {
-		con.Error(err.Error())
+		con.Error(explained("The machine could not be switched off or restarted", err))
 	}
 	con.Notice("It is safe to hold the power button now.")
 	for {

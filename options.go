@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 
+	drivefs "alphaos/fs"
 	"alphaos/llm"
 )
 
@@ -235,13 +236,13 @@ func readConfig(drive fs.FS) ([]setting, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return fail(err)
+	var data []byte
+	if err == nil {
+		defer f.Close()
+		data, err = io.ReadAll(io.LimitReader(f, maxConfig+1))
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
 	if err != nil {
-		return fail(err)
+		return fail(errors.New("it cannot be read: " + drivefs.Reason(err)))
 	}
 	list, err := parseConfig(data)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"alphaos/fs"
 	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/sample"
@@ -30,9 +31,9 @@ func (a *assistant) answer(ctx context.Context, text string) {
 		return
 	}
 	if a.saving {
-		err := a.finish()
-		if err == nil {
-			err = a.Store.AddUser(text)
+		err := a.record(text)
+		if errors.Is(err, fs.ErrRemoved) && a.Drive != nil {
+			err = a.await(ctx, text)
 		}
 		if err != nil {
 			a.UI.Error("Your message was not saved and so not answered: " + clause(err))
@@ -59,6 +60,45 @@ func (a *assistant) context(turns []chat.Turn) []chat.Turn {
 		return turns
 	}
 	return append([]chat.Turn{{Role: store.System, Text: a.system}}, turns...)
+}
+
+// record saves a message, and the end of the answer before if that is still to
+// be done.
+func (a *assistant) record(text string) error {
+	err := a.finish()
+	if err == nil {
+		err = a.Store.AddUser(text)
+	}
+	return err
+}
+
+// awaitEvery is how often it is looked whether the drive is back.
+const awaitEvery = 500 * time.Millisecond
+
+// await keeps a message until the drive is plugged in again, and saves it then.
+// The person can give up; the error says that it is still not there.
+func (a *assistant) await(ctx context.Context, text string) error {
+	a.UI.Error("The drive was pulled out. Plug it in again: your message is kept here, and is saved and answered then.")
+	a.UI.Quiet("Enter gives up waiting.")
+	ctx, done := a.UI.StopContext(ctx)
+	defer done()
+	for {
+		err := a.Drive()
+		if err == nil {
+			if err = a.record(text); err == nil {
+				a.UI.Quiet("The drive is there again. All that was said is saved.")
+				return nil
+			}
+		}
+		if !errors.Is(err, fs.ErrRemoved) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(awaitEvery):
+		}
+	}
 }
 
 // forget gives up turns at the beginning that no context has room for.
@@ -263,7 +303,7 @@ func (a *assistant) reply(ctx context.Context) {
 		switch {
 		case err != nil:
 			a.unfinished = func() error { return w.journal.End(stats, partial) }
-			a.UI.Error("The end of this answer was not saved (it is tried again before your next message): " + clause(err))
+			a.UI.Error("The end of this answer is not saved yet: " + clause(err) + " It is kept here, and saved before your next message.")
 		case err == nil && w.failed && !w.full:
 			a.UI.Quiet("Now all of this answer is saved.")
 		}
@@ -380,7 +420,7 @@ func (w *answerWriter) put(s string) bool {
 		if w.full = errors.Is(err, store.ErrFull); w.full {
 			w.a.UI.Error("The answer ends here because it can't be saved: " + clause(err))
 		} else {
-			w.a.UI.Error("Not saved at the moment (saving is tried again): " + clause(err))
+			w.a.UI.Error("This answer is not saved at the moment: " + clause(err) + " It is kept here, and saved as soon as that is possible.")
 		}
 	}
 	return !w.full

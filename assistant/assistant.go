@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"alphaos/console"
+	"alphaos/fs"
 	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
@@ -90,6 +91,7 @@ type Config struct {
 	NoStore  string            // why Store is nil, a sentence; "" when that is intended
 	State    store.Medium      // where the model's memory of the conversation is kept between sessions; nil: nowhere
 	LLM      llm.Options       // Progress is overwritten
+	Drive    func() error      // tells whether the drive of the Store is there; nil: it always is
 	Default  string            // name of the model to begin with; "": the one used last, else the first that answers
 	Params   map[string]string // parameters as /set parameter knows them; they go before saved ones
 	System   string            // system prompt when none was set
@@ -453,9 +455,14 @@ func (a *assistant) nearlyFull() {
 	}
 }
 
-// clause ends a sentence with an error.
+// clause ends a sentence with why something failed, as a person needs to know
+// it, and says what to do.
 func clause(err error) string {
-	return strings.TrimRight(err.Error(), ".!?\n ") + "."
+	s := strings.TrimRight(fs.Reason(err), ".!?\n ") + "."
+	if remedy := fs.Remedy(err); remedy != "" {
+		s += " " + remedy
+	}
+	return s
 }
 
 // sentence makes an error a sentence: a capital letter first, a full stop last.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"alphaos/console"
+	"alphaos/fs"
 	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
@@ -45,6 +47,8 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happen
 //	# cut                 the plug is pulled now
 //	# drive fails/works   writes to the journal
 //	# drive fails after N at the N-th piece of the next answer
+//	# drive returns after N the N-th time that it is looked whether it is there
+//	# drive never returns   the person gives up waiting
 //	# ^C                  Ctrl-C at the prompt
 func TestSessions(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.txt")
@@ -58,6 +62,11 @@ func TestSessions(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := play(t, string(b))
+			for _, line := range strings.Split(got, "\n") {
+				if technical.MatchString(line) && !strings.HasPrefix(line, "#") {
+					t.Errorf("a person reads %q", line)
+				}
+			}
 			if got == string(b) {
 				return
 			}
@@ -77,6 +86,9 @@ func TestSessions(t *testing.T) {
 		})
 	}
 }
+
+// technical is what belongs into a log.
+var technical = regexp.MustCompile(`EFI_|PciRoot|blocks at|\.log\b|: (reading|writing) `)
 
 // world is what outlives a boot.
 type world struct {
@@ -98,6 +110,7 @@ type world struct {
 
 	stopAfter, cutAfter int
 	failAfter           int
+	returns             int           // see "# drive returns"; 0: nobody looks, <0: never
 	think               time.Duration // before a line is typed
 	cancel              func()        // stops the answer
 	ids                 []int         // tokens given to each Eval
@@ -217,6 +230,10 @@ func (w *world) direct(line string) {
 		panic(powerCut{})
 	case f[1] == "cut":
 		w.cutAfter = n
+	case f[1] == "drive" && f[2] == "returns":
+		w.returns = n
+	case f[1] == "drive" && f[2] == "never":
+		w.returns = -1
 	case f[1] == "drive" && n > 0:
 		w.failAfter = n
 	case f[1] == "drive":
@@ -254,6 +271,9 @@ func (w *world) boot() {
 	if w.state != nil {
 		c.State = w.state
 	}
+	if w.returns != 0 {
+		c.Drive = w.look
+	}
 	out, err := Run(context.Background(), c)
 	fmt.Fprintf(&w.out, "# ends: %v", map[Outcome]string{Shutdown: "shutdown", Restart: "restart", EOF: "end of input"}[out])
 	if err != nil {
@@ -265,6 +285,20 @@ func (w *world) boot() {
 	}
 }
 
+// look tells whether the drive is there.
+func (w *world) look() error {
+	switch w.returns--; {
+	case w.returns < 0:
+		w.cancel()
+	case w.returns == 0:
+		w.medium.fails = false
+	}
+	if w.medium.fails {
+		return fmt.Errorf("the drive was unplugged: %w", fs.ErrRemoved)
+	}
+	return nil
+}
+
 type memory struct {
 	data                []byte
 	fails, failsReading bool
@@ -274,13 +308,13 @@ func (m *memory) Size() int64 { return int64(len(m.data)) }
 func (m *memory) Sync() error { return nil }
 func (m *memory) ReadAt(p []byte, at int64) (int, error) {
 	if m.failsReading {
-		return 0, errors.New("the drive was pulled out")
+		return 0, fmt.Errorf("reading 8 blocks at 14078 of PciRoot(0x0)/USB(0x2,0x0): EFI_MEDIA_CHANGED: %w", fs.ErrRemoved)
 	}
 	return copy(p, m.data[at:]), nil
 }
 func (m *memory) WriteAt(p []byte, at int64) (int, error) {
 	if m.fails {
-		return 0, errors.New("the drive was pulled out")
+		return 0, fmt.Errorf("writing 8 blocks at 14078 of PciRoot(0x0)/USB(0x2,0x0): EFI_MEDIA_CHANGED: %w", fs.ErrRemoved)
 	}
 	return copy(m.data[at:], p), nil
 }

@@ -445,7 +445,7 @@ func (c *Console) show() error {
 		if err := c.surface.show(c.want, top); err != nil {
 			c.surface = nil
 			c.err = fmt.Errorf("console: the screen failed and is no longer used: %w", err)
-			c.send("\r\nNote: " + cleanString(c.err.Error()) + "\r\n")
+			c.send("\r\nNote: the screen failed and is no longer used.\r\n")
 		}
 	}
 	if c.serial != nil && len(c.out) > 0 {
@@ -455,7 +455,7 @@ func (c *Console) show() error {
 			c.serial = nil
 			c.err = fmt.Errorf("console: the serial line failed and is no longer used: %w", err)
 			if c.surface != nil {
-				c.printLine(Dim, "Note: "+cleanString(c.err.Error()))
+				c.printLine(Dim, "Note: the serial line failed and is no longer used.")
 				return c.show()
 			}
 		}

@@ -472,8 +472,11 @@ func TestPasteIntoAnswer(t *testing.T) {
 func TestPasteTooMuch(t *testing.T) {
 	r := newRig(t, 0, 0)
 	_, end := r.StopContext(t.Context())
-	r.press(strings.Repeat("x", 99), Enter, strings.Repeat("y", maxQueue-100), "lost", Enter, "lost, too")
-	r.until(func() bool { return r.ahead.lost == 14 })
+	r.mu.Lock()
+	for _, c := range strings.Repeat("x", 99) + "\r" + strings.Repeat("y", maxQueue-100) + "lost\rlost, too" {
+		r.key(Key{Rune: c})
+	}
+	r.mu.Unlock()
 	end()
 	if res := <-r.read2("you> "); len(res.line) != 99 {
 		t.Errorf("%d characters were read", len(res.line))
@@ -590,7 +593,7 @@ func TestFailingSides(t *testing.T) {
 	r := newRig(t, 800, 600)
 	r.line.fail = errBroken
 	r.write("still here\n")
-	if got := r.text(); !strings.Contains(got, "cable pulled") || !strings.HasPrefix(got, "still here") {
+	if got := r.text(); !strings.Contains(got, "failed and is no longer used.") || !strings.HasPrefix(got, "still here") {
 		t.Errorf("the screen says %q", got)
 	}
 	if !errors.Is(r.Err(), errBroken) {
@@ -604,7 +607,7 @@ func TestFailingSides(t *testing.T) {
 	r = newRig(t, 800, 600)
 	r.screen.fail = errBroken
 	r.write("still here\n")
-	if got := r.line.String(); !strings.Contains(got, "cable pulled") {
+	if got := r.line.String(); !strings.Contains(got, "failed and is no longer used.") {
 		t.Errorf("the serial line says %q", got)
 	}
 	if res := r.say("ok"); res != "ok" {

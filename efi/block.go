@@ -5,15 +5,22 @@ package efi
 // Invariants. Before every request the handle is asked for its interface
 // again and the medium for its number: a drive that was pulled, or exchanged,
 // gives an error, never a call into a driver that is gone nor blocks of
-// another medium. The firmware gets only buffers it can see, aligned as the
+// another medium. When the same drive is plugged in again, wherever that is,
+// the next request finds it: the partition has the same name and size, its
+// first block is the same, and so is what was written to it last, which tells
+// that it was not used elsewhere meanwhile. The firmware gets only buffers it can see, aligned as the
 // device demands: physical memory goes straight through, anything else by way
 // of a buffer of the device's own. And a device that was found by searching
 // refuses writes until it is told that it is the right one, so that no search
 // can end in writing to a Mac's own disk.
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"alphaos/fs"
 )
@@ -28,15 +35,29 @@ const (
 // BlockDevice is a disk or a partition behind the firmware's Block I/O. It
 // implements fs.BlockDevice and may be used by several goroutines.
 type BlockDevice struct {
+	media blockIOMedia // as it was when the device was opened
+
+	mu      sync.Mutex // one request at a time, and the fields below
 	handle  Handle
 	io      uintptr // blockIO
 	path    devicePath
 	mediaID uint32
-	media   blockIOMedia // as it was when the device was opened
+	allowed bool   // to write
+	bounce  []byte // physical memory; nil until it is needed
 
-	mu      sync.Mutex // one request at a time, and the fields below
-	allowed bool       // to write
-	bounce  []byte     // physical memory; nil until it is needed
+	known   []block   // block 0, and the last ones that were written: what the drive is recognised by
+	gone    bool      // it was not there the last time
+	waited  time.Time // when it was last waited whether the drive is gone
+	moved   bool      // gone or io changed, which is still to be told
+	changed func()
+	failed  func(error)
+	said    string // the last error that failed was told
+}
+
+// block is the content of a block.
+type block struct {
+	lba  uint64
+	data []byte
 }
 
 var _ fs.BlockDevice = (*BlockDevice)(nil)
@@ -88,9 +109,31 @@ func (d *BlockDevice) Blocks() uint64 { return d.media.LastBlock + 1 }
 func (d *BlockDevice) Partition() bool { return d.media.LogicalPartition != 0 }
 
 // RawWriter returns the address of the device's EFI_BLOCK_IO_PROTOCOL.WriteBlocks and its
-// first two arguments, for a report that is written when Go itself has crashed.
+// first two arguments, for a report that is written when Go itself has crashed; zeros while the
+// drive is not there.
 func (d *BlockDevice) RawWriter() (fn, this uintptr, mediaID uint32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.gone {
+		return 0, 0, 0
+	}
 	return at[blockIO](d.io).WriteBlocks, d.io, d.mediaID
+}
+
+// OnError has f told errors of requests, of equal ones in a row only the first. f must not use the
+// device.
+func (d *BlockDevice) OnError(f func(error)) {
+	d.mu.Lock()
+	d.failed = f
+	d.mu.Unlock()
+}
+
+// OnChange has f called when what RawWriter returns is another: the drive was found missing, or
+// found again. f must not use the device otherwise.
+func (d *BlockDevice) OnChange(f func()) {
+	d.mu.Lock()
+	d.changed = f
+	d.mu.Unlock()
 }
 
 // ReadOnly reports whether the medium is write protected.
@@ -121,23 +164,62 @@ func (d *BlockDevice) WriteBlocks(lba uint64, p []byte) error {
 // Flush asks the firmware to write out what it or the device has cached. Many
 // drivers, that for USB among them, ignore it.
 func (d *BlockDevice) Flush() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.check(); err != nil {
-		return fmt.Errorf("flushing %s: %w", d, err)
-	}
-	st := Status(call(at[blockIO](d.io).FlushBlocks, d.io))
-	if st == Unsupported { // nothing is cached
+	return d.request(func() error {
+		if err := d.check(); err != nil {
+			return fmt.Errorf("flushing %s: %w", d, err)
+		}
+		st := Status(call(at[blockIO](d.io).FlushBlocks, d.io))
+		if st == Unsupported { // nothing is cached
+			return nil
+		}
+		if err := d.explain(st.Err()); err != nil {
+			return fmt.Errorf("flushing %s: %w", d, err)
+		}
 		return nil
-	}
-	if err := st.Err(); err != nil {
-		return fmt.Errorf("flushing %s: %w", d, err)
-	}
-	return nil
+	})
 }
 
-// check makes sure that the device and the medium are still there.
+// Present returns nil if the drive is there, perhaps again.
+func (d *BlockDevice) Present() error { return d.request(d.check) }
+
+// request holds the device for f.
+func (d *BlockDevice) request(f func() error) error {
+	d.mu.Lock()
+	err := f()
+	var changed func()
+	if d.moved {
+		d.moved, changed = false, d.changed
+	}
+	var failed func(error)
+	if err == nil {
+		d.said = ""
+	} else if text := err.Error(); text != d.said {
+		d.said, failed = text, d.failed
+	}
+	d.mu.Unlock()
+	if changed != nil {
+		changed()
+	}
+	if failed != nil {
+		failed(err)
+	}
+	return err
+}
+
+// check makes sure that the device and the medium are there, or there again.
 func (d *BlockDevice) check() error {
+	err := d.there()
+	if err != nil && d.find() {
+		err, d.moved = nil, true
+	}
+	if gone := err != nil; gone != d.gone {
+		d.gone, d.moved = gone, true
+	}
+	return err
+}
+
+// there tells whether the device and the medium are still those that were used.
+func (d *BlockDevice) there() error {
 	addr, err := protocol(d.handle, &blockIOGUID)
 	if err != nil || addr != d.io {
 		return fmt.Errorf("the drive was unplugged: %w", MediaChanged)
@@ -156,6 +238,96 @@ func (d *BlockDevice) check() error {
 	return nil
 }
 
+// find looks for the drive among those there are now.
+func (d *BlockDevice) find() bool {
+	if len(d.known) == 0 {
+		return false
+	}
+	hs, err := handles(&blockIOGUID)
+	if err != nil {
+		return false
+	}
+	for _, h := range hs {
+		n, err := openBlock(h)
+		if err != nil || n.media.BlockSize != d.media.BlockSize || n.media.LastBlock != d.media.LastBlock || n.media.IoAlign > d.media.IoAlign ||
+			n.media.LogicalPartition != d.media.LogicalPartition || n.media.ReadOnly != d.media.ReadOnly || !bytes.Equal(n.path.partition(), d.path.partition()) {
+			continue
+		}
+		if n.holds(d.known) {
+			d.handle, d.io, d.path, d.mediaID = n.handle, n.io, n.path, n.mediaID
+			return true
+		}
+	}
+	return false
+}
+
+// holds tells whether the device has these blocks.
+func (d *BlockDevice) holds(blocks []block) bool {
+	buf, err := alloc(d.BlockSize())
+	if err != nil {
+		return false
+	}
+	defer free(buf)
+	for _, b := range blocks {
+		st := Status(call(at[blockIO](d.io).ReadBlocks, d.io, uintptr(d.mediaID), uintptr(b.lba), uintptr(len(buf)), addressOf(buf)))
+		if st.Err() != nil || !bytes.Equal(buf, b.data) {
+			return false
+		}
+	}
+	return true
+}
+
+// know remembers a block of those that were moved: of the first block 0, of
+// others the last one that was written. What a failed write may have changed is
+// not known any more.
+func (d *BlockDevice) know(lba uint64, p []byte, write, failed bool) {
+	size := d.BlockSize()
+	n := uint64(len(p) / size)
+	if write {
+		d.known = slices.DeleteFunc(d.known, func(b block) bool { return b.lba >= lba && b.lba < lba+n })
+	}
+	if failed || !write && lba > 0 {
+		return
+	}
+	b := block{0, p[:size]}
+	if lba > 0 {
+		b = block{lba + n - 1, p[len(p)-size:]}
+	} else if len(d.known) > 0 && d.known[0].lba == 0 {
+		d.known = d.known[1:]
+	}
+	b.data = bytes.Clone(b.data)
+	if lba == 0 {
+		d.known = slices.Insert(d.known, 0, b)
+		return
+	}
+	const most = 3 // two of them are the newest blocks of the journal's copies
+	if len(d.known) == most {
+		d.known = slices.Delete(d.known, 1, 2)
+	}
+	d.known = append(d.known, b)
+}
+
+const (
+	goneAfter = 1500 * time.Millisecond // in which firmware notices that a drive was pulled out
+	goneAgain = 10 * time.Second        // so long it is not waited for that again
+)
+
+// explain tells a drive that was just pulled out, which firmware reports as an
+// error of the device until it looks at the port, from one that fails.
+func (d *BlockDevice) explain(err error) error {
+	if !errors.Is(err, fs.ErrIO) || !d.Removable() || time.Since(d.waited) < goneAgain {
+		return err
+	}
+	for waited := time.Duration(0); waited < goneAfter; waited += goneAfter / 30 {
+		if gone := d.there(); gone != nil {
+			return fmt.Errorf("%w, after %w", gone, err)
+		}
+		sleep(goneAfter / 30)
+	}
+	d.waited = time.Now()
+	return err
+}
+
 func (d *BlockDevice) transfer(what string, lba uint64, p []byte, write bool) error {
 	if err := fs.CheckRequest(d, lba, p); err != nil {
 		return fmt.Errorf("%s %s: %w", what, d, err)
@@ -163,20 +335,31 @@ func (d *BlockDevice) transfer(what string, lba uint64, p []byte, write bool) er
 	if len(p) == 0 {
 		return nil
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	fail := func(err error) error {
-		return fmt.Errorf("%s %d blocks at %d of %s: %w", what, len(p)/d.BlockSize(), lba, d, err)
-	}
+	return d.request(func() error {
+		err := d.allow(write)
+		if err == nil {
+			err = d.move(lba, p, write)
+			d.know(lba, p, write, err != nil)
+		}
+		if err != nil {
+			return fmt.Errorf("%s %d blocks at %d of %s: %w", what, len(p)/d.BlockSize(), lba, d, err)
+		}
+		return nil
+	})
+}
+
+// allow tells whether the drive may be read, or written, now.
+func (d *BlockDevice) allow(write bool) error {
 	if write && !d.allowed {
-		return fail(fmt.Errorf("the drive was found by searching and is not to be written: %w", AccessDenied))
+		return fmt.Errorf("the drive was found by searching and is not to be written: %w", AccessDenied)
 	}
 	if write && d.ReadOnly() {
-		return fail(WriteProtected)
+		return WriteProtected
 	}
-	if err := d.check(); err != nil {
-		return fail(err)
-	}
+	return d.check()
+}
+
+func (d *BlockDevice) move(lba uint64, p []byte, write bool) error {
 	fn := at[blockIO](d.io).ReadBlocks
 	if write {
 		fn = at[blockIO](d.io).WriteBlocks
@@ -185,7 +368,7 @@ func (d *BlockDevice) transfer(what string, lba uint64, p []byte, write bool) er
 	if !direct && d.bounce == nil {
 		b, err := alloc(bounceSize)
 		if err != nil {
-			return fail(err)
+			return err
 		}
 		d.bounce = b
 	}
@@ -200,8 +383,8 @@ func (d *BlockDevice) transfer(what string, lba uint64, p []byte, write bool) er
 			}
 		}
 		st := Status(call(fn, d.io, uintptr(d.mediaID), uintptr(lba), uintptr(len(buf)), addressOf(buf)))
-		if err := st.Err(); err != nil {
-			return fail(err)
+		if err := d.explain(st.Err()); err != nil {
+			return err
 		}
 		if !direct && !write {
 			copy(part, buf)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"alphaos/fs"
 )
@@ -201,6 +202,93 @@ func TestBlockDeviceLost(t *testing.T) {
 	f.proto[0].iface = io
 	f.uninstall(0x10) // pulled: the handle is gone
 	try(MediaChanged)
+}
+
+// A drive that is plugged in again, also in another port, is used again; another one, or one that was
+// written elsewhere meanwhile, is not.
+func TestBlockDeviceReturns(t *testing.T) {
+	f, disk, d := bootVolume(t, 64)
+	p := bytes.Repeat([]byte("a"), 512)
+	changes := 0
+	d.OnChange(func() {
+		changes++
+		fn, this, id := d.RawWriter()
+		if there := d.Present() == nil; there != (fn != 0) || there && (this != d.io || id != d.mediaID) {
+			t.Errorf("a report would be written by %#x of %#x, medium %d", fn, this, id)
+		}
+	})
+	if err := errors.Join(d.ReadBlocks(0, make([]byte, 1024)), d.WriteBlocks(7, p), d.WriteBlocks(20, p)); err != nil {
+		t.Fatal(err)
+	}
+	lost := func(when string) {
+		t.Helper()
+		for _, err := range []error{d.ReadBlocks(1, make([]byte, 512)), d.WriteBlocks(7, p), d.Flush(), d.Present()} {
+			if !errors.Is(err, fs.ErrRemoved) {
+				t.Errorf("%s: %v", when, err)
+			}
+		}
+	}
+	plug := func(h Handle, port byte, data []byte) *fakeDisk {
+		n := f.newDisk(h, 64)
+		copy(n.data, data)
+		n.media.MediaID = uint32(h)
+		f.install(h, devicePathGUID, f.path(pciRoot(), pci(0x14, 0), usbPort(port), hd(1)))
+		return n
+	}
+	f.uninstall(0x10)
+	var log []string
+	d.OnError(func(err error) { log = append(log, err.Error()) })
+	lost("pulled out")
+	if changes != 1 {
+		t.Errorf("the change was told %d times", changes)
+	}
+	d.Present()
+	d.Present()
+	// OnChange asked first.
+	if len(log) != 5 || !strings.HasPrefix(log[1], "reading 1 blocks at 1 of PciRoot(0x0)/") {
+		t.Errorf("logged %q", log)
+	}
+	used := bytes.Clone(disk.data)
+	used[20*512]++
+	plug(0x11, 3, used)
+	lost("written elsewhere")
+	f.uninstall(0x11)
+	other := bytes.Clone(disk.data)
+	other[3]++
+	plug(0x12, 3, other)
+	lost("another drive")
+	back := plug(0x13, 5, disk.data)
+	if err := d.Present(); err != nil || changes != 2 {
+		t.Errorf("plugged in again: %v, told %d times", err, changes)
+	}
+	if err := d.WriteBlocks(21, p); err != nil || !bytes.Equal(back.data[21*512:22*512], p) {
+		t.Errorf("written after it came back: %v", err)
+	}
+	if want := "USB(0x5,0x0)"; !strings.Contains(d.String(), want) {
+		t.Errorf("it is called %s", d)
+	}
+
+	// A write that failed in the middle leaves its block unknown, not the drive.
+	back.status = DeviceError
+	if err := d.WriteBlocks(21, p); !errors.Is(err, fs.ErrIO) || errors.Is(err, fs.ErrRemoved) {
+		t.Errorf("the device failed: %v", err)
+	}
+	back.data[21*512]++
+	f.uninstall(0x13)
+	plug(0x14, 5, back.data)
+	if err := d.Present(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Firmware notices late that a drive was pulled out, and reports an error of the device until then.
+func TestPulledInMidRequest(t *testing.T) {
+	f, disk, d := bootVolume(t, 64)
+	disk.status = DeviceError
+	sleep = func(time.Duration) { f.uninstall(0x10) }
+	if err := d.WriteBlocks(7, make([]byte, 512)); !errors.Is(err, fs.ErrRemoved) || !strings.Contains(err.Error(), "EFI_DEVICE_ERROR") {
+		t.Error(err)
+	}
 }
 
 func TestBlockDeviceProtected(t *testing.T) {

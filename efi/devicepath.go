@@ -104,6 +104,22 @@ func (p devicePath) acpi(pnp uint16, uid uint32) bool {
 
 const eisaPNP = 0x41d0 // "PNP" compressed
 
+// partition returns the node that names the partition at the end of the path:
+// its number, place, size and signature. It is the same in every port; nil is
+// no partition.
+func (p devicePath) partition() devicePath {
+	for {
+		kind, sub, _, rest, ok := p.next()
+		switch {
+		case !ok:
+			return nil
+		case len(rest) == 0 && kind == pathMedia && sub == mediaHardDrive:
+			return p
+		}
+		p = rest
+	}
+}
+
 // contains reports whether inner is reached through p: p is a proper prefix.
 func (p devicePath) contains(inner devicePath) bool {
 	return len(p) < len(inner) && bytes.HasPrefix(inner, p)

@@ -413,7 +413,7 @@ func TestShutdown(t *testing.T) {
 	var reset []uintptr
 	f.rt.ResetSystem = f.fn(func(a []uintptr) Status { reset = slices.Clone(a); return Unsupported })
 	err := Shutdown(nil)
-	if err == nil || !strings.Contains(err.Error(), "safe to hold the power button") || !slices.Equal(reset, []uintptr{2, 0, 0, 0}) {
+	if err == nil || !strings.Contains(err.Error(), "did not power it off") || !slices.Equal(reset, []uintptr{2, 0, 0, 0}) {
 		t.Errorf("shutdown: %v, %v", err, reset)
 	}
 	if Restart(nil) == nil || reset[0] != 0 {

@@ -180,9 +180,9 @@ func ResetSystem(r Reset) error {
 	handBack()
 	call(fw.rt.ResetSystem, uintptr(r), 0, 0, 0)
 	if r == ResetShutdown {
-		return errors.New("the firmware did not power the machine off: it is safe to hold the power button")
+		return errors.New("the firmware did not power it off")
 	}
-	return errors.New("the firmware did not restart the machine: it is safe to hold the power button")
+	return errors.New("the firmware did not restart it")
 }
 
 // settleTime is how long a removable medium is left powered after the last

@@ -1,11 +1,16 @@
 package efi
 
-import "fmt"
+import (
+	"fmt"
+
+	"alphaos/fs"
+)
 
 // Status is an EFI_STATUS (UEFI 2.10, Appendix D). Errors have the top bit
 // set; warnings and success do not. Error statuses are Go errors: they print
 // their name in the specification and what it means to a person, and can be
-// compared with errors.Is.
+// compared with errors.Is. Those that a medium gives are also what package fs
+// calls them.
 type Status uintptr
 
 const errorBit = 1 << 63
@@ -117,6 +122,27 @@ func (s Status) Error() string {
 		return t[0] + " (" + t[1] + ")"
 	}
 	return fmt.Sprintf("EFI status %#x (not in the specification)", uintptr(s))
+}
+
+// Meaning returns what the status means, in a clause for a person.
+func (s Status) Meaning() string {
+	if t, ok := statusText[s]; ok {
+		return t[1]
+	}
+	return "the firmware reported an error without a name"
+}
+
+// Is tells errors.Is which kind of failure of a medium the status is.
+func (s Status) Is(target error) bool {
+	switch s {
+	case NoMedia, MediaChanged:
+		return target == fs.ErrRemoved
+	case WriteProtected:
+		return target == fs.ErrReadOnly
+	case DeviceError, NoResponse, Timeout, CRCError, Aborted, NotReady:
+		return target == fs.ErrIO
+	}
+	return false
 }
 
 // Err returns nil for success and for warnings, else the status itself.

@@ -1,0 +1,42 @@
+package fs
+
+import "errors"
+
+// Why a request to a medium failed, as far as a person can do something about
+// it. Devices return errors that wrap one of these, with the technical part
+// around it; whoever talks to a person asks Reason.
+var (
+	ErrRemoved  = errors.New("the drive was pulled out")
+	ErrReadOnly = errors.New("the drive is write-protected")
+	ErrIO       = errors.New("the drive reported an error")
+)
+
+// Reason says in a clause why err happened, in words for a person: the kind of
+// failure above, what an error in the chain means if it has a method
+// Meaning() string, or else err's own text. What it leaves out belongs into a
+// log.
+func Reason(err error) string {
+	for _, kind := range []error{ErrRemoved, ErrReadOnly, ErrIO} {
+		if errors.Is(err, kind) {
+			return kind.Error()
+		}
+	}
+	var m interface{ Meaning() string }
+	if errors.As(err, &m) {
+		return m.Meaning()
+	}
+	return err.Error()
+}
+
+// Remedy says in a sentence what a person can do about err, or nothing.
+func Remedy(err error) string {
+	switch {
+	case errors.Is(err, ErrRemoved):
+		return "Plug it in again."
+	case errors.Is(err, ErrReadOnly):
+		return "If it has a switch, move that, or use another drive."
+	case errors.Is(err, ErrIO):
+		return "If that comes again, copy the drive while it still works."
+	}
+	return ""
+}
