@@ -243,6 +243,7 @@ func (d *BlockDevice) find() bool {
 	if len(d.known) == 0 {
 		return false
 	}
+	connectUSB()
 	hs, err := handles(&blockIOGUID)
 	if err != nil {
 		return false

@@ -257,7 +257,19 @@ func TestBlockDeviceReturns(t *testing.T) {
 	other[3]++
 	plug(0x12, 3, other)
 	lost("another drive")
-	back := plug(0x13, 5, disk.data)
+	// Firmware sees the port, but leaves it to us to start what is in it.
+	var back *fakeDisk
+	f.bs.ConnectController = f.fn(func(a []uintptr) Status {
+		if a[0] != 0x20 || a[3] != 1 {
+			t.Errorf("connected %#x", a)
+		}
+		f.users[0x20] = []uint32{openByDriver}
+		back = plug(0x13, 5, disk.data)
+		return Success
+	})
+	f.install(0x20, usbIOGUID, 0x999)
+	f.install(0x21, usbIOGUID, 0x999)
+	f.users[0x21] = []uint32{openByDriver} // a keyboard
 	if err := d.Present(); err != nil || changes != 2 {
 		t.Errorf("plugged in again: %v, told %d times", err, changes)
 	}

@@ -20,7 +20,7 @@ type fake struct {
 	keep   []any               // what the firmware points at
 	blocks []memory            // from alloc
 	proto  []installed         // protocols in order of installation
-	users  map[Handle][]uint32 // attributes of the opens of PCI I/O
+	users  map[Handle][]uint32 // attributes of the opens of PCI I/O or USB I/O
 	pool   map[uintptr]bool    // buffers to be freed
 	log    []string            // what was asked of the firmware, where order matters
 	slept  time.Duration
@@ -85,7 +85,7 @@ func newFake(t *testing.T) *fake {
 		return Success
 	})
 	f.bs.OpenProtocolInformation = f.fn(func(a []uintptr) Status {
-		if f.guid(a[1]) != pciIOGUID {
+		if g := f.guid(a[1]); g != pciIOGUID && g != usbIOGUID {
 			t.Errorf("OpenProtocolInformation about %s", f.guid(a[1]))
 		}
 		list := make([]openProtocolInformationEntry, len(f.users[Handle(a[0])]))
@@ -250,7 +250,7 @@ func (f *fake) visible(a, n uintptr) {
 		return
 	}
 	for _, g := range []*GUID{&blockIOGUID, &consoleControlGUID, &devicePathGUID, &graphicsOutputGUID,
-		&loadedImageGUID, &pciIOGUID, &serialIOGUID, &textInputExGUID} {
+		&loadedImageGUID, &pciIOGUID, &usbIOGUID, &serialIOGUID, &textInputExGUID} {
 		if within(guidAt(g), 16) {
 			return
 		}

@@ -18,6 +18,7 @@ var (
 	devicePathGUID     = MustParseGUID("09576e91-6d3f-11d2-8e39-00a0c969723b")
 	graphicsOutputGUID = MustParseGUID("9042a9de-23dc-4a38-96fb-7aded080516a")
 	loadedImageGUID    = MustParseGUID("5b1b31a1-9562-11d2-8e3f-00a0c969723b")
+	usbIOGUID          = MustParseGUID("2b2f68d6-0cd2-44cf-8e8b-bba20b1b5b75")
 	pciIOGUID          = MustParseGUID("4cf5b200-68b8-4ca5-9eec-b23e3f50029a")
 	serialIOGUID       = MustParseGUID("bb25cf6f-f1d4-11d2-9a0c-0090273fc1fd")
 	textInputExGUID    = MustParseGUID("dd9e7534-7762-4698-8c14-f58517a625aa")

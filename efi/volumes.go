@@ -132,6 +132,20 @@ func ConnectStorage() (started int, err error) {
 	return started, errors.Join(errs...)
 }
 
+// connectUSB starts USB devices that no driver manages: firmware that started
+// only what it booted from leaves one that is plugged in later as it is.
+func connectUSB() {
+	hs, err := handles(&usbIOGUID)
+	if err != nil {
+		return // there is no USB, or nothing to be found there
+	}
+	for _, h := range hs {
+		if live, err := managed(h, &usbIOGUID); err == nil && !live {
+			connect(h) // an error means that there is no driver for it
+		}
+	}
+}
+
 // pciClass reads the class and sub-class of a PCI device, offset 0x0A of its
 // configuration space (UEFI 2.10, 14.4.6).
 func pciClass(h Handle) (uint16, error) {

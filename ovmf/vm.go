@@ -55,6 +55,7 @@ type VM struct {
 
 	exited chan struct{} // closed when QEMU has gone and its last words are read
 	shots  atomic.Int32
+	plugs  int // how often a drive was plugged in
 
 	mu     sync.Mutex
 	code   int
@@ -255,7 +256,7 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 		case "nvme":
 			device = "nvme,serial=alphaos"
 		case "usb":
-			device = "usb-storage,bus=xhci.0,removable=on"
+			device = "usb-storage,id=stick,bus=xhci.0,removable=on"
 		default:
 			return nil, fmt.Errorf("no disk bus is called %q: use virtio, ahci, nvme or usb", c.Bus)
 		}
@@ -391,6 +392,31 @@ func (vm *VM) Monitor(ctx context.Context, command string) (string, error) {
 		return "", vm.explain("giving the monitor a command", err)
 	}
 	return out, nil
+}
+
+// Unplug pulls a USB drive out.
+func (vm *VM) Unplug(ctx context.Context) error {
+	if err := vm.qmp.execute(ctx, "device_del", map[string]any{"id": "stick"}, nil); err != nil {
+		return vm.explain("pulling the drive out", err)
+	}
+	return nil
+}
+
+// Plug plugs a USB drive with the raw image disk into a port, when the one
+// before was pulled out.
+func (vm *VM) Plug(ctx context.Context, disk string, port int) error {
+	vm.plugs++
+	node := fmt.Sprintf("plugged%d", vm.plugs)
+	err := vm.qmp.execute(ctx, "blockdev-add", map[string]any{"node-name": node, "driver": "raw",
+		"file": map[string]any{"driver": "file", "filename": disk}}, nil)
+	if err == nil {
+		err = vm.qmp.execute(ctx, "device_add", map[string]any{"id": "stick", "driver": "usb-storage", "bus": "xhci.0",
+			"port": strconv.Itoa(port), "removable": true, "drive": node}, nil)
+	}
+	if err != nil {
+		return vm.explain("plugging the drive in", err)
+	}
+	return nil
 }
 
 // Output returns all that the machine has sent on the serial port, without
