@@ -97,6 +97,7 @@ func run(ctx context.Context) error {
 			SessionLimit: sessions,
 		},
 		Drive:   drive.dev.Present,
+		Before:  models.ByRule,
 		Default: start.model,
 		About:   func() []string { fault(); return about(start.time) },
 		Memory:  memory,

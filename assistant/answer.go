@@ -17,25 +17,37 @@ import (
 // leastRoom is how many tokens an answer must at least have room for.
 const leastRoom = 16
 
-// answer journals a message, answers it and journals the answer.
+// answer journals a message, answers it and journals the answer. What Config.Before
+// answers, the model is not asked.
 func (a *assistant) answer(ctx context.Context, text string) {
 	if a.model == nil {
 		a.UI.Error("There is no model loaded, so nobody can answer: /models lists them, /load NAME loads one.")
 		return
 	}
+	fixed, byRule := "", false
+	if a.Before != nil {
+		fixed, byRule = a.Before(a.model.Info(), text)
+	}
 	turn := chat.Turn{Role: store.User, Text: text}
 	// A message that can't be answered at all is not taken.
-	if n := len(a.model.Prompt(a.context([]chat.Turn{turn}))); n > a.session.Cap()-leastRoom {
+	if byRule {
+		// The model need not read it.
+	} else if n := len(a.model.Prompt(a.context([]chat.Turn{turn}))); n > a.session.Cap()-leastRoom {
 		a.UI.Error(fmt.Sprintf("Your message is too long for this model: %d tokens with all that belongs to it, at most %d fit. It was not saved; shorten it, or set a larger num_ctx if the model allows it.",
 			n, a.session.Cap()-leastRoom))
 		return
 	}
 	if a.saving {
 		err := a.record(text)
-		if errors.Is(err, fs.ErrRemoved) && a.Drive != nil {
+		if errors.Is(err, fs.ErrRemoved) && a.Drive != nil && !byRule {
 			err = a.await(ctx, text)
 		}
 		if err != nil {
+			if byRule { // the person may need it now
+				a.UI.Error("Your message was not saved: " + clause(err))
+				a.say(Speaker + fixed)
+				return
+			}
 			a.UI.Error("Your message was not saved and so not answered: " + clause(err))
 			if !errors.Is(err, store.ErrFull) {
 				a.UI.Quiet("Try again (the Up key brings it back), or type /set nohistory to go on without saving.")
@@ -47,10 +59,44 @@ func (a *assistant) answer(ctx context.Context, text string) {
 	}
 	a.secret = a.secret || !a.saving
 	a.turns = append(a.turns, turn)
-	a.reply(ctx)
+	if byRule {
+		a.tell(fixed)
+	} else {
+		a.reply(ctx)
+	}
 	a.forget()
 	if a.saving {
 		a.nearlyFull()
+	}
+}
+
+// tell answers the last turn with a text that no model made.
+func (a *assistant) tell(text string) {
+	a.UI.Write([]byte(Speaker))
+	w := &answerWriter{a: a}
+	if a.saving {
+		w.journal = a.Store.BeginAnswer()
+	}
+	w.put(text)
+	a.endAnswer(w, store.Stats{Context: a.session.Len()}, w.full)
+	a.turns = append(a.turns, chat.Turn{Role: store.Assistant, Text: w.text.String()})
+}
+
+// endAnswer ends an answer on the screen and in the journal.
+func (a *assistant) endAnswer(w *answerWriter, stats store.Stats, partial bool) {
+	if !strings.HasSuffix(w.shown, "\n") {
+		a.UI.Write([]byte("\n"))
+	}
+	if w.journal == nil {
+		return
+	}
+	err := w.journal.End(stats, partial)
+	switch {
+	case err != nil:
+		a.unfinished = func() error { return w.journal.End(stats, partial) }
+		a.UI.Error("The end of this answer is not saved yet: " + clause(err) + " It is kept here, and saved before your next message.")
+	case w.failed && !w.full:
+		a.UI.Quiet("Now all of this answer is saved.")
 	}
 }
 
@@ -292,22 +338,8 @@ func (a *assistant) reply(ctx context.Context) {
 	elapsed = a.Now().Sub(start)
 	w.write(said.End())
 	w.end()
-	if !strings.HasSuffix(w.shown, "\n") {
-		a.UI.Write([]byte("\n"))
-	}
-
 	partial := end == stopped || end == full || end == failed
-	if w.journal != nil {
-		stats := store.Stats{Model: a.name, Tokens: len(out), Elapsed: elapsed, Context: a.session.Len()}
-		err := w.journal.End(stats, partial)
-		switch {
-		case err != nil:
-			a.unfinished = func() error { return w.journal.End(stats, partial) }
-			a.UI.Error("The end of this answer is not saved yet: " + clause(err) + " It is kept here, and saved before your next message.")
-		case err == nil && w.failed && !w.full:
-			a.UI.Quiet("Now all of this answer is saved.")
-		}
-	}
+	a.endAnswer(w, store.Stats{Model: a.name, Tokens: len(out), Elapsed: elapsed, Context: a.session.Len()}, partial)
 	turn := chat.Turn{Role: store.Assistant, Text: w.text.String(), IDs: said.IDs()}
 	if w.cut { // a stop string is among the tokens
 		turn.IDs = nil

@@ -4,8 +4,8 @@
 // Data travels one way: a line from the [UI] is journalled in the store, only
 // then is it given to the model, and the answer goes token by token to the UI
 // and piece by piece to the journal. The assistant never says that something
-// is saved when the store did not confirm it, and never answers a message that
-// should be saved and could not be.
+// is saved when the store did not confirm it, and never has a model answer a message
+// that should be saved and could not be.
 //
 // The conversation of the last session is always gone on with, whether that
 // session ended cleanly or not; /clear begins a new one.
@@ -98,6 +98,10 @@ type Config struct {
 	Raw      bool              // ignore the model's chat template: every model continues text
 	About    func() []string   // more lines for /show info; may be nil
 	Loaded   func(Load)        // called when a model was loaded; may be nil
+
+	// Before may answer a message by rule, so that the model in use is not asked;
+	// nil: the model answers all.
+	Before func(m llm.Info, message string) (answer string, ok bool)
 
 	// Memory returns the lines of /show memory for a model that takes so many
 	// bytes; nil: only these are shown.

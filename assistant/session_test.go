@@ -24,6 +24,7 @@ import (
 	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
 	"alphaos/llm/sample"
+	"alphaos/models"
 	"alphaos/store"
 )
 
@@ -257,7 +258,7 @@ func (w *world) boot() {
 	}()
 	w.tick(time.Hour)
 	c := Config{UI: ui{w}, Models: DirModels(w.models, "/models"), Now: func() time.Time { return w.tick(0) },
-		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}, Loaded: w.loaded, Memory: w.memory, open: w.open, check: checkHead}
+		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}, Before: models.ByRule, Loaded: w.loaded, Memory: w.memory, open: w.open, check: checkHead}
 	if w.guide {
 		c.Models = WithBuiltIn(c.Models, DirModels(fstest.MapFS{"guide.gguf": modelFile("guide.gguf")}, "."))
 	}
@@ -421,6 +422,7 @@ const (
 
 type fake struct {
 	*world
+	name string // inside the file
 }
 
 func (w *world) open(r ModelReader, o llm.Options, raw bool) (engine, error) {
@@ -429,13 +431,16 @@ func (w *world) open(r ModelReader, o llm.Options, raw bool) (engine, error) {
 		w.t.Fatal("not an open file")
 	}
 	if plainName(f.Name()) == w.failing {
-		return nil, errors.New("reading the model at byte 999 of 1234: the drive has a bad block")
+		return nil, fmt.Errorf("reading the weights: %w", fs.ErrIO)
 	}
 	if r.Size() > 1234 {
 		o.Expect(llm.Expectation{Bytes: 1.3e9, Memory: 600e6, Streamed: 700e6, Rate: 480e6})
 	}
 	o.Progress(r.Size(), r.Size())
-	return fake{w}, nil
+	if plainName(f.Name()) == "guide" {
+		return fake{w, guide}, nil
+	}
+	return fake{w, ""}, nil
 }
 
 func bytesIDs(s string) (ids []int32) {
@@ -493,7 +498,7 @@ func (f fake) Plain() bool        { return f.plain }
 func (f fake) Stops() []string    { return []string{"<stop>"} }
 func (f fake) Answer() answer     { return &fakeAnswer{} }
 func (f fake) Describe() []string { return []string{"architecture    fake"} }
-func (f fake) Info() llm.Info     { return llm.Info{Architecture: "fake"} }
+func (f fake) Info() llm.Info     { return llm.Info{Architecture: "fake", Name: f.name} }
 func (f fake) Sampling() sample.Params {
 	return sample.Default()
 }

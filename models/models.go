@@ -6,7 +6,13 @@
 // engine rearranges them, and five megabytes twice do no harm.
 package models
 
-import "embed"
+import (
+	"embed"
+	"strings"
+
+	"alphaos/llm"
+	"alphaos/models/rules"
+)
 
 // Files holds the guide model under the name Guide.
 //
@@ -15,3 +21,16 @@ var Files embed.FS
 
 // Guide is the name of the guide model's file.
 const Guide = "alphaos-guide-q8_0.gguf"
+
+// IsGuide tells whether general.name, the name inside a model's file, is a guide
+// model's, whatever its file is called.
+func IsGuide(name string) bool { return strings.HasPrefix(name, "AlphaOS guide") }
+
+// ByRule answers what a model must not answer itself: where that is a guide, see
+// [rules.Answer]. Other models answer everything.
+func ByRule(m llm.Info, message string) (answer string, ok bool) {
+	if !IsGuide(m.Name) {
+		return "", false
+	}
+	return rules.Answer(message)
+}

@@ -161,6 +161,15 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 			fmt.Fprintln(notes, "note:", s)
 		}
 	}
+	if answer, ok := models.ByRule(model.Info(), o.prompt); ok {
+		if terminal(out) != nil {
+			answer += "\n"
+		}
+		if _, err := io.WriteString(out, answer); err != nil {
+			return fmt.Errorf("cannot write the answer: %w", err)
+		}
+		return nil
+	}
 	turns := []chat.Turn{{Role: "user", Text: o.prompt}}
 	if o.system != "" {
 		turns = []chat.Turn{{Role: "system", Text: o.system}, turns[0]}
@@ -284,7 +293,7 @@ func (w *answerWriter) flush(s string) error {
 
 // converse runs the assistant on this terminal.
 func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (err error) {
-	models, err := newHostModels(o.model)
+	files, err := newHostModels(o.model)
 	if err != nil {
 		return err
 	}
@@ -295,12 +304,13 @@ func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (
 		o.set["num_ctx"] = strconv.Itoa(o.context)
 	}
 	c := assistant.Config{
-		Models:  models,
-		Default: models.name,
+		Models:  files,
+		Default: files.name,
 		LLM:     o.llm,
 		Params:  o.set,
 		System:  o.system,
 		Raw:     o.raw,
+		Before:  models.ByRule,
 	}
 	if o.journal != "" {
 		medium, err := openJournal(o.journal)
