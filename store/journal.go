@@ -10,35 +10,83 @@ package store
 //	half           header again
 //	half+4096      the same records again ... zeros
 //
+// Records carry consecutive numbers, a checksum, and the generation: a random
+// number drawn when the journal is made, so that bytes left from an older
+// journal, or a copy of a record inside somebody's text, never count.
+//
+// # Writing
+//
 // Invariant: at any moment at most one copy is being written, and the other
 // one holds, verified by reading it back from the medium, every record that
 // was ever acknowledged.
 //
-// An append writes whole 4096-byte blocks of copy A (the tail block that it
+// An append is one record, whatever it says, so it is there as a whole or not
+// at all. It writes whole 4096-byte blocks of copy A (the tail block that it
 // shares with earlier records, the new record, zeros to the end of the block),
 // syncs, reads them back and compares; then the same in copy B. So a power cut
 // may destroy every sector under the write, whether sectors have 512 or 4096
 // bytes and however the file lies upon them, and each record that it shared
-// them with is still whole in the other copy. When a block of one copy can't
-// be written, its twin is never touched again: the journal moves on to a fresh
-// block with a free block between, where no acknowledged byte is near, and
-// one good copy is enough to go on. A lying flush can lose the newest records
-// but never an older one, since both copies of a block are not rewritten
-// unless both were read back good before.
+// them with is still whole in the other copy.
 //
-// Records carry consecutive sequence numbers and the generation, a random
-// number drawn when the journal is made: bytes left from an older journal, or
-// a copy of a record inside somebody's text, never parse as current. Where
-// both copies hold a valid record at one offset the higher sequence number
-// wins: the other is left from an append that failed. Numbers burnt by failed
-// appends are counted in the next record (skip), so that a hole in the
-// sequence always means loss.
+// When a block of one copy can't be written, its twin is never touched again:
+// the append moves on to a fresh block with a free block between, where no
+// acknowledged byte is near, and is tried there in both copies, with the same
+// number. One good copy is enough to go on when the other takes nothing.
 //
-// The scan walks record by record, taking each from whichever copy has it.
-// Where neither has one it looks ahead: if zeros follow, this is the end; if
-// junk follows and no record after it, the last append was torn and was never
-// acknowledged; if a valid record follows, what lies between is a hole, which
-// is reported with the number of records lost, and the scan goes on behind it.
+// An append that failed may still have left a whole record behind. Its number
+// is not used again, and the next append says that it is void.
+//
+// # Reading
+//
+// All records that are valid in either copy are gathered, wherever they lie,
+// and put in the order of their numbers; see scan.go. So it doesn't matter how
+// many places an append tried, nor where the drive really wrote. Void records
+// are left out. A number that is neither there nor void is a lost record, and
+// is reported once. The end is where both copies have nothing but zeros; junk
+// before that is what was left of an append that was cut off.
+//
+// A block of one copy is rewritten from the other only if no needed record is
+// in that copy alone. Where both copies of a block hold such records, both are
+// left as they are.
+//
+// A block that can't be read, not even when tried again, may hold anything. As
+// long as it may hold a record that was not found elsewhere it is not written:
+// if a number is missing, no unreadable block is; and behind the last record,
+// where nothing would be missing, none is unless its twin can be read and is
+// empty. Then new records go behind it, and their numbers leap over as many as
+// it has room for, which may be in use or not; should it be readable at another
+// start, what it holds takes its place among the others. If there is no room
+// behind it nothing is written at all.
+//
+// # Faults
+//
+// Survived, which means that no acknowledged record is lost, none is invented,
+// and no damage is told that is none:
+//
+//   - a cut of power at any write, also while an earlier one is being
+//     repaired, on a drive that has a volatile cache and writes its sectors in
+//     any order; the sector that was being written keeps its old bytes, gets
+//     the new ones, a part of them, zeros or junk, or can't be read any more;
+//   - damage of any kind and size to one copy, found at the next start: bits
+//     that flip or are stuck, sectors that can't be read or written;
+//   - reads, writes and flushes that fail for a while, also at the start; what
+//     was told as not saved is gone with the next thing that is saved, and what
+//     could not be read is there again when it can be;
+//   - one write that lands in the wrong place, in either copy.
+//
+// Reported: blocks that are damaged in one copy (Recovery.Repaired, or Mixed if
+// both copies of a block are damaged but not of the same record), records that
+// are lost because both copies of them are damaged (Recovery.Holes), what could
+// not be read (Recovery.Unread), and records that are in one copy only
+// (Store.Degraded).
+//
+// What can't be survived: damage to both copies of a record, also if the second
+// copy is hit by a cut or a read error after the first was damaged and before
+// the next start repaired it. If that is the last record, it can't be told from
+// one that was cut off. A drive that lies about flushing and gives back what
+// only its cache holds loses the newest records, when power goes, but none that
+// it had really written. What was told as not saved may be there after a cut
+// that came before anything else was saved.
 
 import (
 	"bytes"
@@ -47,7 +95,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"math/rand/v2"
 	"time"
 )
 
@@ -65,6 +112,7 @@ const (
 	firstByte  = blockSize        // offset of the first record in a copy
 	minHalf    = 8 * blockSize    // below this a journal is useless
 	maxPayload = 1 << 20          // bytes of one record's payload
+	maxExtra   = blockSize        // bytes that a commit may have beyond that
 	probeSize  = 64 << 10         // zeros that must follow the last record for it to be the end
 	maxChunk   = 1 << 20          // bytes of one read request while scanning
 	headerLen  = 40               // bytes of a record's header
@@ -86,15 +134,55 @@ var ErrFull = errors.New("the journal is full")
 //	24 i64 time, milliseconds since 1970 UTC
 //	32 u8  kind
 //	33 u8  0
-//	34 u16 skip: sequence numbers burnt just before this record
-//	36 u32 0
+//	34 u16 skip: how many numbers just before this one are void
+//	36 u32 leap: how many before those may be in use or not
 //	40 payload, then zeros to a multiple of 8
 type record struct {
 	seq     uint64
 	skip    uint16
+	leap    uint32
 	time    time.Time
 	kind    kind
 	payload []byte
+	gap     bool // records are lost just before this one; not on the medium
+}
+
+func (r record) equal(o record) bool {
+	return r.seq == o.seq && r.kind == o.kind && r.time.Equal(o.time) && bytes.Equal(r.payload, o.payload)
+}
+
+// An append of more than one record is one record of kindCommit on the medium,
+// so that it is there as a whole or not at all. Its payload is, for each:
+//
+//	0  u8  kind
+//	1  u32 length of the payload
+//	5  payload
+const partHeader = 5
+
+func commitOf(recs []record) record {
+	if len(recs) == 1 {
+		return recs[0]
+	}
+	c := record{kind: kindCommit, time: recs[0].time}
+	for _, r := range recs {
+		c.payload = append(c.payload, byte(r.kind))
+		c.payload = binary.LittleEndian.AppendUint32(c.payload, uint32(len(r.payload)))
+		c.payload = append(c.payload, r.payload...)
+	}
+	return c
+}
+
+// nextPart takes the next record from the payload of a kindCommit.
+func nextPart(p []byte) (r record, rest []byte, ok bool) {
+	if len(p) < partHeader {
+		return
+	}
+	n := binary.LittleEndian.Uint32(p[1:])
+	if int64(n) > int64(len(p)-partHeader) {
+		return
+	}
+	r = record{kind: kind(p[0]), payload: p[partHeader : partHeader+n]}
+	return r, p[partHeader+n:], true
 }
 
 func recordSize(payload int) int64 {
@@ -113,6 +201,7 @@ func appendRecord(dst []byte, gen uint64, r record) []byte {
 	binary.LittleEndian.PutUint64(b[24:], uint64(r.time.UnixMilli()))
 	b[32] = byte(r.kind)
 	binary.LittleEndian.PutUint16(b[34:], r.skip)
+	binary.LittleEndian.PutUint32(b[36:], r.leap)
 	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
 	for len(dst)%recordPad != start%recordPad {
 		dst = append(dst, 0)
@@ -131,7 +220,7 @@ func parseRecord(b []byte, gen uint64) (r record, size int64, g uint64, ok bool)
 		return
 	}
 	n := binary.LittleEndian.Uint32(b[4:])
-	if n > maxPayload || recordSize(int(n)) > int64(len(b)) {
+	if n > maxPayload+maxExtra || recordSize(int(n)) > int64(len(b)) {
 		return
 	}
 	end := headerLen + int(n)
@@ -146,6 +235,7 @@ func parseRecord(b []byte, gen uint64) (r record, size int64, g uint64, ok bool)
 		time:    time.UnixMilli(int64(binary.LittleEndian.Uint64(b[24:]))),
 		kind:    kind(b[32]),
 		skip:    binary.LittleEndian.Uint16(b[34:]),
+		leap:    binary.LittleEndian.Uint32(b[36:]),
 		payload: b[headerLen:end],
 	}
 	return r, recordSize(int(n)), g, r.seq != 0
@@ -185,73 +275,6 @@ func parseHeader(b []byte) (h header, ok bool) {
 	return h, h.gen != 0 && h.half >= minHalf && h.half%blockSize == 0
 }
 
-// half is one copy as read so far.
-type half struct {
-	m    Medium
-	base int64  // offset in the medium
-	size int64  // bytes that exist on the medium
-	buf  []byte // the first len(buf) bytes, zeros where they can't be read
-	bad  bool   // some of them can't be read
-}
-
-// load reads on until at least n bytes (or all there are) are in buf. Requests
-// grow from 64 KiB to 1 MiB: a young journal is read in one small request, an
-// old one in few large ones. A request that fails is repeated block by block.
-func (h *half) load(n int64) {
-	n = min(n, h.size)
-	for int64(len(h.buf)) < n {
-		at := int64(len(h.buf))
-		chunk := min(max(probeSize, at), maxChunk, h.size-at)
-		if need := at + chunk; need > int64(cap(h.buf)) {
-			// A young journal takes little memory; any other all it may need, at
-			// once, of which untouched pages cost nothing.
-			size := h.size
-			if need <= 4*probeSize {
-				size = min(size, 4*probeSize)
-			}
-			h.buf = append(make([]byte, 0, size), h.buf...)
-		}
-		h.buf = h.buf[:at+chunk]
-		p := h.buf[at:]
-		if readFull(h.m, p, h.base+at) == nil {
-			continue
-		}
-		for len(p) > 0 {
-			b := p[:min(blockSize, len(p))]
-			if readFull(h.m, b, h.base+at) != nil {
-				clear(b)
-				h.bad = true
-			}
-			p, at = p[len(b):], at+int64(len(b))
-		}
-	}
-}
-
-// at returns what is known from offset pos on, reading for n more bytes.
-func (h *half) at(pos, n int64) []byte {
-	h.load(pos + n)
-	if pos >= int64(len(h.buf)) {
-		return nil
-	}
-	return h.buf[pos:]
-}
-
-// record parses the record at pos, reading as much as it claims to need.
-func (h *half) record(pos int64, gen uint64) (record, int64, bool) {
-	b := h.at(pos, headerLen)
-	if len(b) < headerLen {
-		return record{}, 0, false
-	}
-	if g := binary.LittleEndian.Uint64(b[8:]); g != gen {
-		return record{}, 0, false
-	}
-	if n := binary.LittleEndian.Uint32(b[4:]); n <= maxPayload {
-		b = h.at(pos, recordSize(int(n)))
-	}
-	r, size, _, ok := parseRecord(b, gen)
-	return r, size, ok
-}
-
 func readFull(r io.ReaderAt, p []byte, at int64) error {
 	n, err := r.ReadAt(p, at)
 	if n == len(p) {
@@ -263,8 +286,9 @@ func readFull(r io.ReaderAt, p []byte, at int64) error {
 	return err
 }
 
+var zeros [blockSize]byte
+
 func zero(b []byte) bool {
-	var zeros [4096]byte
 	for len(b) > len(zeros) {
 		if !bytes.Equal(b[:len(zeros)], zeros[:]) {
 			return false
@@ -274,25 +298,19 @@ func zero(b []byte) bool {
 	return bytes.Equal(b, zeros[:len(b)])
 }
 
-// Hole is a stretch of the journal that can't be read in either copy, with
-// valid records behind it.
-type Hole struct {
-	Records       uint64    // how many are lost
-	Offset, Bytes int64     // where, from the start of a copy
-	After, Before time.Time // times of the neighbouring records; zero if there is none before
-}
-
 // journal is the open log.
 type journal struct {
 	m        Medium
 	gen      uint64
-	half     int64 // distance of the copies
-	capacity int64 // bytes of a copy that may be used, header included
-	tail     int64 // offset of the next record in each copy
-	seq      uint64
-	skip     uint16 // sequence numbers burnt since the last record
+	half     int64  // distance of the copies
+	capacity int64  // bytes of a copy that may be used, header included
+	tail     int64  // offset of the next record in each copy
+	seq      uint64 // the last number that was given
+	skip     uint16 // how many of the last numbers are void
+	leap     uint32 // how many before those may be in use
+	unread   bool   // records may lie before the tail that could not be read
 	degraded bool   // some acknowledged records are in one copy only
-	failed   bool   // the last append failed in both copies
+	single   bool   // the last append reached one copy only
 	blank    bool   // a header must be written before the first record
 	tailData []byte // the bytes of the tail block before tail
 	repairs  []repair
@@ -302,290 +320,6 @@ type journal struct {
 type repair struct {
 	at   int64 // in the medium
 	data []byte
-}
-
-// scan is what opening a journal found.
-type scan struct {
-	records  []record
-	holes    []Hole
-	torn     int64 // bytes of an append that was cut and never acknowledged
-	repaired int   // blocks that are good in one copy only, before the last append
-	mixed    int   // blocks of which neither copy is whole
-}
-
-// openJournal reads the journal in m. It writes nothing: j.repairs and j.blank
-// are put right by j.prepare.
-func openJournal(m Medium, now time.Time) (*journal, *scan, error) {
-	size := m.Size()
-	defHalf := size / 2 &^ (blockSize - 1)
-	if defHalf < minHalf {
-		return nil, nil, fmt.Errorf("the journal file has %d bytes, at least %d are needed: make the drive again with a larger journal", size, 2*minHalf)
-	}
-	a := &half{m: m, size: min(defHalf, size)}
-	a.load(probeSize)
-	h, okA := parseHeader(a.buf)
-	hb, okB := header{}, false
-	b := &half{m: m, base: defHalf, size: min(defHalf, size-defHalf)}
-	if okA {
-		if h.half != defHalf {
-			b = &half{m: m, base: h.half, size: max(0, min(h.half, size-h.half))}
-			a = &half{m: m, size: min(h.half, size)}
-			a.load(probeSize)
-		}
-		b.load(probeSize)
-		hb, okB = parseHeader(b.buf)
-		okB = okB && hb == h
-	} else {
-		b.load(probeSize)
-		hb, okB = parseHeader(b.buf)
-		if okB && hb.half != b.base {
-			okB = false // bytes that happen to look like a header
-		}
-		if okB {
-			h = hb
-		}
-	}
-	j := &journal{m: m, gen: h.gen, half: b.base, capacity: max(a.size, b.size), tail: firstByte}
-	sc := &scan{}
-	if !okA && !okB {
-		if zero(tailOf(a.buf, blockSize)) && zero(tailOf(b.buf, blockSize)) && !a.bad && !b.bad {
-			// New: nothing but perhaps a header that was torn while it was written.
-			j.blank, j.half = true, defHalf
-			for j.gen == 0 {
-				j.gen = rand.Uint64()
-			}
-			j.tailData = nil
-			return j, sc, nil
-		}
-		// Both headers are gone. Any valid record tells the generation.
-		if j.gen = findGeneration(a); j.gen == 0 {
-			if j.gen = findGeneration(b); j.gen == 0 {
-				if a.bad || b.bad {
-					return nil, nil, errors.New("the journal can't be read: the drive reports errors. Copy the drive while it still works, then make a new one")
-				}
-				return nil, nil, errors.New("the journal file holds something that is no journal: nothing was changed. To start a new journal, make the drive again or fill journal.log with zeros")
-			}
-		}
-		h = header{gen: j.gen, half: defHalf, made: now}
-	}
-	j.scan(a, b, sc)
-	want := h.encode()
-	for _, c := range []struct {
-		h  *half
-		ok bool
-	}{{a, okA}, {b, okB}} {
-		if !c.ok && c.h.size >= blockSize {
-			j.repairs = append(j.repairs, repair{c.h.base, want})
-			sc.repaired++
-		}
-	}
-	return j, sc, nil
-}
-
-func tailOf(b []byte, from int) []byte { return b[min(from, len(b)):] }
-
-// findGeneration returns the generation of the first valid record of a copy, 0
-// if there is none.
-func findGeneration(h *half) uint64 {
-	h.load(h.size)
-	for pos := int64(firstByte); pos+headerLen <= int64(len(h.buf)); pos += recordPad {
-		if binary.LittleEndian.Uint64(h.buf[pos+8:]) == 0 {
-			continue
-		}
-		if _, _, g, ok := parseRecord(h.buf[pos:], 0); ok {
-			return g
-		}
-	}
-	return 0
-}
-
-// find returns the lowest offset from pos on, below limit, at which the copy
-// has a valid record numbered seq or higher; limit if there is none. It looks
-// for the generation, which lies at byte 8 of each record.
-func (h *half) find(pos, limit int64, gen, seq uint64) int64 {
-	key := binary.LittleEndian.AppendUint64(nil, gen)
-	for pos+headerLen <= limit {
-		b := h.at(pos+8, maxChunk)
-		if len(b) < len(key) {
-			break
-		}
-		i := bytes.Index(b, key)
-		if i < 0 {
-			pos += int64(len(b) - len(key) + 1)
-			continue
-		}
-		pos += int64(i)
-		if pos%recordPad == 0 && pos+headerLen <= limit {
-			if r, _, ok := h.record(pos, gen); ok && r.seq >= seq {
-				return pos
-			}
-		}
-		pos++
-	}
-	return limit
-}
-
-// find returns the lowest offset behind pos at which either copy has a valid
-// record numbered seq or higher.
-func (j *journal) find(a, b *half, pos int64, seq uint64) (int64, bool) {
-	next := a.find(pos+1, j.capacity, j.gen, seq)
-	next = b.find(pos+1, next, j.gen, seq)
-	return next, next < j.capacity
-}
-
-// scan walks the records of both copies, and plans the repairs.
-func (j *journal) scan(a, b *half, sc *scan) {
-	// Of each block: do all records in it read well from A, from B?
-	badA, badB := map[int64]bool{}, map[int64]bool{}
-	mark := func(bad map[int64]bool, pos, size int64) {
-		for blk := pos / blockSize; blk <= (pos+size-1)/blockSize; blk++ {
-			bad[blk] = true
-		}
-	}
-	pos, expected := int64(firstByte), uint64(1)
-	last := pos                  // end of the last record
-	starts := [2]int64{pos, pos} // of the last two records: the last append began there
-	var hole *Hole
-	for {
-		ra, na, okA := a.record(pos, j.gen)
-		rb, nb, okB := ra, na, okA
-		if !okA || !bytes.Equal(clip(b.at(pos, na), na), clip(a.at(pos, na), na)) {
-			rb, nb, okB = b.record(pos, j.gen)
-		}
-		okA, okB = okA && ra.seq >= expected, okB && rb.seq >= expected
-		if okA && okB && ra.seq != rb.seq { // one is left from a failed append
-			okA, okB = ra.seq > rb.seq, rb.seq > ra.seq
-		}
-		if !okA && !okB {
-			probe := int64(probeSize)
-			if zero(clip(a.at(pos, probe), probe)) && zero(clip(b.at(pos, probe), probe)) && !a.bad && !b.bad {
-				break
-			}
-			next, found := j.find(a, b, pos, expected)
-			if !found {
-				break
-			}
-			hole = &Hole{Offset: pos, Bytes: next - pos}
-			pos = next
-			continue
-		}
-		r, n := ra, na
-		if !okA {
-			r, n = rb, nb
-		}
-		if !okA {
-			mark(badA, pos, n)
-		}
-		if !okB {
-			mark(badB, pos, n)
-		}
-		// A hole in the sequence is loss; a hole without one is where a failed
-		// append moved the tail on.
-		if lost := r.seq - expected; lost > uint64(r.skip) {
-			if hole == nil {
-				hole = &Hole{Offset: pos}
-			}
-			hole.Records, hole.Before = lost-uint64(r.skip), r.time
-			if len(sc.records) > 0 {
-				hole.After = sc.records[len(sc.records)-1].time
-			}
-			sc.holes = append(sc.holes, *hole)
-		}
-		hole = nil
-		sc.records = append(sc.records, r)
-		expected = r.seq + 1
-		starts = [2]int64{starts[1], pos}
-		pos += n
-		last = pos
-	}
-	j.seq, j.tail = expected-1, last
-
-	// What a torn append left behind: everything that is not zero.
-	for _, h := range [2]*half{a, b} {
-		rest := tailOf(h.buf, int(last))
-		if end := lastNonZero(rest); end > 0 {
-			sc.torn = max(sc.torn, int64(end))
-		}
-	}
-
-	// Repair each copy from the other where that is whole. Blocks of which
-	// neither copy is whole stay as they are: together they still give every
-	// record, and rewriting either would endanger the only good bytes of some.
-	tailBlock := (last - 1) / blockSize
-	clean := true
-	for blk := int64(firstByte / blockSize); blk <= tailBlock; blk++ {
-		from, to := blk*blockSize, (blk+1)*blockSize
-		switch {
-		case badA[blk] && badB[blk]:
-			sc.mixed++
-			if blk == tailBlock {
-				clean = false
-			}
-		case badA[blk] || badB[blk]:
-			src, dst := a, b
-			if badA[blk] {
-				src, dst = b, a
-			}
-			if to > dst.size || to > int64(len(src.buf)) { // the copy is cut short
-				if blk == tailBlock {
-					clean = false
-				}
-				j.degraded = true
-				continue
-			}
-			data := append([]byte(nil), src.buf[from:to]...)
-			if blk == tailBlock {
-				clear(data[last-from:])
-			}
-			j.repairs = append(j.repairs, repair{dst.base + from, data})
-			if blk < starts[0]/blockSize { // the last append may just have been cut
-				sc.repaired++
-			}
-		}
-	}
-	j.degraded = j.degraded || sc.mixed > 0
-	// Junk behind the tail is wiped, so that the next scan ends at zeros. In
-	// the tail block that is done by the next append, which writes all of it.
-	if sc.torn > 0 {
-		for _, h := range [2]*half{a, b} {
-			from := tailBlock*blockSize + blockSize
-			if last == firstByte {
-				from = firstByte
-			}
-			for ; from < int64(len(h.buf)); from += blockSize {
-				to := min(from+blockSize, int64(len(h.buf)))
-				if !zero(h.buf[from:to]) {
-					j.repairs = append(j.repairs, repair{h.base + from, make([]byte, to-from)})
-				}
-			}
-		}
-	}
-	if clean {
-		src := a
-		if badA[tailBlock] || int64(len(a.buf)) < last {
-			src = b
-		}
-		j.tailData = append([]byte(nil), src.buf[last/blockSize*blockSize:last]...)
-	} else {
-		j.moveOn(last)
-	}
-}
-
-func clip(b []byte, n int64) []byte { return b[:min(n, int64(len(b)))] }
-
-func lastNonZero(b []byte) int {
-	for len(b) > 0 {
-		k := max(0, len(b)-blockSize)
-		if zero(b[k:]) {
-			b = b[:k]
-			continue
-		}
-		for b[len(b)-1] == 0 {
-			b = b[:len(b)-1]
-		}
-		return len(b)
-	}
-	return 0
 }
 
 // moveOn puts the tail on a fresh block, one free block behind the one that
@@ -622,6 +356,9 @@ func (j *journal) prepare(now time.Time) error {
 		}
 	}
 	j.repairs = nil
+	if j.unread && j.free() == 0 {
+		return errUnread
+	}
 	return nil
 }
 
@@ -662,27 +399,23 @@ func (j *journal) putOnce(at int64, data []byte) error {
 // free returns the bytes left for records, headers of records included.
 func (j *journal) free() int64 { return max(0, j.capacity-j.tail) }
 
-// append writes records in one commit. Their sequence numbers are given here.
-// Nil means that they are on the medium and were read back; an error that
-// none of them may be relied upon, though a later scan may find them.
+// append writes records in one commit. Nil means that they are on the medium
+// and were read back; an error that they are not saved: should some of their
+// bytes have reached the medium, the next append voids them.
 func (j *journal) append(recs ...record) error {
-	var enc []byte
-	seq, skip := j.seq, j.skip
-	for i := range recs {
-		if len(recs[i].payload) > maxPayload {
-			return fmt.Errorf("%d bytes are too long to be saved in one piece, at most %d are possible", len(recs[i].payload), maxPayload)
-		}
-		seq++
-		recs[i].seq, recs[i].skip = seq, skip
-		skip = 0
-		enc = appendRecord(enc, j.gen, recs[i])
+	r := commitOf(recs)
+	if n := len(r.payload); n > maxPayload && r.kind != kindCommit || n > maxPayload+maxExtra {
+		return fmt.Errorf("%d bytes are too long to be saved in one piece, at most %d are possible", n, maxPayload)
 	}
-	start, startData := j.tail, j.tailData
+	r.seq, r.skip, r.leap = j.seq+1, j.skip, j.leap
+	enc := appendRecord(nil, j.gen, r)
+	start, shared := j.tail, len(j.tailData) > 0
 	var err error
+	saved := false // one copy has it
 	for try := 0; try < 3; try++ {
 		if j.tail+int64(len(enc)) > j.capacity {
-			if err == nil {
-				return ErrFull // nothing was written: no number is burnt
+			if try == 0 {
+				return ErrFull // nothing was written: no number is given up
 			}
 			break
 		}
@@ -701,26 +434,36 @@ func (j *journal) append(recs ...record) error {
 			continue
 		}
 		errB := j.put(j.half+from, data)
+		if errA == nil && errB == nil {
+			j.tail += int64(len(enc))
+			keep := int(j.tail % blockSize)
+			j.tailData = bytes.Clone(data[end-keep : end])
+			j.seq, j.skip, j.leap, j.single = r.seq, 0, 0, false
+			return nil
+		}
 		if errA != nil && errB != nil {
 			err = errA
 			j.moveOn(j.tail)
 			continue
 		}
-		j.tail += int64(len(enc))
-		j.seq, j.skip, j.failed = seq, 0, false
-		if errA != nil || errB != nil {
-			j.degraded = true
-			j.moveOn(j.tail)
-			return nil
+		// One copy has it, and its blocks are left alone. Another place may
+		// have room for both; but when a whole copy is dead that is given up.
+		saved, j.degraded = true, true
+		j.moveOn(j.tail + int64(len(enc)))
+		if j.single {
+			break
 		}
-		keep := int(j.tail % blockSize)
-		j.tailData = append([]byte(nil), data[end-keep:end]...)
+	}
+	j.seq = r.seq
+	if saved {
+		j.skip, j.leap, j.single = 0, 0, true
 		return nil
 	}
-	// Burn the numbers: parts of these records may be on the medium.
-	j.seq, j.skip, j.failed = seq, uint16(min(int(j.skip)+len(recs), 1<<16-1)), true
-	if len(startData) == 0 {
-		j.tail = start // nothing acknowledged is here: the place can be tried again
+	// Nothing acknowledged lies behind the start: the next append begins there.
+	j.skip = uint16(min(int(j.skip)+1, 1<<16-1))
+	j.tail, j.tailData = start, nil
+	if shared {
+		j.moveOn(start)
 	}
 	return err
 }

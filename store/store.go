@@ -24,6 +24,7 @@ const (
 	kindSetting      kind = 6 // payload: pairs (name, value); an empty value unsets
 	kindSessionEnd   kind = 7 // the clean flag; no payload
 	kindHoles        kind = 8 // payload: pairs (offset): holes up to there were reported
+	kindCommit       kind = 9 // payload: records that were saved together
 )
 
 // Roles of a Message.
@@ -71,6 +72,7 @@ type Recovery struct {
 	UpTo     time.Time // the newest message, or piece of an answer, that is saved
 	Sessions int       // sessions begun so far
 	Torn     int64     // bytes of a write that was cut off and never acknowledged
+	Unread   int64     // bytes at the end that the drive failed to read: what they hold is left alone
 	Holes    []Hole    // damage that was not reported before: what lies there is lost
 	Repaired int       // blocks that were damaged in one of the two copies
 	Mixed    int       // blocks damaged in both copies but readable together
@@ -96,6 +98,7 @@ type Store struct {
 	conversations []conversation
 	settings      map[string]string
 	open          bool // the last message is an answer still growing
+	gap           bool // records of it are lost
 }
 
 // Open reads the journal in m: a preallocated file, all zeros when new. It
@@ -111,7 +114,7 @@ func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
 	}
 	s := &Store{j: j, now: now, settings: map[string]string{}}
 	rec := Recovery{
-		New: len(sc.records) == 0, Torn: sc.torn,
+		New: len(sc.records) == 0, Torn: sc.torn, Unread: sc.unread,
 		Repaired: sc.repaired, Mixed: sc.mixed,
 	}
 	told := int64(-1)
@@ -149,13 +152,15 @@ func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
 // replay adds what a record says to the state in memory.
 func (s *Store) replay(r record) {
 	switch r.kind {
-	case kindSession, kindSessionEnd:
-		s.open = false
+	case kindSession, kindSessionEnd, kindConversation, kindUser:
+		s.open, s.gap = false, false // it was cut off
+	case kindChunk, kindAnswerEnd:
+		s.gap = s.gap || r.gap
+	}
+	switch r.kind {
 	case kindConversation:
-		s.open = false
 		s.conversations = append(s.conversations, conversation{started: r.time})
 	case kindUser:
-		s.open = false
 		s.add(Message{Role: User, Text: string(r.payload), Time: r.time})
 	case kindChunk:
 		s.grow(string(r.payload), r.time)
@@ -167,13 +172,13 @@ func (s *Store) replay(r record) {
 		m := &c.messages[len(c.messages)-1]
 		p := pairs(r.payload)
 		m.Time = r.time
-		m.Partial = p["partial"] != ""
+		m.Partial = p["partial"] != "" || s.gap
 		m.Stats.Model = p["model"]
 		m.Stats.Tokens, _ = strconv.Atoi(p["tokens"]) // 0 when unknown
 		m.Stats.Context, _ = strconv.Atoi(p["context"])
 		ms, _ := strconv.Atoi(p["ms"])
 		m.Stats.Elapsed = time.Duration(ms) * time.Millisecond
-		s.open = false
+		s.open, s.gap = false, false
 	case kindSetting:
 		for k, v := range pairs(r.payload) {
 			if v == "" {
@@ -243,13 +248,11 @@ func (s *Store) commit(reserve int64, recs ...record) error {
 }
 
 func (s *Store) write(reserve int64, recs ...record) error {
-	size := reserve
-	now := s.now()
+	now := s.now().Truncate(time.Millisecond)
 	for i := range recs {
-		recs[i].time = now.Truncate(time.Millisecond)
-		size += recordSize(len(recs[i].payload))
+		recs[i].time = now
 	}
-	if size > s.j.free() {
+	if reserve+recordSize(len(commitOf(recs).payload)) > s.j.free() {
 		return s.full()
 	}
 	if err := s.j.append(recs...); err != nil {
@@ -265,6 +268,9 @@ func (s *Store) write(reserve int64, recs ...record) error {
 }
 
 func (s *Store) full() error {
+	if s.j.unread {
+		return errUnread
+	}
 	return fmt.Errorf("%w (%s used): make a drive with a larger one (alphaos drive create --journal) to go on saving", ErrFull, bytesText(s.j.capacity-s.j.free()))
 }
 

@@ -1,0 +1,585 @@
+package store
+
+// How a journal is read: what is on the medium, which of it counts, and what
+// may be rewritten. Nothing is written here.
+//
+// All valid records are gathered from both copies, wherever they lie. What
+// counts is told by their numbers alone, not by their place: a record that an
+// append wrote twice, or that the drive wrote in the wrong place, is one
+// record, and the copy it fell upon is no loss while the other one is whole.
+//
+// The walk through a copy goes from record to record. Where there is none it
+// searches for the next one, until both copies hold nothing but zeros for
+// probeSize bytes.
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+const (
+	readTries = 3  // of a block that the drive fails to read
+	unreadRow = 16 // after so many unreadable blocks in a row each is tried once
+	giveUpRow = 64 // after so many nothing more of the copy is tried: a drive that is gone must not hold up the start
+)
+
+// half is one copy as read so far.
+type half struct {
+	m      Medium
+	base   int64          // offset in the medium
+	size   int64          // bytes that exist on the medium
+	buf    []byte         // the first len(buf) bytes, zeros where they can't be read
+	unread map[int64]bool // numbers of the blocks that can't be read
+	row    int            // how many of them lie at the end of buf
+}
+
+// load reads on until at least n bytes (or all there are) are in buf. Requests
+// grow from 64 KiB to 1 MiB: a young journal is read in one small request, an
+// old one in few large ones. A request that fails is repeated block by block.
+func (h *half) load(n int64) {
+	n = min(n, h.size)
+	for int64(len(h.buf)) < n {
+		at := int64(len(h.buf))
+		chunk := min(max(probeSize, at), maxChunk, h.size-at)
+		if need := at + chunk; need > int64(cap(h.buf)) {
+			// A young journal takes little memory; any other all it may need, at
+			// once, of which untouched pages cost nothing.
+			size := h.size
+			if need <= 4*probeSize {
+				size = min(size, 4*probeSize)
+			}
+			h.buf = append(make([]byte, 0, size), h.buf...)
+		}
+		h.buf = h.buf[:at+chunk]
+		p := h.buf[at:]
+		if h.row < giveUpRow && readFull(h.m, p, h.base+at) == nil {
+			h.row = 0
+			continue
+		}
+		for len(p) > 0 {
+			b := p[:min(blockSize, len(p))]
+			if h.readBlock(b, at) {
+				h.row = 0
+			} else {
+				clear(b)
+				h.row++
+				if h.unread == nil {
+					h.unread = map[int64]bool{}
+				}
+				h.unread[at/blockSize] = true
+			}
+			p, at = p[len(b):], at+int64(len(b))
+		}
+	}
+}
+
+func (h *half) readBlock(b []byte, at int64) bool {
+	tries := readTries
+	if h.row >= giveUpRow {
+		tries = 0
+	} else if h.row >= unreadRow {
+		tries = 1
+	}
+	for range tries {
+		if readFull(h.m, b, h.base+at) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// at returns what is known from offset pos on, reading for n more bytes.
+func (h *half) at(pos, n int64) []byte {
+	h.load(pos + n)
+	if pos >= int64(len(h.buf)) {
+		return nil
+	}
+	return h.buf[pos:]
+}
+
+// zero tells whether everything from pos on, below end, was read and is zero.
+func (h *half) zero(pos, end int64) bool {
+	end = min(end, h.size)
+	for blk := pos / blockSize; len(h.unread) > 0 && blk*blockSize < end; blk++ {
+		if h.unread[blk] {
+			return false
+		}
+	}
+	return zero(clip(h.at(pos, end-pos), end-pos))
+}
+
+// record parses the record at pos, reading as much as it claims to need.
+func (h *half) record(pos int64, gen uint64) (record, int64, bool) {
+	b := h.at(pos, headerLen)
+	if len(b) < headerLen {
+		return record{}, 0, false
+	}
+	if g := binary.LittleEndian.Uint64(b[8:]); g != gen {
+		return record{}, 0, false
+	}
+	if n := binary.LittleEndian.Uint32(b[4:]); n <= maxPayload+maxExtra {
+		b = h.at(pos, recordSize(int(n)))
+	}
+	r, size, _, ok := parseRecord(b, gen)
+	return r, size, ok
+}
+
+// find returns the lowest offset from pos on, below limit, at which the copy
+// has a valid record; limit if there is none. It looks for the generation,
+// which lies at byte 8 of each record.
+func (h *half) find(pos, limit int64, gen uint64) int64 {
+	key := binary.LittleEndian.AppendUint64(nil, gen)
+	for pos < limit {
+		n := min(maxChunk, limit-pos)
+		size := n + int64(len(key)) - 1
+		b := clip(h.at(pos+8, size), size)
+		if len(b) < len(key) {
+			break
+		}
+		i := bytes.Index(b, key)
+		if i < 0 {
+			pos += n
+			continue
+		}
+		pos += int64(i)
+		if pos%recordPad == 0 && pos < limit {
+			if _, _, ok := h.record(pos, gen); ok {
+				return pos
+			}
+		}
+		pos++
+	}
+	return limit
+}
+
+// next returns the offset of the next record from pos on, or of the reach,
+// below which there is none; it first moves the reach on behind what is not
+// zero or can't be read.
+func (h *half) next(pos int64, reach *int64, gen uint64) int64 {
+	for pos < *reach {
+		limit := *reach
+		b := clip(h.at(pos, limit-pos), limit-pos)
+		end := pos + int64(lastNonZero(b))
+		for blk := range h.unread {
+			if from := blk * blockSize; from+blockSize > pos && from < limit {
+				end = max(end, min(from+blockSize, limit))
+			}
+		}
+		if end == pos {
+			return limit
+		}
+		*reach = max(limit, end+probeSize)
+		if p := h.find(pos, limit, gen); p < limit {
+			return p
+		}
+		pos = limit
+	}
+	return pos
+}
+
+func tailOf(b []byte, from int) []byte { return b[min(from, len(b)):] }
+func clip(b []byte, n int64) []byte    { return b[:max(0, min(n, int64(len(b))))] }
+
+// lastNonZero returns the length of b without the zeros at its end.
+func lastNonZero(b []byte) int {
+	for len(b) > 0 {
+		k := max(0, len(b)-blockSize)
+		if zero(b[k:]) {
+			b = b[:k]
+			continue
+		}
+		for b[len(b)-1] == 0 {
+			b = b[:len(b)-1]
+		}
+		return len(b)
+	}
+	return 0
+}
+
+// Hole is a stretch of the journal that can't be read in either copy, with
+// valid records behind it.
+type Hole struct {
+	Records       uint64    // how many are lost
+	Offset, Bytes int64     // where, from the start of a copy
+	After, Before time.Time // times of the neighbouring records; zero if there is none before
+}
+
+// scan is what opening a journal found.
+type scan struct {
+	records  []record // without those that were given up; each knows whether a hole lies before it
+	holes    []Hole
+	torn     int64 // bytes of an append that was cut and never acknowledged
+	unread   int64 // bytes at the end that can't be read, and may hold records
+	repaired int   // blocks that are good in one copy only, before the last append
+	mixed    int   // blocks of which neither copy is whole
+}
+
+// openJournal reads the journal in m. It writes nothing: j.repairs and j.blank
+// are put right by j.prepare.
+func openJournal(m Medium, now time.Time) (*journal, *scan, error) {
+	size := m.Size()
+	defHalf := size / 2 &^ (blockSize - 1)
+	if defHalf < minHalf {
+		return nil, nil, fmt.Errorf("the journal file has %d bytes, at least %d are needed: make the drive again with a larger journal", size, 2*minHalf)
+	}
+	a := &half{m: m, size: min(defHalf, size)}
+	a.load(probeSize)
+	h, okA := parseHeader(a.buf)
+	hb, okB := header{}, false
+	b := &half{m: m, base: defHalf, size: min(defHalf, size-defHalf)}
+	if okA {
+		if h.half != defHalf {
+			b = &half{m: m, base: h.half, size: max(0, min(h.half, size-h.half))}
+			a = &half{m: m, size: min(h.half, size)}
+			a.load(probeSize)
+		}
+		b.load(probeSize)
+		hb, okB = parseHeader(b.buf)
+		okB = okB && hb == h
+	} else {
+		b.load(probeSize)
+		hb, okB = parseHeader(b.buf)
+		if okB && hb.half != b.base {
+			okB = false // bytes that happen to look like a header
+		}
+		if okB {
+			h = hb
+		}
+	}
+	j := &journal{m: m, gen: h.gen, half: b.base, capacity: max(a.size, b.size), tail: firstByte}
+	sc := &scan{}
+	if !okA && !okB {
+		if blank(a, b) {
+			j.blank = true
+			for j.gen == 0 {
+				j.gen = rand.Uint64()
+			}
+			return j, sc, nil
+		}
+		if a.unread[0] && b.unread[0] {
+			return nil, nil, errUnread
+		}
+		// Both headers are gone. Any valid record tells the generation.
+		if j.gen = findGeneration(a); j.gen == 0 {
+			j.gen = findGeneration(b)
+		}
+		switch {
+		case j.gen != 0:
+			h = header{gen: j.gen, half: defHalf, made: now}
+		case len(a.unread)+len(b.unread) > 0:
+			return nil, nil, errUnread
+		default:
+			return nil, nil, errors.New("the journal file holds something that is no journal: nothing was changed. To start a new journal, make the drive again or fill journal.log with zeros")
+		}
+	}
+	j.scan(a, b, sc)
+	want := h.encode()
+	for _, c := range []struct {
+		h  *half
+		ok bool
+	}{{a, okA}, {b, okB}} {
+		if !c.ok && c.h.size >= blockSize {
+			j.repairs = append(j.repairs, repair{c.h.base, want})
+			if len(sc.records) > 0 { // else the making of the journal was cut
+				sc.repaired++
+			}
+		}
+	}
+	return j, sc, nil
+}
+
+var errUnread = errors.New("the drive fails to read a part of the journal, and what can't be read is not written over: switch off, plug the drive in again or into another socket, and start again. If that doesn't help, copy the drive while it still works and make a new one")
+
+// blank tells whether a file without a header is a new journal: it has nothing
+// else than perhaps the torn write of a header. Such a write leaves the other
+// copy untouched, and may reach into the second block where a physical sector
+// does.
+func blank(a, b *half) bool {
+	rest := func(h *half, blocks int64) bool { return h.zero(blocks*blockSize, probeSize) }
+	return rest(a, 1) && rest(b, 1) || rest(a, 2) && rest(b, 0) || rest(a, 0) && rest(b, 2)
+}
+
+// findGeneration returns the generation of the first valid record of a copy, 0
+// if there is none.
+func findGeneration(h *half) uint64 {
+	h.load(h.size)
+	for pos := int64(firstByte); pos+headerLen <= int64(len(h.buf)); pos += recordPad {
+		if binary.LittleEndian.Uint64(h.buf[pos+8:]) == 0 {
+			continue
+		}
+		if _, _, g, ok := parseRecord(h.buf[pos:], 0); ok {
+			return g
+		}
+	}
+	return 0
+}
+
+// found is a valid record as it lies on the medium.
+type found struct {
+	record
+	pos, size int64
+	in        uint8 // the copies that have it here: inA, inB
+	spare     bool  // this instance is not needed: the record is void, or elsewhere in both copies
+}
+
+const (
+	inA    = 1 << iota
+	inB    = 1 << iota
+	inBoth = inA | inB
+)
+
+// gather returns all valid records of both copies, about in the order in which
+// they lie.
+func (j *journal) gather(a, b *half) []found {
+	var all []found
+	reach := int64(firstByte + probeSize)
+	pos := [2]int64{firstByte, firstByte}
+	lastA := -1
+	for {
+		// The copy that is behind is walked on, A first.
+		i, h := 0, a
+		if pos[1] < pos[0] {
+			i, h = 1, b
+		}
+		if pos[i] >= min(reach, j.capacity) {
+			return all
+		}
+		if i == 1 && lastA >= 0 && all[lastA].pos == pos[1] {
+			f := &all[lastA]
+			if bytes.Equal(clip(b.at(f.pos, f.size), f.size), a.buf[f.pos:f.pos+f.size]) {
+				f.in = inBoth
+				pos[1] += f.size
+				continue
+			}
+		}
+		r, size, ok := h.record(pos[i], j.gen)
+		if !ok {
+			pos[i] = h.next(pos[i], &reach, j.gen)
+			continue
+		}
+		if i == 0 {
+			lastA = len(all)
+		}
+		all = append(all, found{record: r, pos: pos[i], size: size, in: inA << i})
+		pos[i] += size
+		reach = max(reach, pos[i]+probeSize)
+	}
+}
+
+// sift puts into sc the records that count, by number, and the holes between
+// them. It tells whether all numbers are accounted for.
+func (sc *scan) sift(all []found) (complete bool) {
+	byNumber := func(x, y found) int { return cmp.Compare(x.seq, y.seq) }
+	if !slices.IsSortedFunc(all, byNumber) {
+		slices.SortStableFunc(all, byNumber)
+	}
+	// A record voids the numbers that were given up just before it.
+	from, to := uint64(math.MaxUint64), uint64(math.MaxUint64)
+	for i := len(all) - 1; i >= 0; i-- {
+		f := &all[i]
+		low := f.seq - min(uint64(f.skip), f.seq)
+		if f.seq >= from && f.seq < to {
+			f.spare, from = true, min(from, low)
+		} else if f.seq == to {
+			from = min(from, low)
+		} else {
+			from, to = low, f.seq
+		}
+	}
+	complete = true
+	expected, end, last := uint64(1), int64(firstByte), time.Time{}
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].seq == all[0].seq {
+			n++
+		}
+		same := all[:n]
+		all = all[n:]
+		if same[0].spare { // void
+			continue
+		}
+		r, gap := same[0], false
+		if missing := max(r.seq, expected) - expected; missing > uint64(r.skip) {
+			complete = false
+			if known := uint64(r.skip) + uint64(r.leap); missing > known {
+				gap = true
+				sc.holes = append(sc.holes, Hole{
+					Records: missing - known,
+					Offset:  end, Bytes: max(0, r.pos-end),
+					After: last, Before: r.time,
+				})
+			}
+		}
+		expected, end, last = r.seq+1, r.pos+r.size, r.time
+		for i := range same {
+			// More than one record may have a number only in a journal that an
+			// older version went on with after it could not read it all: all
+			// of them were acknowledged.
+			known := false
+			for k := range same {
+				if k == i || !same[k].equal(same[i].record) {
+					continue
+				}
+				known = known || k < i
+				if same[k].in == inBoth {
+					same[i].spare = same[i].in != inBoth
+				}
+			}
+			if !known {
+				sc.add(same[i].record, gap)
+				gap = false
+			}
+		}
+	}
+	return complete
+}
+
+// add adds a record, or those that it holds.
+func (sc *scan) add(r record, gap bool) {
+	if r.kind != kindCommit {
+		r.gap = gap
+		sc.records = append(sc.records, r)
+		return
+	}
+	for p := r.payload; ; gap = false {
+		part, rest, ok := nextPart(p)
+		if !ok {
+			return
+		}
+		part.seq, part.time, part.gap = r.seq, r.time, gap
+		sc.records = append(sc.records, part)
+		p = rest
+	}
+}
+
+// scan reads the records of both copies, and plans the repairs.
+func (j *journal) scan(a, b *half, sc *scan) {
+	all := j.gather(a, b)
+	complete := sc.sift(all)
+
+	// The last record, and for each copy the blocks in which it lacks one that
+	// the other has.
+	last, lastStart := int64(firstByte), int64(firstByte)
+	lackA, lackB := map[int64]bool{}, map[int64]bool{}
+	for i := range all {
+		f := &all[i]
+		if end := f.pos + f.size; end > last {
+			last, lastStart = end, f.pos
+		}
+		if f.in == inBoth || f.spare {
+			continue
+		}
+		lack := lackA
+		if f.in == inA {
+			lack = lackB
+		}
+		for blk := f.pos / blockSize; blk <= (f.pos+f.size-1)/blockSize; blk++ {
+			lack[blk] = true
+		}
+	}
+	if len(all) > 0 {
+		j.seq = all[len(all)-1].seq
+	}
+	j.tail = last
+
+	// What lies behind the last record in a block is known if one copy can be
+	// read and has nothing there: what was acknowledged is in both, and what
+	// was cut off was torn in one of them. Otherwise records may be hidden.
+	var unseen int64 // end of the last block that may hide some
+	for _, c := range [2][2]*half{{a, b}, {b, a}} {
+		for blk := range c[0].unread {
+			from, to := blk*blockSize, (blk+1)*blockSize
+			if to <= last || c[1].size >= to && c[1].zero(max(from, last), to) {
+				continue
+			}
+			unseen = max(unseen, to)
+			if c[0] == a || !a.unread[blk] {
+				sc.unread += blockSize
+			}
+		}
+	}
+	for _, h := range [2]*half{a, b} {
+		sc.torn = max(sc.torn, int64(lastNonZero(tailOf(h.buf, int(last)))))
+	}
+
+	tailBlock := (last - 1) / blockSize
+	whole := true // the tail block is the same in both copies, or will be
+	give := func(blk int64) {
+		j.degraded = true
+		whole = whole && blk != tailBlock
+	}
+	// Repair each copy from the other where that is whole. Blocks of which
+	// neither copy is whole stay as they are: together they still give every
+	// record, and rewriting either would endanger the only good bytes of some.
+	for blk := int64(firstByte / blockSize); blk <= tailBlock && len(lackA)+len(lackB) > 0; blk++ {
+		if !lackA[blk] && !lackB[blk] {
+			continue
+		}
+		from, to := blk*blockSize, (blk+1)*blockSize
+		if lackA[blk] && lackB[blk] {
+			sc.mixed++
+			give(blk)
+			continue
+		}
+		src, dst := a, b
+		if lackA[blk] {
+			src, dst = b, a
+		}
+		// A write that was cut may have torn the last append's blocks, and the
+		// one before where a physical sector reaches into it.
+		if blk < lastStart/blockSize-1 {
+			sc.repaired++
+		}
+		switch {
+		case to > dst.size || to > src.size: // one of the copies is cut short
+			give(blk)
+		case dst.unread[blk] && !complete, blk == tailBlock && unseen > 0:
+			give(blk) // it may hold what is missing
+		default:
+			data := bytes.Clone(src.buf[from:to])
+			if blk == tailBlock {
+				clear(data[last-from:])
+			}
+			j.repairs = append(j.repairs, repair{dst.base + from, data})
+		}
+	}
+
+	if unseen > 0 {
+		// Write nothing there, and use no number that a record there may have.
+		j.leap = uint32(sc.unread/headerLen + 1)
+		j.seq += uint64(j.leap)
+		j.unread = true
+		j.moveOn(unseen)
+		return
+	}
+	if sc.torn > 0 {
+		// A number that a torn record may have is never used for another, and
+		// junk behind the tail is wiped, so that the next scan ends at zeros.
+		// In the tail block that is done by the next append.
+		j.seq, j.skip = j.seq+1, 1
+		for _, h := range [2]*half{a, b} {
+			for from := (tailBlock + 1) * blockSize; from < int64(len(h.buf)); from += blockSize {
+				to := min(from+blockSize, int64(len(h.buf)))
+				if !zero(h.buf[from:to]) {
+					j.repairs = append(j.repairs, repair{h.base + from, make([]byte, to-from)})
+				}
+			}
+		}
+	}
+	if !whole {
+		j.moveOn(last)
+		return
+	}
+	src := a
+	if lackA[tailBlock] || int64(len(a.buf)) < last {
+		src = b
+	}
+	j.tailData = bytes.Clone(src.buf[last/blockSize*blockSize : last])
+}
