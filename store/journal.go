@@ -46,8 +46,8 @@ package store
 // before that is what was left of an append that was cut off.
 //
 // A block of one copy is rewritten from the other only if no needed record is
-// in that copy alone. Where both copies of a block hold such records, both are
-// left as they are.
+// in that copy alone. Where both copies of a block hold such records, these are
+// first written once more behind the tail, with the numbers they have.
 //
 // A block that can't be read, not even when tried again, may hold anything. As
 // long as it may hold a record that was not found elsewhere it is not written:
@@ -314,6 +314,8 @@ type journal struct {
 	blank    bool   // a header must be written before the first record
 	tailData []byte // the bytes of the tail block before tail
 	repairs  []repair
+	rescues  [][]byte // encoded records to be written once more
+	heals    []repair // repairs that must wait for that
 }
 
 // repair is a stretch of one copy to be rewritten while the other is good.
@@ -355,7 +357,17 @@ func (j *journal) prepare(now time.Time) error {
 			}
 		}
 	}
-	j.repairs = nil
+	for _, enc := range j.rescues {
+		if saved, _ := j.place(enc); !saved || j.single {
+			j.degraded, j.heals = true, nil // it stays where it is
+		}
+	}
+	for _, r := range j.heals {
+		if j.put(r.at, r.data) != nil {
+			j.degraded = true
+		}
+	}
+	j.repairs, j.rescues, j.heals = nil, nil, nil
 	if j.unread && j.free() == 0 {
 		return errUnread
 	}
@@ -408,14 +420,26 @@ func (j *journal) append(recs ...record) error {
 		return fmt.Errorf("%d bytes are too long to be saved in one piece, at most %d are possible", n, maxPayload)
 	}
 	r.seq, r.skip, r.leap = j.seq+1, j.skip, j.leap
-	enc := appendRecord(nil, j.gen, r)
+	saved, err := j.place(appendRecord(nil, j.gen, r))
+	switch {
+	case saved:
+		j.seq, j.skip, j.leap = r.seq, 0, 0
+		return nil
+	case !errors.Is(err, ErrFull): // something may have been written
+		j.seq, j.skip = r.seq, uint16(min(int(j.skip)+1, 1<<16-1))
+	}
+	return err
+}
+
+// place writes an encoded record at the tail of both copies, or at least of
+// one. The error is ErrFull if nothing was written.
+func (j *journal) place(enc []byte) (saved bool, err error) {
 	start, shared := j.tail, len(j.tailData) > 0
-	var err error
-	saved := false // one copy has it
-	for try := 0; try < 3; try++ {
+	// A copy that fails for a while gets more chances than one that is dead.
+	for try := 0; try < 3 || saved && try < 8 && j.free() > j.capacity/2; try++ {
 		if j.tail+int64(len(enc)) > j.capacity {
 			if try == 0 {
-				return ErrFull // nothing was written: no number is given up
+				return false, ErrFull
 			}
 			break
 		}
@@ -438,8 +462,8 @@ func (j *journal) append(recs ...record) error {
 			j.tail += int64(len(enc))
 			keep := int(j.tail % blockSize)
 			j.tailData = bytes.Clone(data[end-keep : end])
-			j.seq, j.skip, j.leap, j.single = r.seq, 0, 0, false
-			return nil
+			j.single = false
+			return true, nil
 		}
 		if errA != nil && errB != nil {
 			err = errA
@@ -454,16 +478,14 @@ func (j *journal) append(recs ...record) error {
 			break
 		}
 	}
-	j.seq = r.seq
 	if saved {
-		j.skip, j.leap, j.single = 0, 0, true
-		return nil
+		j.single = true
+		return true, nil
 	}
 	// Nothing acknowledged lies behind the start: the next append begins there.
-	j.skip = uint16(min(int(j.skip)+1, 1<<16-1))
 	j.tail, j.tailData = start, nil
 	if shared {
 		j.moveOn(start)
 	}
-	return err
+	return false, err
 }

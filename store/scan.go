@@ -217,8 +217,9 @@ type scan struct {
 	holes    []Hole
 	torn     int64 // bytes of an append that was cut and never acknowledged
 	unread   int64 // bytes at the end that can't be read, and may hold records
-	repaired int   // blocks that are good in one copy only, before the last append
-	mixed    int   // blocks of which neither copy is whole
+	settled  int64 // number of the block before which no cut of the last append could do harm
+	repaired int   // blocks before that which are good in one copy only
+	mixed    int   // blocks before that of which neither copy is whole
 }
 
 // openJournal reads the journal in m. It writes nothing: j.repairs and j.blank
@@ -287,7 +288,7 @@ func openJournal(m Medium, now time.Time) (*journal, *scan, error) {
 	}{{a, okA}, {b, okB}} {
 		if !c.ok && c.h.size >= blockSize {
 			j.repairs = append(j.repairs, repair{c.h.base, want})
-			if len(sc.records) > 0 { // else the making of the journal was cut
+			if sc.settled > 0 { // else the making of the journal may have been cut
 				sc.repaired++
 			}
 		}
@@ -326,6 +327,7 @@ type found struct {
 	record
 	pos, size int64
 	in        uint8 // the copies that have it here: inA, inB
+	any       uint8 // the copies that have it anywhere; 0: it is void
 	spare     bool  // this instance is not needed: the record is void, or elsewhere in both copies
 }
 
@@ -423,11 +425,13 @@ func (sc *scan) sift(all []found) (complete bool) {
 			// older version went on with after it could not read it all: all
 			// of them were acknowledged.
 			known := false
+			same[i].any = same[i].in
 			for k := range same {
 				if k == i || !same[k].equal(same[i].record) {
 					continue
 				}
 				known = known || k < i
+				same[i].any |= same[k].in
 				if same[k].in == inBoth {
 					same[i].spare = same[i].in != inBoth
 				}
@@ -466,28 +470,41 @@ func (j *journal) scan(a, b *half, sc *scan) {
 
 	// The last record, and for each copy the blocks in which it lacks one that
 	// the other has.
-	last, lastStart := int64(firstByte), int64(firstByte)
+	last := int64(firstByte)
 	lackA, lackB := map[int64]bool{}, map[int64]bool{}
+	hurt := map[int64]bool{}  // one of them is in one copy only
+	spare := map[int64]bool{} // blocks that differ only in spare instances
 	for i := range all {
 		f := &all[i]
-		if end := f.pos + f.size; end > last {
-			last, lastStart = end, f.pos
+		if end := f.pos + f.size; end > last && !f.spare {
+			last = end
 		}
-		if f.in == inBoth || f.spare {
+		if f.in == inBoth || f.any == 0 {
 			continue
 		}
-		lack := lackA
-		if f.in == inA {
-			lack = lackB
-		}
 		for blk := f.pos / blockSize; blk <= (f.pos+f.size-1)/blockSize; blk++ {
-			lack[blk] = true
+			switch {
+			case f.spare:
+				spare[blk] = true
+			case f.in == inA:
+				lackB[blk] = true
+			default:
+				lackA[blk] = true
+			}
+			hurt[blk] = hurt[blk] || f.any != inBoth
 		}
-	}
-	if len(all) > 0 {
-		j.seq = all[len(all)-1].seq
 	}
 	j.tail = last
+	// A write that was cut may have torn the blocks of the last append, and the
+	// one before where a physical sector reaches into it.
+	if len(all) > 0 {
+		f := all[len(all)-1]
+		j.seq = f.seq
+		for i := len(all) - 1; i >= 0 && all[i].seq == f.seq; i-- {
+			f.pos = min(f.pos, all[i].pos)
+		}
+		sc.settled = f.pos/blockSize - 1
+	}
 
 	// What lies behind the last record in a block is known if one copy can be
 	// read and has nothing there: what was acknowledged is in both, and what
@@ -511,43 +528,68 @@ func (j *journal) scan(a, b *half, sc *scan) {
 
 	tailBlock := (last - 1) / blockSize
 	whole := true // the tail block is the same in both copies, or will be
-	give := func(blk int64) {
-		j.degraded = true
-		whole = whole && blk != tailBlock
-	}
 	// Repair each copy from the other where that is whole. Blocks of which
 	// neither copy is whole stay as they are: together they still give every
 	// record, and rewriting either would endanger the only good bytes of some.
-	for blk := int64(firstByte / blockSize); blk <= tailBlock && len(lackA)+len(lackB) > 0; blk++ {
-		if !lackA[blk] && !lackB[blk] {
+	// What is in one copy of them only is written again behind the tail first.
+	left := map[int64]bool{}
+	for blk := int64(firstByte / blockSize); blk <= tailBlock && len(lackA)+len(lackB)+len(spare) > 0; blk++ {
+		if !lackA[blk] && !lackB[blk] && !spare[blk] {
 			continue
 		}
 		from, to := blk*blockSize, (blk+1)*blockSize
-		if lackA[blk] && lackB[blk] {
-			sc.mixed++
-			give(blk)
-			continue
+		if !a.unread[blk] && !b.unread[blk] && bytes.Equal(clip(a.at(from, blockSize), blockSize), clip(b.at(from, blockSize), blockSize)) {
+			continue // it is another block of the record that differs
 		}
 		src, dst := a, b
 		if lackA[blk] {
 			src, dst = b, a
 		}
-		// A write that was cut may have torn the last append's blocks, and the
-		// one before where a physical sector reaches into it.
-		if blk < lastStart/blockSize-1 {
-			sc.repaired++
-		}
-		switch {
-		case to > dst.size || to > src.size: // one of the copies is cut short
-			give(blk)
-		case dst.unread[blk] && !complete, blk == tailBlock && unseen > 0:
-			give(blk) // it may hold what is missing
-		default:
-			data := bytes.Clone(src.buf[from:to])
-			if blk == tailBlock {
-				clear(data[last-from:])
+		mixed := lackA[blk] && lackB[blk]
+		if blk < sc.settled && hurt[blk] {
+			if mixed {
+				sc.mixed++
+			} else {
+				sc.repaired++
 			}
-			j.repairs = append(j.repairs, repair{dst.base + from, data})
+		}
+		data := bytes.Clone(src.at(from, blockSize)[:min(blockSize, max(0, src.size-from))])
+		if blk == tailBlock && len(data) == blockSize {
+			clear(data[last-from:])
+		}
+		fix := repair{dst.base + from, data}
+		switch {
+		case to > dst.size || to > src.size: // cut short
+			j.degraded = true
+			whole = whole && blk != tailBlock
+		case src.unread[blk], dst.unread[blk] && !complete: // it may hold what is missing
+			left[blk] = true
+			whole = whole && blk != tailBlock
+		case mixed,
+			// While junk is behind the last record in one copy, the other must
+			// tell that nothing is lost there.
+			blk == tailBlock && !src.zero(last, to):
+			left[blk] = true
+			whole = whole && blk != tailBlock
+			j.heals = append(j.heals, fix)
+		default:
+			j.repairs = append(j.repairs, fix)
+		}
+	}
+	for i := range all {
+		f := &all[i]
+		if f.in == inBoth || f.spare || i > 0 && f.seq == all[i-1].seq {
+			continue
+		}
+		h := a
+		if f.in == inB {
+			h = b
+		}
+		for blk := f.pos / blockSize; blk <= (f.pos+f.size-1)/blockSize; blk++ {
+			if left[blk] {
+				j.rescues = append(j.rescues, bytes.Clone(h.buf[f.pos:f.pos+f.size]))
+				break
+			}
 		}
 	}
 
@@ -557,6 +599,9 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		j.seq += uint64(j.leap)
 		j.unread = true
 		j.moveOn(unseen)
+		if j.tail-last > probeSize/2 {
+			j.tail = j.capacity // should it be zeros, the next scan would end there
+		}
 		return
 	}
 	if sc.torn > 0 {
