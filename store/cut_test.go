@@ -279,18 +279,16 @@ func live(f fault, seed uint64) (cuts int, err error) {
 	d := fstest.New(int64(128+r.IntN(3)*50)<<10, sector, shift, r)
 	t := &talker{d: d, r: r, said: said{settings: map[string]string{}}}
 	for t.restarts = range 12 {
-		if t.restarts == 1 && f.setup != nil { // what is new has no stuck bits yet
-			f.setup(d, r)
-		}
 		_, rec, err := t.check()
 		if err != nil {
 			return t.cuts, err
 		}
 		if len(rec.Holes) > 0 || !f.damage && shift == 0 && (rec.Repaired > 0 || rec.Mixed > 0) {
-			if *seedFlag != 0 {
-				println(sector, shift)
-			}
 			return t.cuts, fmt.Errorf("after %d restarts damage is told that is none: %+v", t.restarts, rec)
+		}
+		if !rec.New && f.setup != nil { // in what is new all bits are zero
+			f.setup(d, r)
+			f.setup = nil
 		}
 		cut := f.session == nil || f.session(t)
 		if shift > 0 {

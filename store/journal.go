@@ -141,14 +141,16 @@ type record struct {
 	seq     uint64
 	skip    uint16
 	leap    uint32
-	time    time.Time
+	ms      int64 // time, milliseconds since 1970 UTC
 	kind    kind
 	payload []byte
 	gap     bool // records are lost just before this one; not on the medium
 }
 
+func (r record) time() time.Time { return time.UnixMilli(r.ms) }
+
 func (r record) equal(o record) bool {
-	return r.seq == o.seq && r.kind == o.kind && r.time.Equal(o.time) && bytes.Equal(r.payload, o.payload)
+	return r.seq == o.seq && r.kind == o.kind && r.ms == o.ms && bytes.Equal(r.payload, o.payload)
 }
 
 // An append of more than one record is one record of kindCommit on the medium,
@@ -163,7 +165,7 @@ func commitOf(recs []record) record {
 	if len(recs) == 1 {
 		return recs[0]
 	}
-	c := record{kind: kindCommit, time: recs[0].time}
+	c := record{kind: kindCommit, ms: recs[0].ms}
 	for _, r := range recs {
 		c.payload = append(c.payload, byte(r.kind))
 		c.payload = binary.LittleEndian.AppendUint32(c.payload, uint32(len(r.payload)))
@@ -198,7 +200,7 @@ func appendRecord(dst []byte, gen uint64, r record) []byte {
 	binary.LittleEndian.PutUint32(b[4:], uint32(len(r.payload)))
 	binary.LittleEndian.PutUint64(b[8:], gen)
 	binary.LittleEndian.PutUint64(b[16:], r.seq)
-	binary.LittleEndian.PutUint64(b[24:], uint64(r.time.UnixMilli()))
+	binary.LittleEndian.PutUint64(b[24:], uint64(r.ms))
 	b[32] = byte(r.kind)
 	binary.LittleEndian.PutUint16(b[34:], r.skip)
 	binary.LittleEndian.PutUint32(b[36:], r.leap)
@@ -232,7 +234,7 @@ func parseRecord(b []byte, gen uint64) (r record, size int64, g uint64, ok bool)
 	}
 	r = record{
 		seq:     binary.LittleEndian.Uint64(b[16:]),
-		time:    time.UnixMilli(int64(binary.LittleEndian.Uint64(b[24:]))),
+		ms:      int64(binary.LittleEndian.Uint64(b[24:])),
 		kind:    kind(b[32]),
 		skip:    binary.LittleEndian.Uint16(b[34:]),
 		leap:    binary.LittleEndian.Uint32(b[36:]),

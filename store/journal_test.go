@@ -840,25 +840,46 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen recovers a journal of 16 MiB: new, in use, full, and with a
-// torn end (which makes it read everything).
+// BenchmarkOpen opens a journal of 16 MiB: new, with one conversation of
+// 10,000 messages, with the same in many conversations, full with 8 MB of long
+// messages in one conversation, and with a torn end.
 func BenchmarkOpen(b *testing.B) {
 	for _, c := range []struct {
-		name string
-		fill int64
-		torn bool
-	}{{"empty", 0, false}, {"64KiB", 64 << 10, false}, {"torn", 64 << 10, true}, {"full", 8 << 20, false}} {
+		name                      string
+		messages, size, converses int
+		torn                      bool
+	}{
+		{"empty", 0, 0, 1, false},
+		{"10000", 10000, 700, 1, false},
+		{"10000in500", 10000, 700, 20, false},
+		{"8MB", 1 << 20, 4000, 1 << 20, false},
+		{"torn", 100, 700, 100, true},
+	} {
 		b.Run(c.name, func(b *testing.B) {
 			m := newMedium(16 << 20)
 			s, _ := open(b, m)
-			for used := int64(0); used < c.fill; used, _ = s.Usage() {
-				if err := s.AddUser(strings.Repeat("word ", 100)); err != nil {
+			for i := 0; i < c.messages/2; i++ {
+				if i%c.converses == 0 {
+					if err := s.NewConversation(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				err := s.AddUser(strings.Repeat("q", c.size/7))
+				if errors.Is(err, ErrFull) {
 					break
+				}
+				a := s.BeginAnswer()
+				for range 3 {
+					err = errors.Join(err, a.Write(strings.Repeat("word ", c.size/10)))
+				}
+				if err = errors.Join(err, a.End(Stats{Model: "model", Tokens: 1}, false)); err != nil {
+					b.Fatal(err)
 				}
 			}
 			if c.torn {
 				copy(m.data[s.j.tail:], "junk")
 			}
+			b.ReportAllocs()
 			for b.Loop() {
 				open(b, m)
 			}

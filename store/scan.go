@@ -25,19 +25,22 @@ import (
 )
 
 const (
-	readTries = 3  // of a block that the drive fails to read
-	unreadRow = 16 // after so many unreadable blocks in a row each is tried once
-	giveUpRow = 64 // after so many nothing more of the copy is tried: a drive that is gone must not hold up the start
+	freeBlocks = 8  // more than appends leave free between two records
+	readTries  = 3  // of a block that the drive fails to read
+	unreadRow  = 16 // after so many unreadable blocks in a row each is tried once
+	giveUpRow  = 64 // after so many nothing more of the copy is tried: a drive that is gone must not hold up the start
 )
 
 // half is one copy as read so far.
 type half struct {
-	m      Medium
-	base   int64          // offset in the medium
-	size   int64          // bytes that exist on the medium
-	buf    []byte         // the first len(buf) bytes, zeros where they can't be read
-	unread map[int64]bool // numbers of the blocks that can't be read
-	row    int            // how many of them lie at the end of buf
+	m       Medium
+	base    int64          // offset in the medium
+	size    int64          // bytes that exist on the medium
+	buf     []byte         // the first len(buf) bytes, zeros where they can't be read
+	twin    *half          // while all that was read is the same there, buf is the twin's
+	scratch []byte         // for reading what is compared with the twin
+	unread  map[int64]bool // numbers of the blocks that can't be read
+	row     int            // how many of them lie at the end of buf
 }
 
 // load reads on until at least n bytes (or all there are) are in buf. Requests
@@ -48,6 +51,13 @@ func (h *half) load(n int64) {
 	for int64(len(h.buf)) < n {
 		at := int64(len(h.buf))
 		chunk := min(max(probeSize, at), maxChunk, h.size-at)
+		if h.twin != nil {
+			if h.mirror(at, chunk) {
+				continue
+			}
+			// From here on this copy needs memory of its own.
+			h.twin, h.buf = nil, append(make([]byte, 0, h.size), h.buf...)
+		}
 		if need := at + chunk; need > int64(cap(h.buf)) {
 			// A young journal takes little memory; any other all it may need, at
 			// once, of which untouched pages cost nothing.
@@ -78,6 +88,24 @@ func (h *half) load(n int64) {
 			p, at = p[len(b):], at+int64(len(b))
 		}
 	}
+}
+
+// mirror reads the next chunk and tells whether it is the same as the twin's.
+func (h *half) mirror(at, chunk int64) bool {
+	h.twin.load(at + chunk)
+	end := at + chunk
+	if int64(len(h.twin.buf)) < end || len(h.twin.unread) > 0 {
+		return false
+	}
+	if int64(len(h.scratch)) < chunk {
+		h.scratch = make([]byte, chunk)
+	}
+	p := h.scratch[:chunk]
+	if readFull(h.m, p, h.base+at) != nil || !bytes.Equal(p, h.twin.buf[at:end]) {
+		return false
+	}
+	h.buf = h.twin.buf[:end:end]
+	return true
 }
 
 func (h *half) readBlock(b []byte, at int64) bool {
@@ -234,11 +262,11 @@ func openJournal(m Medium, now time.Time) (*journal, *scan, error) {
 	a.load(probeSize)
 	h, okA := parseHeader(a.buf)
 	hb, okB := header{}, false
-	b := &half{m: m, base: defHalf, size: min(defHalf, size-defHalf)}
+	b := &half{m: m, twin: a, base: defHalf, size: min(defHalf, size-defHalf)}
 	if okA {
 		if h.half != defHalf {
-			b = &half{m: m, base: h.half, size: max(0, min(h.half, size-h.half))}
 			a = &half{m: m, size: min(h.half, size)}
+			b = &half{m: m, twin: a, base: h.half, size: max(0, min(h.half, size-h.half))}
 			a.load(probeSize)
 		}
 		b.load(probeSize)
@@ -369,6 +397,9 @@ func (j *journal) gather(a, b *half) []found {
 		if i == 0 {
 			lastA = len(all)
 		}
+		if len(all) == cap(all) {
+			all = slices.Grow(all, max(256, len(all)))
+		}
 		all = append(all, found{record: r, pos: pos[i], size: size, in: inA << i})
 		pos[i] += size
 		reach = max(reach, pos[i]+probeSize)
@@ -397,6 +428,7 @@ func (sc *scan) sift(all []found) (complete bool) {
 	}
 	complete = true
 	expected, end, last := uint64(1), int64(firstByte), time.Time{}
+	sc.records = make([]record, 0, len(all)+len(all)/2)
 	for len(all) > 0 {
 		n := 1
 		for n < len(all) && all[n].seq == all[0].seq {
@@ -415,11 +447,11 @@ func (sc *scan) sift(all []found) (complete bool) {
 				sc.holes = append(sc.holes, Hole{
 					Records: missing - known,
 					Offset:  end, Bytes: max(0, r.pos-end),
-					After: last, Before: r.time,
+					After: last, Before: r.time(),
 				})
 			}
 		}
-		expected, end, last = r.seq+1, r.pos+r.size, r.time
+		expected, end, last = r.seq+1, r.pos+r.size, r.time()
 		for i := range same {
 			// More than one record may have a number only in a journal that an
 			// older version went on with after it could not read it all: all
@@ -457,7 +489,7 @@ func (sc *scan) add(r record, gap bool) {
 		if !ok {
 			return
 		}
-		part.seq, part.time, part.gap = r.seq, r.time, gap
+		part.seq, part.ms, part.gap = r.seq, r.ms, gap
 		sc.records = append(sc.records, part)
 		p = rest
 	}
@@ -508,18 +540,20 @@ func (j *journal) scan(a, b *half, sc *scan) {
 
 	// What lies behind the last record in a block is known if one copy can be
 	// read and has nothing there: what was acknowledged is in both, and what
-	// was cut off was torn in one of them. Otherwise records may be hidden.
+	// was cut off was torn in one of them. Otherwise records may be hidden, up
+	// to where more is free than an append leaves free.
 	var unseen int64 // end of the last block that may hide some
-	for _, c := range [2][2]*half{{a, b}, {b, a}} {
-		for blk := range c[0].unread {
-			from, to := blk*blockSize, (blk+1)*blockSize
-			if to <= last || c[1].size >= to && c[1].zero(max(from, last), to) {
-				continue
-			}
-			unseen = max(unseen, to)
-			if c[0] == a || !a.unread[blk] {
-				sc.unread += blockSize
-			}
+	for blk, free := last/blockSize, 0; len(a.unread)+len(b.unread) > 0 && blk*blockSize < j.capacity && free < freeBlocks; blk++ {
+		from, to := max(blk*blockSize, last), (blk+1)*blockSize
+		switch {
+		case a.size >= to && a.zero(from, to) || b.size >= to && b.zero(from, to):
+			free++
+		case a.unread[blk] || b.unread[blk]:
+			unseen = to
+			sc.unread += blockSize
+			fallthrough
+		default:
+			free = 0
 		}
 	}
 	for _, h := range [2]*half{a, b} {

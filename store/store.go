@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,6 +101,9 @@ type Store struct {
 	settings      map[string]string
 	open          bool // the last message is an answer still growing
 	gap           bool // records of it are lost
+
+	texts     string // while the journal is read: all that was said in it
+	at, began int    // in texts: the next text, the answer that is still growing
 }
 
 // Open reads the journal in m: a preallocated file, all zeros when new. It
@@ -117,10 +122,24 @@ func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
 		New: len(sc.records) == 0, Torn: sc.torn, Unread: sc.unread,
 		Repaired: sc.repaired, Mixed: sc.mixed,
 	}
+	// All texts lie in one string, in the order in which they were said, so that
+	// an answer in many pieces is a part of it as well.
+	size := 0
+	for i := range sc.records {
+		size += len(sc.records[i].text())
+	}
+	var texts strings.Builder
+	texts.Grow(size)
+	for i := range sc.records {
+		texts.Write(sc.records[i].text())
+	}
+	s.texts = texts.String()
+
 	told := int64(-1)
-	var last time.Time
-	for _, r := range sc.records {
-		last = r.time
+	var last int64
+	for i := range sc.records {
+		r := &sc.records[i]
+		last = r.ms
 		switch r.kind {
 		case kindSession:
 			rec.Sessions++
@@ -128,18 +147,20 @@ func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
 		case kindSessionEnd:
 			rec.Unclean = false
 		case kindUser, kindChunk, kindAnswerEnd:
-			rec.UpTo = r.time
+			rec.UpTo = r.time()
 		case kindHoles:
 			if n, err := strconv.ParseInt(pairs(r.payload)["offset"], 10, 64); err == nil {
 				told = max(told, n)
 			}
 		}
-		s.replay(r)
+		end := s.at + len(r.text())
+		s.replay(r, s.texts[s.at:end])
+		s.at = end
 	}
-	if rec.UpTo.IsZero() {
-		rec.UpTo = last
+	if rec.UpTo.IsZero() && len(sc.records) > 0 {
+		rec.UpTo = time.UnixMilli(last)
 	}
-	s.open = false
+	s.open, s.texts = false, ""
 	for _, h := range sc.holes {
 		if h.Offset > told {
 			rec.Holes = append(rec.Holes, h)
@@ -149,8 +170,17 @@ func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
 	return s, rec, nil
 }
 
-// replay adds what a record says to the state in memory.
-func (s *Store) replay(r record) {
+// text is what a person or a model said in a record.
+func (r *record) text() []byte {
+	if r.kind == kindUser || r.kind == kindChunk {
+		return r.payload
+	}
+	return nil
+}
+
+// replay adds what a record says, in which text was said, to the state in
+// memory.
+func (s *Store) replay(r *record, text string) {
 	switch r.kind {
 	case kindSession, kindSessionEnd, kindConversation, kindUser:
 		s.open, s.gap = false, false // it was cut off
@@ -159,25 +189,38 @@ func (s *Store) replay(r record) {
 	}
 	switch r.kind {
 	case kindConversation:
-		s.conversations = append(s.conversations, conversation{started: r.time})
+		s.conversations = append(s.conversations, conversation{started: r.time()})
 	case kindUser:
-		s.add(Message{Role: User, Text: string(r.payload), Time: r.time})
+		s.add(Message{Role: User, Text: text, Time: r.time()})
 	case kindChunk:
-		s.grow(string(r.payload), r.time)
+		s.grow(text, r.time())
 	case kindAnswerEnd:
 		if !s.open {
-			s.grow("", r.time)
+			s.grow("", r.time())
 		}
 		c := &s.conversations[len(s.conversations)-1]
 		m := &c.messages[len(c.messages)-1]
-		p := pairs(r.payload)
-		m.Time = r.time
-		m.Partial = p["partial"] != "" || s.gap
-		m.Stats.Model = p["model"]
-		m.Stats.Tokens, _ = strconv.Atoi(p["tokens"]) // 0 when unknown
-		m.Stats.Context, _ = strconv.Atoi(p["context"])
-		ms, _ := strconv.Atoi(p["ms"])
-		m.Stats.Elapsed = time.Duration(ms) * time.Millisecond
+		m.Time = r.time()
+		m.Partial = s.gap
+		for name, value := range eachPair(r.payload) {
+			switch string(name) {
+			case "partial":
+				m.Partial = m.Partial || len(value) > 0
+			case "model":
+				if n := len(c.messages); n > 2 && c.messages[n-3].Stats.Model == string(value) {
+					m.Stats.Model = c.messages[n-3].Stats.Model // one string for all
+				} else {
+					m.Stats.Model = string(value)
+				}
+			case "tokens":
+				m.Stats.Tokens, _ = strconv.Atoi(string(value)) // 0 when unknown
+			case "context":
+				m.Stats.Context, _ = strconv.Atoi(string(value))
+			case "ms":
+				ms, _ := strconv.Atoi(string(value))
+				m.Stats.Elapsed = time.Duration(ms) * time.Millisecond
+			}
+		}
 		s.open, s.gap = false, false
 	case kindSetting:
 		for k, v := range pairs(r.payload) {
@@ -195,6 +238,9 @@ func (s *Store) add(m Message) {
 		s.conversations = append(s.conversations, conversation{started: m.Time})
 	}
 	c := &s.conversations[len(s.conversations)-1]
+	if n := len(c.messages); n == cap(c.messages) {
+		c.messages = slices.Grow(c.messages, max(4, n))
+	}
 	c.messages = append(c.messages, m)
 }
 
@@ -202,11 +248,15 @@ func (s *Store) add(m Message) {
 func (s *Store) grow(text string, at time.Time) {
 	if !s.open {
 		s.add(Message{Role: Assistant, Partial: true})
-		s.open = true
+		s.open, s.began = true, s.at
 	}
 	c := &s.conversations[len(s.conversations)-1]
 	m := &c.messages[len(c.messages)-1]
-	m.Text += text
+	if s.texts != "" {
+		m.Text = s.texts[s.began : s.began+len(m.Text)+len(text)] // the pieces lie one behind the other
+	} else {
+		m.Text += text
+	}
 	m.Time = at
 }
 
@@ -219,11 +269,26 @@ func encodePairs(kv ...string) []byte {
 	return b
 }
 
+// eachPair returns the names and values in b.
+func eachPair(b []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for {
+			name, rest, ok := bytes.Cut(b, []byte{0})
+			if !ok {
+				return
+			}
+			var value []byte
+			if value, b, _ = bytes.Cut(rest, []byte{0}); !yield(name, value) {
+				return
+			}
+		}
+	}
+}
+
 func pairs(b []byte) map[string]string {
-	f := strings.Split(string(b), "\x00")
 	m := map[string]string{}
-	for i := 0; i+1 < len(f); i += 2 {
-		m[f[i]] = f[i+1]
+	for name, value := range eachPair(b) {
+		m[string(name)] = string(value)
 	}
 	return m
 }
@@ -248,9 +313,9 @@ func (s *Store) commit(reserve int64, recs ...record) error {
 }
 
 func (s *Store) write(reserve int64, recs ...record) error {
-	now := s.now().Truncate(time.Millisecond)
+	now := s.now().UnixMilli()
 	for i := range recs {
-		recs[i].time = now
+		recs[i].ms = now
 	}
 	if reserve+recordSize(len(commitOf(recs).payload)) > s.j.free() {
 		return s.full()
@@ -261,8 +326,8 @@ func (s *Store) write(reserve int64, recs ...record) error {
 		}
 		return err
 	}
-	for _, r := range recs {
-		s.replay(r)
+	for i := range recs {
+		s.replay(&recs[i], string(recs[i].payload))
 	}
 	return nil
 }
