@@ -14,6 +14,9 @@
 //   - Not there: include, import, extends and autoescape; the filters urlize and
 //     wordwrap; lipsum, which is defined but fails; bytes (str.encode); integers
 //     beyond 64 bits; characters by name (\N{...}) and halves of surrogate pairs.
+//   - pprint cuts no string that is longer than a line, and "is sameas" takes
+//     equal strings and numbers for the same. Letters are those of this Go's
+//     Unicode, which may be newer than Python's.
 //   - What Python shows with an address in memory (functions, generators) has
 //     none here. A filter or test that is not known fails when it is run, and
 //     generators are run at once, though they can be gone through only once.

@@ -225,7 +225,7 @@ func (l *lexer) inside(close string) byte {
 			k, end := l.number(rest)
 			l.add(k, strings.ReplaceAll(rest[:end], "_", ""))
 			l.advance(l.pos + end)
-		case c == '_' || unicode.IsLetter(c):
+		case nameStart(c):
 			end := nameEnd(rest)
 			l.add(tokName, rest[:end])
 			l.advance(l.pos + end)
@@ -292,10 +292,14 @@ func digits(s string, i int) int {
 	return i
 }
 
+func nameStart(r rune) bool {
+	return r == '_' || unicode.In(r, unicode.L, unicode.Nl, unicode.Other_ID_Start) && !unicode.Is(unicode.Pattern_Syntax, r)
+}
+
 // nameEnd is where the name that s begins with ends.
 func nameEnd(s string) int {
 	end := strings.IndexFunc(s, func(r rune) bool {
-		return r != '_' && !unicode.In(r, unicode.L, unicode.Nl, unicode.Nd, unicode.Mn, unicode.Mc, unicode.Pc)
+		return !nameStart(r) && !unicode.In(r, unicode.Nd, unicode.Mn, unicode.Mc, unicode.Pc, unicode.Other_ID_Continue)
 	})
 	if end < 0 {
 		return len(s)

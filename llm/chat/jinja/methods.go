@@ -117,7 +117,8 @@ func makeMethods() {
 		},
 		"isidentifier": func(m *machine, a args) value {
 			s := a.pos[0].(Text).s
-			return s != "" && !unicode.IsNumber([]rune(s)[0]) && nameEnd(s) == len(s)
+			r, _ := utf8.DecodeRuneInString(s)
+			return nameStart(r) && nameEnd(s) == len(s)
 		},
 		"islower": func(m *machine, a args) value { return inCase(a.pos[0].(Text).s, isLower) },
 		"isupper": func(m *machine, a args) value { return inCase(a.pos[0].(Text).s, isUpper) },

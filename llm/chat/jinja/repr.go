@@ -209,8 +209,6 @@ func (m *machine) pprint(b *builder, v value, indent, extra int) {
 			rest := 1
 			if i == len(v.items)-1 {
 				rest = extra + len(end)
-			} else if i > 0 {
-				rest = 1
 			}
 			if i > 0 {
 				line()
