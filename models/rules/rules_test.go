@@ -178,7 +178,7 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
-// Numbers that answers may name. Each was looked up where it is run.
+// Numbers that answers may name, and whose they are.
 var numbers = map[string]string{
 	"112": "Europe, most mobile networks", "911": "US, Canada and others", "999": "UK", "15": "France, ambulance", "17": "France, police", "18": "France, fire brigade",
 	"988": "US, Canada", "116 123": "Samaritans in the UK and Ireland, TelefonSeelsorge in Germany", "0800 111 0 111": "TelefonSeelsorge", "0800 111 0 222": "TelefonSeelsorge",
@@ -189,7 +189,7 @@ var numbers = map[string]string{
 
 var digits = regexp.MustCompile(`[0-9](?:[0-9 -]*[0-9])?`)
 
-// Each answer names whom to call, no number that was not checked, and says what the
+// Each answer names whom to call, no number but those, and says what the
 // guide is.
 func TestAnswers(t *testing.T) {
 	is := map[string]string{"en": "small program", "de": "kleines Programm", "es": "pequeño programa", "fr": "petit programme"}
@@ -214,7 +214,7 @@ func TestAnswers(t *testing.T) {
 		for _, s := range said {
 			for _, n := range digits.FindAllString(s, -1) {
 				if numbers[n] == "" && n != "2" {
-					t.Errorf("%s: %q is no number that was checked", l.name, n)
+					t.Errorf("%s: %q is not among the numbers above", l.name, n)
 				}
 			}
 		}
