@@ -7,13 +7,16 @@
 // base model: it continues text, and a conversation is then just the text so
 // far.
 //
-// Prompts are token ids, not text, for two reasons. Markers become control
-// tokens while what people and models wrote never does, so nobody can forge a
-// turn. And a prompt keeps its beginning: the ids of a conversation are the
+// Prompts are token ids, not text, for two reasons. The markers that a template
+// writes become tokens of their own while what people and models wrote never
+// does, so nobody can forge a turn (markers.go). And a prompt keeps its beginning: the ids of a conversation are the
 // first ids of the same conversation with more turns, so that a session needs
 // to evaluate only what is new. Only a model's own template can break this,
 // by writing old turns in another way than new ones: then a session has to go
 // back to the first id that differs.
+//
+// What a model answers is read by an Answer, which knows the end of it and what
+// of it is for the person.
 package chat
 
 import (
@@ -33,8 +36,8 @@ type Turn struct {
 	Role string // "system", "user" or "assistant"
 	Text string
 	// IDs are the exact tokens of an assistant's turn as the model made them,
-	// without the one that ended it. They stand in for Text, whose tokens
-	// might be others. Nil: Text is encoded.
+	// without the one that ended it (Answer.IDs). They stand in for Text, whose
+	// tokens might be others. Nil: Text is encoded.
 	IDs []int32
 }
 

@@ -42,8 +42,8 @@ func (t *Tokenizer) classify(f *gguf.File) {
 				find[text] = int32(i)
 			}
 		}
-		// Markers that a converter called user-defined must still not come
-		// out of what a person types.
+		// Markers that a converter called user-defined must not come out of
+		// what a person types even where no template tells that they are ones.
 		if *a&attrUserDefined != 0 && isMarker(text) {
 			*a = *a&^attrUserDefined | attrControl
 		}
