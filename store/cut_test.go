@@ -199,13 +199,21 @@ func (t *talker) check() (*store.Store, store.Recovery, error) {
 	}
 	got := read(s)
 	text := got.String()
-	for _, want := range append([]said{t.said}, t.perhaps...) {
-		if want.String() == text {
-			t.said, t.perhaps = want, nil
-			t.said.cutOff()
-			t.answer, t.pending = nil, ""
-			return s, rec, nil
+	for i, want := range append([]said{t.said}, t.perhaps...) {
+		if want.String() != text {
+			continue
 		}
+		t.said = want
+		t.said.cutOff()
+		t.answer, t.pending = nil, ""
+		// What was cut off may still come to light, until something is saved.
+		if i > 0 {
+			t.perhaps = nil
+		}
+		for k := range t.perhaps {
+			t.perhaps[k].cutOff()
+		}
+		return s, rec, nil
 	}
 	return nil, rec, fmt.Errorf("after %d restarts: want\n%s", t.restarts, difference(t.said.String(), text))
 }

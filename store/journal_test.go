@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"alphaos/fs/fstest"
 )
 
 const testSize = 128 << 10
@@ -580,25 +582,29 @@ func TestLyingFlush(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		m, acked := filled(t, 25)
-		c := &cachingMedium{faultyMedium: *m, cache: slices.Clone(m.data)}
-		s, _ := open(t, c)
+		d := fstest.New(testSize, 512, 0, r)
+		copy(d.Bytes(), m.data)
+		d.LyingFlush = true
+		s, _ := open(t, d)
 		more, _, err := talk(s, r, 12)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m = c.pull(r)
-		got, _ := words(t, m)
+		d.CutAfter(0)
+		d.Sync()
+		d.PowerOn()
+		got, _ := words(t, d)
 		if len(got) < len(acked) || !slices.Equal(got[:len(acked)], acked) {
 			t.Fatalf("seed %d: words written before are lost", seed)
 		}
 		if x := indexes(got[len(acked):], more); !slices.IsSorted(x) || len(x) > 0 && x[0] < 0 {
 			t.Fatalf("seed %d: words nobody wrote: %v", seed, x)
 		}
-		s, _ = open(t, m)
+		s, _ = open(t, d)
 		if err := s.AddUser("on"); err != nil {
 			t.Fatal(err)
 		}
-		again, _ := words(t, m)
+		again, _ := words(t, d)
 		// The repair may even join the halves of a record that no copy had whole.
 		if x := indexes(append(got, "on"), again); !slices.IsSorted(x) || x[0] < 0 {
 			t.Fatalf("seed %d: the next session lost words", seed)
@@ -849,8 +855,8 @@ func BenchmarkOpen(b *testing.B) {
 		messages, size, converses int
 		torn                      bool
 	}{
-		{"empty", 0, 0, 1, false},
-		{"10000", 10000, 700, 1, false},
+		{"empty", 0, 0, 1 << 20, false},
+		{"10000", 10000, 700, 1 << 20, false},
 		{"10000in500", 10000, 700, 20, false},
 		{"8MB", 1 << 20, 4000, 1 << 20, false},
 		{"torn", 100, 700, 100, true},

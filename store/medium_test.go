@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"io"
-	"math/rand/v2"
 )
 
 var errCut = errors.New("the plug is pulled")
@@ -127,33 +126,4 @@ func (m *faultyMedium) WriteAt(p []byte, at int64) (int, error) {
 // healthy is the same drive after the power came back.
 func (m *faultyMedium) healthy() *faultyMedium {
 	return &faultyMedium{data: append([]byte(nil), m.data...), sector: m.sector, shift: m.shift}
-}
-
-// cachingMedium lies about flushing: writes stay in its cache, and when the
-// plug is pulled an arbitrary part of the sectors has reached the medium.
-type cachingMedium struct {
-	faultyMedium
-	cache []byte
-}
-
-func (m *cachingMedium) ReadAt(p []byte, at int64) (int, error) {
-	n := copy(p, m.cache[at:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-func (m *cachingMedium) WriteAt(p []byte, at int64) (int, error) {
-	return copy(m.cache[at:], p), nil
-}
-
-func (m *cachingMedium) pull(r *rand.Rand) *faultyMedium {
-	part := r.Float64()
-	for i := 0; i < len(m.data); i += m.sector {
-		if r.Float64() < part {
-			copy(m.data[i:i+m.sector], m.cache[i:])
-		}
-	}
-	return m.faultyMedium.healthy()
 }
