@@ -66,7 +66,9 @@ package store
 //   - a cut of power at any write, also while an earlier one is being
 //     repaired, on a drive that has a volatile cache and writes its sectors in
 //     any order; the sector that was being written keeps its old bytes, gets
-//     the new ones, a part of them, zeros or junk, or can't be read any more;
+//     the new ones, a part of them, zeros or junk, or, if its bounds are those
+//     of blocks or it has 512 bytes, can't be read any more (only where large
+//     sectors lie across blocks can a block count as damaged that was torn);
 //   - damage of any kind and size to one copy, found at the next start: bits
 //     that flip or are stuck, sectors that can't be read or written;
 //   - reads, writes and flushes that fail for a while, also at the start; what
@@ -85,8 +87,8 @@ package store
 // the next start repaired it. If that is the last record, it can't be told from
 // one that was cut off. A drive that lies about flushing and gives back what
 // only its cache holds loses the newest records, when power goes, but none that
-// it had really written. What was told as not saved may be there after a cut
-// that came before anything else was saved.
+// it had really written. What was being written, or was told as not saved, when
+// power went may be there or not until something else is saved.
 
 import (
 	"bytes"

@@ -662,6 +662,101 @@ func TestHeadersLost(t *testing.T) {
 	}
 }
 
+// A journal of the version before appends were one record each, with a number
+// that was given up, is read as it was meant.
+func TestOlderJournal(t *testing.T) {
+	m := newMedium(testSize)
+	const half, gen = testSize / 2, 77
+	b := header{gen: gen, half: half, made: time.UnixMilli(1)}.encode()
+	for _, r := range []record{
+		{seq: 1, kind: kindSession, payload: encodePairs("version", "1")},
+		{seq: 2, kind: kindUser, payload: []byte("a question")},
+		{seq: 3, kind: kindChunk, payload: []byte("an answer ")},
+		{seq: 4, kind: kindUser, payload: []byte("not saved")},
+		{seq: 5, skip: 1, kind: kindChunk, payload: []byte("with an end")},
+		{seq: 6, kind: kindAnswerEnd, payload: encodePairs("model", "m", "tokens", "3", "ms", "2", "context", "9", "partial", "")},
+	} {
+		r.ms = 1000
+		b = appendRecord(b, gen, r)
+	}
+	copy(m.data, b)
+	copy(m.data[half:], b)
+	for range 2 {
+		s, rec := open(t, m)
+		got := s.Conversation()
+		if len(rec.Holes) > 0 || len(got) < 2 || got[0].Text != "a question" || got[1].Text != "an answer with an end" || got[1].Partial ||
+			got[1].Stats != (Stats{"m", 3, 2 * time.Millisecond, 9}) {
+			t.Fatalf("%+v, %+v", got, rec)
+		}
+		if err := s.AddUser("on"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The end of the journal can't be read at one start, in either copy. What is
+// said then goes behind it, and at the next start everything is there, in the
+// order in which it was said.
+func TestUnreadEnd(t *testing.T) {
+	d := fstest.New(1<<20, 512, 0, rand.New(rand.NewPCG(5, 5)))
+	s, _ := open(t, d)
+	acked, _, err := talk(s, rand.New(rand.NewPCG(7, 7)), 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := s.j.tail/blockSize - 1
+	d.Fail = func(op fstest.Op, off int64, n int) error {
+		for _, at := range []int64{block * blockSize, block*blockSize + d.Size()/2} {
+			if op == fstest.Read && off < at+2*blockSize && off+int64(n) > at {
+				return fstest.ErrPassing
+			}
+		}
+		return nil
+	}
+	s, rec := open(t, d)
+	if got, _ := words(t, d); len(got) >= len(acked) || rec.Unread != 2*blockSize {
+		t.Fatalf("%d of %d words are seen, %+v", len(got), len(acked), rec)
+	}
+	for _, w := range []string{"on", "and on"} {
+		if err := s.AddUser(w); err != nil {
+			t.Fatal(err)
+		}
+		acked = append(acked, w)
+	}
+	d.Fail = nil
+	for range 2 {
+		got, sc := words(t, d)
+		if err := same(got, acked, nil); err != nil || len(sc.holes) > 0 {
+			t.Fatalf("%v, %+v", err, sc.holes)
+		}
+		s, _ := open(t, d)
+		if err := s.AddUser("further"); err != nil {
+			t.Fatal(err)
+		}
+		acked = append(acked, "further")
+	}
+}
+
+// An answer of which a piece is lost is not complete, whatever its end says.
+func TestLostPiece(t *testing.T) {
+	m := newMedium(testSize)
+	s, _ := open(t, m)
+	err := s.AddUser("question")
+	a := s.BeginAnswer()
+	err = errors.Join(err, a.Write("one "))
+	at := s.j.tail
+	err = errors.Join(err, a.Write("two "), a.Write("three "), a.End(Stats{}, false), s.AddUser("next"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.data[at+20] ^= 1
+	m.data[at+20+testSize/2] ^= 1
+	s, rec := open(t, m)
+	if got := s.Conversation(); rec.Lost() != 1 || len(got) != 3 || got[1].Text != "one three " || !got[1].Partial {
+		t.Fatalf("%+v, %+v", got, rec)
+	}
+}
+
 func TestFileGrewOrShrank(t *testing.T) {
 	m, acked := filled(t, 30)
 	grown := m.healthy()
@@ -790,6 +885,7 @@ func FuzzOpen(f *testing.F) {
 }
 
 func FuzzParse(f *testing.F) {
+	f.Add(appendRecord(nil, 9, commitOf([]record{{kind: kindChunk, payload: []byte("and on")}, {kind: kindAnswerEnd, payload: encodePairs("tokens", "3")}})))
 	f.Add(appendRecord(nil, 7, record{seq: 1, kind: kindUser, payload: []byte("hello")}))
 	f.Add(header{gen: 1, half: minHalf}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -797,6 +893,18 @@ func FuzzParse(f *testing.F) {
 		if r, n, g, ok := parseRecord(b, 0); ok {
 			if enc := appendRecord(nil, g, r); int64(len(enc)) != n {
 				t.Fatalf("%d bytes encode as %d", n, len(enc))
+			}
+			var sc scan
+			sc.add(r, true)
+			for p, i := r.payload, 0; r.kind == kindCommit; i++ {
+				part, rest, ok := nextPart(p)
+				if !ok {
+					break
+				}
+				if got := sc.records[i]; got.kind != part.kind || !bytes.Equal(got.payload, part.payload) || got.gap != (i == 0) {
+					t.Fatalf("part %d is %+v", i, got)
+				}
+				p = rest
 			}
 		}
 		pairs(b)
