@@ -247,6 +247,9 @@ func (a *assistant) recovered() {
 		a.UI.Quiet(fmt.Sprintf("%s of the journal could not be read in one of its two copies; the other copy has everything.",
 			count(r.Repaired, "block", "blocks")))
 	}
+	if r.Unread > 0 {
+		a.UI.Error("The drive fails to read the end of the journal, so what you said last may not be shown. It is not written over: switch off, plug the drive in again and start again to see it.")
+	}
 	msgs, total := a.Store.Tail(shownTurns)
 	switch {
 	case r.Unclean && len(msgs) > 0:
