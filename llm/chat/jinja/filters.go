@@ -1,11 +1,10 @@
 package jinja
 
 import (
+	"fmt"
 	"html"
 	"math"
 	"math/rand/v2"
-	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -291,15 +290,24 @@ func (m *machine) replace(t, old, with Text, limit int) Text {
 	return m.made(t.replace(old.s, with, limit))
 }
 
-var (
-	htmlComment = regexp.MustCompile(`(?s)<!--.*?-->`)
-	htmlTag     = regexp.MustCompile(`(?s)<.*?>`)
-)
-
 func (m *machine) stripTags(t Text) Text {
 	m.burn(16 * len(t.s))
-	s := htmlTag.ReplaceAllString(htmlComment.ReplaceAllString(t.s, ""), "")
+	s := without(without(t.s, "<!--", "-->"), "<", ">")
 	return t.like(html.UnescapeString(strings.Join(strings.FieldsFunc(s, isSpace), " ")))
+}
+
+// without is s without what stands between open and end, and without these.
+func without(s, open, end string) string {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(s, open)
+		_, after, closed := strings.Cut(rest, end)
+		if !found || !closed {
+			return b.String() + s
+		}
+		b.WriteString(before)
+		s = after
+	}
 }
 
 func (m *machine) truncate(a args) value {
@@ -334,13 +342,18 @@ func (m *machine) quoteURL(v value, query bool) Text {
 	m.burn(3 * len(t.s))
 	var b builder
 	for _, r := range t.Runs() {
-		s := strings.ReplaceAll(url.QueryEscape(r.Text), "+", "%20")
-		if query {
-			s = strings.ReplaceAll(s, "%20", "+")
-		} else {
-			s = strings.ReplaceAll(s, "%2F", "/")
+		var s []byte
+		for _, c := range []byte(r.Text) {
+			switch {
+			case 'a' <= c|0x20 && c|0x20 <= 'z', isDigit(c), strings.IndexByte("_.-~", c) >= 0, c == '/' && !query:
+				s = append(s, c)
+			case c == ' ' && query:
+				s = append(s, '+')
+			default:
+				s = fmt.Appendf(s, "%%%02X", c)
+			}
 		}
-		b.write(s, r.Origin)
+		b.write(string(s), r.Origin)
 	}
 	return b.text()
 }
