@@ -63,13 +63,14 @@ type FS struct {
 type geometry struct {
 	sector   int64
 	cluster  int64
-	tableAt  int64 // the first FAT
-	tableLen int64 // each FAT
-	copies   int   // number of FATs
-	active   int   // the FAT to use
-	mirrored bool  // the other FATs are copies of it
-	dataAt   int64 // cluster 2
-	last     uint32
+	tableAt  int64  // the first FAT
+	tableLen int64  // each FAT
+	copies   int    // number of FATs
+	active   int    // the FAT to use
+	mirrored bool   // the other FATs are copies of it
+	dataAt   int64  // cluster 2
+	last     uint32 // cluster
+	claimed  uint32 // the last one that the boot sector says there is, if more
 	root     uint32
 	media    byte
 	label    string
@@ -213,6 +214,7 @@ func parseBoot(b []byte, size int64) (g geometry, err error) {
 		total = size / sector
 	}
 	clusters := (total*sector - g.dataAt) / g.cluster
+	g.claimed = uint32(min((claimed-g.dataAt)/g.cluster+1, entryMask-11))
 	switch {
 	case claimed > size && (g.tableLen == 0 || g.dataAt >= total*sector || clusters < 1):
 		return g, fmt.Errorf("the boot sector claims %d bytes but the volume holds only %d; the copy of this drive may be incomplete", claimed, size)

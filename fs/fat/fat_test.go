@@ -450,7 +450,7 @@ func TestDamaged(t *testing.T) {
 		{"FAT length 0", "no room for data", func(m *image) { m.b[36] = 0 }},
 		{"FAT length", "no room for data", func(m *image) { le.PutUint32(m.b[36:], 1<<31) }},
 		{"far too large", "holds only", func(m *image) { le.PutUint32(m.b[32:], 1<<31); le.PutUint32(m.b[36:], 1<<20) }},
-		{"file beyond the end", "leads to cluster 12, which does not exist", func(m *image) { m.b = m.b[:m.tableAt(2)+10*512] }},
+		{"file beyond the end", "it reaches to cluster 12, and the partition or medium, or the FAT, ends after 11", func(m *image) { m.b = m.b[:m.tableAt(2)+10*512] }},
 		{"sectors 0", "no room for data", func(m *image) { le.PutUint32(m.b[32:], 0) }},
 		{"root cluster", "root directory is in cluster 77", func(m *image) { m.b[44] = 77 }},
 		{"root cluster 1", "root directory is in cluster 1", func(m *image) { m.b[44] = 1 }},

@@ -2,6 +2,7 @@ package fat
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	iofs "io/fs"
 	"math/rand/v2"
@@ -153,6 +154,26 @@ func TestMkfs(t *testing.T) {
 				t.Error(err)
 			}
 			run1(t, "fsck.fat", "-n", img)
+
+			// The same in a partition that is a little too short.
+			boot := make([]byte, c.bs)
+			if err := dev.ReadBlocks(0, boot); err != nil {
+				t.Fatal(err)
+			}
+			le := binary.LittleEndian
+			size := uint64(le.Uint32(boot[32:])) * uint64(le.Uint16(boot[11:])) // mkfs.fat leaves some sectors unused
+			short, err := Mount(fs.Section(dev, 0, size/uint64(c.bs)-8))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := short.Notes(); len(n) != 1 || !strings.Contains(n[0], "ends after") || len(v.Notes()) != 0 {
+				t.Errorf("notes %q and %q", n, v.Notes())
+			}
+			for name, b := range want {
+				if got, err := short.ReadFile(name); err != nil || !bytes.Equal(got, b) {
+					t.Errorf("%s, in the short partition: wrong content, error %v", name, err)
+				}
+			}
 		})
 	}
 }

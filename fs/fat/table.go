@@ -74,6 +74,8 @@ func (v *FS) follow(copy int, first, n uint32, exact bool) ([]run, error) {
 	for c, at := first, uint32(0); ; {
 		switch {
 		case c >= 2 && c <= v.last:
+		case c >= 2 && c <= v.claimed:
+			return nil, fmt.Errorf("it reaches to cluster %d, and the partition or medium, or the FAT, ends after %d: if the drive was copied, the copy is incomplete", c, v.last)
 		case c < entryBad:
 			return nil, fmt.Errorf("its chain of clusters leads to cluster %d, which does not exist: the volume is damaged; check it with fsck.fat or the like", c)
 		case c == entryBad:
