@@ -81,8 +81,7 @@ func fillJournal(t *testing.T, disk string) (messages int) {
 // number of messages, and the conversation goes on. What it costs is reported beside an empty start.
 func TestLongConversation(t *testing.T) {
 	ctx := needQEMU(t, 8*time.Minute)
-	model, _ := guideModel(t)
-	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}})
+	disk := newDrive(t, drive.Options{EFI: program(t)}) // the guide talks
 	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
 	p.prompt()
 	empty := logTimes(t, p.vm)
@@ -175,8 +174,7 @@ func TestPasteIntoAnswer(t *testing.T) {
 // saved and answered then.
 func TestPulledOut(t *testing.T) {
 	ctx := needQEMU(t, 8*time.Minute)
-	model, _ := guideModel(t)
-	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}})
+	disk := newDrive(t, drive.Options{EFI: program(t)}) // the guide talks
 	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, Bus: "usb"})}
 	p.prompt()
 	p.greedy()
