@@ -16,6 +16,7 @@ import (
 	"alphaos/assistant"
 	"alphaos/console"
 	"alphaos/efi"
+	"alphaos/fs"
 )
 
 // field is a line of /show.
@@ -82,7 +83,7 @@ func memory(m assistant.ModelMemory) []string {
 	var note string
 	ranges, err := efi.MemoryMap()
 	if err != nil {
-		note = field("note", "%v", err)
+		note = field("note", "the firmware does not tell how memory is used: %s", fs.Reason(err))
 	}
 	for _, r := range ranges {
 		if r.Type < uint32(len(memoryTypes)) && memoryTypes[r.Type].ram {
