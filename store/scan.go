@@ -532,7 +532,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 	if len(all) > 0 {
 		f := all[len(all)-1]
 		j.seq = f.seq
-		for i := len(all) - 1; i >= 0 && all[i].seq == f.seq; i-- {
+		for i := len(all) - 1; i >= 0 && all[i].seq+1 >= f.seq; i-- { // the last may lie apart, brought together
 			f.pos = min(f.pos, all[i].pos)
 		}
 		sc.settled = f.pos/blockSize - 1
