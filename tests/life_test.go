@@ -137,7 +137,7 @@ func TestPasteIntoAnswer(t *testing.T) {
 	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
 	p.prompt()
 	p.say("/set parameter temperature 0")
-	p.say("/set parameter num_predict 120")
+	p.say("/set parameter num_predict 60")
 	p.typeLine(story)
 	p.expect("alpha> ")
 	var paste strings.Builder
