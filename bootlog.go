@@ -7,7 +7,8 @@ package main
 // drive), so lines are always collected, and shown from the first one on when they
 // are asked for. The file is preallocated and overwritten in place: writing it changes
 // nothing else on the drive. Invariant: a log that cannot be written, or is longer
-// than its file, never stops the start.
+// than its file, never stops the start. What could not be written is written with the
+// next save: the drive may be back by then.
 
 import (
 	"bytes"
@@ -58,30 +59,37 @@ func (l *bootLog) show(quiet func(line string)) {
 }
 
 // save writes the lines so far to the file. What an earlier start left there goes
-// with the first save; what does not fit is left out.
+// with the first save; what does not fit is left out. A medium may add lines while it
+// is written: that it fails, for one.
 func (l *bootLog) save() error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.file == nil {
+	lines, file, from := l.lines, l.file, l.saved
+	l.mu.Unlock()
+	if file == nil {
 		return nil
 	}
 	var text bytes.Buffer
-	for _, line := range l.lines {
+	for _, line := range lines {
 		text.WriteString(line)
 		text.WriteByte('\n')
 	}
-	page := bytes.Repeat([]byte("\n"), int(l.file.Size()))
+	page := bytes.Repeat([]byte("\n"), int(file.Size()))
 	end := copy(page, text.Bytes())
-	from, to := l.saved, end
+	to := end
 	if from == 0 {
 		to = len(page)
 	}
 	if from >= to {
 		return nil
 	}
-	if _, err := l.file.WriteAt(page[from:to], int64(from)); err != nil {
+	if _, err := file.WriteAt(page[from:to], int64(from)); err != nil {
 		return err
 	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	l.mu.Lock()
 	l.saved = end
-	return l.file.Sync()
+	l.mu.Unlock()
+	return nil
 }

@@ -13,12 +13,16 @@ type memoryFile struct {
 	data   []byte
 	writes int
 	fail   error
+	failed func(error) // told of fail
 }
 
 func (f *memoryFile) Size() int64 { return int64(len(f.data)) }
 func (f *memoryFile) Sync() error { return nil }
 func (f *memoryFile) WriteAt(p []byte, off int64) (int, error) {
 	if f.fail != nil {
+		if f.failed != nil {
+			f.failed(f.fail)
+		}
 		return 0, f.fail
 	}
 	if off+int64(len(p)) > int64(len(f.data)) {
@@ -69,6 +73,22 @@ func TestBootLog(t *testing.T) {
 	l.saved = 0
 	if err := l.save(); !errors.Is(err, file.fail) {
 		t.Error(err)
+	}
+}
+
+// A drive that fails logs that, while the log is being saved, and may be back later.
+func TestBootLogFails(t *testing.T) {
+	s := &start{log: bootLog{now: func() time.Duration { return 0 }}}
+	file := &memoryFile{data: make([]byte, 120), fail: errors.New("the drive was pulled out")}
+	file.failed = func(err error) { s.log.printf("drive: %v", err) }
+	s.log.file = file
+	s.log.printf("first")
+	s.saveLog()
+	file.fail = nil
+	s.saveLog()
+	const want = "   0.000  first\n   0.000  drive: the drive was pulled out\n   0.000  boot log: the drive was pulled out\n"
+	if got := strings.TrimRight(string(file.data), "\n") + "\n"; got != want {
+		t.Errorf("after it returned the file holds %q", got)
 	}
 }
 

@@ -108,7 +108,6 @@ func (s *start) readOptions(con *console.Console, d *drive) {
 func (s *start) saveLog() {
 	if err := s.log.save(); err != nil {
 		s.log.printf("boot log: %v", err)
-		s.log.file = nil
 	}
 }
 
