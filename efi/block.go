@@ -2,17 +2,19 @@ package efi
 
 // Block I/O (UEFI 2.10, 13.9) as an fs.BlockDevice.
 //
-// Invariants. Before every request the handle is asked for its interface
-// again and the medium for its number: a drive that was pulled, or exchanged,
-// gives an error, never a call into a driver that is gone nor blocks of
-// another medium. When the same drive is plugged in again, wherever that is,
-// the next request finds it: the partition has the same name and size, its
-// first block is the same, and so is what was written to it last, which tells
-// that it was not used elsewhere meanwhile. The firmware gets only buffers it can see, aligned as the
-// device demands: physical memory goes straight through, anything else by way
-// of a buffer of the device's own. And a device that was found by searching
-// refuses writes until it is told that it is the right one, so that no search
-// can end in writing to a Mac's own disk.
+// Invariants. Before every request the handle is asked for its interface again
+// and the medium for its number: a drive that was pulled, or exchanged, gives an
+// error, never a call into a driver that is gone nor blocks of another medium.
+// When the same drive is plugged in again, wherever that is, the next request
+// finds it: the partition has the same name and size, and the few blocks that are
+// remembered are the same, which are its first one and those that were written
+// last. So another drive is not taken for it, nor one where any of these was
+// changed elsewhere meanwhile; a change to other blocks only is not seen. The
+// firmware gets only buffers it can see, aligned as the device demands: physical
+// memory goes straight through, anything else by way of a buffer of the device's
+// own. And a device that was found by searching refuses writes until it is told
+// that it is the right one, so that no search can end in writing to a Mac's own
+// disk.
 
 import (
 	"bytes"

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"alphaos/fs"
 )
 
 func TestInitOnHost(t *testing.T) {
@@ -436,6 +438,10 @@ func TestShutdown(t *testing.T) {
 	disk.status = DeviceError
 	if err := Shutdown(d); !errors.Is(err, DeviceError) || reset != nil {
 		t.Errorf("a failed flush: %v, reset %v", err, reset)
+	}
+	f.uninstall(0x10)
+	if err := Shutdown(d); errors.Is(err, fs.ErrRemoved) || reset == nil {
+		t.Errorf("with the drive pulled out: %v, reset %v", err, reset)
 	}
 }
 

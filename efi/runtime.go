@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 	"unsafe"
+
+	"alphaos/fs"
 )
 
 // clock receives EFI_TIME; it is used under the lock of params.
@@ -196,7 +198,8 @@ var sleep = time.Sleep
 // Shutdown flushes dev (which may be nil), gives its medium time to settle if
 // it is on USB or removable, and powers the machine off. It returns only when
 // something went wrong; if the flush failed, the machine is not powered off,
-// so that the person can be told and asked.
+// so that the person can be told and asked. A drive that was pulled out has
+// nothing to flush.
 func Shutdown(dev *BlockDevice) error { return finish(dev, ResetShutdown) }
 
 // Restart is Shutdown with a cold reset at the end.
@@ -204,10 +207,11 @@ func Restart(dev *BlockDevice) error { return finish(dev, ResetCold) }
 
 func finish(dev *BlockDevice, r Reset) error {
 	if dev != nil {
-		if err := dev.Flush(); err != nil {
+		err := dev.Flush()
+		if err != nil && !errors.Is(err, fs.ErrRemoved) {
 			return err
 		}
-		if dev.Removable() {
+		if err == nil && dev.Removable() {
 			sleep(settleTime)
 		}
 	}

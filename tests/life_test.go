@@ -210,6 +210,13 @@ func TestPulledOut(t *testing.T) {
 		t.Errorf("after a restart: %q", said)
 	}
 	p.screenshot("recalled.png")
+	// Whoever does not plug it in again can switch off nevertheless.
+	if err := p.vm.Unplug(ctx); err != nil {
+		t.Fatal(err)
+	}
 	p.typeLine("/bye")
+	p.expect("Not everything could be saved: the drive was pulled out.")
+	p.expect("Shut down anyway? (yes or no) ")
+	p.typeLine("yes")
 	p.off()
 }
