@@ -18,9 +18,9 @@ import (
 // another conversation, cut short by a cut of power), it is not used, and the
 // conversation is read again. The tokens in it are compared with those of the
 // conversation, and only what is the same counts; so nothing comes in that was
-// not said, and answers are those of a session that never ended. It is as large as the file that is preallocated
-// for it, and holds the beginning of a longer conversation. Nothing of what was
-// said after /set nohistory comes into it.
+// not said, and answers are those of a session that never ended. It is as large
+// as the file that is preallocated for it, and holds the beginning of a longer
+// conversation. Nothing of what was said after /set nohistory comes into it.
 
 // stateRequest is how much of a state is read and written at once.
 const stateRequest = 1 << 20
