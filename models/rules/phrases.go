@@ -9,6 +9,7 @@ package rules
 //	took # pills               a number
 //	< suicide >                at the beginning, at the end of the message
 //	my $relative               one of the set of that name
+//	swallowed & (pills|bleach) both, in any order, up to ten words apart; the rarer goes first
 //
 // Before a phrase is looked for, a message is made plain: small letters without
 // accents, no punctuation, shortened and misspelled words written out, words that
@@ -16,6 +17,7 @@ package rules
 // phrases, so that they can be written naturally.
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -183,13 +185,17 @@ type (
 	edge     bool      // the beginning of the message, or (true) its end
 	sequence []pattern // one after the other
 	optional struct{ pattern }
-	choice   struct { // one of these
+	together []pattern // the first one, and the others near it, before or after
+	choice   struct {  // one of these
 		words map[string]bool
 		other []pattern
 	}
 )
 
-const gapWords = 3
+const (
+	gapWords  = 3
+	nearWords = 10
+)
 
 func (p word) match(words []string, i int, then func(int) bool) bool {
 	return i < len(words) && words[i] == string(p) && then(i+1)
@@ -227,6 +233,21 @@ func (p optional) match(words []string, i int, then func(int) bool) bool {
 	return p.pattern.match(words, i, then) || then(i)
 }
 
+func (p together) match(words []string, i int, then func(int) bool) bool {
+	return p[0].match(words, i, func(end int) bool {
+		for _, q := range p[1:] {
+			found := false
+			for at := max(0, i-nearWords); at <= min(end+nearWords, len(words)) && !found; at++ {
+				found = q.match(words, at, func(int) bool { return true })
+			}
+			if !found {
+				return false
+			}
+		}
+		return then(end)
+	})
+}
+
 func (p *choice) match(words []string, i int, then func(int) bool) bool {
 	if i < len(words) && p.words[words[i]] && then(i+1) {
 		return true
@@ -240,10 +261,16 @@ func (p *choice) match(words []string, i int, then func(int) bool) bool {
 }
 
 func (p word) first(set map[string]bool) (bool, bool) { set[string(p)] = true; return false, false }
-func (prefix) first(map[string]bool) (bool, bool)     { return true, false }
-func (number) first(map[string]bool) (bool, bool)     { return true, false }
-func (gap) first(map[string]bool) (bool, bool)        { return true, true }
-func (edge) first(map[string]bool) (bool, bool)       { return false, true }
+func (p prefix) first(set map[string]bool) (bool, bool) {
+	if len(p) < beginning {
+		return true, false
+	}
+	set[string(p[:beginning])+"*"] = true
+	return false, false
+}
+func (number) first(map[string]bool) (bool, bool) { return true, false }
+func (gap) first(map[string]bool) (bool, bool)    { return true, true }
+func (edge) first(map[string]bool) (bool, bool)   { return false, true }
 
 func (p sequence) first(set map[string]bool) (any, empty bool) {
 	for _, q := range p {
@@ -260,6 +287,8 @@ func (p optional) first(set map[string]bool) (any, empty bool) {
 	return any, true
 }
 
+func (p together) first(set map[string]bool) (any, empty bool) { return p[0].first(set) }
+
 func (p *choice) first(set map[string]bool) (any, empty bool) {
 	for w := range p.words {
 		set[w] = true
@@ -271,7 +300,11 @@ func (p *choice) first(set map[string]bool) (any, empty bool) {
 	return any, empty
 }
 
-// phrases are many patterns, by the words that they may begin with.
+// beginning is how many bytes of a prefix phrases are sorted by.
+const beginning = 3
+
+// phrases are many patterns, by the words that they may begin with, or by the
+// beginnings of those words and a star.
 type phrases struct {
 	begin map[string][]pattern
 	any   []pattern // begin with any word
@@ -281,7 +314,8 @@ type phrases struct {
 // there is none.
 func (p phrases) find(words []string, from int) (i, end int) {
 	for i := from; i < len(words); i++ {
-		for _, list := range [][]pattern{p.begin[words[i]], p.any} {
+		w := words[i]
+		for _, list := range [][]pattern{p.begin[w], p.begin[w[:min(beginning, len(w))]+"*"], p.any} {
 			for _, q := range list {
 				if q.match(words, i, func(at int) bool { end = at; return true }) {
 					return i, end
@@ -303,10 +337,15 @@ type compiler struct {
 func (c *compiler) phrases(lines []string) (phrases, error) {
 	p := phrases{begin: map[string][]pattern{}}
 	for _, line := range lines {
-		c.rest = line
-		q, err := c.alternatives(0)
-		if err == nil && c.rest != "" {
-			err = fmt.Errorf("%q is left over", c.rest)
+		var q together
+		var err error
+		for part := range strings.SplitSeq(line, "&") {
+			c.rest = part
+			p, e := c.alternatives(0)
+			if e == nil && c.rest != "" {
+				e = fmt.Errorf("%q is left over", c.rest)
+			}
+			q, err = append(q, p), errors.Join(err, e)
 		}
 		set := map[string]bool{}
 		var any, empty bool

@@ -72,7 +72,9 @@ func guideQuestions(t *testing.T) map[string][]string {
 // shared messages are the same in English.
 var shared = map[string]bool{"suicide": true, "overdose": true}
 
-// Every message that tells of distress is answered as such, in its language.
+// Every message that tells of distress is answered as such, in its language. Those of
+// the rounds come from others, who had not seen the phrases; each round was measured
+// before the phrases were mended for it.
 func TestDistress(t *testing.T) {
 	for _, name := range []string{"en", "de", "es", "fr"} {
 		list := lines(t, "distress-"+name+".txt")
@@ -231,4 +233,21 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("%q: %q, %v", s, answer, ok)
 		}
 	})
+}
+
+// Who is bleeding or poisoned must not be told of suicide, nor the other way
+// round: of the messages of these files, each one begins with its kind.
+func TestKinds(t *testing.T) {
+	for _, name := range []string{"en", "de", "es", "fr"} {
+		list := lines(t, "kinds-"+name+".txt")
+		if len(list) < 28 {
+			t.Errorf("%s: only %d messages", name, len(list))
+		}
+		for _, line := range list {
+			want, s, _ := strings.Cut(line, ": ")
+			if l, k := distress(s, identify(s)); string(k) != want || l.name != name {
+				t.Errorf("taken for %q, not for %q: %s", k, want, s)
+			}
+		}
+	}
 }
