@@ -40,7 +40,10 @@ func (a *assistant) answer(ctx context.Context, text string) {
 	if a.saving {
 		err := a.record(text)
 		if errors.Is(err, fs.ErrRemoved) && a.Drive != nil && !byRule {
-			err = a.await(ctx, text)
+			a.UI.Error("The drive was pulled out. Plug it in again: your message is kept here, and is saved and answered then.")
+			if err = a.await(ctx, func() error { return a.record(text) }); err == nil {
+				a.UI.Quiet("The drive is there again. All that was said is saved.")
+			}
 		}
 		if err != nil {
 			if byRule { // the person may need it now
@@ -121,20 +124,16 @@ func (a *assistant) record(text string) error {
 // awaitEvery is how often it is looked whether the drive is back.
 const awaitEvery = 500 * time.Millisecond
 
-// await keeps a message until the drive is plugged in again, and saves it then.
-// The person can give up; the error says that it is still not there.
-func (a *assistant) await(ctx context.Context, text string) error {
-	a.UI.Error("The drive was pulled out. Plug it in again: your message is kept here, and is saved and answered then.")
+// await waits until the drive is plugged in again, for do. The person can give up;
+// the error says that it is still not there.
+func (a *assistant) await(ctx context.Context, do func() error) error {
 	a.UI.Quiet("Enter gives up waiting.")
 	ctx, done := a.UI.StopContext(ctx)
 	defer done()
 	for {
 		err := a.Drive()
 		if err == nil {
-			if err = a.record(text); err == nil {
-				a.UI.Quiet("The drive is there again. All that was said is saved.")
-				return nil
-			}
+			err = do()
 		}
 		if !errors.Is(err, fs.ErrRemoved) {
 			return err

@@ -305,7 +305,7 @@ func (a *assistant) loadCommand(ctx context.Context, want string) {
 		a.UI.Error(sentence(err))
 		return
 	}
-	if a.load(ctx, file) && a.name == file.Name {
+	if a.load(ctx, file) == nil && a.name == file.Name {
 		a.prefer(file)
 		a.UI.Quiet("Going on with " + plainName(file.Name) + ".")
 	} else {

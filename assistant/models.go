@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"alphaos/console"
+	drivefs "alphaos/fs"
 	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
@@ -104,7 +105,7 @@ func (d dirModels) List() ([]ModelFile, error) {
 func (d dirModels) Open(name string) (ModelReader, error) {
 	f, err := llm.Open(d.fsys, path.Join(d.dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the model %s does not exist", name)
+		return nil, fmt.Errorf("the model's %w: %s", fs.ErrNotExist, name)
 	}
 	if err != nil {
 		return nil, err
@@ -198,10 +199,12 @@ func (a *assistant) remark(m ModelFile) string {
 	}
 	what, known := a.remarks[m]
 	if !known {
-		if what = a.describe(m); a.remarks == nil {
-			a.remarks = map[ModelFile]string{}
+		if what, known = a.describe(m); known {
+			if a.remarks == nil {
+				a.remarks = map[ModelFile]string{}
+			}
+			a.remarks[m] = what
 		}
-		a.remarks[m] = what
 	}
 	if what != "" {
 		words = append(words, what)
@@ -209,7 +212,8 @@ func (a *assistant) remark(m ModelFile) string {
 	return strings.Join(words, ", ")
 }
 
-func (a *assistant) describe(m ModelFile) string {
+// describe says it from the model's file; known tells that this proves it for good.
+func (a *assistant) describe(m ModelFile) (what string, known bool) {
 	var f *gguf.File
 	r, err := a.Models.Open(m.Name)
 	if err == nil {
@@ -217,18 +221,20 @@ func (a *assistant) describe(m ModelFile) string {
 		f, err = gguf.Read(r, r.Size())
 	}
 	switch {
+	case errors.Is(err, drivefs.ErrRemoved), errors.Is(err, drivefs.ErrIO), errors.Is(err, fs.ErrNotExist):
+		return "can't be read now", false
 	case errors.Is(err, errors.ErrUnsupported):
-		return "not supported"
+		return "not supported", true
 	case err != nil:
-		return "damaged"
+		return "damaged", true
 	case llm.KindOf(f) != llm.Language:
-		return string(llm.KindOf(f))
+		return string(llm.KindOf(f)), true
 	case a.check(f) != nil:
-		return "not supported"
+		return "not supported", true
 	case a.Raw || chat.Detect(f).Plain():
-		return "continues text"
+		return "continues text", true
 	}
-	return ""
+	return "", true
 }
 
 // chooseFirst loads the model to begin with, and asks the person as long as
@@ -291,11 +297,52 @@ const guide = "AlphaOS guide"
 // loadFirst loads the model that was asked for or used last, or else the first
 // that answers, or else the first that continues text, or else the guide: a
 // person who starts for the first time need not know what a model is. What is
-// passed over is told.
+// passed over is told. A drive that is pulled out meanwhile is waited for.
 func (a *assistant) loadFirst(ctx context.Context) bool {
+	for tries := 0; ; tries++ {
+		guides, err := a.loadBest(ctx)
+		if err == nil {
+			return true
+		}
+		advice := copyModel
+		if errors.Is(err, drivefs.ErrRemoved) {
+			const most = 10 // a drive may say each time that it is there, and not be
+			if a.Drive != nil && tries < most {
+				a.UI.Quiet("Its models are looked for again then.")
+				if a.await(ctx, func() error { return nil }) == nil {
+					a.UI.Quiet("The drive is there again.")
+					continue
+				}
+			}
+			advice = "When it is plugged in again, /models lists its models."
+		}
+		for _, m := range guides {
+			a.UI.Notice("Note: " + drivefs.Reason(err) + ", so the guide talks, which is part of AlphaOS and knows little else. " + advice)
+			if ctx.Err() == nil && a.load(ctx, m) == nil {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// loadBest loads what loadFirst does, but no guide: it returns those there are. The
+// error says, as a clause, why there is nothing better.
+func (a *assistant) loadBest(ctx context.Context) (guides []ModelFile, err error) {
 	list, lerr := a.Models.List()
+	var others []ModelFile
+	for _, m := range list {
+		if m.BuiltIn {
+			guides = append(guides, m)
+		} else {
+			others = append(others, m)
+		}
+	}
 	if lerr != nil {
 		a.UI.Error(sentence(lerr))
+		if errors.Is(lerr, drivefs.ErrRemoved) {
+			return guides, lerr
+		}
 	}
 	want := a.Default
 	if want == "" && a.Store != nil {
@@ -303,44 +350,45 @@ func (a *assistant) loadFirst(ctx context.Context) bool {
 	}
 	var wanted ModelFile
 	if want != "" {
-		var err error
-		if wanted, err = find(list, want); err == nil && a.load(ctx, wanted) {
-			a.prefer(wanted)
-			return true
-		}
+		wanted, err = find(list, want)
 		switch {
-		case err == nil: // load has told
+		case err == nil: // load tells
+			if err = a.load(ctx, wanted); err == nil {
+				a.prefer(wanted)
+				return nil, nil
+			}
+			if errors.Is(err, drivefs.ErrRemoved) {
+				return guides, err
+			}
 		case want == a.Default:
 			a.UI.Error(fmt.Sprintf("The model %s is not in the models folder.", want))
 		default:
 			a.UI.Error(fmt.Sprintf("The model %s, used last, is not in the models folder any more.", plainName(want)))
 		}
 	}
-	begun := func(m ModelFile) bool {
+	begun := func(m ModelFile) ([]ModelFile, error) {
 		if want != "" {
 			a.UI.Quiet("Going on with " + plainName(m.Name) + ".")
 		}
 		if wanted.Name == "" { // one that only failed stays the one used last
 			a.prefer(m)
 		}
-		return true
+		return nil, nil
 	}
-	var plain, guides []ModelFile
-	others := 0
-	for _, m := range list {
+	var plain []ModelFile
+	for _, m := range others {
 		if ctx.Err() != nil {
-			return false
+			return nil, ctx.Err()
 		}
-		if m.BuiltIn {
-			guides = append(guides, m)
-			continue
-		}
-		others++
 		if m.Name == wanted.Name {
 			continue
 		}
 		c, err := a.candidate(m)
-		if err != nil {
+		switch {
+		case errors.Is(err, drivefs.ErrRemoved):
+			a.refuse(m, err)
+			return guides, err
+		case err != nil:
 			a.UI.Notice(fmt.Sprintf("Note: %s is passed over: %s", plainName(m.Name), clause(err)))
 			continue
 		}
@@ -348,31 +396,34 @@ func (a *assistant) loadFirst(ctx context.Context) bool {
 		switch {
 		case name == guide:
 			guides = append(guides, m)
+			c.r.Close()
 		case !a.Raw && chat.Detect(c.tables).Plain():
 			plain = append(plain, m)
-		case a.use(ctx, c):
-			return begun(m)
+			c.r.Close()
 		default:
-			continue // use has closed it
+			if err = a.use(ctx, c); err == nil {
+				return begun(m)
+			}
+			if errors.Is(err, drivefs.ErrRemoved) {
+				return guides, err
+			}
 		}
-		c.r.Close()
 	}
 	for _, m := range plain {
-		if ctx.Err() == nil && a.load(ctx, m) {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err = a.load(ctx, m); err == nil {
 			return begun(m)
 		}
-	}
-	for _, m := range guides {
-		why := "there is no model on this drive"
-		if others > 0 || lerr != nil {
-			why = "no model on this drive can be used"
-		}
-		a.UI.Notice("Note: " + why + ", so the guide talks, which is part of AlphaOS and knows little else. " + copyModel)
-		if ctx.Err() == nil && a.load(ctx, m) {
-			return true
+		if errors.Is(err, drivefs.ErrRemoved) {
+			return guides, err
 		}
 	}
-	return false
+	if len(others) > 0 || lerr != nil {
+		return guides, errors.New("no model on this drive can be used")
+	}
+	return guides, errors.New("there is no model on this drive")
 }
 
 // prefer has the next session begin with the model in use; not with the guide,
@@ -415,22 +466,26 @@ func (a *assistant) candidate(m ModelFile) (*candidate, error) {
 }
 
 // load loads a model and begins a session with it. The model in use is kept
-// when the other one can't be loaded. Failures are told.
-func (a *assistant) load(ctx context.Context, file ModelFile) bool {
+// when the other one can't be loaded. The person was told of an error.
+func (a *assistant) load(ctx context.Context, file ModelFile) error {
 	c, err := a.candidate(file)
 	if err != nil {
 		a.refuse(file, err)
-		return false
+		return err
 	}
 	return a.use(ctx, c)
 }
 
 func (a *assistant) refuse(file ModelFile, err error) {
-	a.UI.Error(fmt.Sprintf("The model %s can't be used: %s", plainName(file.Name), clause(err)))
+	what := "can't be used"
+	if errors.Is(err, drivefs.ErrRemoved) {
+		what = "can't be read now"
+	}
+	a.UI.Error(fmt.Sprintf("The model %s %s: %s", plainName(file.Name), what, clause(err)))
 }
 
 // use is load for a model that is open, and closes it.
-func (a *assistant) use(ctx context.Context, c *candidate) bool {
+func (a *assistant) use(ctx context.Context, c *candidate) error {
 	file, r := c.ModelFile, c.r
 	kept := false // a model that is streamed from its file needs it
 	defer func() {
@@ -489,7 +544,7 @@ func (a *assistant) use(ctx context.Context, c *candidate) bool {
 			a.UI.Quiet("Loading " + plainName(old.Name) + " again.")
 			return a.load(ctx, old)
 		}
-		return false
+		return err
 	}
 	if a.Loaded != nil {
 		a.Loaded(Load{m.Info(), time.Since(c.opened)})
@@ -505,7 +560,7 @@ func (a *assistant) use(ctx context.Context, c *candidate) bool {
 		a.turns[i].IDs = nil
 	}
 	a.restoreState()
-	return true
+	return nil
 }
 
 // newSession gives the model an empty context of the size that is set.

@@ -7,7 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -50,6 +52,7 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happen
 //	# drive fails after N at the N-th piece of the next answer
 //	# drive returns after N the N-th time that it is looked whether it is there
 //	# drive never returns   the person gives up waiting
+//	# drive out/in          of the machine: its models can't be read either
 //	# ^C                  Ctrl-C at the prompt
 func TestSessions(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.txt")
@@ -111,6 +114,7 @@ type world struct {
 
 	stopAfter, cutAfter int
 	failAfter           int
+	away                bool          // the drive
 	returns             int           // see "# drive returns"; 0: nobody looks, <0: never
 	think               time.Duration // before a line is typed
 	cancel              func()        // stops the answer
@@ -235,6 +239,9 @@ func (w *world) direct(line string) {
 		w.returns = n
 	case f[1] == "drive" && f[2] == "never":
 		w.returns = -1
+	case f[1] == "drive" && (f[2] == "out" || f[2] == "in"):
+		w.away = f[2] == "out"
+		w.medium.fails = w.away
 	case f[1] == "drive" && n > 0:
 		w.failAfter = n
 	case f[1] == "drive":
@@ -257,7 +264,7 @@ func (w *world) boot() {
 		}
 	}()
 	w.tick(time.Hour)
-	c := Config{UI: ui{w}, Models: DirModels(w.models, "/models"), Now: func() time.Time { return w.tick(0) },
+	c := Config{UI: ui{w}, Models: DirModels(stick{w}, "/models"), Now: func() time.Time { return w.tick(0) },
 		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}, Before: models.ByRule, Loaded: w.loaded, Memory: w.memory, open: w.open, check: checkHead}
 	if w.guide {
 		c.Models = WithBuiltIn(c.Models, DirModels(fstest.MapFS{"guide.gguf": modelFile("guide.gguf")}, "."))
@@ -292,12 +299,22 @@ func (w *world) look() error {
 	case w.returns < 0:
 		w.cancel()
 	case w.returns == 0:
-		w.medium.fails = false
+		w.medium.fails, w.away = false, false
 	}
 	if w.medium.fails {
 		return fmt.Errorf("the drive was unplugged: %w", fs.ErrRemoved)
 	}
 	return nil
+}
+
+// stick has the files of a drive, whose folders are remembered.
+type stick struct{ *world }
+
+func (s stick) Open(name string) (iofs.File, error) {
+	if s.away && path.Ext(name) != "" {
+		return nil, &iofs.PathError{Op: "open", Path: name, Err: fmt.Errorf("reading 8 blocks at 99 of PciRoot(0x0)/USB(0x2,0x0): EFI_MEDIA_CHANGED: %w", fs.ErrRemoved)}
+	}
+	return s.models.Open(name)
 }
 
 type memory struct {
