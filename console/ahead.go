@@ -3,7 +3,8 @@ package console
 // What is typed or pasted while nothing reads it: while an answer runs, or a model is loaded. It waits in
 // the queue for the next ReadLine, lines and all, so that a text of twenty lines that is pasted into an
 // answer becomes twenty messages, one after the other. Invariant: no character of it is lost without a
-// word.
+// word. Ctrl-C and Esc give up the lines that wait; the Up key brings them back. The answer to a question
+// (Ask) is never taken from what was typed before it was asked.
 //
 // Enter has two meanings then. Behind something typed it ends a line, which is sent when the answer has
 // ended. On an empty line it stops the answer, if a person can have meant that: not when it comes so soon
@@ -13,6 +14,7 @@ package console
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -26,9 +28,10 @@ const (
 
 // ahead is what waits in the queue, as text.
 type ahead struct {
-	text []byte    // with \n for Enter
-	lost int       // characters for which there was no room
-	last time.Time // when the last key came
+	text    []byte    // with \n for Enter
+	lost    int       // characters for which there was no room
+	dropped int       // lines that were given up
+	last    time.Time // when the last key came
 
 	stale bool // not all of text is laid out
 }
@@ -52,19 +55,73 @@ func (a *ahead) add(k Key) {
 // open tells whether an unfinished line waits.
 func (a *ahead) open() bool { return len(a.text) > 0 && a.text[len(a.text)-1] != '\n' }
 
+// lines returns what waits, without blank lines.
+func (a *ahead) lines() (lines []string) {
+	for line := range strings.SplitSeq(string(a.text), "\n") {
+		if line = cleanString(line); strings.TrimSpace(line) != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
 // wait puts a key into the queue.
 func (c *Console) wait(k Key) {
+	if c.edit != nil && !c.pasting {
+		c.queue = append(c.queue, k) // it is read at once
+		return
+	}
+	queue := &c.queue
+	if c.pasting {
+		queue = &c.aside
+	}
 	// What comes behind something that was lost would be read as if it belonged to what came before.
-	if len(c.queue) >= maxQueue || c.ahead.lost > 0 {
+	if len(*queue) >= maxQueue || c.ahead.lost > 0 {
 		c.ahead.lost++
 		return
 	}
-	c.queue = append(c.queue, k)
-	if c.edit != nil {
-		return // it is read at once
+	*queue = append(*queue, k)
+	if c.edit == nil {
+		c.ahead.add(k)
+		c.ahead.stale = true
 	}
-	c.ahead.add(k)
-	c.ahead.stale = true
+}
+
+// Waiting returns how many lines were typed or pasted that ReadLine has not returned yet, an unfinished
+// one included and blank ones not.
+func (c *Console) Waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.ahead.lines())
+}
+
+// Drop gives up the lines that wait, but not an unfinished one: the Up key brings them back, and the next
+// ReadLine says so.
+func (c *Console) Drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop()
+	c.show()
+}
+
+// drop tells whether there was something to give up.
+func (c *Console) drop() bool {
+	n := len(c.queue)
+	for n > 0 && c.queue[n-1].Code != Enter {
+		n--
+	}
+	gone := ahead{}
+	for _, k := range c.queue[:n] {
+		gone.add(k)
+	}
+	lines := gone.lines()
+	for _, line := range lines {
+		c.addHistory(line)
+	}
+	c.ahead.dropped += len(lines)
+	c.queue, c.ahead.text = c.queue[n:], nil
+	c.later()
+	return len(lines) > 0
 }
 
 // showAhead shows what was typed into an answer.
@@ -113,9 +170,23 @@ func (c *Console) layAhead() {
 	c.typed.write(cleanString(string(text[from:])))
 }
 
-// next begins to read what waits.
-func (c *Console) next() {
+// next begins to read what waits, or sets it aside.
+func (c *Console) next(aside bool) {
 	c.ahead.text, c.typed = nil, nil
+	if aside {
+		c.aside, c.queue = c.queue, nil
+		c.pasting = len(c.aside) > 0
+		return // what was lost or given up is told when the rest is read
+	}
+	switch n := c.ahead.dropped; {
+	case n > maxHistory:
+		c.printLine(Notice, fmt.Sprintf("%d lines that you typed or pasted were not sent: the Up key brings back the last %d of them.", n, maxHistory))
+	case n > 1:
+		c.printLine(Notice, fmt.Sprintf("%d lines that you typed or pasted were not sent: the Up key brings them back.", n))
+	case n == 1:
+		c.printLine(Notice, "A line that you typed or pasted was not sent: the Up key brings it back.")
+	}
+	c.ahead.dropped = 0
 	if n := c.ahead.lost; n > 0 {
 		c.ahead.lost = 0
 		c.printLine(Notice, fmt.Sprintf("There was no room for the last %d characters that you typed or pasted: type them again, in smaller parts.", n))

@@ -48,7 +48,7 @@ type Options struct {
 
 // Console is a terminal. Its methods may be called from any goroutine.
 type Console struct {
-	reading sync.Mutex // one ReadLine at a time
+	reading sync.Mutex // one ReadLine, Ask or Replay at a time
 
 	mu      sync.Mutex
 	o       Options
@@ -73,6 +73,8 @@ type Console struct {
 	want    []cell
 
 	queue   []Key
+	aside   []Key // what waits behind a question, for the next ReadLine
+	pasting bool  // and what follows it without a pause
 	ahead   ahead // what they say, while nothing reads them
 	typed   *page // and its rows; nil: none
 	closed  bool
@@ -257,8 +259,8 @@ func (c *Console) clear() {
 
 // StopContext returns a context that is cancelled when the person presses Ctrl-C or Esc, or Enter on an
 // empty line; a second Enter close behind the one that sent a message is none. Everything else typed
-// meanwhile, lines with their ends, waits for ReadLine and is shown dimly below the answer; PageUp and
-// PageDown scroll. The function ends the watch and must be called.
+// meanwhile, lines with their ends, waits for ReadLine and is shown dimly below the answer; Ctrl-C and Esc
+// drop the lines that wait, as Drop does; PageUp and PageDown scroll. The function ends the watch and must be called.
 func (c *Console) StopContext(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &stop{cancel}
@@ -343,6 +345,7 @@ func (c *Console) key(k Key) {
 	}
 	now, last := c.o.Now(), c.ahead.last
 	c.ahead.last = now
+	c.pasting = c.pasting && k.Code != CtrlC && now.Sub(last) < burst
 	switch k.Code {
 	case PageUp, PageDown:
 		c.turn(k.Code == PageUp)
@@ -351,12 +354,17 @@ func (c *Console) key(k Key) {
 		if k.Code == Enter && c.twice(now, last) {
 			return
 		}
+		// Between two answers, too: the person means what is still to come.
+		dropped := k.Code != Enter && c.edit == nil && c.drop()
 		if len(c.stops) > 0 && !(k.Code == Enter && c.ahead.open()) {
 			for _, s := range c.stops {
 				s.cancel()
 			}
 			c.paging = false
 			c.show()
+			return
+		}
+		if dropped {
 			return
 		}
 	}

@@ -494,6 +494,112 @@ func TestPasteTooMuch(t *testing.T) {
 	}
 }
 
+// Keys that are read at once are not lost, however many come together.
+func TestPasteIntoLine(t *testing.T) {
+	r := newRig(t, 0, 0)
+	ch := r.read("you> ")
+	r.mu.Lock()
+	for _, c := range strings.Repeat("x", maxQueue+10) + "\rnext\r" {
+		r.key(Key{Rune: c})
+	}
+	r.mu.Unlock()
+	r.ring()
+	if res := <-ch; len(res.line) < maxInput-8 {
+		t.Errorf("%d characters were read", len(res.line))
+	}
+	if res := <-r.read2("you> "); res.line != "next" {
+		t.Error(res)
+	}
+}
+
+// Ctrl-C and Esc give up the lines that wait, whether an answer runs or the next is about to begin.
+func TestDropPaste(t *testing.T) {
+	for _, code := range []Code{CtrlC, Esc} {
+		for _, between := range []bool{false, true} {
+			r := newRig(t, 800, 600)
+			r.say("a question")
+			ctx, end := r.StopContext(t.Context())
+			r.later(time.Minute)
+			r.press("one", Enter, Enter, "twp", Backspace, "o", Enter, "three", Enter, "the rest")
+			r.later(time.Minute)
+			if n := r.Waiting(); n != 4 {
+				t.Errorf("%d lines wait", n)
+			}
+			if between {
+				end()
+			}
+			r.press(code)
+			r.later(0)
+			if ctx.Err() == nil {
+				t.Error("the answer was not stopped")
+			}
+			end()
+			if n := r.Waiting(); n != 1 {
+				t.Errorf("%d lines wait", n)
+			}
+			ch := r.read("you> ")
+			if got := r.text(); !strings.Contains(got, "3 lines that you typed or pasted were not sent: the Up key brings them back.") || !strings.HasSuffix(got, "you> the rest█") {
+				t.Errorf("got\n%s", got)
+			}
+			r.press(Up, Up, Enter)
+			if res := <-ch; res.line != "two" || res.err != nil {
+				t.Error(res)
+			}
+			r.say("on")
+			if got := r.line.String(); strings.Count(got, "were not sent") != 1 {
+				t.Errorf("told more than once: %q", got)
+			}
+		}
+	}
+}
+
+// The answer to a question is what is typed after it was asked, and not the rest of a paste either.
+func TestAsk(t *testing.T) {
+	r := newRig(t, 800, 600)
+	_, end := r.StopContext(t.Context())
+	r.press("yes", Enter, "y")
+	r.later(0)
+	end()
+	ch := make(chan result, 1)
+	go func() {
+		line, err := r.Ask("Sure? ")
+		ch <- result{line, err}
+	}()
+	r.until(func() bool { return r.edit != nil })
+	r.press("es", Enter, "more") // the paste goes on
+	r.later(time.Second)
+	if got := r.text(); !strings.HasSuffix(got, "Sure? █") {
+		t.Errorf("got\n%s", got)
+	}
+	r.press("no", Enter)
+	if res := <-ch; res.line != "no" || res.err != nil {
+		t.Error(res)
+	}
+	if n := r.Waiting(); n != 3 {
+		t.Errorf("%d lines wait", n)
+	}
+	for range 2 {
+		if res := <-r.read2("you> "); res.line != "yes" {
+			t.Error(res)
+		}
+	}
+	more := r.read("you> ")
+	r.press(Enter)
+	if res := <-more; res.line != "more" {
+		t.Error(res)
+	}
+	// Nothing waits: an answer may come as fast as it likes.
+	go func() {
+		line, err := r.Ask("Sure? ")
+		ch <- result{line, err}
+	}()
+	r.until(func() bool { return r.edit != nil })
+	r.press("yes", Enter)
+	if res := <-ch; res.line != "yes" {
+		t.Error(res)
+	}
+}
+
 func (r *rig) settledQueue(n int) { r.t.Helper(); r.until(func() bool { return len(r.queue) == n }) }
 
 func TestStopContextEnds(t *testing.T) {

@@ -31,13 +31,19 @@ type editor struct {
 
 // ReadLine shows prompt and returns the line the person types, without its end, as valid UTF-8. It
 // returns ErrInterrupted on Ctrl-C and io.EOF on Ctrl-D in an empty line or when there are no more keys.
-func (c *Console) ReadLine(prompt string) (string, error) {
+func (c *Console) ReadLine(prompt string) (string, error) { return c.read(prompt, false) }
+
+// Ask is ReadLine for the answer to a question. What was typed or pasted before it was asked is not taken
+// for the answer, nor is the rest of a paste that still comes in: it waits for the next ReadLine.
+func (c *Console) Ask(question string) (string, error) { return c.read(question, true) }
+
+func (c *Console) read(prompt string, aside bool) (string, error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.next()
+	c.next(aside)
 	c.print(c.clean.end())
 	e := c.beginTurn(prompt)
 	if !c.serialFresh {
@@ -159,6 +165,10 @@ func (c *Console) endTurn(e *editor, mark string) {
 // finish ends ReadLine.
 func (c *Console) finish(e *editor, err error) (string, error) {
 	c.edit, c.editor = nil, nil
+	if len(c.aside) > 0 {
+		c.queue = append(c.aside, c.queue...)
+	}
+	c.aside, c.pasting = nil, false
 	c.later()
 	if err == nil && e.text != "" {
 		c.began = c.o.Now()
