@@ -140,6 +140,7 @@ func (a *assistant) await(ctx context.Context, do func() error) error {
 		}
 		select {
 		case <-ctx.Done():
+			a.UI.Drop() // or each of them would wait in its turn
 			return err
 		case <-time.After(awaitEvery):
 		}

@@ -41,6 +41,13 @@ type UI interface {
 	// ReadLine returns a line without its end. io.EOF ends the session;
 	// console.ErrInterrupted (Ctrl-C) does not.
 	ReadLine(prompt string) (string, error)
+	// Ask is ReadLine for the answer to a question, for which nothing is taken
+	// that was typed before it was asked: that waits for the next ReadLine.
+	Ask(question string) (string, error)
+	// Waiting is how many lines were typed that ReadLine has not returned yet.
+	Waiting() int
+	// Drop gives these up, and tells the person.
+	Drop()
 	// Quiet shows a dim line of its own.
 	Quiet(text string)
 	// Notice and Error show a line of its own that asks for attention, or
@@ -401,20 +408,35 @@ func (a *assistant) farewell() {
 	}
 }
 
-// shutDown saves everything and says goodbye. When saving fails the person
-// decides.
+// shutDown saves everything and says goodbye. When saving fails, or more was
+// typed that nobody has read yet, as when a pasted letter has a line "Goodbye",
+// the person decides.
 func (a *assistant) shutDown() (bool, error) {
+	if n := a.UI.Waiting(); n > 0 {
+		a.UI.Notice("You typed or pasted more behind this: " + count(n, "line is", "lines are") + " not sent yet.")
+		if !a.leaveAnyway() {
+			return false, nil
+		}
+	}
 	err := a.save()
 	if err == nil {
 		a.farewell()
 		return true, nil
 	}
 	a.UI.Error("Not everything could be saved: " + clause(err))
-	line, rerr := a.UI.ReadLine("Shut down anyway? (yes or no) ")
-	if rerr != nil || strings.EqualFold(strings.TrimSpace(line), "yes") {
+	if a.leaveAnyway() {
 		return true, err
 	}
 	return false, nil
+}
+
+// leaveAnyway asks. Where nobody can answer any more, that is a yes.
+func (a *assistant) leaveAnyway() bool {
+	line, err := a.UI.Ask("Shut down anyway? (yes or no) ")
+	if errors.Is(err, console.ErrInterrupted) {
+		return false
+	}
+	return err != nil || strings.EqualFold(strings.TrimSpace(line), "yes")
 }
 
 // say shows a line of plain text.

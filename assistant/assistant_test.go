@@ -435,13 +435,44 @@ func (p *person) says(line string) {
 	}
 }
 
+// A letter that is pasted into an answer and has a line "Goodbye" does not switch off before all of it was
+// read, unless the person wants that.
+func TestPastedGoodbye(t *testing.T) {
+	w := &world{t: t, context: 4000, now: time.Unix(1e9, 0)}
+	c := openStore(t, &memory{data: make([]byte, 256<<10)})
+	c.Models = DirModels(fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")}, "/models")
+	c.Now = func() time.Time { return w.tick(time.Second) } // nothing comes quickly
+	c.Params = map[string]string{"temperature": "0", "repeat_penalty": "1"}
+	c.open, c.check = w.open, checkHead
+	p := sit(t, c)
+	answer := func(line, question string) {
+		p.expect(question)
+		io.WriteString(p.keys, line+"\r")
+	}
+	p.says("count to 3\rDear Alpha,\rGoodbye\r\rAnn\rPS: yes\ryes")
+	answer("no", "Shut down anyway? (yes or no) ")
+	p.expect("alpha> You said \"Ann\".")
+	p.expect("alpha> You said \"PS: yes\".")
+	p.expect("alpha> You said \"yes\".")
+	p.says("/restart\r/bye")
+	answer("yes", "Shut down anyway? (yes or no) ")
+	p.expect("All data saved. Goodbye.")
+	<-p.done
+	if p.out != Restart || p.err != nil {
+		t.Error(p.out, p.err)
+	}
+	if msgs, _ := c.Store.Tail(100); len(msgs) != 10 {
+		t.Errorf("%d messages are saved", len(msgs))
+	}
+}
+
 // sit begins a session at a console on a serial line.
 func sit(t *testing.T, c Config) *person {
 	t.Helper()
 	r, w := io.Pipe()
 	p := &person{t: t, more: make(chan struct{}, 1), keys: w, done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
-	con, err := console.New(console.Options{Serial: p, Keys: console.DecodeKeys(ctx, r)})
+	con, err := console.New(console.Options{Serial: p, Keys: console.DecodeKeys(ctx, r), Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

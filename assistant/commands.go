@@ -10,8 +10,8 @@ import (
 	"alphaos/store"
 )
 
-const help = `Type a message and press Enter. Enter, Ctrl-C or Esc stop an answer; a line that
-you type meanwhile is sent when it has ended.
+const help = `Type a message and press Enter. Enter, Ctrl-C or Esc stop an answer; lines that
+you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up.
 
   /set            set parameters, the system prompt, and whether messages are saved
   /show           show the model, memory, parameters or the system prompt

@@ -256,7 +256,7 @@ func (a *assistant) chooseFirst(ctx context.Context) (out Outcome, err error, en
 			a.say("Models on this drive:")
 			a.show(list)
 		}
-		line, rerr := a.UI.ReadLine("Which model? (number or name; Enter looks again) ")
+		line, rerr := a.UI.Ask("Which model? (number or name; Enter looks again) ")
 		if errors.Is(rerr, console.ErrInterrupted) {
 			continue
 		}

@@ -54,6 +54,7 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happen
 //	# drive never returns   the person gives up waiting
 //	# drive out/in          of the machine: its models can't be read either
 //	# ^C                  Ctrl-C at the prompt
+//	# N lines wait        behind the next one that is typed
 func TestSessions(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.txt")
 	if len(files) == 0 {
@@ -115,6 +116,7 @@ type world struct {
 	stopAfter, cutAfter int
 	failAfter           int
 	away                bool          // the drive
+	waiting             int           // lines behind the next one
 	returns             int           // see "# drive returns"; 0: nobody looks, <0: never
 	think               time.Duration // before a line is typed
 	cancel              func()        // stops the answer
@@ -211,6 +213,8 @@ func (w *world) direct(line string) {
 	}
 	switch {
 	case len(f) < 2 || strings.HasPrefix(line, "##"):
+	case f[len(f)-1] == "wait":
+		w.waiting, _ = strconv.Atoi(f[1])
 	case f[1] == "models":
 		clear(w.models)
 		for _, name := range f[2:] {
@@ -407,6 +411,20 @@ func (u ui) ReadLine(prompt string) (string, error) {
 		}
 	}
 	return "", io.EOF
+}
+
+func (u ui) Ask(question string) (string, error) {
+	u.waiting = 0
+	return u.ReadLine(question)
+}
+
+func (u ui) Waiting() int { return u.waiting }
+
+func (u ui) Drop() {
+	if u.waiting > 0 {
+		u.line("[drop]")
+	}
+	u.waiting = 0
 }
 
 type progress struct {

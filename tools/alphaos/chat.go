@@ -424,6 +424,11 @@ func (u *pipeUI) ReadLine(prompt string) (string, error) {
 	return line, err
 }
 
+// A program that answers a question has written the answer already.
+func (u *pipeUI) Ask(question string) (string, error) { return u.ReadLine(question) }
+func (u *pipeUI) Waiting() int                        { return 0 }
+func (u *pipeUI) Drop()                               {}
+
 func (u *pipeUI) Quiet(text string) {
 	u.fresh()
 	fmt.Fprintln(u, text)
