@@ -254,10 +254,6 @@ type answerWriter struct {
 
 // write reports whether a stop string has come.
 func (w *answerWriter) write(s string) (done bool, err error) {
-	if w.trim {
-		s = strings.TrimLeft(s, " \n")
-		w.trim = s == ""
-	}
 	s = w.held + s
 	keep := len(s)
 	for _, stop := range w.stops {
@@ -276,8 +272,17 @@ func (w *answerWriter) write(s string) (done bool, err error) {
 	if done {
 		w.held = ""
 	}
-	_, err = io.WriteString(w.out, s[:keep])
-	return done, err
+	return done, w.put(s[:keep])
+}
+
+// put writes text as the machine's assistant shows it.
+func (w *answerWriter) put(s string) error {
+	if w.trim {
+		s = strings.TrimLeft(s, " \t\r\n")
+		w.trim = s == ""
+	}
+	_, err := io.WriteString(w.out, s)
+	return err
 }
 
 // flush ends the answer, with s as its last text.
@@ -286,9 +291,8 @@ func (w *answerWriter) flush(s string) error {
 	if done || err != nil {
 		return err
 	}
-	_, err = io.WriteString(w.out, w.held)
-	w.held = ""
-	return err
+	s, w.held = w.held, ""
+	return w.put(s)
 }
 
 // converse runs the assistant on this terminal.
