@@ -138,6 +138,7 @@ func TestPasteIntoAnswer(t *testing.T) {
 	p.prompt()
 	p.say("/set parameter temperature 0")
 	p.say("/set parameter num_predict 60")
+	before := len(p.vm.Output())
 	p.typeLine(story)
 	p.expect("alpha> ")
 	var paste strings.Builder
@@ -148,6 +149,9 @@ func TestPasteIntoAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.screenshot("paste.png")
+	if strings.Contains(p.vm.Output()[before:], "you> ") {
+		t.Fatal("the answer ended before the paste was there, so this shows nothing: let it be longer")
+	}
 	if said := p.prompt(); strings.Contains(said, "Stopped") {
 		t.Errorf("the paste stopped the answer: %q", said)
 	}
