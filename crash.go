@@ -9,6 +9,7 @@ import (
 	"alphaos/amd64"
 	"alphaos/console"
 	"alphaos/efi"
+	"alphaos/fs"
 )
 
 // crashFile is preallocated, so that a report can be written to its blocks when there is
@@ -73,6 +74,6 @@ func tellCrash(con *console.Console, d *drive, mark bool) {
 		return
 	}
 	if _, err := f.WriteAt([]byte(crashSeen), 0); err != nil {
-		con.Quiet(explained("The report could not be marked as read", err))
+		con.Quiet("The report could not be marked as read: " + fs.Explain(err))
 	}
 }

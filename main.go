@@ -159,7 +159,7 @@ func openDrive(con *console.Console, log *bootLog) (*drive, assistant.Outcome, e
 			return d, 0, nil
 		}
 		log.printf("drive: %v", err)
-		con.Error(explained("AlphaOS cannot begin", err))
+		con.Error("AlphaOS cannot begin: " + fs.Explain(err))
 		line, err := con.ReadLine("Plug the AlphaOS drive in and press Enter to look again, or type \"off\" to switch off: ")
 		if err != nil && !errors.Is(err, console.ErrInterrupted) && !errors.Is(err, io.EOF) {
 			return nil, 0, err
@@ -179,12 +179,6 @@ func openDrive(con *console.Console, log *bootLog) (*drive, assistant.Outcome, e
 			con.Quiet("Some disks could not be started.")
 		}
 	}
-}
-
-// explained says what happened, why, and what to do. What is technical about it is for
-// the log.
-func explained(what string, err error) string {
-	return strings.TrimSpace(fmt.Sprintf("%s: %s. %s", what, strings.TrimRight(fs.Reason(err), "."), fs.Remedy(err)))
 }
 
 // findDrive takes the volume the program came from, or, when the firmware does not
@@ -221,15 +215,12 @@ func findDrive(log *bootLog) (*drive, error) {
 
 // openJournal opens what is saved. Without a journal one can still talk, and is told
 // why nothing will be kept.
-func openJournal(vol *fat.FS) (s *store.Store, r store.Recovery, why string) {
+func openJournal(vol *fat.FS) (s *store.Store, r store.Recovery, why error) {
 	medium, err := vol.OpenInPlace(journalFile)
 	if err != nil {
-		return nil, r, explained("The journal on the drive cannot be used", err)
+		return nil, r, fmt.Errorf("the journal on the drive cannot be used: %w", err)
 	}
-	if s, r, err = store.Open(medium, time.Now); err != nil {
-		return nil, r, fs.Reason(err)
-	}
-	return s, r, ""
+	return store.Open(medium, time.Now)
 }
 
 // openState is where the model's memory of the conversation is kept between sessions,
@@ -254,7 +245,7 @@ func switchOff(con *console.Console, dev *efi.BlockDevice, outcome assistant.Out
 		err = efi.Shutdown(dev)
 	}
 	if err != nil {
-		con.Error(explained("The machine could not be switched off or restarted", err))
+		con.Error("The machine could not be switched off or restarted: " + fs.Explain(err))
 	}
 	con.Notice("It is safe to hold the power button now.")
 	for {

@@ -227,14 +227,14 @@ func isProgram(word, file string) bool {
 }
 
 // readConfig reads the options file in the drive's file system. A missing or empty
-// one has no settings.
-func readConfig(drive fs.FS) ([]setting, error) {
-	fail := func(err error) ([]setting, error) {
-		return nil, fmt.Errorf("%s is ignored: %w", configFile, err)
+// one has no settings; of one that is ignored a sentence tells why.
+func readConfig(drive fs.FS) (list []setting, complaint string) {
+	ignore := func(err error) ([]setting, string) {
+		return nil, configFile + " is ignored: " + drivefs.Explain(err)
 	}
 	f, err := drive.Open(configFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, ""
 	}
 	var data []byte
 	if err == nil {
@@ -242,13 +242,12 @@ func readConfig(drive fs.FS) ([]setting, error) {
 		data, err = io.ReadAll(io.LimitReader(f, maxConfig+1))
 	}
 	if err != nil {
-		return fail(errors.New("it cannot be read: " + drivefs.Reason(err)))
+		return ignore(fmt.Errorf("it cannot be read: %w", err))
 	}
-	list, err := parseConfig(data)
-	if err != nil {
-		return fail(err)
+	if list, err = parseConfig(data); err != nil {
+		return ignore(err)
 	}
-	return list, nil
+	return list, ""
 }
 
 // parseConfig reads a JSON object whose values are texts, numbers, true and false.

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"io/fs"
 	"reflect"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"unicode"
+
+	drivefs "alphaos/fs"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -135,13 +138,23 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%q gives %q, want %q", name, got, c.want)
 		}
 	}
-	if list, err := readConfig(fstest.MapFS{}); list != nil || err != nil {
-		t.Errorf("no file: %q, %v", list, err)
+	if list, complaint := readConfig(fstest.MapFS{}); list != nil || complaint != "" {
+		t.Errorf("no file: %q, %q", list, complaint)
 	}
-	_, err := readConfig(fstest.MapFS{configFile: {Data: []byte("?")}})
-	if err == nil || !strings.HasPrefix(err.Error(), "data/config.json is ignored: it is not valid JSON") {
-		t.Errorf("a bad file: %v", err)
+	_, complaint := readConfig(fstest.MapFS{configFile: {Data: []byte("?")}})
+	if !strings.HasPrefix(complaint, "data/config.json is ignored: it is not valid JSON") || !strings.HasSuffix(complaint, ").") {
+		t.Errorf("a bad file: %q", complaint)
 	}
+	_, complaint = readConfig(pulledOut{})
+	if complaint != "data/config.json is ignored: the drive was pulled out. Plug it in again." {
+		t.Errorf("a drive that is not there: %q", complaint)
+	}
+}
+
+type pulledOut struct{}
+
+func (pulledOut) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: drivefs.ErrRemoved}
 }
 
 // check applies settings and looks whether all that may be shown can be.

@@ -77,9 +77,9 @@ func (s *start) readOptions(con *console.Console, d *drive) {
 		con.Quiet(note)
 		s.log.printf("drive: %s", note)
 	}
-	list, err := readConfig(d.fs)
-	if err != nil {
-		s.complaints = append(s.complaints, err.Error()+".")
+	list, complaint := readConfig(d.fs)
+	if complaint != "" {
+		s.complaints = append(s.complaints, complaint)
 	}
 	_, complaints := s.asked.set(configFile, list, s.fixed)
 	s.complaints = append(s.complaints, complaints...)
@@ -112,10 +112,10 @@ func (s *start) saveLog() {
 }
 
 // journalFacts says in a few words what state the journal is in.
-func journalFacts(j *store.Store, r store.Recovery, why string) string {
+func journalFacts(j *store.Store, r store.Recovery, why error) string {
 	switch {
 	case j == nil:
-		return why
+		return why.Error()
 	case r.Unclean:
 		return "open; the last session ended unexpectedly"
 	}

@@ -47,11 +47,11 @@ func (a *assistant) answer(ctx context.Context, text string) {
 		}
 		if err != nil {
 			if byRule { // the person may need it now
-				a.UI.Error("Your message was not saved: " + clause(err))
+				a.UI.Error("Your message was not saved: " + fs.Explain(err))
 				a.say(Speaker + fixed)
 				return
 			}
-			a.UI.Error("Your message was not saved and so not answered: " + clause(err))
+			a.UI.Error("Your message was not saved and so not answered: " + fs.Explain(err))
 			if !errors.Is(err, store.ErrFull) {
 				a.UI.Quiet("Try again (the Up key brings it back), or type /set nohistory to go on without saving.")
 			} else {
@@ -97,7 +97,7 @@ func (a *assistant) endAnswer(w *answerWriter, stats store.Stats, partial bool) 
 	switch {
 	case err != nil:
 		a.unfinished = func() error { return w.journal.End(stats, partial) }
-		a.UI.Error("The end of this answer is not saved yet: " + clause(err) + " It is kept here, and saved before your next message.")
+		a.UI.Error("The end of this answer is not saved yet: " + fs.Explain(err) + " It is kept here, and saved before your next message.")
 	case w.failed && !w.full:
 		a.UI.Quiet("Now all of this answer is saved.")
 	}
@@ -347,7 +347,7 @@ func (a *assistant) reply(ctx context.Context) {
 	a.turns = append(a.turns, turn)
 
 	if failure != nil {
-		a.UI.Error("The model could not go on: " + clause(failure))
+		a.UI.Error("The model could not go on: " + fs.Explain(failure))
 	}
 	if turn.Text == "" && len(out) > len(said.IDs()) {
 		a.UI.Quiet("The model only thought and came to no answer.")
@@ -450,9 +450,9 @@ func (w *answerWriter) put(s string) bool {
 	if err != nil && !w.failed {
 		w.failed = true
 		if w.full = errors.Is(err, store.ErrFull); w.full {
-			w.a.UI.Error("The answer ends here because it can't be saved: " + clause(err))
+			w.a.UI.Error("The answer ends here because it can't be saved: " + fs.Explain(err))
 		} else {
-			w.a.UI.Error("This answer is not saved at the moment: " + clause(err) + " It is kept here, and saved as soon as that is possible.")
+			w.a.UI.Error("This answer is not saved at the moment: " + fs.Explain(err) + " It is kept here, and saved as soon as that is possible.")
 		}
 	}
 	return !w.full

@@ -95,7 +95,7 @@ type Config struct {
 	Models   Models
 	Store    *store.Store      // nil: nothing is saved, which is said
 	Recovery store.Recovery    // what store.Open found
-	NoStore  string            // why Store is nil, a sentence; "" when that is intended
+	NoStore  error             // why Store is nil; nil when that is intended
 	State    store.Medium      // where the model's memory of the conversation is kept between sessions; nil: nowhere
 	LLM      llm.Options       // Progress is overwritten
 	Drive    func() error      // tells whether the drive of the Store is there; nil: it always is
@@ -186,7 +186,7 @@ func Run(ctx context.Context, c Config) (Outcome, error) {
 	out, err := a.talk(ctx)
 	if out == EOF {
 		if serr := a.save(); serr != nil {
-			a.UI.Error("Not everything could be saved: " + clause(serr))
+			a.UI.Error("Not everything could be saved: " + fs.Explain(serr))
 			err = errors.Join(err, serr)
 		} else {
 			a.farewell()
@@ -198,12 +198,12 @@ func Run(ctx context.Context, c Config) (Outcome, error) {
 // welcome begins the session in the store and tells what was found there.
 func (a *assistant) welcome() {
 	if a.Store == nil {
-		if a.NoStore != "" {
-			a.UI.Error("Nothing will be saved in this session: " + clause(errors.New(a.NoStore)))
+		if a.NoStore != nil {
+			a.UI.Error("Nothing will be saved in this session: " + fs.Explain(a.NoStore))
 		}
 	} else {
 		if err := a.Store.Begin(); err != nil {
-			a.UI.Error("Nothing can be saved at the moment: " + clause(err))
+			a.UI.Error("Nothing can be saved at the moment: " + fs.Explain(err))
 			a.UI.Quiet("Messages are answered only once they are saved. /set nohistory goes on without saving.")
 		}
 		a.recovered()
@@ -391,7 +391,7 @@ func (a *assistant) keep(name, value string) {
 			a.unkept = map[string]string{}
 		}
 		a.unkept[name] = value
-		a.UI.Error("This was not saved (it is tried again when you shut down): " + clause(err))
+		a.UI.Error("This was not saved (it is tried again when you shut down): " + fs.Explain(err))
 		return
 	}
 	delete(a.unkept, name)
@@ -423,7 +423,7 @@ func (a *assistant) shutDown() (bool, error) {
 		a.farewell()
 		return true, nil
 	}
-	a.UI.Error("Not everything could be saved: " + clause(err))
+	a.UI.Error("Not everything could be saved: " + fs.Explain(err))
 	if a.leaveAnyway() {
 		return true, err
 	}
@@ -484,19 +484,9 @@ func (a *assistant) nearlyFull() {
 	}
 }
 
-// clause ends a sentence with why something failed, as a person needs to know
-// it, and says what to do.
-func clause(err error) string {
-	s := strings.TrimRight(fs.Reason(err), ".!?\n ") + "."
-	if remedy := fs.Remedy(err); remedy != "" {
-		s += " " + remedy
-	}
-	return s
-}
-
 // sentence makes an error a sentence: a capital letter first, a full stop last.
 func sentence(err error) string {
-	s := clause(err)
+	s := fs.Explain(err)
 	if word, _, _ := strings.Cut(s, " "); strings.ContainsAny(word, "_./") {
 		return s // a name, not a word
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"alphaos/console"
+	"alphaos/fs"
 	"alphaos/llm"
 	"alphaos/llm/gguf"
 	"alphaos/store"
@@ -619,6 +620,16 @@ func TestCutInRealAnswer(t *testing.T) {
 	}
 	p.says("goodbye")
 	p.expect("All data saved. Goodbye.")
+}
+
+// Why nothing is saved is told with what to do about it.
+func TestNoStore(t *testing.T) {
+	w := &world{t: t}
+	why := fmt.Errorf("the journal on the drive cannot be used: %w", fs.ErrRemoved)
+	Run(context.Background(), Config{UI: ui{w}, Models: DirModels(fstest.MapFS{}, "."), NoStore: why})
+	if said, want := w.out.String(), "Nothing will be saved in this session: the drive was pulled out. Plug it in again.\n"; !strings.Contains(said, want) {
+		t.Errorf("it says %q", said)
+	}
 }
 
 // A damaged model file is passed over with one sentence.

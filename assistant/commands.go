@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"alphaos/console"
+	"alphaos/fs"
 	"alphaos/store"
 )
 
@@ -317,7 +318,7 @@ func (a *assistant) loadCommand(ctx context.Context, want string) {
 func (a *assistant) clear() {
 	if a.saving {
 		if err := a.Store.NewConversation(); err != nil {
-			a.UI.Error("A new conversation could not be begun: " + clause(err))
+			a.UI.Error("A new conversation could not be begun: " + fs.Explain(err))
 			return
 		}
 	}

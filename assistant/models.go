@@ -389,7 +389,7 @@ func (a *assistant) loadBest(ctx context.Context) (guides []ModelFile, err error
 			a.refuse(m, err)
 			return guides, err
 		case err != nil:
-			a.UI.Notice(fmt.Sprintf("Note: %s is passed over: %s", plainName(m.Name), clause(err)))
+			a.UI.Notice(fmt.Sprintf("Note: %s is passed over: %s", plainName(m.Name), drivefs.Explain(err)))
 			continue
 		}
 		name, _ := c.tables.String("general.name")
@@ -481,7 +481,7 @@ func (a *assistant) refuse(file ModelFile, err error) {
 	if errors.Is(err, drivefs.ErrRemoved) {
 		what = "can't be read now"
 	}
-	a.UI.Error(fmt.Sprintf("The model %s %s: %s", plainName(file.Name), what, clause(err)))
+	a.UI.Error(fmt.Sprintf("The model %s %s: %s", plainName(file.Name), what, drivefs.Explain(err)))
 }
 
 // use is load for a model that is open, and closes it.

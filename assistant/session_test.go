@@ -276,7 +276,7 @@ func (w *world) boot() {
 	if w.medium != nil {
 		s, rec, err := store.Open(w.medium, c.Now)
 		if err != nil {
-			c.NoStore = err.Error()
+			c.NoStore = err
 		}
 		c.Store, c.Recovery = s, rec
 	}

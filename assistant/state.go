@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"alphaos/fs"
 	"alphaos/llm/chat"
 	"alphaos/store"
 )
@@ -45,7 +46,7 @@ func (a *assistant) saveState() {
 	}
 	to.end()
 	if err != nil {
-		a.UI.Quiet("What the model remembers could not be saved, so it will read the conversation again: " + clause(err))
+		a.UI.Quiet("What the model remembers could not be saved, so it will read the conversation again: " + fs.Explain(err))
 	}
 }
 

@@ -1,10 +1,13 @@
 package fs
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // Why a request to a medium failed, as far as a person can do something about
 // it. Devices return errors that wrap one of these, with the technical part
-// around it; whoever talks to a person asks Reason.
+// around it; whoever talks to a person asks Explain.
 var (
 	ErrRemoved  = errors.New("the drive was pulled out")
 	ErrReadOnly = errors.New("the drive is write-protected")
@@ -28,8 +31,19 @@ func Reason(err error) string {
 	return err.Error()
 }
 
-// Remedy says in a sentence what a person can do about err, or nothing.
-func Remedy(err error) string {
+// Explain ends a sentence that a person reads with why err happened, and says in
+// another one what they can do about it, if that is known: "the drive was pulled
+// out. Plug it in again."
+func Explain(err error) string {
+	s := strings.TrimRight(Reason(err), ".!?\n ") + "."
+	if r := remedy(err); r != "" {
+		s += " " + r
+	}
+	return s
+}
+
+// remedy says in a sentence what a person can do about err, or nothing.
+func remedy(err error) string {
 	switch {
 	case errors.Is(err, ErrRemoved):
 		return "Plug it in again."
