@@ -47,7 +47,7 @@ func (a *assistant) answer(ctx context.Context, text string) {
 		}
 		if err != nil {
 			if byRule { // the person may need it now
-				a.UI.Error("Your message was not saved: " + fs.Explain(err))
+				a.UI.Error("Your message was not saved and is not kept: " + fs.Explain(err))
 				a.say(Speaker + fixed)
 				return
 			}
@@ -76,7 +76,7 @@ func (a *assistant) answer(ctx context.Context, text string) {
 // tell answers the last turn with a text that no model made.
 func (a *assistant) tell(text string) {
 	a.UI.Write([]byte(Speaker))
-	w := &answerWriter{a: a}
+	w := &answerWriter{a: a, whole: true}
 	if a.saving {
 		w.journal = a.Store.BeginAnswer()
 	}
@@ -391,6 +391,7 @@ type answerWriter struct {
 	held    string
 	text    strings.Builder
 	shown   string // the last piece
+	whole   bool   // all of it is shown, saved or not
 	failed  bool   // a piece was not saved, which was told
 	full    bool   // because the journal is full
 	cut     bool   // a stop string was found
@@ -449,9 +450,13 @@ func (w *answerWriter) put(s string) bool {
 	err := w.journal.Write(s)
 	if err != nil && !w.failed {
 		w.failed = true
-		if w.full = errors.Is(err, store.ErrFull); w.full {
+		w.full = errors.Is(err, store.ErrFull)
+		switch {
+		case w.full && w.whole:
+			w.a.UI.Error("This answer can't be saved: " + fs.Explain(err))
+		case w.full:
 			w.a.UI.Error("The answer ends here because it can't be saved: " + fs.Explain(err))
-		} else {
+		default:
 			w.a.UI.Error("This answer is not saved at the moment: " + fs.Explain(err) + " It is kept here, and saved as soon as that is possible.")
 		}
 	}

@@ -632,6 +632,24 @@ func TestNoStore(t *testing.T) {
 	}
 }
 
+// What is answered by rule is shown to its end, also when the journal has no room for it.
+func TestRuleFillsJournal(t *testing.T) {
+	fixed := strings.Repeat("Call for help. ", 4000)
+	w := &world{t: t}
+	s, rec, err := store.Open(&memory{data: make([]byte, 64<<10)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.lines = []string{"you> my chest hurts", "you> /bye"}
+	w.context = 100
+	Run(context.Background(), Config{UI: ui{w}, Models: DirModels(fstest.MapFS{"tiny.gguf": modelFile("tiny.gguf")}, "."), Store: s, Recovery: rec,
+		Before: func(llm.Info, string) (string, bool) { return fixed, true }, open: w.open, check: checkHead})
+	_, said, _ := strings.Cut(w.out.String(), Speaker)
+	if want := fixed + "\n!! This answer can't be saved: the journal is full ("; !strings.HasPrefix(said, want) || strings.Contains(said, "ends here") {
+		t.Errorf("it says %q", strings.ReplaceAll(said, fixed, "[the answer]"))
+	}
+}
+
 // A damaged model file is passed over with one sentence.
 func TestDamagedRealModel(t *testing.T) {
 	needModels(t)
