@@ -23,7 +23,7 @@ func (m *machine) fail(format string, args ...any) { fail(m.line, format, args..
 
 // burn takes fuel for n bytes or elements.
 func (m *machine) burn(n int) {
-	if m.fuel -= 1 + n/bytesAFuel; m.fuel < 0 {
+	if m.fuel -= 1 + max(n, 0)/bytesAFuel; m.fuel < 0 {
 		m.fail("it takes too many steps or makes too much text")
 	}
 }

@@ -216,9 +216,9 @@ func makeFilters() {
 			return &list{items: m.sorted(m.dict(a.pos[0]).pairs(), get, a.truth(3))}
 		},
 		"pprint": func(m *machine, a args) value {
-			var b builder
+			b := builder{m: m}
 			m.pprint(&b, a.pos[0], 0, 0)
-			return m.made(b.text())
+			return b.text()
 		},
 		"tojson ensure_ascii? indent? separators? sort_keys?": (*machine).toJSON,
 	})
@@ -761,7 +761,7 @@ func (m *machine) toJSON(a args) value {
 		f.itemSep, f.keySep = item.s, key.s
 		f.origin = max(f.origin, item.origin(), key.origin())
 	}
-	var b builder
+	b := builder{m: m}
 	m.json(&b, a.pos[0], f, 0)
-	return m.made(b.text())
+	return b.text()
 }

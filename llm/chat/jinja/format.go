@@ -26,7 +26,7 @@ type spec struct {
 // percent is format % v.
 func (m *machine) percent(format Text, v value) value {
 	m.burn(len(format.s))
-	var b builder
+	b := builder{m: m}
 	arguments, used := []value{v}, 0
 	l, isList := v.(*list)
 	d, isDict := v.(*dict)
@@ -132,7 +132,7 @@ func (m *machine) percent(format Text, v value) value {
 	}
 	out := b.text()
 	out.html = format.html
-	return m.made(out)
+	return out
 }
 
 // percentValue writes one value as %f.kind.
@@ -410,9 +410,9 @@ type formatter struct {
 // format is t.format(...).
 func (m *machine) format(t Text, pos []value, named *dict) Text {
 	f := &formatter{m, t, pos, named, 0}
-	var b builder
+	b := builder{m: m}
 	f.text(&b, t, 2)
-	return m.made(b.textLike(t))
+	return b.textLike(t)
 }
 
 // text writes a format, whose fields may have formats in them.
@@ -494,11 +494,11 @@ func (f *formatter) field(b *builder, t Text, depth int) {
 		}
 		rest = rest.slice(2, len(rest.s))
 	}
-	var how builder
+	how := builder{m: m}
 	if rest.s != "" {
 		f.text(&how, rest.slice(1, len(rest.s)), depth-1)
 	}
-	var out builder
+	out := builder{m: m}
 	m.formatValue(&out, how.text(), v)
 	if t := out.text(); f.format.html {
 		b.add(escape(t))

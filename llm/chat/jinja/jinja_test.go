@@ -2,6 +2,7 @@ package jinja
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,18 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+// maxAllocated is what a template without data may allocate, garbage included.
+const maxAllocated = 128 << 20
+
+// allocated is how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
 // Templates that never end, or never end growing, fail.
 func TestHostile(t *testing.T) {
 	for name, source := range map[string]string{
@@ -142,17 +155,31 @@ func TestHostile(t *testing.T) {
 		"include":    "{% include '/etc/passwd' %}",
 		"import":     "{% import 'x' as y %}",
 		"class":      "{{ ''.__class__.__mro__ }}",
+		"format 6":   "{{ ('{0}' * 400).format(('x' * 1000) * 1000) }}",
+		"percent 5":  "{{ ('%(a)s' * 400) % {'a': ('x' * 1000) * 1000} }}",
+		"percent 6":  "{{ (('%(a)s' * 400)|safe) % {'a': ('<' * 1000) * 1000} }}",
+		"names":      "{% macro " + strings.Repeat("m", 100_000) + "() %}{% endmacro %}{{ [" + strings.Repeat("m", 100_000) + "] * 2000 }}",
+		"join 2":     "{{ ('a'|safe).join([('<' * 1000) * 1000] * 1000) }}",
+		"attributes": "{{ {'a': [('<' * 1000) * 1000] * 1000} | xmlattr }}",
 	} {
-		tmpl, err := Parse(source)
-		var out Text
-		if err == nil {
-			out, err = tmpl.Render(nil, Options{Now: clock})
-		}
-		if err == nil {
-			t.Errorf("%s: %d bytes, want an error", name, len(out.String()))
-		} else if len(err.Error()) > 200 || !strings.HasPrefix(err.Error(), "line ") && len(source) <= maxSource {
-			t.Errorf("%s: %.300v, want a short error with a line", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			var out Text
+			var err error
+			n := allocated(func() {
+				var tmpl *Template
+				if tmpl, err = Parse(source); err == nil {
+					out, err = tmpl.Render(nil, Options{Now: clock})
+				}
+			})
+			if n > maxAllocated {
+				t.Errorf("%d MiB were allocated", n>>20)
+			}
+			if err == nil {
+				t.Errorf("%d bytes, want an error", len(out.String()))
+			} else if len(err.Error()) > 200 || !strings.HasPrefix(err.Error(), "line ") && len(source) <= maxSource {
+				t.Errorf("%.300v, want a short error with a line", err)
+			}
+		})
 	}
 }
 
@@ -202,7 +229,10 @@ func FuzzRender(f *testing.F) {
 		v["l"] = []any{mark, mark}
 		v["ms"] = []any{Dict{{"role", "user"}, {"content", mark}, {"more", mark}}}
 		v["messages"] = v["ms"]
-		out, err := tmpl.Render(v, Options{Now: time.Now})
+		var out Text
+		if n := allocated(func() { out, err = tmpl.Render(v, Options{Now: time.Now}) }); n > 2*maxAllocated {
+			t.Fatalf("%d MiB were allocated", n>>20)
+		}
 		if err != nil {
 			return
 		}

@@ -46,7 +46,7 @@ func makeMethods() {
 					m.fail("join takes strings, not %s", typeName(item))
 				}
 				if t.html {
-					items[i] = escape(text)
+					items[i] = m.made(escape(text))
 				}
 			}
 			return m.join(t, items)

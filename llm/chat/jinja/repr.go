@@ -26,9 +26,9 @@ func (m *machine) str(v value) Text {
 }
 
 func (m *machine) reprText(v value) Text {
-	var b builder
+	b := builder{m: m}
 	m.repr(&b, v)
-	return m.made(b.text())
+	return b.text()
 }
 
 // repr writes v as Python does.
@@ -311,7 +311,6 @@ func (m *machine) json(b *builder, v value, f *jsonForm, depth int) {
 	}
 	item := func(i int) {
 		if i > 0 {
-			m.burn(len(f.itemSep))
 			b.write(f.itemSep, f.origin)
 		}
 		line(depth + 1)
@@ -350,7 +349,6 @@ func (m *machine) json(b *builder, v value, f *jsonForm, depth int) {
 			default:
 				m.fail("%s cannot be a key in JSON", typeName(k))
 			}
-			m.burn(len(f.keySep))
 			b.write(f.keySep, f.origin)
 			m.json(b, e.val, f, depth+1)
 		}

@@ -250,6 +250,7 @@ func (t Text) replace(old string, new Text, limit int) Text {
 
 // A builder makes a Text of pieces.
 type builder struct {
+	m    *machine // what is written takes its fuel; nil: whoever writes sees to it
 	b    strings.Builder
 	runs []run
 	data bool // some run is not the template's own
@@ -259,11 +260,17 @@ func (b *builder) write(s string, origin int) {
 	if s == "" {
 		return
 	}
+	if b.m != nil {
+		b.m.burn(len(s))
+	}
 	b.b.WriteString(s)
 	end := b.b.Len()
 	if n := len(b.runs); n > 0 && b.runs[n-1].origin == origin {
 		b.runs[n-1].end = end
 		return
+	}
+	if b.m != nil {
+		b.m.burn(anElement)
 	}
 	b.runs = append(b.runs, run{end, origin})
 	b.data = b.data || origin != 0
