@@ -147,22 +147,23 @@ func pythonTitle(t Text) Text {
 // jinjaTitle is the filter title: words begin after white space, hyphens and
 // opening brackets.
 func jinjaTitle(t Text) Text {
-	start := 0 // of the piece that i is in: a word, or what stands between words
+	start, end := 0, 0 // of the piece that i is in: a word, or what stands between words
 	var between, begun bool
 	out := t.mapRunes(func(to []byte, i int, r rune) []byte {
 		if b := wordBreak(r); !begun || b != between {
 			begun, between, start = true, b, i
+			if end = len(t.s); !b {
+				if n := strings.IndexFunc(t.s[i:], wordBreak); n >= 0 {
+					end = i + n
+				}
+			}
 			return appendUpper(to, r)
 		}
 		if r != 'Σ' {
 			return appendLower(to, t.s, i, r)
 		}
 		_, size := utf8.DecodeRuneInString(t.s[start:]) // the word's rest is made small by itself
-		word := t.s[start+size:]
-		if end := strings.IndexFunc(word, wordBreak); end >= 0 {
-			word = word[:end]
-		}
-		return appendLower(to, word, i-start-size, r)
+		return appendLower(to, t.s[start+size:end], i-start-size, r)
 	})
 	out.html = false
 	return out

@@ -160,6 +160,7 @@ func TestHostile(t *testing.T) {
 		"percent 6":  "{{ (('%(a)s' * 400)|safe) % {'a': ('<' * 1000) * 1000} }}",
 		"names":      "{% macro " + strings.Repeat("m", 100_000) + "() %}{% endmacro %}{{ [" + strings.Repeat("m", 100_000) + "] * 2000 }}",
 		"join 2":     "{{ ('a'|safe).join([('<' * 1000) * 1000] * 1000) }}",
+		"strings":    "{{ " + strings.Repeat("'x' ", 200_000) + "}}",
 		"attributes": "{{ {'a': [('<' * 1000) * 1000] * 1000} | xmlattr }}",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -180,6 +181,14 @@ func TestHostile(t *testing.T) {
 				t.Errorf("%.300v, want a short error with a line", err)
 			}
 		})
+	}
+}
+
+// The time that a template takes grows with its text and no faster.
+func TestLongWord(t *testing.T) {
+	out, err := render("{{ ('Σ' * 100000) | title }}", nil)
+	if want := "Σ" + strings.Repeat("σ", 99_998) + "ς"; err != nil || out.String() != want {
+		t.Errorf("%.40q, %v; want %.40q", out.String(), err, want)
 	}
 }
 

@@ -3,6 +3,7 @@ package jinja
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // The parser follows Jinja2's grammar, one method for each level of binding,
@@ -505,8 +506,12 @@ func (p *parser) primary() expr {
 		return &nameExpr{t.text}
 	case tokString:
 		s := t.text
-		for p.peek().kind == tokString {
-			s += p.next().text
+		if p.peek().kind == tokString {
+			var b strings.Builder
+			for b.WriteString(s); p.peek().kind == tokString; b.WriteString(p.next().text) {
+				p.at()
+			}
+			s = b.String()
 		}
 		p.literals = append(p.literals, s)
 		return &constExpr{Own(s)}
