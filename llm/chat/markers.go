@@ -196,6 +196,7 @@ func lines(s string) (lines []string) {
 
 // markersIn finds what looks like a marker: <|user|>, </s>, <<SYS>>, [/INST].
 func markersIn(s string) (found []string) {
+	const longest = 60 // bytes between the brackets
 	for i := 0; i < len(s); i++ {
 		var set func(r rune) bool
 		var end byte
@@ -208,12 +209,12 @@ func markersIn(s string) (found []string) {
 			continue
 		}
 		j := i + 1
-		for j < len(s) && s[j] == '<' && s[i] == '<' {
+		if j < len(s) && s[j] == '<' && s[i] == '<' {
 			j++
 		}
 		first := j
-		n := strings.IndexFunc(s[j:], func(r rune) bool { return !set(r) })
-		if n < 1 || n > 60 {
+		n := strings.IndexFunc(s[j:min(j+longest+1, len(s))], func(r rune) bool { return !set(r) })
+		if n < 1 {
 			continue
 		}
 		for j += n; j < len(s) && s[j] == end && j < first+n+(first-i); j++ {

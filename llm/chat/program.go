@@ -37,6 +37,13 @@ type program struct {
 // glue is what stands between turns that are joined.
 const glue = "\n\n"
 
+// Limits that no real template comes near: each marker is looked for in each
+// text that is said.
+const (
+	maxOwn     = 64 << 10 // bytes that a template writes itself when it is tried out
+	maxMarkers = 1000     // markers, or lines, in them
+)
+
 // newProgram reads a template and tries it out. An error says why it can't be
 // used.
 func newProgram(source string, f *gguf.File) (*program, error) {
@@ -79,7 +86,23 @@ func (p *program) try() error {
 		if err != nil {
 			return nil, err
 		}
-		runs := out.Runs()
+		runs, own, markers := out.Runs(), 0, 0
+		for _, r := range runs {
+			if r.Origin == 0 {
+				own += len(r.Text)
+			}
+		}
+		if own > maxOwn {
+			return nil, fmt.Errorf("it writes %d bytes of its own, at most %d are supported", own, maxOwn)
+		}
+		for _, r := range runs {
+			if r.Origin == 0 {
+				markers += len(markerTexts([]string{r.Text}))
+			}
+		}
+		if markers > maxMarkers {
+			return nil, fmt.Errorf("it writes %d markers, at most %d are supported", markers, maxMarkers)
+		}
 		for i, t := range turns {
 			if !slices.ContainsFunc(runs, func(r jinja.Run) bool {
 				return r.Origin == i+1 && strings.Contains(strings.ToLower(r.Text), strings.ToLower(t.Text))

@@ -219,6 +219,8 @@ func TestUnusable(t *testing.T) {
 		{"{% for x in range(100000) %}{% for x in range(100000) %}{% endfor %}{% endfor %}", "none", "too many steps"},
 		{"{% if %}", "none", "line 1: a value expected"},
 		{"chatml <|im_start|>", "chatml", "leaves out"},
+		{"{% for m in messages %}{{ m.content }}{% endfor %}{{ 'long line ' * 100_000 }}", "none", "it writes 1000000 bytes of its own"},
+		{"{% for m in messages %}{{ m.content }}{% endfor %}{% for i in range(2000) %}<|{{ i }}|>{% endfor %}", "none", "it writes 2000 markers"},
 		{"{{ '" + strings.Repeat("x", 500) + "'() }}", "none", "is not a function"},
 	} {
 		tok, tmpl := model(t, bpe(), c.jinja)
@@ -251,9 +253,13 @@ func TestMarkersIn(t *testing.T) {
 		"a < b > c <> [] << x >> <x":           "",
 		"<｜User｜><a b><b>":                     "<｜User｜>,<b>",
 		"<" + strings.Repeat("x", 99) + "><y>": "<y>",
+		"<" + strings.Repeat("x", 61) + "><y>": "<y>",
+		"<" + strings.Repeat("x", 60) + ">":    "<" + strings.Repeat("x", 60) + ">",
+		strings.Repeat("<", 1<<20) + "y>":      "<<y>",
+		strings.Repeat("<x", 1<<20) + ">":      "<x>",
 	} {
 		if got := strings.Join(markersIn(text), ","); got != want {
-			t.Errorf("%q: %s, want %s", text, got, want)
+			t.Errorf("%.80q: %.80s, want %.80s", text, got, want)
 		}
 	}
 }
