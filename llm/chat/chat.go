@@ -9,11 +9,12 @@
 //
 // Prompts are token ids, not text, for two reasons. The markers that a template
 // writes become tokens of their own while what people and models wrote never
-// does, so nobody can forge a turn (markers.go). And a prompt keeps its beginning: the ids of a conversation are the
-// first ids of the same conversation with more turns, so that a session needs
-// to evaluate only what is new. Only a model's own template can break this,
-// by writing old turns in another way than new ones: then a session has to go
-// back to the first id that differs.
+// does, so nobody can forge a turn (markers.go). And a prompt keeps its
+// beginning: the ids of a conversation are the first ids of the same
+// conversation with more turns, so that a session needs to evaluate only what
+// is new. Only a model's own template can break this, by writing old turns in
+// another way than new ones: then a session has to go back to the first id that
+// differs.
 //
 // What a model answers is read by an Answer, which knows the end of it and what
 // of it is for the person.
@@ -180,7 +181,8 @@ const TurnsKey = "alphaos.chat.turns"
 
 // seen is what of turns the model looks at: with a limit the last ones, and an
 // answer that was begun, but no system's text, which such a model knows nothing
-// of.
+// of, and no answer whose question is left out, for many templates insist on a
+// question first.
 func (t Template) seen(turns []Turn) []Turn {
 	if t.last == 0 {
 		return turns
@@ -190,6 +192,9 @@ func (t Template) seen(turns []Turn) []Turn {
 		if from < len(turns) || role(turns[from-1].Role) != "assistant" {
 			left--
 		}
+	}
+	if from+1 < len(turns) && role(turns[from].Role) == "assistant" && role(turns[from+1].Role) == "user" {
+		from++
 	}
 	return turns[from:]
 }

@@ -145,7 +145,7 @@ func TestTurns(t *testing.T) {
 	system := append([]Turn{{Role: "system", Text: "hhh"}}, talk...)
 	for _, template := range []string{jinjaChatML, jinjaPhi3} {
 		tok, all := model(t, bpe(), template)
-		for n, want := range map[uint32][]Turn{0: system, 1: talk[4:], 3: talk[2:], 100: talk} {
+		for n, want := range map[uint32][]Turn{0: system, 1: talk[4:], 2: talk[4:], 3: talk[2:], 100: talk} {
 			_, some := model(t, append(bpe(), tokentest.KV{K: TurnsKey, V: n}), template)
 			if got, want := some.Prompt(tok, system), all.Prompt(tok, want); !slices.Equal(got, want) {
 				t.Errorf("%s: a model that looks at %d turns gets %v, not %v", all.Name(), n, got, want)
