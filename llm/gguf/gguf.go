@@ -194,7 +194,7 @@ func (s *scanner) file() (*File, error) {
 // fits checks the number of entries in a table, each of at least least bytes.
 func (s *scanner) fits(what string, n, least, limit uint64) error {
 	switch {
-	case n > uint64(s.remaining())/least:
+	case n > uint64(s.size-s.position())/least:
 		return fmt.Errorf("corrupt GGUF file: it claims %d %s, more than its %d bytes can hold", n, what, s.size)
 	case n > limit:
 		return notSupported("it has %d %s, and the limit is %d", n, what, limit)

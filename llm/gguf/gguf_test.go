@@ -178,6 +178,34 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+// What fits into a large file but is beyond a limit is not damage.
+func TestReadLarge(t *testing.T) {
+	h := func() *builder { return (&builder{}).head(3, 0, 1).str("k") }
+	for name, b := range map[string]*builder{
+		"text":           h().u32(kindString).u64(maxTables + 1),
+		"text in array":  h().u32(kindArray).u32(kindString).u64(1).u64(maxTables + 1),
+		"array":          h().u32(kindArray).u32(kindUint64).u64(maxTables / 8),
+		"tensors":        (&builder{}).head(3, 40_000_000, 0),
+		"array of texts": h().u32(kindArray).u32(kindString).u64(maxTables / 8),
+	} {
+		_, err := Read(sparse(b.Bytes()), 2*maxTables)
+		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "limit") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// sparse is a file that begins with these bytes and goes on with zeros.
+type sparse []byte
+
+func (s sparse) ReadAt(p []byte, at int64) (int, error) {
+	clear(p)
+	if at < int64(len(s)) {
+		copy(p, s[at:])
+	}
+	return len(p), nil
+}
+
 // nested is n arrays of one array each.
 func nested(b *builder, n int) *builder {
 	for range n {

@@ -91,7 +91,7 @@ func (s *scanner) string(limit int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if n > uint64(min(limit, s.remaining())) {
+	if n > uint64(min(limit, s.size-s.position())) {
 		return "", fmt.Errorf("a text claims %d bytes, more than the file or the format allows", n)
 	}
 	b, err := s.bytes(int(n))
@@ -110,7 +110,7 @@ var sizes = [...]int{
 func (s *scanner) value(kind uint32) (any, error) {
 	switch kind {
 	case kindString:
-		return s.string(maxTables)
+		return s.string(math.MaxInt64)
 	case kindArray:
 		return s.array(1)
 	}
@@ -168,7 +168,7 @@ func (s *scanner) array(depth int) (any, error) {
 	case kindArray: // its type and length
 		least = 12
 	}
-	if count > uint64(s.remaining())/uint64(least) {
+	if count > uint64(s.size-s.position())/uint64(least) {
 		return nil, fmt.Errorf("an array claims %d elements, more than the file can hold", count)
 	}
 	if count > maxElements {
@@ -190,7 +190,7 @@ func (s *scanner) array(depth int) (any, error) {
 	if kind == kindString {
 		texts := make([]string, 0, min(n, 1<<18)) // grown only as texts are really found
 		for range n {
-			t, err := s.string(maxTables)
+			t, err := s.string(math.MaxInt64)
 			if err != nil {
 				return nil, err
 			}
