@@ -140,7 +140,10 @@ func (t *Tokenizer) collectSpecial() {
 // and punctuation, and these are none: a marker has a letter or digit and stands
 // between signs, as in <|user|>, [INST] or <｜User｜>. A user-defined token was
 // put into the vocabulary by hand, so one sign is enough, as in USER:, and so are
-// brackets around signs alone, as in <|"|>. BOS and EOS are markers anyhow.
+// brackets around signs alone, as in <|"|>. BOS and EOS are markers anyhow. Some
+// ordinary tokens look so too, such as "id" with its quotes or (s): if a template
+// writes one, it is not made of what people say, which then has other ids and
+// reads the same.
 func (t *Tokenizer) mayBeMarker(id int32) bool {
 	text, a := t.spelling(id), t.attr[id]
 	if len(text) < 3 || a&(attrControl|attrUnknown|attrByte) != 0 {
