@@ -17,6 +17,7 @@ import (
 	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
+	"alphaos/models/rules"
 )
 
 // Models is where models are found.
@@ -290,14 +291,10 @@ const (
 	copyModel = `Copy a model, a file whose name ends in .gguf, into its folder "models".`
 )
 
-// guide is the name, inside its file, of the model that is built in. It knows
-// little but AlphaOS, so any other model takes precedence over it.
-const guide = "AlphaOS guide"
-
 // loadFirst loads the model that was asked for or used last, or else the first
-// that answers, or else the first that continues text, or else the guide: a
-// person who starts for the first time need not know what a model is. What is
-// passed over is told. A drive that is pulled out meanwhile is waited for.
+// that answers, or else the first that continues text, or else the guide, which
+// knows little but AlphaOS: a person who starts for the first time need not know
+// what a model is. What is passed over is told. A drive that is pulled out meanwhile is waited for.
 func (a *assistant) loadFirst(ctx context.Context) bool {
 	for tries := 0; ; tries++ {
 		guides, err := a.loadBest(ctx)
@@ -394,7 +391,7 @@ func (a *assistant) loadBest(ctx context.Context) (guides []ModelFile, err error
 		}
 		name, _ := c.tables.String("general.name")
 		switch {
-		case name == guide:
+		case rules.IsGuide(name):
 			guides = append(guides, m)
 			c.r.Close()
 		case !a.Raw && chat.Detect(c.tables).Plain():
@@ -429,7 +426,7 @@ func (a *assistant) loadBest(ctx context.Context) (guides []ModelFile, err error
 // prefer has the next session begin with the model in use; not with the guide,
 // which would hide a better one that comes.
 func (a *assistant) prefer(m ModelFile) {
-	if !m.BuiltIn && a.model.Info().Name != guide {
+	if !m.BuiltIn && !rules.IsGuide(a.model.Info().Name) {
 		a.keep("model", m.Name)
 	}
 }

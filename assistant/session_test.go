@@ -27,6 +27,7 @@ import (
 	"alphaos/llm/gguf"
 	"alphaos/llm/sample"
 	"alphaos/models"
+	"alphaos/models/rules"
 	"alphaos/store"
 )
 
@@ -169,7 +170,7 @@ func play(t *testing.T, script string) string {
 // modelFile is the head of a GGUF file of the kind that its name begins with.
 func modelFile(name string) *fstest.MapFile {
 	size := 1234
-	arch, template, kind := "llama", "{{ '<|im_start|>' }}", "model"
+	arch, template, kind, title := "llama", "{{ '<|im_start|>' }}", "model", ""
 	switch strings.FieldsFunc(name, func(r rune) bool { return r == '-' || r == '.' })[0] {
 	case "bad": // no GGUF file
 		return &fstest.MapFile{Data: make([]byte, size)}
@@ -187,10 +188,16 @@ func modelFile(name string) *fstest.MapFile {
 		arch = "nomic-bert"
 	case "new":
 		arch = "newest"
+	case "guide":
+		title = rules.Guide + " 2"
 	}
-	head, err := gguf.Head([]gguf.KeyValue{
+	tables := []gguf.KeyValue{
 		{Key: "general.architecture", Value: arch}, {Key: "general.type", Value: kind}, {Key: "tokenizer.chat_template", Value: template},
-	}, []gguf.Tensor{{Name: "token_embd.weight", Type: gguf.F32, Dims: []uint64{8, 8}}})
+	}
+	if title != "" {
+		tables = append(tables, gguf.KeyValue{Key: "general.name", Value: title})
+	}
+	head, err := gguf.Head(tables, []gguf.Tensor{{Name: "token_embd.weight", Type: gguf.F32, Dims: []uint64{8, 8}}})
 	if err != nil {
 		panic(err)
 	}
@@ -473,7 +480,7 @@ func (w *world) open(r ModelReader, o llm.Options, raw bool) (engine, error) {
 	}
 	o.Progress(r.Size(), r.Size())
 	if plainName(f.Name()) == "guide" {
-		return fake{w, guide}, nil
+		return fake{w, rules.Guide}, nil
 	}
 	return fake{w, ""}, nil
 }

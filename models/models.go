@@ -8,7 +8,6 @@ package models
 
 import (
 	"embed"
-	"strings"
 
 	"alphaos/llm"
 	"alphaos/models/rules"
@@ -22,14 +21,10 @@ var Files embed.FS
 // Guide is the name of the guide model's file.
 const Guide = "alphaos-guide-q8_0.gguf"
 
-// IsGuide tells whether general.name, the name inside a model's file, is a guide
-// model's, whatever its file is called.
-func IsGuide(name string) bool { return strings.HasPrefix(name, "AlphaOS guide") }
-
 // ByRule answers what a model must not answer itself: where that is a guide, see
 // [rules.Answer]. Other models answer everything.
 func ByRule(m llm.Info, message string) (answer string, ok bool) {
-	if !IsGuide(m.Name) {
+	if !rules.IsGuide(m.Name) {
 		return "", false
 	}
 	return rules.Answer(message)

@@ -6,6 +6,7 @@ import (
 
 	"alphaos/llm"
 	"alphaos/llm/gguf"
+	"alphaos/models/rules"
 )
 
 // The guide is known by what its file says, and only it is kept from answering.
@@ -19,7 +20,7 @@ func TestByRule(t *testing.T) {
 		t.Fatal(err)
 	}
 	name, _ := f.String("general.name")
-	if !IsGuide(name) {
+	if !rules.IsGuide(name) {
 		t.Errorf("the guide calls itself %q", name)
 	}
 	for _, c := range []struct {

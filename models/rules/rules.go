@@ -26,6 +26,13 @@ import (
 //go:embed *.txt
 var files embed.FS
 
+// Guide is general.name, the name inside its file, of the guide model. Those of other
+// versions begin with it.
+const Guide = "AlphaOS guide"
+
+// IsGuide tells whether general.name is a guide model's, whatever its file is called.
+func IsGuide(name string) bool { return strings.HasPrefix(name, Guide) }
+
 // A kind of distress.
 type kind string
 

@@ -21,6 +21,7 @@ import (
 
 	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
+	"alphaos/models/rules"
 )
 
 // Options decide, with the corpus and the kernel, what comes out.
@@ -40,7 +41,7 @@ type Options struct {
 // question wants which answer.
 func Guide() Options {
 	return Options{
-		Shape: Default(), Name: "AlphaOS guide", Seed: 1, Steps: 33000, Rate: 3e-3, Warmup: 100, Fall: 32000, Decay: 0.1,
+		Shape: Default(), Name: rules.Guide, Seed: 1, Steps: 33000, Rate: 3e-3, Warmup: 100, Fall: 32000, Decay: 0.1,
 		Lessons: [3]Lesson{
 			{Until: 1600, Batch: 1024, Stories: true},
 			{Until: 2200, Batch: 1024, Stories: true, Asked: true, Cut: 0.7, Lost: 0.06},
