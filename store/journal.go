@@ -149,6 +149,11 @@ type record struct {
 	gap     bool // records are lost just before this one; not on the medium
 }
 
+// begins tells whether a session begins with the record.
+func (r record) begins() bool {
+	return r.kind == kindSession || r.kind == kindCommit && len(r.payload) > 0 && kind(r.payload[0]) == kindSession
+}
+
 func (r record) time() time.Time { return time.UnixMilli(r.ms) }
 
 func (r record) equal(o record) bool {
@@ -315,6 +320,7 @@ type journal struct {
 	unread   bool   // records may lie before the tail that could not be read
 	degraded bool   // some acknowledged records are in one copy only
 	single   bool   // the last append reached one copy only
+	frozen   uint8  // the copy that must not be written: inA, inB or 0
 	blank    bool   // a header must be written before the first record
 	tailData []byte // the bytes of the tail block before tail
 	repairs  []repair
@@ -330,8 +336,8 @@ type repair struct {
 
 // moveOn puts the tail on a fresh block, one free block behind the one that
 // holds the byte before pos: however blocks lie on physical sectors, writing
-// there touches no sector of what came before. An append moves on at most three
-// times, so what it leaves free is far less than probeSize.
+// there touches no sector of what came before. An append tries three places, so
+// what it leaves free is far less than probeSize.
 func (j *journal) moveOn(pos int64) {
 	j.tail = (pos+blockSize-1)&^(blockSize-1) + blockSize
 	j.tailData = nil
@@ -361,9 +367,26 @@ func (j *journal) prepare(now time.Time) error {
 			}
 		}
 	}
+	j.repairs = nil
+	if j.unread && j.free() == 0 {
+		return errUnread
+	}
+	return nil
+}
+
+// rescue writes once more, behind the tail, what is in one copy only where that
+// can't be mended or mending it would be a danger, then mends the latter. It
+// goes on only while all of that reaches both copies and leaves reserve bytes
+// free; else all stays where it is.
+func (j *journal) rescue(reserve int64) {
 	for _, enc := range j.rescues {
+		if j.single || j.free()-int64(len(enc)) < reserve {
+			j.degraded, j.heals = true, nil
+			break
+		}
 		if saved, _ := j.place(enc); !saved || j.single {
-			j.degraded, j.heals = true, nil // it stays where it is
+			j.degraded, j.heals = true, nil
+			break
 		}
 	}
 	for _, r := range j.heals {
@@ -371,11 +394,7 @@ func (j *journal) prepare(now time.Time) error {
 			j.degraded = true
 		}
 	}
-	j.repairs, j.rescues, j.heals = nil, nil, nil
-	if j.unread && j.free() == 0 {
-		return errUnread
-	}
-	return nil
+	j.rescues, j.heals = nil, nil
 }
 
 // put writes data at offset at, syncs, reads back and compares, and tries a
@@ -389,6 +408,9 @@ func (j *journal) put(at int64, data []byte) error {
 }
 
 func (j *journal) putOnce(at int64, data []byte) error {
+	if in := uint8(inA + at/j.half); j.frozen&in != 0 {
+		return errUnread
+	}
 	if at+int64(len(data)) > j.m.Size() {
 		return fmt.Errorf("the file ends at %d", j.m.Size())
 	}
@@ -439,8 +461,7 @@ func (j *journal) append(recs ...record) error {
 // one. The error is ErrFull if nothing was written.
 func (j *journal) place(enc []byte) (saved bool, err error) {
 	start, shared := j.tail, len(j.tailData) > 0
-	// A copy that fails for a while gets more chances than one that is dead.
-	for try := 0; try < 3 || saved && try < 8 && j.free() > j.capacity/2; try++ {
+	for try := range 3 {
 		if j.tail+int64(len(enc)) > j.capacity {
 			if try == 0 {
 				return false, ErrFull

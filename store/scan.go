@@ -18,6 +18,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -25,10 +26,10 @@ import (
 )
 
 const (
-	freeBlocks = 8  // more than appends leave free between two records
-	readTries  = 3  // of a block that the drive fails to read
-	unreadRow  = 16 // after so many unreadable blocks in a row each is tried once
-	giveUpRow  = 64 // after so many nothing more of the copy is tried: a drive that is gone must not hold up the start
+	leap      = 1 << 17 // more numbers than a record can make void
+	readTries = 3       // of a block that the drive fails to read
+	unreadRow = 16      // after so many unreadable blocks in a row each is tried once
+	giveUpRow = 64      // after so many nothing more of the copy is tried: a drive that is gone must not hold up the start
 )
 
 // half is one copy as read so far.
@@ -41,6 +42,7 @@ type half struct {
 	scratch []byte         // for reading what is compared with the twin
 	unread  map[int64]bool // numbers of the blocks that can't be read
 	row     int            // how many of them lie at the end of buf
+	probe   int            // the row at which one is tried again
 }
 
 // load reads on until at least n bytes (or all there are) are in buf. Requests
@@ -48,7 +50,9 @@ type half struct {
 // old one in few large ones. A request that fails is repeated block by block.
 func (h *half) load(n int64) {
 	n = min(n, h.size)
-	for int64(len(h.buf)) < n {
+	// The end of a long row is looked for at once: what lies just before it may
+	// have been skipped.
+	for int64(len(h.buf)) < n || h.row >= giveUpRow && int64(len(h.buf)) < h.size {
 		at := int64(len(h.buf))
 		chunk := min(max(probeSize, at), maxChunk, h.size-at)
 		if h.twin != nil {
@@ -76,7 +80,10 @@ func (h *half) load(n int64) {
 		for len(p) > 0 {
 			b := p[:min(blockSize, len(p))]
 			if h.readBlock(b, at) {
-				h.row = 0
+				if h.row >= giveUpRow {
+					h.readSkipped(at)
+				}
+				h.row, h.probe = 0, 0
 			} else {
 				clear(b)
 				h.row++
@@ -110,9 +117,12 @@ func (h *half) mirror(at, chunk int64) bool {
 
 func (h *half) readBlock(b []byte, at int64) bool {
 	tries := readTries
-	if h.row >= giveUpRow {
-		tries = 0
-	} else if h.row >= unreadRow {
+	switch {
+	case h.row >= giveUpRow && h.row < h.probe && at+blockSize < h.size:
+		return false
+	case h.row >= giveUpRow:
+		tries, h.probe = 1, h.row+h.row/4
+	case h.row >= unreadRow:
 		tries = 1
 	}
 	for range tries {
@@ -121,6 +131,18 @@ func (h *half) readBlock(b []byte, at int64) bool {
 		}
 	}
 	return false
+}
+
+// readSkipped reads the blocks that were skipped just before end.
+func (h *half) readSkipped(end int64) {
+	for at := end - blockSize; at >= 0 && h.unread[at/blockSize]; at -= blockSize {
+		b := h.buf[at : at+blockSize]
+		if readFull(h.m, b, h.base+at) != nil {
+			clear(b)
+			return
+		}
+		delete(h.unread, at/blockSize)
+	}
 }
 
 // at returns what is known from offset pos on, reading for n more bytes.
@@ -248,7 +270,13 @@ type scan struct {
 	settled  int64 // number of the block before which no cut of the last append could do harm
 	repaired int   // blocks before that which are good in one copy only
 	mixed    int   // blocks before that of which neither copy is whole
+	top      int64 // end of the record with the highest number
+	hidden   []span
+	apart    bool // a copy was not written since, and records may lie anywhere in it
 }
+
+// span is a stretch of both copies in which records may lie that were not found.
+type span struct{ from, to int64 }
 
 // openJournal reads the journal in m. It writes nothing: j.repairs and j.blank
 // are put right by j.prepare.
@@ -316,7 +344,7 @@ func openJournal(m Medium, now time.Time) (*journal, *scan, error) {
 	}{{a, okA}, {b, okB}} {
 		if !c.ok && c.h.size >= blockSize {
 			j.repairs = append(j.repairs, repair{c.h.base, want})
-			if sc.settled > 0 { // else the making of the journal may have been cut
+			if sc.settled > 0 && len(sc.records) > 0 { // else the making of the journal may have been cut
 				sc.repaired++
 			}
 		}
@@ -366,10 +394,9 @@ const (
 )
 
 // gather returns all valid records of both copies, about in the order in which
-// they lie.
-func (j *journal) gather(a, b *half) []found {
-	var all []found
-	reach := int64(firstByte + probeSize)
+// they lie, and the offset at which the search ended.
+func (j *journal) gather(a, b *half) (all []found, reach int64) {
+	reach = firstByte + probeSize
 	pos := [2]int64{firstByte, firstByte}
 	lastA := -1
 	for {
@@ -379,7 +406,7 @@ func (j *journal) gather(a, b *half) []found {
 			i, h = 1, b
 		}
 		if pos[i] >= min(reach, j.capacity) {
-			return all
+			return all, reach
 		}
 		if i == 1 && lastA >= 0 && all[lastA].pos == pos[1] {
 			f := &all[lastA]
@@ -406,9 +433,9 @@ func (j *journal) gather(a, b *half) []found {
 	}
 }
 
-// sift puts into sc the records that count, by number, and the holes between
-// them. It tells whether all numbers are accounted for.
-func (sc *scan) sift(all []found) (complete bool) {
+// sift puts into sc the records that count, by number, the holes between them,
+// and where records may lie that were not found.
+func (sc *scan) sift(all []found) {
 	byNumber := func(x, y found) int { return cmp.Compare(x.seq, y.seq) }
 	if !slices.IsSortedFunc(all, byNumber) {
 		slices.SortStableFunc(all, byNumber)
@@ -426,7 +453,6 @@ func (sc *scan) sift(all []found) (complete bool) {
 			from, to = low, f.seq
 		}
 	}
-	complete = true
 	expected, end, last := uint64(1), int64(firstByte), time.Time{}
 	sc.records = make([]record, 0, len(all)+len(all)/2)
 	for len(all) > 0 {
@@ -440,16 +466,21 @@ func (sc *scan) sift(all []found) (complete bool) {
 			continue
 		}
 		r, gap := same[0], false
-		if missing := max(r.seq, expected) - expected; missing > uint64(r.skip) {
-			complete = false
-			if known := uint64(r.skip) + uint64(r.leap); missing > known {
-				gap = true
-				sc.holes = append(sc.holes, Hole{
-					Records: missing - known,
-					Offset:  end, Bytes: max(0, r.pos-end),
-					After: last, Before: r.time(),
-				})
-			}
+		missing, known := max(r.seq, expected)-expected, uint64(r.skip)+uint64(r.leap)
+		switch {
+		case missing > known:
+			gap = true
+			sc.holes = append(sc.holes, Hole{
+				Records: missing - known,
+				Offset:  end, Bytes: max(0, r.pos-end),
+				After: last, Before: r.time(),
+			})
+		case r.begins() && r.leap == 0:
+			sc.hidden, sc.apart = nil, false // all could be read at this start
+		case missing > uint64(r.skip) && r.leap > leap:
+			sc.apart = true
+		case missing > uint64(r.skip):
+			sc.hidden = append(sc.hidden, span{end, r.pos})
 		}
 		expected, end, last = r.seq+1, r.pos+r.size, r.time()
 		for i := range same {
@@ -474,7 +505,22 @@ func (sc *scan) sift(all []found) (complete bool) {
 			}
 		}
 	}
-	return complete
+	sc.top = end
+	sc.hidden = append(sc.hidden, span{end, math.MaxInt64})
+}
+
+// near tells whether records that were not found may lie in a block because of
+// its place: behind all others, or where a start found what it could not read.
+func (sc *scan) near(blk int64) bool {
+	return slices.ContainsFunc(sc.hidden, func(s span) bool {
+		return s.from < (blk+1)*blockSize && blk*blockSize < s.to
+	})
+}
+
+// mayHide tells whether a block, if it can't be read, may hold a record that
+// was not found.
+func (sc *scan) mayHide(blk int64) bool {
+	return len(sc.holes) > 0 || sc.apart || sc.near(blk)
 }
 
 // add adds a record, or those that it holds.
@@ -495,17 +541,19 @@ func (sc *scan) add(r record, gap bool) {
 	}
 }
 
+// block is what is known of a block in which the copies differ.
+type block struct {
+	lacks uint8 // the copies that lack a needed record that the other one has here
+	hurt  bool  // one of its records is in one copy only
+}
+
 // scan reads the records of both copies, and plans the repairs.
 func (j *journal) scan(a, b *half, sc *scan) {
-	all := j.gather(a, b)
-	complete := sc.sift(all)
+	all, reach := j.gather(a, b)
+	sc.sift(all)
 
-	// The last record, and for each copy the blocks in which it lacks one that
-	// the other has.
-	last := int64(firstByte)
-	lackA, lackB := map[int64]bool{}, map[int64]bool{}
-	hurt := map[int64]bool{}  // one of them is in one copy only
-	spare := map[int64]bool{} // blocks that differ only in spare instances
+	last := int64(firstByte) // the end of what is needed
+	blocks := map[int64]block{}
 	for i := range all {
 		f := &all[i]
 		if end := f.pos + f.size; end > last && !f.spare {
@@ -515,72 +563,49 @@ func (j *journal) scan(a, b *half, sc *scan) {
 			continue
 		}
 		for blk := f.pos / blockSize; blk <= (f.pos+f.size-1)/blockSize; blk++ {
-			switch {
-			case f.spare:
-				spare[blk] = true
-			case f.in == inA:
-				lackB[blk] = true
-			default:
-				lackA[blk] = true
+			s := blocks[blk]
+			if !f.spare {
+				s.lacks |= inBoth &^ f.in
 			}
-			hurt[blk] = hurt[blk] || f.any != inBoth
+			s.hurt = s.hurt || f.any != inBoth
+			blocks[blk] = s
 		}
 	}
 	j.tail = last
 	// A write that was cut may have torn the blocks of the last append, and the
-	// one before where a physical sector reaches into it.
-	if len(all) > 0 {
-		f := all[len(all)-1]
-		j.seq = f.seq
-		for i := len(all) - 1; i >= 0 && all[i].seq+1 >= f.seq; i-- { // the last may lie apart, brought together
-			f.pos = min(f.pos, all[i].pos)
-		}
-		sc.settled = f.pos/blockSize - 1
-	}
-
-	// What lies behind the last record in a block is known if one copy can be
-	// read and has nothing there: what was acknowledged is in both, and what
-	// was cut off was torn in one of them. Otherwise records may be hidden, up
-	// to where more is free than an append leaves free.
-	var unseen int64 // end of the last block that may hide some
-	for blk, free := last/blockSize, 0; len(a.unread)+len(b.unread) > 0 && blk*blockSize < j.capacity && free < freeBlocks; blk++ {
-		from, to := max(blk*blockSize, last), (blk+1)*blockSize
-		switch {
-		case a.size >= to && a.zero(from, to) || b.size >= to && b.zero(from, to):
-			free++
-		case a.unread[blk] || b.unread[blk]:
-			unseen = to
-			sc.unread += blockSize
-			fallthrough
-		default:
-			free = 0
+	// one before where a physical sector reaches into it. So may one before that
+	// was cut, if the sessions since were cut while they brought things together.
+	sc.settled = math.MaxInt64
+	for i := len(all) - 1; i >= 0; i-- {
+		j.seq = max(j.seq, all[i].seq)
+		sc.settled = min(sc.settled, all[i].pos/blockSize-1)
+		if !all[i].begins() && (i == 0 || all[i-1].seq != all[i].seq) {
+			break
 		}
 	}
-	for _, h := range [2]*half{a, b} {
-		sc.torn = max(sc.torn, int64(lastNonZero(tailOf(h.buf, int(last)))))
-	}
 
-	tailBlock := (last - 1) / blockSize
-	whole := true // the tail block is the same in both copies, or will be
 	// Repair each copy from the other where that is whole. Blocks of which
 	// neither copy is whole stay as they are: together they still give every
 	// record, and rewriting either would endanger the only good bytes of some.
 	// What is in one copy of them only is written again behind the tail first.
-	left := map[int64]bool{}
-	for blk := int64(firstByte / blockSize); blk <= tailBlock && len(lackA)+len(lackB)+len(spare) > 0; blk++ {
-		if !lackA[blk] && !lackB[blk] && !spare[blk] {
-			continue
+	tailBlock := (last - 1) / blockSize
+	whole := true             // the tail block is the same in both copies, or will be
+	again := map[int64]bool{} // what is in one copy only of these is written again
+	for _, blk := range slices.Sorted(maps.Keys(blocks)) {
+		if blk > tailBlock {
+			break
 		}
+		s := blocks[blk]
 		from, to := blk*blockSize, (blk+1)*blockSize
 		if !a.unread[blk] && !b.unread[blk] && bytes.Equal(clip(a.at(from, blockSize), blockSize), clip(b.at(from, blockSize), blockSize)) {
 			continue // it is another block of the record that differs
 		}
 		src, dst := a, b
-		if lackA[blk] {
+		if s.lacks&inA != 0 {
 			src, dst = b, a
 		}
-		mixed := lackA[blk] && lackB[blk]
-		if blk < sc.settled && hurt[blk] {
+		mixed := s.lacks == inBoth
+		if blk < sc.settled && s.hurt && !(dst.unread[blk] && sc.near(blk)) { // there a cut may have torn it
 			if mixed {
 				sc.mixed++
 			} else {
@@ -595,20 +620,23 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		switch {
 		case to > dst.size || to > src.size: // cut short
 			j.degraded = true
-			whole = whole && blk != tailBlock
-		case src.unread[blk], dst.unread[blk] && !complete: // it may hold what is missing
-			left[blk] = true
-			whole = whole && blk != tailBlock
+		case src.unread[blk]: // nothing is needed here
+		case dst.unread[blk] && sc.mayHide(blk):
+			// A drive that fails to read much must not fill the journal: only
+			// what lies near is written again.
+			again[blk] = sc.near(blk)
+			j.degraded = j.degraded || s.hurt
 		case mixed,
 			// While junk is behind the last record in one copy, the other must
 			// tell that nothing is lost there.
 			blk == tailBlock && !src.zero(last, to):
-			left[blk] = true
-			whole = whole && blk != tailBlock
+			again[blk] = true
 			j.heals = append(j.heals, fix)
 		default:
 			j.repairs = append(j.repairs, fix)
+			continue
 		}
+		whole = whole && blk != tailBlock
 	}
 	for i := range all {
 		f := &all[i]
@@ -620,35 +648,51 @@ func (j *journal) scan(a, b *half, sc *scan) {
 			h = b
 		}
 		for blk := f.pos / blockSize; blk <= (f.pos+f.size-1)/blockSize; blk++ {
-			if left[blk] {
+			if again[blk] {
 				j.rescues = append(j.rescues, bytes.Clone(h.buf[f.pos:f.pos+f.size]))
 				break
 			}
 		}
 	}
 
-	if unseen > 0 {
-		// Write nothing there, and use no number that a record there may have.
-		j.leap = uint32(sc.unread/headerLen + 1)
-		j.seq += uint64(j.leap)
-		j.unread = true
-		j.moveOn(unseen)
-		if j.tail-last > probeSize/2 {
-			j.tail = j.capacity // should it be zeros, the next scan would end there
+	var behind [2]int64 // ends of the last unreadable blocks from the top on
+	for i, h := range [2]*half{a, b} {
+		twin := [2]*half{b, a}[i]
+		sc.torn = max(sc.torn, int64(lastNonZero(tailOf(h.buf, int(last)))))
+		for blk := range h.unread {
+			from, to := blk*blockSize, (blk+1)*blockSize
+			if blk == 0 || from >= reach {
+				continue
+			}
+			j.leap = leap // no number is used that a record there may have
+			if to <= sc.top {
+				continue
+			}
+			behind[i] = max(behind[i], to)
+			if known := twin.size >= to && twin.zero(max(from, last), to); !known && (i == 0 || !twin.unread[blk]) {
+				sc.unread += blockSize
+			}
 		}
+	}
+	if behind[0]+behind[1] > 0 {
+		j.goBehind(last, behind)
+	}
+	switch {
+	case j.leap > 0:
+		j.seq += uint64(j.leap)
+	case sc.torn > 0: // nor one that a torn record may have
+		j.seq, j.skip = j.seq+1, 1
+	}
+	if j.unread {
 		return
 	}
-	if sc.torn > 0 {
-		// A number that a torn record may have is never used for another, and
-		// junk behind the tail is wiped, so that the next scan ends at zeros.
-		// In the tail block that is done by the next append.
-		j.seq, j.skip = j.seq+1, 1
-		for _, h := range [2]*half{a, b} {
-			for from := (tailBlock + 1) * blockSize; from < int64(len(h.buf)); from += blockSize {
-				to := min(from+blockSize, int64(len(h.buf)))
-				if !zero(h.buf[from:to]) {
-					j.repairs = append(j.repairs, repair{h.base + from, make([]byte, to-from)})
-				}
+	// Junk behind the tail is wiped, so that the next scan ends at zeros. In the
+	// tail block that is done by the next append.
+	for _, h := range [2]*half{a, b} {
+		for from := (tailBlock + 1) * blockSize; sc.torn > 0 && from < int64(len(h.buf)); from += blockSize {
+			to := min(from+blockSize, int64(len(h.buf)))
+			if !zero(h.buf[from:to]) {
+				j.repairs = append(j.repairs, repair{h.base + from, make([]byte, to-from)})
 			}
 		}
 	}
@@ -657,8 +701,31 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		return
 	}
 	src := a
-	if lackA[tailBlock] || int64(len(a.buf)) < last {
+	if blocks[tailBlock].lacks&inA != 0 || int64(len(a.buf)) < last {
 		src = b
 	}
 	j.tailData = bytes.Clone(src.buf[last/blockSize*blockSize : last])
+}
+
+// goBehind moves the tail behind the unreadable blocks of both copies, whose
+// ends are given. Should they be zeros, the next scan must not end there: if
+// they are too many, the copy that has them is not written at all.
+func (j *journal) goBehind(last int64, ends [2]int64) {
+	j.unread = true
+	for frozen := range uint8(inBoth) {
+		end := last
+		for i := range ends {
+			if frozen&(inA<<i) == 0 {
+				end = max(end, ends[i])
+			}
+		}
+		if j.moveOn(end); j.tail-last > probeSize/2 || j.free() == 0 {
+			continue
+		}
+		if j.frozen = frozen; frozen != 0 {
+			j.leap, j.single, j.degraded = 2*leap, true, true
+		}
+		return
+	}
+	j.tail = j.capacity
 }

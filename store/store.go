@@ -373,6 +373,7 @@ func (s *Store) begin() error {
 		return err
 	}
 	s.begun, s.hole = true, 0
+	s.j.rescue(s.closeReserve())
 	return nil
 }
 

@@ -1,0 +1,370 @@
+package store
+
+// Outages that hit a region of the drive, or all of it, and end again.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// outage is a drive in memory whose requests fail as a test wants.
+type outage struct {
+	data    []byte
+	onWrite func(p []byte, at int64) error // on an error nothing lands
+	onRead  func(at, n int64) error
+	onSync  func() error
+	writes  int
+}
+
+func (m *outage) Size() int64 { return int64(len(m.data)) }
+
+func (m *outage) Sync() error {
+	if m.onSync != nil {
+		return m.onSync()
+	}
+	return nil
+}
+
+func (m *outage) ReadAt(p []byte, at int64) (int, error) {
+	if m.onRead != nil {
+		if err := m.onRead(at, int64(len(p))); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, m.data[at:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (m *outage) WriteAt(p []byte, at int64) (int, error) {
+	m.writes++
+	if m.onWrite != nil {
+		if err := m.onWrite(p, at); err != nil {
+			return 0, err
+		}
+	}
+	return copy(m.data[at:], p), nil
+}
+
+// well ends all outages.
+func (m *outage) well() { m.onWrite, m.onRead, m.onSync = nil, nil, nil }
+
+var errOutage = errors.New("no answer")
+
+func failSync() error { return errOutage }
+
+// unread lets reads that touch bytes from from to to of a copy fail; half is
+// the size of a copy for both of them.
+func (m *outage) unread(half, from, to int64) {
+	m.onRead = func(at, n int64) error {
+		if half > 0 {
+			at %= half
+		}
+		if at < to && at+n > from {
+			return errOutage
+		}
+		return nil
+	}
+}
+
+// unwritten lets writes that touch bytes from from to to fail.
+func (m *outage) unwritten(from, to int64) {
+	m.onWrite = func(p []byte, at int64) error {
+		if at < to && at+int64(len(p)) > from {
+			return errOutage
+		}
+		return nil
+	}
+}
+
+const outageHalf = 256 << 10
+
+func newOutage(half int64) *outage { return &outage{data: make([]byte, 2*half)} }
+
+func said(s *Store) (list []string) {
+	for _, m := range s.Conversation() {
+		list = append(list, m.Text)
+	}
+	return list
+}
+
+func say(t *testing.T, s *Store, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if err := s.AddUser(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// mustSay reads the journal and wants all of want, in that order; of extra any
+// may be there as well.
+func mustSay(t *testing.T, m Medium, want []string, extra string) {
+	t.Helper()
+	s, rec := open(t, m)
+	got := slices.DeleteFunc(said(s), func(w string) bool { return extra != "" && strings.HasPrefix(w, extra) })
+	if !slices.Equal(got, want) {
+		t.Fatalf("want %.300q\ngot  %.300q\n%+v", want, got, rec)
+	}
+	if rec.Lost() > 0 {
+		t.Fatalf("%d records are told as lost", rec.Lost())
+	}
+}
+
+func numbered(word string, n, size int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprint(word, i, strings.Repeat("x", size)))
+	}
+	return list
+}
+
+// Appends that were told as not saved leave whole records that can't be read at
+// the next start. What is said then stays valid when they can be read again.
+func TestLeftoverUnread(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		failed int
+		both   bool
+	}{{"in A", 4, false}, {"in both", 4, true}, {"many", 600, true}} {
+		m := newOutage(outageHalf)
+		s, _ := open(t, m)
+		say(t, s, "first")
+		m.onSync = failSync
+		half := int64(outageHalf)
+		if !c.both {
+			m.unwritten(half, 2*half)
+			half = 0
+		}
+		for i := range c.failed {
+			if s.AddUser(fmt.Sprint("not saved ", i)) == nil {
+				t.Fatal("acknowledged")
+			}
+		}
+		m.well()
+		m.unread(half, 2*blockSize, 8*blockSize)
+		s, _ = open(t, m)
+		m.well()
+		acked := numbered("saved ", 5, 0)
+		say(t, s, acked...)
+		mustSay(t, m, append([]string{"first"}, acked...), "not saved")
+	}
+}
+
+// What only one copy took is kept if that can't be read at the next start.
+func TestSingleUnread(t *testing.T) {
+	for _, copyAt := range []int64{0, outageHalf} {
+		m := newOutage(outageHalf)
+		s, _ := open(t, m)
+		say(t, s, "first")
+		m.unwritten(outageHalf-copyAt, 2*outageHalf-copyAt)
+		say(t, s, "second")
+		at := s.j.tail
+		say(t, s, "third")
+		m.well()
+		for _, blocks := range []int64{2, 30} {
+			m.unread(0, copyAt+at, copyAt+at+blocks*blockSize)
+			s, _ = open(t, m)
+			m.well()
+			acked := numbered(fmt.Sprint("saved ", blocks), 8, 4000)
+			say(t, s, acked...)
+			s, rec := open(t, m)
+			got := said(s)
+			for _, want := range append(acked, "first", "second", "third") {
+				if !slices.Contains(got, want) {
+					t.Fatalf("copy at %d: %.20s is gone: %.200q, %+v", copyAt, want, got, rec)
+				}
+			}
+		}
+	}
+}
+
+// Whichever writes fail, what is said next lies so near that a start that can't
+// read it takes it for the end of the journal that it can't read.
+func TestPlaceLeavesLittle(t *testing.T) {
+	for pattern := range 1 << 10 {
+		m := newOutage(outageHalf)
+		s, _ := open(t, m)
+		say(t, s, "first")
+		n := 0
+		m.onWrite = func([]byte, int64) error {
+			if n++; n <= 20 && pattern>>((n-1)/2)&1 == 1 { // each is tried twice
+				return errOutage
+			}
+			return nil
+		}
+		want, end := []string{"first"}, s.j.tail
+		for _, w := range []string{"second", "third", "fourth"} {
+			before := s.j.tail
+			if s.AddUser(w) != nil {
+				continue
+			}
+			at := s.j.tail - recordSize(len(w))
+			if before < end || at-end > probeSize/2 {
+				t.Fatalf("pattern %b: %q lies %d bytes behind what came before", pattern, w, at-end)
+			}
+			want, end = append(want, w), s.j.tail
+			if s.j.single { // the tail has moved on
+				end = s.j.tail - 2*blockSize
+			}
+		}
+		m.well()
+		mustSay(t, m, want, "")
+		at := end &^ (blockSize - 1)
+		m.unread(outageHalf, at, at+2*blockSize)
+		s, _ = open(t, m)
+		m.well()
+		more := numbered("saved ", 3, 4000)
+		if err := s.Begin(); err != nil {
+			continue // refused, and nothing is overwritten
+		}
+		say(t, s, more...)
+		got := said(func() *Store { s, _ := open(t, m); return s }())
+		for _, w := range append(more, want...) {
+			if !slices.Contains(got, w) {
+				t.Fatalf("pattern %b: %.20s is gone: %.200q", pattern, w, got)
+			}
+		}
+	}
+}
+
+// The record with the highest number can't be read, and lies before others
+// that were written once more.
+func TestHighestUnread(t *testing.T) {
+	for cut := 1; cut < 40; cut++ {
+		m := newOutage(outageHalf)
+		s, _ := open(t, m)
+		say(t, s, "first")
+		second := s.j.tail
+		say(t, s, "second", "third")
+		want := []string{"first", "second", "third"}
+		m.data[second+45] ^= 1
+		m.data[outageHalf+firstByte+45] ^= 1
+		s, _ = open(t, m)
+		n := 0
+		m.onWrite = func(p []byte, at int64) error {
+			if n++; n < cut {
+				return nil
+			}
+			if n == cut {
+				copy(m.data[at:], p[:min(len(p), 600)])
+			}
+			m.onRead = func(int64, int64) error { return errOutage }
+			return errOutage
+		}
+		if s.AddUser("fourth") == nil {
+			want = append(want, "fourth")
+		}
+		for blk := int64(1); blk < 8; blk++ {
+			d := &outage{data: slices.Clone(m.data)}
+			d.unread(outageHalf, blk*blockSize, (blk+1)*blockSize)
+			s, _ = open(t, d)
+			d.well()
+			say(t, s, "on")
+			mustSay(t, d, append(want[:len(want):len(want)], "on"), "fourth"[:6*(4-len(want))])
+		}
+	}
+}
+
+// A drive that fails to read a stretch of one copy at each start does not fill
+// the journal, also when something was lost long ago.
+func TestHiccupsFillNothing(t *testing.T) {
+	const half = 4 << 20
+	m := newOutage(half)
+	s, _ := open(t, m)
+	say(t, s, numbered("message ", 10, 700)...)
+	at := s.j.tail
+	say(t, s, numbered("and ", 3000, 700)...)
+	if err := s.End(); err != nil {
+		t.Fatal(err)
+	}
+	used, _ := s.Usage()
+	m.data[at+50] ^= 1
+	m.data[half+at+50] ^= 1
+	for range 3 {
+		m.unread(0, half+1<<20, half+1<<20+65*blockSize)
+		s, _ = open(t, m)
+		m.well()
+		m.writes = 0
+		if err := s.Begin(); err != nil {
+			t.Fatal(err)
+		}
+		if now, _ := s.Usage(); now > used+16*blockSize || m.writes > 40 {
+			t.Fatalf("%d writes, %d bytes were used, now %d", m.writes, used, now)
+		}
+	}
+}
+
+// Behind a stretch of a copy that is dead for good the rest of it is read.
+func TestDeadStretch(t *testing.T) {
+	const half = 4 << 20
+	m := newOutage(half)
+	s, _ := open(t, m)
+	say(t, s, numbered("message ", 2500, 700)...)
+	at := s.j.tail
+	say(t, s, numbered("and ", 500, 700)...)
+	want := said(s)
+	if err := s.End(); err != nil {
+		t.Fatal(err)
+	}
+	m.data[half+at+50] ^= 1 // B alone
+	for _, blocks := range []int64{66, 100, 450} {
+		m.unread(0, 4*blockSize, (4+blocks)*blockSize)
+		m.unwritten(4*blockSize, (4+blocks)*blockSize)
+		for i := range 2 {
+			s, rec := open(t, m)
+			if got := said(s); !slices.Equal(got, want) || rec.Lost() > 0 {
+				t.Fatalf("%d of %d, %+v", len(got), len(want), rec)
+			}
+			if int64(rec.Repaired) > blocks+2 {
+				t.Fatalf("%d blocks are told as damaged, %d are", rec.Repaired, blocks)
+			}
+			m.writes = 0
+			if err := s.Begin(); err != nil {
+				t.Fatal(err)
+			}
+			if int64(m.writes) > 2*blocks+20 {
+				t.Fatalf("start %d: %d writes", i, m.writes)
+			}
+		}
+	}
+}
+
+// One copy is gone, and a long message is torn in the other: it goes on.
+func TestDeadCopyTorn(t *testing.T) {
+	const half = 4 << 20
+	m := newOutage(half)
+	s, _ := open(t, m)
+	say(t, s, "first")
+	dead := func() { m.unread(0, 0, half); m.unwritten(0, half) }
+	dead()
+	say(t, s, "second")
+	m.onWrite = func(p []byte, at int64) error {
+		if at >= half {
+			copy(m.data[at:], p[:len(p)-5000])
+		}
+		return errOutage
+	}
+	if s.AddUser(strings.Repeat("long ", 8000)) == nil {
+		t.Fatal("acknowledged")
+	}
+	want := []string{"first", "second"}
+	for i := range 3 {
+		dead()
+		s, _ := open(t, m)
+		w := fmt.Sprint("on ", i)
+		say(t, s, w)
+		want = append(want, w)
+		if !s.Degraded() {
+			t.Fatal("not degraded")
+		}
+	}
+	mustSay(t, m, want, "")
+	m.well()
+	mustSay(t, m, want, "")
+}
