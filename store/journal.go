@@ -49,14 +49,19 @@ package store
 // in that copy alone. Where both copies of a block hold such records, these are
 // first written once more behind the tail, with the numbers they have.
 //
-// A block that can't be read, not even when tried again, may hold anything. As
-// long as it may hold a record that was not found elsewhere it is not written:
-// if a number is missing, no unreadable block is; and behind the last record,
-// where nothing would be missing, none is unless its twin can be read and is
-// empty. Then new records go behind it, and their numbers leap over as many as
-// it has room for, which may be in use or not; should it be readable at another
-// start, what it holds takes its place among the others. If there is no room
-// behind it nothing is written at all.
+// A block that can't be read, not even when tried again, may hold anything, also
+// what the other copy lacks. It is not written while it may hold a record that
+// was not found elsewhere: if a number is missing, no unreadable block is; and
+// behind the record with the highest number none ever is. New records go behind
+// it, in places where both copies can be read. If that is too far, the copy that
+// can't be read is not written in this session; if neither can be, nothing is.
+// Any start that fails to read something leaps over more numbers than may be in
+// use there; should it be readable at another start, what it holds takes its
+// place among the others, also what was told as not saved. A session that begins
+// without a leap tells that all could be read at its start.
+//
+// What lies in one copy only, near what can't be read at the end, is written
+// again behind the tail while both copies take it.
 //
 // # Faults
 //
@@ -71,9 +76,10 @@ package store
 //     sectors lie across blocks can a block count as damaged that was torn);
 //   - damage of any kind and size to one copy, found at the next start: bits
 //     that flip or are stuck, sectors that can't be read or written;
-//   - reads, writes and flushes that fail for a while, also at the start; what
-//     was told as not saved is gone with the next thing that is saved, and what
-//     could not be read is there again when it can be;
+//   - reads, writes and flushes that fail for a while, anywhere or in one region,
+//     also at the start; what was told as not saved is gone with the next thing
+//     that is saved, if it could be read at the start since, and what could not
+//     be read is there again when it can be;
 //   - one write that lands in the wrong place, in either copy.
 //
 // Reported: blocks that are damaged in one copy (Recovery.Repaired, or Mixed if
@@ -89,6 +95,15 @@ package store
 // only its cache holds loses the newest records, when power goes, but none that
 // it had really written. What was being written, or was told as not saved, when
 // power went may be there or not until something else is saved.
+//
+// Known limits. What can't be read for good and has numbers that were leapt over
+// is never counted as lost; it is told once as bytes that can't be read, and only
+// if neither copy tells what is there. A hole that comes to light before one that
+// was told is not told. After a retry that reached both copies Store.Degraded
+// stays true until the next start. Long outages, session after session, are not
+// survived in every order: what is said while a copy is not written may be put
+// before what that copy hides, and records may be told as lost that were only
+// leapt over.
 
 import (
 	"bytes"
@@ -97,6 +112,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"time"
 )
 
@@ -137,7 +153,8 @@ var ErrFull = errors.New("the journal is full")
 //	32 u8  kind
 //	33 u8  0
 //	34 u16 skip: how many numbers just before this one are void
-//	36 u32 leap: how many before those may be in use or not
+//	36 u32 leap: how many before those may be in use or not; 1<<32-1: that many
+//	   or more
 //	40 payload, then zeros to a multiple of 8
 type record struct {
 	seq     uint64
@@ -247,7 +264,7 @@ func parseRecord(b []byte, gen uint64) (r record, size int64, g uint64, ok bool)
 		leap:    binary.LittleEndian.Uint32(b[36:]),
 		payload: b[headerLen:end],
 	}
-	return r, recordSize(int(n)), g, r.seq != 0
+	return r, recordSize(int(n)), g, r.seq != 0 && r.seq <= 1<<62 // numbers go on from there
 }
 
 // header is the first block of a copy.
@@ -281,7 +298,7 @@ func parseHeader(b []byte) (h header, ok bool) {
 	h.gen = binary.LittleEndian.Uint64(b[8:])
 	h.half = int64(binary.LittleEndian.Uint64(b[16:]))
 	h.made = time.UnixMilli(int64(binary.LittleEndian.Uint64(b[24:])))
-	return h, h.gen != 0 && h.half >= minHalf && h.half%blockSize == 0
+	return h, h.gen != 0 && h.half >= minHalf && h.half <= 1<<62 && h.half%blockSize == 0
 }
 
 func readFull(r io.ReaderAt, p []byte, at int64) error {
@@ -445,6 +462,9 @@ func (j *journal) append(recs ...record) error {
 	if n := len(r.payload); n > maxPayload && r.kind != kindCommit || n > maxPayload+maxExtra {
 		return fmt.Errorf("%d bytes are too long to be saved in one piece, at most %d are possible", n, maxPayload)
 	}
+	if j.skip == math.MaxUint16 {
+		return errors.New("the drive has failed too often: switch off and start again, perhaps in another socket")
+	}
 	r.seq, r.skip, r.leap = j.seq+1, j.skip, j.leap
 	saved, err := j.place(appendRecord(nil, j.gen, r))
 	switch {
@@ -452,7 +472,7 @@ func (j *journal) append(recs ...record) error {
 		j.seq, j.skip, j.leap = r.seq, 0, 0
 		return nil
 	case !errors.Is(err, ErrFull): // something may have been written
-		j.seq, j.skip = r.seq, uint16(min(int(j.skip)+1, 1<<16-1))
+		j.seq, j.skip = r.seq, j.skip+1
 	}
 	return err
 }

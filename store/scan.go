@@ -26,10 +26,12 @@ import (
 )
 
 const (
-	leap      = 1 << 17 // more numbers than a record can make void
-	readTries = 3       // of a block that the drive fails to read
-	unreadRow = 16      // after so many unreadable blocks in a row each is tried once
-	giveUpRow = 64      // after so many nothing more of the copy is tried: a drive that is gone must not hold up the start
+	minLeap   = 1 << 17        // more numbers than a record can make void
+	leapShift = 12             // and so many more (log 2) for each byte that is passed over
+	farLeap   = math.MaxUint32 // that many or more
+	readTries = 3              // of a block that the drive fails to read
+	unreadRow = 16             // after so many unreadable blocks in a row each is tried once
+	giveUpRow = 64             // after so many nothing more of the copy is tried: a drive that is gone must not hold up the start
 )
 
 // half is one copy as read so far.
@@ -467,6 +469,9 @@ func (sc *scan) sift(all []found) {
 		}
 		r, gap := same[0], false
 		missing, known := max(r.seq, expected)-expected, uint64(r.skip)+uint64(r.leap)
+		if r.leap == farLeap {
+			known = missing
+		}
 		switch {
 		case missing > known:
 			gap = true
@@ -477,7 +482,7 @@ func (sc *scan) sift(all []found) {
 			})
 		case r.begins() && r.leap == 0:
 			sc.hidden, sc.apart = nil, false // all could be read at this start
-		case missing > uint64(r.skip) && r.leap > leap:
+		case missing > uint64(r.skip) && r.leap == farLeap:
 			sc.apart = true
 		case missing > uint64(r.skip):
 			sc.hidden = append(sc.hidden, span{end, r.pos})
@@ -650,6 +655,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		for blk := f.pos / blockSize; blk <= (f.pos+f.size-1)/blockSize; blk++ {
 			if again[blk] {
 				j.rescues = append(j.rescues, bytes.Clone(h.buf[f.pos:f.pos+f.size]))
+				whole = whole && (f.pos+f.size-1)/blockSize != tailBlock // the end of it may be there
 				break
 			}
 		}
@@ -664,7 +670,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 			if blk == 0 || from >= reach {
 				continue
 			}
-			j.leap = leap // no number is used that a record there may have
+			j.leap = minLeap
 			if to <= sc.top {
 				continue
 			}
@@ -679,11 +685,19 @@ func (j *journal) scan(a, b *half, sc *scan) {
 	}
 	switch {
 	case j.leap > 0:
-		j.seq += uint64(j.leap)
+		// No number is used that a record there may have, which may have leapt as
+		// well. Each leap is followed by a record of more than 32 bytes, so a
+		// number rises by less than 1<<leapShift for each byte.
+		n := minLeap + uint64(max(0, j.tail-sc.top))<<leapShift
+		if j.leap = uint32(min(n, farLeap)); j.frozen != 0 {
+			n += uint64(max(behind[0], behind[1])-sc.top) << leapShift
+			j.leap = farLeap
+		}
+		j.seq += n
 	case sc.torn > 0: // nor one that a torn record may have
 		j.seq, j.skip = j.seq+1, 1
 	}
-	if j.unread {
+	if behind[0]+behind[1] > 0 {
 		return
 	}
 	// Junk behind the tail is wiped, so that the next scan ends at zeros. In the
@@ -711,7 +725,6 @@ func (j *journal) scan(a, b *half, sc *scan) {
 // ends are given. Should they be zeros, the next scan must not end there: if
 // they are too many, the copy that has them is not written at all.
 func (j *journal) goBehind(last int64, ends [2]int64) {
-	j.unread = true
 	for frozen := range uint8(inBoth) {
 		end := last
 		for i := range ends {
@@ -723,9 +736,9 @@ func (j *journal) goBehind(last int64, ends [2]int64) {
 			continue
 		}
 		if j.frozen = frozen; frozen != 0 {
-			j.leap, j.single, j.degraded = 2*leap, true, true
+			j.single, j.degraded = true, true
 		}
 		return
 	}
-	j.tail = j.capacity
+	j.tail, j.unread = j.capacity, last < j.capacity-probeSize/2 // else it is full
 }
