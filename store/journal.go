@@ -76,8 +76,8 @@ package store
 //     sectors lie across blocks can a block count as damaged that was torn);
 //   - damage of any kind and size to one copy, found at the next start: bits
 //     that flip or are stuck, sectors that can't be read or written;
-//   - reads, writes and flushes that fail for a while, anywhere or in one region,
-//     also at the start; what was told as not saved is gone with the next thing
+//   - reads, writes and flushes that fail for a while, also at the start (but see
+//     the limits below for long outages of a region); what was told as not saved is gone with the next thing
 //     that is saved, if it could be read at the start since, and what could not
 //     be read is there again when it can be;
 //   - one write that lands in the wrong place, in either copy.
@@ -100,10 +100,11 @@ package store
 // is never counted as lost; it is told once as bytes that can't be read, and only
 // if neither copy tells what is there. A hole that comes to light before one that
 // was told is not told. After a retry that reached both copies Store.Degraded
-// stays true until the next start. Long outages, session after session, are not
-// survived in every order: what is said while a copy is not written may be put
-// before what that copy hides, and records may be told as lost that were only
-// leapt over.
+// stays true until the next start. Outages of a region, or of everything, that
+// last for whole sessions and come one after another are not survived in every
+// order: what is said while a copy is not written may be put before what that
+// copy hides, a word of those sessions may be missing, and records may be told
+// as lost that were only leapt over.
 
 import (
 	"bytes"
