@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -31,7 +32,7 @@ func parse(name, text string) (*language, error) {
 		case strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]"):
 			at = line[1 : len(line)-1]
 			known := slices.Contains([]string{"fillers", "spelling", "keys", "own", "sets", "harmless", "sentence", "words", "whole"}, at) ||
-				slices.Contains(kinds, kind(strings.TrimPrefix(at, "answer ")))
+				slices.Contains(kinds, kind(strings.TrimPrefix(at, "answer "))) || at == "answer "+string(unclear)
 			if !known || sections[at] != nil {
 				return nil, fmt.Errorf("%s.txt:%d: [%s] is no heading, or was there before", name, i+1, at)
 			}
@@ -53,7 +54,7 @@ func parse(name, text string) (*language, error) {
 		}
 		return m
 	}
-	l.keys, l.own = words("keys"), words("own")
+	l.keys, l.own = slices.Sorted(maps.Keys(words("keys"))), words("own")
 	l.words = map[string]bool{}
 	for _, w := range strings.Fields(strings.Join(sections["words"], " ")) {
 		l.words[strings.Join(plain(w), " ")] = true
@@ -99,6 +100,11 @@ func parse(name, text string) (*language, error) {
 			l.distress, l.answers = map[kind]phrases{}, map[kind]string{}
 		}
 		l.distress[k] = compile(string(k))
+	}
+	for _, k := range append([]kind{unclear}, kinds...) {
+		if l.distress == nil {
+			break
+		}
 		l.answers[k] = strings.Join(sections["answer "+string(k)], "\n")
 		if l.answers[k] == "" {
 			err = errors.Join(err, fmt.Errorf("there is no answer to %s", k))

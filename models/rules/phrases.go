@@ -20,8 +20,10 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -71,10 +73,42 @@ func plain(text string) []string {
 	kept := words[:0]
 	for _, w := range words {
 		if w = strings.Trim(w, "'"); w != "" {
-			kept = append(kept, w)
+			kept = append(kept, unmask(w))
 		}
 	}
-	return kept
+	return unspaced(kept)
+}
+
+// masks are the digits that are written for letters.
+var masks = map[byte]byte{'0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '7': 't'}
+
+// unmask puts letters for the single digits within a word: k1ll, d1e.
+func unmask(w string) string {
+	letter := func(c byte) bool { return c >= 'a' && c <= 'z' }
+	b := []byte(w)
+	for i := 1; i+1 < len(b); i++ {
+		if m := masks[w[i]]; m != 0 && letter(w[i-1]) && letter(w[i+1]) {
+			b[i] = m
+		}
+	}
+	return string(b)
+}
+
+// unspaced puts four or more single letters in a row together: d i e n o w.
+func unspaced(words []string) []string {
+	out := words[:0]
+	for i := 0; i < len(words); {
+		end := i
+		for end < len(words) && utf8.RuneCountInString(words[end]) == 1 && !unicode.IsDigit(rune(words[end][0])) {
+			end++
+		}
+		if end < i+4 {
+			end = i + 1
+		}
+		out = append(out, strings.Join(words[i:end], ""))
+		i = end
+	}
+	return out
 }
 
 // normal is a text as the words in which phrases are looked for. What is harmless
@@ -137,10 +171,10 @@ next:
 // guess returns the key that a word differs from by one letter that is wrong, missing, too
 // much or exchanged with the next, or else the word.
 func (l *language) guess(w string) string {
-	if len(w) < 5 || l.keys[w] || l.own[w] {
+	if len(w) < 5 || l.own[w] || slices.Contains(l.keys, w) {
 		return w
 	}
-	for k := range l.keys {
+	for _, k := range l.keys {
 		if near(w, k) {
 			return k
 		}

@@ -9,6 +9,11 @@
 // a stick can call nobody. It would rather speak once too often: a kind answer to
 // somebody who did not need it does no harm.
 //
+// Two judges look for distress: phrases, which also tell its kind, and where none of
+// them is found a linear classifier (score.go), which knows only that it is
+// distress; its answer is for danger and for despair. It is trained on the messages of
+// the tests: go test ./models/rules -run TestWeights -update.
+//
 // All that belongs to a language lies in one file, named after it: the phrases
 // of distress, the answers, the words by which the language is known and the sentence
 // that says that the guide knows only English. phrases.go tells how phrases are written.
@@ -39,11 +44,14 @@ type kind string
 // The kinds, the most urgent one first.
 var kinds = []kind{"poison", "emergency", "other's suicide", "suicide", "violence", "harm"}
 
+// unclear is distress of a kind that is not known.
+const unclear kind = "distress"
+
 // A language as its file describes it.
 type language struct {
 	name     string
 	spelling map[string][]string // how words are written in phrases; "" leaves one out
-	keys     map[string]bool     // words that are recognised with one wrong letter
+	keys     []string            // in alphabetical order, words that are recognised with one wrong letter
 	own      map[string]bool     // words like those, which mean something else
 	harmless phrases             // what only sounds like distress
 	distress map[kind]phrases    // nil: distress is not recognised
@@ -75,9 +83,18 @@ var languages = sync.OnceValue(func() []*language {
 	return list
 })
 
+// longest is how many bytes are read at each end of a message, which may
+// be a whole pasted file.
+const longest = 2048
+
 // Answer answers a message by rule. Where it does not, ok is false, and the
 // message is for the model.
+//
+// Of a message longer than 4 KiB it reads the first and the last 2 KiB.
 func Answer(message string) (answer string, ok bool) {
+	if len(message) > 2*longest {
+		message = message[:longest] + "\n" + message[len(message)-longest:]
+	}
 	written := identify(message)
 	if l, k := distress(message, written); k != "" {
 		return l.answers[k], true
@@ -92,10 +109,17 @@ func Answer(message string) (answer string, ok bool) {
 // in which language. The one that the message is written in goes first, because some
 // words are the same in several.
 func distress(message, written string) (*language, kind) {
+	if written == "" {
+		written = english
+	}
+	var own *language
 	for _, same := range []bool{true, false} {
 		for _, l := range languages() {
-			if l.distress == nil || (l.name == written || written == "" && l.name == english) != same {
+			if l.distress == nil || (l.name == written) != same {
 				continue
+			}
+			if same {
+				own = l
 			}
 			words := l.normal(message)
 			for _, k := range kinds {
@@ -104,6 +128,9 @@ func distress(message, written string) (*language, kind) {
 				}
 			}
 		}
+	}
+	if own != nil && score(message) > threshold[written] {
+		return own, unclear
 	}
 	return nil, ""
 }

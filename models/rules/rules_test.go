@@ -106,6 +106,19 @@ func TestDistress(t *testing.T) {
 	}
 }
 
+// Of a long message both ends are read.
+func TestLong(t *testing.T) {
+	filler := strings.Repeat("the file is on the drive\n", 4000)
+	for _, s := range []string{"i want to die\n" + filler, filler + "i want to die"} {
+		if _, ok := Answer(s); !ok {
+			t.Error("missed beside a long text")
+		}
+	}
+	if answer, ok := Answer(filler); ok {
+		t.Errorf("a long text is answered by %q", answer)
+	}
+}
+
 // What has the words of distress without telling of any is left to the model.
 func TestHarmless(t *testing.T) {
 	for _, s := range lines(t, "harmless.txt") {
@@ -203,7 +216,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s: the sentence does not tell what to do: %q", l.name, l.sentence)
 		}
 		said := []string{l.sentence}
-		for _, k := range kinds {
+		for _, k := range append([]kind{unclear}, kinds...) {
 			if l.distress == nil {
 				break
 			}
