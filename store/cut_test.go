@@ -252,7 +252,9 @@ var faults = []fault{
 		t.d.Fail = fstest.Flaky(t.r, 0.01, 0.01, 0.01, 12)
 		return true
 	}},
-	{name: "stuck bits", share: 8, damage: true, setup: func(d *fstest.Disk, r *rand.Rand) {
+	// What a cut has torn in one copy and no start has repaired yet must not be
+	// hit in the other: no cut comes before the bits stick.
+	{name: "stuck bits", share: 8, damage: true, session: func(t *talker) bool { return t.restarts > 0 }, setup: func(d *fstest.Disk, r *rand.Rand) {
 		half := d.Size() / 2
 		in := half * r.Int64N(2)
 		for range 1 + r.IntN(3) {
@@ -313,7 +315,7 @@ func live(f fault, seed uint64) (cuts int, err error) {
 			err = s.Begin()
 			f.begun(t)
 		}
-		if err != nil && !f.flaky && !d.Off() {
+		if err != nil && !f.flaky && !d.Off() && !errors.Is(err, store.ErrFull) {
 			return t.cuts, err
 		}
 		for i := 0; err == nil && !d.Off() && (cut || i < 12) && i < 60; i++ {

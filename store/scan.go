@@ -589,6 +589,20 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		}
 	}
 
+	// Nor can damage be told from a cut in a block of which records were written
+	// again behind the tail: that is done before it is made the same.
+	moved := map[int64]bool{}
+	for i := 1; i < len(all); i++ {
+		if f := &all[i-1]; f.seq == all[i].seq {
+			if all[i].pos < f.pos {
+				f = &all[i]
+			}
+			for blk := f.pos / blockSize; blk <= (f.pos+f.size-1)/blockSize; blk++ {
+				moved[blk] = true
+			}
+		}
+	}
+
 	// Repair each copy from the other where that is whole. Blocks of which
 	// neither copy is whole stay as they are: together they still give every
 	// record, and rewriting either would endanger the only good bytes of some.
@@ -610,7 +624,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 			src, dst = b, a
 		}
 		mixed := s.lacks == inBoth
-		if blk < sc.settled && s.hurt && !(dst.unread[blk] && sc.near(blk)) { // there a cut may have torn it
+		if blk < sc.settled && s.hurt && !moved[blk] && !(dst.unread[blk] && sc.near(blk)) { // there a cut may have torn it
 			if mixed {
 				sc.mixed++
 			} else {
