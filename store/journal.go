@@ -341,6 +341,7 @@ type journal struct {
 	frozen   uint8  // the copy that must not be written: inA, inB or 0
 	blank    bool   // a header must be written before the first record
 	tailData []byte // the bytes of the tail block before tail
+	shared   int64  // where the first record begins that has bytes in the tail block, as it was read
 	repairs  []repair
 	rescues  [][]byte // encoded records to be written once more
 	heals    []repair // repairs that must wait for that
@@ -379,9 +380,9 @@ func (j *journal) prepare(now time.Time) error {
 	for _, r := range j.repairs {
 		if err := j.put(r.at, r.data); err != nil {
 			j.degraded = true
-			rel := r.at % j.half
-			if at := j.tail - int64(len(j.tailData)); rel <= at && at < rel+int64(len(r.data)) {
-				j.moveOn(j.tail) // its twin may be the only good copy
+			// A record that reaches into the tail block may be in the twin alone.
+			if rel := r.at % j.half; len(j.tailData) > 0 && rel < j.tail && rel+int64(len(r.data)) > j.shared {
+				j.moveOn(j.tail)
 			}
 		}
 	}

@@ -728,6 +728,12 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		j.moveOn(last)
 		return
 	}
+	j.shared = last
+	for i := range all {
+		if f := &all[i]; !f.spare && f.pos+f.size > tailBlock*blockSize {
+			j.shared = min(j.shared, f.pos)
+		}
+	}
 	src := a
 	if blocks[tailBlock].lacks&inA != 0 || int64(len(a.buf)) < last {
 		src = b

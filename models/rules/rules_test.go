@@ -72,6 +72,18 @@ func guideQuestions(t *testing.T) map[string][]string {
 // shared messages are the same in English.
 var shared = map[string]bool{"suicide": true, "overdose": true}
 
+// What an examiner wrote who had seen neither phrases nor lists is found; nothing is
+// trained on it.
+func TestExamination(t *testing.T) {
+	for _, name := range []string{"en", "de", "es", "fr"} {
+		for _, s := range lines(t, "examination-"+name+".txt") {
+			if _, k := distress(s, identify(s)); k == "" {
+				t.Errorf("%s: missed: %s", name, s)
+			}
+		}
+	}
+}
+
 // Every message that tells of distress is answered as such, in its language. Those of
 // the rounds come from others, who had not seen the phrases; each round was measured
 // before the phrases were mended for it.
