@@ -528,6 +528,37 @@ func (sc *scan) mayHide(blk int64) bool {
 	return len(sc.holes) > 0 || sc.apart || sc.near(blk)
 }
 
+// endsIn tells whether a record that was not found, since its beginning can't be
+// read in copy h, may end in a block, and would be destroyed if that became as
+// it is in the twin. copies is h's bit in found.in.
+func (sc *scan) endsIn(h, twin *half, copies uint8, all []found, blk int64) bool {
+	if len(h.unread) == 0 {
+		return false
+	}
+	from, to := blk*blockSize, (blk+1)*blockSize
+	begins := map[int64]bool{} // blocks in which a record begins that is known in h
+	for i := range all {
+		if f := &all[i]; f.in&copies != 0 {
+			begins[f.pos/blockSize] = true
+			if f.pos >= from {
+				to = min(to, f.pos)
+			}
+		}
+	}
+	if to <= from || bytes.Equal(clip(h.at(from, to-from), to-from), clip(twin.at(from, to-from), to-from)) {
+		return false
+	}
+	for k := blk - 1; k > 0 && (blk-k)*blockSize <= maxPayload+maxExtra+blockSize; k-- {
+		switch {
+		case h.unread[k]:
+			return sc.mayHide(k)
+		case begins[k]:
+			return false
+		}
+	}
+	return false
+}
+
 // add adds a record, or those that it holds.
 func (sc *scan) add(r record, gap bool) {
 	if r.kind != kindCommit {
@@ -608,6 +639,12 @@ func (j *journal) scan(a, b *half, sc *scan) {
 	// record, and rewriting either would endanger the only good bytes of some.
 	// What is in one copy of them only is written again behind the tail first.
 	tailBlock := (last - 1) / blockSize
+	j.shared = last
+	for i := range all {
+		if f := &all[i]; !f.spare && f.pos+f.size > tailBlock*blockSize {
+			j.shared = min(j.shared, f.pos)
+		}
+	}
 	whole := true             // the tail block is the same in both copies, or will be
 	again := map[int64]bool{} // what is in one copy only of these is written again
 	for _, blk := range slices.Sorted(maps.Keys(blocks)) {
@@ -619,9 +656,9 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		if !a.unread[blk] && !b.unread[blk] && bytes.Equal(clip(a.at(from, blockSize), blockSize), clip(b.at(from, blockSize), blockSize)) {
 			continue // it is another block of the record that differs
 		}
-		src, dst := a, b
+		src, dst, in := a, b, uint8(inB)
 		if s.lacks&inA != 0 {
-			src, dst = b, a
+			src, dst, in = b, a, inA
 		}
 		mixed := s.lacks == inBoth
 		if blk < sc.settled && s.hurt && !moved[blk] && !(dst.unread[blk] && sc.near(blk)) { // there a cut may have torn it
@@ -640,11 +677,12 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		case to > dst.size || to > src.size: // cut short
 			j.degraded = true
 		case src.unread[blk]: // nothing is needed here
-		case dst.unread[blk] && sc.mayHide(blk):
+		case dst.unread[blk] && sc.mayHide(blk), sc.endsIn(dst, src, in, all, blk):
 			// A drive that fails to read much must not fill the journal: only
 			// what lies near is written again.
 			again[blk] = sc.near(blk)
 			j.degraded = j.degraded || s.hurt
+			whole = whole && to <= j.shared
 		case mixed,
 			// While junk is behind the last record in one copy, the other must
 			// tell that nothing is lost there.
@@ -724,15 +762,9 @@ func (j *journal) scan(a, b *half, sc *scan) {
 			}
 		}
 	}
-	if !whole {
+	if !whole || sc.endsIn(a, b, inA, all, tailBlock) || sc.endsIn(b, a, inB, all, tailBlock) {
 		j.moveOn(last)
 		return
-	}
-	j.shared = last
-	for i := range all {
-		if f := &all[i]; !f.spare && f.pos+f.size > tailBlock*blockSize {
-			j.shared = min(j.shared, f.pos)
-		}
 	}
 	src := a
 	if blocks[tailBlock].lacks&inA != 0 || int64(len(a.buf)) < last {
