@@ -530,22 +530,25 @@ func (sc *scan) mayHide(blk int64) bool {
 
 // endsIn tells whether a record that was not found, since its beginning can't be
 // read in copy h, may end in a block, and would be destroyed if that became as
-// it is in the twin. copies is h's bit in found.in.
-func (sc *scan) endsIn(h, twin *half, copies uint8, all []found, blk int64) bool {
+// it is in the twin. Appends use no place twice, so it lies over no record that
+// is known in either copy.
+func (sc *scan) endsIn(h, twin *half, all []found, blk int64) bool {
 	if len(h.unread) == 0 {
 		return false
 	}
 	from, to := blk*blockSize, (blk+1)*blockSize
-	begins := map[int64]bool{} // blocks in which a record begins that is known in h
+	begins := map[int64]bool{} // blocks in which a known record begins
 	for i := range all {
-		if f := &all[i]; f.in&copies != 0 {
+		if f := &all[i]; f.any != 0 {
 			begins[f.pos/blockSize] = true
 			if f.pos >= from {
 				to = min(to, f.pos)
 			}
 		}
 	}
-	if to <= from || bytes.Equal(clip(h.at(from, to-from), to-from), clip(twin.at(from, to-from), to-from)) {
+	bytesOf := func(h *half) []byte { return clip(h.at(from, to-from), to-from) }
+	// No record has so many zeros at its end.
+	if to <= from || bytes.Equal(bytesOf(h), bytesOf(twin)) || to-from >= 512 && zero(bytesOf(h)) {
 		return false
 	}
 	for k := blk - 1; k > 0 && (blk-k)*blockSize <= maxPayload+maxExtra+blockSize; k-- {
@@ -656,9 +659,9 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		if !a.unread[blk] && !b.unread[blk] && bytes.Equal(clip(a.at(from, blockSize), blockSize), clip(b.at(from, blockSize), blockSize)) {
 			continue // it is another block of the record that differs
 		}
-		src, dst, in := a, b, uint8(inB)
+		src, dst := a, b
 		if s.lacks&inA != 0 {
-			src, dst, in = b, a, inA
+			src, dst = b, a
 		}
 		mixed := s.lacks == inBoth
 		if blk < sc.settled && s.hurt && !moved[blk] && !(dst.unread[blk] && sc.near(blk)) { // there a cut may have torn it
@@ -677,7 +680,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		case to > dst.size || to > src.size: // cut short
 			j.degraded = true
 		case src.unread[blk]: // nothing is needed here
-		case dst.unread[blk] && sc.mayHide(blk), sc.endsIn(dst, src, in, all, blk):
+		case dst.unread[blk] && sc.mayHide(blk), sc.endsIn(dst, src, all, blk):
 			// A drive that fails to read much must not fill the journal: only
 			// what lies near is written again.
 			again[blk] = sc.near(blk)
@@ -762,7 +765,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 			}
 		}
 	}
-	if !whole || sc.endsIn(a, b, inA, all, tailBlock) || sc.endsIn(b, a, inB, all, tailBlock) {
+	if !whole || sc.endsIn(a, b, all, tailBlock) || sc.endsIn(b, a, all, tailBlock) {
 		j.moveOn(last)
 		return
 	}
