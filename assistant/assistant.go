@@ -279,6 +279,7 @@ func (a *assistant) recovered() {
 	for _, m := range msgs[from:] {
 		a.recall(m, 600)
 	}
+	a.say("") // what comes now was not said then
 }
 
 // recall shows a message of which the text is cut to limit characters (0: any).
