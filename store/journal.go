@@ -77,9 +77,9 @@ package store
 //   - damage of any kind and size to one copy, found at the next start: bits
 //     that flip or are stuck, sectors that can't be read or written;
 //   - reads, writes and flushes that fail for a while, also at the start (but see
-//     the limits below for long outages of a region); what was told as not saved is gone with the next thing
-//     that is saved, if it could be read at the start since, and what could not
-//     be read is there again when it can be;
+//     the limits below for long outages of a region); what was told as not
+//     saved is gone with the next thing that is saved, if it could be read at
+//     the start since, and what could not be read is there again when it can be;
 //   - one write that lands in the wrong place, in either copy.
 //
 // Reported: blocks that are damaged in one copy (Recovery.Repaired, or Mixed if
@@ -96,12 +96,9 @@ package store
 // it had really written. What was being written, or was told as not saved, when
 // power went may be there or not until something else is saved.
 //
-// Known limits. In simulated bursts of errors one word was lost in some thousand
-// cuts (TestCuts/bursts-of-errors, seed 9932811869038718). What can't be read for good and has numbers that were leapt over
+// Known limits. What can't be read for good and has numbers that were leapt over
 // is never counted as lost; it is told once as bytes that can't be read, and only
-// if neither copy tells what is there. A hole that comes to light before one that
-// was told is not told. After a retry that reached both copies Store.Degraded
-// stays true until the next start. Outages of a region, or of everything, that
+// if neither copy tells what is there. Outages of a region, or of everything, that
 // last for whole sessions and come one after another are not survived in every
 // order: what is said while a copy is not written may be put before what that
 // copy hides, a word of those sessions may be missing, and records may be told
@@ -483,7 +480,7 @@ func (j *journal) append(recs ...record) error {
 // place writes an encoded record at the tail of both copies, or at least of
 // one. The error is ErrFull if nothing was written.
 func (j *journal) place(enc []byte) (saved bool, err error) {
-	start, shared := j.tail, len(j.tailData) > 0
+	start, shared, degraded := j.tail, len(j.tailData) > 0, j.degraded
 	for try := range 3 {
 		if j.tail+int64(len(enc)) > j.capacity {
 			if try == 0 {
@@ -501,7 +498,7 @@ func (j *journal) place(enc []byte) (saved bool, err error) {
 		errA := j.put(from, data)
 		if errA != nil && len(j.tailData) > 0 {
 			// B's tail block is now the only good one: leave it alone.
-			err, j.degraded = errA, true
+			err, j.degraded, degraded = errA, true, true
 			j.moveOn(j.tail)
 			continue
 		}
@@ -510,7 +507,7 @@ func (j *journal) place(enc []byte) (saved bool, err error) {
 			j.tail += int64(len(enc))
 			keep := int(j.tail % blockSize)
 			j.tailData = bytes.Clone(data[end-keep : end])
-			j.single = false
+			j.single, j.degraded = false, degraded
 			return true, nil
 		}
 		if errA != nil && errB != nil {

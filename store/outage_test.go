@@ -368,3 +368,50 @@ func TestDeadCopyTorn(t *testing.T) {
 	m.well()
 	mustSay(t, m, want, "")
 }
+
+// A hole that comes to light before one that was told is told as well, and once.
+func TestHoleBeforeHole(t *testing.T) {
+	m := newOutage(outageHalf)
+	s, _ := open(t, m)
+	var at []int64
+	for i := range 30 {
+		at = append(at, s.j.tail)
+		say(t, s, fmt.Sprint("message ", i))
+	}
+	for _, c := range []struct {
+		hit  int // -1: none
+		lost uint64
+	}{{20, 1}, {5, 1}, {-1, 0}} {
+		if c.hit >= 0 {
+			m.data[at[c.hit]+headerLen] ^= 1
+			m.data[outageHalf+at[c.hit]+headerLen] ^= 1
+		}
+		s, rec := open(t, m)
+		if rec.Lost() != c.lost {
+			t.Errorf("after damage to message %d %d are told as lost, not %d", c.hit, rec.Lost(), c.lost)
+		}
+		say(t, s, "on")
+	}
+}
+
+// A record that another try brought into both copies is in both.
+func TestRetriedIntoBoth(t *testing.T) {
+	m := newOutage(outageHalf)
+	s, _ := open(t, m)
+	say(t, s, "first")
+	s.j.moveOn(s.j.tail) // no earlier record lies in the block that fails
+	failed := 0
+	m.onWrite = func(_ []byte, at int64) error {
+		if at < outageHalf {
+			return nil
+		}
+		if failed++; failed == 2 { // both tries there
+			defer m.well()
+		}
+		return errOutage
+	}
+	say(t, s, "second")
+	if failed != 2 || s.Degraded() {
+		t.Errorf("%d writes failed; some records are said to be in one copy only: %v", failed, s.Degraded())
+	}
+}

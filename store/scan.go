@@ -261,6 +261,7 @@ type Hole struct {
 	Records       uint64    // how many are lost
 	Offset, Bytes int64     // where, from the start of a copy
 	After, Before time.Time // times of the neighbouring records; zero if there is none before
+	before        uint64    // number of the record behind it
 }
 
 // scan is what opening a journal found.
@@ -478,7 +479,7 @@ func (sc *scan) sift(all []found) {
 			sc.holes = append(sc.holes, Hole{
 				Records: missing - known,
 				Offset:  end, Bytes: max(0, r.pos-end),
-				After: last, Before: r.time(),
+				After: last, Before: r.time(), before: r.seq,
 			})
 		case r.begins() && r.leap == 0:
 			sc.hidden, sc.apart = nil, false // all could be read at this start

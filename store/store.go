@@ -25,7 +25,7 @@ const (
 	kindAnswerEnd    kind = 5 // payload: pairs (see Stats, partial)
 	kindSetting      kind = 6 // payload: pairs (name, value); an empty value unsets
 	kindSessionEnd   kind = 7 // the clean flag; no payload
-	kindHoles        kind = 8 // payload: pairs (offset): holes up to there were reported
+	kindHoles        kind = 8 // payload: pairs (before): holes before the records of these numbers were reported
 	kindCommit       kind = 9 // payload: records that were saved together
 )
 
@@ -96,7 +96,7 @@ type Store struct {
 	now           func() time.Time
 	begun         bool
 	ended         bool
-	hole          int64 // the furthest hole that is known but was not yet reported
+	holes         []string // numbers of the records behind holes that were not yet reported
 	conversations []conversation
 	settings      map[string]string
 	open          bool // the last message is an answer still growing
@@ -135,7 +135,7 @@ func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
 	}
 	s.texts = texts.String()
 
-	told := int64(-1)
+	told, reach := map[string]bool{}, int64(-1)
 	var last int64
 	for i := range sc.records {
 		r := &sc.records[i]
@@ -149,8 +149,13 @@ func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
 		case kindUser, kindChunk, kindAnswerEnd:
 			rec.UpTo = r.time()
 		case kindHoles:
-			if n, err := strconv.ParseInt(pairs(r.payload)["offset"], 10, 64); err == nil {
-				told = max(told, n)
+			p := pairs(r.payload)
+			for _, n := range strings.Split(p["before"], ",") {
+				told[n] = true
+			}
+			// An older version told how far holes were reported.
+			if n, err := strconv.ParseInt(p["offset"], 10, 64); err == nil {
+				reach = max(reach, n)
 			}
 		}
 		end := s.at + len(r.text())
@@ -162,10 +167,12 @@ func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
 	}
 	s.open, s.texts = false, ""
 	for _, h := range sc.holes {
-		if h.Offset > told {
-			rec.Holes = append(rec.Holes, h)
-			s.hole = max(s.hole, h.Offset)
+		n := strconv.FormatUint(h.before, 10)
+		if told[n] || h.Offset <= reach || len(s.holes) == mostHoles {
+			continue
 		}
+		rec.Holes = append(rec.Holes, h)
+		s.holes = append(s.holes, n)
 	}
 	return s, rec, nil
 }
@@ -293,6 +300,8 @@ func pairs(b []byte) map[string]string {
 	return m
 }
 
+const mostHoles = 500 // reported at one start; the others wait for the next
+
 // Space kept free, so that what was begun can be finished: an answer after its
 // question, the end of the answer and of the session after both.
 func (s *Store) answerReserve() int64 { return min(64<<10, s.j.capacity/8) }
@@ -366,13 +375,13 @@ func (s *Store) begin() error {
 		return err
 	}
 	recs := []record{{kind: kindSession, payload: encodePairs("version", "1")}}
-	if s.hole > 0 {
-		recs = append(recs, record{kind: kindHoles, payload: encodePairs("offset", strconv.FormatInt(s.hole, 10))})
+	if len(s.holes) > 0 {
+		recs = append(recs, record{kind: kindHoles, payload: encodePairs("before", strings.Join(s.holes, ","))})
 	}
 	if err := s.write(0, recs...); err != nil {
 		return err
 	}
-	s.begun, s.hole = true, 0
+	s.begun, s.holes = true, nil
 	s.j.rescue(s.closeReserve())
 	return nil
 }
