@@ -532,20 +532,14 @@ func (sc *scan) mayHide(blk int64) bool {
 // endsIn tells whether a record that was not found, since its beginning can't be
 // read in copy h, may end in a block, and would be destroyed if that became as
 // it is in the twin. Appends use no place twice, so it lies over no record that
-// is known in either copy.
-func (sc *scan) endsIn(h, twin *half, all []found, blk int64) bool {
+// is known in either copy; starts tells where the first one in a block begins.
+func (sc *scan) endsIn(h, twin *half, starts map[int64]int64, blk int64) bool {
 	if len(h.unread) == 0 {
 		return false
 	}
 	from, to := blk*blockSize, (blk+1)*blockSize
-	begins := map[int64]bool{} // blocks in which a known record begins
-	for i := range all {
-		if f := &all[i]; f.any != 0 {
-			begins[f.pos/blockSize] = true
-			if f.pos >= from {
-				to = min(to, f.pos)
-			}
-		}
+	if at, ok := starts[blk]; ok {
+		to = at
 	}
 	bytesOf := func(h *half) []byte { return clip(h.at(from, to-from), to-from) }
 	// No record has so many zeros at its end.
@@ -553,10 +547,10 @@ func (sc *scan) endsIn(h, twin *half, all []found, blk int64) bool {
 		return false
 	}
 	for k := blk - 1; k > 0 && (blk-k)*blockSize <= maxPayload+maxExtra+blockSize; k-- {
-		switch {
-		case h.unread[k]:
+		if h.unread[k] {
 			return sc.mayHide(k)
-		case begins[k]:
+		}
+		if _, ok := starts[k]; ok {
 			return false
 		}
 	}
@@ -593,9 +587,14 @@ func (j *journal) scan(a, b *half, sc *scan) {
 	sc.sift(all)
 
 	last := int64(firstByte) // the end of what is needed
-	blocks := map[int64]block{}
+	blocks, starts := map[int64]block{}, map[int64]int64{}
 	for i := range all {
 		f := &all[i]
+		if len(a.unread)+len(b.unread) > 0 && f.any != 0 {
+			if at, ok := starts[f.pos/blockSize]; !ok || f.pos < at {
+				starts[f.pos/blockSize] = f.pos
+			}
+		}
 		if end := f.pos + f.size; end > last && !f.spare {
 			last = end
 		}
@@ -681,7 +680,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		case to > dst.size || to > src.size: // cut short
 			j.degraded = true
 		case src.unread[blk]: // nothing is needed here
-		case dst.unread[blk] && sc.mayHide(blk), sc.endsIn(dst, src, all, blk):
+		case dst.unread[blk] && sc.mayHide(blk), sc.endsIn(dst, src, starts, blk):
 			// A drive that fails to read much must not fill the journal: only
 			// what lies near is written again.
 			again[blk] = sc.near(blk)
@@ -766,7 +765,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 			}
 		}
 	}
-	if !whole || sc.endsIn(a, b, all, tailBlock) || sc.endsIn(b, a, all, tailBlock) {
+	if !whole || sc.endsIn(a, b, starts, tailBlock) || sc.endsIn(b, a, starts, tailBlock) {
 		j.moveOn(last)
 		return
 	}
