@@ -127,7 +127,7 @@ func TestStuckBit(t *testing.T) {
 		}
 	}
 	t.Logf("%d runs with one stuck bit in copy A: %d lost acknowledged text, %d report a hole", runs, lost, holes)
-	if lost > 0 {
+	if lost > 0 || holes > 0 {
 		t.Error(first)
 	}
 }
@@ -225,22 +225,21 @@ func TestReadErrorsAtOpen(t *testing.T) {
 		return nil
 	}
 	s, rec, err := store.Open(m, clock())
-	if err != nil {
-		t.Logf("refused: %v", err)
-		return
-	}
 	m.onRead = nil
-	t.Logf("%d reads failed; recovery %+v; %d of %d messages", n, rec, len(all(s)), len(want))
-	if err := s.AddUser("I go on"); err != nil {
-		t.Logf("AddUser: %v", err)
-		return
+	t.Logf("%d reads failed; recovery %+v, error %v", n, rec, err)
+	if err == nil {
+		if err = s.AddUser("I go on"); err == nil {
+			want = append(want, "user|false|I go on")
+			s.End()
+		}
+		t.Logf("going on: %v", err) // it may refuse, but not write over what it did not see
 	}
-	s.End()
 	s, rec, err = store.Open(m, clock())
-	got := all(s)
-	t.Logf("the next start: %d messages, recovery %+v %v", len(got), rec, err)
-	if len(got) < len(want) {
-		t.Errorf("%d of %d acknowledged messages are gone, Lost() is %d", len(want)+1-len(got), len(want), rec.Lost())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := all(s); fmt.Sprint(got) != fmt.Sprint(want) || rec.Lost() > 0 {
+		t.Errorf("%d of %d acknowledged messages are there, Lost() is %d; the last are %.200q", len(got), len(want), rec.Lost(), got[max(0, len(got)-2):])
 	}
 }
 
@@ -259,9 +258,19 @@ func TestFirstWriteTorn(t *testing.T) {
 		}
 		return nil
 	}
-	_, _, err := store.Open(m, clock())
-	t.Logf("open: %v", err)
+	s, _, err := store.Open(m, clock())
 	if err != nil {
-		t.Error("the empty journal can never be used again")
+		t.Fatalf("the empty journal can never be used again: %v", err)
+	}
+	m.onWrite = func(p []byte, at int64) error { // which mends the sector
+		torn = torn && at >= 512
+		return nil
+	}
+	if err := s.AddUser("hello"); err != nil {
+		t.Fatal(err)
+	}
+	s, _, err = store.Open(m, clock())
+	if err != nil || fmt.Sprint(all(s)) != "[user|false|hello]" {
+		t.Errorf("%q, %v", all(s), err)
 	}
 }
