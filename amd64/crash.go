@@ -294,6 +294,9 @@ func stop(cause uint32) {
 	}
 	atomic.StoreUint32(&crashing, 2)
 	showReport(saveReport(sentence(crashCause)))
+	if crashCause == hardwareError && firmwareBroken == 0 {
+		settleFirmware()
+	}
 	for {
 		switch awaitKey() {
 		case 'r', 'R':
@@ -302,6 +305,21 @@ func stop(cause uint32) {
 			reset(2) // EfiResetShutdown
 		}
 	}
+}
+
+// settleFirmware ends what a hardware error may have cut short in the firmware: the
+// handling of an interrupt, without whose end no timer comes any more, and a section in
+// which no event is notified. The keyboard's driver needs both.
+func settleFirmware() {
+	const (
+		pic1, pic2     = 0x20, 0xa0 // the 8259s' command ports
+		picEOI         = 0x20       // non-specific end of interrupt
+		tplApplication = 4          // UEFI 2.10 section 7.1
+	)
+	apicWrite(apicEOI, 0)
+	Out8(pic2, picEOI)
+	Out8(pic1, picEOI)
+	fwCall(bootService(bsRestoreTPL), tplApplication, 0, 0, 0, 0)
 }
 
 func reset(kind uintptr) {

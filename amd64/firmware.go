@@ -10,6 +10,7 @@ const (
 	stRuntimeServices = 88
 	stBootServices    = 96
 
+	bsRestoreTPL       = 32
 	bsAllocatePages    = 40
 	bsFreePages        = 48
 	bsGetMemoryMap     = 56
