@@ -126,7 +126,7 @@ func journalFacts(j *store.Store, r store.Recovery, why error) string {
 func (s *start) loaded(l assistant.Load) {
 	i := l.Info
 	speed := int64(float64(i.Bytes) / max(l.Time.Seconds(), 1e-6))
-	s.log.printf("model: %q, %s, %s in %v, %s/s", i.Name, i.Quantisation, console.Bytes(i.Bytes), l.Time.Round(time.Millisecond), console.Bytes(speed))
+	s.log.printf("model: %q, %s, %s in %v, %s/s", i.Name, i.Quantization, console.Bytes(i.Bytes), l.Time.Round(time.Millisecond), console.Bytes(speed))
 	s.log.printf("model: kernel %s, threads %d, %d layers, context %d", i.Kernel, i.Threads, i.Layers, i.Context)
 	s.saveLog()
 }

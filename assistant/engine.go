@@ -204,7 +204,7 @@ func (m *model) Describe() []string {
 	i := m.Info()
 	lines := []string{
 		"architecture    " + i.Architecture,
-		fmt.Sprintf("parameters      %s, %s", thousands(i.Parameters), i.Quantisation),
+		fmt.Sprintf("parameters      %s, %s", thousands(i.Parameters), i.Quantization),
 		fmt.Sprintf("size            %s", console.Bytes(i.Bytes)),
 		fmt.Sprintf("trained for     %d tokens of context", i.Context),
 		fmt.Sprintf("shape           %d layers, embedding %d, %d heads (%d for keys), feed forward %d, vocabulary %d",
@@ -214,7 +214,7 @@ func (m *model) Describe() []string {
 	}
 	if m.draft != nil {
 		d := m.draft.Info()
-		lines = append(lines, fmt.Sprintf("drafts with     %s parameters, %s, when that is faster", thousands(d.Parameters), d.Quantisation))
+		lines = append(lines, fmt.Sprintf("drafts with     %s parameters, %s, when that is faster", thousands(d.Parameters), d.Quantization))
 	}
 	if i.Streamed > 0 {
 		lines = append(lines, fmt.Sprintf("streams         %s from the drive for each token", console.Bytes(i.Streamed)))

@@ -11,7 +11,7 @@ import (
 // has nothing to do in long answers.
 func TestNoAllocations(t *testing.T) {
 	for _, threads := range []int{1, 2} {
-		m := load(t, synthetic(quantisedShape(gguf.Q4_K, gguf.Q8_0, gguf.Q4_0, gguf.Q6_K)), Options{Threads: threads})
+		m := load(t, synthetic(quantizedShape(gguf.Q4_K, gguf.Q8_0, gguf.Q4_0, gguf.Q6_K)), Options{Threads: threads})
 		s := newSession(t, m)
 		eval(t, s, 1, 2, 3)
 		ctx, ids := context.Background(), []int32{7}

@@ -71,7 +71,7 @@ func TestEmbed(t *testing.T) {
 }
 
 // Texts that are embedded together have the embeddings they have alone, but for
-// the order of additions, which now and then rounds a quantised number otherwise.
+// the order of additions, which now and then rounds a quantized number otherwise.
 func TestEmbedTogether(t *testing.T) {
 	m := loadReference(t, "minilm-synthetic-Q8_0", Options{Threads: 2})
 	r := rand.New(rand.NewPCG(1, 8))

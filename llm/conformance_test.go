@@ -18,7 +18,7 @@ import (
 	"alphaos/llm/tokenizer"
 )
 
-// Conformance with llama.cpp on the reference models. For a quantised file two
+// Conformance with llama.cpp on the reference models. For a quantized file two
 // distances are taken, as the root mean square and the maximum of differences
 // between logits: ours and llama.cpp's, each to the logits of the same file
 // expanded to F32 ("exact"). Ours may be 1.5 times as large.
@@ -148,7 +148,7 @@ func TestLogits(t *testing.T) {
 				if !readJSON(t, path+".json", &g) {
 					t.Skip("no reference logits beside the repository")
 				}
-				quantised := readJSON(t, path+".exact.json", &exact)
+				quantized := readJSON(t, path+".exact.json", &exact)
 				var ours2, theirs2, oursMax, theirsMax float64
 				for p, c := range g.Cases {
 					if k == "portable" && len(c.Prompt) > 100 {
@@ -156,7 +156,7 @@ func TestLogits(t *testing.T) {
 					}
 					theirs := readLogits(t, fmt.Sprintf("%s.p%d.logits.f32", path, p))
 					ours := eval(t, newSession(t, m), c.Prompt...)
-					if !quantised {
+					if !quantized {
 						bound, gap := 2e-3, 0.0005
 						rms, largest := distance(t, ours, theirs)
 						if strings.HasSuffix(name, "F16") { // or BF16
@@ -190,7 +190,7 @@ func TestLogits(t *testing.T) {
 						checkGreedy(t, m, c.Prompt, c.Greedy, c.Gap, 0.7)
 					}
 				}
-				if quantised {
+				if quantized {
 					t.Logf("all: rms ratio %.3f, max ratio %.3f", math.Sqrt(ours2/theirs2), oursMax/theirsMax)
 					// Fewer prompts make a less steady maximum.
 					if limit := map[bool]float64{true: 2, false: 1.5}[k == "portable"]; oursMax > limit*theirsMax {
@@ -228,7 +228,7 @@ func expanded(t *testing.T, name string) *Model {
 	for i := range tensors {
 		x := make([]float32, tensors[i].Elements())
 		from := &f.Tensors[i]
-		kernel.Dequantise(from.Type, x, data[from.Offset:][:from.Bytes])
+		kernel.Dequantize(from.Type, x, data[from.Offset:][:from.Bytes])
 		if out, err = binary.Append(out[:tensors[i].Offset], binary.LittleEndian, x); err != nil {
 			t.Fatal(err)
 		}
@@ -268,7 +268,7 @@ func checkGreedy(t *testing.T, m *Model, prompt, want []int32, gap []float64, le
 }
 
 // The two real models: logits against an independent float32 implementation of
-// the unquantised originals, and the greedy texts of llama.cpp, which for F32
+// the unquantized originals, and the greedy texts of llama.cpp, which for F32
 // and F16 must be the same to the last token.
 func TestReference(t *testing.T) {
 	for _, name := range []string{"stories260K-F32", "stories260K-F16", "stories260K-Q8_0", "stories260K-Q4_0", "babyllama-tok361-F16", "babyllama-tok361-Q8_0"} {

@@ -55,13 +55,13 @@ func TestGraph(t *testing.T) {
 		bound float64 // on the relative distance
 	}{
 		{"F32", smallShape, 2e-6}, {"F32 scaled", scaled, 2e-6}, {"F32 rope_freqs", ropes, 2e-6}, {"F32 tied", tied, 2e-6}, {"F32 wide heads", wide, 2e-6},
-		{"F16", quantisedShape(gguf.F16), 2e-6}, {"Q8_0", quantisedShape(gguf.Q8_0), 0.04}, {"Q4_0", quantisedShape(gguf.Q4_0), 0.01},
-		{"Q4_K", quantisedShape(gguf.Q4_K), 0.03}, {"Q6_K", quantisedShape(gguf.Q6_K), 0.03},
+		{"F16", quantizedShape(gguf.F16), 2e-6}, {"Q8_0", quantizedShape(gguf.Q8_0), 0.04}, {"Q4_0", quantizedShape(gguf.Q4_0), 0.01},
+		{"Q4_K", quantizedShape(gguf.Q4_K), 0.03}, {"Q6_K", quantizedShape(gguf.Q6_K), 0.03},
 		{"llama with biases", biased, 2e-6}, {"llama with all biases", granite, 2e-6},
 		{"layers that differ", layers, 2e-6}, {"layers that differ, Q8_0", grouped, 0.04},
-		{"qwen2", qwen2, 2e-6}, {"qwen3", qwen3, 2e-6}, {"BF16", quantisedShape(gguf.BF16), 2e-6},
-		{"every type", quantisedShape(kernel.Types()...), 0.05},
-		{"mixed", quantisedShape(gguf.Q6_K, gguf.Q4_K, gguf.F16, gguf.Q8_0, gguf.F32), 0.03},
+		{"qwen2", qwen2, 2e-6}, {"qwen3", qwen3, 2e-6}, {"BF16", quantizedShape(gguf.BF16), 2e-6},
+		{"every type", quantizedShape(kernel.Types()...), 0.05},
+		{"mixed", quantizedShape(gguf.Q6_K, gguf.Q4_K, gguf.F16, gguf.Q8_0, gguf.F32), 0.03},
 	} {
 		f := synthetic(c.shape)
 		want := f.naive(c.shape, testIDs)
@@ -91,7 +91,7 @@ func TestGraph(t *testing.T) {
 // A prompt in one piece, in pieces, and after a detour and Truncate gives the
 // same logits.
 func TestSession(t *testing.T) {
-	for _, shape := range []shape{smallShape, quantisedShape(gguf.Q4_K, gguf.Q6_K)} {
+	for _, shape := range []shape{smallShape, quantizedShape(gguf.Q4_K, gguf.Q6_K)} {
 		m := load(t, synthetic(shape), Options{Threads: 2})
 		whole := newSession(t, m)
 		want := append([]float32(nil), eval(t, whole, testIDs...)...)
@@ -168,7 +168,7 @@ func TestEvalRefuses(t *testing.T) {
 
 // Sessions of one model may compute at the same time.
 func TestConcurrentSessions(t *testing.T) {
-	m := load(t, synthetic(quantisedShape(gguf.Q8_0)), Options{Threads: 2})
+	m := load(t, synthetic(quantizedShape(gguf.Q8_0)), Options{Threads: 2})
 	want := append([]float32(nil), eval(t, newSession(t, m), testIDs...)...)
 	var wg sync.WaitGroup
 	for range 4 {
@@ -195,7 +195,7 @@ func TestConcurrentSessions(t *testing.T) {
 }
 
 func TestLoadReads(t *testing.T) {
-	s := quantisedShape(gguf.F32)
+	s := quantizedShape(gguf.F32)
 	s.vocabulary, s.feedForward = 270, 8192 // about 50 MB
 	b := synthetic(s).bytes()
 	r := &reads{Reader: bytes.NewReader(b)}
@@ -237,8 +237,8 @@ func TestLoadReads(t *testing.T) {
 }
 
 func TestInfo(t *testing.T) {
-	i := load(t, synthetic(quantisedShape(gguf.Q4_K)), Options{Threads: 1}).Info()
-	if i.Architecture != "llama" || i.Name != "synthetic" || i.Quantisation != "Q4_K" || i.Layers != 2 || i.Context != 64 ||
+	i := load(t, synthetic(quantizedShape(gguf.Q4_K)), Options{Threads: 1}).Info()
+	if i.Architecture != "llama" || i.Name != "synthetic" || i.Quantization != "Q4_K" || i.Layers != 2 || i.Context != 64 ||
 		i.Vocabulary != 270 || i.Threads != 1 || i.Kernel == "" || i.Parameters < 270*256+2*3*256*512 {
 		t.Errorf("Info = %+v", i)
 	}

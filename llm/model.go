@@ -48,7 +48,7 @@ type Info struct {
 	Architecture string // "llama", "qwen2"
 	Name         string // general.name, or ""
 	Parameters   int64
-	Quantisation string // as in file names: "Q4_K_M"
+	Quantization string // as in file names: "Q4_K_M"
 	Context      int    // tokens the model was trained for
 	Layers       int
 	Embedding    int
@@ -297,7 +297,7 @@ func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tokenizer }
 func (m *Model) Info() Info {
 	c := &m.config
 	i := Info{
-		Architecture: c.arch.name, Quantisation: quantisation(m.file), Context: c.context, Layers: c.layers,
+		Architecture: c.arch.name, Quantization: quantization(m.file), Context: c.context, Layers: c.layers,
 		Embedding: c.embedding, Heads: c.heads, KVHeads: c.kvHeads, FeedForward: c.feedForward,
 		Vocabulary: c.vocabulary, Bytes: m.size, Kernel: m.set.Name(), Threads: m.pool.threads,
 	}
@@ -318,9 +318,9 @@ var fileTypes = map[uint64]string{
 	14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K", 21: "Q2_K_S", 25: "IQ4_NL", 30: "IQ4_XS", 32: "BF16",
 }
 
-// quantisation names the mixture of types as llama-quantize does, or else the
+// quantization names the mixture of types as llama-quantize does, or else the
 // type that most bytes have.
-func quantisation(f *gguf.File) string {
+func quantization(f *gguf.File) string {
 	if n, ok := f.Uint("general.file_type"); ok {
 		if name, ok := fileTypes[n]; ok {
 			return name
@@ -461,7 +461,7 @@ func (m *Model) bind() error {
 		}
 		v := make([]float32, t.Dims[0])
 		wait(t.Offset + t.Bytes)
-		kernel.Dequantise(t.Type, v, bytes(t))
+		kernel.Dequantize(t.Type, v, bytes(t))
 		return v
 	}
 	if m.config.arch.encoder {

@@ -4,7 +4,7 @@ import "errors"
 
 // errNotNumbers is what a computation ends with whose results are NaN or
 // infinite: weights that are damaged, or numbers that outgrew float32.
-var errNotNumbers = errors.New("the model computed something that is not a number: its file is damaged, or was converted or quantised wrongly")
+var errNotNumbers = errors.New("the model computed something that is not a number: its file is damaged, or was converted or quantized wrongly")
 
 // finite reports whether no number in x is NaN or infinite.
 func finite(x []float32) bool {

@@ -35,7 +35,7 @@ func (g *gate) ReadAt(p []byte, off int64) (int, error) {
 // The vocabulary is looked at while weights come; when it is of no use their
 // memory is given back, but not before the medium has let go of it.
 func TestLoadStopsReading(t *testing.T) {
-	f := synthetic(quantisedShape(gguf.Q8_0))
+	f := synthetic(quantizedShape(gguf.Q8_0))
 	f.set("tokenizer.ggml.model", "unheard-of")
 	b := f.bytes()
 	whole, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
@@ -70,7 +70,7 @@ func TestLoadStopsReading(t *testing.T) {
 
 // What else loading takes is done while the weights come.
 func TestLoadOverlaps(t *testing.T) {
-	b := synthetic(quantisedShape(gguf.Q8_0)).bytes()
+	b := synthetic(quantizedShape(gguf.Q8_0)).bytes()
 	whole, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestLoadOverlaps(t *testing.T) {
 // of weights that came all at once.
 func TestLoadSlowly(t *testing.T) {
 	for _, kind := range []gguf.Type{gguf.Q4_0, gguf.Q4_K, gguf.Q8_0} {
-		f := synthetic(quantisedShape(kind))
+		f := synthetic(quantizedShape(kind))
 		want := load(t, f, Options{Threads: 2})
 		smallReads(t, page)
 		m := load(t, f, Options{Threads: 2})

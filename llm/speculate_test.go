@@ -23,7 +23,7 @@ import (
 func TestBatchInvariance(t *testing.T) {
 	shapes := map[string]shape{"F32": smallShape}
 	for _, q := range []gguf.Type{gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K} {
-		shapes[q.String()] = quantisedShape(q)
+		shapes[q.String()] = quantizedShape(q)
 	}
 	for name, shape := range shapes {
 		for _, k := range Kernels() {
@@ -117,7 +117,7 @@ func generate(t testing.TB, m *Model, p sample.Params, n int, d ...Drafter) ([]i
 // in keys and values.
 func TestTogether(t *testing.T) {
 	for _, heads := range []int{6, 8, 14} { // groups of 3, 4 and 7
-		shape := quantisedShape(gguf.Q8_0)
+		shape := quantizedShape(gguf.Q8_0)
 		shape.heads, shape.kvHeads, shape.layers, shape.context = heads, 2, 1, 300
 		f := synthetic(shape)
 		for _, cache := range []string{"f32", "f16"} {
@@ -152,7 +152,7 @@ func TestTogether(t *testing.T) {
 // Whatever is drafted, the tokens of a seed are the same, at any temperature.
 func TestGenerator(t *testing.T) {
 	smallPieces(t, 16<<10)
-	for name, shape := range map[string]shape{"F32": smallShape, "Q4_K": quantisedShape(gguf.Q4_K, gguf.Q6_K), "Q8_0": quantisedShape(gguf.Q8_0)} {
+	for name, shape := range map[string]shape{"F32": smallShape, "Q4_K": quantizedShape(gguf.Q4_K, gguf.Q6_K), "Q8_0": quantizedShape(gguf.Q8_0)} {
 		shape.context = 256
 		f := synthetic(shape)
 		m := load(t, f, Options{Threads: 2, inPlace: true}) // as streamed weights are

@@ -26,7 +26,7 @@ func state(t testing.TB, s *Session) []byte {
 // in a model that was loaded in another way.
 func TestState(t *testing.T) {
 	smallPieces(t, 16<<10)
-	for _, shape := range []shape{quantisedShape(gguf.Q8_0), unevenShape()} {
+	for _, shape := range []shape{quantizedShape(gguf.Q8_0), unevenShape()} {
 		testState(t, shape)
 	}
 }

@@ -586,7 +586,7 @@ func (t *stream) embed(m *Model, x []float32, ids []int32) error {
 			}
 			data = t.row[at-begin:][:rowBytes]
 		}
-		kernel.Dequantise(f.Type, to, data)
+		kernel.Dequantize(f.Type, to, data)
 		k := t.next
 		t.next = (t.next + 1) % len(t.owner)
 		if old := t.owner[k]; old >= 0 {

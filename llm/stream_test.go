@@ -90,9 +90,9 @@ func loadWithin(t testing.TB, f *fileBuilder, o Options) (*Model, *drive) {
 // reads each streamed byte once in a pass, and always in the order expected.
 func TestStream(t *testing.T) {
 	smallPieces(t, 64<<10)
-	untied := quantisedShape(gguf.Q8_0, gguf.Q4_K)
+	untied := quantizedShape(gguf.Q8_0, gguf.Q4_K)
 	untied.tied, untied.layers = false, 4
-	tied := quantisedShape(gguf.Q8_0)
+	tied := quantizedShape(gguf.Q8_0)
 	tied.layers = 3
 	for _, shape := range []shape{tied, untied, unevenShape()} {
 		f := synthetic(shape)
@@ -146,7 +146,7 @@ func same(t testing.TB, got, want []float32) {
 // A long prompt in several batches, of which only the last needs logits.
 func TestStreamPrompt(t *testing.T) {
 	smallPieces(t, 64<<10)
-	shape := quantisedShape(gguf.Q8_0)
+	shape := quantizedShape(gguf.Q8_0)
 	shape.layers, shape.context = 3, 2048
 	f := synthetic(shape)
 	ids := make([]int32, 1200)
@@ -173,7 +173,7 @@ func TestStreamPrompt(t *testing.T) {
 // it was, and can go on when the drive is back.
 func TestStreamFailure(t *testing.T) {
 	smallPieces(t, 64<<10)
-	shape := quantisedShape(gguf.Q8_0)
+	shape := quantizedShape(gguf.Q8_0)
 	shape.tied, shape.layers = false, 3
 	f := synthetic(shape)
 	m, d := loadWithin(t, f, Options{Threads: 2, Budget: int64(len(f.bytes()) / 2)})
@@ -216,7 +216,7 @@ func TestStreamFailure(t *testing.T) {
 
 func TestStreamMemory(t *testing.T) {
 	smallPieces(t, 64<<10)
-	f := synthetic(quantisedShape(gguf.Q8_0))
+	f := synthetic(quantizedShape(gguf.Q8_0))
 	b := f.bytes()
 	// Alloc gives less than the budget.
 	most := len(b) / 2
@@ -247,7 +247,7 @@ func TestStreamMemory(t *testing.T) {
 
 // Without a wish the context is as long as memory allows.
 func TestFittingContext(t *testing.T) {
-	s := quantisedShape(gguf.Q8_0)
+	s := quantizedShape(gguf.Q8_0)
 	s.context = 4000
 	f := synthetic(s)
 	for _, c := range []struct {

@@ -41,13 +41,13 @@ func (s *shape) at(i int) layerShape {
 
 var smallShape = shape{embedding: 40, feedForward: 52, layers: 2, heads: 4, kvHeads: 2, head: 10, vocabulary: 270, context: 64, types: []gguf.Type{gguf.F32}}
 
-func quantisedShape(types ...gguf.Type) shape {
+func quantizedShape(types ...gguf.Type) shape {
 	return shape{embedding: 256, feedForward: 512, layers: 2, heads: 4, kvHeads: 2, head: 64, vocabulary: 270, context: 64, types: types, tied: true, ropes: true}
 }
 
 // unevenShape is of layers that differ, with all biases.
 func unevenShape() shape {
-	s := quantisedShape(gguf.Q8_0)
+	s := quantizedShape(gguf.Q8_0)
 	s.layers, s.perLayer, s.allBiases = 3, []layerShape{{4, 2, 512}, {6, 1, 256}, {2, 2, 768}}, true
 	return s
 }
@@ -267,7 +267,7 @@ func randomMatrix(r *rand.Rand, t gguf.Type, rows, cols int) []byte {
 		for i := range x {
 			x[i] = float32(r.NormFloat64() * unit)
 		}
-		kernel.Quantise(t, b, x)
+		kernel.Quantize(t, b, x)
 		return b
 	}
 	for at := 0; at < len(b); at += t.BlockBytes() {
@@ -296,7 +296,7 @@ func randomMatrix(r *rand.Rand, t gguf.Type, rows, cols int) []byte {
 }
 
 // naive computes the logits after ids in float64, one token and one number at
-// a time, with no cache of positions and no quantised activations.
+// a time, with no cache of positions and no quantized activations.
 func (f *fileBuilder) naive(s shape, ids []int32) []float64 {
 	get := func(name string) []float64 {
 		t := f.tensor(name)
@@ -308,7 +308,7 @@ func (f *fileBuilder) naive(s shape, ids []int32) []float64 {
 			n *= int(d)
 		}
 		x := make([]float32, n)
-		kernel.Dequantise(t.t, x, t.data)
+		kernel.Dequantize(t.t, x, t.data)
 		y := make([]float64, n)
 		for i, v := range x {
 			y[i] = float64(v)

@@ -70,7 +70,7 @@ var names = map[Type]string{
 	144: "IQ4_KS", 145: "IQ2_KS", 146: "IQ4_KSS", 152: "IQ5_KS",
 }
 
-// String is the type's usual name, as in file names of quantised models, or
+// String is the type's usual name, as in file names of quantized models, or
 // else its number.
 func (t Type) String() string {
 	if t.Known() {

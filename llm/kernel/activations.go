@@ -9,7 +9,7 @@ import (
 // Form is how activations are stored.
 type Form uint8
 
-// The quantised forms keep a number x as round(x/d) in an int8, where d is the
+// The quantized forms keep a number x as round(x/d) in an int8, where d is the
 // largest magnitude of a block divided by 127. With each block they keep what
 // the kernels need to treat weights as unsigned.
 const (
@@ -81,11 +81,11 @@ func (a *Activations) Hold(x []float32, n int) {
 	}
 }
 
-// Prepare quantises vectors [from, to). Disjoint ranges may be prepared
+// Prepare quantizes vectors [from, to). Disjoint ranges may be prepared
 // concurrently.
 func (a *Activations) Prepare(from, to int) {
 	if a.form != PlainF32 && from < to {
-		a.set.quantise(a, from, to)
+		a.set.quantize(a, from, to)
 	}
 }
 
@@ -95,7 +95,7 @@ func (a *Activations) Set(x []float32, n int) {
 	a.Prepare(0, n)
 }
 
-func quantisePortable(a *Activations, from, to int) {
+func quantizePortable(a *Activations, from, to int) {
 	block := 32
 	if a.form == Q8K {
 		block = 256

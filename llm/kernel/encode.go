@@ -7,17 +7,17 @@ import (
 	"alphaos/llm/gguf"
 )
 
-// Quantisation of weights, the way back from Dequantise. The methods are
+// Quantization of weights, the way back from Dequantize. The methods are
 // ggml's reference ones without an importance matrix: plain rounding for the
 // formats with blocks of 32; for the others a search, for each 16 or 32
 // weights, of the scale (and minimum) with the least weighted error, after
 // which scales are themselves rounded and the weights rounded once more to
 // what those give.
 
-// Quantise writes the numbers in src, a whole number of blocks of type t, to
+// Quantize writes the numbers in src, a whole number of blocks of type t, to
 // dst in the layout of t. The numbers must be finite. All types in Types can
 // be written.
-func Quantise(t gguf.Type, dst []byte, src []float32) {
+func Quantize(t gguf.Type, dst []byte, src []float32) {
 	n, size := t.BlockSize(), t.BlockBytes()
 	for i := range len(src) / n {
 		x, b := src[i*n:(i+1)*n], dst[i*size:(i+1)*size]
@@ -54,7 +54,7 @@ func Quantise(t gguf.Type, dst []byte, src []float32) {
 		case gguf.Q6_K:
 			encodeQ6_K(b, x)
 		default:
-			panic("kernel: cannot quantise to " + t.String())
+			panic("kernel: cannot quantize to " + t.String())
 		}
 	}
 }

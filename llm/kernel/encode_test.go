@@ -8,7 +8,7 @@ import (
 	"alphaos/llm/gguf"
 )
 
-// Weights that were quantised and expanded again lie near the originals: the
+// Weights that were quantized and expanded again lie near the originals: the
 // bound is the root mean square of the differences, relative to that of the
 // weights, which for normally distributed ones follows from the format's bits.
 func TestRoundTrip(t *testing.T) {
@@ -35,9 +35,9 @@ func TestRoundTrip(t *testing.T) {
 		for i := range b {
 			b[i] = 0xee // every byte must be written
 		}
-		Quantise(typ, b, x)
+		Quantize(typ, b, x)
 		y := make([]float32, len(x))
-		Dequantise(typ, y, b)
+		Dequantize(typ, y, b)
 		var difference, size float64
 		for i, v := range x {
 			difference += float64(y[i]-v) * float64(y[i]-v)
@@ -60,12 +60,12 @@ func TestRoundTrip(t *testing.T) {
 				break
 			}
 		}
-		// What a format can hold exactly stays: quantising again changes
+		// What a format can hold exactly stays: quantizing again changes
 		// little of an expanded block.
 		again := make([]byte, len(b))
 		z := make([]float32, len(y))
-		Quantise(typ, again, y)
-		Dequantise(typ, z, again)
+		Quantize(typ, again, y)
+		Dequantize(typ, z, again)
 		difference = 0
 		for i, v := range y {
 			difference += float64(z[i]-v) * float64(z[i]-v)

@@ -1,15 +1,15 @@
-// Package kernel multiplies quantised matrices with vectors.
+// Package kernel multiplies quantized matrices with vectors.
 //
 // A Matrix refers to the rows of a tensor as they lie in a GGUF file; nothing
 // is copied or expanded. Activations hold the vectors to multiply with, in the
 // form that suits the matrix's type: plain float32 for F32 and F16, and int8
-// with a scale for every 32 or 256 numbers for the quantised types, so that a
+// with a scale for every 32 or 256 numbers for the quantized types, so that a
 // product of two blocks is integer arithmetic.
 //
 // A Set is one complete way to compute: "avx512+vnni", "avx2+fma", "avx2" or
 // "portable". Choose picks one by what the processor can do and by a short
 // measurement, because an emulated processor may offer fused multiplication and
-// yet be several times slower at it. All sets compute from the same quantised
+// yet be several times slower at it. All sets compute from the same quantized
 // activations and differ only in the order of float32 additions.
 package kernel
 
@@ -33,7 +33,7 @@ type Set struct {
 	mul func(m *Matrix, y []float32, step int, a *Activations, from, to int)
 	// sum adds x[r] times row first+r of m to y.
 	sum      func(m *Matrix, first int, y, x []float32)
-	quantise func(a *Activations, from, to int)
+	quantize func(a *Activations, from, to int)
 	// repack rearranges m; nil: the set wants weights as they are in a file.
 	repack func(m *Matrix, each func(n, size int, f func(i int)))
 	row    func(m *Matrix, dst []float32, r int) // expands a row that repack has moved
@@ -111,15 +111,15 @@ func (s *Set) measure() time.Duration {
 	}
 	f := Matrix{Type: gguf.F32, Rows: 1, Cols: n, data: weights, rowBytes: len(weights), set: s}
 	q := Matrix{Type: gguf.Q8_0, Rows: 1, Cols: n, data: blocks, rowBytes: len(blocks), set: s}
-	plain, quantised := s.NewActivations(PlainF32, n, 1), s.NewActivations(Q8, n, 1)
+	plain, quantized := s.NewActivations(PlainF32, n, 1), s.NewActivations(Q8, n, 1)
 	plain.Set(x, 1)
-	quantised.Set(x, 1)
+	quantized.Set(x, 1)
 	var y [1]float32
 	best := time.Hour
 	for range 3 {
 		start := time.Now()
 		f.Mul(y[:], 1, plain, 0, 1)
-		q.Mul(y[:], 1, quantised, 0, 1)
+		q.Mul(y[:], 1, quantized, 0, 1)
 		best = min(best, max(time.Since(start), 1))
 	}
 	return best
@@ -222,7 +222,7 @@ func (m *Matrix) Row(dst []float32, r int) {
 		m.set.row(m, dst[:m.Cols], r)
 		return
 	}
-	Dequantise(m.Type, dst[:m.Cols], m.data[r*m.rowBytes:(r+1)*m.rowBytes])
+	Dequantize(m.Type, dst[:m.Cols], m.data[r*m.rowBytes:(r+1)*m.rowBytes])
 }
 
 // Rows is a growing table of float32 or float16 rows, such as the keys or the

@@ -201,8 +201,8 @@ func usableSets(t testing.TB) []*Set {
 	return all
 }
 
-// The product with the quantised activations must be exact up to float32
-// rounding; and quantising the activations must cost no more than half a step.
+// The product with the quantized activations must be exact up to float32
+// rounding; and quantizing the activations must cost no more than half a step.
 func TestMul(t *testing.T) {
 	for _, s := range usableSets(t) {
 		for _, typ := range Types() {
@@ -327,7 +327,7 @@ func checkProduct(t *testing.T, what string, m *Matrix, w []byte, x, y []float32
 				t.Fatalf("%s: row %d, vector %d is %g, not %g", what, r, v, got, want)
 			}
 			if !(math.Abs(got-direct) <= drift+2e-5*size+1e-5) {
-				t.Fatalf("%s: row %d, vector %d is %g, %g without quantising the activations", what, r, v, got, direct)
+				t.Fatalf("%s: row %d, vector %d is %g, %g without quantizing the activations", what, r, v, got, direct)
 			}
 		}
 	}
@@ -391,8 +391,8 @@ func TestExtremes(t *testing.T) {
 	}
 }
 
-// All sets quantise alike, and zeros stay zeros.
-func TestQuantise(t *testing.T) {
+// All sets quantize alike, and zeros stay zeros.
+func TestQuantize(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	x := randomVector(r, 3*1024)
 	clear(x[256:512])
@@ -577,7 +577,7 @@ func BenchmarkMul(b *testing.B) {
 	}
 }
 
-func BenchmarkQuantise(b *testing.B) {
+func BenchmarkQuantize(b *testing.B) {
 	x := randomVector(rand.New(rand.NewPCG(1, 1)), 2048)
 	for _, s := range usableSets(b) {
 		for _, form := range []Form{Q8, Q8K} {

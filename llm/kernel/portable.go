@@ -15,7 +15,7 @@ var portable = &Set{
 	usable:   func() bool { return true },
 	mul:      mulPortable,
 	sum:      sumPortable,
-	quantise: quantisePortable,
+	quantize: quantizePortable,
 }
 
 func mulPortable(m *Matrix, y []float32, step int, a *Activations, from, to int) {
@@ -171,9 +171,9 @@ func sumColumns(m *Matrix, first, left int, y, x []float32) {
 	}
 }
 
-// Dequantise writes the len(dst) weights in src, a whole number of blocks of
+// Dequantize writes the len(dst) weights in src, a whole number of blocks of
 // type t, as float32.
-func Dequantise(t gguf.Type, dst []float32, src []byte) {
+func Dequantize(t gguf.Type, dst []float32, src []byte) {
 	n := t.BlockSize()
 	var u unpacked
 	for b := 0; b < len(dst)/n; b++ {

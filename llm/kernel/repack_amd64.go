@@ -225,7 +225,7 @@ func (m *Matrix) rowEights(dst []float32, r int) {
 		for j := 0; at < len(b); j, at = j+1, at+4 {
 			copy(b[at:at+4], body[32*j+4*r:])
 		}
-		Dequantise(m.Type, dst[i*n:(i+1)*n], b)
+		Dequantize(m.Type, dst[i*n:(i+1)*n], b)
 	}
 }
 

@@ -107,7 +107,7 @@ func fmaSumF32(a *call)
 func fmaSumF16(a *call)
 
 //go:noescape
-func quantiseQ8(a *call)
+func quantizeQ8(a *call)
 
 //go:noescape
-func quantiseQ8K(a *call)
+func quantizeQ8K(a *call)

@@ -14,8 +14,8 @@
 //	Y0-Y3 sums, in float32, one for each vector
 //
 // VPMADDUBSW wants its unsigned operand second here (Go's order is reversed):
-// quantised weights are made unsigned and the difference is put right by sums
-// that were taken when the activations were quantised. No pair of products
+// quantized weights are made unsigned and the difference is put right by sums
+// that were taken when the activations were quantized. No pair of products
 // leaves the range of int16: 2*63*127 and 2*128*127 are below 32768.
 
 #include "fetch_amd64.h"

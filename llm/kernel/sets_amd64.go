@@ -133,7 +133,7 @@ func assembly(name string, usable func() bool, fma bool) *Set {
 			mulAssembly(m, y, step, a, from, to, fma)
 		},
 		sum:      func(m *Matrix, first int, y, x []float32) { sumAssembly(m, first, y, x, fma) },
-		quantise: quantiseAssembly,
+		quantize: quantizeAssembly,
 		repack:   repackEights,
 		row:      (*Matrix).rowEights,
 		dense: func(y, a, b Dense, rows, inner, col int) {
@@ -223,15 +223,15 @@ func sumAssembly(m *Matrix, first int, y, x []float32, fma bool) {
 	}
 }
 
-func quantiseAssembly(a *Activations, from, to int) {
+func quantizeAssembly(a *Activations, from, to int) {
 	for t := from; t < to; t++ {
 		c := call{w: unsafe.Pointer(&a.f[t*a.cols]), x: unsafe.Pointer(&a.q[t*a.cols])}
 		if a.form == Q8 {
 			c.n, c.d = uintptr(a.cols/32), unsafe.Pointer(&a.s8[t*a.cols/32])
-			quantiseQ8(&c)
+			quantizeQ8(&c)
 		} else {
 			c.n, c.d = uintptr(a.cols/256), unsafe.Pointer(&a.s8k[t*a.cols/256])
-			quantiseQ8K(&c)
+			quantizeQ8K(&c)
 		}
 	}
 }

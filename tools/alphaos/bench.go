@@ -160,7 +160,7 @@ func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, lo
 	}
 	var results []benchResult
 	measure := func(prompt, generate int, run func() error) error {
-		result := benchResult{File: filepath.Base(o.model), Type: info.Architecture + " " + info.Quantisation, Bytes: info.Bytes,
+		result := benchResult{File: filepath.Base(o.model), Type: info.Architecture + " " + info.Quantization, Bytes: info.Bytes,
 			Parameters: info.Parameters, Kernel: info.Kernel, Pages: o.pages, Threads: info.Threads, Prompt: prompt, Generate: generate}
 		for i := range o.repeat + 1 {
 			empty()

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"alphaos/llm/gguf"
-	"alphaos/llm/quantise"
+	"alphaos/llm/quantize"
 )
 
 func modelQuantizeCommand() *cobra.Command {
@@ -26,13 +26,13 @@ func modelQuantizeCommand() *cobra.Command {
 The types of the tensors are those that llama-quantize would choose.
 
 Types, from the largest to the smallest: %s.
-Q8_0 is as good as the original for most purposes, Q4_K_M the usual compromise.`, strings.Join(quantise.Names(), ", ")),
+Q8_0 is as good as the original for most purposes, Q4_K_M the usual compromise.`, strings.Join(quantize.Names(), ", ")),
 		Example: `  alphaos model quantize model-F16.gguf model-Q4_K_M.gguf Q4_K_M`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 3 {
 				return errors.New("name the model, the file to write and the type, for example: alphaos model quantize model-F16.gguf model-Q4_K_M.gguf Q4_K_M")
 			}
-			mix, err := quantise.Find(args[2])
+			mix, err := quantize.Find(args[2])
 			if err != nil {
 				return err
 			}
@@ -41,7 +41,7 @@ Q8_0 is as good as the original for most purposes, Q4_K_M the usual compromise.`
 				return err
 			}
 			defer m.Close()
-			if err := quantize(m, args[1], mix, quantise.Options{Again: again}); err != nil {
+			if err := quantizeFile(m, args[1], mix, quantize.Options{Again: again}); err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			out, err := openModel(args[1])
@@ -53,16 +53,16 @@ Q8_0 is as good as the original for most purposes, Q4_K_M the usual compromise.`
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&again, "requantize", false, "quantise also what is quantised already")
+	cmd.Flags().BoolVar(&again, "requantize", false, "quantize also what is quantized already")
 	return cmd
 }
 
-func quantize(m *modelFile, name string, mix quantise.Mix, o quantise.Options) error {
+func quantizeFile(m *modelFile, name string, mix quantize.Mix, o quantize.Options) error {
 	if _, split := gguf.Parts(filepath.Base(name)); split {
 		return fmt.Errorf("%s is the name of one part of a split model, but the whole is written to one file: choose another name", name)
 	}
 	return writeWhole(name, func(w io.Writer) error {
-		if err := quantise.File(w, m, m.tables, mix, o); err != nil {
+		if err := quantize.File(w, m, m.tables, mix, o); err != nil {
 			return err
 		}
 		// The original may have a checksum; all of it has been read now.

@@ -307,7 +307,7 @@ func hostFile(name string, check func(io.ReaderAt, int64) error) (*node, error) 
 		return nil, fmt.Errorf("%s is not an ordinary file", name)
 	}
 	if fi.Size() > maxFileSize {
-		return nil, fmt.Errorf("%s has %s but a file on FAT32 can have no more than 4 GiB; split it with alphaos model split or choose a smaller quantisation", name, FormatSize(fi.Size()))
+		return nil, fmt.Errorf("%s has %s but a file on FAT32 can have no more than 4 GiB; split it with alphaos model split or choose a smaller quantization", name, FormatSize(fi.Size()))
 	}
 	if err := check(f, fi.Size()); err != nil {
 		return nil, fmt.Errorf("%s %w", name, err)

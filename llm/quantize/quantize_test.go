@@ -1,4 +1,4 @@
-package quantise
+package quantize
 
 import (
 	"bytes"
@@ -55,7 +55,7 @@ func small(t *testing.T, typ gguf.Type, spoil float32) []byte {
 			v[300] = spoil
 		}
 		data := make([]byte, x.Bytes)
-		kernel.Quantise(x.Type, data, v)
+		kernel.Quantize(x.Type, data, v)
 		b = append(append(b, make([]byte, x.Offset-int64(len(b)))...), data...)
 	}
 	return b
@@ -64,7 +64,7 @@ func small(t *testing.T, typ gguf.Type, spoil float32) []byte {
 func expand(t *testing.T, b []byte, x *gguf.Tensor) []float32 {
 	t.Helper()
 	y := make([]float32, x.Elements())
-	kernel.Dequantise(x.Type, y, b[x.Offset:][:x.Bytes])
+	kernel.Dequantize(x.Type, y, b[x.Offset:][:x.Bytes])
 	return y
 }
 
@@ -115,11 +115,11 @@ func TestFile(t *testing.T) {
 func TestFileRefuses(t *testing.T) {
 	m, _ := Find("Q4_0")
 	in := small(t, gguf.Q8_0, 0)
-	if err := File(io.Discard, bytes.NewReader(in), read(t, in), m, Options{}); err == nil || !strings.Contains(err.Error(), "is quantised already, to Q8_0") {
-		t.Errorf("a quantised model: %v", err)
+	if err := File(io.Discard, bytes.NewReader(in), read(t, in), m, Options{}); err == nil || !strings.Contains(err.Error(), "is quantized already, to Q8_0") {
+		t.Errorf("a quantized model: %v", err)
 	}
 	if err := File(io.Discard, bytes.NewReader(in), read(t, in), m, Options{Again: true}); err != nil {
-		t.Errorf("a quantised model, allowed: %v", err)
+		t.Errorf("a quantized model, allowed: %v", err)
 	}
 	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
 		in = small(t, gguf.F32, bad)

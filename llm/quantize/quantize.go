@@ -1,4 +1,4 @@
-package quantise
+package quantize
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ import (
 
 // Options of File. The zero value is good.
 type Options struct {
-	// Again allows what is quantised already to be quantised once more, which
+	// Again allows what is quantized already to be quantized once more, which
 	// loses more than going from the original weights.
 	Again    bool
 	Progress func(done, total int64) // bytes of the original's tensors, or nil
@@ -41,7 +41,7 @@ func File(w io.Writer, r io.ReaderAt, f *gguf.File, m Mix, o Options) error {
 		case !kernel.Supported(from):
 			return fmt.Errorf("tensor %q has type %v, which cannot be read", t.Name, from)
 		case from != gguf.F32 && from != gguf.F16 && from != gguf.BF16 && !o.Again:
-			return fmt.Errorf("tensor %q is quantised already, to %v; begin with a model in F32, F16 or BF16, or allow the greater loss with --requantize", t.Name, from)
+			return fmt.Errorf("tensor %q is quantized already, to %v; begin with a model in F32, F16 or BF16, or allow the greater loss with --requantize", t.Name, from)
 		}
 	}
 	head, err := gguf.Head(metadata(f, m), to)
@@ -129,13 +129,13 @@ func convertRows(r io.ReaderAt, t *gguf.Tensor, to gguf.Type, row, count int64) 
 		return in, nil
 	}
 	x := make([]float32, cols*count)
-	kernel.Dequantise(t.Type, x, in)
+	kernel.Dequantize(t.Type, x, in)
 	for i, v := range x {
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 			return nil, fmt.Errorf("tensor %q holds %v in row %d: the model is damaged or was converted wrongly", t.Name, v, row+int64(i)/cols)
 		}
 	}
 	out := make([]byte, size(to, cols*count))
-	kernel.Quantise(to, out, x)
+	kernel.Quantize(to, out, x)
 	return out, nil
 }

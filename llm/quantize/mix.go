@@ -1,10 +1,10 @@
-// Package quantise makes smaller models of larger ones: it rewrites a GGUF file
+// Package quantize makes smaller models of larger ones: it rewrites a GGUF file
 // with its matrices in other types.
 //
 // Which matrix gets which type is the choice of llama.cpp's llama-quantize
 // without an importance matrix (mix.go), so that a file made here is what its
-// name says everywhere; how numbers become blocks is kernel.Quantise.
-package quantise
+// name says everywhere; how numbers become blocks is kernel.Quantize.
+package quantize
 
 import (
 	"fmt"
@@ -172,7 +172,7 @@ func fitting(t gguf.Type, cols uint64) gguf.Type {
 	return t
 }
 
-// matrix reports whether a tensor is one of those that are quantised.
+// matrix reports whether a tensor is one of those that are quantized.
 func matrix(t *gguf.Tensor) bool {
 	dims := len(t.Dims)
 	for dims > 1 && t.Dims[dims-1] == 1 {

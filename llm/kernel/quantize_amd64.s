@@ -1,4 +1,4 @@
-// Quantisation of activations with AVX2: see activations.go for the formats.
+// Quantization of activations with AVX2: see activations.go for the formats.
 // Both functions take a *call: w float32 to be read, x int8 to be written, d
 // scales to be written, n blocks.
 
@@ -79,8 +79,8 @@ GLOBL order<>(SB), RODATA|NOPTR, $32
 	ADDQ $128, BX; \
 	ADDQ $32, SI
 
-// func quantiseQ8(a *call)
-TEXT ·quantiseQ8(SB), NOSPLIT|NOFRAME, $0-8
+// func quantizeQ8(a *call)
+TEXT ·quantizeQ8(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 loop:
 	VANDPS 0(BX), Y15, Y4
@@ -106,8 +106,8 @@ loop:
 	VZEROUPPER
 	RET
 
-// func quantiseQ8K(a *call)
-TEXT ·quantiseQ8K(SB), NOSPLIT|NOFRAME, $0-8
+// func quantizeQ8K(a *call)
+TEXT ·quantizeQ8K(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 loop:
 	VXORPS Y4, Y4, Y4
