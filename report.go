@@ -87,7 +87,7 @@ func memory(m assistant.ModelMemory) []string {
 	}
 	for _, r := range ranges {
 		if r.Type < uint32(len(memoryTypes)) && memoryTypes[r.Type].ram {
-			u.ram += int64(r.Pages) * 4096
+			u.ram += int64(r.NumberOfPages) * 4096
 		}
 	}
 	if img, err := efi.LoadedImage(); err == nil {
@@ -174,9 +174,9 @@ func memoryFacts(log *bootLog) {
 		bytes := map[uint32]int64{}
 		top := uint64(0)
 		for _, r := range ranges {
-			bytes[r.Type] += int64(r.Pages) * 4096
+			bytes[r.Type] += int64(r.NumberOfPages) * 4096
 			if r.Type < uint32(len(memoryTypes)) && memoryTypes[r.Type].ram {
-				top = max(top, r.Start+r.Pages*4096)
+				top = max(top, r.PhysicalStart+r.NumberOfPages*4096)
 			}
 		}
 		var parts []string

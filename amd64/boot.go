@@ -1,6 +1,10 @@
 package amd64
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"alphaos/uefi"
+)
 
 // From the firmware's call of the entry point to the first instruction of the Go
 // runtime.
@@ -56,9 +60,7 @@ var (
 	mapBuffer                         [96 << 10]byte
 	mapSize, mapKey, mapDescSize      uintptr
 	mapDescVersion, outAddr, outAddr2 uintptr
-	fwTime                            efiTime
-
-	loadedImageGUID = [2]uint64{0x11d295625b1b31a1, 0x3b7269c9a0003f8e} // 5B1B31A1-9562-11D2-8E3F-00A0C969723B
+	fwTime                            uefi.Time
 )
 
 // A program that imports the package for nothing but being bootable keeps its entry.
@@ -76,12 +78,12 @@ func kmain() {
 	initDescriptors()
 	loadDescriptors(c)
 	setRate(1e9) // until measured
-	fwCall(bootService(bsSetWatchdogTimer), 0, 0, 0, 0, 0)
-	if fwCall(bootService(bsHandleProtocol), imageHandle, addrOf(&loadedImageGUID), addrOf(&outAddr), 0, 0) != 0 {
+	fwCall(bootServices().SetWatchdogTimer, 0, 0, 0, 0, 0)
+	if fwCall(bootServices().HandleProtocol, imageHandle, addrOf(&uefi.LoadedImageGUID), addrOf(&outAddr), 0, 0) != 0 {
 		bootFailed("the firmware does not say where it loaded the program")
 	}
-	imageBase = *at[uintptr](outAddr + liImageBase)
-	imageSize = *at[uintptr](outAddr + liImageSize)
+	image := at[uefi.LoadedImage](outAddr)
+	imageBase, imageSize = image.ImageBase, uintptr(image.ImageSize)
 	initClock()
 	takeMemory()
 	if !makePageTables(c.fwCR3, readCR4()&cr4LA57 != 0) {
@@ -104,7 +106,7 @@ func bootFailed(why string) {
 	logString(why)
 	logString(".\n")
 	showOnConsole()
-	giveBack(efiAborted)
+	giveBack(uintptr(uefi.Aborted))
 }
 
 // loadDescriptors sets up and loads this processor's GDT and TSS, and the common IDT.
@@ -167,16 +169,15 @@ func initClock() {
 		hz = 1e9
 	}
 	setRate(hz)
-	rs := *at[uintptr](systemTable + stRuntimeServices)
-	if fwCall(*at[uintptr](rs + rsGetTime), addrOf(&fwTime), 0, 0, 0, 0) == 0 {
-		wallBase = fwTime.unix()*1e9 - now()
+	if fwCall(runtimeServices().GetTime, addrOf(&fwTime), 0, 0, 0, 0) == 0 {
+		wallBase = unixTime(&fwTime)*1e9 - now()
 	}
 }
 
 // shortestStall returns the fewest ticks of the time-stamp counter that the firmware took
 // to wait so many microseconds.
 func shortestStall(us uintptr) uint64 {
-	stall := bootService(bsStall)
+	stall := bootServices().Stall
 	least := uint64(1<<64 - 1)
 	for i := 0; i < 8; i++ {
 		t := rdtsc()
@@ -188,35 +189,23 @@ func shortestStall(us uintptr) uint64 {
 
 // takeMemory takes the free memory over from the firmware, but for its share.
 func takeMemory() {
-	const (
-		conventional    = 7
-		loaderData      = 2
-		allocateAddress = 2
-	)
 	mapSize = unsafe.Sizeof(mapBuffer)
-	if fwCall(bootService(bsGetMemoryMap), addrOf(&mapSize), addrOf(&mapBuffer), addrOf(&mapKey),
-		addrOf(&mapDescSize), addrOf(&mapDescVersion)) != 0 || mapDescSize < 40 {
+	if fwCall(bootServices().GetMemoryMap, addrOf(&mapSize), addrOf(&mapBuffer), addrOf(&mapKey),
+		addrOf(&mapDescSize), addrOf(&mapDescVersion)) != 0 || mapDescSize < unsafe.Sizeof(uefi.MemoryDescriptor{}) {
 		bootFailed("the firmware does not tell which memory is free")
 	}
-	type descriptor struct {
-		kind           uint32
-		_              uint32
-		physical, virt uintptr
-		pages          uintptr
-		attributes     uint64
-	}
 	// The share stays at the top of the largest region below 4 GiB.
-	largest, largestPages := uintptr(0), uintptr(0)
+	largest, largestPages := uint64(0), uint64(0)
 	for p := uintptr(0); p+mapDescSize <= mapSize; p += mapDescSize {
-		d := at[descriptor](addrOf(&mapBuffer) + p)
-		if d.kind == conventional && d.pages > largestPages && d.physical < 1<<32 {
-			largest, largestPages = d.physical, d.pages
+		d := at[uefi.MemoryDescriptor](addrOf(&mapBuffer) + p)
+		if d.Type == uefi.ConventionalMemory && d.NumberOfPages > largestPages && d.PhysicalStart < 1<<32 {
+			largest, largestPages = d.PhysicalStart, d.NumberOfPages
 		}
 	}
 	for p := uintptr(0); p+mapDescSize <= mapSize && regionCount < maxRegions; p += mapDescSize {
-		d := at[descriptor](addrOf(&mapBuffer) + p)
-		base, pages := d.physical, d.pages
-		if d.kind != conventional {
+		d := at[uefi.MemoryDescriptor](addrOf(&mapBuffer) + p)
+		base, pages := d.PhysicalStart, d.NumberOfPages
+		if d.Type != uefi.ConventionalMemory {
 			continue
 		}
 		if base < 1<<20 { // leave the first megabyte alone
@@ -226,7 +215,7 @@ func takeMemory() {
 			}
 			base, pages = 1<<20, pages-skip
 		}
-		if base == largest || d.physical == largest {
+		if base == largest || d.PhysicalStart == largest {
 			const share = firmwareShare >> frameShift
 			if pages <= 2*share {
 				continue
@@ -236,9 +225,9 @@ func takeMemory() {
 		if pages<<frameShift < minRegion {
 			continue
 		}
-		outAddr2 = base
-		if fwCall(bootService(bsAllocatePages), allocateAddress, loaderData, pages, addrOf(&outAddr2), 0) == 0 {
-			addRegion(base, pages)
+		outAddr2 = uintptr(base)
+		if fwCall(bootServices().AllocatePages, uefi.AllocateAddress, uefi.LoaderData, uintptr(pages), addrOf(&outAddr2), 0) == 0 {
+			addRegion(uintptr(base), uintptr(pages))
 		}
 	}
 	if regionCount == 0 {

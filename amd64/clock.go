@@ -3,6 +3,8 @@ package amd64
 import (
 	"math/bits"
 	"sync/atomic"
+
+	"alphaos/uefi"
 )
 
 // Time. The monotonic clock is the time-stamp counter since entry, whose rate is
@@ -116,30 +118,19 @@ func cpuModel() uint32 {
 	return sig>>4&15 | sig>>12&0xf0
 }
 
-// efiTime is EFI_TIME (UEFI 2.10 section 8.3.1).
-type efiTime struct {
-	year                             uint16
-	month, day, hour, minute, second uint8
-	_                                uint8
-	nanosecond                       uint32
-	zone                             int16
-	daylight, _                      uint8
-}
-
-// unix is the time in seconds since 1970, UTC. Without a zone the clock is taken
+// unixTime is the time in seconds since 1970, UTC. Without a zone the clock is taken
 // to be UTC already.
-func (t *efiTime) unix() int64 {
-	y, m := int64(t.year), int64(t.month)
+func unixTime(t *uefi.Time) int64 {
+	y, m := int64(t.Year), int64(t.Month)
 	if m <= 2 {
 		y--
 		m += 12
 	}
 	// Days since 1970-01-01 in the proleptic Gregorian calendar, years from March.
-	days := 365*y + y/4 - y/100 + y/400 + (153*(m-3)+2)/5 + int64(t.day) - 1 - 719468
-	s := ((days*24+int64(t.hour))*60+int64(t.minute))*60 + int64(t.second)
-	const unspecified = 0x7ff
-	if t.zone != unspecified {
-		s += int64(t.zone) * 60
+	days := 365*y + y/4 - y/100 + y/400 + (153*(m-3)+2)/5 + int64(t.Day) - 1 - 719468
+	s := ((days*24+int64(t.Hour))*60+int64(t.Minute))*60 + int64(t.Second)
+	if t.TimeZone != uefi.UnspecifiedTimeZone {
+		s += int64(t.TimeZone) * 60
 	}
 	return s
 }

@@ -1,6 +1,10 @@
 package amd64
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"alphaos/uefi"
+)
 
 // What happens when the program cannot go on. A person sees one screen that says what
 // happened, what is safe and what to do; below it stands the report, which is also sent
@@ -37,7 +41,7 @@ var (
 	crashCause uint32
 	crashAsked uint32 // another processor has crashed: the boot processor shows it
 	reportBuf  [reportMax]byte
-	keyStroke  [2]uint16 // EFI_INPUT_KEY: scan code, character
+	keyStroke  uefi.InputKey
 )
 
 const reportMax = 64 << 10
@@ -95,26 +99,14 @@ func crash(f *frame, what string) {
 	crashFor(cause, f, what)
 }
 
-// systemContext is EFI_SYSTEM_CONTEXT_X64 (UEFI 2.10 section 18.2.4).
-type systemContext struct {
-	err                                  uintptr
-	fxsave                               [512]byte
-	dr, cr                               [6]uintptr
-	flags, ldtr, tr                      uintptr
-	gdtr, idtr                           [2]uintptr
-	ip, gs, fs, es, ds, cs, ss           uintptr
-	di, si, bp, sp, bx, dx, cx, ax       uintptr
-	r8, r9, r10, r11, r12, r13, r14, r15 uintptr
-}
-
 // faultInside is where a fault comes to that the boot processor makes while it is in the
 // firmware; see firmwareFault.
 func faultInside(vec, context uintptr) {
-	f, s := &firmwareFrame, at[systemContext](context)
-	f.vec, f.err = vec, s.err
-	f.ip, f.cs, f.flags, f.sp, f.ss = s.ip, s.cs, s.flags, s.sp, s.ss
-	f.ax, f.bx, f.cx, f.dx, f.si, f.di, f.bp = s.ax, s.bx, s.cx, s.dx, s.si, s.di, s.bp
-	f.r8, f.r9, f.r10, f.r11, f.r12, f.r13, f.r14, f.r15 = s.r8, s.r9, s.r10, s.r11, s.r12, s.r13, s.r14, s.r15
+	f, s := &firmwareFrame, at[uefi.SystemContext](context)
+	f.vec, f.err = vec, s.ExceptionData
+	f.ip, f.cs, f.flags, f.sp, f.ss = s.RIP, s.CS, s.RFlags, s.RSP, s.SS
+	f.ax, f.bx, f.cx, f.dx, f.si, f.di, f.bp = s.RAX, s.RBX, s.RCX, s.RDX, s.RSI, s.RDI, s.RBP
+	f.r8, f.r9, f.r10, f.r11, f.r12, f.r13, f.r14, f.r15 = s.R8, s.R9, s.R10, s.R11, s.R12, s.R13, s.R14, s.R15
 	if vec == vecNMI || vec == vecMC {
 		crash(f, "a hardware error while the firmware ran")
 	}
@@ -300,9 +292,9 @@ func stop(cause uint32) {
 	for {
 		switch awaitKey() {
 		case 'r', 'R':
-			reset(0) // EfiResetCold
+			reset(uefi.ResetCold)
 		case 's', 'S':
-			reset(2) // EfiResetShutdown
+			reset(uefi.ResetShutdown)
 		}
 	}
 }
@@ -312,28 +304,26 @@ func stop(cause uint32) {
 // which no event is notified. The keyboard's driver needs both.
 func settleFirmware() {
 	const (
-		pic1, pic2     = 0x20, 0xa0 // the 8259s' command ports
-		picEOI         = 0x20       // non-specific end of interrupt
-		tplApplication = 4          // UEFI 2.10 section 7.1
+		pic1, pic2 = 0x20, 0xa0 // the 8259s' command ports
+		picEOI     = 0x20       // non-specific end of interrupt
 	)
 	apicWrite(apicEOI, 0)
 	Out8(pic2, picEOI)
 	Out8(pic1, picEOI)
-	fwCall(bootService(bsRestoreTPL), tplApplication, 0, 0, 0, 0)
+	fwCall(bootServices().RestoreTPL, uefi.TPLApplication, 0, 0, 0, 0)
 }
 
-func reset(kind uintptr) {
+func reset(kind uefi.ResetType) {
 	if firmwareBroken == 0 {
 		atomic.StoreUint32(&crashAsked, 0) // the answer has been given: the lock may be waited for
 		handBack()
 	}
-	rs := *at[uintptr](systemTable + stRuntimeServices)
-	fwCall(*at[uintptr](rs + rsResetSystem), kind, 0, 0, 0, 0)
+	fwCall(runtimeServices().ResetSystem, uintptr(kind), 0, 0, 0, 0)
 }
 
 // awaitKey returns a key from the firmware's console or the serial port.
 func awaitKey() byte {
-	in := *at[uintptr](systemTable + stConIn)
+	in := firmwareTable().ConIn
 	for firmwareBroken != 0 {
 		if hasCOM1 != 0 && In8(com1+uartLSR)&1 != 0 {
 			return In8(com1)
@@ -341,8 +331,8 @@ func awaitKey() byte {
 		pause()
 	}
 	for {
-		if in != 0 && fwCall(*at[uintptr](in + conInReadKeyStroke), in, addrOf(&keyStroke), 0, 0, 0) == 0 {
-			return byte(keyStroke[1])
+		if in != 0 && fwCall(at[uefi.SimpleTextInput](in).ReadKeyStroke, in, addrOf(&keyStroke), 0, 0, 0) == 0 {
+			return byte(keyStroke.UnicodeChar)
 		}
 		if hasCOM1 != 0 && In8(com1+uartLSR)&1 != 0 {
 			return In8(com1)

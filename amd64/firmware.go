@@ -1,38 +1,9 @@
 package amd64
 
+import "alphaos/uefi"
+
 // Calls from the kernel into firmware, all through the gate. Only the boot
 // processor passes it.
-
-// Offsets of what the kernel itself needs (UEFI 2.10 sections 4.3, 4.4, 4.5, 9.1, 12.4).
-const (
-	stConIn           = 48
-	stConOut          = 64
-	stRuntimeServices = 88
-	stBootServices    = 96
-
-	bsRestoreTPL       = 32
-	bsAllocatePages    = 40
-	bsFreePages        = 48
-	bsGetMemoryMap     = 56
-	bsCreateEvent      = 80
-	bsCloseEvent       = 112
-	bsCheckEvent       = 120
-	bsHandleProtocol   = 152
-	bsStall            = 248
-	bsSetWatchdogTimer = 256
-	bsLocateProtocol   = 320
-
-	rsGetTime     = 24
-	rsResetSystem = 104
-
-	conInReadKeyStroke = 8
-	conOutOutputString = 8
-
-	liImageBase = 64
-	liImageSize = 72
-
-	efiAborted = 1<<63 | 21
-)
 
 var (
 	ownCR3         uintptr   // our page tables
@@ -43,16 +14,13 @@ var (
 	firmwareCalls queue
 )
 
-var cpuArchGUID = [2]uint64{0x11d46f4226baccb1, 0x81883cc78000e7bc} // 26BACCB1-6F42-11D4-BCE7-0080C73C8881
-
 // onInterrupt has the firmware call handler for the interrupt or exception vec that comes
 // while the boot processor runs in it; 0 ends that.
 func onInterrupt(vec, handler uintptr) bool {
-	const register = 40 // EFI_CPU_ARCH_PROTOCOL.RegisterInterruptHandler (PI 1.7, II-12.3)
-	if fwCall(bootService(bsLocateProtocol), addrOf(&cpuArchGUID), 0, addrOf(&outAddr), 0, 0) != 0 {
+	if fwCall(bootServices().LocateProtocol, addrOf(&uefi.CPUArchGUID), 0, addrOf(&outAddr), 0, 0) != 0 {
 		return false
 	}
-	return fwCall(*at[uintptr](outAddr + register), outAddr, vec, handler, 0, 0) == 0
+	return fwCall(at[uefi.CPUArch](outAddr).RegisterInterruptHandler, outAddr, vec, handler, 0, 0) == 0
 }
 
 // watchFirmware has handler called for exceptions inside the firmware, which itself would
@@ -96,8 +64,12 @@ func fwCall(fn, a0, a1, a2, a3, a4 uintptr) uintptr {
 	return call.ret
 }
 
-func bootService(offset uintptr) uintptr {
-	return *at[uintptr](*at[uintptr](systemTable + stBootServices) + offset)
+func firmwareTable() *uefi.SystemTable { return at[uefi.SystemTable](systemTable) }
+
+func bootServices() *uefi.BootServices { return at[uefi.BootServices](firmwareTable().BootServices) }
+
+func runtimeServices() *uefi.RuntimeServices {
+	return at[uefi.RuntimeServices](firmwareTable().RuntimeServices)
 }
 
 // returnToFirmware leaves this processor, all as it was when the firmware entered.
@@ -117,7 +89,7 @@ const handBackCall = 0
 // bootCall does on the boot processor what a thread has called for.
 func bootCall(c *cpu, call *gateCall) {
 	if firmwareBroken != 0 {
-		call.ret = efiAborted
+		call.ret = uintptr(uefi.Aborted)
 		return
 	}
 	if call.fn == handBackCall {
@@ -179,9 +151,8 @@ func haltInFirmware(c *cpu) {
 }
 
 func outputString(p uintptr) {
-	out := *at[uintptr](systemTable + stConOut)
-	if out != 0 {
-		fwCall(*at[uintptr](out + conOutOutputString), out, p, 0, 0, 0)
+	if out := firmwareTable().ConOut; out != 0 {
+		fwCall(at[uefi.SimpleTextOutput](out).OutputString, out, p, 0, 0, 0)
 	}
 }
 
@@ -206,7 +177,7 @@ func exit(code uintptr) {
 	}
 	status := uintptr(0)
 	if code != 0 {
-		status = efiAborted
+		status = uintptr(uefi.Aborted)
 	}
 	giveBack(status)
 }
@@ -219,7 +190,7 @@ func giveBack(status uintptr) {
 	// From here on the gate comes back to the firmware's own map: ours is about to go.
 	ownCR3 = cpus[0].fwCR3
 	for i := 0; i < regionCount; i++ {
-		fwCall(bootService(bsFreePages), regions[i].base, regions[i].frames, 0, 0, 0)
+		fwCall(bootServices().FreePages, regions[i].base, regions[i].frames, 0, 0, 0)
 	}
 	returnToFirmware(status)
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"alphaos/uefi"
 )
 
 // pool gives the kernel n frames of this process's memory to manage.
@@ -294,13 +296,13 @@ func TestUnixTime(t *testing.T) {
 		time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC),
 		time.Date(2100, 3, 1, 0, 0, 0, 0, time.UTC),
 	} {
-		e := efiTime{year: uint16(want.Year()), month: uint8(want.Month()), day: uint8(want.Day()),
-			hour: uint8(want.Hour()), minute: uint8(want.Minute()), second: uint8(want.Second()), zone: 0x7ff}
-		if got := e.unix(); got != want.Unix() {
+		e := uefi.Time{Year: uint16(want.Year()), Month: uint8(want.Month()), Day: uint8(want.Day()),
+			Hour: uint8(want.Hour()), Minute: uint8(want.Minute()), Second: uint8(want.Second()), TimeZone: uefi.UnspecifiedTimeZone}
+		if got := unixTime(&e); got != want.Unix() {
 			t.Errorf("%v: %d, want %d", want, got, want.Unix())
 		}
-		e.zone = -60 // UTC = local + zone
-		if got := e.unix(); got != want.Unix()-3600 {
+		e.TimeZone = -60 // UTC = local + zone
+		if got := unixTime(&e); got != want.Unix()-3600 {
 			t.Errorf("%v an hour east: %d", want, got)
 		}
 	}

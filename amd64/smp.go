@@ -1,6 +1,10 @@
 package amd64
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"alphaos/uefi"
+)
 
 // Processors. The boot processor starts the others through the firmware's MP
 // services; each then runs the scheduler of thread.go on its own. They stay the
@@ -65,10 +69,6 @@ var (
 
 	exitAsked uint32 // a thread on another processor called exit
 	exitCode  uintptr
-
-	mpServicesGUID = [2]uint64{0x4f46a76e3fdda605, 0x083d1b53f41229ad} // 3FDDA605-A76E-4F46-AD29-12F4531B3D08
-	// F33261E7-23CB-11D5-BD5C-0080C73C8881
-	frameworkMPGUID = [2]uint64{0x11d523cbf33261e7, 0x81883cc780005cbd}
 )
 
 func apicRead(reg uintptr) uint32 {
@@ -160,10 +160,7 @@ func unlock() { atomic.StoreUint32(&kernelLock, 0) }
 // startProcessors brings up the other processors, if the firmware can. The caller has
 // the lock, for which they then wait.
 func startProcessors() {
-	const (
-		mpStartupAll = 16  // in both protocols, with the same arguments
-		timeout      = 5e9 // ns; an emulated processor may be slow to come
-	)
+	const timeout = 5e9 // ns; an emulated processor may be slow to come
 	base := readMSR(msrAPICBase)
 	if base&apicX2 == 0 {
 		apicRegs = base & pteAdr
@@ -178,7 +175,7 @@ func startProcessors() {
 	if !listenInFirmware(kickHandlerStub()) {
 		return // a processor that halts in the firmware could not be woken
 	}
-	if fwCall(bootService(bsCreateEvent), 0, 0, 0, 0, addrOf(&mpEvent)) != 0 {
+	if fwCall(bootServices().CreateEvent, 0, 0, 0, 0, addrOf(&mpEvent)) != 0 {
 		return
 	}
 	want := uint32(mpEnabled - 1)
@@ -186,7 +183,7 @@ func startProcessors() {
 		want = maxCPUs - 1
 	}
 	call := &c.call
-	call.fn, call.n, call.sti = *at[uintptr](mp + mpStartupAll), 7, 1
+	call.fn, call.n, call.sti = at[uefi.MPServices](mp).StartupAllAPs, 7, 1 // the Framework's is in the same place
 	call.args[0], call.args[1], call.args[2], call.args[3] = mp, apStub(), 0, mpEvent
 	call.args[4], call.args[5], call.args[6] = 0, 0, 0
 	gate(call)
@@ -204,20 +201,19 @@ func startProcessors() {
 // of the Framework before it, which Macs of the EFI 1.10 line have, and notes how many
 // processors there are. It returns 0 where there is neither.
 func findProcessors() uintptr {
-	const getNumber = 0 // GetNumberOfProcessors, GetGeneralMPInfo
-	if fwCall(bootService(bsLocateProtocol), addrOf(&mpServicesGUID), 0, addrOf(&outAddr), 0, 0) == 0 {
+	if fwCall(bootServices().LocateProtocol, addrOf(&uefi.MPServicesGUID), 0, addrOf(&outAddr), 0, 0) == 0 {
 		mp := outAddr
-		if fwCall(*at[uintptr](mp + getNumber), mp, addrOf(&mpTotal), addrOf(&mpEnabled), 0, 0) != 0 {
+		if fwCall(at[uefi.MPServices](mp).GetNumberOfProcessors, mp, addrOf(&mpTotal), addrOf(&mpEnabled), 0, 0) != 0 {
 			return 0
 		}
 		return mp
 	}
-	if fwCall(bootService(bsLocateProtocol), addrOf(&frameworkMPGUID), 0, addrOf(&outAddr), 0, 0) != 0 {
+	if fwCall(bootServices().LocateProtocol, addrOf(&uefi.FrameworkMPServicesGUID), 0, addrOf(&outAddr), 0, 0) != 0 {
 		return 0
 	}
 	mp := outAddr
 	call := &cpus[0].call
-	call.fn, call.n, call.sti = *at[uintptr](mp + getNumber), 6, 1
+	call.fn, call.n, call.sti = at[uefi.FrameworkMPServices](mp).GetGeneralMPInfo, 6, 1
 	call.args[0], call.args[1], call.args[2] = mp, addrOf(&mpTotal), addrOf(&mpMaximum)
 	call.args[3], call.args[4], call.args[5] = addrOf(&mpEnabled), addrOf(&mpVector), addrOf(&mpLength)
 	gate(call)
@@ -311,11 +307,11 @@ func handBack() {
 	// The firmware says when it has them all: until then they may still be on their
 	// way through this program, which is about to go.
 	const timeout = 10e9
-	for end := now() + timeout; fwCall(bootService(bsCheckEvent), mpEvent, 0, 0, 0, 0) != 0 && now() < end; {
+	for end := now() + timeout; fwCall(bootServices().CheckEvent, mpEvent, 0, 0, 0, 0) != 0 && now() < end; {
 		pause()
 	}
 	lock()
-	fwCall(bootService(bsCloseEvent), mpEvent, 0, 0, 0, 0)
+	fwCall(bootServices().CloseEvent, mpEvent, 0, 0, 0, 0)
 	listenInFirmware(0)
 	for i := 1; i < cpuCount; i++ {
 		cpus[i].mode = modeOff

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"alphaos/fs"
+	"alphaos/uefi"
 )
 
 const (
@@ -37,7 +38,7 @@ const (
 // BlockDevice is a disk or a partition behind the firmware's Block I/O. It
 // implements fs.BlockDevice and may be used by several goroutines.
 type BlockDevice struct {
-	media blockIOMedia // as it was when the device was opened
+	media uefi.BlockIOMedia // as it was when the device was opened
 
 	mu      sync.Mutex // one request at a time, and the fields below
 	handle  Handle
@@ -67,18 +68,18 @@ var _ fs.BlockDevice = (*BlockDevice)(nil)
 // openBlock opens the Block I/O of a handle. The error wraps Unsupported or
 // NotFound when it has none, and NoMedia when nothing is in the device.
 func openBlock(h Handle) (*BlockDevice, error) {
-	addr, err := protocol(h, &blockIOGUID)
+	addr, err := protocol(h, &uefi.BlockIOGUID)
 	if err != nil {
 		return nil, err
 	}
-	media := at[blockIO](addr).Media
+	media := at[uefi.BlockIO](addr).Media
 	if media == 0 {
-		return nil, NotFound
+		return nil, uefi.NotFound
 	}
-	d := &BlockDevice{handle: h, io: addr, media: *at[blockIOMedia](media), path: handlePath(h)}
+	d := &BlockDevice{handle: h, io: addr, media: *at[uefi.BlockIOMedia](media), path: handlePath(h)}
 	d.mediaID = d.media.MediaID
 	if d.media.MediaPresent == 0 {
-		return nil, fmt.Errorf("%s: %w", d, NoMedia)
+		return nil, fmt.Errorf("%s: %w", d, medium(uefi.NoMedia))
 	}
 	size, align := d.media.BlockSize, d.media.IoAlign
 	if size < 512 || size > 64<<10 || size&(size-1) != 0 {
@@ -91,6 +92,27 @@ func openBlock(h Handle) (*BlockDevice, error) {
 		return nil, fmt.Errorf("%s claims to have %d blocks, which is not possible", d, d.media.LastBlock)
 	}
 	return d, nil
+}
+
+// mediumError is a status that a medium gave, together with what package fs calls it.
+type mediumError struct {
+	uefi.Status
+	kind error
+}
+
+func (e mediumError) Unwrap() []error { return []error{e.Status, e.kind} }
+
+// medium returns nil for success and for warnings, else an error that wraps the status.
+func medium(s uefi.Status) error {
+	switch s {
+	case uefi.NoMedia, uefi.MediaChanged:
+		return mediumError{s, fs.ErrRemoved}
+	case uefi.WriteProtected:
+		return mediumError{s, fs.ErrReadOnly}
+	case uefi.DeviceError, uefi.NoResponse, uefi.Timeout, uefi.CRCError, uefi.Aborted, uefi.NotReady:
+		return mediumError{s, fs.ErrIO}
+	}
+	return s.Err()
 }
 
 // String returns the device's path, for messages.
@@ -119,7 +141,7 @@ func (d *BlockDevice) RawWriter() (fn, this uintptr, mediaID uint32) {
 	if d.gone {
 		return 0, 0, 0
 	}
-	return at[blockIO](d.io).WriteBlocks, d.io, d.mediaID
+	return at[uefi.BlockIO](d.io).WriteBlocks, d.io, d.mediaID
 }
 
 // OnError has f told errors of requests, of equal ones in a row only the first. f must not use the
@@ -170,11 +192,11 @@ func (d *BlockDevice) Flush() error {
 		if err := d.check(); err != nil {
 			return fmt.Errorf("flushing %s: %w", d, err)
 		}
-		st := Status(call(at[blockIO](d.io).FlushBlocks, d.io))
-		if st == Unsupported { // nothing is cached
+		st := uefi.Status(call(at[uefi.BlockIO](d.io).FlushBlocks, d.io))
+		if st == uefi.Unsupported { // nothing is cached
 			return nil
 		}
-		if err := d.explain(st.Err()); err != nil {
+		if err := d.explain(medium(st)); err != nil {
 			return fmt.Errorf("flushing %s: %w", d, err)
 		}
 		return nil
@@ -222,20 +244,20 @@ func (d *BlockDevice) check() error {
 
 // there tells whether the device and the medium are still those that were used.
 func (d *BlockDevice) there() error {
-	addr, err := protocol(d.handle, &blockIOGUID)
+	addr, err := protocol(d.handle, &uefi.BlockIOGUID)
 	if err != nil || addr != d.io {
-		return fmt.Errorf("the drive was unplugged: %w", MediaChanged)
+		return fmt.Errorf("the drive was unplugged: %w", medium(uefi.MediaChanged))
 	}
-	media := at[blockIO](d.io).Media
+	media := at[uefi.BlockIO](d.io).Media
 	if media == 0 {
-		return NoMedia
+		return medium(uefi.NoMedia)
 	}
-	m := at[blockIOMedia](media)
+	m := at[uefi.BlockIOMedia](media)
 	if m.MediaPresent == 0 {
-		return NoMedia
+		return medium(uefi.NoMedia)
 	}
 	if m.MediaID != d.mediaID {
-		return MediaChanged
+		return medium(uefi.MediaChanged)
 	}
 	return nil
 }
@@ -246,7 +268,7 @@ func (d *BlockDevice) find() bool {
 		return false
 	}
 	connectUSB()
-	hs, err := handles(&blockIOGUID)
+	hs, err := handles(&uefi.BlockIOGUID)
 	if err != nil {
 		return false
 	}
@@ -272,7 +294,7 @@ func (d *BlockDevice) holds(blocks []block) bool {
 	}
 	defer free(buf)
 	for _, b := range blocks {
-		st := Status(call(at[blockIO](d.io).ReadBlocks, d.io, uintptr(d.mediaID), uintptr(b.lba), uintptr(len(buf)), addressOf(buf)))
+		st := uefi.Status(call(at[uefi.BlockIO](d.io).ReadBlocks, d.io, uintptr(d.mediaID), uintptr(b.lba), uintptr(len(buf)), addressOf(buf)))
 		if st.Err() != nil || !bytes.Equal(buf, b.data) {
 			return false
 		}
@@ -354,18 +376,18 @@ func (d *BlockDevice) transfer(what string, lba uint64, p []byte, write bool) er
 // allow tells whether the drive may be read, or written, now.
 func (d *BlockDevice) allow(write bool) error {
 	if write && !d.allowed {
-		return fmt.Errorf("the drive was found by searching and is not to be written: %w", AccessDenied)
+		return fmt.Errorf("the drive was found by searching and is not to be written: %w", uefi.AccessDenied)
 	}
 	if write && d.ReadOnly() {
-		return WriteProtected
+		return medium(uefi.WriteProtected)
 	}
 	return d.check()
 }
 
 func (d *BlockDevice) move(lba uint64, p []byte, write bool) error {
-	fn := at[blockIO](d.io).ReadBlocks
+	fn := at[uefi.BlockIO](d.io).ReadBlocks
 	if write {
-		fn = at[blockIO](d.io).WriteBlocks
+		fn = at[uefi.BlockIO](d.io).WriteBlocks
 	}
 	direct := physical(p) && (d.media.IoAlign <= 1 || addressOf(p)&uintptr(d.media.IoAlign-1) == 0)
 	if !direct && d.bounce == nil {
@@ -385,8 +407,8 @@ func (d *BlockDevice) move(lba uint64, p []byte, write bool) error {
 				copy(buf, part)
 			}
 		}
-		st := Status(call(fn, d.io, uintptr(d.mediaID), uintptr(lba), uintptr(len(buf)), addressOf(buf)))
-		if err := d.explain(st.Err()); err != nil {
+		st := uefi.Status(call(fn, d.io, uintptr(d.mediaID), uintptr(lba), uintptr(len(buf)), addressOf(buf)))
+		if err := d.explain(medium(st)); err != nil {
 			return err
 		}
 		if !direct && !write {

@@ -9,17 +9,18 @@ import (
 	"time"
 
 	"alphaos/fs"
+	"alphaos/uefi"
 )
 
 // fakeDisk is Block I/O over memory.
 type fakeDisk struct {
 	f       *fake
-	io      *blockIO
-	media   *blockIOMedia
+	io      *uefi.BlockIO
+	media   *uefi.BlockIOMedia
 	data    []byte
 	reqs    []string // "R lba bytes"
 	flushes int
-	status  Status // answer to every request, if not Success
+	status  uefi.Status // answer to every request, if not Success
 }
 
 // newDisk installs a disk of 512-byte blocks on a handle.
@@ -28,20 +29,20 @@ func (f *fake) newDisk(h Handle, blocks int) *fakeDisk {
 	for i := range d.data {
 		d.data[i] = byte(i / 512 * 31)
 	}
-	d.media = &blockIOMedia{MediaID: 9, MediaPresent: 1, BlockSize: 512, IoAlign: 4, LastBlock: uint64(blocks - 1)}
-	move := func(kind string, a []uintptr) Status {
+	d.media = &uefi.BlockIOMedia{MediaID: 9, MediaPresent: 1, BlockSize: 512, IoAlign: 4, LastBlock: uint64(blocks - 1)}
+	move := func(kind string, a []uintptr) uefi.Status {
 		f.visible(a[4], a[3])
 		d.reqs = append(d.reqs, fmt.Sprintf("%s %d %d", kind, a[2], a[3]))
 		bs := uintptr(d.media.BlockSize)
 		switch {
-		case d.status != Success:
+		case d.status != uefi.Success:
 			return d.status
 		case uint32(a[1]) != d.media.MediaID:
-			return MediaChanged
+			return uefi.MediaChanged
 		case a[3]%bs != 0:
-			return BadBufferSize
+			return uefi.BadBufferSize
 		case a[4]&uintptr(d.media.IoAlign-1) != 0, (a[2]*bs + a[3]) > uintptr(len(d.data)):
-			return InvalidParameter
+			return uefi.InvalidParameter
 		}
 		buf, disk := bytesAt(a[4], int(a[3])), d.data[a[2]*bs:]
 		if kind == "R" {
@@ -49,16 +50,16 @@ func (f *fake) newDisk(h Handle, blocks int) *fakeDisk {
 		} else {
 			copy(disk, buf)
 		}
-		return Success
+		return uefi.Success
 	}
-	d.io = &blockIO{
+	d.io = &uefi.BlockIO{
 		Media:       addr(f, d.media),
-		Reset:       f.fn(func([]uintptr) Status { f.t.Error("the device was reset"); return Success }),
-		ReadBlocks:  f.fn(func(a []uintptr) Status { return move("R", a) }),
-		WriteBlocks: f.fn(func(a []uintptr) Status { return move("W", a) }),
-		FlushBlocks: f.fn(func(a []uintptr) Status { d.flushes++; return d.status }),
+		Reset:       f.fn(func([]uintptr) uefi.Status { f.t.Error("the device was reset"); return uefi.Success }),
+		ReadBlocks:  f.fn(func(a []uintptr) uefi.Status { return move("R", a) }),
+		WriteBlocks: f.fn(func(a []uintptr) uefi.Status { return move("W", a) }),
+		FlushBlocks: f.fn(func(a []uintptr) uefi.Status { d.flushes++; return d.status }),
 	}
-	f.install(h, blockIOGUID, addr(f, d.io))
+	f.install(h, uefi.BlockIOGUID, addr(f, d.io))
 	return d
 }
 
@@ -74,8 +75,7 @@ func hd(number byte) []byte {
 	data[0] = number
 	data[4+1] = 8 // starts at block 2048
 	data[12+2] = 1
-	g := MustParseGUID("00112233-4455-6677-8899-aabbccddeeff")
-	copy(data[20:], g[:])
+	copy(data[20:], "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff") // 00112233-4455-6677-8899-aabbccddeeff
 	data[36], data[37] = 2, 2
 	return node(pathMedia, mediaHardDrive, data...)
 }
@@ -84,7 +84,7 @@ func hd(number byte) []byte {
 func bootVolume(t *testing.T, blocks int) (*fake, *fakeDisk, *BlockDevice) {
 	f := newFake(t)
 	disk := f.newDisk(0x10, blocks)
-	f.install(0x10, devicePathGUID, f.path(pciRoot(), pci(0x14, 0), usbPort(2), hd(1)))
+	f.install(0x10, uefi.DevicePathGUID, f.path(pciRoot(), pci(0x14, 0), usbPort(2), hd(1)))
 	f.loadedFrom(0x10)
 	d, err := BootVolume()
 	if err != nil {
@@ -160,18 +160,18 @@ func TestBlockDevice(t *testing.T) {
 	if err := d.Flush(); err != nil || disk.flushes != 1 {
 		t.Errorf("flush: %v", err)
 	}
-	disk.status = Unsupported
+	disk.status = uefi.Unsupported
 	if err := d.Flush(); err != nil {
 		t.Errorf("flush where nothing is cached: %v", err)
 	}
-	disk.status = DeviceError
-	if err := d.ReadBlocks(5, p[:512]); !errors.Is(err, DeviceError) || !strings.HasPrefix(err.Error(), "reading 1 blocks at 5 of PciRoot(0x0)/") {
+	disk.status = uefi.DeviceError
+	if err := d.ReadBlocks(5, p[:512]); !errors.Is(err, uefi.DeviceError) || !strings.HasPrefix(err.Error(), "reading 1 blocks at 5 of PciRoot(0x0)/") {
 		t.Errorf("broken device: %v", err)
 	}
-	if err := d.WriteBlocks(5, p[:512]); !errors.Is(err, DeviceError) {
+	if err := d.WriteBlocks(5, p[:512]); !errors.Is(err, uefi.DeviceError) {
 		t.Errorf("broken device: %v", err)
 	}
-	if err := d.Flush(); !errors.Is(err, DeviceError) {
+	if err := d.Flush(); !errors.Is(err, uefi.DeviceError) {
 		t.Errorf("broken device: %v", err)
 	}
 }
@@ -179,11 +179,11 @@ func TestBlockDevice(t *testing.T) {
 func TestBlockDeviceLost(t *testing.T) {
 	f, disk, d := bootVolume(t, 64)
 	p := make([]byte, 512)
-	try := func(want Status) {
+	try := func(want uefi.Status) {
 		t.Helper()
 		for _, err := range []error{d.ReadBlocks(0, p), d.WriteBlocks(0, p), d.Flush()} {
 			if !errors.Is(err, want) {
-				t.Errorf("got %v, want %s", err, want.Name())
+				t.Errorf("got %v, want %s", err, want)
 			}
 		}
 		if len(disk.reqs) > 0 {
@@ -191,17 +191,17 @@ func TestBlockDeviceLost(t *testing.T) {
 		}
 	}
 	disk.media.MediaPresent = 0
-	try(NoMedia)
+	try(uefi.NoMedia)
 	disk.media.MediaPresent = 1
 	disk.media.MediaID++ // another stick
-	try(MediaChanged)
+	try(uefi.MediaChanged)
 	disk.media.MediaID--
 	io := f.proto[0].iface
-	f.proto[0].iface = addr(f, &blockIO{}) // the driver started anew: another interface
-	try(MediaChanged)
+	f.proto[0].iface = addr(f, &uefi.BlockIO{}) // the driver started anew: another interface
+	try(uefi.MediaChanged)
 	f.proto[0].iface = io
 	f.uninstall(0x10) // pulled: the handle is gone
-	try(MediaChanged)
+	try(uefi.MediaChanged)
 }
 
 // A drive that is plugged in again, also in another port, is used again; another one, or one that was
@@ -232,7 +232,7 @@ func TestBlockDeviceReturns(t *testing.T) {
 		n := f.newDisk(h, 64)
 		copy(n.data, data)
 		n.media.MediaID = uint32(h)
-		f.install(h, devicePathGUID, f.path(pciRoot(), pci(0x14, 0), usbPort(port), hd(1)))
+		f.install(h, uefi.DevicePathGUID, f.path(pciRoot(), pci(0x14, 0), usbPort(port), hd(1)))
 		return n
 	}
 	f.uninstall(0x10)
@@ -259,17 +259,17 @@ func TestBlockDeviceReturns(t *testing.T) {
 	lost("another drive")
 	// Firmware sees the port, but leaves it to us to start what is in it.
 	var back *fakeDisk
-	f.bs.ConnectController = f.fn(func(a []uintptr) Status {
+	f.bs.ConnectController = f.fn(func(a []uintptr) uefi.Status {
 		if a[0] != 0x20 || a[3] != 1 {
 			t.Errorf("connected %#x", a)
 		}
-		f.users[0x20] = []uint32{openByDriver}
+		f.users[0x20] = []uint32{uefi.OpenByDriver}
 		back = plug(0x13, 5, disk.data)
-		return Success
+		return uefi.Success
 	})
-	f.install(0x20, usbIOGUID, 0x999)
-	f.install(0x21, usbIOGUID, 0x999)
-	f.users[0x21] = []uint32{openByDriver} // a keyboard
+	f.install(0x20, uefi.USBIOGUID, 0x999)
+	f.install(0x21, uefi.USBIOGUID, 0x999)
+	f.users[0x21] = []uint32{uefi.OpenByDriver} // a keyboard
 	if err := d.Present(); err != nil || changes != 2 {
 		t.Errorf("plugged in again: %v, told %d times", err, changes)
 	}
@@ -281,7 +281,7 @@ func TestBlockDeviceReturns(t *testing.T) {
 	}
 
 	// A write that failed in the middle leaves its block unknown, not the drive.
-	back.status = DeviceError
+	back.status = uefi.DeviceError
 	if err := d.WriteBlocks(21, p); !errors.Is(err, fs.ErrIO) || errors.Is(err, fs.ErrRemoved) {
 		t.Errorf("the device failed: %v", err)
 	}
@@ -296,7 +296,7 @@ func TestBlockDeviceReturns(t *testing.T) {
 // Firmware notices late that a drive was pulled out, and reports an error of the device until then.
 func TestPulledInMidRequest(t *testing.T) {
 	f, disk, d := bootVolume(t, 64)
-	disk.status = DeviceError
+	disk.status = uefi.DeviceError
 	sleep = func(time.Duration) { f.uninstall(0x10) }
 	if err := d.WriteBlocks(7, make([]byte, 512)); !errors.Is(err, fs.ErrRemoved) || !strings.Contains(err.Error(), "EFI_DEVICE_ERROR") {
 		t.Error(err)
@@ -310,7 +310,7 @@ func TestBlockDeviceProtected(t *testing.T) {
 		t.Fatal(found, err)
 	}
 	p := make([]byte, 512)
-	if err := found[0].WriteBlocks(0, p); !errors.Is(err, AccessDenied) {
+	if err := found[0].WriteBlocks(0, p); !errors.Is(err, uefi.AccessDenied) {
 		t.Errorf("a disk that was only found was written: %v", err)
 	}
 	disk.expect(t)
@@ -319,14 +319,14 @@ func TestBlockDeviceProtected(t *testing.T) {
 		t.Error(err)
 	}
 	disk.expect(t, "W 0 512")
-	disk.status = WriteProtected
-	if err := d.WriteBlocks(0, p); !errors.Is(err, WriteProtected) {
+	disk.status = uefi.WriteProtected
+	if err := d.WriteBlocks(0, p); !errors.Is(err, uefi.WriteProtected) {
 		t.Errorf("write protected: %v", err)
 	}
 	disk.reqs = nil
 	disk.media.ReadOnly = 1
 	d, _ = BootVolume()
-	if err := d.WriteBlocks(0, p); !d.ReadOnly() || !errors.Is(err, WriteProtected) {
+	if err := d.WriteBlocks(0, p); !d.ReadOnly() || !errors.Is(err, uefi.WriteProtected) {
 		t.Errorf("write protected: %v", err)
 	}
 	disk.expect(t)
@@ -346,19 +346,19 @@ func TestBlockDeviceRefused(t *testing.T) {
 	if _, err := BootVolume(); !errors.Is(err, ErrNoBootVolume) {
 		t.Errorf("unknown handle: %v", err)
 	}
-	f.install(0x99, devicePathGUID, f.path(pciRoot()))
+	f.install(0x99, uefi.DevicePathGUID, f.path(pciRoot()))
 	if _, err := BootVolume(); !errors.Is(err, ErrNoBootVolume) {
 		t.Errorf("no Block I/O: %v", err)
 	}
 	disk := f.newDisk(0x99, 64)
 	good := *disk.media
-	for _, spoil := range []func(m *blockIOMedia){
-		func(m *blockIOMedia) { m.BlockSize = 0 },
-		func(m *blockIOMedia) { m.BlockSize = 513 },
-		func(m *blockIOMedia) { m.IoAlign = 3 },
-		func(m *blockIOMedia) { m.IoAlign = 1 << 20 },
-		func(m *blockIOMedia) { m.LastBlock = 1<<64 - 1 },
-		func(m *blockIOMedia) { m.MediaPresent = 0 },
+	for _, spoil := range []func(m *uefi.BlockIOMedia){
+		func(m *uefi.BlockIOMedia) { m.BlockSize = 0 },
+		func(m *uefi.BlockIOMedia) { m.BlockSize = 513 },
+		func(m *uefi.BlockIOMedia) { m.IoAlign = 3 },
+		func(m *uefi.BlockIOMedia) { m.IoAlign = 1 << 20 },
+		func(m *uefi.BlockIOMedia) { m.LastBlock = 1<<64 - 1 },
+		func(m *uefi.BlockIOMedia) { m.MediaPresent = 0 },
 	} {
 		*disk.media = good
 		spoil(disk.media)
@@ -380,7 +380,7 @@ func TestVolumes(t *testing.T) {
 	}
 	add := func(h Handle, path ...[]byte) *fakeDisk {
 		d := f.newDisk(h, 64)
-		f.install(h, devicePathGUID, f.path(path...))
+		f.install(h, uefi.DevicePathGUID, f.path(path...))
 		if len(path[len(path)-1]) == 42 {
 			d.media.LogicalPartition = 1
 		}
@@ -415,34 +415,34 @@ func TestVolumes(t *testing.T) {
 func TestConnectStorage(t *testing.T) {
 	f := newFake(t)
 	var connected []uintptr
-	f.bs.ConnectController = f.fn(func(a []uintptr) Status {
+	f.bs.ConnectController = f.fn(func(a []uintptr) uefi.Status {
 		if a[1] != 0 || a[2] != 0 || a[3] != 1 {
 			t.Errorf("ConnectController(%#x)", a)
 		}
 		connected = append(connected, a[0])
 		if a[0] == 6 {
-			return NotFound
+			return uefi.NotFound
 		}
-		return Success
+		return uefi.Success
 	})
 	add := func(h Handle, class uint16, users ...uint32) {
-		p := &pciIO{PciRead: f.fn(func(a []uintptr) Status {
+		p := &uefi.PCIIO{PciRead: f.fn(func(a []uintptr) uefi.Status {
 			if a[1] != 1 || a[2] != 0x0a || a[3] != 1 {
 				t.Errorf("configuration read %#x", a[1:])
 			}
 			*out[uint16](f, a[4]) = class
-			return Success
+			return uefi.Success
 		})}
-		f.install(h, pciIOGUID, addr(f, p))
+		f.install(h, uefi.PCIIOGUID, addr(f, p))
 		f.users[h] = users
 	}
-	add(1, 0x0108)                                           // NVMe without a driver
-	add(2, 0x0106, openByDriver)                             // AHCI, live
-	add(3, 0x0c03)                                           // USB without a driver
-	add(4, 0x0300)                                           // graphics
-	add(5, 0x0c03, openGetProtocol, openByDriver|0x20, 0x04) // USB, live
-	add(6, 0x0104)                                           // RAID without a driver to be had
-	add(7, 0x0c05, openGetProtocol)                          // SMBus
+	add(1, 0x0108)                                                     // NVMe without a driver
+	add(2, 0x0106, uefi.OpenByDriver)                                  // AHCI, live
+	add(3, 0x0c03)                                                     // USB without a driver
+	add(4, 0x0300)                                                     // graphics
+	add(5, 0x0c03, uefi.OpenGetProtocol, uefi.OpenByDriver|0x20, 0x04) // USB, live
+	add(6, 0x0104)                                                     // RAID without a driver to be had
+	add(7, 0x0c05, uefi.OpenGetProtocol)                               // SMBus
 	n, err := ConnectStorage()
 	if n != 2 || err != nil || fmt.Sprint(connected) != "[1 3 6]" {
 		t.Errorf("%d started, %v; connected %v", n, err, connected)

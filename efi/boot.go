@@ -1,14 +1,15 @@
 package efi
 
-// Boot services (UEFI 2.10, chapter 7): handles and protocols, the memory map,
-// waiting, and the image's own description.
+// Boot services (UEFI 2.10, chapter 7): handles and protocols, the memory map, and
+// the image's own description.
 
 import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 	"unsafe"
+
+	"alphaos/uefi"
 )
 
 // Handle is an EFI_HANDLE: something on which protocols are installed.
@@ -22,57 +23,36 @@ func ready() error {
 	return nil
 }
 
-// DisableWatchdog turns off the timer that resets the machine five minutes
-// after the boot manager started the image (7.5.1).
-func DisableWatchdog() error {
-	if err := ready(); err != nil {
-		return err
-	}
-	if err := Status(call(fw.bs.SetWatchdogTimer, 0, 0, 0, 0)).Err(); err != nil {
-		return fmt.Errorf("turning off the firmware's watchdog: %w", err)
-	}
-	return nil
-}
-
-// Stall lets the firmware wait, busily and with the processor to itself
-// (7.5.2). time.Sleep serves better wherever other goroutines have work.
-func Stall(d time.Duration) error {
-	if err := ready(); err != nil {
-		return err
-	}
-	return Status(call(fw.bs.Stall, uintptr(max(d, 0)/time.Microsecond))).Err()
-}
-
 // protocol returns the address of a protocol's interface on a handle, or the
 // status NotFound or Unsupported (7.3.7). A handle that has vanished meanwhile
 // gives InvalidParameter.
-func protocol(h Handle, guid *GUID) (uintptr, error) {
+func protocol(h Handle, guid *uefi.GUID) (uintptr, error) {
 	if h == 0 {
-		return 0, NotFound
+		return 0, uefi.NotFound
 	}
 	params.Lock()
 	defer params.Unlock()
-	st := Status(call(fw.bs.HandleProtocol, uintptr(h), guidAt(guid), cell(0, 0)))
+	st := uefi.Status(call(fw.bs.HandleProtocol, uintptr(h), guidAt(guid), cell(0, 0)))
 	if err := st.Err(); err != nil {
 		return 0, err
 	}
 	if params.cell[0] == 0 {
-		return 0, NotFound
+		return 0, uefi.NotFound
 	}
 	return uintptr(params.cell[0]), nil
 }
 
 // locateProtocol returns the first interface of a protocol in the system
 // (7.3.16).
-func locateProtocol(guid *GUID) (uintptr, error) {
+func locateProtocol(guid *uefi.GUID) (uintptr, error) {
 	params.Lock()
 	defer params.Unlock()
-	st := Status(call(fw.bs.LocateProtocol, guidAt(guid), 0, cell(0, 0)))
+	st := uefi.Status(call(fw.bs.LocateProtocol, guidAt(guid), 0, cell(0, 0)))
 	if err := st.Err(); err != nil {
 		return 0, err
 	}
 	if params.cell[0] == 0 {
-		return 0, NotFound
+		return 0, uefi.NotFound
 	}
 	return uintptr(params.cell[0]), nil
 }
@@ -81,14 +61,13 @@ func locateProtocol(guid *GUID) (uintptr, error) {
 const maxHandles = 1 << 16
 
 // handles returns the handles that have a protocol (7.3.15); none is no error.
-func handles(guid *GUID) ([]Handle, error) {
-	const byProtocol = 2
+func handles(guid *uefi.GUID) ([]Handle, error) {
 	params.Lock()
 	defer params.Unlock()
 	n := cell(0, 0)
 	buf := cell(1, 0)
-	st := Status(call(fw.bs.LocateHandleBuffer, byProtocol, guidAt(guid), 0, n, buf))
-	if st == NotFound {
+	st := uefi.Status(call(fw.bs.LocateHandleBuffer, uefi.ByProtocol, guidAt(guid), 0, n, buf))
+	if st == uefi.NotFound {
 		return nil, nil
 	}
 	if err := st.Err(); err != nil {
@@ -104,31 +83,23 @@ func handles(guid *GUID) ([]Handle, error) {
 	return list, nil
 }
 
-// Attributes of OpenProtocol (7.3.9).
-const (
-	openByHandleProtocol = 0x01
-	openGetProtocol      = 0x02
-	openTestProtocol     = 0x04
-	openByDriver         = 0x10
-)
-
 // openProtocol opens a protocol on behalf of this image without taking it
 // from the driver that manages it (7.3.9).
-func openProtocol(h Handle, guid *GUID, attributes uint32) (uintptr, error) {
+func openProtocol(h Handle, guid *uefi.GUID, attributes uint32) (uintptr, error) {
 	params.Lock()
 	defer params.Unlock()
-	st := Status(call(fw.bs.OpenProtocol, uintptr(h), guidAt(guid), cell(0, 0), fw.image, 0, uintptr(attributes)))
+	st := uefi.Status(call(fw.bs.OpenProtocol, uintptr(h), guidAt(guid), cell(0, 0), fw.image, 0, uintptr(attributes)))
 	return uintptr(params.cell[0]), st.Err()
 }
 
 // managed reports whether a driver has opened a protocol on the handle, that
 // is, whether the controller is live (7.3.11).
-func managed(h Handle, guid *GUID) (bool, error) {
+func managed(h Handle, guid *uefi.GUID) (bool, error) {
 	params.Lock()
 	defer params.Unlock()
 	buf := cell(0, 0)
 	n := cell(1, 0)
-	if err := Status(call(fw.bs.OpenProtocolInformation, uintptr(h), guidAt(guid), buf, n)).Err(); err != nil {
+	if err := uefi.Status(call(fw.bs.OpenProtocolInformation, uintptr(h), guidAt(guid), buf, n)).Err(); err != nil {
 		return false, err
 	}
 	addr, count := uintptr(params.cell[0]), params.cell[1]
@@ -139,8 +110,8 @@ func managed(h Handle, guid *GUID) (bool, error) {
 		return false, fmt.Errorf("the firmware returned %d users of a protocol", count)
 	}
 	found := false
-	for _, e := range unsafe.Slice(at[openProtocolInformationEntry](addr), count) {
-		if e.Attributes&openByDriver != 0 {
+	for _, e := range unsafe.Slice(at[uefi.OpenProtocolInformationEntry](addr), count) {
+		if e.Attributes&uefi.OpenByDriver != 0 {
 			found = true
 		}
 	}
@@ -152,12 +123,12 @@ func managed(h Handle, guid *GUID) (bool, error) {
 // it (7.3.12).
 func connect(h Handle) error {
 	const recursive = 1
-	return Status(call(fw.bs.ConnectController, uintptr(h), 0, 0, recursive)).Err()
+	return uefi.Status(call(fw.bs.ConnectController, uintptr(h), 0, 0, recursive)).Err()
 }
 
 // disconnect stops all drivers of a controller (7.3.13).
 func disconnect(h Handle) error {
-	return Status(call(fw.bs.DisconnectController, uintptr(h), 0, 0)).Err()
+	return uefi.Status(call(fw.bs.DisconnectController, uintptr(h), 0, 0)).Err()
 }
 
 // Image describes how the firmware loaded this program (UEFI 2.10, 9.1).
@@ -174,11 +145,11 @@ func LoadedImage() (Image, error) {
 	if err := ready(); err != nil {
 		return Image{}, err
 	}
-	addr, err := protocol(Handle(fw.image), &loadedImageGUID)
+	addr, err := protocol(Handle(fw.image), &uefi.LoadedImageGUID)
 	if err != nil {
 		return Image{}, fmt.Errorf("looking up the loaded image: %w", err)
 	}
-	li := at[loadedImage](addr)
+	li := at[uefi.LoadedImage](addr)
 	return Image{
 		Device:   Handle(li.DeviceHandle),
 		FilePath: readDevicePath(li.FilePath).String(),
@@ -218,17 +189,9 @@ func optionsText(addr uintptr, size uint32) string {
 	return strings.TrimSpace(s)
 }
 
-// MemoryDescriptor is one range of the firmware's memory map (7.2.3).
-type MemoryDescriptor struct {
-	Type      uint32 // EFI_MEMORY_TYPE; 7 is free memory
-	Start     uint64 // physical address
-	Pages     uint64 // of 4 KiB
-	Attribute uint64
-}
-
 // MemoryMap returns the firmware's memory map. It is for reports: memory is to
 // be had from amd64, which has taken its share before.
-func MemoryMap() ([]MemoryDescriptor, error) {
+func MemoryMap() ([]uefi.MemoryDescriptor, error) {
 	if err := ready(); err != nil {
 		return nil, err
 	}
@@ -240,7 +203,7 @@ func MemoryMap() ([]MemoryDescriptor, error) {
 		}
 		list, need, err := memoryMapInto(buf)
 		free(buf)
-		if !errors.Is(err, BufferTooSmall) {
+		if !errors.Is(err, uefi.BufferTooSmall) {
 			if err != nil {
 				err = fmt.Errorf("reading the memory map: %w", err)
 			}
@@ -248,25 +211,25 @@ func MemoryMap() ([]MemoryDescriptor, error) {
 		}
 		size = max(need, size) + 8<<10 // allocating the buffer may itself add ranges
 	}
-	return nil, fmt.Errorf("reading the memory map: %w", BufferTooSmall)
+	return nil, fmt.Errorf("reading the memory map: %w", uefi.BufferTooSmall)
 }
 
-func memoryMapInto(buf []byte) (list []MemoryDescriptor, need int, err error) {
+func memoryMapInto(buf []byte) (list []uefi.MemoryDescriptor, need int, err error) {
 	params.Lock()
 	defer params.Unlock()
 	size := cell(0, uint64(len(buf)))
 	key, each, version := cell(1, 0), cell(2, 0), cell(3, 0)
-	err = Status(call(fw.bs.GetMemoryMap, size, addressOf(buf), key, each, version)).Err()
+	err = uefi.Status(call(fw.bs.GetMemoryMap, size, addressOf(buf), key, each, version)).Err()
 	if err != nil {
 		return nil, int(min(params.cell[0], 64<<20)), err
 	}
 	got, step := params.cell[0], params.cell[2]
-	if got > uint64(len(buf)) || step < uint64(unsafe.Sizeof(memoryDescriptor{})) || step > 4096 {
+	if got > uint64(len(buf)) || step < uint64(unsafe.Sizeof(uefi.MemoryDescriptor{})) || step > 4096 {
 		return nil, 0, fmt.Errorf("the firmware returned a map of %d bytes with descriptors of %d", got, step)
 	}
 	for off := uint64(0); off+step <= got; off += step {
-		d := at[memoryDescriptor](addressOf(buf) + uintptr(off))
-		list = append(list, MemoryDescriptor{d.Type, d.PhysicalStart, d.NumberOfPages, d.Attribute})
+		d := at[uefi.MemoryDescriptor](addressOf(buf) + uintptr(off))
+		list = append(list, *d)
 	}
 	return list, 0, nil
 }

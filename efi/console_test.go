@@ -15,13 +15,14 @@ import (
 	"unsafe"
 
 	"alphaos/console"
+	"alphaos/uefi"
 )
 
 // fakeGOP is a display with a frame buffer in memory.
 type fakeGOP struct {
-	gop    *graphicsOutput
-	mode   *graphicsMode
-	modes  []graphicsModeInfo
+	gop    *uefi.GraphicsOutput
+	mode   *uefi.GraphicsMode
+	modes  []uefi.GraphicsModeInfo
 	frame  []uint32
 	set    []uintptr // modes set
 	blts   int
@@ -31,8 +32,8 @@ type fakeGOP struct {
 const untouched = 0xdeadbeef
 
 // newGOP installs a display whose modes are given and the first one set.
-func (f *fake) newGOP(h Handle, modes ...graphicsModeInfo) *fakeGOP {
-	g := &fakeGOP{modes: modes, mode: &graphicsMode{MaxMode: uint32(len(modes))}}
+func (f *fake) newGOP(h Handle, modes ...uefi.GraphicsModeInfo) *fakeGOP {
+	g := &fakeGOP{modes: modes, mode: &uefi.GraphicsMode{MaxMode: uint32(len(modes))}}
 	set := func(n int) {
 		info := g.modes[n]
 		g.mode.Mode = uint32(n)
@@ -41,32 +42,32 @@ func (f *fake) newGOP(h Handle, modes ...graphicsModeInfo) *fakeGOP {
 		g.frame = slices.Repeat([]uint32{untouched}, int(max(1, info.PixelsPerScanLine*info.VerticalResolution)))
 		g.screen = slices.Repeat([]uint32{untouched}, int(g.width()*info.VerticalResolution))
 		g.mode.FrameBufferBase, g.mode.FrameBufferSize = 0, 0
-		if info.PixelFormat != pixelBltOnly {
+		if info.PixelFormat != uefi.PixelBltOnly {
 			g.mode.FrameBufferBase = uint64(addr(f, &g.frame[0]))
 			g.mode.FrameBufferSize = uintptr(len(g.frame)) * 4
 		}
 	}
 	set(0)
-	g.gop = &graphicsOutput{
+	g.gop = &uefi.GraphicsOutput{
 		Mode: addr(f, g.mode),
-		QueryMode: f.fn(func(a []uintptr) Status {
+		QueryMode: f.fn(func(a []uintptr) uefi.Status {
 			if int(a[1]) >= len(g.modes) {
-				return InvalidParameter
+				return uefi.InvalidParameter
 			}
 			info := g.modes[a[1]]
 			*out[uint64](f, a[2]) = uint64(unsafe.Sizeof(info))
 			*out[uint64](f, a[3]) = uint64(f.poolBuffer(unsafe.Pointer(&info), &info))
-			return Success
+			return uefi.Success
 		}),
-		SetMode: f.fn(func(a []uintptr) Status {
+		SetMode: f.fn(func(a []uintptr) uefi.Status {
 			g.set = append(g.set, a[1])
 			if int(a[1]) >= len(g.modes) {
-				return Unsupported
+				return uefi.Unsupported
 			}
 			set(int(a[1]))
-			return Success
+			return uefi.Success
 		}),
-		Blt: f.fn(func(a []uintptr) Status {
+		Blt: f.fn(func(a []uintptr) uefi.Status {
 			g.blts++
 			op, sx, sy, dx, dy, w, h, delta := a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9]
 			if op != 2 || sx != 0 || sy != 0 || delta != w*4 {
@@ -79,10 +80,10 @@ func (f *fake) newGOP(h Handle, modes ...graphicsModeInfo) *fakeGOP {
 					g.screen[(dy+y)*pitch+dx+x] = *at[uint32](a[1] + y*delta + x*4)
 				}
 			}
-			return Success
+			return uefi.Success
 		}),
 	}
-	f.install(h, graphicsOutputGUID, addr(f, g.gop))
+	f.install(h, uefi.GraphicsOutputGUID, addr(f, g.gop))
 	return g
 }
 
@@ -92,12 +93,12 @@ func (g *fakeGOP) width() uint32 {
 	return max(m.HorizontalResolution, m.PixelsPerScanLine)
 }
 
-func mode(w, h, pitch, format uint32) graphicsModeInfo {
-	return graphicsModeInfo{HorizontalResolution: w, VerticalResolution: h, PixelFormat: format, PixelsPerScanLine: pitch}
+func mode(w, h, pitch, format uint32) uefi.GraphicsModeInfo {
+	return uefi.GraphicsModeInfo{HorizontalResolution: w, VerticalResolution: h, PixelFormat: format, PixelsPerScanLine: pitch}
 }
 
-func masked(r, g, b, x uint32) graphicsModeInfo {
-	m := mode(800, 600, 832, pixelBitMask)
+func masked(r, g, b, x uint32) uefi.GraphicsModeInfo {
+	m := mode(800, 600, 832, uefi.PixelBitMask)
 	m.RedMask, m.GreenMask, m.BlueMask, m.ReservedMask = r, g, b, x
 	return m
 }
@@ -106,13 +107,13 @@ func TestScreenFormats(t *testing.T) {
 	const pixel = 0x00ff8001 // red 255, green 128, blue 1
 	for _, c := range []struct {
 		name string
-		mode graphicsModeInfo
+		mode uefi.GraphicsModeInfo
 		want uint32
 		blt  bool
 	}{
-		{"BGRX", mode(800, 600, 832, pixelBGRX), 0x00ff8001, false},
-		{"RGBX", mode(800, 600, 832, pixelRGBX), 0x000180ff, false},
-		{"Blt only", mode(800, 600, 800, pixelBltOnly), 0x00ff8001, true},
+		{"BGRX", mode(800, 600, 832, uefi.PixelBGRX), 0x00ff8001, false},
+		{"RGBX", mode(800, 600, 832, uefi.PixelRGBX), 0x000180ff, false},
+		{"Blt only", mode(800, 600, 800, uefi.PixelBltOnly), 0x00ff8001, true},
 		{"mask as BGRX", masked(0xff0000, 0xff00, 0xff, 0xff000000), 0x00ff8001, false},
 		{"mask as RGBX", masked(0xff, 0xff00, 0xff0000, 0xff000000), 0x000180ff, false},
 		{"mask XRGB", masked(0xff00, 0xff0000, 0xff000000, 0xff), 0x0180ff00, false},
@@ -121,7 +122,7 @@ func TestScreenFormats(t *testing.T) {
 		{"16 bits", masked(0xf800, 0x07e0, 0x1f, 0), 0x00ff8001, true},
 		{"24 bits", masked(0xff0000, 0xff00, 0xff, 0), 0x00ff8001, true},
 		{"holes in a mask", masked(0xf0f00000, 0xff00, 0xff, 0x0f000000), 0x00ff8001, true},
-		{"pitch less than width", mode(800, 600, 640, pixelBGRX), 0x00ff8001, true},
+		{"pitch less than width", mode(800, 600, 640, uefi.PixelBGRX), 0x00ff8001, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFake(t)
@@ -180,7 +181,7 @@ func TestScreenFormats(t *testing.T) {
 }
 
 func TestScreenModes(t *testing.T) {
-	open := func(modes ...graphicsModeInfo) (*fakeGOP, *Screen) {
+	open := func(modes ...uefi.GraphicsModeInfo) (*fakeGOP, *Screen) {
 		t.Helper()
 		f := newFake(t)
 		g := f.newGOP(0x20, modes...)
@@ -191,7 +192,7 @@ func TestScreenModes(t *testing.T) {
 		}
 		return g, s
 	}
-	bgrx := func(w, h uint32) graphicsModeInfo { return mode(w, h, w, pixelBGRX) }
+	bgrx := func(w, h uint32) uefi.GraphicsModeInfo { return mode(w, h, w, uefi.PixelBGRX) }
 
 	g, s := open(bgrx(2880, 1800), bgrx(1024, 768), bgrx(3840, 2160))
 	if w, h := s.Size(); w != 2880 || h != 1800 || g.set != nil {
@@ -206,7 +207,7 @@ func TestScreenModes(t *testing.T) {
 	if w, h := s.Size(); w != 1024 || h != 768 {
 		t.Errorf("after SetMode: %dx%d", w, h)
 	}
-	if err := s.SetMode(9); !errors.Is(err, Unsupported) {
+	if err := s.SetMode(9); !errors.Is(err, uefi.Unsupported) {
 		t.Errorf("a mode there is not: %v", err)
 	}
 
@@ -239,16 +240,16 @@ func TestScreenModes(t *testing.T) {
 }
 
 func TestScreenChoice(t *testing.T) {
-	linearMode, bltMode := mode(1024, 768, 1024, pixelBGRX), mode(800, 600, 800, pixelBltOnly)
+	linearMode, bltMode := mode(1024, 768, 1024, uefi.PixelBGRX), mode(800, 600, 800, uefi.PixelBltOnly)
 	for _, c := range []struct {
 		name    string
-		console graphicsModeInfo
-		others  []graphicsModeInfo
+		console uefi.GraphicsModeInfo
+		others  []uefi.GraphicsModeInfo
 		want    string
 	}{
-		{"the console's", linearMode, []graphicsModeInfo{mode(1920, 1080, 1920, pixelBGRX)}, "1024x768, frame buffer"},
-		{"the display behind a splitter", bltMode, []graphicsModeInfo{linearMode}, "1024x768, frame buffer"},
-		{"a splitter to two displays", bltMode, []graphicsModeInfo{linearMode, linearMode}, "800x600, Blt"},
+		{"the console's", linearMode, []uefi.GraphicsModeInfo{mode(1920, 1080, 1920, uefi.PixelBGRX)}, "1024x768, frame buffer"},
+		{"the display behind a splitter", bltMode, []uefi.GraphicsModeInfo{linearMode}, "1024x768, frame buffer"},
+		{"a splitter to two displays", bltMode, []uefi.GraphicsModeInfo{linearMode, linearMode}, "800x600, Blt"},
 		{"a splitter alone", bltMode, nil, "800x600, Blt"},
 	} {
 		f := newFake(t)
@@ -272,7 +273,7 @@ func TestScreenChoice(t *testing.T) {
 
 func TestBltBands(t *testing.T) {
 	f := newFake(t)
-	g := f.newGOP(1, mode(2560, 1600, 2560, pixelBltOnly))
+	g := f.newGOP(1, mode(2560, 1600, 2560, uefi.PixelBltOnly))
 	s, err := OpenScreen()
 	if err != nil {
 		t.Fatal(err)
@@ -300,31 +301,31 @@ func TestBltBands(t *testing.T) {
 
 func TestConsoleControl(t *testing.T) {
 	f := newFake(t)
-	f.newGOP(1, mode(1024, 768, 1024, pixelBGRX))
-	current := uint32(consoleText)
+	f.newGOP(1, mode(1024, 768, 1024, uefi.PixelBGRX))
+	current := uint32(uefi.ConsoleText)
 	var set []uintptr
-	cc := &consoleControl{
-		GetMode: f.fn(func(a []uintptr) Status {
+	cc := &uefi.ConsoleControl{
+		GetMode: f.fn(func(a []uintptr) uefi.Status {
 			*out[uint32](f, a[1]) = current
 			if a[2] != 0 || a[3] != 0 {
 				t.Error("optional results asked for")
 			}
-			return Success
+			return uefi.Success
 		}),
-		SetMode: f.fn(func(a []uintptr) Status { set = append(set, a[1]); current = uint32(a[1]); return Success }),
+		SetMode: f.fn(func(a []uintptr) uefi.Status { set = append(set, a[1]); current = uint32(a[1]); return uefi.Success }),
 	}
-	f.install(2, consoleControlGUID, addr(f, cc))
+	f.install(2, uefi.ConsoleControlGUID, addr(f, cc))
 	s, err := OpenScreen()
-	if err != nil || !slices.Equal(set, []uintptr{consoleGraphics}) {
+	if err != nil || !slices.Equal(set, []uintptr{uefi.ConsoleGraphics}) {
 		t.Fatalf("%v, modes set %v", err, set)
 	}
 	s.Close()
 	s.Close()
-	if !slices.Equal(set, []uintptr{consoleGraphics, consoleText}) {
+	if !slices.Equal(set, []uintptr{uefi.ConsoleGraphics, uefi.ConsoleText}) {
 		t.Errorf("modes set %v", set)
 	}
 	// Firmware that is in graphics mode already is left so.
-	current, set = consoleGraphics, nil
+	current, set = uefi.ConsoleGraphics, nil
 	if s, err = OpenScreen(); err != nil {
 		t.Fatal(err)
 	}
@@ -335,9 +336,9 @@ func TestConsoleControl(t *testing.T) {
 }
 
 func BenchmarkFlush(b *testing.B) {
-	for _, m := range []graphicsModeInfo{mode(2880, 1800, 2880, pixelBGRX), mode(2880, 1800, 2880, pixelRGBX), {
+	for _, m := range []uefi.GraphicsModeInfo{mode(2880, 1800, 2880, uefi.PixelBGRX), mode(2880, 1800, 2880, uefi.PixelRGBX), {
 		HorizontalResolution: 2880, VerticalResolution: 1800, PixelsPerScanLine: 2880,
-		PixelFormat: pixelBitMask, RedMask: 0x3ff00000, GreenMask: 0xffc00, BlueMask: 0x3ff, ReservedMask: 0xc0000000}} {
+		PixelFormat: uefi.PixelBitMask, RedMask: 0x3ff00000, GreenMask: 0xffc00, BlueMask: 0x3ff, ReservedMask: 0xc0000000}} {
 		b.Run(fmt.Sprint("format", m.PixelFormat), func(b *testing.B) {
 			encode, _ := pixelEncoder(&m)
 			s := &Screen{width: 2880, height: 1800, frame: make([]uint32, 2880*1800), pitch: 2880, encode: encode}
@@ -399,7 +400,7 @@ func TestTranslate(t *testing.T) {
 		{0, 0xd800, 0, console.Key{}, false},
 		{0, 0xffff, 0, console.Key{}, false},
 	} {
-		got, ok := translate(keyData{Key: inputKey{c.scan, c.char}, KeyShiftState: c.state})
+		got, ok := translate(uefi.KeyData{Key: uefi.InputKey{ScanCode: c.scan, UnicodeChar: c.char}, KeyShiftState: c.state})
 		if got != c.want || ok != c.ok {
 			t.Errorf("scan %#x, char %#x, state %#x: %+v, %v; want %+v, %v", c.scan, c.char, c.state, got, ok, c.want, c.ok)
 		}
@@ -409,47 +410,47 @@ func TestTranslate(t *testing.T) {
 // fakeKeys is a keyboard with two protocols and a queue for each.
 type fakeKeys struct {
 	sync.Mutex
-	ex, plain []keyData
-	exDead    Status // answer of the Ex protocol, if not Success
-	polls     int    // of both
+	ex, plain []uefi.KeyData
+	exDead    uefi.Status // answer of the Ex protocol, if not Success
+	polls     int         // of both
 }
 
 func (f *fake) newKeyboard() *fakeKeys {
 	k := &fakeKeys{}
-	ex := &simpleTextInputEx{ReadKeyStrokeEx: f.fn(func(a []uintptr) Status {
+	ex := &uefi.SimpleTextInputEx{ReadKeyStrokeEx: f.fn(func(a []uintptr) uefi.Status {
 		k.Lock()
 		defer k.Unlock()
 		k.polls++
-		if k.exDead != Success {
+		if k.exDead != uefi.Success {
 			return k.exDead
 		}
 		if len(k.ex) == 0 {
-			return NotReady
+			return uefi.NotReady
 		}
-		*out[keyData](f, a[1]) = k.ex[0]
+		*out[uefi.KeyData](f, a[1]) = k.ex[0]
 		k.ex = k.ex[1:]
-		return Success
+		return uefi.Success
 	})}
-	plain := &simpleTextInput{ReadKeyStroke: f.fn(func(a []uintptr) Status {
+	plain := &uefi.SimpleTextInput{ReadKeyStroke: f.fn(func(a []uintptr) uefi.Status {
 		k.Lock()
 		defer k.Unlock()
 		k.polls++
 		if len(k.plain) == 0 {
-			return NotReady
+			return uefi.NotReady
 		}
-		*out[inputKey](f, a[1]) = k.plain[0].Key
+		*out[uefi.InputKey](f, a[1]) = k.plain[0].Key
 		k.plain = k.plain[1:]
-		return Success
+		return uefi.Success
 	})}
 	f.st.ConsoleInHandle = 0x40
 	f.st.ConIn = addr(f, plain)
-	f.install(0x40, textInputExGUID, addr(f, ex))
+	f.install(0x40, uefi.TextInputExGUID, addr(f, ex))
 	return k
 }
 
-func typed(s string) (keys []keyData) {
+func typed(s string) (keys []uefi.KeyData) {
 	for _, u := range utf16.Encode([]rune(s)) {
-		keys = append(keys, keyData{Key: inputKey{UnicodeChar: u}})
+		keys = append(keys, uefi.KeyData{Key: uefi.InputKey{UnicodeChar: u}})
 	}
 	return keys
 }
@@ -516,7 +517,7 @@ func TestKeyboardFallback(t *testing.T) {
 	// One that fails at once.
 	f = newFake(t)
 	q = f.newKeyboard()
-	q.exDead = Unsupported
+	q.exDead = uefi.Unsupported
 	k = openKeyboard()
 	q.plain = typed("hi")
 	if got := poll(k, 2); got != "hi" {
@@ -550,52 +551,29 @@ func TestPollAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestMergeKeys(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	a, b := make(chan console.Key), make(chan console.Key)
-	m := MergeKeys(ctx, a, b)
-	go func() { a <- console.Key{Rune: 'a'}; close(a) }()
-	if k := <-m; k.Rune != 'a' {
-		t.Error(k)
-	}
-	go func() { b <- console.Key{Rune: 'b'}; close(b) }()
-	if k := <-m; k.Rune != 'b' {
-		t.Error(k)
-	}
-	if _, ok := <-m; ok {
-		t.Error("not closed after its sources")
-	}
-	m = MergeKeys(ctx, make(chan console.Key))
-	cancel()
-	if _, ok := <-m; ok {
-		t.Error("not closed after the context")
-	}
-}
-
 func TestTextOutput(t *testing.T) {
 	f := newFake(t)
 	var log []string
-	m := &simpleTextOutputMode{CursorColumn: 10, CursorRow: 3}
-	o := &simpleTextOutput{
+	m := &uefi.SimpleTextOutputMode{CursorColumn: 10, CursorRow: 3}
+	o := &uefi.SimpleTextOutput{
 		Mode: addr(f, m),
-		OutputString: f.fn(func(a []uintptr) Status {
+		OutputString: f.fn(func(a []uintptr) uefi.Status {
 			out[uint16](f, a[1])
 			s := textAt(a[1], 1<<20)
 			log = append(log, s)
 			m.CursorColumn += int32(len(s))
-			return WarnUnknownGlyph
+			return uefi.WarnUnknownGlyph
 		}),
-		QueryMode: f.fn(func(a []uintptr) Status {
+		QueryMode: f.fn(func(a []uintptr) uefi.Status {
 			*out[uint64](f, a[2]), *out[uint64](f, a[3]) = 80, 25
-			return Success
+			return uefi.Success
 		}),
-		SetCursorPosition: f.fn(func(a []uintptr) Status {
+		SetCursorPosition: f.fn(func(a []uintptr) uefi.Status {
 			m.CursorColumn, m.CursorRow = int32(a[1]), int32(a[2])
 			log = append(log, fmt.Sprintf("@%d,%d", a[1], a[2]))
-			return Success
+			return uefi.Success
 		}),
-		ClearScreen: f.fn(func([]uintptr) Status { log = append(log, "clear"); return Success }),
+		ClearScreen: f.fn(func([]uintptr) uefi.Status { log = append(log, "clear"); return uefi.Success }),
 	}
 	f.st.ConOut = addr(f, o)
 	w := TextOutput()
@@ -622,8 +600,8 @@ func TestTextOutput(t *testing.T) {
 			t.Errorf("%q gave %q, want %q (%d, %v)", c.in, got, c.want, n, err)
 		}
 	}
-	o.OutputString = f.fn(func([]uintptr) Status { return DeviceError })
-	if _, err := w.Write([]byte("x")); !errors.Is(err, DeviceError) {
+	o.OutputString = f.fn(func([]uintptr) uefi.Status { return uefi.DeviceError })
+	if _, err := w.Write([]byte("x")); !errors.Is(err, uefi.DeviceError) {
 		t.Errorf("broken console: %v", err)
 	}
 }
@@ -634,8 +612,8 @@ func FuzzTextOutput(f *testing.F) {
 	f.Add("\xc3\xa4\x1b", 2)
 	f.Fuzz(func(t *testing.T, s string, split int) {
 		fk := newFake(t)
-		ok := fk.fn(func(a []uintptr) Status { return Success })
-		o := &simpleTextOutput{Mode: addr(fk, &simpleTextOutputMode{}), OutputString: ok, QueryMode: ok, SetCursorPosition: ok, ClearScreen: ok}
+		ok := fk.fn(func(a []uintptr) uefi.Status { return uefi.Success })
+		o := &uefi.SimpleTextOutput{Mode: addr(fk, &uefi.SimpleTextOutputMode{}), OutputString: ok, QueryMode: ok, SetCursorPosition: ok, ClearScreen: ok}
 		fk.st.ConOut = addr(fk, o)
 		w := TextOutput().(*textOutput)
 		for len(s) > 0 {
@@ -741,15 +719,15 @@ func TestSerial(t *testing.T) {
 		t.Errorf("no UART: %v", err)
 	}
 	var disconnected []uintptr
-	f.bs.DisconnectController = f.fn(func(a []uintptr) Status {
+	f.bs.DisconnectController = f.fn(func(a []uintptr) uefi.Status {
 		disconnected = append(disconnected, a[0])
-		return NotFound
+		return uefi.NotFound
 	})
 	serial := func(uid byte) []byte { return node(pathACPI, 1, 0xd0, 0x41, 0x01, 0x05, uid, 0, 0, 0) }
-	f.install(1, serialIOGUID, 0x999)
-	f.install(1, devicePathGUID, f.path(pciRoot(), pci(0x1f, 0), serial(1)))
-	f.install(2, serialIOGUID, 0x999)
-	f.install(2, devicePathGUID, f.path(pciRoot(), pci(0x1f, 0), serial(0), node(pathMessaging, 14, make([]byte, 15)...)))
+	f.install(1, uefi.SerialIOGUID, 0x999)
+	f.install(1, uefi.DevicePathGUID, f.path(pciRoot(), pci(0x1f, 0), serial(1)))
+	f.install(2, uefi.SerialIOGUID, 0x999)
+	f.install(2, uefi.DevicePathGUID, f.path(pciRoot(), pci(0x1f, 0), serial(0), node(pathMessaging, 14, make([]byte, 15)...)))
 	u := newUART()
 	u.in = []byte("early")
 	s, err := OpenSerial()
@@ -793,8 +771,8 @@ func TestSerial(t *testing.T) {
 			t.Fatal(n, err)
 		}
 	}
-	if d := time.Since(start); d < writeTimeout || d > 10*writeTimeout || s.Dropped() != 200 {
-		t.Errorf("took %v, dropped %d", d, s.Dropped())
+	if d := time.Since(start); d < writeTimeout || d > 10*writeTimeout || s.dropped.Load() != 200 {
+		t.Errorf("took %v, dropped %d", d, s.dropped.Load())
 	}
 	u.Lock()
 	u.dead, u.out = false, nil

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf16"
+
+	"alphaos/uefi"
 )
 
 // devicePath is the nodes of a path without the end node.
@@ -39,7 +41,7 @@ func readDevicePath(addr uintptr) devicePath {
 
 // handlePath returns the device path installed on a handle, if any.
 func handlePath(h Handle) devicePath {
-	addr, err := protocol(h, &devicePathGUID)
+	addr, err := protocol(h, &uefi.DevicePathGUID)
 	if err != nil {
 		return nil
 	}
@@ -155,7 +157,7 @@ func nodeText(kind, sub byte, d []byte) string {
 		}
 	case pathHardware<<8 | 4:
 		if n >= 16 {
-			return fmt.Sprintf("VenHw(%s)", GUID(d[:16]))
+			return fmt.Sprintf("VenHw(%s)", uefi.GUIDAt(d))
 		}
 	case pathHardware<<8 | 5:
 		if n == 4 {
@@ -190,7 +192,7 @@ func nodeText(kind, sub byte, d []byte) string {
 		}
 	case pathMessaging<<8 | 10:
 		if n >= 16 {
-			return fmt.Sprintf("VenMsg(%s)", GUID(d[:16]))
+			return fmt.Sprintf("VenMsg(%s)", uefi.GUIDAt(d))
 		}
 	case pathMessaging<<8 | 14:
 		if n == 15 {
@@ -229,7 +231,7 @@ func nodeText(kind, sub byte, d []byte) string {
 		if n == 38 {
 			switch d[37] {
 			case 2:
-				return fmt.Sprintf("HD(%d,GPT,%s,%#x,%#x)", u32(0), GUID(d[20:36]), u64(4), u64(12))
+				return fmt.Sprintf("HD(%d,GPT,%s,%#x,%#x)", u32(0), uefi.GUIDAt(d[20:]), u64(4), u64(12))
 			case 1:
 				return fmt.Sprintf("HD(%d,MBR,%#08x,%#x,%#x)", u32(0), u32(20), u64(4), u64(12))
 			}
@@ -241,7 +243,7 @@ func nodeText(kind, sub byte, d []byte) string {
 		}
 	case pathMedia<<8 | 3:
 		if n >= 16 {
-			return fmt.Sprintf("VenMedia(%s)", GUID(d[:16]))
+			return fmt.Sprintf("VenMedia(%s)", uefi.GUIDAt(d))
 		}
 	case pathMedia<<8 | 4:
 		units := make([]uint16, 0, n/2)

@@ -1,6 +1,6 @@
-// Package efi is AlphaOS's view of the firmware: typed bindings for the part
-// of the UEFI specification (2.10; what is used exists since EFI 1.10) that
-// the program needs, and nothing else.
+// Package efi is AlphaOS's view of the firmware: its services as Go functions,
+// as many as the program needs (what is used exists since EFI 1.10). The
+// structures and numbers of the specification are in package uefi.
 //
 // # The one rule
 //
@@ -20,15 +20,13 @@
 // # Wiring
 //
 //	if err := efi.Init(); err != nil { ... }     // not under firmware, or no usable tables
-//	efi.DisableWatchdog()                        // firmware resets after five minutes otherwise
-//
 //	screen, err := efi.OpenScreen()              // *efi.Screen is a console.Screen
 //	serial, err := efi.OpenSerial()              // *efi.Serial is an io.ReadWriteCloser; efi.ErrNoSerial on a Mac
 //	keys := []<-chan console.Key{efi.Keys(ctx)}
 //	if serial != nil {
 //		keys = append(keys, console.DecodeKeys(ctx, serial))
 //	}
-//	o := console.Options{Keys: efi.MergeKeys(ctx, keys...)}
+//	o := console.Options{Keys: console.MergeKeys(keys...)}
 //	if screen != nil { o.Screen = screen }       // mind the typed nil
 //	if serial != nil { o.Serial = serial } else if screen == nil {
 //		o.Serial = efi.TextOutput()              // the firmware's own text console
@@ -44,8 +42,9 @@
 //	err = efi.Shutdown(dev)                      // flush, let the medium settle, power off
 //	// Shutdown returned: say that it is safe to hold the power button.
 //
-// Errors wrap a Status, so errors.Is(err, efi.NoMedia) works and the text names
-// the EFI status and says what it means.
+// Errors wrap a uefi.Status, so errors.Is(err, uefi.NoMedia) works and the text
+// names the EFI status and says what it means. Those of a BlockDevice are also what
+// package fs calls them.
 package efi
 
 import (
@@ -54,6 +53,7 @@ import (
 	"hash/crc32"
 
 	"alphaos/amd64"
+	"alphaos/uefi"
 )
 
 // The machine underneath. They are variables so that tests can stand in for
@@ -79,9 +79,9 @@ var errNoFirmware = fmt.Errorf("efi.Init has not succeeded: %w", ErrNotBooted)
 // once, before anything else in this package is used.
 var fw struct {
 	image uintptr // handle of this image
-	st    *systemTable
-	bs    *bootServices
-	rt    *runtimeServices
+	st    *uefi.SystemTable
+	bs    *uefi.BootServices
+	rt    *uefi.RuntimeServices
 	crc   error // tables whose checksum does not match
 }
 
@@ -98,8 +98,8 @@ func attach(table, image uintptr) error {
 	if table == 0 {
 		return errors.New("the firmware passed no system table")
 	}
-	st := at[systemTable](table)
-	if err := checkSignature("system table", &st.header, systemTableSignature); err != nil {
+	st := at[uefi.SystemTable](table)
+	if err := checkSignature("system table", &st.Header, uefi.SystemTableSignature); err != nil {
 		return err
 	}
 	if st.BootServices == 0 {
@@ -108,11 +108,11 @@ func attach(table, image uintptr) error {
 	if st.RuntimeServices == 0 {
 		return errors.New("the firmware's system table has no runtime services")
 	}
-	bs, rt := at[bootServices](st.BootServices), at[runtimeServices](st.RuntimeServices)
-	if err := checkSignature("boot services table", &bs.header, bootServicesSignature); err != nil {
+	bs, rt := at[uefi.BootServices](st.BootServices), at[uefi.RuntimeServices](st.RuntimeServices)
+	if err := checkSignature("boot services table", &bs.Header, uefi.BootServicesSignature); err != nil {
 		return err
 	}
-	if err := checkSignature("runtime services table", &rt.header, runtimeServicesSignature); err != nil {
+	if err := checkSignature("runtime services table", &rt.Header, uefi.RuntimeServicesSignature); err != nil {
 		return err
 	}
 	fw.image, fw.st, fw.bs, fw.rt = image, st, bs, rt
@@ -123,7 +123,7 @@ func attach(table, image uintptr) error {
 	return nil
 }
 
-func checkSignature(name string, h *tableHeader, want uint64) error {
+func checkSignature(name string, h *uefi.TableHeader, want uint64) error {
 	if h.Signature != want {
 		return fmt.Errorf("the firmware's %s has signature %#x instead of %#x", name, h.Signature, want)
 	}
@@ -133,9 +133,9 @@ func checkSignature(name string, h *tableHeader, want uint64) error {
 // checkCRC compares the CRC-32 of a table with the one in its header
 // (UEFI 2.10, 4.2.1: over HeaderSize bytes with the field itself as zero).
 func checkCRC(name string, addr uintptr) error {
-	h := at[tableHeader](addr)
-	if h.HeaderSize < tableHeaderSize || h.HeaderSize > 4096 {
-		return fmt.Errorf("%s: %w: header size %d makes no sense", name, CRCError, h.HeaderSize)
+	h := at[uefi.TableHeader](addr)
+	if h.HeaderSize < uefi.TableHeaderSize || h.HeaderSize > 4096 {
+		return fmt.Errorf("%s: %w: header size %d makes no sense", name, uefi.CRCError, h.HeaderSize)
 	}
 	b := bytesAt(addr, int(h.HeaderSize))
 	var zero [4]byte
@@ -143,7 +143,7 @@ func checkCRC(name string, addr uintptr) error {
 	sum = crc32.Update(sum, crc32.IEEETable, zero[:])
 	sum = crc32.Update(sum, crc32.IEEETable, b[20:])
 	if sum != h.CRC32 {
-		return fmt.Errorf("%s: %w: %#08x in the header, %#08x computed", name, CRCError, h.CRC32, sum)
+		return fmt.Errorf("%s: %w: %#08x in the header, %#08x computed", name, uefi.CRCError, h.CRC32, sum)
 	}
 	return nil
 }
@@ -161,6 +161,6 @@ func Firmware() (vendor string, revision uint32, spec string) {
 		return "", 0, ""
 	}
 	// The low half counts hundredths: 2.10 is 2<<16|100, 2.3.1 is 2<<16|31.
-	r := fw.st.header.Revision
+	r := fw.st.Header.Revision
 	return textAt(fw.st.FirmwareVendor, 100), fw.st.FirmwareRevision, fmt.Sprintf("%d.%02d", r>>16, r&0xffff)
 }

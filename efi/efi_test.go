@@ -2,7 +2,6 @@ package efi
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"unsafe"
 
 	"alphaos/fs"
+	"alphaos/uefi"
 )
 
 func TestInitOnHost(t *testing.T) {
@@ -38,22 +38,22 @@ func TestAttach(t *testing.T) {
 	}
 	st := addr(f, f.st)
 
-	f.bs.header.CRC32++
+	f.bs.Header.CRC32++
 	if err := attach(st, imageHandle); err != nil {
 		t.Errorf("a bad checksum is fatal: %v", err)
 	}
-	if err := TableCRC(); !errors.Is(err, CRCError) || !strings.Contains(err.Error(), "boot services table") {
+	if err := TableCRC(); !errors.Is(err, uefi.CRCError) || !strings.Contains(err.Error(), "boot services table") {
 		t.Errorf("bad checksum: %v", err)
 	}
-	f.bs.header.HeaderSize = 1 << 30
-	if err := attach(st, imageHandle); err != nil || !errors.Is(TableCRC(), CRCError) {
+	f.bs.Header.HeaderSize = 1 << 30
+	if err := attach(st, imageHandle); err != nil || !errors.Is(TableCRC(), uefi.CRCError) {
 		t.Errorf("absurd header size: %v, %v", err, TableCRC())
 	}
 
 	for name, spoil := range map[string]func(){
-		"system table":           func() { f.st.header.Signature++ },
-		"boot services table":    func() { f.bs.header.Signature++ },
-		"runtime services table": func() { f.rt.header.Signature++ },
+		"system table":           func() { f.st.Header.Signature++ },
+		"boot services table":    func() { f.bs.Header.Signature++ },
+		"runtime services table": func() { f.rt.Header.Signature++ },
 		"boot services are gone": func() { f.st.BootServices = 0 },
 		"no runtime services":    func() { f.st.RuntimeServices = 0 },
 	} {
@@ -70,71 +70,15 @@ func TestAttach(t *testing.T) {
 	}
 }
 
-func TestStatus(t *testing.T) {
-	err := fmt.Errorf("reading: %w", NoMedia.Err())
-	if !errors.Is(err, NoMedia) || errors.Is(err, MediaChanged) {
-		t.Error("errors.Is does not tell statuses apart")
-	}
-	if got, want := err.Error(), "reading: EFI_NO_MEDIA (there is no medium in the device)"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	for _, s := range []Status{Success, WarnUnknownGlyph, WarnResetRequired} {
-		if s.Err() != nil {
-			t.Errorf("%s is an error", s.Name())
-		}
-	}
-	// The numbers of Appendix D, for a few that must be right.
-	for s, n := range map[Status]uintptr{DeviceError: 7, NoMedia: 12, MediaChanged: 13, NotFound: 14, EndOfFile: 31, HTTPError: 35} {
-		if uintptr(s) != n|1<<63 {
-			t.Errorf("%s is %#x", s.Name(), uintptr(s))
-		}
-	}
-	if got := Status(1<<63 | 999).Error(); !strings.Contains(got, "0x80000000000003e7") {
-		t.Errorf("unknown status prints %q", got)
-	}
-	seen := map[string]Status{}
-	for s, text := range statusText {
-		if other, dup := seen[text[0]]; dup {
-			t.Errorf("%#x and %#x are both %s", uintptr(s), uintptr(other), text[0])
-		}
-		seen[text[0]] = s
-	}
-}
-
-func TestGUID(t *testing.T) {
-	const text = "964e5b21-6459-11d2-8e39-00a0c969723b"
-	g, err := ParseGUID(strings.ToUpper(text))
-	want := GUID{0x21, 0x5b, 0x4e, 0x96, 0x59, 0x64, 0xd2, 0x11, 0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b}
-	if err != nil || g != want || g.String() != text {
-		t.Errorf("%v, %v, % x", err, g, g[:])
-	}
-	for _, bad := range []string{"", text[1:], text + "0", strings.Replace(text, "-", "0", 1), "g" + text[1:]} {
-		if _, err := ParseGUID(bad); err == nil {
-			t.Errorf("%q was accepted", bad)
-		}
-	}
-}
-
-func FuzzParseGUID(f *testing.F) {
-	f.Add("964e5b21-6459-11d2-8e39-00a0c969723b")
-	f.Add("--------")
-	f.Fuzz(func(t *testing.T, s string) {
-		g, err := ParseGUID(s)
-		if err == nil && g.String() != strings.ToLower(s) {
-			t.Errorf("%q became %q", s, g)
-		}
-	})
-}
-
 func TestTime(t *testing.T) {
 	f := newFake(t)
-	var now efiTime
-	status := Success
-	f.rt.GetTime = f.fn(func(a []uintptr) Status {
+	var now uefi.Time
+	status := uefi.Success
+	f.rt.GetTime = f.fn(func(a []uintptr) uefi.Status {
 		if a[1] != 0 {
 			t.Error("capabilities asked for")
 		}
-		*out[efiTime](f, a[0]) = now
+		*out[uefi.Time](f, a[0]) = now
 		return status
 	})
 	for _, c := range []struct {
@@ -150,13 +94,13 @@ func TestTime(t *testing.T) {
 		{1440, "2026-03-01T23:30:15.5Z"},   //
 		{-30000, "2026-02-28T23:30:15.5Z"}, //
 	} {
-		now = efiTime{Year: 2026, Month: 2, Day: 28, Hour: 23, Minute: 30, Second: 15, Nanosecond: 5e8, TimeZone: c.zone}
+		now = uefi.Time{Year: 2026, Month: 2, Day: 28, Hour: 23, Minute: 30, Second: 15, Nanosecond: 5e8, TimeZone: c.zone}
 		got, err := Time()
 		if err != nil || got.Format(time.RFC3339Nano) != c.want {
 			t.Errorf("time zone %d: %v, %v; want %s", c.zone, got, err, c.want)
 		}
 	}
-	for _, bad := range []efiTime{
+	for _, bad := range []uefi.Time{
 		{},
 		{Year: 2026, Month: 13, Day: 1},
 		{Year: 2026, Month: 2, Day: 30},
@@ -169,63 +113,42 @@ func TestTime(t *testing.T) {
 			t.Errorf("%+v became %v", bad, got)
 		}
 	}
-	status = DeviceError
-	if _, err := Time(); !errors.Is(err, DeviceError) {
+	status = uefi.DeviceError
+	if _, err := Time(); !errors.Is(err, uefi.DeviceError) {
 		t.Errorf("broken clock: %v", err)
 	}
 }
 
-// variableStore gives the fake firmware variables.
-func (f *fake) variableStore() *[]struct {
+type variable struct {
 	VariableName
 	attr uint32
 	data []byte
-} {
-	vars := new([]struct {
-		VariableName
-		attr uint32
-		data []byte
-	})
+}
+
+// variableStore gives the fake firmware variables.
+func (f *fake) variableStore() *[]variable {
+	vars := new([]variable)
 	name := func(a uintptr) string { out[uint16](f, a); return textAt(a, 1024) }
-	f.rt.GetVariable = f.fn(func(a []uintptr) Status {
+	f.rt.GetVariable = f.fn(func(a []uintptr) uefi.Status {
 		for _, v := range *vars {
 			if v.Name == name(a[0]) && v.Vendor == f.guid(a[1]) {
 				size := out[uint64](f, a[3])
 				room := *size
 				*size = uint64(len(v.data))
 				if room < *size {
-					return BufferTooSmall
+					return uefi.BufferTooSmall
 				}
 				*out[uint32](f, a[2]) = v.attr
 				if len(v.data) > 0 {
 					f.visible(a[4], uintptr(len(v.data)))
 					copy(bytesAt(a[4], len(v.data)), v.data)
 				}
-				return Success
+				return uefi.Success
 			}
 		}
-		return NotFound
+		return uefi.NotFound
 	})
-	f.rt.SetVariable = f.fn(func(a []uintptr) Status {
-		f.visible(a[4], a[3])
-		v := VariableName{name(a[0]), f.guid(a[1])}
-		*vars = slices.DeleteFunc(*vars, func(o struct {
-			VariableName
-			attr uint32
-			data []byte
-		}) bool {
-			return o.VariableName == v
-		})
-		if a[3] > 0 {
-			*vars = append(*vars, struct {
-				VariableName
-				attr uint32
-				data []byte
-			}{v, uint32(a[2]), slices.Clone(bytesAt(a[4], int(a[3])))})
-		}
-		return Success
-	})
-	f.rt.GetNextVariableName = f.fn(func(a []uintptr) Status {
+	f.rt.GetNextVariableName = f.fn(func(a []uintptr) uefi.Status {
 		last := VariableName{name(a[1]), f.guid(a[2])}
 		next := 0
 		if last.Name != "" {
@@ -236,22 +159,22 @@ func (f *fake) variableStore() *[]struct {
 				}
 			}
 			if next < 0 {
-				return InvalidParameter
+				return uefi.InvalidParameter
 			}
 		}
 		if next >= len(*vars) {
-			return NotFound
+			return uefi.NotFound
 		}
 		if *out[uint64](f, a[0]) < 2048 {
-			return BufferTooSmall
+			return uefi.BufferTooSmall
 		}
 		v := (*vars)[next]
 		u := append([]rune(v.Name), 0)
 		for i, r := range u {
 			*out[uint16](f, a[1]+2*uintptr(i)) = uint16(r)
 		}
-		*out[GUID](f, a[2]) = v.Vendor
-		return Success
+		*out[uefi.GUID](f, a[2]) = v.Vendor
+		return uefi.Success
 	})
 	return vars
 }
@@ -259,22 +182,18 @@ func (f *fake) variableStore() *[]struct {
 func TestVariables(t *testing.T) {
 	f := newFake(t)
 	vars := f.variableStore()
-	ours := MustParseGUID("11111111-2222-3333-4444-555555555555")
-	small := VariableName{"BootCurrent", GlobalVariable}
+	global := uefi.GUIDAt([]byte("\x61\xdf\xe4\x8b\xca\x93\xd2\x11\xaa\x0d\x00\xe0\x98\x03\x2b\x8c"))
+	ours := uefi.GUID{Data1: 0x11111111}
+	small := VariableName{"BootCurrent", global}
 	big := VariableName{"Größe", ours}
-	if _, _, err := GetVariable(small); !errors.Is(err, NotFound) || !strings.Contains(err.Error(), "BootCurrent") {
+	if _, _, err := GetVariable(small); !errors.Is(err, uefi.NotFound) || !strings.Contains(err.Error(), "BootCurrent") {
 		t.Errorf("missing variable: %v", err)
-	}
-	if err := SetVariable(small, NonVolatile|BootserviceAccess, []byte{1, 0}); err != nil {
-		t.Fatal(err)
 	}
 	data := make([]byte, 10000)
 	for i := range data {
 		data[i] = byte(i * 7)
 	}
-	if err := SetVariable(big, BootserviceAccess, data); err != nil {
-		t.Fatal(err)
-	}
+	*vars = []variable{{small, 3, []byte{1, 0}}, {big, 2, data}}
 	if got, attr, err := GetVariable(small); err != nil || attr != 3 || string(got) != "\x01\x00" {
 		t.Errorf("small: % x, %#x, %v", got, attr, err)
 	}
@@ -284,10 +203,7 @@ func TestVariables(t *testing.T) {
 	if list, err := Variables(); err != nil || !slices.Equal(list, []VariableName{small, big}) {
 		t.Errorf("list: %v, %v", list, err)
 	}
-	if err := SetVariable(big, BootserviceAccess, nil); err != nil || len(*vars) != 1 {
-		t.Errorf("delete: %v, %d left", err, len(*vars))
-	}
-	if _, _, err := GetVariable(VariableName{strings.Repeat("x", 2000), ours}); !errors.Is(err, InvalidParameter) {
+	if _, _, err := GetVariable(VariableName{strings.Repeat("x", 2000), ours}); !errors.Is(err, uefi.InvalidParameter) {
 		t.Errorf("absurd name: %v", err)
 	}
 	for _, m := range f.blocks {
@@ -296,10 +212,10 @@ func TestVariables(t *testing.T) {
 		}
 	}
 	// Firmware that starts over instead of ending.
-	f.rt.GetNextVariableName = f.fn(func(a []uintptr) Status {
+	f.rt.GetNextVariableName = f.fn(func(a []uintptr) uefi.Status {
 		*out[uint16](f, a[1]) = 'A'
 		*out[uint16](f, a[1]+2) = 0
-		return Success
+		return uefi.Success
 	})
 	if list, err := Variables(); err == nil || len(list) != 1 {
 		t.Errorf("endless list: %v, %v", list, err)
@@ -309,23 +225,23 @@ func TestVariables(t *testing.T) {
 func TestMemoryMap(t *testing.T) {
 	f := newFake(t)
 	const count, step = 1000, 48 // more than fits at first, with room for the future in each
-	f.bs.GetMemoryMap = f.fn(func(a []uintptr) Status {
+	f.bs.GetMemoryMap = f.fn(func(a []uintptr) uefi.Status {
 		size := out[uint64](f, a[0])
 		room := *size
 		*size = count * step
 		*out[uint64](f, a[3]) = step
 		*out[uint32](f, a[4]) = 1
 		if room < *size {
-			return BufferTooSmall
+			return uefi.BufferTooSmall
 		}
 		f.visible(a[1], count*step)
 		for i := range uintptr(count) {
-			*at[memoryDescriptor](a[1] + i*step) = memoryDescriptor{Type: 7, PhysicalStart: uint64(i) << 20, NumberOfPages: 256, Attribute: 0xf}
+			*at[uefi.MemoryDescriptor](a[1] + i*step) = uefi.MemoryDescriptor{Type: 7, PhysicalStart: uint64(i) << 20, NumberOfPages: 256, Attribute: 0xf}
 		}
-		return Success
+		return uefi.Success
 	})
 	list, err := MemoryMap()
-	if err != nil || len(list) != count || list[999] != (MemoryDescriptor{7, 999 << 20, 256, 0xf}) {
+	if err != nil || len(list) != count || list[999] != (uefi.MemoryDescriptor{Type: 7, PhysicalStart: 999 << 20, NumberOfPages: 256, Attribute: 0xf}) {
 		t.Fatalf("%d descriptors, %v", len(list), err)
 	}
 	for _, m := range f.blocks {
@@ -333,33 +249,20 @@ func TestMemoryMap(t *testing.T) {
 			t.Error("the buffer was not freed")
 		}
 	}
-	f.bs.GetMemoryMap = f.fn(func(a []uintptr) Status {
+	f.bs.GetMemoryMap = f.fn(func(a []uintptr) uefi.Status {
 		*out[uint64](f, a[0]) = 480
 		*out[uint64](f, a[3]) = 8
-		return Success
+		return uefi.Success
 	})
 	if _, err := MemoryMap(); err == nil {
 		t.Error("descriptors of 8 bytes were accepted")
 	}
 }
 
-func TestWatchdogAndStall(t *testing.T) {
-	f := newFake(t)
-	var got [][]uintptr
-	record := func(a []uintptr) Status { got = append(got, slices.Clone(a)); return Success }
-	f.bs.SetWatchdogTimer, f.bs.Stall = f.fn(record), f.fn(record)
-	if err := errors.Join(DisableWatchdog(), Stall(3*time.Millisecond), Stall(-1)); err != nil {
-		t.Fatal(err)
-	}
-	if fmt.Sprint(got) != "[[0 0 0 0] [3000] [0]]" {
-		t.Errorf("calls: %v", got)
-	}
-}
-
 // loadedFrom installs the loaded image protocol.
-func (f *fake) loadedFrom(device Handle) *loadedImage {
-	li := &loadedImage{Revision: 0x1000, DeviceHandle: uintptr(device), ImageBase: 0x100000, ImageSize: 4096}
-	f.install(imageHandle, loadedImageGUID, addr(f, li))
+func (f *fake) loadedFrom(device Handle) *uefi.LoadedImage {
+	li := &uefi.LoadedImage{Revision: 0x1000, DeviceHandle: uintptr(device), ImageBase: 0x100000, ImageSize: 4096}
+	f.install(imageHandle, uefi.LoadedImageGUID, addr(f, li))
 	return li
 }
 
@@ -413,7 +316,7 @@ func TestLoadedImage(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	f := newFake(t)
 	var reset []uintptr
-	f.rt.ResetSystem = f.fn(func(a []uintptr) Status { reset = slices.Clone(a); return Unsupported })
+	f.rt.ResetSystem = f.fn(func(a []uintptr) uefi.Status { reset = slices.Clone(a); return uefi.Unsupported })
 	err := Shutdown(nil)
 	if err == nil || !strings.Contains(err.Error(), "did not power it off") || !slices.Equal(reset, []uintptr{2, 0, 0, 0}) {
 		t.Errorf("shutdown: %v, %v", err, reset)
@@ -435,8 +338,8 @@ func TestShutdown(t *testing.T) {
 		t.Errorf("%d flushes, slept %v, reset %v", disk.flushes, f.slept, reset)
 	}
 	reset = nil
-	disk.status = DeviceError
-	if err := Shutdown(d); !errors.Is(err, DeviceError) || reset != nil {
+	disk.status = uefi.DeviceError
+	if err := Shutdown(d); !errors.Is(err, uefi.DeviceError) || reset != nil {
 		t.Errorf("a failed flush: %v, reset %v", err, reset)
 	}
 	f.uninstall(0x10)

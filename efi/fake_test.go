@@ -7,16 +7,18 @@ import (
 	"time"
 	"unicode/utf16"
 	"unsafe"
+
+	"alphaos/uefi"
 )
 
 // fake is a firmware in Go. It holds its callers to the one rule: every
 // address they pass must be one that firmware can see.
 type fake struct {
 	t      *testing.T
-	st     *systemTable
-	bs     *bootServices
-	rt     *runtimeServices
-	funcs  map[uintptr]func(a []uintptr) Status
+	st     *uefi.SystemTable
+	bs     *uefi.BootServices
+	rt     *uefi.RuntimeServices
+	funcs  map[uintptr]func(a []uintptr) uefi.Status
 	keep   []any               // what the firmware points at
 	blocks []memory            // from alloc
 	proto  []installed         // protocols in order of installation
@@ -33,7 +35,7 @@ type memory struct {
 
 type installed struct {
 	h     Handle
-	guid  GUID
+	guid  uefi.GUID
 	iface uintptr
 }
 
@@ -44,30 +46,30 @@ const imageHandle = 0x4000
 func newFake(t *testing.T) *fake {
 	t.Helper()
 	f := &fake{
-		t: t, st: new(systemTable), bs: new(bootServices), rt: new(runtimeServices),
-		funcs: map[uintptr]func([]uintptr) Status{}, users: map[Handle][]uint32{}, pool: map[uintptr]bool{},
+		t: t, st: new(uefi.SystemTable), bs: new(uefi.BootServices), rt: new(uefi.RuntimeServices),
+		funcs: map[uintptr]func([]uintptr) uefi.Status{}, users: map[Handle][]uint32{}, pool: map[uintptr]bool{},
 	}
 	f.st.FirmwareVendor = f.utf16("Testware")
 	f.st.FirmwareRevision = 7
 	f.st.RuntimeServices = addr(f, f.rt)
 	f.st.BootServices = addr(f, f.bs)
-	f.bs.HandleProtocol = f.fn(func(a []uintptr) Status { return f.handleProtocol(a[0], a[1], a[2]) })
-	f.bs.OpenProtocol = f.fn(func(a []uintptr) Status {
-		if a[3] != imageHandle || a[4] != 0 || uint32(a[5]) != openGetProtocol {
+	f.bs.HandleProtocol = f.fn(func(a []uintptr) uefi.Status { return f.handleProtocol(a[0], a[1], a[2]) })
+	f.bs.OpenProtocol = f.fn(func(a []uintptr) uefi.Status {
+		if a[3] != imageHandle || a[4] != 0 || uint32(a[5]) != uefi.OpenGetProtocol {
 			t.Errorf("OpenProtocol with agent %#x, controller %#x, attributes %#x", a[3], a[4], a[5])
 		}
 		return f.handleProtocol(a[0], a[1], a[2])
 	})
-	f.bs.LocateProtocol = f.fn(func(a []uintptr) Status {
+	f.bs.LocateProtocol = f.fn(func(a []uintptr) uefi.Status {
 		for _, p := range f.proto {
 			if p.guid == f.guid(a[0]) {
 				*out[uint64](f, a[2]) = uint64(p.iface)
-				return Success
+				return uefi.Success
 			}
 		}
-		return NotFound
+		return uefi.NotFound
 	})
-	f.bs.LocateHandleBuffer = f.fn(func(a []uintptr) Status {
+	f.bs.LocateHandleBuffer = f.fn(func(a []uintptr) uefi.Status {
 		if a[0] != 2 {
 			t.Errorf("LocateHandleBuffer with search type %d", a[0])
 		}
@@ -78,17 +80,17 @@ func newFake(t *testing.T) *fake {
 			}
 		}
 		if list == nil {
-			return NotFound
+			return uefi.NotFound
 		}
 		*out[uint64](f, a[3]) = uint64(len(list))
 		*out[uint64](f, a[4]) = uint64(f.poolBuffer(unsafe.Pointer(&list[0]), list))
-		return Success
+		return uefi.Success
 	})
-	f.bs.OpenProtocolInformation = f.fn(func(a []uintptr) Status {
-		if g := f.guid(a[1]); g != pciIOGUID && g != usbIOGUID {
+	f.bs.OpenProtocolInformation = f.fn(func(a []uintptr) uefi.Status {
+		if g := f.guid(a[1]); g != uefi.PCIIOGUID && g != uefi.USBIOGUID {
 			t.Errorf("OpenProtocolInformation about %s", f.guid(a[1]))
 		}
-		list := make([]openProtocolInformationEntry, len(f.users[Handle(a[0])]))
+		list := make([]uefi.OpenProtocolInformationEntry, len(f.users[Handle(a[0])]))
 		for i, u := range f.users[Handle(a[0])] {
 			list[i].Attributes = u
 		}
@@ -96,14 +98,14 @@ func newFake(t *testing.T) *fake {
 		if len(list) > 0 {
 			*out[uint64](f, a[2]) = uint64(f.poolBuffer(unsafe.Pointer(&list[0]), list))
 		}
-		return Success
+		return uefi.Success
 	})
-	f.bs.FreePool = f.fn(func(a []uintptr) Status {
+	f.bs.FreePool = f.fn(func(a []uintptr) uefi.Status {
 		if !f.pool[a[0]] {
 			t.Errorf("FreePool of %#x, which is not allocated", a[0])
 		}
 		delete(f.pool, a[0])
-		return Success
+		return uefi.Success
 	})
 	f.seal()
 
@@ -130,15 +132,15 @@ func newFake(t *testing.T) *fake {
 // seal fills in signatures and checksums.
 func (f *fake) seal() {
 	for _, h := range []struct {
-		h    *tableHeader
+		h    *uefi.TableHeader
 		sig  uint64
 		size uintptr
 	}{
-		{&f.st.header, systemTableSignature, unsafe.Sizeof(*f.st)},
-		{&f.bs.header, bootServicesSignature, unsafe.Sizeof(*f.bs)},
-		{&f.rt.header, runtimeServicesSignature, unsafe.Sizeof(*f.rt)},
+		{&f.st.Header, uefi.SystemTableSignature, unsafe.Sizeof(*f.st)},
+		{&f.bs.Header, uefi.BootServicesSignature, unsafe.Sizeof(*f.bs)},
+		{&f.rt.Header, uefi.RuntimeServicesSignature, unsafe.Sizeof(*f.rt)},
 	} {
-		*h.h = tableHeader{Signature: h.sig, Revision: 2<<16 | 70, HeaderSize: uint32(h.size)}
+		*h.h = uefi.TableHeader{Signature: h.sig, Revision: 2<<16 | 70, HeaderSize: uint32(h.size)}
 		h.h.CRC32 = crc32.ChecksumIEEE(unsafe.Slice((*byte)(unsafe.Pointer(h.h)), h.size))
 	}
 }
@@ -155,7 +157,7 @@ func (f *fake) utf16(s string) uintptr {
 }
 
 // fn makes a firmware function.
-func (f *fake) fn(g func(a []uintptr) Status) uintptr {
+func (f *fake) fn(g func(a []uintptr) uefi.Status) uintptr {
 	n := 0x1000 + uintptr(len(f.funcs))*0x10
 	f.funcs[n] = g
 	return n
@@ -165,7 +167,7 @@ func (f *fake) call(fn uintptr, args ...uintptr) uintptr {
 	g := f.funcs[fn]
 	if g == nil {
 		f.t.Errorf("call of %#x, which is no function", fn)
-		return uintptr(Unsupported)
+		return uintptr(uefi.Unsupported)
 	}
 	return uintptr(g(args))
 }
@@ -176,7 +178,7 @@ func (f *fake) poolBuffer(p unsafe.Pointer, keep any) uintptr {
 	return uintptr(p)
 }
 
-func (f *fake) install(h Handle, guid GUID, iface uintptr) {
+func (f *fake) install(h Handle, guid uefi.GUID, iface uintptr) {
 	f.proto = append(f.proto, installed{h, guid, iface})
 }
 
@@ -190,19 +192,19 @@ func (f *fake) uninstall(h Handle) {
 	f.proto = rest
 }
 
-func (f *fake) handleProtocol(h, guid, iface uintptr) Status {
+func (f *fake) handleProtocol(h, guid, iface uintptr) uefi.Status {
 	known := false
 	for _, p := range f.proto {
 		known = known || p.h == Handle(h)
 		if p.h == Handle(h) && p.guid == f.guid(guid) {
 			*out[uint64](f, iface) = uint64(p.iface)
-			return Success
+			return uefi.Success
 		}
 	}
 	if !known {
-		return InvalidParameter
+		return uefi.InvalidParameter
 	}
-	return Unsupported
+	return uefi.Unsupported
 }
 
 func (f *fake) alloc(size int) ([]byte, error) {
@@ -249,8 +251,8 @@ func (f *fake) visible(a, n uintptr) {
 		within(uintptr(unsafe.Pointer(&key.data)), unsafe.Sizeof(key.data)) {
 		return
 	}
-	for _, g := range []*GUID{&blockIOGUID, &consoleControlGUID, &devicePathGUID, &graphicsOutputGUID,
-		&loadedImageGUID, &pciIOGUID, &usbIOGUID, &serialIOGUID, &textInputExGUID} {
+	for _, g := range []*uefi.GUID{&uefi.BlockIOGUID, &uefi.ConsoleControlGUID, &uefi.DevicePathGUID, &uefi.GraphicsOutputGUID,
+		&uefi.LoadedImageGUID, &uefi.PCIIOGUID, &uefi.USBIOGUID, &uefi.SerialIOGUID, &uefi.TextInputExGUID} {
 		if within(guidAt(g), 16) {
 			return
 		}
@@ -266,9 +268,9 @@ func out[T any](f *fake, a uintptr) *T {
 	return at[T](a)
 }
 
-func (f *fake) guid(a uintptr) GUID {
+func (f *fake) guid(a uintptr) uefi.GUID {
 	f.t.Helper()
-	return *out[GUID](f, a)
+	return *out[uefi.GUID](f, a)
 }
 
 // path makes a device path in the firmware's memory from nodes.

@@ -14,6 +14,7 @@ import (
 	"unsafe"
 
 	"alphaos/console"
+	"alphaos/uefi"
 )
 
 const pollInterval = 10 * time.Millisecond
@@ -39,13 +40,13 @@ type keyboard struct {
 // key receives a key from the firmware.
 var key struct {
 	sync.Mutex
-	data keyData
+	data uefi.KeyData
 }
 
 // openKeyboard finds the console's input protocols; nil when there is none.
 func openKeyboard() *keyboard {
 	k := &keyboard{plain: fw.st.ConIn}
-	if ex, err := protocol(Handle(fw.st.ConsoleInHandle), &textInputExGUID); err == nil {
+	if ex, err := protocol(Handle(fw.st.ConsoleInHandle), &uefi.TextInputExGUID); err == nil {
 		k.ex = ex
 	}
 	if k.ex == 0 && k.plain == 0 {
@@ -58,40 +59,40 @@ func openKeyboard() *keyboard {
 }
 
 // poll returns the next key press, if there is one.
-func (k *keyboard) poll() (keyData, bool) {
+func (k *keyboard) poll() (uefi.KeyData, bool) {
 	if k.ex != 0 {
-		d, st := read(at[simpleTextInputEx](k.ex).ReadKeyStrokeEx, k.exArgs[:])
-		if st == Success {
+		d, st := read(at[uefi.SimpleTextInputEx](k.ex).ReadKeyStrokeEx, k.exArgs[:])
+		if st == uefi.Success {
 			k.proven = true
 			return d, true
 		}
 		if k.proven || k.plain == 0 {
-			return keyData{}, false
+			return uefi.KeyData{}, false
 		}
 		// Some firmware has an Ex protocol that never delivers: until the first
 		// key, look at the other one now and then. Not always, because a
 		// driver may queue each key for both.
-		if k.polls++; k.polls%probeEvery != 0 && st == NotReady {
-			return keyData{}, false
+		if k.polls++; k.polls%probeEvery != 0 && st == uefi.NotReady {
+			return uefi.KeyData{}, false
 		}
 	}
 	if k.plain == 0 {
-		return keyData{}, false
+		return uefi.KeyData{}, false
 	}
-	d, st := read(at[simpleTextInput](k.plain).ReadKeyStroke, k.plainArgs[:])
-	if st != Success {
-		return keyData{}, false
+	d, st := read(at[uefi.SimpleTextInput](k.plain).ReadKeyStroke, k.plainArgs[:])
+	if st != uefi.Success {
+		return uefi.KeyData{}, false
 	}
 	k.ex = 0 // the plain protocol is the one that works
 	return d, true
 }
 
 // read calls a ReadKeyStroke function. The plain one fills in only the key.
-func read(fn uintptr, args []uintptr) (keyData, Status) {
+func read(fn uintptr, args []uintptr) (uefi.KeyData, uefi.Status) {
 	key.Lock()
 	defer key.Unlock()
-	key.data = keyData{}
-	st := Status(call(fn, args...))
+	key.data = uefi.KeyData{}
+	st := uefi.Status(call(fn, args...))
 	return key.data, st
 }
 
@@ -138,39 +139,6 @@ func Keys(ctx context.Context) <-chan console.Key {
 	return ch
 }
 
-// MergeKeys sends the keys of several sources to one channel, which is closed
-// when all of them are, or when ctx is done.
-func MergeKeys(ctx context.Context, sources ...<-chan console.Key) <-chan console.Key {
-	ch := make(chan console.Key)
-	var open sync.WaitGroup
-	for _, src := range sources {
-		open.Add(1)
-		go func() {
-			defer open.Done()
-			for {
-				select {
-				case k, ok := <-src:
-					if !ok {
-						return
-					}
-					select {
-					case ch <- k:
-					case <-ctx.Done():
-						return
-					}
-				case <-ctx.Done():
-					return
-				}
-			}
-		}()
-	}
-	go func() {
-		open.Wait()
-		close(ch)
-	}()
-	return ch
-}
-
 // Bits of KeyShiftState (12.2.3).
 const (
 	shiftStateValid = 0x80000000
@@ -195,7 +163,7 @@ var scanCodes = [...]console.Code{
 // translate turns what the firmware reports into a key; ok is false for keys
 // that mean nothing here. A Ctrl combination arrives either as a control
 // character or as the letter with the shift state.
-func translate(d keyData) (console.Key, bool) {
+func translate(d uefi.KeyData) (console.Key, bool) {
 	var state uint32
 	if d.KeyShiftState&shiftStateValid != 0 {
 		state = d.KeyShiftState

@@ -10,13 +10,15 @@ import (
 	"sync"
 	"unicode/utf16"
 	"unsafe"
+
+	"alphaos/uefi"
 )
 
 // params is the parameter block for calls that take pointers.
 var params struct {
 	sync.Mutex
 	cell [4]uint64    // out-parameters of up to 8 bytes, counts in and out
-	guid GUID         // a GUID that came from a caller
+	guid uefi.GUID    // a GUID that came from a caller
 	text [1024]uint16 // a NUL-terminated UCS-2 string
 	data [4096]byte   // small data in or out
 }
@@ -29,7 +31,7 @@ func cell(i int, v uint64) uintptr {
 }
 
 // guidAt returns the address of one of the package's GUID variables.
-func guidAt(g *GUID) uintptr { return uintptr(unsafe.Pointer(g)) }
+func guidAt(g *uefi.GUID) uintptr { return uintptr(unsafe.Pointer(g)) }
 
 // pointer turns an address into a pointer. The indirection tells go vet what
 // it cannot know: the address is of memory that Go does not manage.

@@ -9,13 +9,11 @@ import (
 	"unsafe"
 
 	"alphaos/fs"
+	"alphaos/uefi"
 )
 
 // clock receives EFI_TIME; it is used under the lock of params.
-var clock efiTime
-
-// noTimeZone is EFI_UNSPECIFIED_TIMEZONE.
-const noTimeZone = 0x7ff
+var clock uefi.Time
 
 // Time reads the machine's clock (8.3.1), in UTC. The firmware keeps local
 // time and, if it knows, its distance from UTC: UTC = local time + TimeZone
@@ -26,14 +24,15 @@ func Time() (time.Time, error) {
 	}
 	params.Lock()
 	defer params.Unlock()
-	clock = efiTime{}
-	if err := Status(call(fw.rt.GetTime, uintptr(unsafe.Pointer(&clock)), 0)).Err(); err != nil {
+	clock = uefi.Time{}
+	if err := uefi.Status(call(fw.rt.GetTime, uintptr(unsafe.Pointer(&clock)), 0)).Err(); err != nil {
 		return time.Time{}, fmt.Errorf("reading the clock: %w", err)
 	}
-	return clock.utc()
+	return utc(clock)
 }
 
-func (t efiTime) utc() (time.Time, error) {
+// utc returns the time that t tells, in UTC.
+func utc(t uefi.Time) (time.Time, error) {
 	day := time.Date(int(t.Year), time.Month(t.Month), int(t.Day), 0, 0, 0, 0, time.UTC)
 	if t.Year < 1900 || t.Year > 9999 || t.Month < 1 || t.Month > 12 || t.Day < 1 || day.Day() != int(t.Day) ||
 		t.Hour > 23 || t.Minute > 59 || t.Second > 60 || t.Nanosecond > 999999999 {
@@ -41,23 +40,16 @@ func (t efiTime) utc() (time.Time, error) {
 			t.Year, t.Month, t.Day, t.Hour, t.Minute, t.Second)
 	}
 	u := time.Date(int(t.Year), time.Month(t.Month), int(t.Day), int(t.Hour), int(t.Minute), int(t.Second), int(t.Nanosecond), time.UTC)
-	if t.TimeZone != noTimeZone && t.TimeZone >= -1440 && t.TimeZone <= 1440 {
+	if t.TimeZone != uefi.UnspecifiedTimeZone && t.TimeZone >= -1440 && t.TimeZone <= 1440 {
 		u = u.Add(time.Duration(t.TimeZone) * time.Minute)
 	}
 	return u, nil
 }
 
-// Attributes of variables (8.2.1).
-const (
-	NonVolatile       uint32 = 0x1
-	BootserviceAccess uint32 = 0x2
-	RuntimeAccess     uint32 = 0x4
-)
-
 // VariableName names a variable: vendors have name spaces of their own.
 type VariableName struct {
 	Name   string
-	Vendor GUID
+	Vendor uefi.GUID
 }
 
 // maxVariable bounds the size a variable is believed to have.
@@ -76,17 +68,17 @@ func GetVariable(v VariableName) (data []byte, attributes uint32, err error) {
 	defer params.Unlock()
 	name, ok := setText(v.Name)
 	if !ok {
-		return fail(InvalidParameter)
+		return fail(uefi.InvalidParameter)
 	}
 	params.guid = v.Vendor
 	vendor := guidAt(&params.guid)
 	buf := params.data[:]
 	for try := 0; ; try++ {
 		attr, size := cell(0, 0), cell(1, uint64(len(buf)))
-		st := Status(call(fw.rt.GetVariable, name, vendor, attr, size, addressOf(buf)))
+		st := uefi.Status(call(fw.rt.GetVariable, name, vendor, attr, size, addressOf(buf)))
 		need := params.cell[1]
 		switch {
-		case st == BufferTooSmall && try == 0 && need > uint64(len(buf)) && need <= maxVariable:
+		case st == uefi.BufferTooSmall && try == 0 && need > uint64(len(buf)) && need <= maxVariable:
 			big, err := alloc(int(need))
 			if err != nil {
 				return fail(err)
@@ -103,38 +95,6 @@ func GetVariable(v VariableName) (data []byte, attributes uint32, err error) {
 	}
 }
 
-// SetVariable creates, replaces or, with no data, deletes a variable (8.2.3).
-// Each write wears the machine's flash memory.
-func SetVariable(v VariableName, attributes uint32, data []byte) error {
-	if err := ready(); err != nil {
-		return err
-	}
-	fail := func(err error) error {
-		return fmt.Errorf("writing the firmware variable %s: %w", v.Name, err)
-	}
-	params.Lock()
-	defer params.Unlock()
-	name, ok := setText(v.Name)
-	if !ok {
-		return fail(InvalidParameter)
-	}
-	params.guid = v.Vendor
-	buf := params.data[:]
-	if len(data) > len(buf) {
-		big, err := alloc(len(data))
-		if err != nil {
-			return fail(err)
-		}
-		defer free(big)
-		buf = big
-	}
-	copy(buf, data)
-	if err := Status(call(fw.rt.SetVariable, name, guidAt(&params.guid), uintptr(attributes), uintptr(len(data)), addressOf(buf))).Err(); err != nil {
-		return fail(err)
-	}
-	return nil
-}
-
 // Variables lists the names of all variables (8.2.2).
 func Variables() ([]VariableName, error) {
 	if err := ready(); err != nil {
@@ -143,13 +103,13 @@ func Variables() ([]VariableName, error) {
 	params.Lock()
 	defer params.Unlock()
 	params.text[0] = 0 // the empty name asks for the first
-	params.guid = GUID{}
+	params.guid = uefi.GUID{}
 	var list []VariableName
 	text := uintptr(unsafe.Pointer(&params.text))
 	for {
 		size := cell(0, uint64(unsafe.Sizeof(params.text)))
-		st := Status(call(fw.rt.GetNextVariableName, size, text, guidAt(&params.guid)))
-		if st == NotFound {
+		st := uefi.Status(call(fw.rt.GetNextVariableName, size, text, guidAt(&params.guid)))
+		if st == uefi.NotFound {
 			return list, nil
 		}
 		if err := st.Err(); err != nil {
@@ -164,24 +124,15 @@ func Variables() ([]VariableName, error) {
 	}
 }
 
-// Reset says how to reset the machine (8.5.1).
-type Reset uintptr
-
-const (
-	ResetCold     Reset = 0 // restart as from power-on; a Mac then starts its usual system
-	ResetWarm     Reset = 1
-	ResetShutdown Reset = 2 // power off
-)
-
 // ResetSystem resets the machine. It does not return unless the firmware
 // fails to; the error then says so.
-func ResetSystem(r Reset) error {
+func ResetSystem(r uefi.ResetType) error {
 	if err := ready(); err != nil {
 		return err
 	}
 	handBack()
 	call(fw.rt.ResetSystem, uintptr(r), 0, 0, 0)
-	if r == ResetShutdown {
+	if r == uefi.ResetShutdown {
 		return errors.New("the firmware did not power it off")
 	}
 	return errors.New("the firmware did not restart it")
@@ -200,12 +151,12 @@ var sleep = time.Sleep
 // something went wrong; if the flush failed, the machine is not powered off,
 // so that the person can be told and asked. A drive that was pulled out has
 // nothing to flush.
-func Shutdown(dev *BlockDevice) error { return finish(dev, ResetShutdown) }
+func Shutdown(dev *BlockDevice) error { return finish(dev, uefi.ResetShutdown) }
 
 // Restart is Shutdown with a cold reset at the end.
-func Restart(dev *BlockDevice) error { return finish(dev, ResetCold) }
+func Restart(dev *BlockDevice) error { return finish(dev, uefi.ResetCold) }
 
-func finish(dev *BlockDevice, r Reset) error {
+func finish(dev *BlockDevice, r uefi.ResetType) error {
 	if dev != nil {
 		err := dev.Flush()
 		if err != nil && !errors.Is(err, fs.ErrRemoved) {

@@ -15,14 +15,7 @@ import (
 	"unsafe"
 
 	"alphaos/console"
-)
-
-// EFI_GRAPHICS_PIXEL_FORMAT (12.9.2).
-const (
-	pixelRGBX    = 0 // bytes red, green, blue, reserved
-	pixelBGRX    = 1
-	pixelBitMask = 2
-	pixelBltOnly = 3 // no frame buffer in memory
+	"alphaos/uefi"
 )
 
 // A display smaller than this cannot hold a conversation; it is given a
@@ -91,18 +84,18 @@ func OpenScreen() (*Screen, error) {
 // is only a splitter that copies to one real display, the display itself is
 // taken, because its frame buffer can be written directly.
 func findGOP() (uintptr, error) {
-	first, err := protocol(Handle(fw.st.ConsoleOutHandle), &graphicsOutputGUID)
+	first, err := protocol(Handle(fw.st.ConsoleOutHandle), &uefi.GraphicsOutputGUID)
 	if err == nil && linear(first) {
 		return first, nil
 	}
-	hs, err := handles(&graphicsOutputGUID)
+	hs, err := handles(&uefi.GraphicsOutputGUID)
 	if err != nil {
 		return 0, fmt.Errorf("looking for a screen: %w", err)
 	}
 	var direct, other []uintptr
 	for _, h := range hs {
-		gop, err := protocol(h, &graphicsOutputGUID)
-		if err != nil || gop == first || at[graphicsOutput](gop).Mode == 0 {
+		gop, err := protocol(h, &uefi.GraphicsOutputGUID)
+		if err != nil || gop == first || at[uefi.GraphicsOutput](gop).Mode == 0 {
 			continue
 		}
 		if linear(gop) {
@@ -114,7 +107,7 @@ func findGOP() (uintptr, error) {
 	switch {
 	case len(direct) == 1, len(direct) > 1 && first == 0:
 		return direct[0], nil
-	case first != 0 && at[graphicsOutput](first).Mode != 0:
+	case first != 0 && at[uefi.GraphicsOutput](first).Mode != 0:
 		return first, nil
 	case len(other) > 0:
 		return other[0], nil
@@ -123,28 +116,28 @@ func findGOP() (uintptr, error) {
 }
 
 // modeInfo returns the current mode, or nil when none has been set.
-func modeInfo(gop uintptr) (*graphicsMode, *graphicsModeInfo) {
-	if at[graphicsOutput](gop).Mode == 0 {
+func modeInfo(gop uintptr) (*uefi.GraphicsMode, *uefi.GraphicsModeInfo) {
+	if at[uefi.GraphicsOutput](gop).Mode == 0 {
 		return nil, nil
 	}
-	m := at[graphicsMode](at[graphicsOutput](gop).Mode)
+	m := at[uefi.GraphicsMode](at[uefi.GraphicsOutput](gop).Mode)
 	if m.Info == 0 {
 		return m, nil
 	}
-	return m, at[graphicsModeInfo](m.Info)
+	return m, at[uefi.GraphicsModeInfo](m.Info)
 }
 
 // linear reports whether the current mode has a frame buffer in memory.
 func linear(gop uintptr) bool {
 	m, info := modeInfo(gop)
-	return info != nil && info.PixelFormat < pixelBltOnly && m.FrameBufferBase != 0
+	return info != nil && info.PixelFormat < uefi.PixelBltOnly && m.FrameBufferBase != 0
 }
 
 // currentSize returns the resolution that is set.
 func (s *Screen) currentSize() (w, h int, err error) {
 	_, info := modeInfo(s.gop)
 	if info == nil {
-		return 0, 0, NotStarted
+		return 0, 0, uefi.NotStarted
 	}
 	w, h = int(info.HorizontalResolution), int(info.VerticalResolution)
 	if w < 1 || h < 1 || w > maxSide || h > maxSide {
@@ -179,20 +172,20 @@ func (s *Screen) queryMode(i uint32) (Mode, error) {
 	params.Lock()
 	defer params.Unlock()
 	size, info := cell(0, 0), cell(1, 0)
-	st := Status(call(at[graphicsOutput](s.gop).QueryMode, s.gop, uintptr(i), size, info))
+	st := uefi.Status(call(at[uefi.GraphicsOutput](s.gop).QueryMode, s.gop, uintptr(i), size, info))
 	if err := st.Err(); err != nil {
 		return Mode{}, err
 	}
 	addr := uintptr(params.cell[1])
-	if addr == 0 || params.cell[0] < uint64(unsafe.Sizeof(graphicsModeInfo{})) {
+	if addr == 0 || params.cell[0] < uint64(unsafe.Sizeof(uefi.GraphicsModeInfo{})) {
 		return Mode{}, fmt.Errorf("the firmware returned %d bytes of mode information", params.cell[0])
 	}
-	g := *at[graphicsModeInfo](addr)
+	g := *at[uefi.GraphicsModeInfo](addr)
 	call(fw.bs.FreePool, addr) // a leak of some bytes at worst
 	if g.HorizontalResolution-1 >= maxSide || g.VerticalResolution-1 >= maxSide {
 		return Mode{}, fmt.Errorf("%d by %d pixels are not possible", g.HorizontalResolution, g.VerticalResolution)
 	}
-	return Mode{int(i), int(g.HorizontalResolution), int(g.VerticalResolution), g.PixelFormat < pixelBltOnly}, nil
+	return Mode{int(i), int(g.HorizontalResolution), int(g.VerticalResolution), g.PixelFormat < uefi.PixelBltOnly}, nil
 }
 
 // enlarge sets the largest mode within the preferred size, or else the
@@ -229,7 +222,7 @@ func (s *Screen) SetMode(number int) error {
 }
 
 func (s *Screen) setMode(number int) error {
-	if err := Status(call(at[graphicsOutput](s.gop).SetMode, s.gop, uintptr(number))).Err(); err != nil {
+	if err := uefi.Status(call(at[uefi.GraphicsOutput](s.gop).SetMode, s.gop, uintptr(number))).Err(); err != nil {
 		return fmt.Errorf("setting screen mode %d: %w", number, err)
 	}
 	return nil
@@ -330,7 +323,7 @@ func (s *Screen) blt(shadow []uint32, stride int, r image.Rectangle) error {
 		for i := range rows {
 			copy(band[i*w:(i+1)*w], shadow[(y+i)*stride+r.Min.X:])
 		}
-		st := Status(call(at[graphicsOutput](s.gop).Blt, s.gop, addressOf(s.band), bufferToVideo,
+		st := uefi.Status(call(at[uefi.GraphicsOutput](s.gop).Blt, s.gop, addressOf(s.band), bufferToVideo,
 			0, 0, uintptr(r.Min.X), uintptr(y), uintptr(w), uintptr(rows), uintptr(w)*4))
 		if err := st.Err(); err != nil {
 			return fmt.Errorf("drawing on the screen: %w", err)
@@ -346,13 +339,13 @@ type encoder func(dst, src []uint32)
 // pixelEncoder returns the encoder for a mode, nil when pixels are stored as
 // they are. ok is false for formats that are not 32 bits wide; those are
 // drawn through Blt.
-func pixelEncoder(info *graphicsModeInfo) (e encoder, ok bool) {
+func pixelEncoder(info *uefi.GraphicsModeInfo) (e encoder, ok bool) {
 	switch info.PixelFormat {
-	case pixelBGRX:
+	case uefi.PixelBGRX:
 		return nil, true
-	case pixelRGBX:
+	case uefi.PixelRGBX:
 		return encodeRGBX, true
-	case pixelBitMask:
+	case uefi.PixelBitMask:
 		r, g, b := info.RedMask, info.GreenMask, info.BlueMask
 		all := r | g | b | info.ReservedMask
 		if bits.Len32(all) <= 24 || !solid(r) || !solid(g) || !solid(b) {
@@ -407,29 +400,23 @@ var consoleState struct {
 	mode    uint64  // the mode it had
 }
 
-// EFI_CONSOLE_CONTROL_SCREEN_MODE.
-const (
-	consoleText     = 0
-	consoleGraphics = 1
-)
-
 // graphicsConsole tells firmware with the Console Control protocol that the
 // screen is now ours; otherwise such firmware may draw text over it.
 func graphicsConsole() {
-	control, err := locateProtocol(&consoleControlGUID)
+	control, err := locateProtocol(&uefi.ConsoleControlGUID)
 	if err != nil {
 		return // most firmware has none
 	}
 	params.Lock()
-	mode := cell(0, consoleText)
-	st := Status(call(at[consoleControl](control).GetMode, control, mode, 0, 0))
+	mode := cell(0, uefi.ConsoleText)
+	st := uefi.Status(call(at[uefi.ConsoleControl](control).GetMode, control, mode, 0, 0))
 	was := params.cell[0] & 0xffffffff
 	params.Unlock()
-	if st.Err() == nil && was == consoleGraphics {
+	if st.Err() == nil && was == uefi.ConsoleGraphics {
 		return
 	}
 	// A refusal leaves a screen that works but may be written over: not worth stopping for.
-	if Status(call(at[consoleControl](control).SetMode, control, consoleGraphics)).Err() != nil {
+	if uefi.Status(call(at[uefi.ConsoleControl](control).SetMode, control, uefi.ConsoleGraphics)).Err() != nil {
 		return
 	}
 	consoleState.Lock()
@@ -446,7 +433,7 @@ func restoreConsole() {
 	if consoleState.control == 0 {
 		return
 	}
-	call(at[consoleControl](consoleState.control).SetMode, consoleState.control, uintptr(consoleState.mode))
+	call(at[uefi.ConsoleControl](consoleState.control).SetMode, consoleState.control, uintptr(consoleState.mode))
 	consoleState.control = 0
 }
 

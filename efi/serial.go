@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"alphaos/uefi"
 )
 
 const com1 = 0x3f8
@@ -126,7 +128,7 @@ func probeUART() bool {
 
 // releaseCOM1 disconnects the firmware's drivers from COM1, if it has any.
 func releaseCOM1() error {
-	hs, err := handles(&serialIOGUID)
+	hs, err := handles(&uefi.SerialIOGUID)
 	if err != nil {
 		return fmt.Errorf("looking for the firmware's serial ports: %w", err)
 	}
@@ -137,7 +139,7 @@ func releaseCOM1() error {
 			continue
 		}
 		// NotFound: no driver had it.
-		if err := disconnect(h); err != nil && !errors.Is(err, NotFound) {
+		if err := disconnect(h); err != nil && !errors.Is(err, uefi.NotFound) {
 			return fmt.Errorf("taking the serial port %s from the firmware: %w", path, err)
 		}
 	}
@@ -213,9 +215,6 @@ func (s *Serial) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
-
-// Dropped returns how many bytes were lost because the line did not drain.
-func (s *Serial) Dropped() int64 { return s.dropped.Load() }
 
 // lost stands in what was received for bytes that came faster than they were read: U+FFFD.
 const lost = "\uFFFD"

@@ -11,6 +11,8 @@ import (
 	"io"
 	"unicode/utf8"
 	"unsafe"
+
+	"alphaos/uefi"
 )
 
 type textOutput struct {
@@ -31,7 +33,7 @@ func TextOutput() io.Writer {
 
 func (t *textOutput) Write(p []byte) (int, error) {
 	if t.out == 0 {
-		return 0, fmt.Errorf("the firmware has no text console: %w", NotFound)
+		return 0, fmt.Errorf("the firmware has no text console: %w", uefi.NotFound)
 	}
 	b := append(t.pending, p...)
 	t.pending = nil
@@ -90,7 +92,7 @@ func (t *textOutput) print(units []uint16) error {
 		n := copy(params.text[:len(params.text)-1], units)
 		params.text[n] = 0
 		units = units[n:]
-		st := Status(call(at[simpleTextOutput](t.out).OutputString, t.out, uintptr(unsafe.Pointer(&params.text))))
+		st := uefi.Status(call(at[uefi.SimpleTextOutput](t.out).OutputString, t.out, uintptr(unsafe.Pointer(&params.text))))
 		if err := st.Err(); err != nil {
 			return fmt.Errorf("writing to the firmware's console: %w", err)
 		}
@@ -127,11 +129,11 @@ func parseSequence(b []byte) (n int, final byte, args [2]int) {
 // control carries out a sequence with the console's cursor functions. Those
 // that set colours and the like are dropped.
 func (t *textOutput) control(final byte, args [2]int) error {
-	o := at[simpleTextOutput](t.out)
+	o := at[uefi.SimpleTextOutput](t.out)
 	if o.Mode == 0 {
 		return nil
 	}
-	m := at[simpleTextOutputMode](o.Mode)
+	m := at[uefi.SimpleTextOutputMode](o.Mode)
 	col, row := int(m.CursorColumn), int(m.CursorRow)
 	columns, rows := t.size(int(m.Mode))
 	n := max(args[0], 1)
@@ -152,7 +154,7 @@ func (t *textOutput) control(final byte, args [2]int) error {
 		if args[0] != 2 {
 			return t.erase(columns-1-col, col, row)
 		}
-		if err := Status(call(o.ClearScreen, t.out)).Err(); err != nil {
+		if err := uefi.Status(call(o.ClearScreen, t.out)).Err(); err != nil {
 			return fmt.Errorf("clearing the firmware's console: %w", err)
 		}
 		return nil
@@ -169,7 +171,7 @@ func (t *textOutput) size(mode int) (columns, rows int) {
 	params.Lock()
 	defer params.Unlock()
 	c, r := cell(0, 0), cell(1, 0)
-	st := Status(call(at[simpleTextOutput](t.out).QueryMode, t.out, uintptr(mode), c, r))
+	st := uefi.Status(call(at[uefi.SimpleTextOutput](t.out).QueryMode, t.out, uintptr(mode), c, r))
 	columns, rows = int(params.cell[0]), int(params.cell[1])
 	if st.Err() != nil || columns < 1 || rows < 1 || columns > 1000 || rows > 1000 {
 		return 80, 25
@@ -194,7 +196,7 @@ func (t *textOutput) erase(n, col, row int) error {
 }
 
 func (t *textOutput) moveTo(col, row int) error {
-	st := Status(call(at[simpleTextOutput](t.out).SetCursorPosition, t.out, uintptr(col), uintptr(row)))
+	st := uefi.Status(call(at[uefi.SimpleTextOutput](t.out).SetCursorPosition, t.out, uintptr(col), uintptr(row)))
 	if err := st.Err(); err != nil {
 		return fmt.Errorf("moving the cursor of the firmware's console: %w", err)
 	}

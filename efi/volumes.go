@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"alphaos/uefi"
 )
 
 // ErrNoBootVolume is returned when the device this program came from is not
@@ -27,7 +29,7 @@ func BootVolume() (*BlockDevice, error) {
 		return nil, ErrNoBootVolume
 	}
 	d, err := openBlock(img.Device)
-	if errors.Is(err, Unsupported) || errors.Is(err, NotFound) || errors.Is(err, InvalidParameter) {
+	if errors.Is(err, uefi.Unsupported) || errors.Is(err, uefi.NotFound) || errors.Is(err, uefi.InvalidParameter) {
 		return nil, fmt.Errorf("%w: %w", ErrNoBootVolume, err)
 	}
 	if err != nil {
@@ -72,7 +74,7 @@ func blockDevices(want func(*BlockDevice) bool) ([]*BlockDevice, error) {
 	if err := ready(); err != nil {
 		return nil, err
 	}
-	hs, err := handles(&blockIOGUID)
+	hs, err := handles(&uefi.BlockIOGUID)
 	if err != nil {
 		return nil, fmt.Errorf("looking for disks: %w", err)
 	}
@@ -81,7 +83,7 @@ func blockDevices(want func(*BlockDevice) bool) ([]*BlockDevice, error) {
 	for _, h := range hs {
 		d, err := openBlock(h)
 		switch {
-		case errors.Is(err, NoMedia): // an empty card reader
+		case errors.Is(err, uefi.NoMedia): // an empty card reader
 		case err != nil:
 			errs = append(errs, err)
 		case want(d):
@@ -100,7 +102,7 @@ func ConnectStorage() (started int, err error) {
 	if err := ready(); err != nil {
 		return 0, err
 	}
-	hs, err := handles(&pciIOGUID)
+	hs, err := handles(&uefi.PCIIOGUID)
 	if err != nil {
 		return 0, fmt.Errorf("looking for storage controllers: %w", err)
 	}
@@ -114,7 +116,7 @@ func ConnectStorage() (started int, err error) {
 		if class>>8 != 0x01 && class != 0x0c03 { // mass storage; serial bus, USB
 			continue
 		}
-		live, err := managed(h, &pciIOGUID)
+		live, err := managed(h, &uefi.PCIIOGUID)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", handlePath(h), err))
 			continue
@@ -125,7 +127,7 @@ func ConnectStorage() (started int, err error) {
 		switch err := connect(h); {
 		case err == nil:
 			started++
-		case !errors.Is(err, NotFound): // no driver for it
+		case !errors.Is(err, uefi.NotFound): // no driver for it
 			errs = append(errs, fmt.Errorf("starting %s: %w", handlePath(h), err))
 		}
 	}
@@ -135,12 +137,12 @@ func ConnectStorage() (started int, err error) {
 // connectUSB starts USB devices that no driver manages: firmware that started
 // only what it booted from leaves one that is plugged in later as it is.
 func connectUSB() {
-	hs, err := handles(&usbIOGUID)
+	hs, err := handles(&uefi.USBIOGUID)
 	if err != nil {
 		return // there is no USB, or nothing to be found there
 	}
 	for _, h := range hs {
-		if live, err := managed(h, &usbIOGUID); err == nil && !live {
+		if live, err := managed(h, &uefi.USBIOGUID); err == nil && !live {
 			connect(h) // an error means that there is no driver for it
 		}
 	}
@@ -151,13 +153,13 @@ func connectUSB() {
 func pciClass(h Handle) (uint16, error) {
 	const width16, offset = 1, 0x0a
 	// A look without a claim: GET_PROTOCOL does not count as a user.
-	addr, err := openProtocol(h, &pciIOGUID, openGetProtocol)
+	addr, err := openProtocol(h, &uefi.PCIIOGUID, uefi.OpenGetProtocol)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", handlePath(h), err)
 	}
 	params.Lock()
 	defer params.Unlock()
-	st := Status(call(at[pciIO](addr).PciRead, addr, width16, offset, 1, cell(0, 0)))
+	st := uefi.Status(call(at[uefi.PCIIO](addr).PciRead, addr, width16, offset, 1, cell(0, 0)))
 	if err := st.Err(); err != nil {
 		return 0, fmt.Errorf("reading the PCI class: %w", err)
 	}

@@ -27,6 +27,7 @@ import (
 	"alphaos/amd64"
 	"alphaos/efi"
 	"alphaos/fs/fat"
+	"alphaos/uefi"
 )
 
 // missing is set by the linker: any of "bytes" (LoadOptionsSize counts characters),
@@ -117,34 +118,16 @@ func physical(p []byte) ([]byte, error) {
 
 func address(p []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(p))) }
 
-// at views the 64-bit word at an address of the firmware's.
-func at(addr uintptr) *uintptr {
-	return (*uintptr)(*(*unsafe.Pointer)(unsafe.Pointer(&addr)))
-}
+// at views a structure at an address of the firmware's.
+func at[T any](addr uintptr) *T { return *(**T)(unsafe.Pointer(&addr)) }
 
 // Out-parameters of firmware calls: the firmware sees the image's own data.
 var out uintptr
 
-var loadedImageGUID = [2]uint64{0x11d295625b1b31a1, 0x3b7269c9a0003f8e} // 5B1B31A1-9562-11D2-8E3F-00A0C969723B
-
 // start loads and starts an image (UEFI 2.10, 7.4.1, 7.4.2, 9.1).
 func start(image []byte, cmdline string, device uintptr) error {
-	const (
-		bootServices   = 96
-		freePages      = 48
-		handleProtocol = 152
-		loadImage      = 200
-		startImage     = 208
-
-		deviceHandle    = 24
-		filePath        = 32
-		loadOptionsSize = 48
-		loadOptions     = 56
-	)
-	bs := *at(amd64.SystemTable() + bootServices)
-	service := func(offset uintptr, args ...uintptr) error {
-		return efi.Status(amd64.Call(*at(bs + offset), args...)).Err()
-	}
+	bs := at[uefi.BootServices](at[uefi.SystemTable](amd64.SystemTable()).BootServices)
+	service := func(fn uintptr, args ...uintptr) error { return uefi.Status(amd64.Call(fn, args...)).Err() }
 	buffer, err := physical(image)
 	if err != nil {
 		return err
@@ -184,30 +167,28 @@ func start(image []byte, cmdline string, device uintptr) error {
 			size /= 2
 			continue
 		}
-		if err := service(freePages, address(b), uintptr(size>>12)); err != nil {
+		if err := service(bs.FreePages, address(b), uintptr(size>>12)); err != nil {
 			return fmt.Errorf("giving memory back: %w", err)
 		}
 		given += size
 	}
 	fmt.Printf("chain: %d MiB of memory given back\n", given>>20)
 
-	err = service(loadImage, 0, amd64.ImageHandle(), address(path), address(buffer), uintptr(len(buffer)), uintptr(unsafe.Pointer(&out)))
+	err = service(bs.LoadImage, 0, amd64.ImageHandle(), address(path), address(buffer), uintptr(len(buffer)), uintptr(unsafe.Pointer(&out)))
 	if err != nil {
 		return fmt.Errorf("LoadImage: %w", err)
 	}
 	handle := out
-	if err := service(handleProtocol, handle, uintptr(unsafe.Pointer(&loadedImageGUID)), uintptr(unsafe.Pointer(&out))); err != nil {
+	if err := service(bs.HandleProtocol, handle, uintptr(unsafe.Pointer(&uefi.LoadedImageGUID)), uintptr(unsafe.Pointer(&out))); err != nil {
 		return fmt.Errorf("the loaded image has no description: %w", err)
 	}
-	li := out
-	*at(li + deviceHandle) = device
-	*at(li + filePath) = 0
-	*at(li + loadOptionsSize) = *at(li + loadOptionsSize)>>32<<32 | uintptr(len(text))
-	*at(li + loadOptions) = address(options)
+	li := at[uefi.LoadedImage](out)
+	li.DeviceHandle, li.FilePath = device, 0
+	li.LoadOptionsSize, li.LoadOptions = uint32(size), address(options)
 
 	fmt.Printf("chain: starting %d bytes with %q\n", len(image), cmdline)
 	amd64.HandBack()
-	if err := service(startImage, handle, 0, 0); err != nil {
+	if err := service(bs.StartImage, handle, 0, 0); err != nil {
 		return fmt.Errorf("the image returned: %w", err)
 	}
 	return stillSound()

@@ -26,6 +26,7 @@ import (
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/llm"
+	"alphaos/uefi"
 )
 
 const (
@@ -40,7 +41,7 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Println("bench: done")
-	if err := efi.ResetSystem(efi.ResetShutdown); err != nil {
+	if err := efi.ResetSystem(uefi.ResetShutdown); err != nil {
 		fmt.Println("bench: FAILED:", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"unsafe"
 
 	"alphaos/amd64"
+	"alphaos/uefi"
 )
 
 // finish is set at link time: "shutdown" resets the machine to off, "exit"
@@ -79,14 +80,11 @@ func protect(run func() error) (err error) {
 //go:noinline
 func crash(p *int) { *p = 1 }
 
-// shutdown calls ResetSystem(EfiResetShutdown), UEFI 2.10 section 8.5.1: the
-// runtime services table is at 0x58 of the system table, the function at 0x68
-// of that.
+// shutdown powers the machine off, UEFI 2.10 section 8.5.1.
 func shutdown() {
-	word := func(addr uintptr) uintptr { return *(*uintptr)(unsafe.Add(unsafe.Pointer(nil), addr)) }
-	reset := word(word(amd64.SystemTable()+0x58) + 0x68)
-	const efiResetShutdown = 2
-	status := amd64.Call(reset, efiResetShutdown, 0, 0, 0)
+	st := (*uefi.SystemTable)(unsafe.Add(unsafe.Pointer(nil), amd64.SystemTable()))
+	rt := (*uefi.RuntimeServices)(unsafe.Add(unsafe.Pointer(nil), st.RuntimeServices))
+	status := amd64.Call(rt.ResetSystem, uintptr(uefi.ResetShutdown), 0, 0, 0)
 	fmt.Printf("selftest: FAILED: ResetSystem returned %#x\n", status)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"alphaos/amd64"
 	"alphaos/efi"
+	"alphaos/uefi"
 )
 
 // status is set at link time: after "success" the firmware shows its boot menu,
@@ -91,14 +92,13 @@ func clocks(n int) error {
 // firmwareMemory is how many bytes were free before amd64 took its share, which
 // is loader data now.
 func firmwareMemory() (bytes uint64, err error) {
-	const loaderData, conventional = 2, 7
 	if err := efi.Init(); err != nil {
 		return 0, err
 	}
 	list, err := efi.MemoryMap()
 	for _, d := range list {
-		if d.Type == conventional || d.Type == loaderData {
-			bytes += d.Pages << 12
+		if d.Type == uefi.ConventionalMemory || d.Type == uefi.LoaderData {
+			bytes += d.NumberOfPages << 12
 		}
 	}
 	return bytes, err

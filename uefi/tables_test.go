@@ -1,4 +1,4 @@
-package efi
+package uefi
 
 import (
 	"testing"
@@ -9,34 +9,38 @@ import (
 // the UEFI specification 2.10 gives; the numbers are written out, not computed.
 func TestLayout(t *testing.T) {
 	var (
-		st  systemTable
-		bs  bootServices
-		rt  runtimeServices
-		md  memoryDescriptor
-		op  openProtocolInformationEntry
-		tm  efiTime
-		li  loadedImage
-		kd  keyData
-		ti  simpleTextInput
-		tx  simpleTextInputEx
-		to  simpleTextOutput
-		tom simpleTextOutputMode
-		g   graphicsOutput
-		gm  graphicsMode
-		gi  graphicsModeInfo
-		cc  consoleControl
-		bio blockIO
-		med blockIOMedia
-		pci pciIO
+		st  SystemTable
+		bs  BootServices
+		rt  RuntimeServices
+		md  MemoryDescriptor
+		op  OpenProtocolInformationEntry
+		tm  Time
+		li  LoadedImage
+		kd  KeyData
+		ti  SimpleTextInput
+		tx  SimpleTextInputEx
+		to  SimpleTextOutput
+		tom SimpleTextOutputMode
+		g   GraphicsOutput
+		gm  GraphicsMode
+		gi  GraphicsModeInfo
+		cc  ConsoleControl
+		bio BlockIO
+		med BlockIOMedia
+		pci PCIIO
+		sc  SystemContext
+		cpu CPUArch
+		mp  MPServices
+		fmp FrameworkMPServices
 	)
 	for _, c := range []struct {
 		name      string
 		got, want uintptr
 	}{
-		{"header size", unsafe.Sizeof(tableHeader{}), 24},
-		{"header.Revision", unsafe.Offsetof(st.header.Revision), 8},
-		{"header.HeaderSize", unsafe.Offsetof(st.header.HeaderSize), 12},
-		{"header.CRC32", unsafe.Offsetof(st.header.CRC32), 16},
+		{"header size", unsafe.Sizeof(TableHeader{}), 24},
+		{"header.Revision", unsafe.Offsetof(st.Header.Revision), 8},
+		{"header.HeaderSize", unsafe.Offsetof(st.Header.HeaderSize), 12},
+		{"header.CRC32", unsafe.Offsetof(st.Header.CRC32), 16},
 
 		{"ST.FirmwareVendor", unsafe.Offsetof(st.FirmwareVendor), 24},
 		{"ST.FirmwareRevision", unsafe.Offsetof(st.FirmwareRevision), 32},
@@ -213,6 +217,16 @@ func TestLayout(t *testing.T) {
 		{"PciIO.MemRead", unsafe.Offsetof(pci.MemRead), 16},
 		{"PciIO.PciRead", unsafe.Offsetof(pci.PciRead), 48},
 		{"PciIO.PciWrite", unsafe.Offsetof(pci.PciWrite), 56},
+
+		{"SystemContext.FxSave", unsafe.Offsetof(sc.FxSave), 8},
+		{"SystemContext.RFlags", unsafe.Offsetof(sc.RFlags), 616},
+		{"SystemContext.RIP", unsafe.Offsetof(sc.RIP), 672},
+		{"SystemContext.RSP", unsafe.Offsetof(sc.RSP), 752},
+		{"SystemContext.RAX", unsafe.Offsetof(sc.RAX), 784},
+		{"SystemContext.R15", unsafe.Offsetof(sc.R15), 848},
+		{"CPUArch.RegisterInterruptHandler", unsafe.Offsetof(cpu.RegisterInterruptHandler), 40},
+		{"MPServices.StartupAllAPs", unsafe.Offsetof(mp.StartupAllAPs), 16},
+		{"FrameworkMPServices.StartupAllAPs", unsafe.Offsetof(fmp.StartupAllAPs), 16},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s is %d, the specification says %d", c.name, c.got, c.want)
