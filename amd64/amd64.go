@@ -104,8 +104,8 @@ var ErrNoMemory = errors.New("not enough free memory")
 
 // AllocPhysical returns size bytes of page-aligned, physically contiguous memory
 // outside the Go heap whose addresses are physical addresses, so that firmware and
-// devices can use it. What it holds is undefined: model weights, its chief use, are
-// read over it at once. It is not garbage collected: see FreePhysical.
+// devices can use it. What it holds is undefined: who needs much of it reads something
+// over it at once. It is not garbage collected: see FreePhysical.
 func AllocPhysical(size int) ([]byte, error) {
 	if size <= 0 {
 		return nil, fmt.Errorf("amd64: allocation of %d bytes", size)

@@ -102,7 +102,7 @@ func kmain() {
 }
 
 func bootFailed(why string) {
-	logString("AlphaOS cannot start: ")
+	logString("The program cannot start: ")
 	logString(why)
 	logString(".\n")
 	showOnConsole()

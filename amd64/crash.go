@@ -2,6 +2,7 @@ package amd64
 
 import (
 	"sync/atomic"
+	"unsafe"
 
 	"alphaos/uefi"
 )
@@ -15,6 +16,19 @@ import (
 // faults too, the report goes without them. After a fault in the firmware nothing more is
 // asked of it but to reset the machine.
 
+// CrashCause is why the program cannot go on.
+type CrashCause uint32
+
+const (
+	ErrorInProgram  CrashCause = 1 + iota // a panic, or a fatal error of the Go runtime
+	FaultInKernel                         // of this package
+	OutOfMemory                           // no page frame is left for the program
+	FaultInFirmware                       // while a call was in it
+	HardwareError                         // a machine check or a non-maskable interrupt
+
+	crashCauses = iota + 1
+)
+
 // CrashReport is how the program prepares for a crash; see SetCrashReport.
 type CrashReport struct {
 	// The frame buffer: its address, 0 for none, and its size in pixels of 4 bytes.
@@ -24,6 +38,10 @@ type CrashReport struct {
 	SwapRedBlue bool
 	// Font is 13 rows for each character from space to tilde, bit 6 the leftmost of 7.
 	Font [95][13]uint8
+	// Colours as 0xRRGGBB: behind everything, of title and keys, of the words, of the report.
+	Background, Highlight, Foreground, Dim uint32
+
+	Words CrashWords
 
 	// The blocks for the report: one call of WriteBlocks(This, MediaID, Block, Bytes,
 	// buffer) (UEFI 2.10 section 13.9.4). 0 for none.
@@ -33,68 +51,63 @@ type CrashReport struct {
 	Bytes             int
 }
 
+// CrashWords is what a person is told of a crash, in ASCII. It holds nothing but strings.
+type CrashWords struct {
+	Title  string // with which the saved report begins, too
+	Causes [crashCauses]struct{ What, Advice string }
+	// Memory follows on the screen when there is none left. %T stands for what the program
+	// had of it, %P for what AllocPhysical gave out, %R for what else was in use.
+	Memory                string
+	Safe                  string // what of the person's work is safe
+	Keys                  string // that R restarts and S shuts down
+	NoKeys                string // instead, when the keyboard is dead
+	ReportSaved, NotSaved string // above the report
+}
+
 var (
-	report CrashReport // holds no pointers
+	// The only pointers in it are to constants: kernel code reads them, and stores none.
+	// Until the program has its say, a crash is told in these words.
+	report = CrashReport{Words: CrashWords{
+		Title: "The program had to stop.",
+		Causes: [crashCauses]struct{ What, Advice string }{
+			ErrorInProgram:  {"It ran into an error.", ""},
+			FaultInKernel:   {"There was a fault in its kernel.", ""},
+			OutOfMemory:     {"The machine has no memory left.", ""},
+			FaultInFirmware: {"There was a fault in the firmware.", ""},
+			HardwareError:   {"The hardware reported an error.", ""},
+		},
+		Keys:   "Press R to restart, S to shut down. If no key works, hold the power button.",
+		NoKeys: "Hold the power button until it goes off.",
+	}}
 
 	crashing   uint32  // a report is under way
 	crashCPU   uintptr // *cpu that began it
-	crashCause uint32
-	crashAsked uint32 // another processor has crashed: the boot processor shows it
+	crashCause uint32  // CrashCause; 0: not known yet
+	crashAsked uint32  // another processor has crashed: the boot processor shows it
 	reportBuf  [reportMax]byte
 	keyStroke  uefi.InputKey
 )
 
 const reportMax = 64 << 10
 
-// Why the program cannot go on.
-const (
-	errorInProgram = 1 + iota
-	faultInKernel
-	memoryGone
-	faultInFirmware
-	hardwareError
-)
-
-func sentence(cause uint32) string {
-	switch cause {
-	case errorInProgram:
-		return "Its program ran into an error."
-	case memoryGone:
-		return "The machine has no memory left."
-	case faultInFirmware:
-		return "There was a fault in this computer's firmware."
-	case hardwareError:
-		return "This computer's hardware reported an error."
-	}
-	return "There was a fault in its innermost part."
-}
-
-// advice tells a person what to do next.
-func advice(cause uint32) string {
-	switch cause {
-	case errorInProgram:
-		return "Restart and go on. If it stops at the same place again, try another model."
-	case memoryGone:
-		return "Restart, then take a smaller model (type /models to see them, /load NAME to take one) or let it remember less of a conversation (/set parameter num_ctx 2048)."
-	case faultInFirmware:
-		return "Switch the computer off and on again. If it happens again, unplug what you do not need."
-	case hardwareError:
-		return "Switch the computer off and on again. If it happens again, its memory or another part may be failing."
-	}
-	return "Restart and go on. If it happens again, put {\"safe\": true} into the file /data/config.json on the drive: AlphaOS is slower then, but relies on less."
-}
-
-// SetCrashReport says where a crash can be shown and saved.
+// SetCrashReport says where a crash can be shown and saved, and in which words. These must
+// be constants: what lies in the Go heap may be damaged when they are needed.
 func SetCrashReport(r CrashReport) {
+	words := unsafe.Slice((*string)(unsafe.Pointer(&r.Words)), unsafe.Sizeof(r.Words)/unsafe.Sizeof(""))
+	for _, w := range words {
+		if addr := uintptr(unsafe.Pointer(unsafe.StringData(w))); w != "" && Booted() && addr-imageBase >= imageSize {
+			panic("amd64.SetCrashReport: the words of a report must be constants")
+		}
+	}
 	r.Bytes = min(r.Bytes, reportMax)
 	report = r
 }
 
 // crash reports a fault that is nobody's signal and does not return.
 func crash(f *frame, what string) {
-	cause := uint32(faultInKernel)
+	cause := FaultInKernel
 	if f.vec == vecNMI || f.vec == vecMC {
-		cause = hardwareError
+		cause = HardwareError
 	}
 	crashFor(cause, f, what)
 }
@@ -111,7 +124,7 @@ func faultInside(vec, context uintptr) {
 		crash(f, "a hardware error while the firmware ran")
 	}
 	firmwareBroken = 1
-	crashFor(faultInFirmware, f, "a fault in the firmware")
+	crashFor(FaultInFirmware, f, "a fault in the firmware")
 }
 
 var (
@@ -119,13 +132,13 @@ var (
 	firmwareBroken uintptr // it must not be called any more
 )
 
-func crashFor(cause uint32, f *frame, what string) {
+func crashFor(cause CrashCause, f *frame, what string) {
 	c := thisCPU()
 	first := atomic.CompareAndSwapUint32(&crashing, 0, 1)
 	if first {
 		crashCPU = addrOf(c)
 		reportAt = tailLen
-		atomic.CompareAndSwapUint32(&crashCause, 0, cause)
+		atomic.CompareAndSwapUint32(&crashCause, 0, uint32(cause))
 	} else if crashCPU != addrOf(c) {
 		awaitReport(c)
 	}
@@ -193,7 +206,7 @@ func awaitReport(c *cpu) {
 		answerFlush(c) // whoever asks for the traces may wait for it
 		pause()
 	}
-	stop(faultInKernel)
+	stop(FaultInKernel)
 }
 
 // park keeps another than the boot processor out of the way until the firmware wants it
@@ -244,14 +257,14 @@ func outOfMemory() {
 	crashCPU = addrOf(thisCPU())
 	reportAt = tailLen
 	tellMemory()
-	stop(memoryGone)
+	stop(OutOfMemory)
 }
 
 // tellMemory logs who has the memory.
 func tellMemory() {
 	logMB("\nmemory in use: ", totalFrames-freeFrames)
 	logMB(" of ", totalFrames)
-	logMB(", of which model weights and buffers ", physicalFrames)
+	logMB(", of which physically contiguous ", physicalFrames)
 	logMB(", the program's own data ", totalFrames-freeFrames-physicalFrames)
 	logString("\n")
 }
@@ -276,8 +289,8 @@ func decimals(n uintptr) uintptr {
 
 // stop shows the report, saves it and does what the person then chooses. It does not
 // return.
-func stop(cause uint32) {
-	atomic.CompareAndSwapUint32(&crashCause, 0, cause) // the first is what happened
+func stop(cause CrashCause) {
+	atomic.CompareAndSwapUint32(&crashCause, 0, uint32(cause)) // the first is what happened
 	c := thisCPU()
 	if c != &cpus[0] {
 		atomic.StoreUint32(&crashAsked, 1)
@@ -285,8 +298,8 @@ func stop(cause uint32) {
 		park(c)
 	}
 	atomic.StoreUint32(&crashing, 2)
-	showReport(saveReport(sentence(crashCause)))
-	if crashCause == hardwareError && firmwareBroken == 0 {
+	showReport(saveReport())
+	if CrashCause(crashCause) == HardwareError && firmwareBroken == 0 {
 		settleFirmware()
 	}
 	for {
@@ -341,15 +354,6 @@ func awaitKey() byte {
 	}
 }
 
-const (
-	crashTitle = "AlphaOS had to stop."
-	crashSafe  = "What you were told is saved is safe on the drive; an answer that was being written is kept up to its last saved piece."
-	crashKeys  = "Press R to restart, S to shut down. If no key works, hold the power button."
-	crashPower = "Hold the power button until it goes off."
-	crashSaved = "What follows is for whoever looks into it. It is saved on the drive as /backup/crash.txt."
-	crashPhoto = "What follows is for whoever looks into it. It could not be saved: take a photo."
-)
-
 func reportByte(i uintptr) byte { return tail[i%tailSize] }
 
 func reportStart() uintptr {
@@ -360,13 +364,13 @@ func reportStart() uintptr {
 }
 
 // saveReport writes the report to its blocks on the drive.
-func saveReport(what string) bool {
+func saveReport() bool {
 	if report.WriteBlocks == 0 || report.Bytes == 0 || firmwareBroken != 0 {
 		return false
 	}
-	n := appendReport(0, crashTitle)
+	n := appendReport(0, report.Words.Title)
 	n = appendReport(n, " ")
-	n = appendReport(n, what)
+	n = appendReport(n, report.Words.Causes[crashCause].What)
 	n = appendReport(n, "\n")
 	for i := reportStart(); i < tailLen && n < report.Bytes; i++ {
 		reportBuf[n] = reportByte(i)
@@ -392,11 +396,16 @@ func showReport(saved bool) {
 	if report.Frame != 0 {
 		drawReport(saved)
 	}
-	logString("\n" + crashTitle + " ")
-	logString(sentence(crashCause))
+	w := &report.Words
+	logString("\n")
+	logString(w.Title)
 	logString(" ")
-	logString(advice(crashCause))
-	logString("\n" + crashSafe + "\n")
+	logString(w.Causes[crashCause].What)
+	logString(" ")
+	logString(w.Causes[crashCause].Advice)
+	logString("\n")
+	logString(w.Safe)
+	logString("\n")
 	logString(keysText())
 	logString("\n")
 	if report.Frame == 0 && firmwareBroken == 0 {
@@ -406,58 +415,68 @@ func showReport(saved bool) {
 
 func keysText() string {
 	if firmwareBroken != 0 {
-		return crashPower
+		return report.Words.NoKeys
 	}
-	return crashKeys
+	return report.Words.Keys
 }
 
 func drawReport(saved bool) {
-	const ground, title, body, dim = 0x16191f, 0xe5b567, 0xe6e6e6, 0x8a919c
-	fill(ground)
+	fill(report.Background)
 	var p pen
 	p.scale = max(1, report.Width/640)
 	p.left = 4 * 7 * p.scale
 	p.right = report.Width - p.left
 	p.x, p.y = p.left, 2*13*p.scale
-	p.print(crashTitle+"\n\n", title)
-	p.print(sentence(crashCause), body)
-	if crashCause == memoryGone {
-		p.print(" Of its ", body)
-		p.megabytes(totalFrames, body)
-		p.print(", the model's weights took ", body)
-		p.megabytes(physicalFrames, body)
-		p.print(", the program and the conversation ", body)
-		p.megabytes(totalFrames-freeFrames-physicalFrames, body)
-		p.print(".", body)
+	w := &report.Words
+	p.print(w.Title, report.Highlight)
+	p.print("\n\n", report.Foreground)
+	p.print(w.Causes[crashCause].What, report.Foreground)
+	if CrashCause(crashCause) == OutOfMemory {
+		p.print(w.Memory, report.Foreground)
 	}
-	p.print("\n\n", body)
-	p.print(advice(crashCause), body)
-	p.print("\n\n"+crashSafe+"\n\n", body)
-	p.print(keysText(), title)
-	p.print("\n\n", body)
+	p.print("\n\n", report.Foreground)
+	p.print(w.Causes[crashCause].Advice, report.Foreground)
+	p.print("\n\n", report.Foreground)
+	p.print(w.Safe, report.Foreground)
+	p.print("\n\n", report.Foreground)
+	p.print(keysText(), report.Highlight)
+	p.print("\n\n", report.Foreground)
 	if p.scale > 1 {
 		p.scale--
 	}
 	if saved {
-		p.print(crashSaved, dim)
+		p.print(w.ReportSaved, report.Dim)
 	} else {
-		p.print(crashPhoto, dim)
+		p.print(w.NotSaved, report.Dim)
 	}
-	p.print("\n\n", dim)
+	p.print("\n\n", report.Dim)
 	for i := reportStart(); i < tailLen; i++ {
-		p.put(reportByte(i), dim)
+		p.put(reportByte(i), report.Dim)
 	}
 }
 
 // pen writes text on the frame buffer.
 type pen struct{ x, y, left, right, scale int }
 
+// print writes s, with figures in the places of %T, %P and %R; see CrashWords.
 func (p *pen) print(s string, colour uint32) {
 	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+1 < len(s) {
+			i++
+			switch s[i] {
+			case 'T':
+				p.megabytes(totalFrames, colour)
+			case 'P':
+				p.megabytes(physicalFrames, colour)
+			case 'R':
+				p.megabytes(totalFrames-freeFrames-physicalFrames, colour)
+			}
+			continue
+		}
 		// Break at a space when the word after it does not fit.
 		if s[i] == ' ' {
 			n := i + 1
-			for n < len(s) && s[n] != ' ' && s[n] != '\n' {
+			for n < len(s) && s[n] != ' ' && s[n] != '\n' && s[n] != '%' {
 				n++
 			}
 			if p.x+(n-i)*7*p.scale > p.right {

@@ -169,7 +169,7 @@ func exit(code uintptr) {
 	}
 	c.current = 0
 	if firmwareBroken != 0 {
-		stop(faultInFirmware)
+		stop(FaultInFirmware)
 	}
 	handBack()
 	if code == goPanic {

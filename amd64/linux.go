@@ -14,7 +14,7 @@ import (
 const initialStack = 256 << 10
 
 var (
-	programName = [8]byte{'a', 'l', 'p', 'h', 'a', 'o', 's'}
+	programName = [8]byte{'p', 'r', 'o', 'g', 'r', 'a', 'm'}
 	seed        [16]byte
 	// A crash report tells of all goroutines.
 	environment = [...]byte{'G', 'O', 'T', 'R', 'A', 'C', 'E', 'B', 'A', 'C', 'K', '=', 'a', 'l', 'l', 0}
@@ -67,7 +67,7 @@ func otherSyscall(_ *cpu, t *thread) uintptr { return unknownSyscall(t.regs.ax, 
 func faultToPanic(*thread, uintptr) bool { return false }
 
 // exitCause says why the runtime gave up.
-func exitCause() uint32 { return errorInProgram }
+func exitCause() CrashCause { return ErrorInProgram }
 
 // heapUnused is what the Go heap has set aside and does not use yet: it takes memory
 // only when it needs it.

@@ -2,7 +2,7 @@ package amd64
 
 // Physical memory: the regions taken over from firmware at start, a bitmap over
 // each. Single frames are given from the bottom of a region and long runs from
-// its top, so that the runs, which hold model weights, stay in one piece.
+// its top, so that large runs stay in one piece.
 //
 // Invariant: a set bit is a frame in use; freeFrames counts the clear ones. A single
 // frame is zeroed when it is given out, so that no page shows what an earlier

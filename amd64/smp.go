@@ -149,7 +149,7 @@ func lock() {
 		c := thisCPU()
 		answerFlush(c) // whoever has the lock may be waiting for this processor
 		if atomic.LoadUint32(&crashAsked) != 0 && c == &cpus[0] {
-			stop(faultInKernel) // it may never come
+			stop(FaultInKernel) // it may never come
 		}
 		pause()
 	}
@@ -335,7 +335,7 @@ func leaveProcessor(c *cpu) {
 // bootDuties does what only the boot processor can and others have asked for.
 func bootDuties(c *cpu) {
 	if atomic.LoadUint32(&crashAsked) != 0 {
-		stop(faultInKernel)
+		stop(FaultInKernel)
 	}
 	if exitAsked != 0 {
 		exit(exitCode)

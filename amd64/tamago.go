@@ -21,7 +21,7 @@ const (
 	sysIdle = 0x1010
 	sysWake = 0x1011
 
-	// The heap is what main.go wants for keys and values, and the rest.
+	// The heap is a share of memory for the program's data, and something for the rest.
 	heapShare           = 4 // of all memory
 	heapLeast, heapMost = 64 << 20, 2 << 30
 	heapRest            = 160 << 20
@@ -166,12 +166,12 @@ func (memoryError) Error() string {
 func memoryFault() { panic(memoryError{}) }
 
 // exitCause says why the runtime gave up: it has printed that.
-func exitCause() uint32 {
+func exitCause() CrashCause {
 	if !logged(reportAt, "fatal error: out of memory") && !logged(reportAt, "fatal error: runtime: cannot allocate memory") {
-		return errorInProgram
+		return ErrorInProgram
 	}
 	tellMemory()
-	return memoryGone
+	return OutOfMemory
 }
 
 var started = 1

@@ -29,7 +29,7 @@ func crashes(t *testing.T, efi, build string, faults ...string) {
 	model, _ := chatModel(t, story)
 	const (
 		program  = "Its program ran into an error."
-		kernel   = "There was a fault in its innermost part."
+		kernel   = "There was a fault in its kernel."
 		hardware = "This computer's hardware reported an error."
 	)
 	for _, c := range []struct {

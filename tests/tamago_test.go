@@ -79,7 +79,7 @@ func TestTamaGoTooLittleMemory(t *testing.T) {
 	ctx := needQEMU(t, 3*time.Minute)
 	disk := newDrive(t, drive.Options{EFI: efi, Models: []string{model}})
 	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, MemoryMiB: 256})}
-	p.expect("AlphaOS cannot start: there is too little free memory")
+	p.expect("The program cannot start: there is too little free memory")
 	p.expect("UEFI Interactive Shell") // the next thing to boot: the firmware has everything back
 }
 

@@ -151,7 +151,7 @@ func boot(t testing.TB, c ovmf.Config) *machine {
 
 // bad is what a machine says when something went wrong below the program, or
 // the program died of a panic.
-var bad = []string{"AlphaOS had to stop", "AlphaOS cannot start", "X64 Exception Type"}
+var bad = []string{"The program had to stop", "The program cannot start", "X64 Exception Type"}
 
 // expect waits for whichever of texts comes first and returns its index and
 // all that was said before. It fails when the machine has been silent for as
