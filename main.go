@@ -21,6 +21,7 @@ import (
 	"alphaos/assistant"
 	"alphaos/console"
 	"alphaos/efi"
+	"alphaos/engine"
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/llm"
@@ -77,7 +78,7 @@ func run(ctx context.Context) error {
 	budget, sessions := shareMemory(amd64.Memory())
 	outcome, err := assistant.Run(ctx, assistant.Config{
 		UI:       assistant.Terminal(con),
-		Models:   assistant.WithBuiltIn(assistant.DirModels(drive.fs, modelsDir), assistant.DirModels(models.Files, ".")),
+		Models:   engine.WithBuiltIn(engine.DirModels(drive.fs, modelsDir), engine.DirModels(models.Files, ".")),
 		Store:    journal,
 		Recovery: recovery,
 		NoStore:  why,
@@ -99,7 +100,7 @@ func run(ctx context.Context) error {
 		Drive:   drive.dev.Present,
 		Before:  models.ByRule,
 		Default: start.model,
-		About:   func() []string { fault(); return about(start.time) },
+		About:   func() []console.Field { fault(); return about(start.time) },
 		Memory:  memory,
 		Loaded:  func(l assistant.Load) { start.loaded(l) },
 	})

@@ -19,20 +19,20 @@ import (
 	"alphaos/fs"
 )
 
-// field is a line of /show.
-func field(name, format string, args ...any) string {
-	return fmt.Sprintf("%-15s %s", name, fmt.Sprintf(format, args...))
+// field is a fact for /show.
+func field(name, format string, args ...any) console.Field {
+	return console.Field{Name: name, Value: fmt.Sprintf(format, args...)}
 }
 
 // timing holds how long after the firmware's hand-over each stage was reached.
 type timing struct{ goRuntime, drive, reading time.Duration }
 
-// about returns the machine's lines of /show info.
-func about(t timing) []string {
+// about is what /show info tells of the machine.
+func about(t timing) []console.Field {
 	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 	memory := amd64.Memory()
 	vendor, revision, spec := efi.Firmware()
-	return []string{
+	return []console.Field{
 		field("firmware", "%s %#x, UEFI %s", vendor, revision, spec),
 		field("processors", "%s", processors()),
 		field("memory", "%s of %s free", console.Bytes(int64(memory.Free)), console.Bytes(int64(memory.Total))),
@@ -60,10 +60,10 @@ type memoryUse struct {
 	cache       int64 // keys and values, part of heap
 }
 
-// memoryLines returns the lines of /show memory.
-func memoryLines(u memoryUse) []string {
+// memoryLines is what /show memory shows.
+func memoryLines(u memoryUse) []console.Field {
 	size := func(n int64) string { return console.Bytes(max(n, 0)) }
-	lines := []string{
+	lines := []console.Field{
 		field("machine", "%s", size(u.ram)),
 		field("firmware", "%s", size(u.ram-u.taken-u.image)),
 		field("program", "%s", size(u.image)),
@@ -78,12 +78,12 @@ func memoryLines(u memoryUse) []string {
 }
 
 // memory asks everybody who has memory for /show memory.
-func memory(m assistant.ModelMemory) []string {
+func memory(m assistant.ModelMemory) []console.Field {
 	u := memoryUse{weights: m.Weights, cache: m.Cache}
-	var note string
+	var notes []console.Field
 	ranges, err := efi.MemoryMap()
 	if err != nil {
-		note = field("note", "the firmware does not tell how memory is used: %s", fs.Reason(err))
+		notes = append(notes, field("note", "the firmware does not tell how memory is used: %s", fs.Reason(err)))
 	}
 	for _, r := range ranges {
 		if r.Type < uint32(len(memoryTypes)) && memoryTypes[r.Type].ram {
@@ -98,11 +98,7 @@ func memory(m assistant.ModelMemory) []string {
 	u.held, u.heap = int64(stats.HeapSys-stats.HeapReleased), int64(stats.HeapAlloc)
 	now := amd64.Memory()
 	u.taken, u.free = int64(now.Total), int64(now.Free)
-	lines := memoryLines(u)
-	if note != "" {
-		lines = append(lines, note)
-	}
-	return lines
+	return append(memoryLines(u), notes...)
 }
 
 // memoryTypes are the types of UEFI 2.10, 7.2, and whether they are memory that

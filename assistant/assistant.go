@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"alphaos/console"
+	"alphaos/engine"
 	"alphaos/fs"
 	"alphaos/llm"
 	"alphaos/llm/chat"
@@ -54,7 +55,7 @@ type UI interface {
 	// tells of a failure.
 	Notice(text string)
 	Error(text string)
-	Progress(title string, total int64) Progress
+	Progress(title string, total int64) engine.Progress
 	// StopContext returns a context that ends when the person wants the
 	// answer to stop. The function ends the watch and must be called.
 	StopContext(ctx context.Context) (context.Context, func())
@@ -62,12 +63,8 @@ type UI interface {
 	// Replay shows what was said earlier as it looked then; who is Prompt or
 	// Speaker. note, unless it is empty, tells what became of it.
 	Replay(who, text, note string)
-}
-
-// Progress shows how far a long step is, in bytes.
-type Progress interface {
-	Set(done int64)
-	Done()
+	// AddHistory makes earlier messages available to whoever types.
+	AddHistory(lines ...string)
 }
 
 // Terminal makes a UI of a console.
@@ -75,7 +72,7 @@ func Terminal(c *console.Console) UI { return terminal{c} }
 
 type terminal struct{ *console.Console }
 
-func (t terminal) Progress(title string, total int64) Progress {
+func (t terminal) Progress(title string, total int64) engine.Progress {
 	return t.Console.Progress(title, total)
 }
 
@@ -92,32 +89,32 @@ const (
 // Config says what an assistant works with. UI and Models are needed.
 type Config struct {
 	UI       UI
-	Models   Models
-	Store    *store.Store      // nil: nothing is saved, which is said
-	Recovery store.Recovery    // what store.Open found
-	NoStore  error             // why Store is nil; nil when that is intended
-	State    store.Medium      // where the model's memory of the conversation is kept between sessions; nil: nowhere
-	LLM      llm.Options       // Progress is overwritten
-	Drive    func() error      // tells whether the drive of the Store is there; nil: it always is
-	Default  string            // name of the model to begin with; "": the one used last, else the first that answers
-	Params   map[string]string // parameters as /set parameter knows them; they go before saved ones
-	System   string            // system prompt when none was set
-	Raw      bool              // ignore the model's chat template: every model continues text
-	About    func() []string   // more lines for /show info; may be nil
-	Loaded   func(Load)        // called when a model was loaded; may be nil
+	Models   engine.Models
+	Store    *store.Store           // nil: nothing is saved, which is said
+	Recovery store.Recovery         // what store.Open found
+	NoStore  error                  // why Store is nil; nil when that is intended
+	State    store.Medium           // where the model's memory of the conversation is kept between sessions; nil: nowhere
+	LLM      llm.Options            // Progress is overwritten
+	Drive    func() error           // tells whether the drive of the Store is there; nil: it always is
+	Default  string                 // name of the model to begin with; "": the one used last, else the first that answers
+	Params   map[string]string      // parameters as /set parameter knows them; they go before saved ones
+	System   string                 // system prompt when none was set
+	Raw      bool                   // ignore the model's chat template: every model continues text
+	About    func() []console.Field // more for /show info; may be nil
+	Loaded   func(Load)             // called when a model was loaded; may be nil
 
 	// Before may answer a message by rule, so that the model in use is not asked;
 	// nil: the model answers all.
 	Before func(m llm.Info, message string) (answer string, ok bool)
 
-	// Memory returns the lines of /show memory for a model that takes so many
+	// Memory returns what /show memory shows for a model that takes so many
 	// bytes; nil: only these are shown.
-	Memory func(ModelMemory) []string
+	Memory func(ModelMemory) []console.Field
 
 	Now func() time.Time // nil: time.Now
 
-	open  func(r ModelReader, o llm.Options, raw bool) (engine, error) // for tests
-	check func(f *gguf.File) error                                     // for tests
+	open  func(r engine.ModelReader, o engine.Options) (*engine.Model, error) // for tests
+	check func(f *gguf.File) error                                            // for tests
 }
 
 // Load tells how a model was loaded.
@@ -138,17 +135,12 @@ type assistant struct {
 	saving bool // messages go to the store
 
 	name    string // of the model; "" while there is none
-	model   engine
-	file    ModelReader // of model
-	session session
-	remarks map[ModelFile]string // what was found about models: see remark
+	model   *engine.Model
+	file    engine.ModelReader          // of model
+	remarks map[engine.ModelFile]string // what was found about models: see remark
 
-	restored []int32 // tokens of the state that session began with
-
-	turns  []chat.Turn // the end of this conversation, without the system prompt
-	before int         // messages that were said before turns
-	first  int         // turns before this one no longer fit the context
-	system string
+	talk   engine.Conversation // the end of this conversation
+	before int                 // messages that were said before that
 	params params
 	chosen map[string]string // parameters that the person set, by name: others are the model's
 	warned bool              // told that the journal is nearly full
@@ -178,12 +170,12 @@ func Run(ctx context.Context, c Config) (Outcome, error) {
 		c.check = llm.Check
 	}
 	if c.open == nil {
-		c.open = func(r ModelReader, o llm.Options, raw bool) (engine, error) { return openModel(r, o, raw, c.Now) }
+		c.open = engine.Load
 	}
-	a := &assistant{Config: c, saving: c.Store != nil, system: c.System, params: defaultParams(), chosen: map[string]string{}}
+	a := &assistant{Config: c, saving: c.Store != nil, talk: engine.Conversation{System: c.System}, params: defaultParams(), chosen: map[string]string{}}
 	defer a.unload()
 	a.welcome()
-	out, err := a.talk(ctx)
+	out, err := a.converse(ctx)
 	if out == EOF {
 		if serr := a.save(); serr != nil {
 			a.UI.Error("Not everything could be saved: " + fs.Explain(serr))
@@ -215,18 +207,16 @@ func (a *assistant) welcome() {
 			}
 		}
 		if s := a.Store.Setting("system"); s != "" {
-			a.system = s
+			a.talk.System = s
 		}
 		last, total := a.Store.Tail(maxTurns)
 		for _, m := range last {
-			a.turns = append(a.turns, chat.Turn{Role: m.Role, Text: m.Text})
+			a.talk.Turns = append(a.talk.Turns, chat.Turn{Role: m.Role, Text: m.Text})
 		}
 		a.before = total - len(last)
-		if h, ok := a.UI.(interface{ AddHistory(...string) }); ok {
-			for _, t := range a.turns[max(0, len(a.turns)-maxHistory):] {
-				if t.Role == store.User {
-					h.AddHistory(t.Text)
-				}
+		for _, t := range a.talk.Turns[max(0, len(a.talk.Turns)-maxHistory):] {
+			if t.Role == store.User {
+				a.UI.AddHistory(t.Text)
 			}
 		}
 		a.nearlyFull()
@@ -305,12 +295,12 @@ func (a *assistant) when(t time.Time) string {
 	return t.In(a.Now().Location()).Format("2 January 2006, 15:04:05")
 }
 
-// talk chooses a model and answers messages.
-func (a *assistant) talk(ctx context.Context) (Outcome, error) {
+// converse chooses a model and answers messages.
+func (a *assistant) converse(ctx context.Context) (Outcome, error) {
 	if out, err, ended := a.chooseFirst(ctx); ended {
 		return out, err
 	}
-	if len(a.turns) == 0 {
+	if len(a.talk.Turns) == 0 {
 		a.UI.Quiet("Type a message, or /? for help.")
 	}
 	for ctx.Err() == nil {
@@ -366,7 +356,12 @@ func (a *assistant) save() error {
 	if err := a.Store.End(); err != nil {
 		return err
 	}
-	a.saveState()
+	if a.State != nil && a.model != nil && !a.secret && len(a.talk.Turns) > 0 {
+		progress := func(total int64) engine.Progress { return a.UI.Progress("Saving what the model remembers", total) }
+		if err := a.model.SaveState(a.State, progress); err != nil {
+			a.UI.Quiet("What the model remembers could not be saved, so it will read the conversation again: " + fs.Explain(err))
+		}
+	}
 	return nil
 }
 

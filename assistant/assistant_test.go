@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"alphaos/console"
+	"alphaos/engine"
 	"alphaos/fs"
 	"alphaos/llm"
 	"alphaos/llm/gguf"
@@ -61,63 +61,6 @@ func TestLeaves(t *testing.T) {
 		if got != want {
 			t.Errorf("Leaves(%q) is %q, want %q", line, got, want)
 		}
-	}
-}
-
-func TestFindModel(t *testing.T) {
-	list := []ModelFile{{Name: "7.gguf"}, {Name: "Llama-3.2-1B.gguf"}, {Name: "llama-3.2-3B.gguf"}, {Name: "qwen.GGUF"}}
-	for want, name := range map[string]string{
-		"1": "7.gguf", "2": "Llama-3.2-1B.gguf", "4": "qwen.GGUF", "7": "7.gguf",
-		"llama-3.2-1b": "Llama-3.2-1B.gguf", "LLAMA-3.2-1B.GGUF": "Llama-3.2-1B.gguf",
-		"q": "qwen.GGUF", "llama": "", "llama-3.2-3": "llama-3.2-3B.gguf", "5": "", "": "", "x": "",
-	} {
-		m, err := find(list, want)
-		if m.Name != name || (err == nil) != (name != "") {
-			t.Errorf("find(%q) = %q, %v", want, m.Name, err)
-		}
-	}
-}
-
-func TestDirModels(t *testing.T) {
-	m := DirModels(fstest.MapFS{
-		"models/b.gguf": {Data: []byte("bb")}, "models/A.GGUF": {Data: []byte("a")},
-		"models/._b.gguf": {}, "models/readme.txt": {}, "models/dir.gguf/x": {},
-		"models/c-00001-of-00002.gguf": {Data: []byte("cc")}, "models/c-00002-of-00002.gguf": {Data: []byte("c")},
-		"models/d-00002-of-00002.gguf": {Data: []byte("d")}, "models/b.gguf.sha256": {},
-	}, "/models")
-	list, err := m.List()
-	if want := []ModelFile{{Name: "A.GGUF", Size: 1}, {Name: "b.gguf", Size: 2}, {Name: "c-00001-of-00002.gguf", Size: 3}, {Name: "d-00002-of-00002.gguf", Size: 1}}; err != nil || !slices.Equal(list, want) {
-		t.Errorf("%v, %v", list, err)
-	}
-	if m, err := find(list, "c"); err != nil || m.Size != 3 {
-		t.Errorf("the split model: %v, %v", m, err)
-	}
-	if _, err := m.Open("d-00002-of-00002.gguf"); err == nil || !strings.Contains(err.Error(), "d-00002-of-00002.gguf: not a GGUF file") {
-		t.Errorf("a part that is none: %v", err)
-	}
-	if r, err := m.Open("b.gguf"); err != nil {
-		t.Errorf("an empty checksum: %v", err)
-	} else if note := r.(interface{ Note() string }).Note(); !strings.Contains(note, "b.gguf.sha256 holds no SHA-256 checksum") {
-		t.Errorf("an empty checksum: %q", note)
-	}
-	r, err := m.Open("A.GGUF")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := make([]byte, 1)
-	if n, err := r.ReadAt(p, 0); n != 1 || string(p) != "a" || r.Size() != 1 {
-		t.Error(n, err, p)
-	}
-	if err := r.Close(); err != nil {
-		t.Error(err)
-	}
-	for _, name := range []string{"none.gguf", "dir.gguf", "../A.GGUF"} {
-		if _, err := m.Open(name); err == nil {
-			t.Errorf("opened %s", name)
-		}
-	}
-	if list, err := DirModels(fstest.MapFS{}, "models").List(); err != nil || len(list) != 0 {
-		t.Errorf("missing directory: %v, %v", list, err)
 	}
 }
 
@@ -297,7 +240,7 @@ func TestChooseDraft(t *testing.T) {
 		}
 		return &fstest.MapFile{Data: append(b, make([]byte, size-len(b))...)}
 	}
-	models := DirModels(fstest.MapFS{
+	models := engine.DirModels(fstest.MapFS{
 		"models/large.gguf":  file(40000, "llama", "a", "b"),
 		"models/half.gguf":   file(20000, "llama", "a", "b"),
 		"models/small.gguf":  file(4000, "llama", "a", "b"),
@@ -324,7 +267,7 @@ func TestChooseDraft(t *testing.T) {
 		{"tiny.gguf", 0, ""},
 		{"other.gguf", 0, ""},
 	} {
-		large, err := a.candidate(ModelFile{Name: c.name})
+		large, err := a.candidate(engine.ModelFile{Name: c.name})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -350,7 +293,7 @@ func TestRealDraft(t *testing.T) {
 	fsys["models/large.gguf"] = read("stories260K-F32")
 	var answers [2]string
 	for i := range answers {
-		c := Config{Models: DirModels(fsys, "models"), Default: "large", Params: map[string]string{"temperature": "0.9", "seed": "7", "num_predict": "120"}}
+		c := Config{Models: engine.DirModels(fsys, "models"), Default: "large", Params: map[string]string{"temperature": "0.9", "seed": "7", "num_predict": "120"}}
 		p := sit(t, c)
 		p.says("/show info")
 		p.expect("architecture")
@@ -441,7 +384,7 @@ func (p *person) says(line string) {
 func TestPastedGoodbye(t *testing.T) {
 	w := &world{t: t, context: 4000, now: time.Unix(1e9, 0)}
 	c := openStore(t, &memory{data: make([]byte, 256<<10)})
-	c.Models = DirModels(fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")}, "/models")
+	c.Models = engine.DirModels(fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")}, "/models")
 	c.Now = func() time.Time { return w.tick(time.Second) } // nothing comes quickly
 	c.Params = map[string]string{"temperature": "0", "repeat_penalty": "1"}
 	c.open, c.check = w.open, checkHead
@@ -493,12 +436,12 @@ func sit(t *testing.T, c Config) *person {
 
 const data = "../../shared/data"
 
-func needModels(t testing.TB) Models {
+func needModels(t testing.TB) engine.Models {
 	dir := filepath.Join(data, "models")
 	if _, err := os.Stat(dir); err != nil {
 		t.Skip("the reference models are not in ../shared/data/models")
 	}
-	return DirModels(os.DirFS(dir), ".")
+	return engine.DirModels(os.DirFS(dir), ".")
 }
 
 func openStore(t *testing.T, m store.Medium) Config {
@@ -626,7 +569,7 @@ func TestCutInRealAnswer(t *testing.T) {
 func TestNoStore(t *testing.T) {
 	w := &world{t: t}
 	why := fmt.Errorf("the journal on the drive cannot be used: %w", fs.ErrRemoved)
-	Run(context.Background(), Config{UI: ui{w}, Models: DirModels(fstest.MapFS{}, "."), NoStore: why})
+	Run(context.Background(), Config{UI: ui{w}, Models: engine.DirModels(fstest.MapFS{}, "."), NoStore: why})
 	if said, want := w.out.String(), "Nothing will be saved in this session: the drive was pulled out. Plug it in again.\n"; !strings.Contains(said, want) {
 		t.Errorf("it says %q", said)
 	}
@@ -642,7 +585,7 @@ func TestRuleFillsJournal(t *testing.T) {
 	}
 	w.lines = []string{"you> my chest hurts", "you> /bye"}
 	w.context = 100
-	Run(context.Background(), Config{UI: ui{w}, Models: DirModels(fstest.MapFS{"tiny.gguf": modelFile("tiny.gguf")}, "."), Store: s, Recovery: rec,
+	Run(context.Background(), Config{UI: ui{w}, Models: engine.DirModels(fstest.MapFS{"tiny.gguf": modelFile("tiny.gguf")}, "."), Store: s, Recovery: rec,
 		Before: func(llm.Info, string) (string, bool) { return fixed, true }, open: w.open, check: checkHead})
 	_, said, _ := strings.Cut(w.out.String(), Speaker)
 	if want := fixed + "\n!! This answer can't be saved: the journal is full ("; !strings.HasPrefix(said, want) || strings.Contains(said, "ends here") {
@@ -658,7 +601,7 @@ func TestDamagedRealModel(t *testing.T) {
 		t.Skip(err)
 	}
 	fsys := fstest.MapFS{"models/cut.gguf": {Data: whole[:len(whole)/2]}, "models/good.gguf": {Data: whole}}
-	p := sit(t, Config{Models: DirModels(fsys, "models"), Params: map[string]string{"num_predict": "3"}})
+	p := sit(t, Config{Models: engine.DirModels(fsys, "models"), Params: map[string]string{"num_predict": "3"}})
 	said := p.expect(Prompt)
 	io.WriteString(p.keys, "Once\r")
 	p.expect("3 tokens, ")
@@ -671,30 +614,6 @@ func TestDamagedRealModel(t *testing.T) {
 	}
 }
 
-// unverified is a file that does not match its checksum.
-type unverified struct{ ModelReader }
-
-func (unverified) Verify() error { return errors.New("it is damaged") }
-
-// A model is checked when it was loaded, but not one that is streamed, all of
-// which would have to be read for it.
-func TestChecksumOfStreamed(t *testing.T) {
-	r, err := needModels(t).Open("stories260K-F32.gguf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	for _, budget := range []int64{0, 800 << 10} {
-		m, err := openModel(unverified{r}, llm.Options{Budget: budget, Threads: 1}, false, time.Now)
-		if (err == nil) != (budget != 0) || err == nil && m.Info().Streamed == 0 {
-			t.Errorf("within %d bytes: %v", budget, err)
-		}
-		if err == nil {
-			m.Close()
-		}
-	}
-}
-
 // Who runs the assistant hears of loaded models, and only of those, and says what the
 // machine's memory is used for.
 func TestLoadedAndMemory(t *testing.T) {
@@ -702,13 +621,15 @@ func TestLoadedAndMemory(t *testing.T) {
 	w := &world{t: t, context: 100, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf"), "models/bad.gguf": modelFile("bad.gguf")},
 		medium: &memory{data: make([]byte, 64<<10)}, now: time.Unix(1e9, 0),
 		loaded: func(l Load) { loads = append(loads, l) },
-		memory: func(m ModelMemory) []string { return []string{fmt.Sprintf("%+v", m)} }}
+		memory: func(m ModelMemory) []console.Field {
+			return []console.Field{{Name: "memory", Value: fmt.Sprintf("%+v", m)}}
+		}}
 	w.lines = []string{"you> /show memory", "you> /load bad", "you> /bye"}
 	w.boot()
 	if len(loads) != 1 || loads[0].Info.Architecture != "fake" || loads[0].Time < 0 {
 		t.Errorf("loaded %+v\n%s", loads, w.out.String())
 	}
-	if want := "  {Weights:27100000 Cache:100000}\n"; !strings.Contains(w.out.String(), want) {
+	if want := "  memory          {Weights:27100000 Cache:100000}\n"; !strings.Contains(w.out.String(), want) {
 		t.Errorf("/show memory does not show %q\n%s", want, w.out.String())
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"alphaos/console"
+	"alphaos/engine"
 	"alphaos/fs"
+	"alphaos/llm/gguf"
 	"alphaos/store"
 )
 
@@ -154,7 +156,7 @@ func near(a, b string) bool {
 
 func (a *assistant) parameterHelp() {
 	for _, p := range paramHelp {
-		a.say(fmt.Sprintf("  %-15s %s", p.name, p.help))
+		a.fields([]console.Field{{Name: p.name, Value: p.help}})
 	}
 }
 
@@ -195,13 +197,13 @@ func (a *assistant) set(rest string) {
 		a.keep("parameter."+name, f[1])
 	case "system":
 		arg = strings.Trim(arg, `"`)
-		a.system, a.first = arg, 0
+		a.talk.System, a.talk.First = arg, 0
 		if arg == "" {
 			a.say("No system message any more.")
 		} else {
 			a.say("Set system message.")
 		}
-		if a.model != nil && a.model.Plain() && arg != "" {
+		if a.model != nil && a.model.Plain && arg != "" {
 			a.UI.Quiet("This model only continues text and doesn't read it.")
 		}
 		a.keep("system", arg)
@@ -231,18 +233,16 @@ func (a *assistant) showCommand(rest string) {
 	case "info":
 		a.info()
 	case "memory":
-		for _, line := range a.memory() {
-			a.say("  " + line)
-		}
+		a.fields(a.memory())
 	case "parameters":
 		for _, p := range paramHelp {
-			a.say(fmt.Sprintf("  %-15s %s", p.name, a.params.get(p.name)))
+			a.fields([]console.Field{{Name: p.name, Value: a.params.get(p.name)}})
 		}
 	case "system":
-		if a.system == "" {
+		if a.talk.System == "" {
 			a.say("No system message is set.")
 		} else {
-			a.say(a.system)
+			a.say(a.talk.System)
 		}
 	default:
 		a.say("What is to be shown?\n" + showUsage)
@@ -253,11 +253,9 @@ func (a *assistant) info() {
 	if a.model == nil {
 		a.say("  no model is loaded")
 	} else {
-		a.say("  model           " + plainName(a.name))
-		for _, line := range a.model.Describe() {
-			a.say("  " + line)
-		}
-		a.say(fmt.Sprintf("  context         %d of %d tokens in use", a.session.Len(), a.session.Cap()))
+		used, size := a.model.Context()
+		f := append([]console.Field{{Name: "model", Value: gguf.PlainName(a.name)}}, a.model.Describe()...)
+		a.fields(append(f, console.Field{Name: "context", Value: fmt.Sprintf("%d of %d tokens in use", used, size)}))
 	}
 	if a.Store != nil {
 		used, total := a.Store.Usage()
@@ -265,31 +263,30 @@ func (a *assistant) info() {
 		if a.Store.Degraded() {
 			state = "; some of it is stored only once because the drive fails in places: copy it soon"
 		}
-		a.say(fmt.Sprintf("  journal         %d of %d KiB used%s", used>>10, total>>10, state))
+		a.fields([]console.Field{{Name: "journal", Value: fmt.Sprintf("%d of %d KiB used%s", used>>10, total>>10, state)}})
 	}
 	if a.About != nil {
-		for _, line := range a.About() {
-			a.say("  " + line)
-		}
+		a.fields(a.About())
 	}
 }
 
-// memory returns the lines of /show memory.
-func (a *assistant) memory() []string {
+// fields shows a list of facts.
+func (a *assistant) fields(list []console.Field) {
+	for _, f := range list {
+		a.say("  " + f.String())
+	}
+}
+
+// memory is what /show memory shows.
+func (a *assistant) memory() []console.Field {
 	var m ModelMemory
 	if a.model != nil {
-		m.Weights = a.model.Memory()
-	}
-	if a.session != nil {
-		m.Cache = a.session.Memory()
+		m.Weights, m.Cache = a.model.Memory()
 	}
 	if a.Memory != nil {
 		return a.Memory(m)
 	}
-	return []string{
-		"weights         " + console.Bytes(m.Weights),
-		"KV cache        " + console.Bytes(m.Cache),
-	}
+	return []console.Field{{Name: "weights", Value: console.Bytes(m.Weights)}, {Name: "KV cache", Value: console.Bytes(m.Cache)}}
 }
 
 func (a *assistant) loadCommand(ctx context.Context, want string) {
@@ -301,14 +298,14 @@ func (a *assistant) loadCommand(ctx context.Context, want string) {
 	if err != nil {
 		a.UI.Error(sentence(err))
 	}
-	file, err := find(list, want)
+	file, err := engine.Find(list, want)
 	if err != nil {
 		a.UI.Error(sentence(err))
 		return
 	}
 	if a.load(ctx, file) == nil && a.name == file.Name {
 		a.prefer(file)
-		a.UI.Quiet("Going on with " + plainName(file.Name) + ".")
+		a.UI.Quiet("Going on with " + gguf.PlainName(file.Name) + ".")
 	} else {
 		a.UI.Quiet("/models lists the models, /load NAME chooses another.")
 	}
@@ -323,9 +320,9 @@ func (a *assistant) clear() {
 		}
 	}
 	a.apart = !a.saving
-	a.turns, a.before, a.first = nil, 0, 0
-	if a.session != nil {
-		a.session.Truncate(0)
+	a.talk.Turns, a.before, a.talk.First = nil, 0, 0
+	if a.model != nil {
+		a.model.Forget()
 	}
 	a.UI.Clear()
 	if a.saving {
@@ -341,10 +338,10 @@ func (a *assistant) history(ctx context.Context, rest string) {
 		if a.before > 0 {
 			a.UI.Quiet("The first " + count(a.before, "message is", "messages are") + " not kept.")
 		}
-		for _, t := range a.turns {
+		for _, t := range a.talk.Turns {
 			a.recall(store.Message{Role: t.Role, Text: t.Text}, 0)
 		}
-		if len(a.turns) == 0 {
+		if len(a.talk.Turns) == 0 {
 			a.say("Nothing was said yet.")
 		}
 		return

@@ -1,6 +1,10 @@
 package assistant
 
-import "alphaos/llm"
+import (
+	"alphaos/engine"
+	"alphaos/llm"
+	"alphaos/llm/gguf"
+)
 
 // A smaller model of the same vocabulary that lies beside the one in use drafts
 // for it (see llm/speculate.go). It is chosen by size: larger ones guess better,
@@ -13,13 +17,13 @@ const (
 // chooseDraft is the model that is to draft for c within budget bytes of memory
 // for both (0: any); none if its Name is "". It takes memory from a model that is
 // streamed only where that costs little.
-func (a *assistant) chooseDraft(c *candidate, budget int64) ModelFile {
+func (a *assistant) chooseDraft(c *candidate, budget int64) engine.ModelFile {
 	list, err := a.Models.List()
 	if err != nil {
-		return ModelFile{}
+		return engine.ModelFile{}
 	}
 	size := c.r.Size()
-	var best ModelFile
+	var best engine.ModelFile
 	for _, m := range list {
 		if m.BuiltIn { // nobody else has its vocabulary
 			continue
@@ -43,7 +47,7 @@ func (a *assistant) chooseDraft(c *candidate, budget int64) ModelFile {
 
 // loadDraft loads the model that drafts for m. Without it answers are the same,
 // so what is wrong with it is not told.
-func (a *assistant) loadDraft(m engine, file ModelFile) {
+func (a *assistant) loadDraft(m *engine.Model, file engine.ModelFile) {
 	if file.Name == "" {
 		return
 	}
@@ -54,7 +58,7 @@ func (a *assistant) loadDraft(m engine, file ModelFile) {
 	defer r.Close()
 	o := a.LLM
 	o.SessionLimit /= 8
-	p := a.UI.Progress("Loading "+plainName(file.Name)+" to draft for it", file.Size)
+	p := a.UI.Progress("Loading "+gguf.PlainName(file.Name)+" to draft for it", file.Size)
 	defer p.Done()
 	o.Progress = func(done, _ int64) { p.Set(done) }
 	m.DraftWith(r, o)

@@ -9,6 +9,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"alphaos/engine"
 	"alphaos/models"
 	"alphaos/store"
 )
@@ -94,7 +95,7 @@ func TestLongLife(t *testing.T) {
 	c := Config{UI: idle{ui{w}, func() (string, bool) {
 		at = append(at, w.prompted.Load())
 		return fmt.Sprintf("message %d", len(at)), len(at) <= 600
-	}}, Models: DirModels(w.models, "models"), Now: func() time.Time { return w.tick(0) }, open: w.open, check: checkHead,
+	}}, Models: engine.DirModels(w.models, "models"), Now: func() time.Time { return w.tick(0) }, open: w.open, check: checkHead,
 		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}}
 	s, _, err := store.Open(w.medium, c.Now)
 	if err != nil {
@@ -139,7 +140,7 @@ func BenchmarkStart(b *testing.B) {
 						lines = lines[1:]
 						return line, true
 					}
-					c := Config{UI: idle{ui{w}, asked}, Models: DirModels(models.Files, "."), Store: s, Recovery: r, Params: map[string]string{"num_predict": "8", "temperature": "0"}}
+					c := Config{UI: idle{ui{w}, asked}, Models: engine.DirModels(models.Files, "."), Store: s, Recovery: r, Params: map[string]string{"num_predict": "8", "temperature": "0"}}
 					if state > 0 {
 						c.State = w.state
 					}

@@ -4,17 +4,19 @@ import (
 	"fmt"
 	"strconv"
 
+	"alphaos/engine"
 	"alphaos/llm/sample"
 )
 
 // params are what /set parameter changes. Names and meanings are ollama's.
 type params struct {
-	sample.Params
-	numCtx     int // tokens; 0: the model's own
-	numPredict int // tokens of an answer; -1: as many as the context holds
+	engine.Params
+	numCtx int // tokens; 0: the model's own
 }
 
-func defaultParams() params { return params{Params: sample.Default(), numPredict: -1} }
+func defaultParams() params {
+	return params{Params: engine.Params{Params: sample.Default(), Predict: -1}}
+}
 
 // paramHelp lists the parameters.
 var paramHelp = []struct{ name, help string }{
@@ -45,7 +47,7 @@ func (p *params) set(name, value string) error {
 	case "num_ctx":
 		return integer(&p.numCtx, name, value, 0)
 	case "num_predict":
-		return integer(&p.numPredict, name, value, -1)
+		return integer(&p.Predict, name, value, -1)
 	}
 	return p.Params.Set(name, value)
 }
@@ -70,13 +72,13 @@ func (a *assistant) choose(name, value string) error {
 
 // recommend takes the model's parameters where the person set none.
 func (a *assistant) recommend() {
-	p := a.model.Sampling()
+	p := a.model.Sampling
 	for name, value := range a.chosen {
 		if name != "num_ctx" && name != "num_predict" {
 			_ = p.Set(name, value) // which was possible before
 		}
 	}
-	a.params.Params = p
+	a.params.Params.Params = p
 }
 
 // get shows the value of a parameter as set takes it.
@@ -100,7 +102,7 @@ func (p *params) get(name string) string {
 	case "num_ctx":
 		return strconv.Itoa(p.numCtx)
 	case "num_predict":
-		return strconv.Itoa(p.numPredict)
+		return strconv.Itoa(p.Predict)
 	}
 	return ""
 }

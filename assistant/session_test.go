@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"alphaos/console"
+	"alphaos/engine"
 	"alphaos/fs"
 	"alphaos/llm"
 	"alphaos/llm/chat"
@@ -99,7 +100,7 @@ var technical = regexp.MustCompile(`EFI_|PciRoot|blocks at|\.log\b|: (reading|wr
 // world is what outlives a boot.
 type world struct {
 	loaded  func(Load)
-	memory  func(ModelMemory) []string
+	memory  func(ModelMemory) []console.Field
 	t       testing.TB
 	out     strings.Builder
 	lines   []string // of the script that are still to come
@@ -275,10 +276,10 @@ func (w *world) boot() {
 		}
 	}()
 	w.tick(time.Hour)
-	c := Config{UI: ui{w}, Models: DirModels(stick{w}, "/models"), Now: func() time.Time { return w.tick(0) },
+	c := Config{UI: ui{w}, Models: engine.DirModels(stick{w}, "/models"), Now: func() time.Time { return w.tick(0) },
 		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}, Before: models.ByRule, Loaded: w.loaded, Memory: w.memory, open: w.open, check: checkHead}
 	if w.guide {
-		c.Models = WithBuiltIn(c.Models, DirModels(fstest.MapFS{"guide.gguf": modelFile("guide.gguf")}, "."))
+		c.Models = engine.WithBuiltIn(c.Models, engine.DirModels(fstest.MapFS{"guide.gguf": modelFile("guide.gguf")}, "."))
 	}
 	if w.medium != nil {
 		s, rec, err := store.Open(w.medium, c.Now)
@@ -384,6 +385,8 @@ func (u ui) Notice(s string) { u.line("! " + s) }
 func (u ui) Error(s string)  { u.line("!! " + s) }
 func (u ui) Clear()          { u.line("[clear]") }
 
+func (u ui) AddHistory(...string) {}
+
 func (u ui) Replay(who, text, note string) {
 	u.line("| " + who + text)
 	if note != "" {
@@ -440,7 +443,7 @@ type progress struct {
 	done, total int64
 }
 
-func (u ui) Progress(title string, total int64) Progress {
+func (u ui) Progress(title string, total int64) engine.Progress {
 	return &progress{u, title, 0, total}
 }
 func (p *progress) Set(n int64) { p.done = n }
@@ -462,27 +465,32 @@ const (
 	vocabulary
 )
 
-type fake struct {
-	*world
-	name string // inside the file
-}
+// fake is what takes the place of weights and a chat template.
+type fake struct{ *world }
 
-func (w *world) open(r ModelReader, o llm.Options, raw bool) (engine, error) {
+func (w *world) open(r engine.ModelReader, o engine.Options) (*engine.Model, error) {
 	f, ok := r.(*llm.File)
 	if !ok {
 		w.t.Fatal("not an open file")
 	}
-	if plainName(f.Name()) == w.failing {
+	if gguf.PlainName(f.Name()) == w.failing {
 		return nil, fmt.Errorf("reading the weights: %w", fs.ErrIO)
 	}
 	if r.Size() > 1234 {
-		o.Expect(llm.Expectation{Bytes: 1.3e9, Memory: 600e6, Streamed: 700e6, Rate: 480e6})
+		o.LLM.Expect(llm.Expectation{Bytes: 1.3e9, Memory: 600e6, Streamed: 700e6, Rate: 480e6})
 	}
-	o.Progress(r.Size(), r.Size())
-	if plainName(f.Name()) == "guide" {
-		return fake{w, rules.Guide}, nil
+	o.LLM.Progress(r.Size(), r.Size())
+	name := ""
+	if gguf.PlainName(f.Name()) == "guide" {
+		name = rules.Guide
 	}
-	return fake{w, ""}, nil
+	m := fake{w}
+	var warnings []string
+	if s := r.Note(); s != "" {
+		warnings = append(warnings, s)
+	}
+	return engine.New(engine.Parts{Info: llm.Info{Architecture: "fake", Name: name}, About: []console.Field{{Name: "architecture", Value: "fake"}}, Weights: 27_100_000, Warnings: warnings,
+		Sampling: sample.Default(), Text: m, Plain: w.plain, Stops: []string{"<stop>"}, NewSession: m.session, Now: o.Now}), nil
 }
 
 func bytesIDs(s string) (ids []int32) {
@@ -516,41 +524,9 @@ func (f fake) Prompt(turns []chat.Turn) []int32 {
 	return ids
 }
 
-func (f fake) Fit(turns []chat.Turn, limit int) ([]int32, int) {
-	system := 0
-	if len(turns) > 0 && turns[0].Role == "system" {
-		system = 1
-	}
-	dropped := 0
-	for {
-		seen := append(turns[:system:system], turns[system+dropped:]...)
-		ids := f.Prompt(seen)
-		next := dropped + 1
-		for system+next < len(turns) && turns[system+next].Role != "user" {
-			next++
-		}
-		if len(ids) <= limit || system+next >= len(turns) {
-			return ids, dropped
-		}
-		dropped = next
-	}
-}
+func (f fake) Answer() engine.Reader { return &fakeAnswer{} }
 
-func (f fake) Plain() bool        { return f.plain }
-func (f fake) Stops() []string    { return []string{"<stop>"} }
-func (f fake) Answer() answer     { return &fakeAnswer{} }
-func (f fake) Describe() []string { return []string{"architecture    fake"} }
-func (f fake) Info() llm.Info     { return llm.Info{Architecture: "fake", Name: f.name} }
-func (f fake) Sampling() sample.Params {
-	return sample.Default()
-}
-func (f fake) Memory() int64      { return 27_100_000 }
-func (f fake) Warnings() []string { return nil }
-func (f fake) Close()             {}
-
-func (f fake) DraftWith(r ModelReader, o llm.Options) error { return errors.New("no drafts") }
-
-func (f fake) NewSession(n int) (session, error) {
+func (f fake) session(n int) (engine.Session, error) {
 	if n == 0 {
 		n = f.context
 	}
@@ -589,7 +565,6 @@ type fakeSession struct {
 	cap int
 }
 
-func (s *fakeSession) Len() int              { return len(s.ids) }
 func (s *fakeSession) Cap() int              { return s.cap }
 func (s *fakeSession) Memory() int64         { return int64(s.cap) * 1000 }
 func (s *fakeSession) StateSize(n int) int64 { return int64(n) * 1000 }
@@ -628,7 +603,7 @@ func (s *fakeSession) Save(w io.Writer, limit int64) (int, error) {
 	return n, err
 }
 
-func (s *fakeSession) Generate(c *sample.Sampler) generator { return &fakeGenerator{s: s, c: c} }
+func (s *fakeSession) Generate(c *sample.Sampler) engine.Generator { return &fakeGenerator{s: s, c: c} }
 
 // fakeGenerator evaluates one token after the other.
 type fakeGenerator struct {
@@ -640,6 +615,7 @@ type fakeGenerator struct {
 
 func (g *fakeGenerator) Begin(logits []float32) { g.logits = logits }
 func (g *fakeGenerator) Settle()                {}
+func (g *fakeGenerator) Drafted() (int, int)    { return 0, 0 }
 
 func (g *fakeGenerator) Next(ctx context.Context) (int32, error) {
 	if g.logits == nil {

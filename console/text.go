@@ -6,6 +6,7 @@ package console
 // is replaced by something visible, never dropped.
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -138,3 +139,9 @@ func textWidth(s string) int {
 	}
 	return n
 }
+
+// Field is a fact and its name, for lists of them.
+type Field struct{ Name, Value string }
+
+// String is the field as a line, values below each other.
+func (f Field) String() string { return fmt.Sprintf("%-15s %s", f.Name, f.Value) }

@@ -24,7 +24,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -381,41 +380,6 @@ func (t Template) Prompt(tok *tokenizer.Tokenizer, turns []Turn) []int32 {
 		t.format.write(w, turns)
 	}
 	return r.tok.EncodeParts(tokenizer.EncodeOptions{AddBOS: true}, w.parts...)
-}
-
-// Fit is Prompt for a context of limit tokens: the oldest turns, but not the
-// system's, are left out until the ids are no more than limit. The last turn
-// always stays; alone it may still be too long.
-func (t Template) Fit(tok *tokenizer.Tokenizer, turns []Turn, limit int) (ids []int32, dropped int) {
-	ids = t.Prompt(tok, turns)
-	if len(ids) <= limit {
-		return ids, 0
-	}
-	// What may go: everything before the last turn, as far as a user's turn
-	// comes first again.
-	var cuts []int
-	for i, turn := range turns {
-		if i > 0 && role(turn.Role) == "user" {
-			cuts = append(cuts, i)
-		}
-	}
-	if len(cuts) == 0 {
-		return ids, 0
-	}
-	without := func(cut int) ([]int32, int) {
-		var kept []Turn
-		for i, turn := range turns {
-			if i >= cut || role(turn.Role) == "system" {
-				kept = append(kept, turn)
-			}
-		}
-		return t.Prompt(tok, kept), len(turns) - len(kept)
-	}
-	n := sort.Search(len(cuts)-1, func(i int) bool {
-		ids, _ := without(cuts[i])
-		return len(ids) <= limit
-	})
-	return without(cuts[n])
 }
 
 // A writer gathers the parts of a prompt.

@@ -292,40 +292,6 @@ func FuzzPrompt(f *testing.F) {
 	})
 }
 
-func TestFit(t *testing.T) {
-	tok, tmpl := model(t, bpe(), jinjaChatML)
-	turns := []Turn{{Role: "system", Text: "Be brief."}}
-	for range 10 {
-		turns = append(turns, Turn{Role: "user", Text: "hi"}, Turn{Role: "assistant", Text: "hello"})
-	}
-	turns = append(turns, Turn{Role: "user", Text: "last"})
-	all := tmpl.Prompt(tok, turns)
-	if ids, dropped := tmpl.Fit(tok, turns, len(all)); dropped != 0 || !slices.Equal(ids, all) {
-		t.Errorf("dropped %d though all fits", dropped)
-	}
-	for _, limit := range []int{len(all) - 1, 150, 100, 60} {
-		ids, dropped := tmpl.Fit(tok, turns, limit)
-		if len(ids) > limit || dropped == 0 || dropped%2 != 0 {
-			t.Errorf("limit %d: %d ids, dropped %d", limit, len(ids), dropped)
-		}
-		s := spell(tok, ids)
-		if !strings.HasPrefix(s, "<|begin_of_text|><|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user") || !strings.HasSuffix(s, "last<|im_end|>\n<|im_start|>assistant\n") {
-			t.Errorf("limit %d: %q", limit, s)
-		}
-		// One exchange more would have been too much.
-		more := append(slices.Clone(turns[:1]), turns[1+dropped-2:]...)
-		if len(tmpl.Prompt(tok, more)) <= limit {
-			t.Errorf("limit %d: dropped %d, two more would fit", limit, dropped)
-		}
-	}
-	if ids, dropped := tmpl.Fit(tok, turns, 3); dropped != 20 || len(ids) <= 3 {
-		t.Errorf("limit 3: %d ids, dropped %d", len(ids), dropped)
-	}
-	if _, dropped := tmpl.Fit(tok, turns[:2], 3); dropped != 0 {
-		t.Errorf("one turn: dropped %d", dropped)
-	}
-}
-
 // The template of a real file is recognised.
 func TestDetectShared(t *testing.T) {
 	r, err := os.Open("../../../shared/data/tokenizer/ggml-vocab-phi-3.gguf")

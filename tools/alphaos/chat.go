@@ -24,6 +24,7 @@ import (
 
 	"alphaos/assistant"
 	"alphaos/console"
+	"alphaos/engine"
 	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/sample"
@@ -139,160 +140,67 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 		fmt.Fprintf(notes, "note: %s of the weights are read from the file for each token, at %s a second: at most %.2f tokens/s\n",
 			console.Bytes(e.Streamed), console.Bytes(int64(e.Rate)), e.TokensPerSecond())
 	}
-	model, err := file.load(o.llm)
+	m, err := file.engine(engine.Options{LLM: o.llm, Raw: o.raw, NoDraft: o.plain})
 	if err != nil {
-		return fmt.Errorf("%s: %w", file.Name(), err)
+		return err
 	}
-	defer model.Close()
-	tok := model.Tokenizer()
-	params := sample.Recommended(model.File())
+	defer m.Close()
+	params := engine.Params{Params: m.Sampling, Predict: -1}
+	if o.tokens > 0 {
+		params.Predict = o.tokens
+	}
 	for name, value := range o.set {
 		if err := params.Set(name, value); err != nil {
 			return err
 		}
 	}
-
-	template := chat.Detect(model.File()).WithClock(time.Now)
-	if o.raw {
-		template = chat.Template{}
+	for _, s := range m.Warnings {
+		fmt.Fprintln(notes, "note:", s)
 	}
-	for _, s := range append(tok.Warnings(), template.Warning()) {
-		if s != "" {
-			fmt.Fprintln(notes, "note:", s)
-		}
+	write := func(text string) error {
+		_, err := io.WriteString(out, text)
+		return err
 	}
-	if answer, ok := models.ByRule(model.Info(), o.prompt); ok {
+	if answer, ok := models.ByRule(m.Info, o.prompt); ok {
 		if terminal(out) != nil {
 			answer += "\n"
 		}
-		if _, err := io.WriteString(out, answer); err != nil {
+		if err := write(answer); err != nil {
 			return fmt.Errorf("cannot write the answer: %w", err)
 		}
 		return nil
 	}
-	turns := []chat.Turn{{Role: "user", Text: o.prompt}}
-	if o.system != "" {
-		turns = []chat.Turn{{Role: "system", Text: o.system}, turns[0]}
+	if err := m.Begin(o.context); err != nil {
+		return err
 	}
-	ids := template.Prompt(tok, turns)
-	if len(ids) == 0 {
+	c := &engine.Conversation{System: o.system, Turns: []chat.Turn{{Role: "user", Text: o.prompt}}}
+	_, size := m.Context()
+	switch n := m.Tokens(c); {
+	case n == 0:
 		return errors.New("the prompt is empty and this model has no token to begin a text with; add -p TEXT")
+	case n >= size:
+		return fmt.Errorf("the prompt has %d tokens, too many for a context of %d; shorten it", n, size)
 	}
-	session, err := model.NewSession(o.context)
-	if err != nil {
-		return err
-	}
-	if len(ids) >= session.Cap() {
-		return fmt.Errorf("the prompt has %d tokens, too many for a context of %d; shorten it", len(ids), session.Cap())
-	}
-
-	start := time.Now()
-	logits, err := session.Eval(ctx, ids)
-	if err != nil {
-		return err
-	}
-	reading := time.Since(start)
-
-	start = time.Now()
-	var drafters []llm.Drafter
-	if !o.plain {
-		drafters = append(drafters, llm.NewLookup())
-	}
-	gen := session.NewGenerator(sample.New(params), drafters...)
-	gen.Begin(logits)
-	text := &answerWriter{out: out, stops: template.Stops(), trim: !template.Plain()}
-	answer := template.Answer(tok)
-	read, made := len(ids), 0
-	for o.tokens == 0 || made < o.tokens {
-		var id int32
-		if id, err = gen.Next(ctx); errors.Is(err, llm.ErrContextFull) {
-			fmt.Fprintf(notes, "note: the context of %d tokens is full\n", session.Cap())
-			err = nil
-			break
-		}
-		if err != nil {
-			break
-		}
-		s, more := answer.Write(id)
-		if more {
-			made++
-		}
-		if done, err := text.write(s); done || !more || err != nil {
-			if err != nil {
-				return fmt.Errorf("cannot write the answer: %w", err)
-			}
-			break
-		}
-	}
-	gen.Settle()
-	if e := text.flush(answer.End()); e != nil {
-		return fmt.Errorf("cannot write the answer: %w", e)
+	r := m.Answer(ctx, c, params, write)
+	if r.End == engine.Unwritten {
+		return fmt.Errorf("cannot write the answer: %w", r.Err)
 	}
 	if terminal(out) != nil {
 		fmt.Fprintln(out)
 	}
-	writing := time.Since(start)
-	fmt.Fprintf(notes, "prompt: %d tokens, %.1f tokens/s; answer: %d tokens, %.1f tokens/s; context: %d of %d\n",
-		read, float64(read)/reading.Seconds(), made, float64(made)/writing.Seconds(), session.Len(), session.Cap())
-	if drafted, accepted := gen.Drafted(); drafted > 0 {
-		fmt.Fprintf(notes, "drafts: %d tokens, %d of them right\n", drafted, accepted)
+	if r.End == engine.Full {
+		fmt.Fprintf(notes, "note: the context of %d tokens is full\n", size)
 	}
-	if ctx.Err() != nil {
+	used, _ := m.Context()
+	fmt.Fprintf(notes, "prompt: %d tokens, %.1f tokens/s; answer: %d tokens, %.1f tokens/s; context: %d of %d\n",
+		r.Prompt, float64(r.Prompt)/r.Reading.Seconds(), r.Tokens, float64(r.Tokens)/r.Writing.Seconds(), used, size)
+	if r.Drafted > 0 {
+		fmt.Fprintf(notes, "drafts: %d tokens, %d of them right\n", r.Drafted, r.Confirmed)
+	}
+	if r.End == engine.Stopped {
 		return errors.New("interrupted")
 	}
-	return err
-}
-
-// answerWriter writes an answer up to the first stop string. What may be the
-// beginning of one is held back.
-type answerWriter struct {
-	out   io.Writer
-	stops []string
-	trim  bool // drop white space at the beginning
-	held  string
-}
-
-// write reports whether a stop string has come.
-func (w *answerWriter) write(s string) (done bool, err error) {
-	s = w.held + s
-	keep := len(s)
-	for _, stop := range w.stops {
-		if i := strings.Index(s, stop); i >= 0 {
-			keep, done = min(keep, i), true
-			continue
-		}
-		for n := min(len(stop)-1, len(s)); n > 0; n-- {
-			if strings.HasSuffix(s, stop[:n]) {
-				keep = min(keep, len(s)-n)
-				break
-			}
-		}
-	}
-	w.held = s[keep:]
-	if done {
-		w.held = ""
-	}
-	return done, w.put(s[:keep])
-}
-
-// put writes text as the machine's assistant shows it.
-func (w *answerWriter) put(s string) error {
-	if w.trim {
-		s = strings.TrimLeft(s, " \t\r\n")
-		w.trim = s == ""
-	}
-	_, err := io.WriteString(w.out, s)
-	return err
-}
-
-// flush ends the answer, with s as its last text.
-func (w *answerWriter) flush(s string) error {
-	done, err := w.write(s)
-	if done || err != nil {
-		return err
-	}
-	s, w.held = w.held, ""
-	return w.put(s)
+	return r.Err
 }
 
 // converse runs the assistant on this terminal.
@@ -356,13 +264,13 @@ func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (
 // hostModels is the models in the directory of the one that was named, and
 // that one, whatever its name ends with; or the guide model, where none was.
 type hostModels struct {
-	assistant.Models
+	engine.Models
 	dir, name string
 }
 
 func newHostModels(file string) (*hostModels, error) {
 	if file == "" {
-		return &hostModels{assistant.DirModels(models.Files, "."), "", models.Guide}, nil
+		return &hostModels{engine.DirModels(models.Files, "."), "", models.Guide}, nil
 	}
 	m, err := openModel(file)
 	if err != nil {
@@ -376,10 +284,10 @@ func newHostModels(file string) (*hostModels, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	dir := filepath.Dir(file)
-	return &hostModels{assistant.DirModels(os.DirFS(dir), "."), dir, m.Name()}, nil
+	return &hostModels{engine.DirModels(os.DirFS(dir), "."), dir, m.Name()}, nil
 }
 
-func (h *hostModels) List() ([]assistant.ModelFile, error) {
+func (h *hostModels) List() ([]engine.ModelFile, error) {
 	list, err := h.Models.List()
 	if err != nil {
 		return nil, err
@@ -393,7 +301,7 @@ func (h *hostModels) List() ([]assistant.ModelFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(list, assistant.ModelFile{Name: h.name, Size: st.Size()}), nil
+	return append(list, engine.ModelFile{Name: h.name, Size: st.Size()}), nil
 }
 
 // pipeUI is the assistant's user interface when a program, and no person, is
@@ -441,13 +349,14 @@ func (u *pipeUI) Quiet(text string) {
 func (u *pipeUI) Notice(text string) { u.Quiet(text) }
 func (u *pipeUI) Error(text string)  { u.Quiet(text) }
 
-func (u *pipeUI) Progress(string, int64) assistant.Progress { return noProgress{} }
+func (u *pipeUI) Progress(string, int64) engine.Progress { return noProgress{} }
 
 func (u *pipeUI) StopContext(ctx context.Context) (context.Context, func()) {
 	return signal.NotifyContext(ctx, os.Interrupt)
 }
 
-func (u *pipeUI) Clear() {}
+func (u *pipeUI) Clear()               {}
+func (u *pipeUI) AddHistory(...string) {}
 
 func (u *pipeUI) Replay(who, text, note string) {
 	u.fresh()

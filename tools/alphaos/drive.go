@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"alphaos/assistant"
+	"alphaos/engine"
 	"alphaos/tools/drive"
 )
 
@@ -82,7 +82,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 				return err
 			}
 			for _, m := range o.Models {
-				if name := filepath.Base(m); !assistant.Listed(name) {
+				if name := filepath.Base(m); !engine.Listed(name) {
 					fmt.Fprintf(cmd.ErrOrStderr(), "note: %s will not be in the list of models, which has files whose names end in .gguf and do not begin with a full stop; rename it\n", name)
 				}
 			}

@@ -14,14 +14,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"alphaos/engine"
 	"alphaos/llm"
 	"alphaos/llm/chat"
-	"alphaos/llm/sample"
 	"alphaos/llm/tokenizer"
 	"alphaos/tools/guide"
 	"alphaos/tools/train"
@@ -79,12 +78,10 @@ a person to judge.`,
 
 // examinee is a model that answers single questions.
 type examinee struct {
-	model    *llm.Model
-	template chat.Template
-	session  *llm.Session
-	params   sample.Params
-	tokens   int // answered so far
-	spent    time.Duration
+	*engine.Model
+	params engine.Params
+	tokens int // answered so far
+	spent  time.Duration
 }
 
 func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
@@ -108,17 +105,20 @@ func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
 		return err
 	}
 	defer file.Close()
-	model, err := file.load(o.llm)
+	model, err := file.engine(engine.Options{LLM: o.llm, NoDraft: true})
 	if err != nil {
-		return fmt.Errorf("%s: %w", file.Name(), err)
+		return err
 	}
 	defer model.Close()
-	e := &examinee{model: model, template: chat.Detect(model.File()).WithClock(time.Now), params: sample.Recommended(model.File())}
+	for _, s := range model.Warnings {
+		fmt.Fprintln(os.Stderr, "note:", s)
+	}
+	e := &examinee{Model: model, params: engine.Params{Params: model.Sampling, Predict: -1}}
 	if err := e.params.Set("temperature", o.temperature); err != nil {
 		return err
 	}
 	e.params.Seed = o.seed
-	if e.session, err = model.NewSession(0); err != nil {
+	if err := e.Begin(0); err != nil {
 		return err
 	}
 
@@ -135,7 +135,7 @@ func evaluate(ctx context.Context, o evalOptions, out io.Writer) error {
 		} else if q.Kind == guide.Refusal {
 			kind = 1
 		}
-		answer, err := e.ask(ctx, nil, q.Text)
+		answer, err := e.ask(ctx, &engine.Conversation{}, q.Text)
 		if err != nil {
 			return err
 		}
@@ -185,10 +185,10 @@ func (e *examinee) talk(ctx context.Context, out io.Writer, questions []guide.Qu
 	r := rand.New(rand.NewPCG(uint64(e.params.Seed), 0))
 	for range chats {
 		order := r.Perm(len(questions))
-		var turns []chat.Turn
+		var c engine.Conversation
 		for i := range length {
 			q := questions[order[i%len(order)]]
-			answer, err := e.ask(ctx, turns, q.Text)
+			answer, err := e.ask(ctx, &c, q.Text)
 			if err != nil {
 				return err
 			}
@@ -199,7 +199,6 @@ func (e *examinee) talk(ctx context.Context, out io.Writer, questions []guide.Qu
 			} else {
 				fmt.Fprintf(out, "Q %d: %s\nA: %s\n   wrong (%s): %v\n\n", i+1, q.Text, answer, q.Where, wrong)
 			}
-			turns = append(turns, chat.Turn{Role: "user", Text: q.Text}, chat.Turn{Role: "assistant", Text: answer})
 		}
 	}
 	for i, n := range asked {
@@ -218,7 +217,7 @@ func (e *examinee) show(ctx context.Context, out io.Writer, questions []guide.Qu
 	}
 	for i := range count {
 		q := questions[i*len(questions)/count]
-		answer, err := e.ask(ctx, nil, q.Text)
+		answer, err := e.ask(ctx, &engine.Conversation{}, q.Text)
 		if err != nil {
 			return err
 		}
@@ -228,43 +227,17 @@ func (e *examinee) show(ctx context.Context, out io.Writer, questions []guide.Qu
 	return nil
 }
 
-// ask goes on with a conversation and returns the answer. What no longer fits
-// the context leaves it as it does when a person talks.
-func (e *examinee) ask(ctx context.Context, turns []chat.Turn, question string) (string, error) {
-	tok := e.model.Tokenizer()
-	turns = append(turns[:len(turns):len(turns)], chat.Turn{Role: "user", Text: question})
-	ids, _ := e.template.Fit(tok, turns, e.session.Cap()*3/4)
-	e.session.Truncate(0)
-	logits, err := e.session.Eval(ctx, ids)
-	if err != nil {
-		return "", err
+// ask goes on with a conversation, which it reads anew, and returns the answer.
+func (e *examinee) ask(ctx context.Context, c *engine.Conversation, question string) (string, error) {
+	c.Turns = append(c.Turns, chat.Turn{Role: "user", Text: question})
+	e.Forget()
+	r := e.Answer(ctx, c, e.params, func(string) error { return nil })
+	e.tokens += r.Tokens
+	e.spent += r.Writing
+	if r.End == engine.Stopped {
+		return "", context.Cause(ctx)
 	}
-	start := time.Now()
-	gen := e.session.NewGenerator(sample.New(e.params))
-	gen.Begin(logits)
-	var text strings.Builder
-	w := &answerWriter{out: &text, stops: e.template.Stops(), trim: true}
-	said := e.template.Answer(tok)
-	for {
-		id, err := gen.Next(ctx)
-		if errors.Is(err, llm.ErrContextFull) {
-			break
-		}
-		if err != nil {
-			return "", err
-		}
-		s, more := said.Write(id)
-		if more {
-			e.tokens++
-		}
-		if done, err := w.write(s); done || !more || err != nil {
-			break
-		}
-	}
-	gen.Settle()
-	e.spent += time.Since(start)
-	err = w.flush(said.End())
-	return text.String(), err
+	return r.Turn.Text, r.Err
 }
 
 // perplexity measures how well the model foresees what the assistant says in
@@ -279,9 +252,14 @@ func (e *examinee) perplexity(ctx context.Context, out io.Writer, name string) e
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Base(name), err)
 	}
-	tok := e.model.Tokenizer()
+	model := e.LLM()
+	tok, template := model.Tokenizer(), chat.Detect(model.File()).WithClock(time.Now)
 	if tok.EOS() < 0 {
 		return errors.New("the model has no token that ends an answer, so its perplexity on answers cannot be told")
+	}
+	session, err := model.NewSession(0)
+	if err != nil {
+		return err
 	}
 	loss, count := 0.0, 0
 	for _, d := range docs {
@@ -289,13 +267,13 @@ func (e *examinee) perplexity(ctx context.Context, out io.Writer, name string) e
 		for _, m := range d.Messages {
 			turn := chat.Turn{Role: m.Role, Text: m.Content}
 			if m.Role == "assistant" {
-				prompt := e.template.Prompt(tok, turns)
-				answer := e.template.Vocabulary(tok).Encode(m.Content, tokenizer.EncodeOptions{})
-				if len(prompt)+len(answer) > e.session.Cap() {
+				prompt := template.Prompt(tok, turns)
+				answer := template.Vocabulary(tok).Encode(m.Content, tokenizer.EncodeOptions{})
+				if len(prompt)+len(answer) > session.Cap() {
 					break
 				}
-				e.session.Truncate(0)
-				logits, err := e.session.Eval(ctx, prompt)
+				session.Truncate(0)
+				logits, err := session.Eval(ctx, prompt)
 				if err != nil {
 					return err
 				}
@@ -305,7 +283,7 @@ func (e *examinee) perplexity(ctx context.Context, out io.Writer, name string) e
 					if id == tok.EOS() {
 						break
 					}
-					if logits, err = e.session.Eval(ctx, []int32{id}); err != nil {
+					if logits, err = session.Eval(ctx, []int32{id}); err != nil {
 						return err
 					}
 				}

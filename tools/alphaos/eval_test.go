@@ -4,9 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"alphaos/engine"
 	"alphaos/llm"
-	"alphaos/llm/chat"
-	"alphaos/llm/sample"
 	"alphaos/tools/guide"
 )
 
@@ -18,16 +17,16 @@ func TestGuideLongConversation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	model, err := file.load(llm.Options{Threads: 2})
+	model, err := file.engine(engine.Options{LLM: llm.Options{Threads: 2}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer model.Close()
-	e := &examinee{model: model, template: chat.Detect(model.File()), params: sample.Recommended(model.File())}
+	e := &examinee{Model: model, params: engine.Params{Params: model.Sampling, Predict: -1}}
 	if err := e.params.Set("temperature", "0"); err != nil {
 		t.Fatal(err)
 	}
-	if e.session, err = model.NewSession(0); err != nil {
+	if err = e.Begin(0); err != nil {
 		t.Fatal(err)
 	}
 	questions, err := guide.HeldOut()
@@ -36,21 +35,20 @@ func TestGuideLongConversation(t *testing.T) {
 	}
 	for chatNumber := range 2 {
 		order := rand.New(rand.NewPCG(1, uint64(chatNumber))).Perm(len(questions))
-		var turns []chat.Turn
+		var talk engine.Conversation
 		for i := range 30 {
 			question := questions[order[i]].Text
-			fresh, err := e.ask(t.Context(), nil, question)
+			fresh, err := e.ask(t.Context(), &engine.Conversation{}, question)
 			if err != nil {
 				t.Fatal(err)
 			}
-			late, err := e.ask(t.Context(), turns, question)
+			late, err := e.ask(t.Context(), &talk, question)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if late != fresh || late == "" {
 				t.Fatalf("question %d, %q, is answered\n%q, but in an empty conversation\n%q", i+1, question, late, fresh)
 			}
-			turns = append(turns, chat.Turn{Role: "user", Text: question}, chat.Turn{Role: "assistant", Text: late})
 		}
 	}
 }

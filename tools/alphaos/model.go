@@ -22,6 +22,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"alphaos/engine"
 	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
@@ -88,6 +89,19 @@ func (m *modelFile) load(o llm.Options) (*llm.Model, error) {
 	}
 	if s := m.Note(); s != "" {
 		fmt.Fprintln(os.Stderr, "note:", s)
+	}
+	return model, nil
+}
+
+// engine loads the opened model to answer.
+func (m *modelFile) engine(o engine.Options) (*engine.Model, error) {
+	if o.LLM.Alloc == nil {
+		o.LLM.Alloc, o.LLM.Free = weightMemory(true)
+	}
+	o.LLM.Tables = m.tables
+	model, err := engine.Load(m, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.Name(), err)
 	}
 	return model, nil
 }

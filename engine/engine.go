@@ -1,0 +1,318 @@
+// Package engine is a model that answers: weights with the tokenizer and chat template that belong to them, a
+// session, and perhaps a smaller model that drafts.
+//
+// A [Conversation] goes in and an answer comes out, piece by piece, as people read it ([Model.Answer]). All who
+// want answers, the assistant, a single question on a host, an examination, use the one loop of answer.go, so that
+// they cut stop strings, leave out white space, and make room in a full context in the same way. Tokens stay in
+// here: what the context holds of a conversation is found by comparing tokens, so nothing is computed twice, and
+// nobody has to say what changed.
+//
+//	files.go         where models are found
+//	conversation.go  what the model is to see, and how it fits the context
+//	answer.go        the loop, and how an answer ended
+//	writer.go        from a model's text to the text of an answer
+//	state.go         what a model remembers, kept between sessions
+//
+// Package llm computes; this package never looks into its weights.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"alphaos/console"
+	"alphaos/llm"
+	"alphaos/llm/chat"
+	"alphaos/llm/sample"
+	"alphaos/llm/tokenizer"
+)
+
+// Options say how to load a model. The zero value is good.
+type Options struct {
+	LLM     llm.Options
+	Raw     bool             // ignore the chat template: the model continues text
+	NoDraft bool             // evaluate one token after the other
+	Now     func() time.Time // nil: time.Now
+}
+
+// Parts are what a Model is made of. Load makes them of a file; a test may make others, without weights.
+type Parts struct {
+	Info     llm.Info
+	About    []console.Field // what there is to tell of the weights
+	Weights  int64           // bytes of them in memory
+	Warnings []string        // sentences that a person should read
+	Sampling sample.Params   // that the model recommends
+
+	Text  Text
+	Plain bool     // text is continued, there are no turns
+	Stops []string // that end an answer when they turn up in its text
+
+	NewSession func(contextLength int) (Session, error) // 0: the model's own
+	Now        func() time.Time                         // nil: time.Now
+	Close      func()                                   // nil: nothing is to be closed
+}
+
+// Text writes a conversation as tokens, up to where the model is to speak, and reads its answer: a chat template
+// with a tokenizer.
+type Text interface {
+	Prompt(turns []chat.Turn) []int32
+	Answer() Reader
+}
+
+// Reader makes text of the tokens of one answer: see chat.Answer.
+type Reader interface {
+	Write(id int32) (text string, more bool)
+	End() string
+	IDs() []int32
+}
+
+// Session is a context of the model, with what it remembers: see llm.Session.
+type Session interface {
+	Cap() int
+	View() []int32
+	Truncate(n int)
+	Eval(ctx context.Context, ids []int32) (logits []float32, err error)
+	Generate(c *sample.Sampler) Generator
+	Memory() int64 // bytes of keys and values
+
+	Saver
+}
+
+// Saver keeps what a session remembers as bytes: see llm.Session.
+type Saver interface {
+	StateSize(tokens int) int64
+	StateTokens(r io.Reader) ([]int32, error)
+	ReadFrom(r io.Reader) (int64, error)
+	Save(w io.Writer, limit int64) (tokens int, err error)
+}
+
+// Generator chooses the tokens that follow those of its session: see llm.Generator.
+type Generator interface {
+	Begin(logits []float32)
+	Next(ctx context.Context) (int32, error)
+	Settle()
+	Drafted() (drafted, accepted int)
+}
+
+// Model is a loaded model with at most one context at a time. It is not for use by several goroutines at once.
+type Model struct {
+	Parts
+	session  Session
+	restored []int32 // tokens of the state that the session began with
+
+	weights *llm.Model
+	draft   *llm.Model // a smaller one that guesses what comes next, or nil
+	options Options
+}
+
+// New makes a Model of its parts. It has no context yet: see Begin.
+func New(p Parts) *Model {
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	return &Model{Parts: p}
+}
+
+// Load loads the model in r, which must stay open until Close. A model with a checksum is compared with it, unless
+// it is streamed: all of it would have to be read for that, at every start. An error is one sentence.
+func Load(r ModelReader, o Options) (*Model, error) {
+	w, err := load(r, o.LLM)
+	if err != nil {
+		return nil, err
+	}
+	t := text{tok: w.Tokenizer()}
+	if !o.Raw {
+		t.Template = chat.Detect(w.File()).WithClock(o.Now)
+	}
+	m := New(Parts{Info: w.Info(), About: about(w.Info(), t.Template), Weights: w.Memory(), Sampling: sample.Recommended(w.File()),
+		Text: t, Plain: t.Plain(), Stops: t.Stops(), Now: o.Now, Close: w.Close})
+	for _, s := range append(t.tok.Warnings(), t.Warning(), r.Note()) {
+		if s != "" {
+			m.Warnings = append(m.Warnings, s)
+		}
+	}
+	m.weights, m.options, m.NewSession = w, o, m.newSession
+	return m, nil
+}
+
+func load(r ModelReader, o llm.Options) (*llm.Model, error) {
+	w, err := llm.Load(r, r.Size(), o)
+	if err != nil || w.Info().Streamed > 0 {
+		return w, err
+	}
+	if err := r.Verify(); err != nil {
+		w.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// text is a chat template with a tokenizer.
+type text struct {
+	chat.Template
+	tok *tokenizer.Tokenizer
+}
+
+func (t text) Prompt(turns []chat.Turn) []int32 { return t.Template.Prompt(t.tok, turns) }
+func (t text) Answer() Reader                   { return t.Template.Answer(t.tok) }
+
+// LLM is the model itself, for those who measure it; nil if it was made without weights.
+func (m *Model) LLM() *llm.Model { return m.weights }
+
+// DraftWith has a smaller model of the same vocabulary, read from r, guess what comes next: no answer changes, but
+// it may come sooner. Contexts that were begun before do without.
+func (m *Model) DraftWith(r ModelReader, o llm.Options) error {
+	d, err := load(r, o)
+	if err != nil {
+		return err
+	}
+	if m.weights == nil || d.Embedder() || d.Info().Streamed > 0 || !llm.SameVocabulary(m.weights.File(), d.File()) {
+		d.Close()
+		return errors.New("this model cannot draft for the other")
+	}
+	m.draft = d
+	return nil
+}
+
+// Close gives the memory back.
+func (m *Model) Close() {
+	m.session = nil
+	if m.Parts.Close != nil {
+		m.Parts.Close()
+	}
+	if m.draft != nil {
+		m.draft.Close()
+	}
+}
+
+// Begin begins an empty context of so many tokens (0: the model's own length). After an error there is none.
+func (m *Model) Begin(contextLength int) (err error) {
+	m.session, m.restored = nil, nil // its memory may be needed
+	s, err := m.NewSession(contextLength)
+	if err == nil {
+		m.session = s
+	}
+	return err
+}
+
+// Context tells how many tokens the context holds, and how many it has room for.
+func (m *Model) Context() (used, size int) {
+	if m.session == nil {
+		return 0, 0
+	}
+	return len(m.session.View()), m.session.Cap()
+}
+
+// Memory tells how many bytes the weights take, those of a model that drafts included, and keys and values.
+func (m *Model) Memory() (weights, cache int64) {
+	weights = m.Weights
+	if m.draft != nil {
+		weights += m.draft.Memory()
+	}
+	if m.session != nil {
+		cache = m.session.Memory()
+	}
+	return weights, cache
+}
+
+// newSession makes a session of the weights, which drafts what the conversation has said before, or what a smaller
+// model says.
+func (m *Model) newSession(contextLength int) (Session, error) {
+	s, err := m.weights.NewSession(contextLength)
+	if err != nil {
+		return nil, err
+	}
+	r := &session{Session: s}
+	var drafters []llm.Drafter
+	if !m.options.NoDraft {
+		drafters = append(drafters, llm.NewLookup())
+	}
+	if m.draft != nil {
+		if d, err := m.draft.NewSession(min(s.Cap(), m.draft.Info().Context)); err == nil {
+			r.draft = d
+			drafters = append(drafters, llm.NewModelDrafter(d, func() llm.Chooser { return r.chooser.Ahead() }))
+		} else { // there is no memory for its session: it only takes more
+			m.draft.Close()
+			m.draft = nil
+		}
+	}
+	r.generator = s.NewGenerator(nil, drafters...)
+	return r, nil
+}
+
+// session has one generator for all answers, so that what pays is learnt over all of them.
+type session struct {
+	*llm.Session
+	draft     *llm.Session // of the smaller model, or nil
+	generator *llm.Generator
+	chooser   *sample.Sampler
+}
+
+func (s *session) Generate(c *sample.Sampler) Generator {
+	s.chooser = c
+	s.generator.Use(c)
+	return s.generator
+}
+
+func (s *session) Memory() int64 {
+	n := s.Session.Memory()
+	if s.draft != nil {
+		n += s.draft.Memory()
+	}
+	return n
+}
+
+// Describe tells what there is to know of the model.
+func (m *Model) Describe() []console.Field {
+	fields := m.About[:len(m.About):len(m.About)]
+	if m.draft != nil {
+		d := m.draft.Info()
+		fields = append(fields, console.Field{Name: "drafts with", Value: fmt.Sprintf("%s parameters, %s, when that is faster", thousands(d.Parameters), d.Quantization)})
+	}
+	if n := m.Info.Streamed; n > 0 {
+		fields = append(fields, console.Field{Name: "streams", Value: console.Bytes(n) + " from the drive for each token"})
+	}
+	return fields
+}
+
+func about(i llm.Info, t chat.Template) (fields []console.Field) {
+	add := func(name, format string, args ...any) {
+		fields = append(fields, console.Field{Name: name, Value: fmt.Sprintf(format, args...)})
+	}
+	if i.Name != "" {
+		add("name", "%s", i.Name)
+	}
+	add("architecture", "%s", i.Architecture)
+	add("parameters", "%s, %s", thousands(i.Parameters), i.Quantization)
+	add("size", "%s", console.Bytes(i.Bytes))
+	add("trained for", "%d tokens of context", i.Context)
+	add("shape", "%d layers, embedding %d, %d heads (%d for keys), feed forward %d, vocabulary %d",
+		i.Layers, i.Embedding, i.Heads, i.KVHeads, i.FeedForward, i.Vocabulary)
+	if t.Plain() {
+		add("chat template", "none (text is continued)")
+	} else {
+		add("chat template", "%s", t.Name())
+	}
+	threads := "threads"
+	if i.Threads == 1 {
+		threads = "thread"
+	}
+	add("computes with", "%s, %d %s", i.Kernel, i.Threads, threads)
+	return fields
+}
+
+// thousands is a number of parameters as people say it: 260 K, 1.2 B.
+func thousands(n int64) string {
+	switch f := float64(n); {
+	case f >= 1e9:
+		return fmt.Sprintf("%.1f B", f/1e9)
+	case f >= 1e6:
+		return fmt.Sprintf("%.1f M", f/1e6)
+	case f >= 1e3:
+		return fmt.Sprintf("%.0f K", f/1e3)
+	}
+	return fmt.Sprint(n)
+}
