@@ -44,7 +44,8 @@ func (a *assistant) answer(ctx context.Context, text string) {
 		if err != nil {
 			if byRule { // the person may need it now
 				a.UI.Error("Your message was not saved and is not kept: " + fs.Explain(err))
-				a.say(Speaker + fixed)
+				a.UI.BeginAnswer()
+				a.say(fixed)
 				return
 			}
 			a.UI.Error("Your message was not saved and so not answered: " + fs.Explain(err))
@@ -71,7 +72,7 @@ func (a *assistant) answer(ctx context.Context, text string) {
 
 // tell answers the last turn with a text that no model made.
 func (a *assistant) tell(text string) {
-	a.UI.Write([]byte(Speaker))
+	a.UI.BeginAnswer()
 	w := &answerWriter{a: a, whole: true}
 	if a.saving {
 		w.journal = a.Store.BeginAnswer()
@@ -174,7 +175,7 @@ func (a *assistant) warm(ctx context.Context) (cool func()) {
 func (a *assistant) reply(ctx context.Context) {
 	stopCtx, done := a.UI.StopContext(ctx)
 	defer done()
-	a.UI.Write([]byte(Speaker))
+	a.UI.BeginAnswer()
 	w := &answerWriter{a: a}
 	if a.saving {
 		w.journal = a.Store.BeginAnswer()

@@ -56,6 +56,8 @@ type UI interface {
 	Notice(text string)
 	Error(text string)
 	Progress(title string, total int64) engine.Progress
+	// BeginAnswer begins an answer: what is written next stands beside Speaker.
+	BeginAnswer()
 	// StopContext returns a context that ends when the person wants the
 	// answer to stop. The function ends the watch and must be called.
 	StopContext(ctx context.Context) (context.Context, func())

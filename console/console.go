@@ -58,7 +58,6 @@ type Console struct {
 	serial  io.Writer
 	err     error // why a side was switched off
 	clean   cleaner
-	awaited bool // the next answer has not shown its name yet
 	gutter  int
 	spoke   bool // something was written since the last prompt
 
@@ -98,7 +97,7 @@ func New(o Options) (*Console, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Console{o: o, serial: o.Serial, serialFresh: true, awaited: true, wake: make(chan struct{}, 1), quit: make(chan struct{})}
+	c := &Console{o: o, serial: o.Serial, serialFresh: true, wake: make(chan struct{}, 1), quit: make(chan struct{})}
 	if o.Screen == nil && o.Serial == nil {
 		return nil, errors.New("console: neither a screen nor a serial line was given; give at least one")
 	}
@@ -152,10 +151,8 @@ func (c *Console) Style(s Style) {
 	}
 }
 
-// Write shows UTF-8 text; \n ends a line, other control characters are shown in a visible form. The
-// first line after ReadLine that begins with Options.Speaker begins an answer: the name stands in the
-// gutter, and the rest, to the next ReadLine, beside it. A line in the Plain style that begins with
-// "Note: " is shown as by Notice. Write fails only when no side is left.
+// Write shows UTF-8 text; \n ends a line, other control characters are shown in a visible form. It fails
+// only when no side is left.
 func (c *Console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,6 +161,21 @@ func (c *Console) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// BeginAnswer begins an answer on a line of its own: Options.Speaker stands in the gutter, and what Write
+// shows, to the next ReadLine, beside it.
+func (c *Console) BeginAnswer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.print(c.clean.end())
+	if !c.page.fresh {
+		c.print("\n")
+	}
+	c.spoke = true
+	c.sendText(c.o.Speaker)
+	c.speak()
+	c.show()
 }
 
 // Quiet shows text as dim lines of their own.
@@ -203,22 +215,7 @@ func (c *Console) print(s string) {
 	c.sendText(s)
 	for s != "" {
 		line, rest, found := strings.Cut(s, "\n")
-		if c.awaited && c.page.fresh && c.edit == nil && strings.HasPrefix(line, c.o.Speaker) {
-			c.awaited = false
-			old := c.page.style
-			c.speak()
-			if c.page.style = old; old == Plain {
-				c.page.style = Answer
-			}
-			line = line[len(c.o.Speaker):]
-		}
-		if c.page.style == Plain && c.page.fresh && strings.HasPrefix(line, "Note: ") {
-			c.page.style = Notice
-			c.page.write(line)
-			c.page.style = Plain
-		} else {
-			c.page.write(line)
-		}
+		c.page.write(line)
 		if found {
 			c.page.newline()
 		}
@@ -226,12 +223,13 @@ func (c *Console) print(s string) {
 	}
 }
 
-// speak begins an answer on the page: its name stands in the gutter.
+// speak begins an answer on a fresh row of the page.
 func (c *Console) speak() {
 	c.page.setIndent(c.gutter - textWidth(c.o.Speaker))
 	c.page.style = Name
 	c.page.write(c.o.Speaker)
 	c.page.setIndent(c.gutter)
+	c.page.style = Answer
 }
 
 // Clear begins an empty screen. What was shown stays in the scrollback; the serial line gets a line end

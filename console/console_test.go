@@ -27,7 +27,8 @@ func TestSerialConversation(t *testing.T) {
 		if res := <-ch; res.line != "Hi" || res.err != nil {
 			t.Fatal(res)
 		}
-		r.write("alpha> Hello")
+		r.BeginAnswer()
+		r.write("Hello")
 		r.write(" there.\nBye.")
 		r.Quiet("2 tokens")
 		r.read("you> ")
@@ -42,7 +43,7 @@ func TestScreenConversation(t *testing.T) {
 	r := newRig(t, 800, 600)
 	r.write("Welcome.\n")
 	r.say("Hi")
-	r.write("alpha> ")
+	r.BeginAnswer()
 	r.write("One.\n- two\n\nalpha> three")
 	r.Quiet("2 tokens")
 	r.say("")
@@ -169,7 +170,8 @@ func TestWrapPlaces(t *testing.T) {
 func TestWrapHangsInGutter(t *testing.T) {
 	r := newRig(t, 800, 600)
 	r.say("go")
-	r.write("alpha> " + strings.Repeat("word ", 40))
+	r.BeginAnswer()
+	r.write(strings.Repeat("word ", 40))
 	for i, row := range r.rows()[1:] {
 		if want := "       word"; i > 0 && !strings.HasPrefix(row, want) {
 			t.Errorf("row %d is %q", i, row)
@@ -824,9 +826,11 @@ func TestReplay(t *testing.T) {
 	live, r := newRig(t, 800, 600), newRig(t, 800, 600)
 	live.Notice("Note: recovered.")
 	live.say(strings.ReplaceAll(question, "\x1b", "^["))
-	live.write("alpha> " + answer + "\n")
+	live.BeginAnswer()
+	live.write(answer + "\n")
 	live.say("Bye")
-	live.write("alpha> Bye.\n")
+	live.BeginAnswer()
+	live.write("Bye.\n")
 	live.read("you> ")
 
 	r.Notice("Note: recovered.")

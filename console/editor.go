@@ -94,9 +94,7 @@ func (c *Console) Replay(who, text, note string) {
 		if !c.page.fresh {
 			c.page.newline()
 		}
-		c.page.setIndent(0)
 		c.speak()
-		c.page.style = Answer
 		c.page.write(text)
 		c.page.newline()
 	} else {
@@ -118,7 +116,7 @@ func (c *Console) Replay(who, text, note string) {
 	}
 	c.page.style = Plain
 	c.page.setIndent(0)
-	c.serialFresh, c.awaited, c.spoke = true, true, true
+	c.serialFresh, c.spoke = true, true
 	c.show()
 }
 
@@ -158,7 +156,6 @@ func (c *Console) endTurn(e *editor, mark string) {
 	c.page.style = Plain
 	c.page.setIndent(0)
 	c.page.newline()
-	c.awaited = true
 	c.show()
 }
 

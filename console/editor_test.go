@@ -291,7 +291,8 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Fprintf(c, "alpha> You said %q.", line)
+	c.BeginAnswer()
+	fmt.Fprintf(c, "You said %q.", line)
 	c.Quiet("4 tokens, 12.1 tokens/s")
 	fmt.Print(strings.ReplaceAll(serial.String(), "\r\n", "\n"))
 	// Output:

@@ -26,7 +26,7 @@ func TestSamples(t *testing.T) {
 			r.Notice("Note: your last session ended unexpectedly. I've recovered your conversation up to 14:32:07.")
 			r.say("What makes the sky blue? Please keep it short — one paragraph, and a naïve drawing if you can.")
 			_, done := r.StopContext(t.Context())
-			r.write("alpha> ")
+			r.BeginAnswer()
 			for _, tok := range []string{"Sun", "light", " is", " a", " mix", "ture", " of", " every", " col", "our,", " and", " air", " scatters",
 				" the", " short", " waves", " far", " more", " than", " the", " long", " ones", ":", " about", " λ⁻⁴", ",", " so", " blue",
 				" “bounces”", " around", " until", " it", " seems", " to", " come", " from", " everywhere", ".\n\n"} {
@@ -49,7 +49,7 @@ func TestSamples(t *testing.T) {
 			r.screen.save(t, name("typing"))
 			r.press(Enter)
 			<-ch
-			r.write("alpha> ")
+			r.BeginAnswer()
 			for i := range 60 {
 				r.write(fmt.Sprintf("Line %d of an answer that is long enough to scroll the screen a little. ", i))
 			}

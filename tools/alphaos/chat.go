@@ -341,6 +341,11 @@ func (u *pipeUI) Ask(question string) (string, error) { return u.ReadLine(questi
 func (u *pipeUI) Waiting() int                        { return 0 }
 func (u *pipeUI) Drop()                               {}
 
+func (u *pipeUI) BeginAnswer() {
+	u.fresh()
+	io.WriteString(u, assistant.Speaker)
+}
+
 func (u *pipeUI) Quiet(text string) {
 	u.fresh()
 	fmt.Fprintln(u, text)
