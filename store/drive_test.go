@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,29 +12,17 @@ import (
 	"alphaos/fs/fat"
 	"alphaos/fs/fstest"
 	"alphaos/fs/gpt"
+	"alphaos/internal/petest"
 	"alphaos/store"
 	"alphaos/tools/drive"
 )
-
-// headers are those of an EFI application.
-func headers() []byte {
-	b := make([]byte, 512)
-	copy(b, "MZ")
-	le := binary.LittleEndian
-	le.PutUint32(b[60:], 0x80)
-	copy(b[0x80:], "PE\x00\x00")
-	le.PutUint16(b[0x84:], 0x8664)
-	le.PutUint16(b[0x98:], 0x20B)
-	le.PutUint16(b[0x98+68:], 10)
-	return b
-}
 
 // On a real drive layout, through the FAT file system: the power goes in one
 // write after the other, and no acknowledged word is ever lost.
 func TestOnDrive(t *testing.T) {
 	dir := t.TempDir()
 	img, efi := filepath.Join(dir, "drive.img"), filepath.Join(dir, "BOOTX64.EFI")
-	if err := os.WriteFile(efi, headers(), 0o644); err != nil {
+	if err := os.WriteFile(efi, petest.Application(nil), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := drive.Create(drive.Options{Out: img, EFI: efi, Size: 64 << 20, Journal: 1 << 20}); err != nil {

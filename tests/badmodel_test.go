@@ -9,8 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
+	"alphaos/internal/vmtest"
 	"alphaos/llm/gguf"
 	"alphaos/ovmf"
 	"alphaos/tools/drive"
@@ -80,14 +80,14 @@ func sentenceAbout(t *testing.T, name, said string) {
 }
 
 func TestBrokenModels(t *testing.T) {
-	ctx := needQEMU(t, 4*time.Minute)
+	vmtest.NeedQEMU(t)
 	model, want := chatModel(t, story)
 	broken := brokenModels(t, model)
-	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}, Extra: broken})
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
+	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Extra: broken})
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
 
 	// They come before the good one, which is taken nevertheless.
-	_, said, _ := strings.Cut(p.prompt(), "BdsDxe: starting ")
+	_, said, _ := strings.Cut(p.Prompt(), "BdsDxe: starting ")
 	_, said, _ = strings.Cut(said, "\n")
 	notes := strings.Split(said, "Note: ")[1:]
 	if len(notes) != len(broken) {
@@ -97,49 +97,46 @@ func TestBrokenModels(t *testing.T) {
 		name := strings.TrimSuffix(strings.TrimPrefix(broken[i].Path, "models/"), ".gguf")
 		note, _, _ = strings.Cut(note, "Loading ")
 		note, _, _ = strings.Cut(note, "Type a message")
-		if note = squeeze(note); !strings.HasPrefix(note, name+" is passed over: ") || !strings.HasSuffix(note, ".") {
+		if note = vmtest.Squeeze(note); !strings.HasPrefix(note, name+" is passed over: ") || !strings.HasSuffix(note, ".") {
 			t.Errorf("about %s it says %q", name, note)
 		}
 		noTraces(t, note)
 		t.Log(note)
 	}
-	listed := p.say("/models")
+	listed := p.Say("/models")
 	t.Log(listed)
 	for _, line := range [][]string{{"a-cut", "damaged"}, {"f-embed", "embedding model"}, {"mmproj-model-f16", "vision projector"}, {"newest", "not supported"}, {"alphaos-guide", "built in"}} {
 		if !regexp.MustCompile(`(?m)^ *\d+  ` + line[0] + `.*  ` + line[1] + `\s*$`).MatchString(listed) {
 			t.Errorf("/models does not call %s %q: %q", line[0], line[1], listed)
 		}
 	}
-	p.screenshot("broken-models.png")
+	p.Screenshot("broken-models.png")
 
 	// A model that cannot be loaded leaves the one in use.
 	for _, b := range broken {
 		name := strings.TrimSuffix(strings.TrimPrefix(b.Path, "models/"), ".gguf")
-		said := p.say("/load " + name)
+		said := p.Say("/load " + name)
 		noTraces(t, said)
-		contains(t, squeeze(said), "The model "+name+" can't be used: ")
+		vmtest.Contains(t, vmtest.Squeeze(said), "The model "+name+" can't be used: ")
 	}
-	sentenceAbout(t, "no-such-model", p.say("/load no-such-model"))
-	p.greedy()
-	if got := p.ask(story); got != want {
+	sentenceAbout(t, "no-such-model", p.Say("/load no-such-model"))
+	p.Greedy(100)
+	if got := p.Ask(story); got != want {
 		t.Errorf("after the broken models, in the machine\n%q\nwant\n%q", got, want)
 	}
-	p.typeLine("/bye")
-	p.off()
-	checkDrive(t, disk)
+	p.Leave("/bye")
+	vmtest.CheckDrive(t, disk)
 }
 
 // TestNothingButABrokenModel boots a drive whose only model is broken: the guide
 // talks. (TestConversation does so on a drive without any model.)
 func TestNothingButABrokenModel(t *testing.T) {
-	ctx := needQEMU(t, 3*time.Minute)
+	vmtest.NeedQEMU(t)
 	model := writeModel(t, tinyShape)
-	disk := newDrive(t, drive.Options{EFI: program(t), Extra: brokenModels(t, model)[:1]})
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	said := squeeze(p.prompt())
+	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Extra: brokenModels(t, model)[:1]})
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
+	said := vmtest.Squeeze(p.Prompt())
 	_, said, _ = strings.Cut(said, "BdsDxe: starting ")
-	contains(t, said, "Note: a-cut is passed over: ", "Note: no model on this drive can be used, so the guide talks")
-	p.typeLine("Please shut down")
-	p.expect("All data saved. Goodbye.")
-	p.off()
+	vmtest.Contains(t, said, "Note: a-cut is passed over: ", "Note: no model on this drive can be used, so the guide talks")
+	p.Leave("Please shut down")
 }

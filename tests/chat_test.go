@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
+	"alphaos/internal/vmtest"
 	"alphaos/models"
 	"alphaos/ovmf"
 	"alphaos/tools/drive"
@@ -21,7 +22,7 @@ import (
 // temperature 0, or "" where the reference data is absent.
 func goldenText(t testing.TB, model, prompt string) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(root(), "..", "shared", "data", "golden", "greedy-llama.cpp.json"))
+	data, err := os.ReadFile(filepath.Join(vmtest.Root(), "..", "shared", "data", "golden", "greedy-llama.cpp.json"))
 	if os.IsNotExist(err) {
 		return ""
 	}
@@ -39,14 +40,10 @@ func goldenText(t testing.TB, model, prompt string) string {
 	return strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), prompt))
 }
 
-// hostText returns what the same engine says on this host.
-func hostText(t testing.TB, model, prompt, tokens string) string {
+// hostText returns what the same engine says on this host, in tokens at the most.
+func hostText(t testing.TB, model, prompt string, tokens int) string {
 	t.Helper()
-	tool, err := hostTool()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(run(t, "", tool, "chat", "-m", model, "-p", prompt, "-n", tokens, "--temp", "0"))
+	return strings.TrimSpace(vmtest.Command(t, "chat", "-m", model, "-p", prompt, "-n", strconv.Itoa(tokens), "--temp", "0"))
 }
 
 // chatModel returns the model that the conversations are held with: the real
@@ -59,7 +56,7 @@ func chatModel(t testing.TB, prompt string) (model, want string) {
 	} else {
 		model = writeModel(t, tinyShape)
 	}
-	host := hostText(t, model, prompt, "100")
+	host := hostText(t, model, prompt, 100)
 	if want == "" {
 		t.Log("no reference data: the answer must be the host's")
 		return model, host
@@ -77,144 +74,115 @@ const guideQuestion = "How do I switch the machine off?"
 // answers on this host to guideQuestion at temperature 0.
 func guideAnswer(t testing.TB) string {
 	t.Helper()
-	want := hostText(t, filepath.Join(root(), "models", models.Guide), guideQuestion, "100")
+	want := hostText(t, filepath.Join(vmtest.Root(), "models", models.Guide), guideQuestion, 100)
 	if !strings.Contains(want, "/bye") {
 		t.Errorf("the guide does not tell how: %q", want)
 	}
 	return want
 }
 
-// greedy makes answers repeatable and 100 tokens long.
-func (p *person) greedy() {
-	p.say("/set parameter temperature 0")
-	p.say("/set parameter num_predict 100")
-}
-
 const story = "Once upon a time"
 
-func TestConversation(t *testing.T) { conversation(t, program(t), "") }
+func TestConversation(t *testing.T) { conversation(t, vmtest.AlphaOS(t), "") }
 
 // conversation talks to a build of AlphaOS on two evenings, on a drive without a model:
 // the guide speaks. Its screenshots' names begin with build.
 func conversation(t *testing.T, efi, build string) {
-	ctx := needQEMU(t, 5*time.Minute)
+	vmtest.NeedQEMU(t)
 	want := guideAnswer(t)
-	disk := newDrive(t, drive.Options{EFI: efi})
+	disk := vmtest.NewDrive(t, drive.Options{EFI: efi})
 
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	contains(t, squeeze(p.prompt()), "Note: there is no model on this drive, so the guide talks")
-	p.screenshot(build + "start.png")
-	logTimes(t, p.vm)
-	p.greedy()
-	if got := p.ask(guideQuestion); squeeze(got) != squeeze(want) {
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
+	vmtest.Contains(t, vmtest.Squeeze(p.Prompt()), "Note: there is no model on this drive, so the guide talks")
+	p.Screenshot(build + "start.png")
+	p.StartTime()
+	p.Greedy(100)
+	if got := p.Ask(guideQuestion); vmtest.Squeeze(got) != vmtest.Squeeze(want) {
 		t.Errorf("in the machine\n%q\nwant\n%q", got, want)
 	}
-	p.screenshot(build + "chat.png")
-	p.typeLine("Please shut down")
-	p.expect("All data saved. Goodbye.")
-	p.off()
-	checkDrive(t, disk)
+	p.Screenshot(build + "chat.png")
+	p.Leave("Please shut down")
+	vmtest.CheckDrive(t, disk)
 
-	p = &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	if said := p.prompt(); strings.Contains(said, "ended unexpectedly") {
+	p = vmtest.Boot(t, ovmf.Config{Disk: disk})
+	if said := p.Prompt(); strings.Contains(said, "ended unexpectedly") {
 		t.Errorf("after a proper shutdown: %q", said)
 	}
-	history := p.say("/history")
-	if !strings.Contains(history, guideQuestion) || !strings.Contains(squeeze(history), squeeze(want)) {
+	history := p.Say("/history")
+	if !strings.Contains(history, guideQuestion) || !strings.Contains(vmtest.Squeeze(history), vmtest.Squeeze(want)) {
 		t.Errorf("the second boot does not show the first conversation: %q", history)
 	}
 	// What the model remembered was saved at shutdown: it need not read again.
 	var used, of int
-	info := p.say("/show info")
+	info := p.Say("/show info")
 	if _, after, ok := strings.Cut(info, "context         "); ok {
 		fmt.Sscanf(after, "%d of %d", &used, &of)
 	}
 	if used == 0 {
 		t.Errorf("after the second boot nothing of the conversation is in the context: %q", info)
 	}
-	p.screenshot(build + "second-boot.png")
-	p.typeLine("/bye")
-	p.expect("All data saved. Goodbye.")
-	p.off()
-	checkDrive(t, disk)
+	p.Screenshot(build + "second-boot.png")
+	p.Leave("/bye")
+	vmtest.CheckDrive(t, disk)
 }
-
-// squeeze makes texts comparable that were wrapped at different columns.
-func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // TestKeyboard chats on the keyboard of a machine like a Mac: USB keyboard, USB
 // drive, large screen. It stops an answer with a key, and leaves with another of
 // the ways to say goodbye.
 func TestKeyboard(t *testing.T) {
-	ctx := needQEMU(t, 5*time.Minute)
+	vmtest.NeedQEMU(t)
 	model, want := chatModel(t, story)
-	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}})
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{
+	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
+	p := vmtest.Boot(t, ovmf.Config{
 		Disk: disk, Bus: "usb", USBKeyboard: true, Width: 2880, Height: 1800, MemoryMiB: 2048,
-	})}
+	})
 	keys := func(text string) {
 		t.Helper()
-		if err := p.vm.SendText(ctx, text); err != nil {
+		if err := p.VM.SendText(t.Context(), text); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p.prompt()
+	p.Prompt()
 	keys("/set parameter temperature 0\n")
-	p.prompt()
+	p.Prompt()
 	keys("/set parameter num_predict 100\n")
-	p.prompt()
+	p.Prompt()
 	keys(story + "\n")
-	p.expect("\n")
-	if got := answer(t, p.prompt()); got != want {
+	p.Expect("\n")
+	if got := vmtest.Answer(t, p.Prompt()); got != want {
 		t.Errorf("in the machine\n%q\nwant\n%q", got, want)
 	}
-	p.screenshot("chat-2880x1800.png")
+	p.Screenshot("chat-2880x1800.png")
 
 	// An answer that would be long is stopped by Ctrl-C.
 	keys("/set parameter num_predict 100000\n")
-	p.prompt()
+	p.Prompt()
 	keys(story + "\n")
-	p.expect("alpha> ")
+	p.Expect("alpha> ")
 	first := want[:20]
-	p.expect(first)
-	if err := p.vm.SendKeys(ctx, "ctrl-c"); err != nil {
+	p.Expect(first)
+	if err := p.VM.SendKeys(t.Context(), "ctrl-c"); err != nil {
 		t.Fatal(err)
 	}
-	p.prompt()
+	p.Prompt()
 	keys("Goodbye\n")
-	p.expect("All data saved. Goodbye.")
-	p.off()
-	checkDrive(t, disk)
+	p.Expect("All data saved. Goodbye.")
+	p.Off()
+	vmtest.CheckDrive(t, disk)
 }
 
 // TestSmallScreen checks that 800 by 600 reads well: a person looks at the
 // screenshot.
 func TestSmallScreen(t *testing.T) {
-	ctx := needQEMU(t, 3*time.Minute)
+	vmtest.NeedQEMU(t)
 	want := guideAnswer(t)
-	disk := newDrive(t, drive.Options{EFI: program(t)})
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, Bus: "ahci", Width: 800, Height: 600})}
-	p.prompt()
-	p.greedy()
-	if got := p.ask(guideQuestion); squeeze(got) != squeeze(want) {
+	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t)})
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "ahci", Width: 800, Height: 600})
+	p.Prompt()
+	p.Greedy(100)
+	if got := p.Ask(guideQuestion); vmtest.Squeeze(got) != vmtest.Squeeze(want) {
 		t.Errorf("in the machine\n%q\nwant\n%q", got, want)
 	}
-	p.screenshot("chat-800x600.png")
-	p.typeLine("shut down")
-	p.expect("All data saved. Goodbye.")
-	p.off()
-}
-
-// logTimes prints how long the boot took, on the host's clock.
-func logTimes(t testing.TB, vm *ovmf.VM) time.Duration {
-	t.Helper()
-	handover, ok := vm.SeenAt("BdsDxe: starting ")
-	if !ok {
-		t.Log("the firmware did not say when it started the program")
-		return 0
-	}
-	prompt, _ := vm.SeenAt("you> ")
-	d := prompt.Sub(handover)
-	t.Logf("from the firmware's hand-over to the prompt: %v", d.Round(time.Millisecond))
-	return d
+	p.Screenshot("chat-800x600.png")
+	p.Leave("shut down")
 }

@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"testing"
-	"time"
 
-	"alphaos/fs"
-	"alphaos/fs/fat"
-	"alphaos/fs/gpt"
+	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 	"alphaos/tools/drive"
 )
@@ -16,11 +13,8 @@ import (
 // TestCrashScreen provokes faults and does what a person can do then: read the screen,
 // press a key, find the report on the drive, and be told of it at the next start.
 func TestCrashScreen(t *testing.T) {
-	needQEMU(t, time.Minute)
-	efi, err := buildEFI("provoke", ".", "-tags", "provoke")
-	if err != nil {
-		t.Fatal(err)
-	}
+	vmtest.NeedQEMU(t)
+	efi := vmtest.EFI(t, ".", "-tags", "provoke")
 	crashes(t, efi, "", "panic", "nil", "kernel", "overflow", "memory", "firmware", "nmi", "mce")
 }
 
@@ -51,37 +45,34 @@ func crashes(t *testing.T, efi, build string, faults ...string) {
 			continue
 		}
 		t.Run(c.fault, func(t *testing.T) {
-			ctx := needQEMU(t, 8*time.Minute)
-			disk := newDrive(t, drive.Options{EFI: efi, Models: []string{model},
+			disk := vmtest.NewDrive(t, drive.Options{EFI: efi, Models: []string{model},
 				Extra: []drive.Extra{{Path: "provoke", Content: []byte(c.fault)}}})
-			p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, CPUs: c.cpus})}
-			p.prompt()
+			p := vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: c.cpus})
+			p.Prompt()
 			if c.fault == "memory" {
-				p.greedy()
-				p.ask(story)
+				p.Greedy(100)
+				p.Ask(story)
 			}
 			if c.monitor == "" {
-				p.typeLine("/show info")
-			} else if out, err := p.vm.Monitor(ctx, c.monitor); err != nil || out != "" {
+				p.TypeLine("/show info")
+			} else if out, err := p.VM.Monitor(t.Context(), c.monitor); err != nil || out != "" {
 				t.Fatal(out, err)
 			}
-			p.expect("AlphaOS had to stop. " + c.says)
+			p.Expect("AlphaOS had to stop. " + c.says)
 			if c.fault == "firmware" { // which reads no keys any more, and saves nothing
-				p.expect("Hold the power button until it goes off.")
+				p.Expect("Hold the power button until it goes off.")
 			} else {
-				p.expect("Press R to restart, S to shut down.")
+				p.Expect("Press R to restart, S to shut down.")
 			}
-			p.screenshot(build + "crash-" + c.fault + ".png")
-			if err := p.vm.Type("s"); err != nil {
-				t.Fatal(err)
-			}
-			p.off()
+			p.Screenshot(build + "crash-" + c.fault + ".png")
+			p.Type("s")
+			p.Off()
 			if c.fault == "firmware" {
-				contains(t, p.vm.Output(), c.report, "ax dead000000000000", "goroutine ")
-				checkDrive(t, disk)
+				vmtest.Contains(t, p.VM.Output(), c.report, "ax dead000000000000", "goroutine ")
+				vmtest.CheckDrive(t, disk)
 				return
 			}
-			text := readDrive(t, disk, drive.CrashPath)
+			text := vmtest.ReadFile(t, disk, drive.CrashPath)
 			if !bytes.HasPrefix(text, []byte("AlphaOS had to stop. "+c.says)) || !bytes.Contains(text, []byte(c.report)) {
 				t.Errorf("the report on the drive does not tell of %q:\n%.2000s", c.report, text)
 			}
@@ -91,40 +82,14 @@ func crashes(t *testing.T, efi, build string, faults ...string) {
 				t.Error("the report has no goroutine traces")
 			}
 			if c.fault == "memory" { // what was said before is safe
-				p = &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-				p.expect("AlphaOS stopped with an error last time.")
-				said := p.prompt()
-				contains(t, said+p.say("/history"), story)
-				bye(t, p, disk)
+				p = vmtest.Boot(t, ovmf.Config{Disk: disk})
+				p.Expect("AlphaOS stopped with an error last time.")
+				said := p.Prompt()
+				vmtest.Contains(t, said+p.Say("/history"), story)
+				p.Leave("/bye")
+				vmtest.CheckDrive(t, disk)
 			}
-			checkDrive(t, disk)
+			vmtest.CheckDrive(t, disk)
 		})
 	}
-}
-
-// readDrive returns a file of a drive image.
-func readDrive(t *testing.T, disk, name string) []byte {
-	t.Helper()
-	dev, err := fs.OpenFileDevice(disk, 512, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dev.Close()
-	volumes, err := gpt.Volumes(dev)
-	if err != nil || len(volumes) == 0 {
-		t.Fatalf("%d volumes: %v", len(volumes), err)
-	}
-	vol, err := fat.Mount(volumes[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := vol.OpenInPlace(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := make([]byte, f.Size())
-	if _, err := f.ReadAt(text, 0); err != nil {
-		t.Fatal(err)
-	}
-	return text
 }

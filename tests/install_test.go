@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"alphaos/internal/vmtest"
 )
 
 // bareMachine makes a folder for PATH with the commands the script itself
@@ -45,7 +47,7 @@ func script(t *testing.T, bin, name, body string) {
 // and Go's usual places cannot be seen.
 func install(t *testing.T, bin, step string, env ...string) (string, error) {
 	t.Helper()
-	source, err := os.ReadFile(filepath.Join(root(), "tools", "install.sh"))
+	source, err := os.ReadFile(filepath.Join(vmtest.Root(), "tools", "install.sh"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +66,7 @@ func install(t *testing.T, bin, step string, env ...string) (string, error) {
 	if err := os.WriteFile(path, []byte(text), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	mod, err := os.ReadFile(filepath.Join(root(), "go.mod"))
+	mod, err := os.ReadFile(filepath.Join(vmtest.Root(), "go.mod"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,48 +5,28 @@ package tests
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
-	"alphaos/fs"
-	"alphaos/fs/fat"
-	"alphaos/fs/gpt"
+	"alphaos/fs/fstest"
+	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 	"alphaos/store"
 	"alphaos/tools/drive"
 )
 
-// pages is a journal in memory.
-type pages []byte
-
-func (p pages) Size() int64                             { return int64(len(p)) }
-func (p pages) Sync() error                             { return nil }
-func (p pages) ReadAt(b []byte, at int64) (int, error)  { return copy(b, p[at:]), nil }
-func (p pages) WriteAt(b []byte, at int64) (int, error) { return copy(p[at:], b), nil }
-
 // fillJournal gives a drive a journal with one conversation that nearly fills it, and returns the number
 // of its messages.
 func fillJournal(t *testing.T, disk string) (messages int) {
 	t.Helper()
-	dev, err := fs.OpenFileDevice(disk, 512, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dev.Close()
-	volumes, err := gpt.Volumes(dev)
-	if err != nil {
-		t.Fatal(err)
-	}
-	vol, err := fat.Mount(volumes[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	vol, _ := vmtest.Volume(t, disk)
 	f, err := vol.OpenInPlace(drive.JournalPath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := make(pages, f.Size())
+	p := fstest.New(f.Size(), 512, 0, rand.New(rand.NewPCG(1, 1)))
 	s, _, err := store.Open(p, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +48,7 @@ func fillJournal(t *testing.T, disk string) (messages int) {
 	if err := s.End(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.WriteAt(p, 0); err != nil {
+	if _, err := f.WriteAt(p.Bytes(), 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Sync(); err != nil {
@@ -80,20 +60,19 @@ func fillJournal(t *testing.T, disk string) (messages int) {
 // TestLongConversation starts from a journal that holds years: the end is shown as it was, with the true
 // number of messages, and the conversation goes on. What it costs is reported beside an empty start.
 func TestLongConversation(t *testing.T) {
-	ctx := needQEMU(t, 8*time.Minute)
-	disk := newDrive(t, drive.Options{EFI: program(t)}) // the guide talks
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	p.prompt()
-	empty := logTimes(t, p.vm)
-	p.typeLine("/bye")
-	p.off()
+	vmtest.NeedQEMU(t)
+	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t)}) // the guide talks
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
+	p.Prompt()
+	empty := p.StartTime()
+	p.Leave("/bye")
 
 	messages := fillJournal(t, disk)
 	var times []time.Duration
 	for i := range 2 { // the second start finds what the model remembers, too
-		p = &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-		said := p.prompt()
-		times = append(times, logTimes(t, p.vm))
+		p = vmtest.Boot(t, ovmf.Config{Disk: disk})
+		said := p.Prompt()
+		times = append(times, p.StartTime())
 		total := messages + 2*i
 		for _, want := range []string{fmt.Sprintf("The end of your last conversation (%d messages", total),
 			fmt.Sprintf("you: Question %d: how do I keep", messages/2-1), fmt.Sprintf("alpha: Answer %d: what you say", messages/2-1)} {
@@ -105,63 +84,58 @@ func TestLongConversation(t *testing.T) {
 			t.Errorf("more than the end is shown: %q", said)
 		}
 		if i == 0 {
-			p.say("/set parameter num_ctx 256") // half of it is read before the answer
-			p.say("/set parameter num_predict 20")
-			if got := p.ask(guideQuestion); len(got) < 10 {
+			p.Say("/set parameter num_ctx 256") // half of it is read before the answer
+			p.Say("/set parameter num_predict 20")
+			if got := p.Ask(guideQuestion); len(got) < 10 {
 				t.Errorf("the answer is %q", got)
 			}
-			p.screenshot("long-conversation.png")
+			p.Screenshot("long-conversation.png")
 		} else {
-			info := p.say("/show info")
+			info := p.Say("/show info")
 			for _, line := range strings.Split(info, "\n") {
 				if strings.Contains(line, "start  ") || strings.Contains(line, "journal  ") || strings.Contains(line, "context  ") {
 					t.Log(strings.TrimSpace(line))
 				}
 			}
-			p.screenshot("long-conversation-recalled.png")
+			p.Screenshot("long-conversation-recalled.png")
 		}
-		p.typeLine("/bye")
-		p.expect("All data saved. Goodbye.")
-		p.off()
+		p.Leave("/bye")
 	}
 	t.Logf("from hand-over to the prompt: %v with an empty journal, %v with %d messages", empty, times, messages)
-	checkDrive(t, disk)
+	vmtest.CheckDrive(t, disk)
 }
 
 // TestPasteIntoAnswer pastes twenty lines over the serial line while an answer runs: it goes on, and each
 // line is a message.
 func TestPasteIntoAnswer(t *testing.T) {
-	ctx := needQEMU(t, 8*time.Minute)
+	vmtest.NeedQEMU(t)
 	model, _ := chatModel(t, story)
-	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}})
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	p.prompt()
-	p.say("/set parameter temperature 0")
-	p.say("/set parameter num_predict 60")
-	before := len(p.vm.Output())
-	p.typeLine(story)
-	p.expect("alpha> ")
+	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
+	p.Prompt()
+	p.Greedy(60)
+	before := len(p.VM.Output())
+	p.TypeLine(story)
+	p.Expect("alpha> ")
 	var paste strings.Builder
 	for i := range 20 {
 		fmt.Fprintf(&paste, "This is line %d of the paste.\n", i)
 	}
-	if err := p.vm.Type(paste.String()); err != nil {
-		t.Fatal(err)
-	}
-	p.screenshot("paste.png")
-	if strings.Contains(p.vm.Output()[before:], "you> ") {
+	p.Type(paste.String())
+	p.Screenshot("paste.png")
+	if strings.Contains(p.VM.Output()[before:], "you> ") {
 		t.Fatal("the answer ended before the paste was there, so this shows nothing: let it be longer")
 	}
-	if said := p.prompt(); strings.Contains(said, "Stopped") {
+	if said := p.Prompt(); strings.Contains(said, "Stopped") {
 		t.Errorf("the paste stopped the answer: %q", said)
 	}
 	for i := range 20 {
-		p.expect(fmt.Sprintf("This is line %d of the paste.\n", i))
-		if said := p.prompt(); !strings.Contains(said, "alpha> ") || strings.Contains(said, "Stopped") {
+		p.Expect(fmt.Sprintf("This is line %d of the paste.\n", i))
+		if said := p.Prompt(); !strings.Contains(said, "alpha> ") || strings.Contains(said, "Stopped") {
 			t.Errorf("line %d was not answered: %q", i, said)
 		}
 	}
-	history := p.say("/history")
+	history := p.Say("/history")
 	at := 0
 	for i := range 20 {
 		n := strings.Index(history[at:], fmt.Sprintf("you: This is line %d of the paste.\n", i))
@@ -170,57 +144,53 @@ func TestPasteIntoAnswer(t *testing.T) {
 		}
 		at += n
 	}
-	p.typeLine("/bye")
-	p.expect("All data saved. Goodbye.")
-	p.off()
+	p.Leave("/bye")
 }
 
 // TestPulledOut pulls the stick out and plugs it into another port: what was said meanwhile is kept, and
 // saved and answered then.
 func TestPulledOut(t *testing.T) {
-	ctx := needQEMU(t, 8*time.Minute)
-	disk := newDrive(t, drive.Options{EFI: program(t)}) // the guide talks
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, Bus: "usb"})}
-	p.prompt()
-	p.greedy()
-	p.ask("Hello")
-	if err := p.vm.Unplug(ctx); err != nil {
+	vmtest.NeedQEMU(t)
+	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t)}) // the guide talks
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb"})
+	p.Prompt()
+	p.Greedy(100)
+	p.Ask("Hello")
+	if err := p.VM.Unplug(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p.typeLine("What is AlphaOS?")
-	said := p.expect("Enter gives up waiting.")
+	p.TypeLine("What is AlphaOS?")
+	said := p.Expect("Enter gives up waiting.")
 	if !strings.Contains(said, "The drive was pulled out. Plug it in again: your message is kept here, and is saved and answered then.") {
 		t.Errorf("it says %q", said)
 	}
-	p.screenshot("pulled-out.png")
-	if err := p.vm.Plug(ctx, disk, 3); err != nil {
+	p.Screenshot("pulled-out.png")
+	if err := p.VM.Plug(t.Context(), disk, 3); err != nil {
 		t.Fatal(err)
 	}
-	if said := p.prompt(); !strings.Contains(said, "All that was said is saved.") || answer(t, said) == "" {
+	if said := p.Prompt(); !strings.Contains(said, "All that was said is saved.") || vmtest.Answer(t, said) == "" {
 		t.Errorf("after it was plugged in again: %q", said)
 	}
-	p.typeLine("/bye")
-	p.expect("All data saved. Goodbye.")
-	p.off()
+	p.Leave("/bye")
 	for _, word := range []string{"EFI_", "PciRoot", "blocks at"} {
-		if out := p.vm.Output(); strings.Contains(out[strings.Index(out, "you> "):], word) {
+		if out := p.VM.Output(); strings.Contains(out[strings.Index(out, "you> "):], word) {
 			t.Errorf("%s was shown: %q", word, out)
 		}
 	}
-	checkDrive(t, disk)
+	vmtest.CheckDrive(t, disk)
 
-	p = &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, Bus: "usb"})}
-	if said := p.prompt(); strings.Contains(said, note) || !strings.Contains(said, "you: What is AlphaOS?") {
+	p = vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb"})
+	if said := p.Prompt(); strings.Contains(said, note) || !strings.Contains(said, "you: What is AlphaOS?") {
 		t.Errorf("after a restart: %q", said)
 	}
-	p.screenshot("recalled.png")
+	p.Screenshot("recalled.png")
 	// Whoever does not plug it in again can switch off nevertheless.
-	if err := p.vm.Unplug(ctx); err != nil {
+	if err := p.VM.Unplug(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p.typeLine("/bye")
-	p.expect("Not everything could be saved: the drive was pulled out.")
-	p.expect("Shut down anyway? (yes or no) ")
-	p.typeLine("yes")
-	p.off()
+	p.TypeLine("/bye")
+	p.Expect("Not everything could be saved: the drive was pulled out.")
+	p.Expect("Shut down anyway? (yes or no) ")
+	p.TypeLine("yes")
+	p.Off()
 }

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"testing"
 
+	"alphaos/internal/vmtest"
 	"alphaos/llm/gguf"
 	"alphaos/llm/tokenizer"
 )
@@ -266,7 +267,7 @@ func (shape modelShape) write(w *bufio.Writer) {
 
 // reference returns a model of the reference data, or "" where that is absent.
 func reference(name string) string {
-	path := filepath.Join(root(), "..", "shared", "data", "models", name)
+	path := filepath.Join(vmtest.Root(), "..", "shared", "data", "models", name)
 	if _, err := os.Stat(path); err != nil {
 		return ""
 	}

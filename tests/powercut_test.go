@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
+	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 	"alphaos/tools/drive"
 )
@@ -20,76 +20,72 @@ const unsaved = 600
 const note = "Note: your last session ended unexpectedly. I've recovered your conversation up to"
 
 func TestPowerCut(t *testing.T) {
-	ctx := needQEMU(t, 6*time.Minute)
-	model, tokens := reference("stories260K-F32.gguf"), "450"
+	vmtest.NeedQEMU(t)
+	model, tokens := reference("stories260K-F32.gguf"), 450
 	if model == "" {
-		model, tokens = writeModel(t, tinyShape), "900"
+		model, tokens = writeModel(t, tinyShape), 900
 	}
 	want := hostText(t, model, story, tokens)
 	if len(want) < unsaved+200 {
 		t.Fatalf("an answer of %d bytes is too short for this test", len(want))
 	}
-	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}})
+	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
 
 	var shown string // of the answer, when the plug was pulled
 	for i, cut := range []int{8, unsaved + 50, len(want) - 20} {
 		bus := []string{"virtio", "usb", "nvme"}[i]
-		p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, Bus: bus})}
-		said := p.prompt()
+		p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: bus})
+		said := p.Prompt()
 		if recovered := strings.Contains(said, note); recovered != (i > 0) {
 			t.Errorf("boot %d: recovered is %v: %q", i+1, recovered, said)
 		}
 		if i > 0 {
 			checkHistory(t, p, want, shown)
 		}
-		p.say("/clear") // each round is a conversation of its own, so its answer is known
-		p.say("/set parameter temperature 0")
-		p.say("/set parameter num_predict " + tokens)
-		p.typeLine(story)
-		p.expect(want[:cut])
-		p.vm.Kill()
-		out := p.vm.Output()
+		p.Say("/clear") // each round is a conversation of its own, so its answer is known
+		p.Greedy(tokens)
+		p.TypeLine(story)
+		p.Expect(want[:cut])
+		p.VM.Kill()
+		out := p.VM.Output()
 		shown = out[strings.LastIndex(out, "alpha> ")+len("alpha> "):]
 		t.Logf("boot %d: the plug was pulled after %d bytes of the answer", i+1, len(shown))
-		checkDrive(t, disk)
+		vmtest.CheckDrive(t, disk)
 	}
 
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	said := p.prompt()
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
+	said := p.Prompt()
 	if !strings.Contains(said, note) {
 		t.Errorf("no note of the recovery: %q", said)
 	}
-	p.screenshot("recovered.png")
+	p.Screenshot("recovered.png")
 	checkHistory(t, p, want, shown)
-	if history := p.say("/history"); strings.Count(history, story) < 3 {
+	if history := p.Say("/history"); strings.Count(history, story) < 3 {
 		t.Errorf("the conversations of the earlier boots are lost: %q", history)
 	}
-	p.typeLine("Please shut down")
-	p.expect("All data saved. Goodbye.")
-	p.off()
+	p.Leave("Please shut down")
 
-	p = &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk})}
-	if said := p.prompt(); strings.Contains(said, note) {
+	p = vmtest.Boot(t, ovmf.Config{Disk: disk})
+	if said := p.Prompt(); strings.Contains(said, note) {
 		t.Errorf("after a proper shutdown: %q", said)
 	}
 	checkHistory(t, p, want, shown)
-	p.typeLine("/bye")
-	p.off()
-	checkDrive(t, disk)
+	p.Leave("/bye")
+	vmtest.CheckDrive(t, disk)
 }
 
 // checkHistory checks that the present conversation is there: the question,
 // and the answer but for what may be unsaved.
-func checkHistory(t *testing.T, p *person, want, shown string) {
+func checkHistory(t *testing.T, p *vmtest.Person, want, shown string) {
 	t.Helper()
-	history := p.say("/history")
+	history := p.Say("/history")
 	now := history[max(0, strings.LastIndex(history, "This conversation")):]
 	_, now, ok := strings.Cut(now, story)
 	if !ok {
 		t.Errorf("the question is lost: %q", history)
 	}
 	_, now, _ = strings.Cut(now, "alpha: ")
-	now, want, shown = squeeze(now), squeeze(want), squeeze(shown)
+	now, want, shown = vmtest.Squeeze(now), vmtest.Squeeze(want), vmtest.Squeeze(shown)
 	n := 0
 	for n < min(len(now), len(want)) && now[n] == want[n] {
 		n++
@@ -103,25 +99,24 @@ func checkHistory(t *testing.T, p *person, want, shown string) {
 // TestJournalSurvivesAnyBus checks that a question is safe as soon as its
 // answer begins, on every kind of disk.
 func TestJournalSurvivesAnyBus(t *testing.T) {
-	ctx := needQEMU(t, 6*time.Minute)
+	vmtest.NeedQEMU(t)
 	model, _ := chatModel(t, story)
-	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}})
+	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
 	for i, bus := range []string{"virtio", "ahci", "nvme", "usb"} {
-		p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, Bus: bus})}
-		p.prompt()
+		p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: bus})
+		p.Prompt()
 		question := fmt.Sprintf("This is question %d on %s", i, bus)
-		p.typeLine(question)
-		p.expect("alpha> ")
-		p.vm.Kill()
-		p = &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, Bus: bus})}
-		if said := p.prompt(); !strings.Contains(said, note) {
+		p.TypeLine(question)
+		p.Expect("alpha> ")
+		p.VM.Kill()
+		p = vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: bus})
+		if said := p.Prompt(); !strings.Contains(said, note) {
 			t.Errorf("%s: no note of the recovery: %q", bus, said)
 		}
-		if history := p.say("/history"); !strings.Contains(history, question) {
+		if history := p.Say("/history"); !strings.Contains(history, question) {
 			t.Errorf("%s: the question is lost: %q", bus, history)
 		}
-		p.typeLine("/bye")
-		p.off()
+		p.Leave("/bye")
 	}
-	checkDrive(t, disk)
+	vmtest.CheckDrive(t, disk)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 	"alphaos/tools/drive"
 )
@@ -20,32 +21,30 @@ func TestSoak(t *testing.T) {
 	if *soak == 0 {
 		t.Skip("boots many times: run with -soak 100")
 	}
+	vmtest.NeedQEMU(t)
 	model, _ := chatModel(t, story)
-	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}})
+	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
 	buses := []string{"virtio", "ahci", "nvme", "usb"}
 	memory := []int{1024, 8192}
 	var times []time.Duration
 	for i := range *soak {
 		bus, mib := buses[i%len(buses)], memory[i/len(buses)%len(memory)]
 		t.Run(fmt.Sprintf("%d-%s-%dG", i+1, bus, mib/1024), func(t *testing.T) {
-			ctx := needQEMU(t, 2*time.Minute)
-			p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, Bus: bus, MemoryMiB: mib})}
-			p.prompt()
-			times = append(times, logTimes(t, p.vm))
-			p.say("/clear")
-			p.say("/set parameter num_predict 8")
-			if p.ask(story) == "" {
+			p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: bus, MemoryMiB: mib})
+			p.Prompt()
+			times = append(times, p.StartTime())
+			p.Say("/clear")
+			p.Say("/set parameter num_predict 8")
+			if p.Ask(story) == "" {
 				t.Error("an empty answer")
 			}
-			p.typeLine("Please shut down")
-			p.expect("All data saved. Goodbye.")
-			p.off()
+			p.Leave("Please shut down")
 		})
 		if t.Failed() {
 			t.Fatalf("boot %d of %d failed", i+1, *soak)
 		}
 	}
-	checkDrive(t, disk)
+	vmtest.CheckDrive(t, disk)
 	slices.Sort(times)
 	t.Logf("%d boots; hand-over to prompt: least %v, median %v, most %v", len(times),
 		times[0].Round(time.Millisecond), times[len(times)/2].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond))

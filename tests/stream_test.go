@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 	"alphaos/tools/drive"
 )
@@ -16,29 +17,26 @@ var streamShape = modelShape{name: "large", dim: 1024, layers: 6, heads: 16, kvH
 // it: the person is told what to expect, and the answer is the one that the
 // whole model gives on this host.
 func TestStreaming(t *testing.T) {
-	ctx := needQEMU(t, 5*time.Minute)
+	vmtest.NeedQEMU(t)
 	model := writeModel(t, streamShape)
-	const prompt, tokens = "The hen", "6"
+	const prompt, tokens = "The hen", 6
 	want := hostText(t, model, prompt, tokens)
-	disk := newDrive(t, drive.Options{EFI: program(t), Models: []string{model}})
+	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
 
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, MemoryMiB: 384})}
-	said := squeeze(p.prompt())
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, MemoryMiB: 384})
+	said := vmtest.Squeeze(p.Prompt())
 	if !strings.Contains(said, "are read from the drive for each token") {
 		t.Errorf("nobody is told that the model is streamed: %q", said)
 	}
-	p.say("/set parameter temperature 0")
-	p.say("/set parameter num_predict " + tokens)
+	p.Greedy(tokens)
 	begin := time.Now()
-	if got := p.ask(prompt); got != want {
+	if got := p.Ask(prompt); got != want {
 		t.Errorf("streamed\n%q\nwhole\n%q", got, want)
 	}
-	t.Logf("%s tokens and the prompt in %v", tokens, time.Since(begin).Round(10*time.Millisecond))
-	if info := p.say("/show info"); !strings.Contains(info, "streams ") {
+	t.Logf("%d tokens and the prompt in %v", tokens, time.Since(begin).Round(10*time.Millisecond))
+	if info := p.Say("/show info"); !strings.Contains(info, "streams ") {
 		t.Errorf("/show info does not tell what is streamed: %q", info)
 	}
-	p.typeLine("/bye")
-	p.expect("All data saved. Goodbye.")
-	p.off()
-	checkDrive(t, disk)
+	p.Leave("/bye")
+	vmtest.CheckDrive(t, disk)
 }

@@ -3,7 +3,6 @@ package tests
 // The same program built by TamaGo: it must say the same, and fail as clearly.
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,10 +10,10 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
+	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 	"alphaos/tools/drive"
 )
@@ -25,16 +24,16 @@ const tamagoVariable = "ALPHAOS_TAMAGO"
 // buildTamaGo builds AlphaOS with TamaGo, and skips the test where there is none.
 func buildTamaGo(t testing.TB, name string, flags ...string) string {
 	t.Helper()
-	needQEMU(t, time.Minute)
+	vmtest.NeedQEMU(t)
 	compiler := os.Getenv(tamagoVariable)
 	if compiler == "" {
 		t.Skip("no toolchain of TamaGo: make test TAMAGO=/path/to/tamago-go/bin/go")
 	}
-	efi := filepath.Join(scratch, name+".EFI")
+	efi := vmtest.Scratch(name + ".EFI")
 	if _, err := os.Stat(efi); err == nil {
 		return efi // of an earlier test
 	}
-	cmd := exec.Command(filepath.Join(root(), "tools", "tamago.sh"), append([]string{compiler, efi}, flags...)...)
+	cmd := exec.Command(filepath.Join(vmtest.Root(), "tools", "tamago.sh"), append([]string{compiler, efi}, flags...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -52,16 +51,16 @@ func TestTamaGoMachines(t *testing.T) {
 	for _, memory := range []int{512, 1024, 4096} {
 		for _, cpus := range []int{1, 2} {
 			t.Run(fmt.Sprintf("%d MiB, %d processors", memory, cpus), func(t *testing.T) {
-				ctx := needQEMU(t, 3*time.Minute)
-				disk := newDrive(t, drive.Options{EFI: efi, Models: []string{model}})
-				p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, MemoryMiB: memory, CPUs: cpus})}
-				p.prompt()
-				p.greedy()
-				if got := p.ask(story); got != want {
+				disk := vmtest.NewDrive(t, drive.Options{EFI: efi, Models: []string{model}})
+				p := vmtest.Boot(t, ovmf.Config{Disk: disk, MemoryMiB: memory, CPUs: cpus})
+				p.Prompt()
+				p.Greedy(100)
+				if got := p.Ask(story); got != want {
 					t.Errorf("in the machine\n%q\nwant\n%q", got, want)
 				}
-				contains(t, p.say("/show info"), fmt.Sprintf("%d in use\n", cpus), "avx2")
-				bye(t, p, disk)
+				vmtest.Contains(t, p.Say("/show info"), fmt.Sprintf("%d in use\n", cpus), "avx2")
+				p.Leave("/bye")
+				vmtest.CheckDrive(t, disk)
 			})
 		}
 	}
@@ -76,37 +75,31 @@ func TestTamaGoCrashes(t *testing.T) {
 func TestTamaGoTooLittleMemory(t *testing.T) {
 	efi := buildTamaGo(t, "tamago")
 	model, _ := chatModel(t, story)
-	ctx := needQEMU(t, 3*time.Minute)
-	disk := newDrive(t, drive.Options{EFI: efi, Models: []string{model}})
-	p := &person{t, ctx, boot(t, ctx, ovmf.Config{Disk: disk, MemoryMiB: 256})}
-	p.expect("The program cannot start: there is too little free memory")
-	p.expect("UEFI Interactive Shell") // the next thing to boot: the firmware has everything back
+	disk := vmtest.NewDrive(t, drive.Options{EFI: efi, Models: []string{model}})
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, MemoryMiB: 256})
+	p.Expect("The program cannot start: there is too little free memory")
+	p.Expect("UEFI Interactive Shell") // the next thing to boot: the firmware has everything back
 }
 
 // BenchmarkTamaGo compares the two builds, one boot after the other: from the firmware's
 // hand-over to the prompt, what a machine at the prompt costs the host, and how fast
 // models answer. It prints medians.
 func BenchmarkTamaGo(b *testing.B) {
-	builds := []struct{ name, efi string }{{"stock", program(b)}, {"tamago", buildTamaGo(b, "tamago")}}
+	builds := []struct{ name, efi string }{{"stock", vmtest.AlphaOS(b)}, {"tamago", buildTamaGo(b, "tamago")}}
 	speed := regexp.MustCompile(`([0-9.]+) tokens/s`)
-	session := func(b *testing.B, model, tokens string, c ovmf.Config, rounds int) {
+	session := func(b *testing.B, model string, tokens int, c ovmf.Config, rounds int) {
 		values := map[string][]float64{}
 		note := func(name string, v float64) { values[name] = append(values[name], v) }
 		for range rounds {
 			for _, build := range builds {
-				ctx := needQEMU(b, 5*time.Minute)
-				c.Disk = newDrive(b, drive.Options{EFI: build.efi, Models: []string{model}, Out: filepath.Join(b.TempDir(), "drive.img")})
-				p := &person{b, ctx, boot(b, ctx, c)}
-				p.prompt()
-				note(build.name+"-start-ms", float64(logTimes(b, p.vm).Milliseconds()))
-				time.Sleep(time.Second)
-				before, began := qemuCPU(b), time.Now()
-				time.Sleep(2 * time.Second)
-				note(build.name+"-idle-%", 100*(qemuCPU(b)-before).Seconds()/time.Since(began).Seconds())
-				p.say("/set parameter temperature 0")
-				p.say("/set parameter num_predict " + tokens)
-				p.say("/set parameter seed 1")
-				m := speed.FindStringSubmatch(p.say(story))
+				c.Disk = vmtest.NewDrive(b, drive.Options{EFI: build.efi, Models: []string{model}})
+				p := vmtest.Boot(b, c)
+				p.Prompt()
+				note(build.name+"-start-ms", float64(p.StartTime().Milliseconds()))
+				note(build.name+"-idle-%", p.HostCPU(2*time.Second))
+				p.Greedy(tokens)
+				p.Say("/set parameter seed 1")
+				m := speed.FindStringSubmatch(p.Say(story))
 				if m == nil {
 					b.Fatal("the machine does not say how fast it was")
 				}
@@ -115,9 +108,8 @@ func BenchmarkTamaGo(b *testing.B) {
 					b.Fatal(err)
 				}
 				note(build.name+"-tokens/s", v)
-				b.Log(build.name, p.say("/show info"), p.say("/show memory"))
-				p.typeLine("/bye")
-				p.off()
+				b.Log(build.name, p.Say("/show info"), p.Say("/show memory"))
+				p.Leave("/bye")
 			}
 		}
 		for name, v := range values {
@@ -129,46 +121,15 @@ func BenchmarkTamaGo(b *testing.B) {
 		b.Run(fmt.Sprintf("small model, %d processors", cpus), func(b *testing.B) {
 			model, _ := chatModel(b, story)
 			for b.Loop() {
-				session(b, model, "100", ovmf.Config{CPUs: cpus}, 3)
+				session(b, model, 100, ovmf.Config{CPUs: cpus}, 3)
 			}
 		})
 	}
 	b.Run("1B", func(b *testing.B) {
-		tool, err := hostTool()
-		if err != nil {
-			b.Fatal(err)
-		}
-		model := filepath.Join(scratch, "1b.gguf")
-		run(b, "", tool, "model", "synth", "--shape", "llama-3.2-1b", "--type", "Q4_K_M", model)
+		model := vmtest.Scratch("1b.gguf")
+		vmtest.Command(b, "model", "synth", "--shape", "llama-3.2-1b", "--type", "Q4_K_M", model)
 		for b.Loop() {
-			session(b, model, "8", ovmf.Config{CPUs: 2, MemoryMiB: 2048}, 3)
+			session(b, model, 8, ovmf.Config{CPUs: 2, MemoryMiB: 2048}, 3)
 		}
 	})
-}
-
-// qemuCPU is the processor time that QEMU, this process's only child, has used.
-func qemuCPU(b *testing.B) time.Duration {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, path := range stats {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		// proc(5): the name in parentheses, then state, ppid, ... utime and stime are 14 and 15.
-		f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(f) < 13 || f[1] != strconv.Itoa(os.Getpid()) || !bytes.Contains(stat, []byte("(qemu")) {
-			continue
-		}
-		user, err1 := strconv.Atoi(f[11])
-		system, err2 := strconv.Atoi(f[12])
-		if err1 != nil || err2 != nil {
-			b.Fatalf("%s: %s", path, stat)
-		}
-		return time.Duration(user+system) * time.Second / 100
-	}
-	b.Skip("QEMU's processor time is not to be had here")
-	return 0
 }

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
+	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 	"alphaos/tools/drive"
 )
@@ -17,9 +17,9 @@ import (
 // processors, correct their time-stamp counters, which this build makes wrong, take
 // nearly all the memory, and go back to the firmware.
 func TestMatrix(t *testing.T) {
-	needQEMU(t)
-	efi := program(t, "hello", "tags", "provoke")
-	disk := newDrive(t, efi)
+	vmtest.NeedQEMU(t)
+	efi := program(t, "hello", "-tags=provoke")
+	disk := vmtest.SmallDrive(t, efi)
 	line := regexp.MustCompile(`hello: (\d+) processors, (\d+) of (\d+) MiB, ([0-9.]+) %`)
 	for _, cpus := range []int{1, 2, 3, 4, 8} {
 		for _, mib := range []int{768, 1024, 4096, 12288} {
@@ -28,8 +28,8 @@ func TestMatrix(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%dcpu-%dM", cpus, mib), func(t *testing.T) {
 				m := boot(t, ovmf.Config{Disk: disk, CPUs: cpus, MemoryMiB: mib})
-				m.must(3*time.Minute, "hello: ")
-				got := "hello: " + m.must(3*time.Minute, "\n")
+				m.Expect("hello: ")
+				got := "hello: " + m.Expect("\n")
 				f := line.FindStringSubmatch(got)
 				if f == nil {
 					t.Fatal(got)
@@ -44,7 +44,7 @@ func TestMatrix(t *testing.T) {
 				if share, err := strconv.ParseFloat(f[4], 64); err != nil || share < 92 {
 					t.Errorf("%s %% of what the firmware has free is taken, want 92 or more", f[4])
 				}
-				m.must(3*time.Minute, "Boot Manager") // the firmware lives
+				m.Expect("Boot Manager") // the firmware lives
 			})
 		}
 	}
@@ -54,30 +54,28 @@ func TestMatrix(t *testing.T) {
 // UEFI shell: each time it must find all processors where the last one left
 // them.
 func TestComeAndGo(t *testing.T) {
-	needQEMU(t)
+	vmtest.NeedQEMU(t)
 	cpus, times := []int{2}, 5
 	if *soak {
 		cpus, times = []int{2, 4, 8}, 50
 	}
-	efi := program(t, "hello", "status", "failure")
+	efi := program(t, "hello", "-ldflags=-X=main.status=failure")
 	image, err := os.ReadFile(efi)
 	if err != nil {
 		t.Fatal(err)
 	}
-	disk := newDrive(t, efi,
+	disk := vmtest.SmallDrive(t, efi,
 		drive.Extra{Path: "hello.efi", Content: image},
 		drive.Extra{Path: "startup.nsh", Content: []byte("fs0:\r\n" + strings.Repeat("hello.efi\r\n", times))})
 	for _, n := range cpus {
 		t.Run(fmt.Sprintf("%dcpu", n), func(t *testing.T) {
 			m := boot(t, ovmf.Config{Disk: disk, CPUs: n, MemoryMiB: 1024})
-			m.must(3*time.Minute, "hello: ")
-			m.must(3*time.Minute, "startup.nsh")
-			if err := m.vm.Type("\n"); err != nil { // any key but Esc ends the countdown
-				t.Fatal(err)
-			}
+			m.Expect("hello: ")
+			m.Expect("startup.nsh")
+			m.Type("\n") // any key but Esc ends the countdown
 			for i := range times {
-				m.must(2*time.Minute, "hello: ")
-				got := m.must(2*time.Minute, "\n")
+				m.Expect("hello: ")
+				got := m.Expect("\n")
 				if *soak {
 					t.Logf("start %d: %s", i+1, got)
 				}
@@ -94,16 +92,14 @@ func TestComeAndGo(t *testing.T) {
 // anything else happens (amd64/five_amd64.h). OVMF cannot start more processors then: it gives
 // each what the boot processor's CR4 once was.
 func TestFiveLevels(t *testing.T) {
-	needQEMU(t)
-	m := boot(t, ovmf.Config{Disk: newDrive(t, program(t, "hello", "asm", "FIVELEVELS")), CPUs: 1, MemoryMiB: 1024})
-	m.must(3*time.Minute, "hello: ")
-	if got := m.must(3*time.Minute, "\n"); !strings.Contains(got, "5-level page tables") {
+	vmtest.NeedQEMU(t)
+	m := boot(t, ovmf.Config{Disk: vmtest.SmallDrive(t, program(t, "hello", fiveLevels)), CPUs: 1, MemoryMiB: 1024})
+	m.Expect("hello: ")
+	if got := m.Expect("\n"); !strings.Contains(got, "5-level page tables") {
 		t.Fatal(got)
 	}
-	m.must(3*time.Minute, "Boot Manager") // the firmware lives
-	m = boot(t, ovmf.Config{Disk: newDrive(t, program(t, "torture", "length", "10s", "asm", "FIVELEVELS")), CPUs: 1, MemoryMiB: 1024})
-	m.must(3*time.Minute, "5-level page tables")
-	if which, _, err := m.expect(3*time.Minute, "torture: passed, ", "torture: FAILED"); err != nil || which != 0 {
-		t.Fatal(err, tail(m.vm.Output(), 3000))
-	}
+	m.Expect("Boot Manager") // the firmware lives
+	m = boot(t, ovmf.Config{Disk: vmtest.SmallDrive(t, program(t, "torture", tenSeconds, fiveLevels)), CPUs: 1, MemoryMiB: 1024})
+	m.Expect("5-level page tables")
+	m.Passes("torture: passed, ", "torture: FAILED")
 }

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 	"alphaos/tools/drive"
 )
@@ -104,10 +105,10 @@ func init() {
 `
 
 // buildStd returns the EFI application that runs the tests of s.
-func buildStd(s stdTest) ([]byte, error) {
+func buildStd(t *testing.T, s stdTest) []byte {
 	root, err := goroot()
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
 	name := strings.ReplaceAll(s.path, "/", "-")
 	var skips []string
@@ -118,25 +119,26 @@ func buildStd(s stdTest) ([]byte, error) {
 	if skips != nil {
 		flags = fmt.Sprintf(", %q", "-test.skip="+strings.Join(skips, "|"))
 	}
-	source := filepath.Join(scratch, name+"_test.go")
-	if err := os.WriteFile(source, fmt.Appendf(nil, stdSource, path.Base(s.path), s.path, flags), 0o666); err != nil {
-		return nil, err
-	}
+	source := scratchFile(t, name+"_test.go", fmt.Appendf(nil, stdSource, path.Base(s.path), s.path, flags))
 	added := filepath.Join(root, "src", filepath.FromSlash(s.path), "alphaos_test.go")
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{added: source}})
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	overlayFile := filepath.Join(scratch, name+".json")
-	if err := os.WriteFile(overlayFile, overlay, 0o666); err != nil {
-		return nil, err
-	}
-	elf := filepath.Join(scratch, name+".elf")
+	elf := vmtest.Scratch(name + ".elf")
 	defer os.Remove(elf)
-	if err := goTool("test", "-c", "-trimpath", "-buildmode=pie", "-tags", s.tags, "-overlay", overlayFile, "-o", elf, s.path); err != nil {
-		return nil, err
+	vmtest.Go(t, vmtest.ForMachine, "test", "-c", "-trimpath", "-buildmode=pie", "-tags", s.tags,
+		"-overlay", scratchFile(t, name+".json", overlay), "-o", elf, s.path)
+	return vmtest.Pack(t, elf)
+}
+
+// scratchFile writes a file for the go command to read.
+func scratchFile(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	if err := os.WriteFile(vmtest.Scratch(name), content, 0o666); err != nil {
+		t.Fatal(err)
 	}
-	return pack(elf)
+	return vmtest.Scratch(name)
 }
 
 // goroot names Go's own folder through a link of ours: a toolchain that go has
@@ -146,7 +148,7 @@ var goroot = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("asking go for GOROOT: %w", err)
 	}
-	link := filepath.Join(scratch, "goroot")
+	link := vmtest.Scratch("goroot")
 	if err := os.Symlink(strings.TrimSpace(string(out)), link); err != nil {
 		return "", err
 	}
@@ -155,21 +157,17 @@ var goroot = sync.OnceValues(func() (string, error) {
 
 // TestStandardLibrary runs the tests with one processor and with two.
 func TestStandardLibrary(t *testing.T) {
-	needQEMU(t)
+	vmtest.NeedQEMU(t)
 	var chosen []stdTest
 	images := make(map[string][]byte)
 	for _, s := range stdTests {
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), s.path) || *only == "" && !*soak && !s.brief {
 			continue
 		}
-		image, err := buildStd(s)
-		if err != nil {
-			t.Fatal(err)
-		}
 		chosen = append(chosen, s)
-		images[s.path] = image
+		images[s.path] = buildStd(t, s)
 	}
-	hello := program(t, "hello", "status", "failure")
+	hello := program(t, "hello", "-ldflags=-X=main.status=failure")
 	for _, cpus := range []int{1, 2} {
 		if !*soak && cpus == 1 {
 			continue
@@ -198,21 +196,19 @@ func runStd(t *testing.T, cpus int, hello string, left []stdTest, images map[str
 	}
 	script += "echo std: the end\r\n"
 	extra = append(extra, drive.Extra{Path: "startup.nsh", Content: []byte(script)})
-	m := boot(t, ovmf.Config{Disk: newDrive(t, hello, extra...), CPUs: cpus, MemoryMiB: 2048})
-	m.must(3*time.Minute, "hello: ")
-	m.must(3*time.Minute, "startup.nsh")
-	if err := m.vm.Type("\n"); err != nil { // any key but Esc ends the countdown
-		t.Fatal(err)
-	}
+	m := boot(t, ovmf.Config{Disk: vmtest.SmallDrive(t, hello, extra...), CPUs: cpus, MemoryMiB: 2048})
+	m.Expect("hello: ")
+	m.Expect("startup.nsh")
+	m.Type("\n") // any key but Esc ends the countdown
 	for i, s := range left {
 		alive := true
 		t.Run(s.path, func(t *testing.T) {
 			alive = false
-			if _, _, err := m.expect(3*time.Minute, "std: begin "+s.path+"\n"); err != nil {
+			if _, _, err := m.Await("std: begin " + s.path + "\n"); err != nil {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			which, got, err := m.expect(5*time.Minute, "\nPASS\n", "\nFAIL\n")
+			which, got, err := m.Await("\nPASS\n", "\nFAIL\n")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -227,12 +223,12 @@ func runStd(t *testing.T, cpus int, hello string, left []stdTest, images map[str
 			}
 		})
 		if !alive {
-			m.vm.Kill()
+			m.VM.Kill()
 			return left[i+1:]
 		}
 	}
-	m.must(3*time.Minute, "std: the end")
-	m.vm.Kill()
+	m.Expect("std: the end")
+	m.VM.Kill()
 	return nil
 }
 
@@ -240,7 +236,7 @@ func runStd(t *testing.T, cpus int, hello string, left []stdTest, images map[str
 func failures(out string) string {
 	at := strings.Index(out, "--- FAIL")
 	if at < 0 {
-		return tail(out, 4000)
+		return vmtest.Tail(out, 4000)
 	}
-	return tail(out[max(0, at-2000):], 6000)
+	return vmtest.Tail(out[max(0, at-2000):], 6000)
 }

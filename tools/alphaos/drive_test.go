@@ -2,12 +2,12 @@ package main
 
 import (
 	"bytes"
-	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"alphaos/internal/petest"
 	"alphaos/llm/gguf"
 )
 
@@ -32,13 +32,7 @@ func TestDriveCreate(t *testing.T) {
 		}
 		return path
 	}
-	app := make([]byte, 1024)
-	copy(app, "MZ")
-	app[60] = 64
-	copy(app[64:], "PE\x00\x00\x64\x86")
-	binary.LittleEndian.PutUint16(app[88:], 0x20B)
-	app[88+68] = 10
-	efi := file("BOOTX64.EFI", app)
+	efi := file("BOOTX64.EFI", petest.Application(nil))
 	model := func(name string) []byte {
 		b, err := gguf.Head([]gguf.KeyValue{{Key: "general.name", Value: name}}, nil)
 		if err != nil {

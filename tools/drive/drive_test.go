@@ -3,7 +3,6 @@ package drive
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -18,6 +17,7 @@ import (
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
+	"alphaos/internal/petest"
 	"alphaos/llm"
 	"alphaos/llm/gguf"
 )
@@ -27,18 +27,11 @@ var stamp = time.Date(2026, 3, 1, 12, 34, 56, 0, time.UTC)
 // efiFile writes a file that has the headers of an EFI application.
 func efiFile(t testing.TB) string {
 	t.Helper()
-	b := make([]byte, 300<<10)
-	for i := range b {
-		b[i] = byte(i * 7)
+	code := make([]byte, 300<<10)
+	for i := range code {
+		code[i] = byte(i * 7)
 	}
-	copy(b, "MZ")
-	le := binary.LittleEndian
-	le.PutUint32(b[60:], 0x80)
-	copy(b[0x80:], "PE\x00\x00")
-	le.PutUint16(b[0x84:], 0x8664)
-	le.PutUint16(b[0x98:], 0x20B)
-	le.PutUint16(b[0x98+68:], 10)
-	return hostTemp(t, "BOOTX64.EFI", b)
+	return hostTemp(t, "BOOTX64.EFI", petest.Application(code))
 }
 
 func hostTemp(t testing.TB, name string, b []byte) string {
@@ -486,8 +479,8 @@ func TestRefusals(t *testing.T) {
 		{"efi elf", "alphaos efi pack", Options{Out: out, EFI: hostTemp(t, "elf", []byte("\x7fELF"+strings.Repeat("x", 100)))}},
 		{"efi empty", "no PE header", Options{Out: out, EFI: hostTemp(t, "e", nil)}},
 		{"efi offset", "no PE header", Options{Out: out, EFI: pe(func(b []byte) { b[63] = 0xFF })}},
-		{"efi machine", "for x86-64", Options{Out: out, EFI: pe(func(b []byte) { b[0x85] = 1 })}},
-		{"efi subsystem", "not an EFI application", Options{Out: out, EFI: pe(func(b []byte) { b[0x98+68] = 3 })}},
+		{"efi machine", "for x86-64", Options{Out: out, EFI: pe(func(b []byte) { b[0x45] = 1 })}},
+		{"efi subsystem", "not an EFI application", Options{Out: out, EFI: pe(func(b []byte) { b[0x58+68] = 3 })}},
 		{"model magic", "is not a GGUF model", Options{Out: out, EFI: efi, Models: []string{hostTemp(t, "x.gguf", []byte("GGML1234"))}}},
 		{"model empty", "is not a GGUF model", Options{Out: out, EFI: efi, Models: []string{hostTemp(t, "x.gguf", nil)}}},
 		{"model directory", "not an ordinary file", Options{Out: out, EFI: efi, Models: []string{dir}}},

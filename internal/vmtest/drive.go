@@ -1,0 +1,145 @@
+package vmtest
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"alphaos/fs"
+	"alphaos/fs/fat"
+	"alphaos/fs/gpt"
+	"alphaos/tools/drive"
+)
+
+// NewDrive makes a drive image that lasts as long as the test.
+func NewDrive(t testing.TB, o drive.Options) string {
+	t.Helper()
+	o.Out = filepath.Join(t.TempDir(), "drive.img")
+	if _, err := drive.Create(o); err != nil {
+		t.Fatal(err)
+	}
+	return o.Out
+}
+
+// SmallDrive makes a drive image, no larger than it must be, that boots efi and
+// holds further files.
+func SmallDrive(t testing.TB, efi string, extra ...drive.Extra) string {
+	t.Helper()
+	size := int64(64 << 20)
+	for _, e := range extra {
+		size += int64(len(e.Content))
+	}
+	return NewDrive(t, drive.Options{EFI: efi, Size: size &^ (1<<20 - 1), Journal: 1 << 20, Extra: extra})
+}
+
+// Volume opens the volume of a drive image, to read it and to write files in
+// place, until the test ends.
+func Volume(t testing.TB, disk string) (*fat.FS, gpt.Volume) {
+	t.Helper()
+	dev, err := fs.OpenFileDevice(disk, 512, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	volumes, err := gpt.Volumes(dev)
+	if err != nil || len(volumes) != 1 {
+		t.Fatalf("%d volumes: %v", len(volumes), err)
+	}
+	vol, err := fat.Mount(volumes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vol, volumes[0]
+}
+
+// ReadFile returns a file of a drive image.
+func ReadFile(t testing.TB, disk, name string) []byte {
+	t.Helper()
+	vol, _ := Volume(t, disk)
+	f, err := vol.OpenInPlace(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := make([]byte, f.Size())
+	if _, err := f.ReadAt(text, 0); err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// Besides returns all of a drive image, with zeros for a file's blocks.
+func Besides(t testing.TB, disk, name string) []byte {
+	t.Helper()
+	all, err := os.ReadFile(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vol, part := Volume(t, disk)
+	extents, err := vol.Extents(name)
+	if err != nil || len(extents) == 0 {
+		t.Fatalf("%s: %v %v", name, extents, err)
+	}
+	for _, e := range extents {
+		clear(all[(part.First+e.First)*512:][:e.Count*512])
+	}
+	return all
+}
+
+// CheckDrive has other programs check a drive image: sgdisk its partition
+// table, and fsck.fat its volume. Whatever happened to a machine, they must
+// find its drive in order.
+func CheckDrive(t testing.TB, disk string) {
+	t.Helper()
+	for _, tool := range []string{"sgdisk", "fsck.fat"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Logf("%s is not installed: the drive is not checked", tool)
+			return
+		}
+	}
+	if out, err := exec.Command("sgdisk", "-v", disk).CombinedOutput(); err != nil {
+		t.Errorf("sgdisk -v: %v\n%s", err, out)
+	}
+	f, err := os.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_, part := Volume(t, disk)
+	volume := filepath.Join(t.TempDir(), "volume.fat")
+	out, err := os.Create(volume)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(volume)
+	err = copySparse(out, io.NewSectionReader(f, int64(part.First)*512, int64(part.Blocks())*512))
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("fsck.fat", "-n", volume).CombinedOutput(); err != nil {
+		t.Errorf("fsck.fat -n: %v\n%s", err, out)
+	}
+}
+
+// copySparse copies all of from, leaving holes for what is zero.
+func copySparse(to *os.File, from *io.SectionReader) error {
+	buf, zero := make([]byte, 1<<20), make([]byte, 1<<20)
+	for at := int64(0); at < from.Size(); {
+		n, err := from.ReadAt(buf, at)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if !bytes.Equal(buf[:n], zero[:n]) {
+			if _, err := to.WriteAt(buf[:n], at); err != nil {
+				return err
+			}
+		}
+		at += int64(n)
+	}
+	return to.Truncate(from.Size())
+}

@@ -1,0 +1,158 @@
+// Package vmtest is what tests need that boot the machine: programs built for
+// it, drives to boot from, and a person who sits in front of it.
+//
+// A test package calls Main from its TestMain; its tests call NeedQEMU, make a
+// drive with NewDrive, start it with Boot and then act: Expect what the machine
+// says, Say something, take a Screenshot, switch it Off or Kill it, and check
+// what is left on the drive with CheckDrive and ReadFile. Package ovmf runs
+// QEMU below this; vmtest only adds what a test wants of it: whatever goes
+// wrong fails the test, with the machine's last words and its screen, and
+// nothing outlives the test.
+package vmtest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"alphaos/ovmf"
+	"alphaos/tools/pe"
+)
+
+// scratch holds what is built once for all tests of a package.
+var scratch string
+
+// Main runs a package's tests and returns the exit code for os.Exit.
+func Main(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "alphaos-tests-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	scratch = dir
+	if os.Getenv("ALPHAOS_SCREENS") == "" {
+		os.Setenv("ALPHAOS_SCREENS", filepath.Join(Root(), "build", "screens"))
+	}
+	return m.Run()
+}
+
+// Scratch returns a path for a file that lasts as long as the package's tests.
+func Scratch(name string) string { return filepath.Join(scratch, name) }
+
+// Root returns the repository's folder.
+var Root = sync.OnceValue(func() string {
+	dir, err := os.Getwd() // a test begins in its package's folder
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			err = os.ErrNotExist
+		}
+		dir = filepath.Dir(dir)
+	}
+	panic(fmt.Sprintf("looking for go.mod: %v", err))
+})
+
+// NeedQEMU skips the test where it cannot boot a machine.
+func NeedQEMU(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("boots QEMU: skipped by -short")
+	}
+	if _, err := ovmf.Program(); err != nil {
+		t.Skip(err)
+	}
+	if _, err := ovmf.Find(); err != nil {
+		t.Skip(err)
+	}
+}
+
+// ForMachine is the environment in which go builds what is to run in the machine.
+var ForMachine = []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64"}
+
+// Go runs the go command in the repository's folder, with env added to the
+// environment.
+func Go(t testing.TB, env []string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Dir = Root()
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// Pack turns the executable elf into an EFI application's bytes.
+func Pack(t testing.TB, elf string) []byte {
+	t.Helper()
+	f, err := os.Open(elf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	image, err := pe.Pack(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// built names what was built, by the arguments it was built with.
+var built = map[string]string{}
+
+// EFI builds a command into an EFI application, as the Makefile does, once for
+// all tests, and returns its path. The package is named from the repository's
+// folder on; flags are go build's.
+func EFI(t testing.TB, pkg string, flags ...string) string {
+	t.Helper()
+	key := fmt.Sprintf("%q", append(flags, pkg))
+	if efi, ok := built[key]; ok {
+		return efi
+	}
+	elf := Scratch(fmt.Sprintf("%d.elf", len(built)))
+	args := append([]string{"build", "-buildvcs=false", "-trimpath", "-buildmode=pie", "-o", elf}, flags...)
+	Go(t, ForMachine, append(args, pkg)...)
+	efi := Scratch(fmt.Sprintf("%d.EFI", len(built)))
+	if err := os.WriteFile(efi, Pack(t, elf), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	built[key] = efi
+	return efi
+}
+
+// AlphaOS returns BOOTX64.EFI.
+func AlphaOS(t testing.TB) string {
+	t.Helper()
+	return EFI(t, ".")
+}
+
+// Host builds a command for this host, once for all tests, and returns its path.
+func Host(t testing.TB, pkg string, flags ...string) string {
+	t.Helper()
+	key := fmt.Sprintf("host %q", append(flags, pkg))
+	if bin, ok := built[key]; ok {
+		return bin
+	}
+	bin := Scratch(fmt.Sprintf("%d-host", len(built)))
+	Go(t, []string{"CGO_ENABLED=0"}, append(append([]string{"build", "-buildvcs=false", "-trimpath", "-o", bin}, flags...), pkg)...)
+	built[key] = bin
+	return bin
+}
+
+// Command runs the host command alphaos and returns its standard output.
+func Command(t testing.TB, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(Host(t, "./tools/alphaos"), args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("alphaos %s: %v\n%s", strings.Join(args, " "), err, errs.String())
+	}
+	return out.String()
+}
