@@ -44,6 +44,8 @@ import (
 	"runtime"
 	"time"
 	"unsafe"
+
+	"alphaos/amd64/paging"
 )
 
 // maxCallArgs is the most arguments a firmware function is given.
@@ -135,7 +137,7 @@ func Physical(p []byte) bool {
 		return true
 	}
 	addr := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
-	return identityMapped(addr, uintptr(len(p)))
+	return paging.IdentityMapped(addr, uintptr(len(p)))
 }
 
 // MemoryStats counts physical memory in bytes.

@@ -21,7 +21,6 @@ func readGS() uintptr
 func readCR2() uintptr
 func readCR4() uintptr
 func writeCR3(v uintptr)
-func invlpg(addr uintptr)
 func readMSR(msr uintptr) uintptr
 func writeMSR(msr, v uintptr)
 func cpuid(leaf, sub uint32) (a, b, c, d uint32)
@@ -29,5 +28,3 @@ func rdtsc() uint64
 func rdrand() uint64
 func pause()
 func storeMMIO(addr uintptr, v uint32)
-func zero(addr, n uintptr)          // n a multiple of 8
-func copyBytes(to, from, n uintptr) // n a multiple of 8

@@ -601,11 +601,6 @@ TEXT ·writeCR3(SB), NOSPLIT, $0-8
 	MOVQ AX, CR3
 	RET
 
-TEXT ·invlpg(SB), NOSPLIT, $0-8
-	MOVQ addr+0(FP), AX
-	INVLPG (AX)
-	RET
-
 TEXT ·readMSR(SB), NOSPLIT, $0-16
 	MOVQ msr+0(FP), CX
 	RDMSR
@@ -651,22 +646,6 @@ done:
 
 TEXT ·pause(SB), NOSPLIT, $0-0
 	PAUSE
-	RET
-
-TEXT ·zero(SB), NOSPLIT, $0-16
-	MOVQ addr+0(FP), DI
-	MOVQ n+8(FP), CX
-	SHRQ $3, CX
-	XORL AX, AX
-	REP; STOSQ
-	RET
-
-TEXT ·copyBytes(SB), NOSPLIT, $0-24
-	MOVQ to+0(FP), DI
-	MOVQ from+8(FP), SI
-	MOVQ n+16(FP), CX
-	SHRQ $3, CX
-	REP; MOVSQ
 	RET
 
 TEXT ·In8(SB), NOSPLIT, $0-9

@@ -3,6 +3,7 @@ package amd64
 import (
 	"unsafe"
 
+	"alphaos/amd64/paging"
 	"alphaos/uefi"
 )
 
@@ -45,6 +46,9 @@ const (
 	minRegion     = 256 << 10
 )
 
+// vectorState is what XSAVE files.
+type vectorState [xsaveSize / 8]uint64
+
 const (
 	sizeofThread   = unsafe.Sizeof(thread{})
 	sizeofGateCall = unsafe.Sizeof(gateCall{})
@@ -55,7 +59,7 @@ const (
 var (
 	imageBase, imageSize uintptr
 
-	cleanXSAVE [xsaveSize / 8]uint64
+	cleanXSAVE vectorState
 
 	mapBuffer                         [96 << 10]byte
 	mapSize, mapKey, mapDescSize      uintptr
@@ -84,14 +88,16 @@ func kmain() {
 	}
 	image := at[uefi.LoadedImage](outAddr)
 	imageBase, imageSize = image.ImageBase, uintptr(image.ImageSize)
+	paging.SetImage(imageBase, imageSize)
 	initClock()
 	takeMemory()
-	if !makePageTables(c.fwCR3, readCR4()&cr4LA57 != 0) {
+	ownCR3 = paging.Make(c.fwCR3, readCR4()&cr4LA57 != 0)
+	if ownCR3 == 0 {
 		bootFailed("there is no memory for page tables")
 	}
 	protectImage()
-	ownCR3 = topTable
 	writeCR3(ownCR3)
+	paging.Live = true
 	initSyscalls(c)
 	watchFirmware(firmwareFaultStub())
 	lock()
@@ -202,35 +208,36 @@ func takeMemory() {
 			largest, largestPages = d.PhysicalStart, d.NumberOfPages
 		}
 	}
-	for p := uintptr(0); p+mapDescSize <= mapSize && regionCount < maxRegions; p += mapDescSize {
+	for p := uintptr(0); p+mapDescSize <= mapSize; p += mapDescSize {
 		d := at[uefi.MemoryDescriptor](addrOf(&mapBuffer) + p)
 		base, pages := d.PhysicalStart, d.NumberOfPages
 		if d.Type != uefi.ConventionalMemory {
 			continue
 		}
 		if base < 1<<20 { // leave the first megabyte alone
-			skip := (1<<20 - base) >> frameShift
+			skip := (1<<20 - base) >> paging.FrameShift
 			if pages <= skip {
 				continue
 			}
 			base, pages = 1<<20, pages-skip
 		}
 		if base == largest || d.PhysicalStart == largest {
-			const share = firmwareShare >> frameShift
+			const share = firmwareShare >> paging.FrameShift
 			if pages <= 2*share {
 				continue
 			}
 			pages -= share
 		}
-		if pages<<frameShift < minRegion {
+		if pages<<paging.FrameShift < minRegion {
 			continue
 		}
 		outAddr2 = uintptr(base)
-		if fwCall(bootServices().AllocatePages, uefi.AllocateAddress, uefi.LoaderData, uintptr(pages), addrOf(&outAddr2), 0) == 0 {
-			addRegion(uintptr(base), uintptr(pages))
+		if fwCall(bootServices().AllocatePages, uefi.AllocateAddress, uefi.LoaderData, uintptr(pages), addrOf(&outAddr2), 0) == 0 && !paging.AddRegion(uintptr(base), uintptr(pages)) {
+			fwCall(bootServices().FreePages, uintptr(base), uintptr(pages), 0, 0, 0)
+			break
 		}
 	}
-	if regionCount == 0 {
+	if total, _ := paging.Frames(); total == 0 {
 		bootFailed("the machine has too little free memory")
 	}
 }

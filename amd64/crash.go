@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"alphaos/amd64/paging"
 	"alphaos/uefi"
 )
 
@@ -262,16 +263,17 @@ func outOfMemory() {
 
 // tellMemory logs who has the memory.
 func tellMemory() {
-	logMB("\nmemory in use: ", totalFrames-freeFrames)
-	logMB(" of ", totalFrames)
+	total, _ := paging.Frames()
+	logMB("\nmemory in use: ", usedFrames())
+	logMB(" of ", total)
 	logMB(", of which physically contiguous ", physicalFrames)
-	logMB(", the program's own data ", totalFrames-freeFrames-physicalFrames)
+	logMB(", the program's own data ", usedFrames()-physicalFrames)
 	logString("\n")
 }
 
 func logMB(what string, frames uintptr) {
 	logString(what)
-	n := frames >> (20 - frameShift)
+	n := frames >> (20 - paging.FrameShift)
 	for div := decimals(n); div > 0; div /= 10 {
 		logByte(byte('0' + n/div%10))
 	}
@@ -465,11 +467,12 @@ func (p *pen) print(s string, colour uint32) {
 			i++
 			switch s[i] {
 			case 'T':
-				p.megabytes(totalFrames, colour)
+				total, _ := paging.Frames()
+				p.megabytes(total, colour)
 			case 'P':
 				p.megabytes(physicalFrames, colour)
 			case 'R':
-				p.megabytes(totalFrames-freeFrames-physicalFrames, colour)
+				p.megabytes(usedFrames()-physicalFrames, colour)
 			}
 			continue
 		}
@@ -490,7 +493,7 @@ func (p *pen) print(s string, colour uint32) {
 
 // megabytes prints what so many frames hold.
 func (p *pen) megabytes(frames uintptr, colour uint32) {
-	n := frames << frameShift / 1e6
+	n := frames << paging.FrameShift / 1e6
 	for div := decimals(n); div > 0; div /= 10 {
 		p.put(byte('0'+n/div%10), colour)
 	}

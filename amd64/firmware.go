@@ -1,6 +1,9 @@
 package amd64
 
-import "alphaos/uefi"
+import (
+	"alphaos/amd64/paging"
+	"alphaos/uefi"
+)
 
 // Calls from the kernel into firmware, all through the gate. Only the boot
 // processor passes it.
@@ -189,8 +192,12 @@ func giveBack(status uintptr) {
 	watchFirmware(0)
 	// From here on the gate comes back to the firmware's own map: ours is about to go.
 	ownCR3 = cpus[0].fwCR3
-	for i := 0; i < regionCount; i++ {
-		fwCall(bootServices().FreePages, regions[i].base, regions[i].frames, 0, 0, 0)
+	for i := 0; ; i++ {
+		base, frames := paging.Region(i)
+		if frames == 0 {
+			break
+		}
+		fwCall(bootServices().FreePages, base, frames, 0, 0, 0)
 	}
 	returnToFirmware(status)
 }

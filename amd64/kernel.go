@@ -1,9 +1,14 @@
 package amd64
 
-import "unsafe"
+import (
+	"unsafe"
 
-// The kernel proper: kernel.go, boot.go, smp.go, linux.go or tamago.go, memory.go, paging.go,
-// syscall.go, thread.go, signal.go, firmware.go, clock.go, crash.go, log.go. See the rules in the package
+	"alphaos/amd64/paging"
+)
+
+// The kernel proper: kernel.go, boot.go, smp.go, linux.go or tamago.go, memory.go,
+// syscall.go, thread.go, signal.go, firmware.go, clock.go, crash.go, log.go, and package
+// paging. See the rules in the package
 // comment.
 //
 // Invariant: kernel code runs with interrupts off and holds no state on its stack
@@ -43,6 +48,8 @@ const (
 	vecAC  = 17 // alignment check
 	vecMC  = 18 // machine check
 	vecXM  = 19 // SIMD error
+
+	faultWrite = 1 << 1 // in the error code of a page fault: the access was a write
 
 	firstInterrupt = 32
 	vecSyscall     = 256 // not a vector: the SYSCALL instruction
@@ -205,12 +212,12 @@ func exception(c *cpu, t *thread) {
 	switch t.regs.vec {
 	case vecPF:
 		addr = readCR2()
-		ok, mapped := pageFault(addr, t.regs.err&pfWrite != 0)
-		if ok {
+		r := paging.Fault(addr, t.regs.err&faultWrite != 0)
+		if done(r) {
 			return
 		}
 		sig, code = sigSEGV, segvMapErr
-		if mapped {
+		if r == paging.NoAccess {
 			code = segvAccErr
 		}
 	case vecDE:

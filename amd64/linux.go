@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"syscall"
 	"unsafe"
+
+	"alphaos/amd64/paging"
 )
 
 // What a program built with the stock toolchain is given, and only it: the way into a
@@ -29,7 +31,7 @@ func startRuntime(c *cpu) {
 		atSecure = 23
 		atRandom = 25
 	)
-	stack := allocRun(initialStack >> frameShift)
+	stack := paging.AllocRun(initialStack>>paging.FrameShift, paging.Anywhere)
 	t := newThread()
 	if stack == 0 || t == nil {
 		bootFailed("there is no memory for the first thread")
@@ -39,7 +41,7 @@ func startRuntime(c *cpu) {
 	*at[[12]uintptr](sp) = [12]uintptr{
 		1, addrOf(&programName), 0, // argc, argv
 		addrOf(&environment), 0,
-		atPagesz, frameSize,
+		atPagesz, paging.FrameSize,
 		atRandom, addrOf(&seed),
 		atSecure, 0,
 		atNull,
@@ -48,7 +50,7 @@ func startRuntime(c *cpu) {
 	t.regs.sp = sp
 	t.regs.cs, t.regs.ss = selCode, selData
 	t.regs.flags = flagsIF | 2
-	heapFrames = totalFrames
+	heapFrames, _ = paging.Frames()
 	c.slice = now()
 	dispatch(c, t)
 }

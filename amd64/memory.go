@@ -1,193 +1,208 @@
 package amd64
 
-// Physical memory: the regions taken over from firmware at start, a bitmap over
-// each. Single frames are given from the bottom of a region and long runs from
-// its top, so that large runs stay in one piece.
-//
-// Invariant: a set bit is a frame in use; freeFrames counts the clear ones. A single
-// frame is zeroed when it is given out, so that no page shows what an earlier
-// owner wrote.
+import "alphaos/amd64/paging"
 
-const (
-	frameShift = 12
-	frameSize  = 1 << frameShift
-
-	maxRegions = 64
-)
-
-type region struct {
-	base   uintptr // physical address
-	frames uintptr
-	bitmap uintptr // one bit a frame, in the region's own first frames
-	words  uintptr // of the bitmap
-	next   uintptr // no clear bit in the words below
-	huge   uintptr // no free 2 MiB page in the frames below
-}
+// What the system calls and faults of a program do with memory. Package paging has the
+// page frames, the page tables and the VMAs; here other processors are told of what it
+// changes, and it is decided what happens when there is no frame left.
 
 var (
-	regions     [maxRegions]region
-	regionCount int
-	totalFrames uintptr
-	freeFrames  uintptr
-	// Given out by AllocPhysical.
-	physicalFrames uintptr
-	// What the Go heap can have.
-	heapFrames uintptr
+	physicalFrames uintptr // given out by AllocPhysical
+	heapFrames     uintptr // what the Go heap can have
 )
 
-// addRegion takes frames of memory at base into use.
-func addRegion(base, frames uintptr) {
-	words := (frames + 63) / 64
-	own := (words*8 + frameSize - 1) >> frameShift
-	r := &regions[regionCount]
-	*r = region{base: base, frames: frames, bitmap: base, words: words}
-	zero(base, words*8)
-	for i := uintptr(0); i < own; i++ {
-		r.set(i)
+// done reports whether a request of paging's succeeded. When it found no page frame, the
+// program cannot go on: it ends here, and nowhere else, with a report.
+func done(r paging.Result) bool {
+	if r == paging.NoMemory {
+		outOfMemory()
 	}
-	for i := frames; i < words*64; i++ {
-		r.set(i)
-	}
-	regionCount++
-	totalFrames += frames
-	freeFrames += frames - own
+	return r == paging.OK
 }
 
-func (r *region) word(i uintptr) *uint64 { return at[uint64](r.bitmap + i/64*8) }
-func (r *region) set(i uintptr)          { *r.word(i) |= 1 << (i & 63) }
-func (r *region) clear(i uintptr)        { *r.word(i) &^= 1 << (i & 63) }
-func (r *region) used(i uintptr) bool    { return *r.word(i)>>(i&63)&1 != 0 }
+// touch reports whether the kernel can use [addr, addr+n), and sees to it that
+// doing so does not fault.
+func touch(addr, n uintptr, write bool) bool { return done(paging.Touch(addr, n, write)) }
 
-// allocFrame returns the address of a zeroed frame, or 0.
-func allocFrame() uintptr {
-	for i := 0; i < regionCount; i++ {
-		r := &regions[i]
-		for w := r.next; w < r.words; w++ {
-			v := *at[uint64](r.bitmap + w*8)
-			if v == 1<<64-1 {
-				r.next = w + 1
-				continue
-			}
-			n := uintptr(0)
-			for v>>n&1 != 0 {
-				n++
-			}
-			n += w * 64
-			r.set(n)
-			freeFrames--
-			addr := r.base + n<<frameShift
-			zero(addr, frameSize)
-			return addr
+// usedFrames counts the frames in use.
+func usedFrames() uintptr {
+	total, free := paging.Frames()
+	return total - free
+}
+
+func pageUp(n uintptr) uintptr { return (n + paging.FrameSize - 1) &^ (paging.FrameSize - 1) }
+
+// aligned reports whether addr is that of a page.
+func aligned(addr uintptr) bool { return addr&(paging.FrameSize-1) == 0 }
+
+// dropPages forgets the contents of [start, end). Frames are given back only when no
+// processor can reach them any more.
+func dropPages(start, end uintptr) {
+	for start < end {
+		rest, r := paging.Drop(start, end)
+		start = rest
+		if paging.Dropped() {
+			shootDown()
+			paging.Release()
 		}
+		done(r)
+	}
+}
+
+func mmap(addr, n, prot, flags uintptr) uintptr {
+	const (
+		mapFixed     = 0x10
+		mapAnonymous = 0x20
+		mapNoReplace = 0x100000
+	)
+	if n == 0 || n > paging.Top || flags&mapFixed != 0 && !aligned(addr) {
+		return errno(eINVAL)
+	}
+	if flags&mapAnonymous == 0 {
+		return errno(eNODEV)
+	}
+	n = pageUp(n)
+	addr &^= paging.FrameSize - 1
+	switch {
+	case flags&mapFixed != 0:
+		if e := munmap(addr, n); e != 0 {
+			return e
+		}
+	case paging.Vacant(addr, addr+n):
+	case flags&mapNoReplace != 0:
+		return errno(eEXIST)
+	default:
+		if addr = paging.Hole(n); addr == 0 {
+			return errno(eNOMEM)
+		}
+	}
+	if !paging.Add(addr, addr+n, prot&(paging.Read|paging.Write)) {
+		return errno(eNOMEM)
+	}
+	return addr
+}
+
+func munmap(addr, n uintptr) uintptr {
+	n = pageUp(n)
+	if !aligned(addr) || !paging.Usable(addr, addr+n) {
+		return errno(eINVAL)
+	}
+	if !paging.Cut(addr, addr+n) {
+		return errno(eNOMEM)
+	}
+	dropPages(addr, addr+n)
+	return 0
+}
+
+func mprotect(addr, n, prot uintptr) uintptr {
+	n = pageUp(n)
+	if n == 0 {
+		return 0
+	}
+	if !aligned(addr) || !paging.Usable(addr, addr+n) {
+		return errno(eINVAL)
+	}
+	changed, r := paging.Protect(addr, addr+n, prot&(paging.Read|paging.Write))
+	if changed {
+		shootDown()
+	}
+	if !done(r) {
+		return errno(eNOMEM)
 	}
 	return 0
 }
 
-// allocHuge returns the address of a zeroed 2 MiB page, or 0.
-func allocHuge() uintptr {
-	const n = hugePage / frameSize
-	for i := 0; i < regionCount; i++ {
-		r := &regions[i]
-		for f := r.huge; f+n <= r.frames; {
-			if off := (r.base>>frameShift + f) % n; off != 0 {
-				f += n - off
-				continue
-			}
-			last := f + n // the last used frame in the page
-			for last > f && !r.used(last-1) {
-				last--
-			}
-			if last > f {
-				f += n
-				r.huge = f
-				continue
-			}
-			for j := f; j < f+n; j++ {
-				r.set(j)
-			}
-			freeFrames -= n
-			r.huge = f + n
-			addr := r.base + f<<frameShift
-			zero(addr, hugePage)
-			return addr
-		}
+func madvise(addr, n, advice uintptr) uintptr {
+	const (
+		dontNeed = 4
+		free     = 8
+	)
+	n = pageUp(n)
+	if !aligned(addr) || n != 0 && !paging.Usable(addr, addr+n) {
+		return errno(eINVAL)
+	}
+	if advice == dontNeed || advice == free {
+		dropPages(addr, addr+n)
 	}
 	return 0
 }
 
-func freeFrame(addr uintptr) {
-	for i := 0; i < regionCount; i++ {
-		r := &regions[i]
-		n := (addr - r.base) >> frameShift
-		if addr < r.base || n >= r.frames {
-			continue
-		}
-		if r.used(n) {
-			r.clear(n)
-			freeFrames++
-			if n/64 < r.next {
-				r.next = n / 64
-			}
-			if n < r.huge {
-				r.huge = n &^ (hugePage/frameSize - 1)
-				r.huge -= min(r.huge, hugePage/frameSize) // alignment is of addresses, not indices
-			}
-		}
-		return
+func allocPhysical(n uintptr) uintptr {
+	frames := pageUp(n) >> paging.FrameShift
+	addr := paging.AllocRun(frames, paging.Anywhere)
+	if addr == 0 {
+		return errno(eNOMEM)
 	}
+	physicalFrames += frames
+	return addr
 }
 
-// allocRun returns the address of n frames in a row, their contents as they were, or 0.
-func allocRun(n uintptr) uintptr {
-	for i := regionCount - 1; i >= 0; i-- {
-		if addr := regions[i].allocRun(n); addr != 0 {
-			return addr
-		}
+func freePhysical(addr, n uintptr) uintptr {
+	n = pageUp(n)
+	if !aligned(addr) || !paging.Owned(addr, n) {
+		return errno(eINVAL)
 	}
+	paging.FreeRun(addr, n>>paging.FrameShift)
+	physicalFrames -= n >> paging.FrameShift
 	return 0
 }
 
-func (r *region) allocRun(n uintptr) uintptr {
-	have := uintptr(0)
-	for f := r.frames; f > 0; f-- {
-		if have == 0 && f&63 == 0 && *at[uint64](r.bitmap + (f/64-1)*8) == 1<<64-1 {
-			f -= 63 // a full word
-			continue
-		}
-		if r.used(f - 1) {
-			have = 0
-			continue
-		}
-		if have++; have < n {
-			continue
-		}
-		first := f - 1
-		for j := first; j < first+n; j++ {
-			r.set(j)
-		}
-		freeFrames -= n
-		return r.base + first<<frameShift
+func memoryStats(p uintptr) uintptr {
+	if !touch(p, 24, true) {
+		return errno(eFAULT)
 	}
+	total, free := paging.Frames()
+	*at[MemoryStats](p) = MemoryStats{uint64(total) << paging.FrameShift, uint64(free) << paging.FrameShift, uint64(heapFrames) << paging.FrameShift}
 	return 0
 }
 
-func freeRun(addr, n uintptr) {
-	for i := uintptr(0); i < n; i++ {
-		freeFrame(addr + i<<frameShift)
-	}
-}
-
-func inRegions(addr, size uintptr) bool {
-	for i := 0; i < regionCount; i++ {
-		r := &regions[i]
-		if addr >= r.base && addr+size <= r.base+r.frames<<frameShift {
-			return true
+// protectImage gives each section of the image the rights it names, so that no page is
+// writable and executable, and takes away the page below each kernel stack, so that an
+// overflow is a fault.
+func protectImage() {
+	const (
+		scnExecute = 0x20000000
+		scnWrite   = 0x80000000
+	)
+	for n := uintptr(0); ; n++ {
+		start, end, flags := imageSection(n)
+		if end == 0 {
+			break
+		}
+		for p := start; p < end; p += paging.FrameSize {
+			if !paging.Restrict(p, flags&scnWrite != 0, flags&scnExecute != 0) {
+				return // left as the firmware has it
+			}
 		}
 	}
-	return false
+	for i := range cpus {
+		for j := range cpus[i].stacks {
+			paging.Hide(guardPage(&cpus[i], j))
+		}
+	}
 }
 
-// identityMapped reports whether firmware can be given [addr, addr+size).
-func identityMapped(addr, size uintptr) bool {
-	return inRegions(addr, size) || addr >= imageBase && addr+size <= imageBase+imageSize
+// guardPage is the lowest whole page in a kernel stack.
+func guardPage(c *cpu, stack int) uintptr { return pageUp(addrOf(&c.stacks[stack])) }
+
+// imageSection returns where the image's nth section lies and its characteristics, from
+// the PE headers in memory; end is 0 when there is none.
+func imageSection(n uintptr) (start, end uintptr, flags uint32) {
+	const (
+		peOffset        = 0x3c // in the DOS header
+		sectionCount    = 6    // in the PE signature and COFF header
+		optionalSize    = 20
+		headersSize     = 24
+		sectionSize     = 40
+		virtualSize     = 8
+		virtualAddress  = 12
+		characteristics = 36
+	)
+	pe := imageBase + uintptr(*at[uint32](imageBase + peOffset))
+	if n >= uintptr(*at[uint16](pe + sectionCount)) {
+		return 0, 0, 0
+	}
+	s := pe + headersSize + uintptr(*at[uint16](pe + optionalSize)) + n*sectionSize
+	start = imageBase + uintptr(*at[uint32](s + virtualAddress))
+	return start, start + uintptr(*at[uint32](s + virtualSize)), *at[uint32](s + characteristics)
 }

@@ -136,13 +136,12 @@ func pushSignal(t *thread, sig, code, addr uintptr) bool {
 		return false
 	}
 	if t.vector == vectorSaved {
-		copyBytes(fp, t.xsave, xsaveSize)
+		*at[vectorState](fp) = *at[vectorState](t.xsave)
 	} else {
-		copyBytes(fp, addrOf(&cleanXSAVE), xsaveSize)
+		*at[vectorState](fp) = cleanXSAVE
 	}
 	f := at[sigframe](sp)
-	zero(sp, sizeofSigframe)
-	f.restorer = a.restorer
+	*f = sigframe{restorer: a.restorer}
 	f.info.signo = int32(sig)
 	f.info.code = int32(code)
 	f.info.addr = addr
@@ -185,7 +184,7 @@ func sigreturn(t *thread) uintptr {
 	r.flags = m.flags&flagsUser | flagsIF | 2
 	t.mask = uc.mask
 	if m.fpstate != 0 && touch(m.fpstate, xsaveSize, false) {
-		copyBytes(t.xsave, m.fpstate, xsaveSize)
+		*at[vectorState](t.xsave) = *at[vectorState](m.fpstate)
 		t.vector = vectorSaved
 	}
 	return m.ax

@@ -32,6 +32,7 @@ const (
 
 	msrAPICBase = 0x1b
 	apicX2      = 1 << 10
+	apicAddress = 0x000ffffffffff000
 
 	// Local APIC registers (Intel SDM volume 3, table 11-1); in x2APIC mode they are
 	// MSRs from 0x800 on, 16 bytes apart.
@@ -163,7 +164,7 @@ func startProcessors() {
 	const timeout = 5e9 // ns; an emulated processor may be slow to come
 	base := readMSR(msrAPICBase)
 	if base&apicX2 == 0 {
-		apicRegs = base & pteAdr
+		apicRegs = base & apicAddress
 	}
 	c := &cpus[0]
 	c.apic = apicIdentity()

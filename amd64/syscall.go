@@ -167,26 +167,11 @@ func syscall_(c *cpu, t *thread) uintptr {
 		random(a1, a2)
 		return a2
 	case sysAllocPhysical:
-		addr := allocRun(pageUp(a2) >> frameShift)
-		if addr == 0 {
-			return errno(eNOMEM)
-		}
-		physicalFrames += pageUp(a2) >> frameShift
-		return addr
+		return allocPhysical(a2)
 	case sysFreePhysical:
-		n := pageUp(a2)
-		if a1&(frameSize-1) != 0 || !inRegions(a1, n) {
-			return errno(eINVAL)
-		}
-		freeRun(a1, n>>frameShift)
-		physicalFrames -= n >> frameShift
-		return 0
+		return freePhysical(a1, a2)
 	case sysMemoryStats:
-		if !touch(a1, 24, true) {
-			return errno(eFAULT)
-		}
-		*at[MemoryStats](a1) = MemoryStats{uint64(totalFrames) << frameShift, uint64(freeFrames) << frameShift, uint64(heapFrames) << frameShift}
-		return 0
+		return memoryStats(a1)
 	case sysSinceStart:
 		return uintptr(now())
 	}

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"unsafe"
+
+	"alphaos/amd64/paging"
 )
 
 // What a program built by TamaGo is given, and only it. Its runtime asks for less than
@@ -61,17 +63,12 @@ func startRuntime(c *cpu) {
 
 // takeHeap sets memory aside for the Go heap and the first thread's stack at its end.
 func takeHeap() (start, end uintptr) {
-	want := min(max(totalFrames<<frameShift/heapShare, heapLeast), heapMost) + heapRest
+	total, _ := paging.Frames()
+	want := min(max(total<<paging.FrameShift/heapShare, heapLeast), heapMost) + heapRest
 	for n := pageUp(want); n >= heapLeast+heapRest; n -= heapStep {
-		for i := 0; i < regionCount; i++ {
-			r := &regions[i]
-			if r.base+r.frames<<frameShift > fourGiB {
-				continue
-			}
-			if start = r.allocRun(n >> frameShift); start != 0 {
-				heapFrames = n >> frameShift
-				return start, start + n
-			}
+		if start = paging.AllocRun(n>>paging.FrameShift, fourGiB); start != 0 {
+			heapFrames = n >> paging.FrameShift
+			return start, start + n
 		}
 	}
 	return 0, 0

@@ -1,5 +1,7 @@
 package amd64
 
+import "alphaos/amd64/paging"
+
 // Threads and their scheduler. A thread is what the Go runtime calls an M: the
 // runtime asks for few, and they mostly wait.
 //
@@ -110,7 +112,7 @@ func newThread() *thread {
 		}
 		xsave := t.xsave
 		if xsave == 0 {
-			if xsave = allocFrame(); xsave == 0 {
+			if xsave = paging.AllocFrame(); xsave == 0 {
 				return nil
 			}
 		}
