@@ -1,14 +1,14 @@
 package amd64
 
-// What the program writes to its standard output and error goes to COM1, where
-// there is one; the end of it is kept for the crash report.
+// What the program writes to its standard output and error goes to COM1, if there is one.
+// The last part is kept for the crash report.
 
 const (
-	com1       = 0x3f8
-	uartLSR    = 5 // line status
-	uartSCR    = 7 // scratch
-	uartTHRE   = 1 << 5
-	uartPatern = 0x5a
+	com1        = 0x3f8
+	uartLSR     = 5 // line status
+	uartSCR     = 7 // scratch
+	uartTHRE    = 1 << 5
+	uartPattern = 0x5a
 
 	tailSize = 64 << 10
 )
@@ -22,8 +22,8 @@ var (
 )
 
 func probeCOM1() {
-	Out8(com1+uartSCR, uartPatern)
-	if In8(com1+uartSCR) == uartPatern && In8(com1+uartLSR) != 0xff {
+	Out8(com1+uartSCR, uartPattern)
+	if In8(com1+uartSCR) == uartPattern && In8(com1+uartLSR) != 0xff {
 		hasCOM1 = 1
 	}
 }
@@ -32,8 +32,11 @@ func putSerial(b byte) {
 	if hasCOM1 == 0 {
 		return
 	}
-	for i := 0; In8(com1+uartLSR)&uartTHRE == 0; i++ {
-		if i == 1<<20 { // the other end is gone
+	const most = 5e9 // ns; an emulator's line waits for a terminal on a busy host
+	for end := int64(0); In8(com1+uartLSR)&uartTHRE == 0; pause() {
+		if end == 0 {
+			end = now() + most
+		} else if now() > end { // the other end is gone
 			hasCOM1 = 0
 			return
 		}
@@ -63,7 +66,7 @@ func logBytes(p, n uintptr) {
 	}
 }
 
-// lineIs reports whether the last line is s so far.
+// lineIs reports whether the last line, so far, is s.
 func lineIs(s string) bool {
 	return tailLen-lineAt == uintptr(len(s)) && logged(lineAt, s)
 }
