@@ -14,7 +14,7 @@
 // Four ideas carry the design:
 //
 //   - Everything enters through one door. A SYSCALL, a fault and an interrupt
-//     all build the same frame and call trap, which files the interrupted
+//     all build the same trap frame and call trap, which saves the interrupted
 //     registers in the thread they belong to, acts, picks a thread and resumes
 //     it. The kernel is not preemptible and keeps no state on its stack.
 //   - The firmware stays alive. It keeps its page tables, descriptor tables and
@@ -26,8 +26,8 @@
 //   - A fault in Go code is a signal to the Go runtime, so that a nil dereference
 //     is an ordinary panic. A fault in kernel code stops the machine with a report.
 //
-// A program built by TamaGo runs on the same machine. What either runtime wants for itself
-// is in linux.go and tamago.go.
+// A program built by TamaGo runs on the same machine. What only one of the two runtimes
+// needs is in linux.go and tamago.go.
 //
 // # Rules for kernel code
 //
@@ -62,7 +62,7 @@ type gateCall struct {
 }
 
 // Booted reports whether the program was started by UEFI firmware. It is false in
-// a Linux process, where the other functions of this package fail.
+// a Linux process, where the other functions of this package fail or do nothing.
 func Booted() bool { return entryPoint != 0 && booted != 0 }
 
 // ImageHandle is the EFI_HANDLE that firmware gave to the image.
@@ -74,7 +74,7 @@ func SystemTable() uintptr { return systemTable }
 // Call calls the firmware function at fn with the MS x64 calling convention (UEFI
 // 2.10 section 2.3.4) and returns what it leaves in RAX. Calls are serialised and
 // run on the boot processor with interrupts on; no goroutine runs on that processor
-// meanwhile. Pointers among args must point to memory that firmware sees:
+// meanwhile. Pointers among args must point to memory that firmware can see:
 // AllocPhysical's or package-level variables, never the Go heap or a stack.
 func Call(fn uintptr, args ...uintptr) uintptr {
 	if !Booted() {
@@ -91,8 +91,8 @@ func Call(fn uintptr, args ...uintptr) uintptr {
 
 // HandBack returns all processors but the boot processor to the firmware, which may
 // want to find them where it left them when it resets the machine or starts another
-// image. The program goes on, on the boot processor alone; faults inside the firmware still
-// come to it.
+// image. The program continues on the boot processor alone; faults inside the firmware are
+// still reported.
 func HandBack() {
 	if Booted() {
 		c := gateCall{fn: handBackCall}
@@ -106,8 +106,8 @@ var ErrNoMemory = errors.New("not enough free memory")
 
 // AllocPhysical returns size bytes of page-aligned, physically contiguous memory
 // outside the Go heap whose addresses are physical addresses, so that firmware and
-// devices can use it. What it holds is undefined: who needs much of it reads something
-// over it at once. It is not garbage collected: see FreePhysical.
+// devices can use it. Its contents are undefined, since large buffers are overwritten at
+// once anyway. It is not garbage collected: see FreePhysical.
 func AllocPhysical(size int) ([]byte, error) {
 	if size <= 0 {
 		return nil, fmt.Errorf("amd64: allocation of %d bytes", size)
@@ -140,7 +140,7 @@ func Physical(p []byte) bool {
 	return paging.IdentityMapped(addr, uintptr(len(p)))
 }
 
-// MemoryStats counts physical memory in bytes.
+// MemoryStats counts physical memory, in bytes.
 type MemoryStats struct {
 	Total uint64 // taken over from firmware at start
 	Free  uint64 // not in use
@@ -165,7 +165,7 @@ func Processors() int {
 	return cpuCount
 }
 
-// Mode tells in which mode the firmware has the processors: "xAPIC, 4-level page tables".
+// Mode describes how the firmware has set the processors up: "xAPIC, 4-level page tables".
 func Mode() string {
 	if !Booted() {
 		return "not started by UEFI firmware"
@@ -180,15 +180,15 @@ func Mode() string {
 	return fmt.Sprintf("%s, %d-level page tables", apic, levels)
 }
 
-// ClockStats tells of the time-stamp counters, from which all time comes.
+// ClockStats describes the time-stamp counters, from which all time is derived.
 type ClockStats struct {
-	Rate      uint64        // ticks a second
-	Invariant bool          // whatever the processor does: CPUID leaf 0x80000007
-	Apart     time.Duration // how far the worst was from the boot processor's, before it was corrected
-	Within    time.Duration // how exactly the correction is known; on an emulator that shares processors not very
+	Rate      uint64        // ticks per second
+	Invariant bool          // the rate never changes: CPUID leaf 0x80000007
+	Apart     time.Duration // the largest distance from the boot processor's counter, before correction
+	Within    time.Duration // the error bound of the correction: large on an emulator with fewer real processors
 }
 
-// Clock tells of the time-stamp counters.
+// Clock returns the state of the time-stamp counters.
 func Clock() ClockStats {
 	if !Booted() {
 		return ClockStats{}
@@ -211,7 +211,7 @@ func SinceStart() time.Duration {
 	if !Booted() {
 		return 0
 	}
-	// By a system call: nothing moves the goroutine between processors meanwhile.
+	// A system call, so that the goroutine cannot move to another processor meanwhile.
 	ns, _ := kernelCall(sysSinceStart, nil, 0)
 	return time.Duration(ns)
 }

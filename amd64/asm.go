@@ -1,6 +1,6 @@
 package amd64
 
-// What only assembly can say; see asm_amd64.s.
+// Functions that need assembly; see asm_amd64.s.
 
 func resume(t *thread)
 func gate(call *gateCall)
@@ -12,7 +12,7 @@ func entryStub(vec uintptr) uintptr
 func interruptStub(vec uintptr) uintptr
 func haltStub() uintptr
 func apStub() uintptr
-func kickHandlerStub() uintptr
+func ipiHandlerStub() uintptr
 func firmwareFaultStub() uintptr
 func syscallStub() uintptr
 func runtimeEntry() uintptr

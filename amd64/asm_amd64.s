@@ -344,7 +344,8 @@ call:
 	MOVQ ·gateBP(SB), BP
 	RET
 
-// halt sleeps until an interrupt; the shadow of STI lets none slip in between.
+// halt sleeps until an interrupt; none can slip in between, since STI takes effect after
+// the next instruction.
 TEXT ·halt(SB), NOSPLIT|NOFRAME, $0
 	STI
 	HLT
@@ -358,9 +359,9 @@ again:
 	HLT
 	JMP again
 
-// kickHandler acknowledges a kick that came while the boot processor was in the firmware:
+// ipiHandler acknowledges an IPI that came while the boot processor was in the firmware. It is
 // an EFI_CPU_INTERRUPT_HANDLER.
-TEXT ·kickHandler(SB), NOSPLIT|NOFRAME, $0
+TEXT ·ipiHandler(SB), NOSPLIT|NOFRAME, $0
 	MOVQ ·apicRegs(SB), AX
 	TESTQ AX, AX
 	JEQ  x2apic
@@ -373,14 +374,14 @@ x2apic:
 	WRMSR
 	RET
 
-TEXT ·kickHandlerStub(SB), NOSPLIT, $0-8
-	LEAQ ·kickHandler(SB), AX
+TEXT ·ipiHandlerStub(SB), NOSPLIT, $0-8
+	LEAQ ·ipiHandler(SB), AX
 	MOVQ AX, ret+0(FP)
 	RET
 
 // firmwareFault is called when the boot processor faults inside the firmware: an
 // EFI_CPU_INTERRUPT_HANDLER, with the vector in CX and an EFI_SYSTEM_CONTEXT in DX. It leaves
-// the firmware as the gate does, but for good, on a stack that nothing else needs then.
+// the firmware as the gate does, but for good, on a stack that nothing else needs any more.
 TEXT ·firmwareFault(SB), NOSPLIT|NOFRAME, $0
 	CLI
 	CLD
@@ -420,7 +421,7 @@ TEXT ·haltStub(SB), NOSPLIT, $0-8
 	MOVQ AX, ret+0(FP)
 	RET
 
-// PUSH_REST files what is left of a frame once AX and BX are on the stack.
+// PUSH_REST pushes what is left of a trap frame once AX and BX are on the stack.
 #define PUSH_REST \
 	PUSHQ CX; PUSHQ DX; PUSHQ SI; PUSHQ DI; PUSHQ BP; \
 	PUSHQ R8; PUSHQ R9; PUSHQ R10; PUSHQ R11; \
@@ -449,7 +450,7 @@ TEXT ·syscallStub(SB), NOSPLIT, $0-8
 	RET
 
 // vectorEntry is called by the stubs of exceptions and interrupts; the return address
-// tells which.
+// says which vector it is.
 TEXT ·vectorEntry(SB), NOSPLIT|NOFRAME, $0
 	PUSHQ AX
 	PUSHQ BX
@@ -473,7 +474,7 @@ fxsave:
 enter:
 	JMP  ·enterKernel(SB)
 
-// enterKernel calls trap with the frame at SP.
+// enterKernel calls trap with the trap frame at SP.
 TEXT ·enterKernel(SB), NOSPLIT|NOFRAME, $0
 	CLD
 	MOVQ cpu_tls(GS), AX
@@ -507,26 +508,26 @@ fxrstor:
 dead:
 	XORPS X15, X15 // zero in Go's ABI
 general:
-	PUSHQ frame_ss(BX)
-	PUSHQ frame_sp(BX)
-	PUSHQ frame_flags(BX)
-	PUSHQ frame_cs(BX)
-	PUSHQ frame_ip(BX)
-	MOVQ frame_r15(BX), R15
-	MOVQ frame_r14(BX), R14
-	MOVQ frame_r13(BX), R13
-	MOVQ frame_r12(BX), R12
-	MOVQ frame_r11(BX), R11
-	MOVQ frame_r10(BX), R10
-	MOVQ frame_r9(BX), R9
-	MOVQ frame_r8(BX), R8
-	MOVQ frame_bp(BX), BP
-	MOVQ frame_di(BX), DI
-	MOVQ frame_si(BX), SI
-	MOVQ frame_dx(BX), DX
-	MOVQ frame_cx(BX), CX
-	MOVQ frame_ax(BX), AX
-	MOVQ frame_bx(BX), BX
+	PUSHQ trapFrame_ss(BX)
+	PUSHQ trapFrame_sp(BX)
+	PUSHQ trapFrame_flags(BX)
+	PUSHQ trapFrame_cs(BX)
+	PUSHQ trapFrame_ip(BX)
+	MOVQ trapFrame_r15(BX), R15
+	MOVQ trapFrame_r14(BX), R14
+	MOVQ trapFrame_r13(BX), R13
+	MOVQ trapFrame_r12(BX), R12
+	MOVQ trapFrame_r11(BX), R11
+	MOVQ trapFrame_r10(BX), R10
+	MOVQ trapFrame_r9(BX), R9
+	MOVQ trapFrame_r8(BX), R8
+	MOVQ trapFrame_bp(BX), BP
+	MOVQ trapFrame_di(BX), DI
+	MOVQ trapFrame_si(BX), SI
+	MOVQ trapFrame_dx(BX), DX
+	MOVQ trapFrame_cx(BX), CX
+	MOVQ trapFrame_ax(BX), AX
+	MOVQ trapFrame_bx(BX), BX
 	IRETQ
 
 TEXT ·runtimeEntry(SB), NOSPLIT, $0-8
@@ -538,7 +539,7 @@ TEXT ·runtimeEntry(SB), NOSPLIT, $0-8
 	MOVQ AX, ret+0(FP)
 	RET
 
-// Stubs of 8 bytes, one a vector. The processor pushes an error code for some
+// Stubs of 8 bytes, one per vector. The processor pushes an error code for some
 // exceptions; the others push a zero in its place.
 #define STUB BYTE $0x6a; BYTE $0x00; CALL ·vectorEntry(SB); BYTE $0x90
 #define STUBE BYTE $0x90; BYTE $0x90; CALL ·vectorEntry(SB); BYTE $0x90
@@ -563,7 +564,7 @@ TEXT ·entryStub(SB), NOSPLIT, $0-16
 	MOVQ AX, ret+8(FP)
 	RET
 
-// INT n; RET in 4 bytes, one a vector: the only way to name a vector in long mode.
+// INT n; RET in 4 bytes, one per vector: INT takes its vector as an immediate only.
 #define INT(n) BYTE $0xcd; BYTE $(n); BYTE $0xc3; BYTE $0x90
 #define INT4(n) INT(n); INT(n+1); INT(n+2); INT(n+3)
 #define INT16(n) INT4(n); INT4(n+4); INT4(n+8); INT4(n+12)

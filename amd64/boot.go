@@ -46,7 +46,7 @@ const (
 	minRegion     = 256 << 10
 )
 
-// vectorState is what XSAVE files.
+// vectorState is an XSAVE area.
 type vectorState [xsaveSize / 8]uint64
 
 const (
@@ -67,7 +67,7 @@ var (
 	fwTime                            uefi.Time
 )
 
-// A program that imports the package for nothing but being bootable keeps its entry.
+// A program that imports the package only in order to be bootable must keep its entry point.
 func init() { keep(entryPoint) }
 
 //go:noinline
@@ -164,9 +164,9 @@ func initDescriptors() {
 func initClock() {
 	hz := tscRate()
 	if hz == 0 {
-		// A busy host, or system management mode, can take the processor away at any
-		// moment and so only lengthen a wait: the shortest of several is the true one.
-		// The difference of two lengths leaves out what a call costs.
+		// A busy host or system management mode can take the processor away at any
+		// moment, which only lengthens a wait: the shortest of several is the true one.
+		// The difference between two lengths cancels what a call costs.
 		const short, long = 100, 1600 // microseconds
 		ticks := shortestStall(long) - shortestStall(short)
 		hz = ticks * 1e6 / (long - short)
@@ -181,7 +181,7 @@ func initClock() {
 }
 
 // shortestStall returns the fewest ticks of the time-stamp counter that the firmware took
-// to wait so many microseconds.
+// to wait us microseconds.
 func shortestStall(us uintptr) uint64 {
 	stall := bootServices().Stall
 	least := uint64(1<<64 - 1)
@@ -193,7 +193,7 @@ func shortestStall(us uintptr) uint64 {
 	return least
 }
 
-// takeMemory takes the free memory over from the firmware, but for its share.
+// takeMemory takes over all free memory but the firmware's share.
 func takeMemory() {
 	mapSize = unsafe.Sizeof(mapBuffer)
 	if fwCall(bootServices().GetMemoryMap, addrOf(&mapSize), addrOf(&mapBuffer), addrOf(&mapKey),

@@ -8,12 +8,12 @@ import (
 )
 
 // Time. The monotonic clock is the time-stamp counter since entry, whose rate is
-// taken from CPUID where the processor or a hypervisor tells it and else measured
-// against the firmware's Stall; the wall clock is the firmware's time at entry plus that.
+// taken from CPUID where the processor or a hypervisor reports it, and otherwise measured
+// against the firmware's Stall. The wall clock is the firmware's time at entry plus that.
 //
 // Each processor has a counter of its own. Firmware ought to have set them all to the same
-// value, but a processor that comes up compares its counter with the boot processor's, and
-// keeps the difference.
+// value; a processor that comes up compares its counter with the boot processor's all the
+// same, and keeps the difference.
 
 var (
 	tscStart uint64
@@ -39,7 +39,7 @@ func nanoseconds(ticks uint64) int64 {
 	return int64(hi<<32 | lo>>32)
 }
 
-// answerCounter answers a processor that asks, on the boot processor.
+// answerCounter, on the boot processor, answers a processor that compares counters.
 func answerCounter() {
 	if n := atomic.LoadUint32(&tscAsked); n != atomic.LoadUint32(&tscAnswered) {
 		tscAnswer = counter()
@@ -47,9 +47,9 @@ func answerCounter() {
 	}
 }
 
-// compareCounters corrects this processor's counter by the boot processor's. The answer was
-// read between question and arrival: of many, the quickest tells best. A difference that the
-// delay can explain is none.
+// compareCounters corrects this processor's counter by the boot processor's. The answer is
+// read at some moment between the question and its own arrival, so the quickest of many
+// answers is the most precise. A difference that the delay can explain counts as none.
 func compareCounters(c *cpu) {
 	const questions = 64
 	c.tscOffset = wrongCounter
@@ -83,13 +83,13 @@ ask:
 func setRate(hz uint64) { tscMult = 1e9 << 32 / hz }
 
 // tscRate is the rate that CPUID leaf 0x15 (Intel SDM, "Time Stamp Counter and
-// Nominal Core Crystal Clock") or a hypervisor's leaf 0x40000010 tells, else 0.
+// Nominal Core Crystal Clock") or a hypervisor's leaf 0x40000010 reports, else 0.
 func tscRate() uint64 {
 	if max, _, _, _ := cpuid(0, 0); max >= 0x15 {
 		den, num, crystal, _ := cpuid(0x15, 0)
 		if den != 0 && num != 0 {
 			if crystal == 0 {
-				// Skylake and Kaby Lake client parts do not tell their 24 MHz (SDM table 18-85).
+				// Skylake and Kaby Lake client parts do not report their 24 MHz (SDM table 18-85).
 				if family := cpuModel(); family == 0x4e || family == 0x5e || family == 0x8e || family == 0x9e {
 					crystal = 24e6
 				}

@@ -12,10 +12,10 @@ import (
 // happened, what is safe and what to do; below it stands the report, which is also sent
 // to the serial port and written to the drive, into blocks set aside for it.
 //
-// Nothing here needs the Go heap, a lock or a goroutine. A fault in the kernel first asks
-// the Go runtime for the traces of all goroutines, by giving it a SIGQUIT; when that
-// faults too, the report goes without them. After a fault in the firmware nothing more is
-// asked of it but to reset the machine.
+// Nothing here needs the Go heap, a lock or a goroutine. After a fault in the kernel the Go
+// runtime is first asked for the traces of all goroutines, with a SIGQUIT; if that faults
+// too, the report goes without them. After a fault in the firmware, only a reset is still
+// asked of it.
 
 // CrashCause is why the program cannot go on.
 type CrashCause uint32
@@ -35,7 +35,7 @@ type CrashReport struct {
 	// The frame buffer: its address, 0 for none, and its size in pixels of 4 bytes.
 	Frame                 uintptr
 	Width, Height, Stride int
-	// Colour gives the pixel of a 0xRRGGBB colour is by swapping red and blue.
+	// The pixel of a 0xRRGGBB colour has red and blue swapped.
 	SwapRedBlue bool
 	// Font is 13 rows for each character from space to tilde, bit 6 the leftmost of 7.
 	Font [95][13]uint8
@@ -104,8 +104,8 @@ func SetCrashReport(r CrashReport) {
 	report = r
 }
 
-// crash reports a fault that is nobody's signal and does not return.
-func crash(f *frame, what string) {
+// crash reports a fault that becomes no signal. It does not return.
+func crash(f *trapFrame, what string) {
 	cause := FaultInKernel
 	if f.vec == vecNMI || f.vec == vecMC {
 		cause = HardwareError
@@ -113,8 +113,8 @@ func crash(f *frame, what string) {
 	crashFor(cause, f, what)
 }
 
-// faultInside is where a fault comes to that the boot processor makes while it is in the
-// firmware; see firmwareFault.
+// faultInside is where a fault of the boot processor inside the firmware arrives; see
+// firmwareFault.
 func faultInside(vec, context uintptr) {
 	f, s := &firmwareFrame, at[uefi.SystemContext](context)
 	f.vec, f.err = vec, s.ExceptionData
@@ -129,11 +129,11 @@ func faultInside(vec, context uintptr) {
 }
 
 var (
-	firmwareFrame  frame
+	firmwareFrame  trapFrame
 	firmwareBroken uintptr // it must not be called any more
 )
 
-func crashFor(cause CrashCause, f *frame, what string) {
+func crashFor(cause CrashCause, f *trapFrame, what string) {
 	c := thisCPU()
 	first := atomic.CompareAndSwapUint32(&crashing, 0, 1)
 	if first {
@@ -171,9 +171,9 @@ func crashFor(cause CrashCause, f *frame, what string) {
 	logString("\n")
 	traceback(f.ip, f.bp, f.sp)
 	t := c.thread()
-	if t == nil { // the processor was idle: any thread that waits can ask for the traces
+	if t == nil { // the processor was idle: any waiting thread can print the traces
 		for i := 0; i < threadsTop && t == nil; i++ {
-			if s := threads[i].state; s >= waitFutex && s != waitFirmware { // a firmware call wakes its thread at its end
+			if s := threads[i].state; s >= waitFutex && s != waitFirmware { // a firmware call wakes its thread when it ends
 				t = &threads[i]
 				t.deadline = 0
 			}
@@ -196,22 +196,22 @@ func crashFor(cause CrashCause, f *frame, what string) {
 	dispatch(c, t)
 }
 
-// awaitReport lets the processor that crashed first write its report: an error of the
-// hardware may be told to all at once. It does not return.
+// awaitReport lets the processor that crashed first write its report: a hardware error may
+// reach all of them at once. It does not return.
 func awaitReport(c *cpu) {
 	if c != &cpus[0] {
 		park(c)
 	}
 	const most = 5e9 // ns
 	for end := now() + most; atomic.LoadUint32(&crashAsked) == 0 && atomic.LoadUint32(&exitAsked) == 0 && now() < end; {
-		answerFlush(c) // whoever asks for the traces may wait for it
+		answerFlush(c) // the processor that prints the traces may be waiting for it
 		pause()
 	}
 	stop(FaultInKernel)
 }
 
-// park keeps another than the boot processor out of the way until the firmware wants it
-// back. It does not return.
+// park keeps a processor other than the boot processor out of the way until the firmware
+// wants it back. It does not return.
 func park(c *cpu) {
 	atomic.StoreUint32(&kernelLock, 0) // in case this processor has it
 	for atomic.LoadUint32(&leaving) == 0 {
@@ -237,7 +237,7 @@ func traceback(ip, bp, sp uintptr) {
 	logString("\n")
 }
 
-// buildID is a checksum of the program's code, the CRC-32 that cksum and gzip know.
+// buildID is a checksum of the program's code: the CRC-32 that gzip uses.
 func buildID() uint32 {
 	if imageBase == 0 {
 		return 0
@@ -261,7 +261,7 @@ func outOfMemory() {
 	stop(OutOfMemory)
 }
 
-// tellMemory logs who has the memory.
+// tellMemory logs what the memory is used for.
 func tellMemory() {
 	total, _ := paging.Frames()
 	logMB("\nmemory in use: ", usedFrames())
@@ -296,7 +296,7 @@ func stop(cause CrashCause) {
 	c := thisCPU()
 	if c != &cpus[0] {
 		atomic.StoreUint32(&crashAsked, 1)
-		kickBoot()
+		signalBoot()
 		park(c)
 	}
 	atomic.StoreUint32(&crashing, 2)
@@ -314,9 +314,9 @@ func stop(cause CrashCause) {
 	}
 }
 
-// settleFirmware ends what a hardware error may have cut short in the firmware: the
-// handling of an interrupt, without whose end no timer comes any more, and a section in
-// which no event is notified. The keyboard's driver needs both.
+// settleFirmware ends what a hardware error may have cut short in the firmware: an interrupt
+// handler, without whose end no more timer interrupts come, and a section in which no event
+// is notified. The keyboard's driver needs both.
 func settleFirmware() {
 	const (
 		pic1, pic2 = 0x20, 0xa0 // the 8259s' command ports
@@ -330,7 +330,7 @@ func settleFirmware() {
 
 func reset(kind uefi.ResetType) {
 	if firmwareBroken == 0 {
-		atomic.StoreUint32(&crashAsked, 0) // the answer has been given: the lock may be waited for
+		atomic.StoreUint32(&crashAsked, 0) // the person has answered: it is safe to wait for the lock
 		handBack()
 	}
 	fwCall(runtimeServices().ResetSystem, uintptr(kind), 0, 0, 0, 0)
@@ -491,7 +491,7 @@ func (p *pen) print(s string, colour uint32) {
 	}
 }
 
-// megabytes prints what so many frames hold.
+// megabytes prints the size of that many frames.
 func (p *pen) megabytes(frames uintptr, colour uint32) {
 	n := frames << paging.FrameShift / 1e6
 	for div := decimals(n); div > 0; div /= 10 {

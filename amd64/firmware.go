@@ -17,8 +17,8 @@ var (
 	firmwareCalls queue
 )
 
-// onInterrupt has the firmware call handler for the interrupt or exception vec that comes
-// while the boot processor runs in it; 0 ends that.
+// onInterrupt has the firmware call handler for the interrupt or exception vec while the boot
+// processor runs in it; a handler of 0 ends that.
 func onInterrupt(vec, handler uintptr) bool {
 	if fwCall(bootServices().LocateProtocol, addrOf(&uefi.CPUArchGUID), 0, addrOf(&outAddr), 0, 0) != 0 {
 		return false
@@ -26,9 +26,8 @@ func onInterrupt(vec, handler uintptr) bool {
 	return fwCall(at[uefi.CPUArch](outAddr).RegisterInterruptHandler, outAddr, vec, handler, 0, 0) == 0
 }
 
-// watchFirmware has handler called for exceptions inside the firmware, which itself would
-// stand still without a word on the screen. An exception that somebody else already handles
-// is left to them.
+// watchFirmware has handler called for exceptions inside the firmware, which by itself would
+// stop without a word on the screen. An exception that already has a handler is left to it.
 func watchFirmware(handler uintptr) {
 	const worthTelling = 1<<vecDE | 1<<vecNMI | 1<<vecUD | 1<<vecDF | 1<<vecSS | 1<<vecGP | 1<<vecPF | 1<<vecMF | 1<<vecMC | 1<<vecXM
 	for vec := uintptr(0); vec < firstInterrupt; vec++ {
@@ -47,8 +46,8 @@ func tableRegister(base uintptr, limit uint64) [2]uint64 {
 	return [2]uint64{uint64(base)<<16 | limit, uint64(base) >> 48}
 }
 
-// enterFirmware runs call under the firmware's context. The time that takes is not charged
-// to the current thread.
+// enterFirmware runs call under the firmware's context. The time it takes is not charged to
+// the current thread.
 func enterFirmware(c *cpu, call *gateCall) {
 	c.mode = modeFirmware
 	unlock()
@@ -89,7 +88,7 @@ func returnToFirmware(status uintptr) {
 // handBackCall is the address of no firmware function: HandBack's call.
 const handBackCall = 0
 
-// bootCall does on the boot processor what a thread has called for.
+// bootCall makes a thread's firmware call, on the boot processor.
 func bootCall(c *cpu, call *gateCall) {
 	if firmwareBroken != 0 {
 		call.ret = uintptr(uefi.Aborted)
@@ -102,7 +101,7 @@ func bootCall(c *cpu, call *gateCall) {
 	enterFirmware(c, call)
 }
 
-// firmwareCall serves amd64.Call: p is its gateCall, copied because firmware does not
+// firmwareCall serves amd64.Call: p is its gateCall, which is copied because firmware cannot
 // see the caller's stack.
 func firmwareCall(c *cpu, t *thread, p uintptr) uintptr {
 	const size = sizeofGateCall
@@ -117,8 +116,8 @@ func firmwareCall(c *cpu, t *thread, p uintptr) uintptr {
 	if c == &cpus[0] {
 		bootCall(c, &t.call)
 		user.ret = t.call.ret
-		// Its time was not charged: where no other processor serves them, those who became
-		// ready meanwhile wait no longer.
+		// Its time was not charged. Threads that became ready meanwhile wait no longer,
+		// if no other processor serves them.
 		n := now()
 		wakeSleepers(n)
 		if cpuCount < 2 && fresh.head != 0 {
@@ -129,7 +128,7 @@ func firmwareCall(c *cpu, t *thread, p uintptr) uintptr {
 	t.callUser = p
 	wait(c, t, waitFirmware, -1)
 	firmwareCalls.put(t)
-	kickBoot()
+	signalBoot()
 	return 0
 }
 
@@ -167,7 +166,7 @@ func exit(code uintptr) {
 	if c != &cpus[0] {
 		exitAsked, exitCode = 1, code
 		c.current = 0
-		kickBoot()
+		signalBoot()
 		return
 	}
 	c.current = 0
@@ -185,12 +184,12 @@ func exit(code uintptr) {
 	giveBack(status)
 }
 
-// giveBack ends the program on the boot processor: the firmware has all that was taken from
-// it again. The caller has the lock if there are other processors.
+// giveBack ends the program on the boot processor: the firmware gets back all that was taken
+// from it. The caller has the lock if there are other processors.
 func giveBack(status uintptr) {
 	handBack()
 	watchFirmware(0)
-	// From here on the gate comes back to the firmware's own map: ours is about to go.
+	// From here on the gate returns to the firmware's own page tables: ours are about to go.
 	ownCR3 = cpus[0].fwCR3
 	for i := 0; ; i++ {
 		base, frames := paging.Region(i)

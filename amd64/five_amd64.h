@@ -1,6 +1,6 @@
 // For tests: no emulator has firmware that uses five-level page tables, so a build with
 // -asmflags=-D=FIVELEVELS switches the boot processor to them, as such firmware would
-// have, with a page that is nobody's on top. That takes leaving long mode: see
+// have, with a page that nobody uses as the top level. That takes leaving long mode: see
 // "Enabling 5-level paging" in Intel's SDM, volume 3, section 4.1.2.
 
 #define FIVETOP 0x7000

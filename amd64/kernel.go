@@ -11,10 +11,10 @@ import (
 // paging. See the rules in the package
 // comment.
 //
-// Invariant: kernel code runs with interrupts off and holds no state on its stack
-// across a return to Go code: trap files the interrupted registers in the current
-// thread at entry, and dispatch starts a thread from its own registers alone. The one
-// place where interrupts come on is the gate, which runs on the firmware's stack
+// Invariant: kernel code runs with interrupts off and keeps no state on its stack
+// across a return to Go code: trap saves the interrupted registers in the current
+// thread at entry, and dispatch starts a thread from its own registers alone. The only
+// place where interrupts are enabled is the gate, which runs on the firmware's stack
 // with the firmware's tables.
 
 const (
@@ -55,8 +55,8 @@ const (
 	vecSyscall     = 256 // not a vector: the SYSCALL instruction
 )
 
-// frame is what every entry stub builds, lowest address first.
-type frame struct {
+// trapFrame is what every entry stub builds on the stack, lowest address first.
+type trapFrame struct {
 	r15, r14, r13, r12, r11, r10, r9, r8 uintptr
 	bp, di, si, dx, cx, bx, ax           uintptr
 	vec, err                             uintptr
@@ -70,22 +70,22 @@ type cpu struct {
 	scratch uintptr // the caller's SP, while a system call enters
 	g       uintptr // address of kg
 	tls     uintptr // FS base in the kernel: g stands 8 bytes below
-	xsave   uintptr // where the current thread's vector state is filed
+	xsave   uintptr // where the current thread's vector state is saved; 0: nowhere
 	current uintptr // *thread
 	slice   int64   // when the current thread's time slice began; see enterFirmware
 	expires int64   // when its timer interrupts; 0: never
 	apic    uintptr // its local APIC's id
 	mode    cpuMode
-	halted  uintptr // in haltHere: an interrupt finds nothing worth keeping
-	flush   uint32  // shootDown waits for this processor
-	stale   uintptr // translations must be forgotten before a thread runs
+	halted  uintptr // in haltHere: there are no registers worth saving
+	flush   uint32  // shootDown waits for this processor to flush its TLB
+	stale   uintptr // its TLB must be flushed before a thread runs
 	gdtr    [2]uint64
-	g0      [64]uintptr // all zero but for its place: a g whose stack has no limit
+	g0      [64]uintptr // all zero: a g whose stack has no limit
 	tlsSlot [2]uintptr
 
 	tscOffset uint64 // added to its time-stamp counter
 	tscApart  uint64 // what that lacked of the boot processor's when it came up
-	tscWithin uint64 // how exactly that is known
+	tscWithin uint64 // the error bound of that
 
 	// What the processor had when firmware entered the program on it; the gate and leave
 	// put it back.
@@ -142,9 +142,9 @@ func (c *cpu) thread() *thread { return at[thread](c.current) }
 
 // trap is where every entry stub arrives, on a stack of the kernel's own, with
 // interrupts off. It does not return.
-func trap(f *frame) {
+func trap(f *trapFrame) {
 	c := thisCPU()
-	ours := f.vec == vecKick || f.vec == vecTimer
+	ours := f.vec == vecIPI || f.vec == vecTimer
 	if ours {
 		apicWrite(apicEOI, 0)
 	}
@@ -171,7 +171,7 @@ func trap(f *frame) {
 	switch {
 	case f.vec == vecSyscall:
 		t.vector = vectorDead
-		t.regs.ax = syscall_(c, t)
+		t.regs.ax = systemCall(c, t)
 	case f.vec >= firstInterrupt:
 		t.vector = vectorSaved
 		interrupt(c, t, f.vec)
@@ -191,7 +191,7 @@ func onKernelStack(c *cpu, sp uintptr) bool {
 // when it is due.
 func interrupt(c *cpu, t *thread, vec uintptr) {
 	switch {
-	case vec == vecTimer, vec == vecKick:
+	case vec == vecTimer, vec == vecIPI:
 	case c == &cpus[0]:
 		forwardInterrupt(c, vec)
 	default: // nothing else is meant for another processor

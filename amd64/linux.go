@@ -10,15 +10,15 @@ import (
 	"alphaos/amd64/paging"
 )
 
-// What a program built with the stock toolchain is given, and only it: the way into a
-// runtime that believes to run on Linux. The TamaGo build has tamago.go instead.
+// What only a program built with the stock toolchain needs: the way into a runtime that
+// takes its machine for Linux. The TamaGo build has tamago.go instead.
 
 const initialStack = 256 << 10
 
 var (
 	programName = [8]byte{'p', 'r', 'o', 'g', 'r', 'a', 'm'}
 	seed        [16]byte
-	// A crash report tells of all goroutines.
+	// A crash report has the traces of all goroutines.
 	environment = [...]byte{'G', 'O', 'T', 'R', 'A', 'C', 'E', 'B', 'A', 'C', 'K', '=', 'a', 'l', 'l', 0}
 )
 
@@ -65,14 +65,14 @@ func kernelCall(number uintptr, p unsafe.Pointer, n uintptr) (uintptr, bool) {
 // otherSyscall serves the calls that only one kind of runtime makes.
 func otherSyscall(_ *cpu, t *thread) uintptr { return unknownSyscall(t.regs.ax, t.regs.si) }
 
-// faultToPanic makes a fault a Go panic where the runtime does not do so by itself.
+// faultToPanic turns a fault into a Go panic if the runtime does not do so by itself.
 func faultToPanic(*thread, uintptr) bool { return false }
 
 // exitCause says why the runtime gave up.
 func exitCause() CrashCause { return ErrorInProgram }
 
-// heapUnused is what the Go heap has set aside and does not use yet: it takes memory
-// only when it needs it.
+// heapUnused is what the Go heap has set aside and does not use yet: nothing, since it takes
+// memory only when it needs it.
 func heapUnused(uint64) uint64 { return 0 }
 
 func init() {
@@ -81,9 +81,9 @@ func init() {
 	}
 }
 
-// useProcessors has the runtime use n processors. One goroutine more than there are
-// processors can run: those that compute keep their places for 10 ms, and a key must not
-// wait for that. The machine gives a thread that wakes up a processor at once (thread.go).
+// useProcessors has the runtime use n processors, with one P more than that: goroutines that
+// compute keep theirs for 10 ms, and a key must not wait that long. The kernel gives a thread
+// that wakes up a processor at once (thread.go).
 func useProcessors(n int) { runtime.GOMAXPROCS(n + 1) }
 
 // Started is how many processors came up at the start.

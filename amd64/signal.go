@@ -1,7 +1,7 @@
 package amd64
 
 // Signals, as the Go runtime knows them on Linux: faults become SIGSEGV, SIGFPE and
-// the like for the thread that made them; tgkill sends SIGURG, with which the runtime
+// the like for the thread that caused them; tgkill sends SIGURG, with which the runtime
 // preempts a goroutine that does not yield. The frame that a handler sees is
 // Linux's rt_sigframe (arch/x86/include/asm/sigframe.h).
 
@@ -80,7 +80,7 @@ type siginfo struct {
 
 func bit(sig uintptr) uint64 { return 1 << (sig - 1) }
 
-// deliverFault gives a fault's signal to the thread that made it, at once. A thread
+// deliverFault delivers a fault's signal at once to the thread that caused it. A thread
 // that blocks the signal, or has no handler for it, cannot go on.
 func deliverFault(t *thread, sig, code, addr uintptr) {
 	if faultToPanic(t, sig) {
@@ -270,7 +270,7 @@ func tgkill(tid, sig uintptr) uintptr {
 		t := &threads[tid-1]
 		t.pending |= bit(sig)
 		if o := at[cpu](t.cpu); t.state == running && o != thisCPU() {
-			kick(o)
+			sendIPI(o)
 		}
 	}
 	return 0

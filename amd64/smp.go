@@ -7,14 +7,14 @@ import (
 )
 
 // Processors. The boot processor starts the others through the firmware's MP
-// services; each then runs the scheduler of thread.go on its own. They stay the
-// firmware's to have back: leaving the program returns from the procedure that they
-// were started with.
+// services; each then runs the scheduler of thread.go on its own. The firmware can have
+// them back: on leaving the program they return from the procedure that they were
+// started with.
 //
 // Invariant: the mode of a processor changes only under the kernel lock. A processor
-// in modeUser may use any page: who takes a page away interrupts it and waits until
-// it has forgotten its translations. A processor in any other mode forgets them before
-// it next enters modeUser.
+// in modeUser may use any page: whoever takes a page away sends it an IPI and waits until
+// it has flushed its TLB (a TLB shootdown). A processor in any other mode flushes its TLB
+// before it next enters modeUser.
 
 type cpuMode uintptr
 
@@ -27,7 +27,7 @@ const (
 )
 
 const (
-	vecKick  = 0xf0 // from another processor: look for work, or forget translations
+	vecIPI   = 0xf0 // from another processor: look for work, or flush the TLB
 	vecTimer = 0xf1 // this processor's own timer
 
 	msrAPICBase = 0x1b
@@ -58,8 +58,8 @@ var (
 	apicTimerMul uint64  // timer ticks a nanosecond, 32.32 fixed point
 
 	apsEntered uint32 // processors that have entered apEntry
-	apsStarted uint32 // and are ready
-	leaving    uint32 // they are to leave it
+	apsStarted uint32 // and that are ready
+	leaving    uint32 // they are to return to the firmware
 
 	mpEvent   uintptr
 	mpTotal   uintptr
@@ -87,33 +87,33 @@ func apicWrite(reg uintptr, v uint32) {
 	storeMMIO(apicRegs+reg, v)
 }
 
-// kick interrupts the processor o.
-func kick(o *cpu) {
+// sendIPI interrupts the processor o.
+func sendIPI(o *cpu) {
 	if apicRegs == 0 {
-		writeMSR(0x800+apicICRLow>>4, o.apic<<32|vecKick)
+		writeMSR(0x800+apicICRLow>>4, o.apic<<32|vecIPI)
 		return
 	}
 	for i := 0; apicRead(apicICRLow)&apicPending != 0 && i < 1e6; i++ {
 		pause()
 	}
 	apicWrite(apicICRHigh, uint32(o.apic<<24))
-	apicWrite(apicICRLow, vecKick)
+	apicWrite(apicICRLow, vecIPI)
 }
 
-// kickBoot makes the boot processor look at what was asked of it. In the firmware it
-// looks by itself when it comes back.
-func kickBoot() {
+// signalBoot makes the boot processor look at what was asked of it. If it is in the
+// firmware, it looks by itself when it comes back.
+func signalBoot() {
 	o := &cpus[0]
 	if o.mode == modeIdle {
 		o.mode = modeKernel
-		kick(o)
+		sendIPI(o)
 	} else if o.mode == modeUser {
-		kick(o)
+		sendIPI(o)
 	}
 }
 
-// shootDown makes the other processors forget the translations that were taken from
-// the page tables. The caller has the lock.
+// shootDown makes the other processors flush their TLBs after entries were removed from the
+// page tables, or restricted. The caller has the lock.
 func shootDown() {
 	if cpuCount < 2 {
 		return
@@ -127,7 +127,7 @@ func shootDown() {
 		o.stale = 1
 		if o.mode == modeUser {
 			atomic.StoreUint32(&o.flush, 1)
-			kick(o)
+			sendIPI(o)
 		}
 	}
 	for i := 0; i < cpuCount; i++ {
@@ -158,8 +158,8 @@ func lock() {
 
 func unlock() { atomic.StoreUint32(&kernelLock, 0) }
 
-// startProcessors brings up the other processors, if the firmware can. The caller has
-// the lock, for which they then wait.
+// startProcessors brings up the other processors, if the firmware can. They then wait for
+// the lock, which the caller has.
 func startProcessors() {
 	const timeout = 5e9 // ns; an emulated processor may be slow to come
 	base := readMSR(msrAPICBase)
@@ -173,7 +173,7 @@ func startProcessors() {
 	if mp == 0 || mpEnabled < 2 {
 		return
 	}
-	if !listenInFirmware(kickHandlerStub()) {
+	if !listenInFirmware(ipiHandlerStub()) {
 		return // a processor that halts in the firmware could not be woken
 	}
 	if fwCall(bootServices().CreateEvent, 0, 0, 0, 0, addrOf(&mpEvent)) != 0 {
@@ -195,7 +195,7 @@ func startProcessors() {
 		answerCounter()
 		pause()
 	}
-	cpuCount = 1 + int(atomic.LoadUint32(&apsStarted)) // who comes later goes back: see apMain
+	cpuCount = 1 + int(atomic.LoadUint32(&apsStarted)) // any that come later go back: see apMain
 }
 
 // findProcessors returns the firmware's MP services protocol, that of PI (1.7, II-13.4) or
@@ -224,9 +224,9 @@ func findProcessors() uintptr {
 	return mp
 }
 
-// listenInFirmware has the firmware call handler for kicks that come while the boot
+// listenInFirmware has the firmware call handler for IPIs that come while the boot
 // processor runs in it.
-func listenInFirmware(handler uintptr) bool { return onInterrupt(vecKick, handler) }
+func listenInFirmware(handler uintptr) bool { return onInterrupt(vecIPI, handler) }
 
 func apicIdentity() uintptr {
 	id := uintptr(apicRead(apicID))
@@ -250,16 +250,16 @@ func apMain(c *cpu) {
 	writeCR3(ownCR3)
 	atomic.AddUint32(&apsStarted, 1)
 	lock()
-	if addrOf(c) > addrOf(&cpus[cpuCount-1]) { // too late: nobody would shoot down its translations
+	if addrOf(c) > addrOf(&cpus[cpuCount-1]) { // too late: it would be left out of shootdowns
 		unlock()
 		returnToFirmware(0)
 	}
 	schedule(c)
 }
 
-// calibrateTimer measures the rate of the local APIC's timer. A busy host, or system
-// management mode, can take the processor away between a look at one clock and a look
-// at the other, which makes the rate too low: the highest of several is the true one.
+// calibrateTimer measures the rate of the local APIC's timer. A busy host or system
+// management mode can take the processor away between reading one clock and reading the
+// other, which makes the rate too low: the highest of several is the true one.
 func calibrateTimer() {
 	const ns = 200e3
 	highest := uint64(0)
@@ -294,7 +294,7 @@ func setTimer(c *cpu, ns int64) {
 	apicWrite(apicInitial, uint32(ticks))
 }
 
-// handBack returns the other processors to the firmware; their threads go on here.
+// handBack returns the other processors to the firmware; their threads continue here.
 // The caller is the boot processor and has the lock.
 func handBack() {
 	if cpuCount < 2 {
@@ -303,10 +303,10 @@ func handBack() {
 	atomic.StoreUint32(&leaving, 1)
 	unlock()
 	for i := 1; i < cpuCount; i++ {
-		kick(&cpus[i])
+		sendIPI(&cpus[i])
 	}
-	// The firmware says when it has them all: until then they may still be on their
-	// way through this program, which is about to go.
+	// The firmware says when it has them all: until then they may still be executing
+	// this program, which is about to go.
 	const timeout = 10e9
 	for end := now() + timeout; fwCall(bootServices().CheckEvent, mpEvent, 0, 0, 0, 0) != 0 && now() < end; {
 		pause()
@@ -333,7 +333,7 @@ func leaveProcessor(c *cpu) {
 	returnToFirmware(0)
 }
 
-// bootDuties does what only the boot processor can and others have asked for.
+// bootDuties does what only the boot processor can do and others have asked for.
 func bootDuties(c *cpu) {
 	if atomic.LoadUint32(&crashAsked) != 0 {
 		stop(FaultInKernel)

@@ -61,9 +61,9 @@ const (
 	sysSinceStart    = 0x1004
 )
 
-// syscall_ serves the system call whose registers are in t and returns what AX gets.
+// systemCall serves the system call whose registers are in t and returns what AX gets.
 // A call that waits leaves the processor without a current thread; wake sets AX then.
-func syscall_(c *cpu, t *thread) uintptr {
+func systemCall(c *cpu, t *thread) uintptr {
 	r := &t.regs
 	a1, a2, a3, a4 := r.di, r.si, r.dx, r.r10
 	switch r.ax {
@@ -79,7 +79,7 @@ func syscall_(c *cpu, t *thread) uintptr {
 		wait(c, t, waitTime, ns)
 		return 0
 	case sysSchedYield:
-		// Whoever it waits for may be spent: it stands behind all.
+		// The thread it waits for may be spent: it goes to the end of that queue.
 		c.leave(now())
 		t.state = runnable
 		spent.put(t)
@@ -159,7 +159,7 @@ func syscall_(c *cpu, t *thread) uintptr {
 		eventAdded = 1
 		return 0
 	case sysOpenat, sysReadlinkat, sysNewfstatat:
-		return errno(eNOENT) // there are no files beneath a program on firmware
+		return errno(eNOENT) // the kernel has no file system
 	case sysGetrandom:
 		if !touch(a1, a2, true) {
 			return errno(eFAULT)

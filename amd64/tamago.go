@@ -10,20 +10,21 @@ import (
 	"alphaos/amd64/paging"
 )
 
-// What a program built by TamaGo is given, and only it. Its runtime asks for less than
-// one that believes to run on Linux (see package goos): the machine is the same.
+// What only a program built by TamaGo needs. Its runtime asks for less than one that takes
+// its machine for Linux (see package goos); the machine is the same.
 //
 // The heap is one piece of identity-mapped memory, set aside at the start, since the
 // runtime only ever moves its end, and addresses it with 32 bits. An M keeps its P for
-// ever; so Ms without work look for some again and again: see idleThread. A fault
-// becomes a call of the function that on other systems the runtime's signal handler
-// would call.
+// ever, so Ms without work look for some again and again: see idleThread. A fault
+// becomes a call of the function that the runtime's signal handler would call on other
+// systems.
 
 const (
 	sysIdle = 0x1010
 	sysWake = 0x1011
 
-	// The heap is a share of memory for the program's data, and something for the rest.
+	// The heap gets a share of memory for the program's data, within bounds, and a fixed
+	// amount for everything else.
 	heapShare           = 4 // of all memory
 	heapLeast, heapMost = 64 << 20, 2 << 30
 	heapRest            = 160 << 20
@@ -36,13 +37,13 @@ const (
 type idler struct {
 	since int64   // when it began
 	seen  int64   // until when it was seen to go on
-	woken uintptr // wake came before idle
+	woken uintptr // wake was called before idle
 }
 
 var idlers [maxThreads]idler
 
 // startRuntime makes the first thread, which enters the Go runtime with the heap's
-// bounds. Interrupts come when it has told its FS.
+// bounds. Interrupts are enabled when it has said what its FS is.
 func startRuntime(c *cpu) {
 	if imageBase+imageSize > fourGiB {
 		bootFailed("the firmware loaded it above 4 GiB, where a program built by TamaGo does not run") // it sets only half of FS
@@ -85,12 +86,12 @@ func otherSyscall(c *cpu, t *thread) uintptr {
 }
 
 // idleThread takes the processor from a thread whose P has nothing to run, until a time
-// (since 1970) if it is not 0. Another P's work is not announced: where there are several,
+// (since 1970) if it is not 0. Work on another P's queue is not announced: with several Ps,
 // a thread looks for it all the time at first, and then pauses for as long as it has been
 // idle, within bounds.
 func idleThread(c *cpu, t *thread, until int64) uintptr {
 	const (
-		work = 200e3 // ns; who comes back later has worked
+		work = 200e3 // ns; a thread that comes back later has worked
 		look = 200e3
 		most = 1e6
 		long = 1e9

@@ -12,8 +12,8 @@ TEXT ·kernelCall(SB),NOSPLIT,$0-33
 	SETCS ok+32(FP)
 	RET
 
-// sigpanic is known to the runtime by its name: who unwinds the stack then knows that
-// the frame above did not make a call but a fault.
+// sigpanic is known to the runtime by its name: whoever unwinds the stack then knows that
+// the frame above made no call but faulted.
 TEXT runtime·sigpanic(SB),NOSPLIT,$0-0
 	CALL ·memoryFault(SB)
 	UNDEF

@@ -2,26 +2,26 @@ package amd64
 
 import "alphaos/amd64/paging"
 
-// Threads and their scheduler. A thread is what the Go runtime calls an M: the
-// runtime asks for few, and they mostly wait.
+// Threads and their scheduler. A thread is what the Go runtime calls an M. The runtime
+// asks for few of them, and they mostly wait.
 //
 // Invariant: a thread that is neither current on a processor nor in a run queue is
 // waiting for a futex word, a time, the event descriptor or the firmware, and says so in
 // its state; whoever makes the condition true moves it to a run queue. A pending signal
-// is kept in the thread until it next runs: it cannot be lost.
+// stays in the thread until it next runs, so it cannot be lost.
 //
 // Who runs: a thread is fresh while it has run for less than a time slice more than it
-// has waited since, else spent. Fresh threads run first, and one that wakes up takes the
+// has waited since, otherwise spent. Fresh threads run first, and one that wakes up takes the
 // processor from a spent one, so that a key or a timer is served at once while all
-// processors compute. Spent threads share what is left in slices; the one that has
-// waited longest for its turn gets one now and then, however many fresh ones there are.
+// processors compute. Spent threads share what is left in slices; the one that has waited
+// longest for its turn gets a slice now and then, however many fresh ones there are.
 
 const (
 	timeSlice = 10e6 // ns
-	// A thread that was given a processor keeps it for this long at least, which is
-	// also the shortest time that the processor's timer is set to.
+	// A thread that was given a processor keeps it for at least this long, which is also
+	// the shortest time that the processor's timer is set to.
 	leastRun = 1e6
-	// How long a spent thread waits for its turn at most before it goes first.
+	// The longest a spent thread waits for its turn before it goes first.
 	patience = 10 * timeSlice
 )
 
@@ -45,13 +45,13 @@ const (
 
 // thread is one thread. Its first field is known to the assembly.
 type thread struct {
-	regs     frame
+	regs     trapFrame
 	fs       uintptr
 	vector   uintptr // vectorDead or vectorSaved
 	xsave    uintptr // 4 KiB for the vector registers
 	state    threadState
 	next     uintptr // *thread in a queue
-	ran      int64   // ns it has run, less what it has waited; see leave and wake
+	ran      int64   // ns it has run, less those it has waited; see leave and wake
 	since    int64   // when it last left a processor
 	futex    uintptr // address waited for
 	deadline int64   // when waiting ends at the latest; 0: never
@@ -189,8 +189,7 @@ func wake(t *thread, result uintptr) {
 	begin(t, n)
 }
 
-// begin lets a thread that does not run yet take its turn, on an idle processor if there
-// is one.
+// begin makes a thread runnable, on an idle processor if there is one.
 func begin(t *thread, n int64) {
 	t.state = runnable
 	isFresh := t.ran < timeSlice
@@ -203,13 +202,13 @@ func begin(t *thread, n int64) {
 	for i := cpuCount - 1; i >= 0; i-- {
 		if o := &cpus[i]; o.mode == modeIdle {
 			o.mode = modeKernel
-			kick(o)
+			sendIPI(o)
 			return
 		}
 	}
 	for i := cpuCount - 1; i >= 0 && isFresh; i-- {
 		if o := &cpus[i]; o.mode == modeUser && o.spentAt(n) {
-			kick(o)
+			sendIPI(o)
 			return
 		}
 	}
@@ -266,9 +265,8 @@ func schedule(c *cpu) {
 	}
 }
 
-// armTimer sees to it that t, on another than the boot processor, where the firmware's
-// timer interrupts, does not outstay its slice, a sleeper's time, or, when a fresh
-// thread waits, its share.
+// armTimer makes sure that t does not outstay its slice, a sleeper's time or, when a fresh
+// thread waits, its share. The boot processor has the firmware's timer for that.
 func armTimer(c *cpu, t *thread, n int64) {
 	if c == &cpus[0] {
 		return
@@ -283,8 +281,8 @@ func armTimer(c *cpu, t *thread, n int64) {
 	setTimer(c, max(end-n, leastRun))
 }
 
-// keepTime has another processor's timer see to the next sleeper, which the boot processor,
-// without one of its own, has put to sleep.
+// keepTime has another processor's timer wake the next sleeper, which the boot processor has
+// put to sleep and has no timer of its own to wake.
 func keepTime() {
 	if cpuCount < 2 {
 		return
@@ -292,7 +290,7 @@ func keepTime() {
 	o := &cpus[1]
 	late := o.expires == 0 || o.expires > nextDeadline+leastRun
 	if late && (o.mode == modeUser || o.mode == modeIdle) {
-		kick(o) // in any other mode it looks by itself
+		sendIPI(o) // in any other mode it looks at the time by itself
 	}
 }
 
@@ -312,13 +310,13 @@ func dispatch(c *cpu, t *thread) {
 	resume(t)
 }
 
-// idle waits for something to happen: with short waits it looks at the clock, with
-// long ones it halts until an interrupt: the boot processor inside the firmware, another
-// one where it stands, from where it does not return.
+// idle waits for something to happen. For a short time it polls the clock, for a longer one
+// it halts until an interrupt: the boot processor inside the firmware, any other in haltHere,
+// from which it does not return.
 func idle(c *cpu) {
 	const short = 50e3 // ns
 	if c != &cpus[0] {
-		c.xsave = 0 // the last thread's registers are its own affair now
+		c.xsave = 0 // the last thread may run elsewhere: its registers must not be overwritten
 		c.mode = modeIdle
 		ns := int64(0)
 		if nextDeadline != 0 {

@@ -88,17 +88,17 @@ func TestBegin(t *testing.T) {
 		clear(registers[:])
 		*ready = thread{ran: c.ran}
 		begin(ready, at)
-		kicked := -1
-		if registers[apicICRLow/4] == vecKick {
-			kicked = int(registers[apicICRHigh/4]>>24) - 1
+		interrupted := -1
+		if registers[apicICRLow/4] == vecIPI {
+			interrupted = int(registers[apicICRHigh/4]>>24) - 1
 		}
-		if kicked != c.want {
-			t.Errorf("%s: processor %d is interrupted, want %d", c.name, kicked, c.want)
+		if interrupted != c.want {
+			t.Errorf("%s: processor %d is interrupted, want %d", c.name, interrupted, c.want)
 		}
 		if next := nextThread(at); next != ready {
 			t.Errorf("%s: the thread is in no queue", c.name)
 		}
-		if kicked >= 0 && cpus[kicked].mode == modeIdle {
+		if interrupted >= 0 && cpus[interrupted].mode == modeIdle {
 			t.Errorf("%s: the processor still counts as idle, and will be interrupted again", c.name)
 		}
 	}

@@ -42,19 +42,19 @@ type BlockDevice struct {
 
 	mu      sync.Mutex // one request at a time, and the fields below
 	handle  Handle
-	io      uintptr // blockIO
+	io      uintptr // uefi.BlockIO
 	path    devicePath
 	mediaID uint32
 	allowed bool   // to write
 	bounce  []byte // physical memory; nil until it is needed
 
-	known   []block   // block 0, and the last ones that were written: what the drive is recognised by
+	known   []block   // block 0 and the last ones written, by which the drive is recognised
 	gone    bool      // it was not there the last time
-	waited  time.Time // when it was last waited whether the drive is gone
-	moved   bool      // gone or io changed, which is still to be told
+	waited  time.Time // when explain last waited to see whether the drive is gone
+	moved   bool      // gone or io changed, and changed has not been called yet
 	changed func()
 	failed  func(error)
-	said    string // the last error that failed was told
+	said    string // the last error given to failed
 }
 
 // block is the content of a block.
@@ -144,16 +144,16 @@ func (d *BlockDevice) RawWriter() (fn, this uintptr, mediaID uint32) {
 	return at[uefi.BlockIO](d.io).WriteBlocks, d.io, d.mediaID
 }
 
-// OnError has f told errors of requests, of equal ones in a row only the first. f must not use the
-// device.
+// OnError has f called with errors of requests, but only with the first of several equal ones in a
+// row. f must not use the device.
 func (d *BlockDevice) OnError(f func(error)) {
 	d.mu.Lock()
 	d.failed = f
 	d.mu.Unlock()
 }
 
-// OnChange has f called when what RawWriter returns is another: the drive was found missing, or
-// found again. f must not use the device otherwise.
+// OnChange has f called when what RawWriter returns has changed: the drive was found missing, or
+// found again. f must not use the device in any other way.
 func (d *BlockDevice) OnChange(f func()) {
 	d.mu.Lock()
 	d.changed = f
@@ -167,7 +167,7 @@ func (d *BlockDevice) ReadOnly() bool { return d.media.ReadOnly != 0 }
 // or it is on USB.
 func (d *BlockDevice) Removable() bool { return d.media.RemovableMedia != 0 || d.path.usb() }
 
-// AllowWrites lets a device that was found by Disks or Volumes be written.
+// AllowWrites permits writing to a device that was found by Disks or Volumes.
 func (d *BlockDevice) AllowWrites() {
 	d.mu.Lock()
 	d.allowed = true
@@ -242,7 +242,7 @@ func (d *BlockDevice) check() error {
 	return err
 }
 
-// there tells whether the device and the medium are still those that were used.
+// there returns nil if the device and the medium are still the same.
 func (d *BlockDevice) there() error {
 	addr, err := protocol(d.handle, &uefi.BlockIOGUID)
 	if err != nil || addr != d.io {
@@ -262,7 +262,7 @@ func (d *BlockDevice) there() error {
 	return nil
 }
 
-// find looks for the drive among those there are now.
+// find looks for the drive among those that are there now.
 func (d *BlockDevice) find() bool {
 	if len(d.known) == 0 {
 		return false
@@ -286,7 +286,7 @@ func (d *BlockDevice) find() bool {
 	return false
 }
 
-// holds tells whether the device has these blocks.
+// holds reports whether the device has these blocks.
 func (d *BlockDevice) holds(blocks []block) bool {
 	buf, err := alloc(d.BlockSize())
 	if err != nil {
@@ -302,8 +302,8 @@ func (d *BlockDevice) holds(blocks []block) bool {
 	return true
 }
 
-// know remembers a block of those that were moved: of the first block 0, of
-// others the last one that was written. What a failed write may have changed is
+// know remembers a block of those that were read or written: block 0, or else
+// the last one that was written. What a failed write may have changed is
 // not known any more.
 func (d *BlockDevice) know(lba uint64, p []byte, write, failed bool) {
 	size := d.BlockSize()
@@ -334,11 +334,11 @@ func (d *BlockDevice) know(lba uint64, p []byte, write, failed bool) {
 
 const (
 	goneAfter = 1500 * time.Millisecond // in which firmware notices that a drive was pulled out
-	goneAgain = 10 * time.Second        // so long it is not waited for that again
+	goneAgain = 10 * time.Second        // before it is waited for that again
 )
 
-// explain tells a drive that was just pulled out, which firmware reports as an
-// error of the device until it looks at the port, from one that fails.
+// explain tells a drive that was just pulled out apart from one that fails: until
+// it looks at the port, firmware reports both as an error of the device.
 func (d *BlockDevice) explain(err error) error {
 	if !errors.Is(err, fs.ErrIO) || !d.Removable() || time.Since(d.waited) < goneAgain {
 		return err
@@ -373,7 +373,7 @@ func (d *BlockDevice) transfer(what string, lba uint64, p []byte, write bool) er
 	})
 }
 
-// allow tells whether the drive may be read, or written, now.
+// allow returns nil if the drive may now be read, or written.
 func (d *BlockDevice) allow(write bool) error {
 	if write && !d.allowed {
 		return fmt.Errorf("the drive was found by searching and is not to be written: %w", uefi.AccessDenied)

@@ -15,7 +15,7 @@ import (
 // Handle is an EFI_HANDLE: something on which protocols are installed.
 type Handle uintptr
 
-// ready is checked by every door that a caller may try first.
+// ready is checked by every function that a caller may try first.
 func ready() error {
 	if fw.st == nil {
 		return errNoFirmware
@@ -160,11 +160,11 @@ func LoadedImage() (Image, error) {
 }
 
 // optionsText reads load options, which by custom are a CHAR16 command line
-// but may be any bytes: what does not look like text is no options.
+// but may be any bytes: what does not look like text counts as none.
 //
-// The size is to be in bytes. Versions of Limine give the number of
-// characters instead: then the text goes on to exactly twice the size and a
-// terminator. That is looked for without leaving the page of the last byte.
+// The size ought to be in bytes. Versions of Limine give the number of
+// characters instead: then the text goes on for exactly twice the size, up to a
+// terminator, which is looked for without leaving the page of the last byte.
 func optionsText(addr uintptr, size uint32) string {
 	const most = 16 << 10
 	if addr == 0 || size == 0 || size > most {
@@ -189,8 +189,8 @@ func optionsText(addr uintptr, size uint32) string {
 	return strings.TrimSpace(s)
 }
 
-// MemoryMap returns the firmware's memory map. It is for reports: memory is to
-// be had from amd64, which has taken its share before.
+// MemoryMap returns the firmware's memory map. It is for reports: memory to use
+// comes from amd64, which has already taken its share.
 func MemoryMap() ([]uefi.MemoryDescriptor, error) {
 	if err := ready(); err != nil {
 		return nil, err

@@ -107,8 +107,8 @@ func (p devicePath) acpi(pnp uint16, uid uint32) bool {
 const eisaPNP = 0x41d0 // "PNP" compressed
 
 // partition returns the node that names the partition at the end of the path:
-// its number, place, size and signature. It is the same in every port; nil is
-// no partition.
+// its number, place, size and signature. It is the same in every USB port; nil
+// means no partition.
 func (p devicePath) partition() devicePath {
 	for {
 		kind, sub, _, rest, ok := p.next()

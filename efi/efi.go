@@ -72,7 +72,7 @@ var (
 // firmware but, say, on a Linux host.
 var ErrNotBooted = errors.New("not running under UEFI firmware")
 
-// errNoFirmware is what every door answers before a successful Init.
+// errNoFirmware is what every function returns before a successful Init.
 var errNoFirmware = fmt.Errorf("efi.Init has not succeeded: %w", ErrNotBooted)
 
 // fw holds the firmware's tables once Init has checked them. It is written
@@ -82,7 +82,7 @@ var fw struct {
 	st    *uefi.SystemTable
 	bs    *uefi.BootServices
 	rt    *uefi.RuntimeServices
-	crc   error // tables whose checksum does not match
+	crc   error // says which tables do not match their checksums
 }
 
 // Init finds the firmware's tables and checks their signatures. It must be
@@ -150,7 +150,7 @@ func checkCRC(name string, addr uintptr) error {
 
 // TableCRC returns an error wrapping CRCError when one of the tables does not
 // match its checksum. It is worth a note, not a refusal: boot managers that
-// replace an entry of a table (and there are many on Macs) often leave the
+// replace an entry of a table (and many Macs have one) often leave the
 // checksum as it was.
 func TableCRC() error { return fw.crc }
 

@@ -70,8 +70,8 @@ func (k *keyboard) poll() (uefi.KeyData, bool) {
 			return uefi.KeyData{}, false
 		}
 		// Some firmware has an Ex protocol that never delivers: until the first
-		// key, look at the other one now and then. Not always, because a
-		// driver may queue each key for both.
+		// key, look at the other one now and then. Not always, because
+		// drivers may queue each key for both.
 		if k.polls++; k.polls%probeEvery != 0 && st == uefi.NotReady {
 			return uefi.KeyData{}, false
 		}
@@ -161,7 +161,7 @@ var scanCodes = [...]console.Code{
 }
 
 // translate turns what the firmware reports into a key; ok is false for keys
-// that mean nothing here. A Ctrl combination arrives either as a control
+// that have no use here. A Ctrl combination arrives either as a control
 // character or as the letter with the shift state.
 func translate(d uefi.KeyData) (console.Key, bool) {
 	var state uint32

@@ -30,7 +30,7 @@ func cell(i int, v uint64) uintptr {
 	return uintptr(unsafe.Pointer(&params.cell[i]))
 }
 
-// guidAt returns the address of one of the package's GUID variables.
+// guidAt returns the address of a GUID variable of this image.
 func guidAt(g *uefi.GUID) uintptr { return uintptr(unsafe.Pointer(g)) }
 
 // pointer turns an address into a pointer. The indirection tells go vet what

@@ -23,8 +23,8 @@ import (
 const (
 	minWidth  = 800
 	minHeight = 600
-	// preferred bounds what is chosen then: the largest mode of a display whose
-	// size is unknown may be one it cannot show.
+	// preferred bounds the choice then: a display whose size is unknown may not be
+	// able to show its largest mode.
 	preferredWidth  = 1920
 	preferredHeight = 1200
 )
@@ -396,7 +396,7 @@ func place(v, mask uint32) uint32 {
 // consoleState remembers what graphicsConsole changed.
 var consoleState struct {
 	sync.Mutex
-	control uintptr // consoleControl whose mode is to be restored; 0: none
+	control uintptr // uefi.ConsoleControl whose mode is to be restored; 0: none
 	mode    uint64  // the mode it had
 }
 

@@ -55,15 +55,15 @@ var ErrNoSerial = errors.New("there is no serial port COM1")
 // Serial is COM1 at 115200 baud, 8N1, without flow control. One goroutine may
 // read and any number may write. As on any such line, what the other side
 // does not take is lost: when the UART sends nothing for two seconds, output
-// is dropped, without further waiting, until it sends again. A terminal that
-// was stopped for a while so does not lose its console for good.
+// is dropped, without further waiting, until it sends again. So a terminal that
+// was stopped for a while does not lose its console for good.
 type Serial struct {
 	closed  atomic.Bool
 	dropped atomic.Int64
-	overrun atomic.Bool // received bytes were lost, which is still to be told
+	overrun atomic.Bool // received bytes were lost, which Read has not reported yet
 	burst   int         // bytes the transmitter takes at once
 	heard   time.Time   // when something was last received
-	rest    string      // to be read before it
+	rest    string      // to be read before anything else
 
 	mu    sync.Mutex // held while writing
 	stuck bool       // the last wait was in vain
@@ -216,11 +216,12 @@ func (s *Serial) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lost stands in what was received for bytes that came faster than they were read: U+FFFD.
+// lost, U+FFFD, takes the place of received bytes that came faster than they were read.
 const lost = "\uFFFD"
 
-// Read waits until something is received and returns it. After Close it
-// returns io.EOF. Where the line was faster than its reader it gives U+FFFD.
+// Read waits until something is received and returns it, with U+FFFD where bytes
+// were lost because they came faster than they were read. After Close it returns
+// io.EOF.
 func (s *Serial) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil

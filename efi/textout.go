@@ -2,9 +2,9 @@ package efi
 
 // The firmware's own text console (UEFI 2.10, 12.4) as an io.Writer, for
 // machines without a graphics screen. It understands the few escape sequences
-// that the line editor sends to a serial terminal. Invariant: what is split
-// over writes, a character or a sequence, is put together again, and nothing
-// that does not end is kept beyond 32 bytes.
+// that the line editor sends to a serial terminal. Invariant: a character or
+// sequence that is split over several writes is put together again, and no more
+// than 32 bytes of an unfinished one are kept.
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ import (
 )
 
 type textOutput struct {
-	out     uintptr // simpleTextOutput
+	out     uintptr // uefi.SimpleTextOutput
 	pending []byte  // an unfinished character or sequence
 }
 

@@ -4,9 +4,9 @@
 // compiles it in the place of runtime/goos (GOOSPKG=alphaos); a stock toolchain never
 // sees it.
 //
-// The machine is alphaos/amd64, which serves Linux's system calls in ring 0: so nearly
-// every hook here is one of those, made by the SYSCALL instruction. Two calls are of
-// this package alone, for what Linux would do with a futex: see idle and wake.
+// The machine is alphaos/amd64, which serves Linux's system calls in ring 0, so nearly every
+// hook here makes one of those. Two system calls are for this package alone, in place of
+// Linux's futex: see idle and wake.
 //
 // The hooks run without a goroutine, some before there is a heap: they neither allocate
 // nor grow the stack.
@@ -46,8 +46,8 @@ var (
 // off: DI and SI hold start and end of the heap's memory.
 func CPUInit()
 
-// Hwinit0 tells the machine the thread's FS, which the runtime has just set, and lets
-// interrupts come.
+// Hwinit0 tells the machine the thread's FS, which the runtime has just set, and enables
+// interrupts.
 func Hwinit0()
 
 // Hwinit1 has nothing left to do.
@@ -69,12 +69,12 @@ func Printk(c byte)
 // exit ends the program.
 func exit(code int32)
 
-// idle lets the thread, whose P has nothing to run, sleep until a time, if it is not 0,
-// or until wake. It may return earlier: the P's own queue is all that the runtime wakes
-// anybody for, other Ps' are to be looked at again.
+// idle puts the thread, whose P has nothing to run, to sleep until a time, if that is not 0,
+// or until wake. It may return earlier, so that the queues of other Ps are looked at again:
+// the runtime wakes a thread only for the queue of its own P.
 func idle(until int64)
 
-// wake ends a thread's idle, the present or the next one.
+// wake ends a thread's idle: the present one, or the next.
 func wake(thread uint64)
 
 // threadID returns the number of this thread.

@@ -1,8 +1,8 @@
 package paging
 
-// Page frames: the regions of physical memory taken over from firmware at start, a bitmap
-// over each. Single frames are given from the bottom of a region and long runs from its
-// top, so that large runs stay in one piece.
+// Page frames: the regions of physical memory taken over from firmware at start, with a
+// bitmap for each. Single frames are taken from the bottom of a region and long runs from
+// its top, so that the free space between them stays in one piece.
 //
 // Invariant: a set bit is a frame in use; freeFrames counts the clear ones. A single
 // frame is zeroed when it is given out, so that no page shows what an earlier
@@ -18,7 +18,7 @@ const (
 type region struct {
 	base   uintptr // physical address
 	frames uintptr
-	bitmap uintptr // one bit a frame, in the region's own first frames
+	bitmap uintptr // one bit per frame, in the region's own first frames
 	words  uintptr // of the bitmap
 	next   uintptr // no clear bit in the words below
 	huge   uintptr // no free 2 MiB page in the frames below
@@ -54,7 +54,7 @@ func AddRegion(base, frames uintptr) bool {
 	return true
 }
 
-// Region returns the ith region, 0 frames when there are no more.
+// Region returns the ith region, with 0 frames when there are no more.
 func Region(i int) (base, frames uintptr) {
 	if i >= regionCount {
 		return 0, 0

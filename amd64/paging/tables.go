@@ -1,8 +1,8 @@
 // Package paging has the page frames, the page tables and the virtual memory areas of
 // package amd64, whose rules for kernel code hold here too: nothing is allocated but page
 // frames, no pointer is stored, nothing is called indirectly. All but IdentityMapped is for
-// whoever has the kernel lock. What the processor or other processors must be told is the
-// caller's affair, and so is what to do when there is no memory: that is a result.
+// whoever has the kernel lock. Telling other processors of changes is left to the caller, and
+// so is what to do when there is no memory: that is a Result.
 package paging
 
 import "unsafe"
@@ -17,7 +17,7 @@ const (
 	pteW  = 1 << 1
 	ptePS = 1 << 7
 	pteNX = 1 << 63
-	// A table of our own making, under entries that the firmware uses too; the processor
+	// Marks a table of our own under entries that the firmware uses too. The processor
 	// ignores the bit.
 	pteOurs = 1 << 9
 	pteUser = 1 << 2
@@ -27,7 +27,7 @@ const (
 )
 
 var (
-	// Live says that the processor uses these tables: it may have kept translations.
+	// Live says that processors use these tables, so that their TLBs must be flushed.
 	Live bool
 
 	rootTable uintptr // our PML4
@@ -39,7 +39,7 @@ var (
 // at returns the address addr as a pointer.
 func at[T any](addr uintptr) *T { return *(**T)(unsafe.Pointer(&addr)) }
 
-// flushTLB makes this processor forget the translation of one page.
+// flushTLB removes one page's translation from this processor's TLB.
 func flushTLB(addr uintptr) {
 	if Live {
 		invlpg(addr)
@@ -156,8 +156,8 @@ func splitPage(e uint64, shift uint) uintptr {
 	return t
 }
 
-// entry returns the entry for addr at the level of shift, making tables on the way; nil when
-// there is no memory for them. No larger page may cover addr.
+// entry returns the entry for addr in the table whose entries map 1<<level bytes, making tables
+// on the way; nil when there is no memory for them. No larger page may cover addr.
 func entry(addr uintptr, level uint) *uint64 {
 	table := rootTable
 	for shift := uint(39); shift > level; shift -= 9 {
@@ -193,7 +193,7 @@ func leaf(addr uintptr) (*uint64, uintptr) {
 }
 
 // leafWithin is leaf for a walk over [addr, end) that changes pages: a 2 MiB page
-// that only partly lies within is split first. The size is 0 when there is no memory for
+// that lies only partly within is split first. The size is 0 when there is no memory for
 // that.
 func leafWithin(addr, end uintptr) (*uint64, uintptr) {
 	e, size := leaf(addr)

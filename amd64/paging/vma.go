@@ -1,9 +1,9 @@
 package paging
 
-// Virtual memory areas: which addresses a program may use, and how. They are the truth, and
-// page tables only cache it: a page that is allowed but absent is made, zeroed, when it is
-// first touched (with its neighbours, fault-around), and a page may be dropped at any time
-// that its contents may be forgotten.
+// Virtual memory areas: which addresses a program may use, and how. They are the truth, of
+// which page tables are only a cache. A page that is allowed but absent is made, zeroed, when
+// it is first touched (along with its neighbours: fault-around), and a page whose contents
+// are not needed any more may be dropped at any time.
 
 // What a program may do with a VMA: the PROT_ bits of mmap(2).
 const (
@@ -49,7 +49,7 @@ const (
 	NoMemory         // no frame is left
 )
 
-// SetImage says where the program's image lies, which is the program's to use as well.
+// SetImage says where the program's image lies, which the program may use as well.
 func SetImage(base, size uintptr) { imageStart, imageEnd = base, base+size }
 
 // IdentityMapped reports whether firmware can be given [addr, addr+size).
@@ -98,7 +98,7 @@ func Fault(addr uintptr, write bool) Result {
 		last = a.end - 1
 	}
 	if freeFrames < 4*faultAround/FrameSize {
-		first, last = addr&^(FrameSize-1), addr // the end is near: only what is asked for
+		first, last = addr&^(FrameSize-1), addr // memory is short: only what is asked for
 	}
 	for p := first; p <= last; p += FrameSize {
 		e := entry(p, FrameShift)
@@ -117,8 +117,8 @@ func Fault(addr uintptr, write bool) Result {
 	return OK
 }
 
-// Touch sees to it that the kernel can use [addr, addr+n) without a fault, if the program
-// may.
+// Touch makes sure that the kernel can use [addr, addr+n) without a fault, provided that the
+// program may.
 func Touch(addr, n uintptr, write bool) Result {
 	if n == 0 {
 		return OK
@@ -155,8 +155,9 @@ var (
 	droppedCount int
 )
 
-// Drop forgets the contents of [start, end), or of as much of it as can be noted, and returns
-// where the rest begins. Until Release no other may be called.
+// Drop unmaps the pages of [start, end), or of as much of it as it can take note of, and
+// returns where the rest begins. Their contents are forgotten. Release must follow before
+// the next Drop.
 func Drop(start, end uintptr) (rest uintptr, r Result) {
 	for start < end && droppedCount < len(dropped) {
 		e, size := leafWithin(start, end)
@@ -179,11 +180,10 @@ func Drop(start, end uintptr) (rest uintptr, r Result) {
 	return start, OK
 }
 
-// Dropped reports whether there is anything to release.
+// Dropped reports whether there are frames to release.
 func Dropped() bool { return droppedCount > 0 }
 
-// Release gives back the frames that Drop noted. No processor may have kept a translation
-// that leads to them.
+// Release frees what Drop unmapped. No processor's TLB may still lead there.
 func Release() {
 	for _, f := range dropped[:droppedCount] {
 		if f&1 != 0 {
@@ -195,8 +195,8 @@ func Release() {
 	droppedCount = 0
 }
 
-// Cut takes [start, end) out of the VMAs, keeping pages. It reports false
-// when the table is full.
+// Cut takes [start, end) out of the VMAs and keeps its pages. It reports false when there are
+// too many VMAs.
 func Cut(start, end uintptr) bool {
 	i := findVMA(start)
 	if i < vmaCount && vmas[i].start < start {
@@ -238,7 +238,8 @@ func insertVMA(i int, a vma) bool {
 	return true
 }
 
-// Add adds a range that no VMA overlaps, joining it to its neighbours.
+// Add adds a range that no VMA overlaps, joining it to its neighbours. It reports false when
+// there are too many VMAs.
 func Add(start, end, prot uintptr) bool {
 	i := findVMA(start)
 	if i > 0 && vmas[i-1].end == start && vmas[i-1].prot == prot {
@@ -296,8 +297,8 @@ func Hole(n uintptr) uintptr {
 	return 0
 }
 
-// Protect changes what a program may do with [start, end). Where changed is set, other
-// processors may have kept a translation that allows more.
+// Protect changes what a program may do with [start, end). If changed is true, the TLBs of
+// other processors may still allow more.
 func Protect(start, end, prot uintptr) (changed bool, r Result) {
 	for p := start; p < end; {
 		i := findVMA(p)
