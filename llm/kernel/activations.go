@@ -1,10 +1,6 @@
 package kernel
 
-import (
-	"math"
-
-	"alphaos/llm/gguf"
-)
+import "math"
 
 // Form is how activations are stored.
 type Form uint8
@@ -18,19 +14,8 @@ const (
 	Q8K                  // blocks of 256: d, and the sums of the int8 by 16 and by 32
 )
 
-// FormOf is the form that matrices of type t are multiplied with.
-func FormOf(t gguf.Type) Form {
-	switch t {
-	case gguf.Q8_0, gguf.Q4_0, gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.IQ4_NL:
-		return Q8
-	case gguf.Q2_K, gguf.Q3_K, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K, gguf.IQ4_XS:
-		return Q8K
-	}
-	return PlainF32
-}
-
-// scaleQ8 and scaleQ8K go with each block of int8; the assembly kernels know
-// their layouts.
+// scaleQ8 and scaleQ8K go with each block of int8; the assembly
+// takes their layouts from go_asm.h.
 type scaleQ8 struct{ d, sum8 float32 }
 
 type scaleQ8K struct {
@@ -56,6 +41,25 @@ type Activations struct {
 	q   []int8
 	s8  []scaleQ8
 	s8k []scaleQ8K
+}
+
+// vector is one of them: f, or q and the scales of its form.
+type vector struct {
+	f   []float32
+	q   []int8
+	s8  []scaleQ8
+	s8k []scaleQ8K
+}
+
+func (a *Activations) vector(t int) vector {
+	from, to := t*a.cols, (t+1)*a.cols
+	switch a.form {
+	case Q8:
+		return vector{q: a.q[from:to], s8: a.s8[from/32 : to/32]}
+	case Q8K:
+		return vector{q: a.q[from:to], s8k: a.s8k[from/256 : to/256]}
+	}
+	return vector{f: a.f[from:to]}
 }
 
 // NewActivations makes room for capacity vectors of cols numbers. For Q8 and
@@ -95,7 +99,7 @@ func (a *Activations) Set(x []float32, n int) {
 	a.Prepare(0, n)
 }
 
-func quantizePortable(a *Activations, from, to int) {
+func (inGo) quantize(a *Activations, from, to int) {
 	block := 32
 	if a.form == Q8K {
 		block = 256

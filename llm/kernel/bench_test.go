@@ -45,7 +45,7 @@ func BenchmarkVectors(b *testing.B) {
 // were alone, and the repacking.
 func BenchmarkRepacked(b *testing.B) {
 	for _, s := range usableSets(b) {
-		if s.repack == nil {
+		if s == portable {
 			continue
 		}
 		for _, t := range []gguf.Type{gguf.Q4_0, gguf.Q8_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K} {

@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // Products and sums of float32 matrices, as encoders compute them for all
 // tokens of a text at once: attention, norms and biases.
 
@@ -8,11 +10,6 @@ type Dense struct {
 	X    []float32
 	Step int
 }
-
-const (
-	denseRows    = 4  // of a tile that the assembly computes in registers
-	denseColumns = 16 // of a tile
-)
 
 // Product makes y = a*b, where a has rows rows of inner numbers and b inner
 // rows of cols numbers. y must not overlap a or b.
@@ -23,12 +20,7 @@ func (s *Set) Product(y, a, b Dense, rows, inner, cols int) {
 	if inner < 1 || (rows-1)*y.Step+cols > len(y.X) || (rows-1)*a.Step+inner > len(a.X) || (inner-1)*b.Step+cols > len(b.X) || rows > 1 && y.Step < cols {
 		panic("kernel: a product of matrices that do not fit")
 	}
-	col := 0
-	if s.dense != nil && rows >= denseRows {
-		for ; cols-col >= denseColumns; col += denseColumns {
-			s.dense(y, a, b, rows, inner, col)
-		}
-	}
+	col := s.product(y, a, b, rows, inner, cols)
 	if col == cols {
 		return
 	}
@@ -65,4 +57,20 @@ func (s *Set) AddNorm(x, h, bias, w, b []float32, epsilon float64) {
 		return
 	}
 	addNormPortable(x, h, bias, w, b, epsilon)
+}
+
+func addNormPortable(x, h, bias, w, b []float32, epsilon float64) {
+	var sum, squares float64
+	for i, v := range x {
+		x[i] = v + h[i] + bias[i]
+		sum += float64(x[i])
+	}
+	mean := float32(sum / float64(len(x)))
+	for _, v := range x {
+		squares += float64(v-mean) * float64(v-mean)
+	}
+	scale := float32(1 / math.Sqrt(squares/float64(len(x))+epsilon))
+	for i, v := range x {
+		x[i] = (v-mean)*scale*w[i] + b[i]
+	}
 }

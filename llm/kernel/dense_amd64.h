@@ -1,5 +1,4 @@
-// A product of float32 matrices in tiles of 4 rows x 16 columns, included by
-// avx2_dense_amd64.s and fma_dense_amd64.s. A *call says (see rows_amd64.go):
+// A product of float32 matrices in tiles of 4 rows x 16 columns. A *call says:
 // rows tiles of 4 rows of x, each of n numbers, xstep apart, times the n rows of
 // 16 columns at w, step apart, give y, ystep apart. Registers:
 //
@@ -7,33 +6,24 @@
 //	SI, R9, R10 rows of x, one and three steps; R13, R11 rows of y, step
 //	Y0-Y7 sums, two for each row; Y8, Y9 weights; Y10 one number of x
 
-#define W 0
-#define STEP 8
-#define ROWS 16
-#define N 24
-#define X 32
-#define XSTEP 40
-#define Y 64
-#define YSTEP 72
-
 #define ROW(x, a, b) \
 	VBROADCASTSS x, Y10; \
 	FMADD(Y8, Y10, a, Y11); \
 	FMADD(Y9, Y10, b, Y11)
 
-TEXT DENSE(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ ROWS(AX), DX
-	MOVQ STEP(AX), R8
-	MOVQ X(AX), SI
-	MOVQ XSTEP(AX), R9
+TEXT dense<>(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), AX
+	MOVQ call_rows(AX), DX
+	MOVQ call_step(AX), R8
+	MOVQ call_x(AX), SI
+	MOVQ call_xstep(AX), R9
 	LEAQ (R9)(R9*2), R10
-	MOVQ Y(AX), R13
-	MOVQ YSTEP(AX), R11
+	MOVQ call_y(AX), R13
+	MOVQ call_ystep(AX), R11
 
 tile:
-	MOVQ W(AX), BX
-	MOVQ N(AX), CX
+	MOVQ call_w(AX), BX
+	MOVQ call_n(AX), CX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -55,7 +45,7 @@ number:
 	DECQ CX
 	JNE number
 
-	MOVQ N(AX), CX
+	MOVQ call_n(AX), CX
 	SHLQ $2, CX
 	SUBQ CX, SI
 	LEAQ (SI)(R9*4), SI

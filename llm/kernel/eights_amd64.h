@@ -1,5 +1,4 @@
-// Kernels for one vector and rows rearranged by eights (see repack_amd64.go);
-// included by avx2_eights_amd64.s and fma_eights_amd64.s.
+// Kernels for one vector and rows rearranged by eights (see orders_amd64.go).
 //
 // As in a panel, a register of weights is eight rows of four weights each, and
 // four activations are broadcast to all rows. Scales, too, come eight at a time.
@@ -9,28 +8,19 @@
 //	BX weights, CX blocks left, SI activations, DI their scales
 //	Y15 mask of a weight's bits, Y14 sums in float32
 
-#include "fetch_amd64.h"
-
-#define W 0
-#define ROWS 16
-#define N 24
-#define X 32
-#define D 48
-#define Y 64
-
-#define BEGIN \
-	MOVQ a+0(FP), AX; \
-	MOVQ W(AX), BX; \
-	MOVQ ROWS(AX), DX; \
-	MOVQ Y(AX), R13; \
+#define BEGINEIGHTS \
+	MOVQ c+0(FP), AX; \
+	MOVQ call_w(AX), BX; \
+	MOVQ call_rows(AX), DX; \
+	MOVQ call_y(AX), R13; \
 	VPCMPEQW Y15, Y15, Y15; \
 	VPSRLW $12, Y15, Y15; \
 	VPACKUSWB Y15, Y15, Y15
 
 #define GROUP \
-	MOVQ X(AX), SI; \
-	MOVQ D(AX), DI; \
-	MOVQ N(AX), CX; \
+	MOVQ call_x(AX), SI; \
+	MOVQ call_d(AX), DI; \
+	MOVQ call_n(AX), CX; \
 	VXORPS Y14, Y14, Y14
 
 // PAIR multiplies the low nibbles at wo with activations at lo and the high ones
@@ -57,7 +47,7 @@
 	VMOVDQA Y5, Y1
 
 // SUPER begins with up to n blocks: what precedes their weights, size bytes each,
-// lies together before all of those (see eights.place in repack_amd64.go). R9 is
+// lies together before all of those (see order.block in eights_amd64.go). R9 is
 // left at the first block's scales, BX at its weights; R8 counts the blocks.
 #define SUPER(n, size) \
 	MOVQ $n, R8; \
@@ -69,8 +59,8 @@
 	ADDQ R14, BX
 
 // EIGHTS_Q4_0: a block is eight float16 scales and four times 32 bytes.
-TEXT EIGHTS_Q4_0(SB), NOSPLIT|NOFRAME, $0-8
-	BEGIN
+TEXT eights1Q40<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINEIGHTS
 	VPCMPEQW Y13, Y13, Y13
 	VPSRLW $15, Y13, Y13
 group:
@@ -90,14 +80,14 @@ block:
 	VCVTDQ2PS Y0, Y0
 	VCVTPH2PS (R9), Y8
 	VBROADCASTSS (DI), Y9
-	VBROADCASTSS 4(DI), Y10
+	VBROADCASTSS scaleQ8_sum8(DI), Y10
 	VMULPS Y9, Y0, Y0
 	VADDPS Y10, Y0, Y0
 	FMADD(Y8, Y0, Y14, Y9)
 	ADDQ $128, BX
 	ADDQ $16, R9
 	ADDQ $32, SI
-	ADDQ $8, DI
+	ADDQ $scaleQ8__size, DI
 	DECQ R8
 	JNE  block
 	TESTQ CX, CX
@@ -109,9 +99,9 @@ block:
 	VZEROUPPER
 	RET
 
-// SIGNED adds 32 signed weights times four activations to y: the sign goes over
+// SIGNEDEIGHT adds 32 signed weights times four activations to y: the sign goes over
 // to the activations. A sum of two products nearly fills an int16.
-#define SIGNED(wo, xo, y) \
+#define SIGNEDEIGHT(wo, xo, y) \
 	VMOVDQU wo(BX), Y4; \
 	VPBROADCASTD xo(SI), Y5; \
 	VPABSB Y4, Y6; \
@@ -121,8 +111,8 @@ block:
 	VPADDD Y5, y, y
 
 // EIGHTS_Q8_0: a block is eight float16 scales and eight times 32 int8.
-TEXT EIGHTS_Q8_0(SB), NOSPLIT|NOFRAME, $0-8
-	BEGIN
+TEXT eights1Q80<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINEIGHTS
 	VPCMPEQW Y13, Y13, Y13
 	VPSRLW $15, Y13, Y13
 group:
@@ -135,14 +125,14 @@ block:
 	FETCH4(0)
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
-	SIGNED(0, 0, Y0)
-	SIGNED(32, 4, Y1)
-	SIGNED(64, 8, Y0)
-	SIGNED(96, 12, Y1)
-	SIGNED(128, 16, Y0)
-	SIGNED(160, 20, Y1)
-	SIGNED(192, 24, Y0)
-	SIGNED(224, 28, Y1)
+	SIGNEDEIGHT(0, 0, Y0)
+	SIGNEDEIGHT(32, 4, Y1)
+	SIGNEDEIGHT(64, 8, Y0)
+	SIGNEDEIGHT(96, 12, Y1)
+	SIGNEDEIGHT(128, 16, Y0)
+	SIGNEDEIGHT(160, 20, Y1)
+	SIGNEDEIGHT(192, 24, Y0)
+	SIGNEDEIGHT(224, 28, Y1)
 	VPADDD Y1, Y0, Y0
 	VCVTDQ2PS Y0, Y0
 	VCVTPH2PS (R9), Y8
@@ -152,7 +142,7 @@ block:
 	ADDQ $256, BX
 	ADDQ $16, R9
 	ADDQ $32, SI
-	ADDQ $8, DI
+	ADDQ $scaleQ8__size, DI
 	DECQ R8
 	JNE  block
 	TESTQ CX, CX
@@ -219,8 +209,8 @@ GLOBL eightsOdd<>(SB), RODATA|NOPTR, $32
 	VEXTRACTI128 $1, Y6, X6; \
 	VPMOVZXBW X6, Y11
 
-// MINIMA adds a pair of minima (y) times the activations' sums to Y13.
-#define MINIMA(y, so) \
+// MINIMAPAIR adds a pair of minima (y) times the activations' sums to Y13.
+#define MINIMAPAIR(y, so) \
 	VPBROADCASTD so(DI), Y4; \
 	VPMADDWD y, Y4, Y4; \
 	VPADDD Y4, Y13, Y13
@@ -245,8 +235,8 @@ GLOBL eightsOdd<>(SB), RODATA|NOPTR, $32
 // EIGHTS_Q4_K: a block is eight d, eight dmin (float16), then for pairs of scales
 // and pairs of minima 32 bytes of low nibbles each and 16 bytes of upper bits
 // each, then 32 times 32 bytes of nibbles.
-TEXT EIGHTS_Q4_K(SB), NOSPLIT|NOFRAME, $0-8
-	BEGIN
+TEXT eights1Q4K<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINEIGHTS
 group:
 	GROUP
 loop:
@@ -255,10 +245,10 @@ loop:
 	VPXOR Y13, Y13, Y13
 	VPXOR Y2, Y2, Y2
 	SIXBITS(64, 112)
-	MINIMA(Y8, 48)
-	MINIMA(Y9, 52)
-	MINIMA(Y10, 56)
-	MINIMA(Y11, 60)
+	MINIMAPAIR(Y8, scaleQ8K_sum32)
+	MINIMAPAIR(Y9, scaleQ8K_sum32+4)
+	MINIMAPAIR(Y10, scaleQ8K_sum32+8)
+	MINIMAPAIR(Y11, scaleQ8K_sum32+12)
 	SIXBITS(32, 96)
 	MOVQ $4, R10
 	MOVQ BX, R9
@@ -282,7 +272,7 @@ pair:
 	VSUBPS Y13, Y2, Y2
 	VBROADCASTSS (DI), Y6
 	FMADD(Y6, Y2, Y14, Y7)
-	ADDQ $64, DI
+	ADDQ $scaleQ8K__size, DI
 	DECQ CX
 	JNE  loop
 	VMOVUPS Y14, (R13)
@@ -342,8 +332,8 @@ GLOBL eightsFifth<>(SB), RODATA|NOPTR, $32
 
 // EIGHTS_Q5_K: as Q4_K, but before each 256 bytes of nibbles come 64 bytes of
 // fifth bits.
-TEXT EIGHTS_Q5_K(SB), NOSPLIT|NOFRAME, $0-8
-	BEGIN
+TEXT eights1Q5K<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINEIGHTS
 	VMOVDQU eightsFifth<>(SB), Y12
 group:
 	GROUP
@@ -353,10 +343,10 @@ loop:
 	VPXOR Y13, Y13, Y13
 	VPXOR Y2, Y2, Y2
 	SIXBITS(64, 112)
-	MINIMA(Y8, 48)
-	MINIMA(Y9, 52)
-	MINIMA(Y10, 56)
-	MINIMA(Y11, 60)
+	MINIMAPAIR(Y8, scaleQ8K_sum32)
+	MINIMAPAIR(Y9, scaleQ8K_sum32+4)
+	MINIMAPAIR(Y10, scaleQ8K_sum32+8)
+	MINIMAPAIR(Y11, scaleQ8K_sum32+12)
 	SIXBITS(32, 96)
 	MOVQ $4, R10
 	MOVQ BX, R9
@@ -382,7 +372,7 @@ pair:
 	VSUBPS Y13, Y2, Y2
 	VBROADCASTSS (DI), Y6
 	FMADD(Y6, Y2, Y14, Y7)
-	ADDQ $64, DI
+	ADDQ $scaleQ8K__size, DI
 	DECQ CX
 	JNE  loop
 	VMOVUPS Y14, (R13)
@@ -434,8 +424,8 @@ GLOBL eightsLow<>(SB), RODATA|NOPTR, $32
 
 // EIGHTS_Q6_K: a block is eight d (float16), eight times 16 bytes of pairs of
 // scales, and 48 times 32 bytes of weights. The scales are minima, too.
-TEXT EIGHTS_Q6_K(SB), NOSPLIT|NOFRAME, $0-8
-	BEGIN
+TEXT eights1Q6K<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINEIGHTS
 	VMOVDQU eightsLow<>(SB), Y15
 	VMOVDQU eightsEven<>(SB), Y10
 	VMOVDQU eightsOdd<>(SB), Y11
@@ -457,7 +447,7 @@ pair:
 	FETCH2(0)
 	FETCH(128)
 	VPMOVSXBW 16(R9), Y8
-	VPBROADCASTD 16(DI), Y7
+	VPBROADCASTD scaleQ8K_sum16(DI), Y7
 	VPMADDWD Y8, Y7, Y7
 	VPADDD Y7, Y13, Y13
 	VPSHUFB Y10, Y8, Y9
@@ -475,7 +465,7 @@ pair:
 	VCVTDQ2PS Y12, Y12
 	FMADD(Y3, Y12, Y14, Y6)
 	ADDQ $16, R9
-	ADDQ $32, DI
+	ADDQ $(scaleQ8K__size-32), DI
 	DECQ R8
 	JNE  block
 	TESTQ CX, CX

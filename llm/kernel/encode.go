@@ -3,8 +3,6 @@ package kernel
 import (
 	"encoding/binary"
 	"math"
-
-	"alphaos/llm/gguf"
 )
 
 // Quantization of weights, the way back from Dequantize. The methods are
@@ -13,53 +11,6 @@ import (
 // weights, of the scale (and minimum) with the least weighted error, after
 // which scales are themselves rounded and the weights rounded once more to
 // what those give.
-
-// Quantize writes the numbers in src, a whole number of blocks of type t, to
-// dst in the layout of t. The numbers must be finite. All types in Types can
-// be written.
-func Quantize(t gguf.Type, dst []byte, src []float32) {
-	n, size := t.BlockSize(), t.BlockBytes()
-	for i := range len(src) / n {
-		x, b := src[i*n:(i+1)*n], dst[i*size:(i+1)*size]
-		switch t {
-		case gguf.F32:
-			binary.LittleEndian.PutUint32(b, math.Float32bits(x[0]))
-		case gguf.F16:
-			putHalf(b, x[0])
-		case gguf.BF16:
-			v := math.Float32bits(x[0])
-			binary.LittleEndian.PutUint16(b, uint16((v+0x7fff+v>>16&1)>>16))
-		case gguf.Q8_0:
-			encodeQ8_0(b, x)
-		case gguf.Q4_0:
-			encodeSymmetric(b, x, 4)
-		case gguf.Q5_0:
-			encodeSymmetric(b, x, 5)
-		case gguf.Q4_1:
-			encodeRange(b, x, 4)
-		case gguf.Q5_1:
-			encodeRange(b, x, 5)
-		case gguf.IQ4_NL:
-			encodeIQ4_NL(b, x)
-		case gguf.IQ4_XS:
-			encodeIQ4_XS(b, x)
-		case gguf.Q2_K:
-			encodeQ2_K(b, x)
-		case gguf.Q3_K:
-			encodeQ3_K(b, x)
-		case gguf.Q4_K:
-			encodeQ45_K(b, x, 4)
-		case gguf.Q5_K:
-			encodeQ45_K(b, x, 5)
-		case gguf.Q6_K:
-			encodeQ6_K(b, x)
-		default:
-			panic("kernel: cannot quantize to " + t.String())
-		}
-	}
-}
-
-func putHalf(b []byte, f float32) { binary.LittleEndian.PutUint16(b, toHalf(f)) }
 
 // nearest rounds to the nearest integer, ties to even.
 func nearest(x float32) int { return int(math.RoundToEven(float64(x))) }
@@ -108,6 +59,13 @@ func putBits(b []byte, q *[32]int, bits int) {
 		b[i] = byte(q[i]&15 | q[16+i]&15<<4)
 	}
 }
+
+func encodeQ4_0(b []byte, x []float32) { encodeSymmetric(b, x, 4) }
+func encodeQ5_0(b []byte, x []float32) { encodeSymmetric(b, x, 5) }
+func encodeQ4_1(b []byte, x []float32) { encodeRange(b, x, 4) }
+func encodeQ5_1(b []byte, x []float32) { encodeRange(b, x, 5) }
+func encodeQ4_K(b []byte, x []float32) { encodeQ45_K(b, x, 4) }
+func encodeQ5_K(b []byte, x []float32) { encodeQ45_K(b, x, 5) }
 
 func encodeSymmetric(b []byte, x []float32, bits int) {
 	half := 1 << (bits - 1)

@@ -25,3 +25,9 @@ func wideSwiGLU(gate, up *float32, n int)
 
 //go:noescape
 func wideGelu(x *float32, n int)
+
+//go:noescape
+func wideAdd(y, x *float32, n int)
+
+//go:noescape
+func wideAddNorm(x, h, bias, w, b *float32, n int, epsilon float32)

@@ -1,142 +1,127 @@
 package kernel
 
 import (
-	"encoding/binary"
-	"math"
+	"strings"
 
 	"alphaos/llm/gguf"
 )
 
-// The less usual formats, all reduced to one: a block is unpacked to small
-// integers with integer scales and minima for each 16 of them, so that
-//
-//	weight[i] = d*scale[i/16]*q[i] - dmin*minimum[i/16]
-//
-// The products of integers are exact; only the last steps are float32. This is
-// the definition; the assembly kernels work on the packed bits.
-
-// unpacked is a block of up to 256 weights.
-type unpacked struct {
-	d, dmin        float32
-	q              [256]int32
-	scale, minimum [16]int32
+// format is what every set knows of a tensor type. A new type is a row of
+// formats; to be fast it needs kernels besides, which enter themselves into the
+// table of a set (entries_amd64.h), and, to be rearranged by Repack, a row of
+// orders.
+type format struct {
+	t      gguf.Type
+	form   Form                                   // of the activations it is multiplied with
+	unpack func(u *unpacked, b []byte)            // one block, of a quantized type
+	decode func(x []float32, b []byte)            // any number of weights, of another type
+	encode func(b []byte, x []float32)            // one block; any number of weights of another type
+	dot    func(w []byte, v vector) float32       // a row times a vector; nil: by way of unpack
+	sum    func(y []float32, w []byte, f float32) // y += f*w, of the types of Rows
 }
 
-// fourBits are the numbers that the nibbles of IQ4_NL and IQ4_XS stand for.
-var fourBits = [16]int32{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
-
-// unpack reads one block of type t; it reports whether it knows the type.
-func (u *unpacked) unpack(t gguf.Type, b []byte) bool {
-	nibbles := func(low []byte, table func(v byte) int32) {
-		for i, v := range low[:16] {
-			u.q[i], u.q[16+i] = table(v&15), table(v>>4)
-		}
-	}
-	plain := func(v byte) int32 { return int32(v) }
-	fifth := func(high uint32, less int32) {
-		for i := range 32 {
-			u.q[i] += int32(high>>i&1)<<4 - less
-		}
-	}
-	u.d, u.dmin = 0, 0
-	switch t {
-	case gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.IQ4_NL:
-		u.d = f16At(b, 0)
-		u.scale, u.minimum = [16]int32{1, 1}, [16]int32{}
-		switch t {
-		case gguf.Q4_1:
-			nibbles(b[4:], plain)
-			u.dmin, u.minimum = f16At(b, 1), [16]int32{-1, -1}
-		case gguf.Q5_0:
-			nibbles(b[6:], plain)
-			fifth(binary.LittleEndian.Uint32(b[2:]), 16)
-		case gguf.Q5_1:
-			nibbles(b[8:], plain)
-			fifth(binary.LittleEndian.Uint32(b[4:]), 0)
-			u.dmin, u.minimum = f16At(b, 1), [16]int32{-1, -1}
-		case gguf.IQ4_NL:
-			nibbles(b[2:], func(v byte) int32 { return fourBits[v] })
-		}
-	case gguf.Q2_K:
-		u.d, u.dmin = f16At(b[80:], 0), f16At(b[80:], 1)
-		for j, v := range b[:16] {
-			u.scale[j], u.minimum[j] = int32(v&15), int32(v>>4)
-		}
-		for i := range u.q {
-			u.q[i] = twoBits(b[16:], i)
-		}
-	case gguf.Q3_K:
-		u.d, u.minimum = f16At(b[108:], 0), [16]int32{}
-		for j := range u.scale {
-			u.scale[j] = int32(b[96+j%8]>>(j/8*4)&15|b[104+j%4]>>(j/4*2)&3<<4) - 32
-		}
-		for i := range u.q {
-			u.q[i] = twoBits(b[32:], i) + int32(b[i%32]>>(i/32)&1)<<2 - 4
-		}
-	case gguf.Q5_K:
-		u.d, u.dmin = f16At(b, 0), f16At(b, 1)
-		for j := range u.scale {
-			u.scale[j], u.minimum[j] = scaleQ4_K(b[4:16], j/2)
-		}
-		for i := range u.q {
-			u.q[i] = int32(b[48+i/64*32+i%32]>>(i/32%2*4)&15 | b[16+i%32]>>(i/32)&1<<4)
-		}
-	case gguf.IQ4_XS:
-		u.d, u.minimum = f16At(b, 0), [16]int32{}
-		high := int32(binary.LittleEndian.Uint16(b[2:]))
-		for j := range u.scale {
-			run := j / 2
-			u.scale[j] = int32(b[4+run/2]>>(run%2*4)&15) + (high>>(2*run)&3)<<4 - 32
-		}
-		for i := range u.q {
-			u.q[i] = fourBits[b[8+i/32*16+i%16]>>(i/16%2*4)&15]
-		}
-	default:
-		return false
-	}
-	return true
+// formats are in the order in which messages list them.
+var formats = []format{
+	{t: gguf.F32, form: PlainF32, decode: decodeF32, encode: encodeF32, dot: dotF32, sum: sumF32},
+	{t: gguf.F16, form: PlainF32, decode: decodeF16, encode: encodeF16, dot: dotF16, sum: sumF16},
+	{t: gguf.BF16, form: PlainF32, decode: decodeBF16, encode: encodeBF16, dot: dotBF16},
+	{t: gguf.Q8_0, form: Q8, unpack: unpackQ8_0, encode: encodeQ8_0, dot: dotQ8_0},
+	{t: gguf.Q4_0, form: Q8, unpack: unpackQ4_0, encode: encodeQ4_0, dot: dotQ4_0},
+	{t: gguf.Q4_1, form: Q8, unpack: unpackQ4_1, encode: encodeQ4_1},
+	{t: gguf.Q5_0, form: Q8, unpack: unpackQ5_0, encode: encodeQ5_0},
+	{t: gguf.Q5_1, form: Q8, unpack: unpackQ5_1, encode: encodeQ5_1},
+	{t: gguf.IQ4_NL, form: Q8, unpack: unpackIQ4_NL, encode: encodeIQ4_NL},
+	{t: gguf.Q2_K, form: Q8K, unpack: unpackQ2_K, encode: encodeQ2_K},
+	{t: gguf.Q3_K, form: Q8K, unpack: unpackQ3_K, encode: encodeQ3_K},
+	{t: gguf.Q4_K, form: Q8K, unpack: unpackQ4_K, encode: encodeQ4_K, dot: dotQ4_K},
+	{t: gguf.Q5_K, form: Q8K, unpack: unpackQ5_K, encode: encodeQ5_K},
+	{t: gguf.Q6_K, form: Q8K, unpack: unpackQ6_K, encode: encodeQ6_K, dot: dotQ6_K},
+	{t: gguf.IQ4_XS, form: Q8K, unpack: unpackIQ4_XS, encode: encodeIQ4_XS},
 }
 
-// twoBits is weight i of 256 in 64 bytes, without offset.
-func twoBits(b []byte, i int) int32 { return int32(b[i/128*32+i%32] >> (i / 32 % 4 * 2) & 3) }
+// The types' numbers again: go_asm.h holds the constants of this package only.
+const (
+	typeF32, typeF16, typeBF16                       = gguf.F32, gguf.F16, gguf.BF16
+	typeQ8_0, typeQ4_0, typeQ4_1, typeQ5_0, typeQ5_1 = gguf.Q8_0, gguf.Q4_0, gguf.Q4_1, gguf.Q5_0, gguf.Q5_1
+	typeQ2_K, typeQ3_K, typeQ4_K, typeQ5_K, typeQ6_K = gguf.Q2_K, gguf.Q3_K, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K
+	typeIQ4_NL, typeIQ4_XS                           = gguf.IQ4_NL, gguf.IQ4_XS
+	typeCount                                        = gguf.BF16 + 1 // BF16 has the highest number
+)
 
-// dotUnpacked multiplies the row w of a type that unpack knows with vector t.
-func dotUnpacked(typ gguf.Type, w []byte, a *Activations, t int) float32 {
-	var u unpacked
-	var sum float32
-	n, size := typ.BlockSize(), typ.BlockBytes()
-	for b := range a.cols / n {
-		u.unpack(typ, w[b*size:(b+1)*size])
-		var product, low int32
-		at := t*a.cols + b*n
-		for j := range n / 16 {
-			var p, s int32
-			for i, v := range a.q[at+16*j : at+16*j+16] {
-				p += u.q[16*j+i] * int32(v)
-				s += int32(v)
-			}
-			product += u.scale[j] * p
-			low += u.minimum[j] * s
-		}
-		var d float32
-		if a.form == Q8 {
-			d = a.s8[at/32].d
-		} else {
-			d = a.s8k[at/256].d
-		}
-		sum += u.d*d*float32(product) - u.dmin*d*float32(low)
+var formatByType = func() (table [typeCount]*format) {
+	for i := range formats {
+		table[formats[i].t] = &formats[i]
 	}
-	return sum
+	return table
+}()
+
+// formatOf is nil for types that matrices cannot have.
+func formatOf(t gguf.Type) *format {
+	if t >= typeCount {
+		return nil
+	}
+	return formatByType[t]
 }
 
-func bf16At(w []byte, i int) float32 {
-	return math.Float32frombits(uint32(binary.LittleEndian.Uint16(w[2*i:])) << 16)
+// Types lists the tensor types that matrices may have.
+func Types() []gguf.Type {
+	var types []gguf.Type
+	for _, f := range formats {
+		types = append(types, f.t)
+	}
+	return types
 }
 
-func dotBF16(w []byte, x []float32) float32 {
-	var s [4]float32
-	for i, v := range x {
-		s[i&3] += bf16At(w, i) * v
+func typeNames() string {
+	var names []string
+	for _, f := range formats {
+		names = append(names, f.t.String())
 	}
-	return s[0] + s[1] + s[2] + s[3]
+	return strings.Join(names, ", ")
+}
+
+// Supported reports whether matrices may have the type.
+func Supported(t gguf.Type) bool { return formatOf(t) != nil }
+
+// FormOf is the form of the activations that matrices of type t are multiplied with.
+func FormOf(t gguf.Type) Form {
+	if f := formatOf(t); f != nil {
+		return f.form
+	}
+	return PlainF32
+}
+
+// Dequantize writes the len(dst) weights in src, a whole number of blocks of
+// type t, as float32.
+func Dequantize(t gguf.Type, dst []float32, src []byte) {
+	f, n, size := formatOf(t), t.BlockSize(), t.BlockBytes()
+	if f == nil {
+		panic("kernel: cannot expand " + t.String())
+	}
+	if f.decode != nil {
+		f.decode(dst, src[:len(dst)*size])
+		return
+	}
+	u := blocks.Get().(*unpacked)
+	defer blocks.Put(u)
+	for i := range len(dst) / n {
+		u.expand(f, dst[i*n:(i+1)*n], src[i*size:(i+1)*size])
+	}
+}
+
+// Quantize writes the numbers in src, a whole number of blocks of type t, to
+// dst in the layout of t. The numbers must be finite. All types in Types can
+// be written.
+func Quantize(t gguf.Type, dst []byte, src []float32) {
+	f, n, size := formatOf(t), t.BlockSize(), t.BlockBytes()
+	if f == nil {
+		panic("kernel: cannot quantize to " + t.String())
+	}
+	if f.decode != nil {
+		f.encode(dst[:len(src)*size], src)
+		return
+	}
+	for i := range len(src) / n {
+		f.encode(dst[i*size:(i+1)*size], src[i*n:(i+1)*n])
+	}
 }

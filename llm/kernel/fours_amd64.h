@@ -7,23 +7,19 @@
 //	DI, R10        their scales; from one to the next (R14 those of the third)
 //	R15            counter, or scales that are unpacked
 
-#define XSTEP 40
-#define DSTEP 56
-#define YSTEP 72
-
 #define BEGINFOUR \
-	BEGIN; \
-	MOVQ XSTEP(AX), R11; \
+	BEGINEIGHTS; \
+	MOVQ call_xstep(AX), R11; \
 	LEAQ (R11)(R11*2), R12; \
-	MOVQ DSTEP(AX), R10
+	MOVQ call_dstep(AX), R10
 
 #define GROUPFOUR \
-	MOVQ X(AX), SI; \
-	MOVQ D(AX), DI; \
-	MOVQ N(AX), CX
+	MOVQ call_x(AX), SI; \
+	MOVQ call_d(AX), DI; \
+	MOVQ call_n(AX), CX
 
 #define STOREFOUR(a, b, c, d) \
-	MOVQ YSTEP(AX), R14; \
+	MOVQ call_ystep(AX), R14; \
 	LEAQ (R13)(R14*2), R9; \
 	VMOVUPS a, (R13); \
 	VMOVUPS b, (R13)(R14*1); \
@@ -53,12 +49,12 @@
 	VPMADDWD Y13, y, y; \
 	VCVTDQ2PS y, y; \
 	VBROADCASTSS 0 d, Y6; \
-	VBROADCASTSS 4 d, Y7; \
+	VBROADCASTSS scaleQ8_sum8 d, Y7; \
 	VMULPS Y6, y, y; \
 	VADDPS Y7, y, y; \
 	FMADD(Y12, y, sum, Y6)
 
-TEXT FOURS_Q4_0(SB), NOSPLIT|NOFRAME, $0-8
+TEXT eights4Q40<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINFOUR
 	VPCMPEQW Y13, Y13, Y13
 	VPSRLW $15, Y13, Y13
@@ -91,7 +87,7 @@ block:
 	ADDQ $128, BX
 	ADDQ $16, R9
 	ADDQ $32, SI
-	ADDQ $8, DI
+	ADDQ $scaleQ8__size, DI
 	DECQ R8
 	JNE  block
 	TESTQ CX, CX
@@ -126,7 +122,7 @@ block:
 	VMULPS Y6, y, y; \
 	FMADD(Y12, y, sum, Y6)
 
-TEXT FOURS_Q8_0(SB), NOSPLIT|NOFRAME, $0-8
+TEXT eights4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINFOUR
 	VPCMPEQW Y13, Y13, Y13
 	VPSRLW $15, Y13, Y13
@@ -163,7 +159,7 @@ block:
 	ADDQ $256, BX
 	ADDQ $16, R9
 	ADDQ $32, SI
-	ADDQ $8, DI
+	ADDQ $scaleQ8__size, DI
 	DECQ R8
 	JNE  block
 	TESTQ CX, CX
@@ -177,10 +173,10 @@ block:
 
 // Where the K formats keep on the stack what does not fit registers: four pairs of
 // scales, and for each vector its sum in int32, its minima and its sum in float32.
-#define SCALES 0
-#define SUMS 128
-#define MINS 256
-#define TOTALS 384
+#define FRAMESCALES 0
+#define FRAMESUMS 128
+#define FRAMEMINIMA 256
+#define FRAMETOTALS 384
 
 #define CLEARFOUR(at) \
 	VPXOR Y0, Y0, Y0; \
@@ -198,10 +194,10 @@ block:
 
 // MINIMAFOUR puts the sum of the minima in Y8-Y11 times those of a vector's activations.
 #define MINIMAFOUR(d, at) \
-	VPBROADCASTD 48 d, Y4; \
-	VPBROADCASTD 52 d, Y5; \
-	VPBROADCASTD 56 d, Y6; \
-	VPBROADCASTD 60 d, Y7; \
+	VPBROADCASTD scaleQ8K_sum32 d, Y4; \
+	VPBROADCASTD scaleQ8K_sum32+4 d, Y5; \
+	VPBROADCASTD scaleQ8K_sum32+8 d, Y6; \
+	VPBROADCASTD scaleQ8K_sum32+12 d, Y7; \
 	VPMADDWD Y8, Y4, Y4; \
 	VPMADDWD Y9, Y5, Y5; \
 	VPMADDWD Y10, Y6, Y6; \
@@ -215,19 +211,19 @@ block:
 #define HEADFOUR \
 	LEAQ (DI)(R10*2), R14; \
 	SIXBITS(64, 112); \
-	MINIMAFOUR((DI), MINS); \
-	MINIMAFOUR((DI)(R10*1), MINS+32); \
-	MINIMAFOUR((R14), MINS+64); \
-	MINIMAFOUR((R14)(R10*1), MINS+96); \
+	MINIMAFOUR((DI), FRAMEMINIMA); \
+	MINIMAFOUR((DI)(R10*1), FRAMEMINIMA+32); \
+	MINIMAFOUR((R14), FRAMEMINIMA+64); \
+	MINIMAFOUR((R14)(R10*1), FRAMEMINIMA+96); \
 	SIXBITS(32, 96); \
-	VMOVDQU Y8, SCALES(SP); \
-	VMOVDQU Y9, SCALES+32(SP); \
-	VMOVDQU Y10, SCALES+64(SP); \
-	VMOVDQU Y11, SCALES+96(SP); \
-	CLEARFOUR(SUMS); \
+	VMOVDQU Y8, FRAMESCALES(SP); \
+	VMOVDQU Y9, FRAMESCALES+32(SP); \
+	VMOVDQU Y10, FRAMESCALES+64(SP); \
+	VMOVDQU Y11, FRAMESCALES+96(SP); \
+	CLEARFOUR(FRAMESUMS); \
 	MOVQ BX, R9; \
 	ADDQ $128, BX; \
-	LEAQ SCALES(SP), R15; \
+	LEAQ FRAMESCALES(SP), R15; \
 	MOVQ $4, R8
 
 // SCALESFOUR brings the next pair of scales to Y12 and Y13.
@@ -237,7 +233,7 @@ block:
 	VPSHUFB eightsOdd<>(SB), Y14, Y13; \
 	ADDQ $32, R15
 
-#define NIBBLES(wo) \
+#define NIBBLESFOUR(wo) \
 	VMOVDQU wo(BX), Y9; \
 	VPAND Y15, Y9, Y8; \
 	VPSRLW $4, Y9, Y9; \
@@ -268,7 +264,7 @@ block:
 	FOUR_K(lo, hi, (SI)(R11*2), Y4, Y5); \
 	FOUR_K(lo, hi, (SI)(R12*1), Y6, Y7)
 
-#define SCALED(a, b, at) \
+#define SCALEDONE(a, b, at) \
 	VPMADDWD Y12, a, a; \
 	VPMADDWD Y13, b, b; \
 	VPADDD b, a, a; \
@@ -276,22 +272,22 @@ block:
 	VMOVDQU a, at(SP)
 
 #define SCALEDFOUR \
-	SCALED(Y0, Y1, SUMS); \
-	SCALED(Y2, Y3, SUMS+32); \
-	SCALED(Y4, Y5, SUMS+64); \
-	SCALED(Y6, Y7, SUMS+96)
+	SCALEDONE(Y0, Y1, FRAMESUMS); \
+	SCALEDONE(Y2, Y3, FRAMESUMS+32); \
+	SCALEDONE(Y4, Y5, FRAMESUMS+64); \
+	SCALEDONE(Y6, Y7, FRAMESUMS+96)
 
 // END_K adds a vector's block, with d in Y8 and dmin in Y9, to its total.
 #define END_K(d, at) \
-	VCVTDQ2PS SUMS+at(SP), Y0; \
-	VCVTDQ2PS MINS+at(SP), Y1; \
+	VCVTDQ2PS FRAMESUMS+at(SP), Y0; \
+	VCVTDQ2PS FRAMEMINIMA+at(SP), Y1; \
 	VMULPS Y8, Y0, Y0; \
 	VMULPS Y9, Y1, Y1; \
 	VSUBPS Y1, Y0, Y0; \
 	VBROADCASTSS 0 d, Y2; \
-	VMOVUPS TOTALS+at(SP), Y3; \
+	VMOVUPS FRAMETOTALS+at(SP), Y3; \
 	FMADD(Y2, Y0, Y3, Y4); \
-	VMOVUPS Y3, TOTALS+at(SP)
+	VMOVUPS Y3, FRAMETOTALS+at(SP)
 
 #define ENDFOUR_K \
 	VCVTPH2PS (R9), Y8; \
@@ -302,32 +298,32 @@ block:
 	END_K((R14), 64); \
 	END_K((R14)(R10*1), 96)
 
-TEXT FOURS_Q4_K(SB), NOSPLIT, $512-8
+TEXT eights4Q4K<>(SB), NOSPLIT, $512-8
 	BEGINFOUR
 group:
 	GROUPFOUR
-	CLEARFOUR(TOTALS)
+	CLEARFOUR(FRAMETOTALS)
 loop:
 	FETCH2(0)
 	AHEAD
 	HEADFOUR
 pair:
 	FETCH4(0)
-	NIBBLES(0)
+	NIBBLESFOUR(0)
 	FIRSTFOUR(0, 32)
-	NIBBLES(32)
+	NIBBLESFOUR(32)
 	MOREFOUR(4, 36)
-	NIBBLES(64)
+	NIBBLESFOUR(64)
 	MOREFOUR(8, 40)
-	NIBBLES(96)
+	NIBBLESFOUR(96)
 	MOREFOUR(12, 44)
-	NIBBLES(128)
+	NIBBLESFOUR(128)
 	MOREFOUR(16, 48)
-	NIBBLES(160)
+	NIBBLESFOUR(160)
 	MOREFOUR(20, 52)
-	NIBBLES(192)
+	NIBBLESFOUR(192)
 	MOREFOUR(24, 56)
-	NIBBLES(224)
+	NIBBLESFOUR(224)
 	MOREFOUR(28, 60)
 	SCALESFOUR
 	SCALEDFOUR
@@ -336,10 +332,10 @@ pair:
 	DECQ R8
 	JNE  pair
 	ENDFOUR_K
-	ADDQ $64, DI
+	ADDQ $scaleQ8K__size, DI
 	DECQ CX
 	JNE  loop
-	STORETOTALS(TOTALS)
+	STORETOTALS(FRAMETOTALS)
 	ADDQ $32, R13
 	DECQ DX
 	JNE  group
@@ -353,7 +349,7 @@ pair:
 	VPOR Y10, y, y
 
 #define NIBBLES5(wo, shift0, n0, shift1, n1) \
-	NIBBLES(wo); \
+	NIBBLESFOUR(wo); \
 	FIFTHFOUR(shift0, n0, Y8); \
 	FIFTHFOUR(shift1, n1, Y9)
 
@@ -370,11 +366,11 @@ pair:
 	MOREFOUR(12+xo, 44+xo); \
 	SCALEDFOUR
 
-TEXT FOURS_Q5_K(SB), NOSPLIT, $512-8
+TEXT eights4Q5K<>(SB), NOSPLIT, $512-8
 	BEGINFOUR
 group:
 	GROUPFOUR
-	CLEARFOUR(TOTALS)
+	CLEARFOUR(FRAMETOTALS)
 loop:
 	FETCH2(0)
 	AHEAD
@@ -390,10 +386,10 @@ pair:
 	DECQ R8
 	JNE  pair
 	ENDFOUR_K
-	ADDQ $64, DI
+	ADDQ $scaleQ8K__size, DI
 	DECQ CX
 	JNE  loop
-	STORETOTALS(TOTALS)
+	STORETOTALS(FRAMETOTALS)
 	ADDQ $32, R13
 	DECQ DX
 	JNE  group
@@ -441,25 +437,25 @@ pair:
 
 // MINUS32 takes the scales in Y12 times 32 and a vector's sums from y.
 #define MINUS32(d, y) \
-	VPBROADCASTD 16 d, Y0; \
+	VPBROADCASTD scaleQ8K_sum16 d, Y0; \
 	VPMADDWD Y12, Y0, Y0; \
 	VPSLLD $5, Y0, Y0; \
 	VPSUBD Y0, y, y
 
 #define END_Q6_K(d, y, at) \
 	VBROADCASTSS -32 d, Y0; \
-	VMULPS SCALES(SP), Y0, Y0; \
+	VMULPS FRAMESCALES(SP), Y0, Y0; \
 	VCVTDQ2PS y, y; \
 	VMOVUPS at(SP), Y1; \
 	FMADD(Y0, y, Y1, Y2); \
 	VMOVUPS Y1, at(SP)
 
-TEXT FOURS_Q6_K(SB), NOSPLIT, $512-8
+TEXT eights4Q6K<>(SB), NOSPLIT, $512-8
 	BEGINFOUR
 	VMOVDQU eightsLow<>(SB), Y15
 group:
 	GROUPFOUR
-	CLEARFOUR(TOTALS)
+	CLEARFOUR(FRAMETOTALS)
 super:
 	FETCH4(0)
 	FETCH(256)
@@ -467,7 +463,7 @@ super:
 block:
 	AHEAD
 	VCVTPH2PS (R9), Y0
-	VMOVUPS Y0, SCALES(SP)
+	VMOVUPS Y0, FRAMESCALES(SP)
 	VPXOR Y8, Y8, Y8
 	VPXOR Y9, Y9, Y9
 	VPXOR Y10, Y10, Y10
@@ -493,17 +489,17 @@ pair:
 	DECQ R15
 	JNE  pair
 	LEAQ (DI)(R10*2), R14
-	END_Q6_K((DI), Y8, TOTALS)
-	END_Q6_K((DI)(R10*1), Y9, TOTALS+32)
-	END_Q6_K((R14), Y10, TOTALS+64)
-	END_Q6_K((R14)(R10*1), Y11, TOTALS+96)
+	END_Q6_K((DI), Y8, FRAMETOTALS)
+	END_Q6_K((DI)(R10*1), Y9, FRAMETOTALS+32)
+	END_Q6_K((R14), Y10, FRAMETOTALS+64)
+	END_Q6_K((R14)(R10*1), Y11, FRAMETOTALS+96)
 	ADDQ $16, R9
-	ADDQ $32, DI
+	ADDQ $(scaleQ8K__size-32), DI
 	DECQ R8
 	JNE  block
 	TESTQ CX, CX
 	JNE  super
-	STORETOTALS(TOTALS)
+	STORETOTALS(FRAMETOTALS)
 	ADDQ $32, R13
 	DECQ DX
 	JNE  group

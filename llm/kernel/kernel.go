@@ -1,7 +1,8 @@
 // Package kernel multiplies quantized matrices with vectors.
 //
 // A Matrix refers to the rows of a tensor as they lie in a GGUF file; nothing
-// is copied or expanded. Activations hold the vectors to multiply with, in the
+// is copied or expanded. Repack may rearrange them, where they lie, for faster
+// products. Activations hold the vectors to multiply with, in the
 // form that suits the matrix's type: plain float32 for F32 and F16, and int8
 // with a scale for every 32 or 256 numbers for the quantized types, so that a
 // product of two blocks is integer arithmetic.
@@ -19,7 +20,6 @@ import (
 	"math"
 	"strings"
 	"time"
-	"unsafe"
 
 	"alphaos/llm/gguf"
 )
@@ -28,19 +28,23 @@ import (
 type Set struct {
 	name   string
 	usable func() bool
+	way
+}
 
+// way is what sets do differently.
+type way interface {
 	// mul computes rows [from, to) of m times all vectors of a.
-	mul func(m *Matrix, y []float32, step int, a *Activations, from, to int)
+	mul(m *Matrix, y []float32, step int, a *Activations, from, to int)
 	// sum adds x[r] times row first+r of m to y.
-	sum      func(m *Matrix, first int, y, x []float32)
-	quantize func(a *Activations, from, to int)
-	// repack rearranges m; nil: the set wants weights as they are in a file.
-	repack func(m *Matrix, each func(n, size int, f func(i int)))
-	row    func(m *Matrix, dst []float32, r int) // expands a row that repack has moved
-	vnni   bool                                  // multiplies many vectors with AVX-512 and VNNI
-	// dense computes the columns [col, col+denseColumns) of a Product of at least
-	// denseRows rows; nil: the set has nothing better than Go.
-	dense func(y, a, b Dense, rows, inner, col int)
+	sum(m *Matrix, first int, y, x []float32)
+	// quantize prepares vectors [from, to).
+	quantize(a *Activations, from, to int)
+	// repack rearranges m and returns how many rows, from the first on, it has
+	// moved; row expands one of those.
+	repack(m *Matrix, each func(n, size int, f func(i int))) int
+	row(m *Matrix, dst []float32, r int)
+	// product computes columns of y = a*b and returns how many, from the first on.
+	product(y, a, b Dense, rows, inner, cols int) int
 }
 
 // Name is the name ByName knows the set by.
@@ -125,25 +129,6 @@ func (s *Set) measure() time.Duration {
 	return best
 }
 
-// Types lists the tensor types that matrices may have.
-func Types() []gguf.Type {
-	return []gguf.Type{
-		gguf.F32, gguf.F16, gguf.BF16,
-		gguf.Q8_0, gguf.Q4_0, gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.IQ4_NL,
-		gguf.Q2_K, gguf.Q3_K, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K, gguf.IQ4_XS,
-	}
-}
-
-// Supported reports whether matrices may have the type.
-func Supported(t gguf.Type) bool {
-	for _, s := range Types() {
-		if s == t {
-			return true
-		}
-	}
-	return false
-}
-
 // Matrix is Rows rows of Cols weights each in the layout of Type.
 type Matrix struct {
 	Type       gguf.Type
@@ -155,7 +140,6 @@ type Matrix struct {
 }
 
 // NewMatrix makes a matrix of the weights in data, which is kept, not copied.
-// This is the place where a set may prefer to keep a rearranged copy instead.
 func (s *Set) NewMatrix(t gguf.Type, rows, cols int, data []byte) (*Matrix, error) {
 	if !Supported(t) {
 		return nil, fmt.Errorf("weights of type %v are not supported; supported are %s", t, typeNames())
@@ -170,22 +154,14 @@ func (s *Set) NewMatrix(t gguf.Type, rows, cols int, data []byte) (*Matrix, erro
 	return &Matrix{Type: t, Rows: rows, Cols: cols, data: data[: rows*rowBytes : rows*rowBytes], rowBytes: rowBytes, set: s}, nil
 }
 
-func typeNames() string {
-	var names []string
-	for _, t := range Types() {
-		names = append(names, t.String())
-	}
-	return strings.Join(names, ", ")
-}
-
 // Repack rearranges the weights where they lie, for faster products, if the set
 // knows a better order for the type; it takes little memory, and none for longer
 // than the call. The data given to NewMatrix then must not be used for anything
 // else. The work is done by each, which calls f, with some size numbers to be
 // moved, for every i < n, perhaps concurrently.
 func (m *Matrix) Repack(each func(n, size int, f func(i int))) {
-	if m.set.repack != nil && m.eights == 0 {
-		m.set.repack(m, each)
+	if m.eights == 0 {
+		m.eights = m.set.repack(m, each)
 	}
 }
 
@@ -196,10 +172,6 @@ func (m *Matrix) Bytes() int { return len(m.data) }
 // they stay in the first-level cache while all vectors pass over them, and a
 // call takes microseconds, so that the garbage collector never waits for one.
 const chunk = 24 << 10
-
-// near is how many bytes of a table stay in the first-level cache beside queries,
-// scores and sums.
-const near = 16 << 10
 
 // Mul computes rows [from, to) of m times each vector t of a into
 // y[t*step+row]. Disjoint ranges of rows may be computed concurrently.
@@ -223,64 +195,4 @@ func (m *Matrix) Row(dst []float32, r int) {
 		return
 	}
 	Dequantize(m.Type, dst[:m.Cols], m.data[r*m.rowBytes:(r+1)*m.rowBytes])
-}
-
-// Rows is a growing table of float32 or float16 rows, such as the keys or the
-// values of an attention head: its first rows as a matrix.
-type Rows struct {
-	m    Matrix
-	f32  []float32
-	f16  []uint16
-	cols int
-}
-
-// NewRows makes a table for up to rows rows of cols numbers.
-func (s *Set) NewRows(rows, cols int, half bool) *Rows {
-	r := &Rows{cols: cols}
-	if half {
-		r.f16 = make([]uint16, rows*cols)
-		r.m = Matrix{Type: gguf.F16, Rows: rows, Cols: cols, data: bytesOf(r.f16), rowBytes: 2 * cols, set: s}
-	} else {
-		r.f32 = make([]float32, rows*cols)
-		r.m = Matrix{Type: gguf.F32, Rows: rows, Cols: cols, data: bytesOf(r.f32), rowBytes: 4 * cols, set: s}
-	}
-	return r
-}
-
-func bytesOf[T any](s []T) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(*new(T))))
-}
-
-// Data is the first n rows as they lie in memory, to be saved or restored.
-func (r *Rows) Data(n int) []byte { return r.m.data[:n*r.m.rowBytes] }
-
-// Put stores row i.
-func (r *Rows) Put(i int, x []float32) {
-	if r.f32 != nil {
-		copy(r.f32[i*r.cols:(i+1)*r.cols], x)
-		return
-	}
-	for j, v := range x[:r.cols] {
-		r.f16[i*r.cols+j] = toHalf(v)
-	}
-}
-
-// Near is how many rows, at least 8, stay in the first-level cache while several
-// vectors pass over them.
-func (r *Rows) Near() int { return max(8, near/r.m.rowBytes) }
-
-// Mul computes rows [from, to) times each vector t of a into y[t*step+row].
-// The activations must be PlainF32.
-func (r *Rows) Mul(y []float32, step int, a *Activations, from, to int) {
-	r.m.Mul(y, step, a, from, to)
-}
-
-// Sum adds x[i] times row first+i, for every i < len(x), to y, one after another:
-// however rows are divided, the bits are the same. More than Near at a time would
-// keep the garbage collector waiting.
-func (r *Rows) Sum(y, x []float32, first int) {
-	if len(y) != r.cols || first < 0 || len(x) > r.m.Rows-first {
-		panic("kernel: sum of rows out of range")
-	}
-	r.m.set.sum(&r.m, first, y, x)
 }

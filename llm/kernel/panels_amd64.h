@@ -1,9 +1,6 @@
-// Panel kernels: many vectors times 16 rows of weights; included by
-// avx2_panels_amd64.s and fma_panels_amd64.s, which choose the names and
+// Panel kernels: many vectors times 16 rows of weights.
 //
-//	FMADD(a, b, acc, t)   acc += a*b, may spoil t
-//
-// A panel (panels.go has its layout) holds 16 rows of 256 weights as bytes, so
+// A panel (see panels_amd64.go) holds 16 rows of 256 weights as bytes, so
 // arranged that a register of weights is eight rows of four weights each. Four
 // neighbouring activations, broadcast to all lanes, then give by VPMADDUBSW
 // the sums of two products for each row, and no lane ever meets another: the
@@ -17,33 +14,16 @@
 //	R12 activations of the next tile, to be prefetched
 //	Y0-Y7 sums: even registers rows 0-7, odd ones rows 8-15, of vectors 0 to 3
 
-#define W 0
-#define STEP 8
-#define ROWS 16
-#define N 24
-#define X 32
-#define XSTEP 40
-#define D 48
-#define DSTEP 56
-#define Y 64
-#define YSTEP 72
-
-// Offsets in a panel.
-#define SCALES 4096
-#define MINIMA 5120
-#define FACTORS 5632
-#define SUMS 5760
-
 #define TILES \
-	MOVQ a+0(FP), AX; \
-	MOVQ XSTEP(AX), R8; \
+	MOVQ c+0(FP), AX; \
+	MOVQ call_xstep(AX), R8; \
 	LEAQ (R8)(R8*2), R9; \
-	MOVQ DSTEP(AX), R10; \
+	MOVQ call_dstep(AX), R10; \
 	LEAQ (R10)(R10*2), R11; \
-	MOVQ X(AX), SI; \
-	MOVQ D(AX), DI; \
-	MOVQ Y(AX), R13; \
-	MOVQ ROWS(AX), R15
+	MOVQ call_x(AX), SI; \
+	MOVQ call_d(AX), DI; \
+	MOVQ call_y(AX), R13; \
+	MOVQ call_rows(AX), R15
 
 // PREFETCH fetches the next tile's activations at the current place.
 #define PREFETCH \
@@ -57,7 +37,7 @@
 #define NEXTTILE(n) \
 	LEAQ -n(SI)(R8*4), SI; \
 	LEAQ (DI)(R10*4), DI; \
-	MOVQ YSTEP(AX), CX; \
+	MOVQ call_ystep(AX), CX; \
 	LEAQ (R13)(CX*4), R13
 
 // FIRST and MORE multiply 16 rows x 4 weights with 4 vectors; i counts fours.
@@ -101,9 +81,9 @@
 	VPADDW Y12, Y6, Y6; \
 	VPADDW Y13, Y7, Y7
 
-// SCALED multiplies the int16 sums with their rows' scales and adds the
+// SCALEDPANEL multiplies the int16 sums with their rows' scales and adds the
 // products to the int32 sums at R14.
-#define SCALED(so) \
+#define SCALEDPANEL(so) \
 	VMOVDQU so(DX), Y8; \
 	VMOVDQU so+32(DX), Y9; \
 	VPMADDWD Y8, Y0, Y0; \
@@ -133,9 +113,9 @@
 
 // BEGINSUMS sets the cursors to the start of the panel and the sums to 0.
 #define BEGINSUMS \
-	MOVQ W(AX), BX; \
-	LEAQ SCALES(BX), DX; \
-	LEAQ SUMS(BX), R14; \
+	MOVQ call_w(AX), BX; \
+	LEAQ panel_scales(BX), DX; \
+	LEAQ panel_sums(BX), R14; \
 	VPXOR Y0, Y0, Y0; \
 	VMOVDQU Y0, 0(R14); \
 	VMOVDQU Y0, 32(R14); \
@@ -149,8 +129,8 @@
 // MINIMUM adds the products of a pair of minima with the pair of sums at sa.
 #define MINIMUM(p, sa) \
 	VPBROADCASTD sa, Y10; \
-	VPMADDWD MINIMA+64*p(BX), Y10, Y11; \
-	VPMADDWD MINIMA+32+64*p(BX), Y10, Y12; \
+	VPMADDWD panel_minima+64*p(BX), Y10, Y11; \
+	VPMADDWD panel_minima+32+64*p(BX), Y10, Y12; \
 	VPADDD Y11, Y8, Y8; \
 	VPADDD Y12, Y9, Y9
 
@@ -177,33 +157,33 @@
 
 // LOADFACTORS brings d of the rows to Y0 and Y1, dmin to Y2 and Y3.
 #define LOADFACTORS \
-	MOVQ W(AX), BX; \
-	VMOVUPS FACTORS(BX), Y0; \
-	VMOVUPS FACTORS+32(BX), Y1; \
-	VMOVUPS FACTORS+64(BX), Y2; \
-	VMOVUPS FACTORS+96(BX), Y3; \
-	MOVQ YSTEP(AX), CX; \
+	MOVQ call_w(AX), BX; \
+	VMOVUPS panel_d(BX), Y0; \
+	VMOVUPS panel_d+32(BX), Y1; \
+	VMOVUPS panel_dmin(BX), Y2; \
+	VMOVUPS panel_dmin+32(BX), Y3; \
+	MOVQ call_ystep(AX), CX; \
 	LEAQ (CX)(CX*2), R12
 
-#define MINIMA32(s) \
+#define MINIMAPANEL32(s) \
 	VPXOR Y8, Y8, Y8; \
 	VPXOR Y9, Y9, Y9; \
-	MINIMUM(0, 48 s); \
-	MINIMUM(1, 52 s); \
-	MINIMUM(2, 56 s); \
-	MINIMUM(3, 60 s)
+	MINIMUM(0, scaleQ8K_sum32 s); \
+	MINIMUM(1, scaleQ8K_sum32+4 s); \
+	MINIMUM(2, scaleQ8K_sum32+8 s); \
+	MINIMUM(3, scaleQ8K_sum32+12 s)
 
-#define MINIMA16(s) \
+#define MINIMAPANEL16(s) \
 	VPXOR Y8, Y8, Y8; \
 	VPXOR Y9, Y9, Y9; \
-	MINIMUM(0, 16 s); \
-	MINIMUM(1, 20 s); \
-	MINIMUM(2, 24 s); \
-	MINIMUM(3, 28 s); \
-	MINIMUM(4, 32 s); \
-	MINIMUM(5, 36 s); \
-	MINIMUM(6, 40 s); \
-	MINIMUM(7, 44 s)
+	MINIMUM(0, scaleQ8K_sum16 s); \
+	MINIMUM(1, scaleQ8K_sum16+4 s); \
+	MINIMUM(2, scaleQ8K_sum16+8 s); \
+	MINIMUM(3, scaleQ8K_sum16+12 s); \
+	MINIMUM(4, scaleQ8K_sum16+16 s); \
+	MINIMUM(5, scaleQ8K_sum16+20 s); \
+	MINIMUM(6, scaleQ8K_sum16+24 s); \
+	MINIMUM(7, scaleQ8K_sum16+28 s)
 
 #define FINISH4(minima) \
 	LOADFACTORS; \
@@ -218,7 +198,7 @@
 
 // PANEL_U4: weights up to 15, scales for 32: a lane's sum of eight steps is at
 // most 8*2*15*127 = 30480.
-TEXT PANEL_U4(SB), NOSPLIT|NOFRAME, $0-8
+TEXT panelU4<>(SB), NOSPLIT|NOFRAME, $0-8
 	TILES
 tile:
 	BEGINSUMS
@@ -233,13 +213,13 @@ loop:
 	MORE(5)
 	MORE(6)
 	MORE(7)
-	SCALED(0)
+	SCALEDPANEL(0)
 	ADDQ $512, BX
 	ADDQ $32, SI
 	ADDQ $64, DX
 	DECQ CX
 	JNE  loop
-	FINISH4(MINIMA32)
+	FINISH4(MINIMAPANEL32)
 	NEXTTILE(256)
 	DECQ R15
 	JNE  tile
@@ -248,7 +228,7 @@ loop:
 
 // PANEL_U6: weights up to 63, scales and minima for 16: two steps sum up to at
 // most 2*2*63*127 = 32004.
-TEXT PANEL_U6(SB), NOSPLIT|NOFRAME, $0-8
+TEXT panelU6<>(SB), NOSPLIT|NOFRAME, $0-8
 	TILES
 tile:
 	BEGINSUMS
@@ -257,22 +237,22 @@ loop:
 	PREFETCH
 	FIRST(0)
 	MORE(1)
-	SCALED(0)
+	SCALEDPANEL(0)
 	FIRST(2)
 	MORE(3)
-	SCALED(0)
+	SCALEDPANEL(0)
 	FIRST(4)
 	MORE(5)
-	SCALED(64)
+	SCALEDPANEL(64)
 	FIRST(6)
 	MORE(7)
-	SCALED(64)
+	SCALEDPANEL(64)
 	ADDQ $512, BX
 	ADDQ $32, SI
 	ADDQ $128, DX
 	DECQ CX
 	JNE  loop
-	FINISH4(MINIMA16)
+	FINISH4(MINIMAPANEL16)
 	NEXTTILE(256)
 	DECQ R15
 	JNE  tile
@@ -300,14 +280,14 @@ loop:
 	VMOVUPS Y12, y0; \
 	VMOVUPS Y13, y1
 
-TEXT PANEL_Q4_0(SB), NOSPLIT|NOFRAME, $0-8
+TEXT panelQ40<>(SB), NOSPLIT|NOFRAME, $0-8
 	TILES
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW $15, Y15, Y15
 tile:
-	MOVQ W(AX), BX
-	LEAQ SCALES(BX), DX
-	MOVQ N(AX), R14
+	MOVQ call_w(AX), BX
+	LEAQ panel_scales(BX), DX
+	MOVQ call_n(AX), R14
 loop:
 	PREFETCH
 	FIRST(0)
@@ -318,21 +298,21 @@ loop:
 	MORE(5)
 	MORE(6)
 	MORE(7)
-	MOVQ YSTEP(AX), CX
+	MOVQ call_ystep(AX), CX
 	LEAQ (CX)(CX*2), R12
 	VMOVUPS 0(DX), Y8
 	VMOVUPS 32(DX), Y9
-	BLOCK_Q4_0(Y0, Y1, (DI), 4(DI), 0(R13), 32(R13))
-	BLOCK_Q4_0(Y2, Y3, (DI)(R10*1), 4(DI)(R10*1), 0(R13)(CX*1), 32(R13)(CX*1))
-	BLOCK_Q4_0(Y4, Y5, (DI)(R10*2), 4(DI)(R10*2), 0(R13)(CX*2), 32(R13)(CX*2))
-	BLOCK_Q4_0(Y6, Y7, (DI)(R11*1), 4(DI)(R11*1), 0(R13)(R12*1), 32(R13)(R12*1))
+	BLOCK_Q4_0(Y0, Y1, (DI), scaleQ8_sum8(DI), 0(R13), 32(R13))
+	BLOCK_Q4_0(Y2, Y3, (DI)(R10*1), scaleQ8_sum8(DI)(R10*1), 0(R13)(CX*1), 32(R13)(CX*1))
+	BLOCK_Q4_0(Y4, Y5, (DI)(R10*2), scaleQ8_sum8(DI)(R10*2), 0(R13)(CX*2), 32(R13)(CX*2))
+	BLOCK_Q4_0(Y6, Y7, (DI)(R11*1), scaleQ8_sum8(DI)(R11*1), 0(R13)(R12*1), 32(R13)(R12*1))
 	ADDQ $512, BX
 	ADDQ $32, SI
-	ADDQ $8, DI
+	ADDQ $scaleQ8__size, DI
 	ADDQ $64, DX
 	DECQ R14
 	JNE  loop
-	MOVQ N(AX), R14
+	MOVQ call_n(AX), R14
 	MOVQ R14, CX
 	SHLQ $5, R14
 	SUBQ R14, SI
@@ -347,7 +327,7 @@ loop:
 // Q8_0: signed weights, so the sign goes over to the activations. A sum of two
 // products nearly fills an int16 and is widened at once.
 
-#define VECTOR_Q8_0(xa, i0, i1) \
+#define VECTORPANEL_Q8_0(xa, i0, i1) \
 	VPBROADCASTD xa, Y12; \
 	VPSIGNB Y8, Y12, Y13; \
 	VPSIGNB Y9, Y12, Y12; \
@@ -358,15 +338,15 @@ loop:
 	VPADDD Y13, i0, i0; \
 	VPADDD Y12, i1, i1
 
-#define SIGNED(i) \
+#define SIGNEDPANEL(i) \
 	VMOVDQU (64*i)(BX), Y8; \
 	VMOVDQU (64*i+32)(BX), Y9; \
 	VPABSB Y8, Y10; \
 	VPABSB Y9, Y11; \
-	VECTOR_Q8_0((4*i)(SI), Y0, Y1); \
-	VECTOR_Q8_0((4*i)(SI)(R8*1), Y2, Y3); \
-	VECTOR_Q8_0((4*i)(SI)(R8*2), Y4, Y5); \
-	VECTOR_Q8_0((4*i)(SI)(R9*1), Y6, Y7)
+	VECTORPANEL_Q8_0((4*i)(SI), Y0, Y1); \
+	VECTORPANEL_Q8_0((4*i)(SI)(R8*1), Y2, Y3); \
+	VECTORPANEL_Q8_0((4*i)(SI)(R8*2), Y4, Y5); \
+	VECTORPANEL_Q8_0((4*i)(SI)(R9*1), Y6, Y7)
 
 #define BLOCK_Q8_0(i0, i1, da, y0, y1) \
 	VCVTDQ2PS i0, i0; \
@@ -381,14 +361,14 @@ loop:
 	VMOVUPS Y12, y0; \
 	VMOVUPS Y13, y1
 
-TEXT PANEL_Q8_0(SB), NOSPLIT|NOFRAME, $0-8
+TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	TILES
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW $15, Y15, Y15
 tile:
-	MOVQ W(AX), BX
-	LEAQ SCALES(BX), DX
-	MOVQ N(AX), R14
+	MOVQ call_w(AX), BX
+	LEAQ panel_scales(BX), DX
+	MOVQ call_n(AX), R14
 loop:
 	PREFETCH
 	VPXOR Y0, Y0, Y0
@@ -399,15 +379,15 @@ loop:
 	VPXOR Y5, Y5, Y5
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
-	SIGNED(0)
-	SIGNED(1)
-	SIGNED(2)
-	SIGNED(3)
-	SIGNED(4)
-	SIGNED(5)
-	SIGNED(6)
-	SIGNED(7)
-	MOVQ YSTEP(AX), CX
+	SIGNEDPANEL(0)
+	SIGNEDPANEL(1)
+	SIGNEDPANEL(2)
+	SIGNEDPANEL(3)
+	SIGNEDPANEL(4)
+	SIGNEDPANEL(5)
+	SIGNEDPANEL(6)
+	SIGNEDPANEL(7)
+	MOVQ call_ystep(AX), CX
 	LEAQ (CX)(CX*2), R12
 	VMOVUPS 0(DX), Y8
 	VMOVUPS 32(DX), Y9
@@ -417,11 +397,11 @@ loop:
 	BLOCK_Q8_0(Y6, Y7, (DI)(R11*1), 0(R13)(R12*1), 32(R13)(R12*1))
 	ADDQ $512, BX
 	ADDQ $32, SI
-	ADDQ $8, DI
+	ADDQ $scaleQ8__size, DI
 	ADDQ $64, DX
 	DECQ R14
 	JNE  loop
-	MOVQ N(AX), R14
+	MOVQ call_n(AX), R14
 	MOVQ R14, CX
 	SHLQ $5, R14
 	SUBQ R14, SI

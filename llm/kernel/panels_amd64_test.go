@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -15,8 +14,15 @@ func TestRepackedPanels(t *testing.T) {
 	const rows, cols = 40, 768
 	for _, s := range usableSets(t) {
 		for _, typ := range []gguf.Type{gguf.Q4_0, gguf.Q8_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K} {
-			n := panelsPayFrom(typ, s.vnni)
-			if s.repack == nil || n == math.MaxInt {
+			way, ok := s.way.(assembly)
+			if !ok {
+				continue
+			}
+			n := orders[typ].panelsEights
+			if way.wide {
+				n = orders[typ].panelsWide
+			}
+			if n == 0 {
 				continue
 			}
 			n++ // a tile that is not full

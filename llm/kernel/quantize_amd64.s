@@ -3,6 +3,7 @@
 // scales to be written, n blocks.
 
 #include "textflag.h"
+#include "go_asm.h"
 
 DATA sign<>+0(SB)/4, $0x7fffffff
 GLOBL sign<>(SB), RODATA|NOPTR, $4
@@ -25,11 +26,11 @@ DATA order<>+28(SB)/4, $7
 GLOBL order<>(SB), RODATA|NOPTR, $32
 
 #define BEGIN \
-	MOVQ a+0(FP), AX; \
-	MOVQ 0(AX), BX; \
-	MOVQ 24(AX), CX; \
-	MOVQ 32(AX), SI; \
-	MOVQ 48(AX), DI; \
+	MOVQ c+0(FP), AX; \
+	MOVQ call_w(AX), BX; \
+	MOVQ call_n(AX), CX; \
+	MOVQ call_x(AX), SI; \
+	MOVQ call_d(AX), DI; \
 	VBROADCASTSS sign<>(SB), Y15; \
 	VMOVDQU order<>(SB), Y14; \
 	VPCMPEQB Y13, Y13, Y13; \
@@ -79,7 +80,7 @@ GLOBL order<>(SB), RODATA|NOPTR, $32
 	ADDQ $128, BX; \
 	ADDQ $32, SI
 
-// func quantizeQ8(a *call)
+// func quantizeQ8(c *call)
 TEXT ·quantizeQ8(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 loop:
@@ -99,14 +100,14 @@ loop:
 	VMULSS X5, X1, X1
 	VMULSS minus8<>(SB), X1, X1
 	VMOVSS X5, (DI)
-	VMOVSS X1, 4(DI)
-	ADDQ $8, DI
+	VMOVSS X1, scaleQ8_sum8(DI)
+	ADDQ $scaleQ8__size, DI
 	DECQ CX
 	JNE  loop
 	VZEROUPPER
 	RET
 
-// func quantizeQ8K(a *call)
+// func quantizeQ8K(c *call)
 TEXT ·quantizeQ8K(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 loop:
@@ -129,14 +130,14 @@ group:
 	VEXTRACTI128 $1, Y1, X2
 	VMOVD X1, R8
 	VMOVD X2, R9
-	MOVW R8, 16(DI)(DX*4)
-	MOVW R9, 18(DI)(DX*4)
+	MOVW R8, scaleQ8K_sum16(DI)(DX*4)
+	MOVW R9, scaleQ8K_sum16+2(DI)(DX*4)
 	ADDL R9, R8
-	MOVW R8, 48(DI)(DX*2)
+	MOVW R8, scaleQ8K_sum32(DI)(DX*2)
 	INCQ DX
 	CMPQ DX, $8
 	JLT  group
-	ADDQ $64, DI
+	ADDQ $scaleQ8K__size, DI
 	DECQ CX
 	JNE  loop
 	VZEROUPPER

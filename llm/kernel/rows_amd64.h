@@ -1,12 +1,5 @@
-// Row kernels for AVX2, included by avx2_amd64.s and fma_amd64.s, which choose
-// the function names and how to multiply and add:
-//
-//	FMADD(a, b, acc, t)   acc += a*b, may spoil t
-//	FNMADD(a, b, acc, t)  acc -= a*b, may spoil t
-//
-// Each function takes a *call (see rows_amd64.go): rows of weights w times one
-// vector of activations ("1") or four ("4", each block of weights is decoded
-// once for the four). Registers:
+// Row kernels: rows of weights w times one vector of activations ("1") or four
+// ("4", each block of weights is decoded once for the four). Registers:
 //
 //	AX call, DX rows left, R12 row, R13 result
 //	BX weights, CX blocks left, SI activations, DI their scales
@@ -18,37 +11,24 @@
 // that were taken when the activations were quantized. No pair of products
 // leaves the range of int16: 2*63*127 and 2*128*127 are below 32768.
 
-#include "fetch_amd64.h"
-
-#define W 0
-#define STEP 8
-#define ROWS 16
-#define N 24
-#define X 32
-#define XSTEP 40
-#define D 48
-#define DSTEP 56
-#define Y 64
-#define YSTEP 72
-
 // ROWBEGIN sets the cursors to the start of a row.
 #define ROWBEGIN \
 	MOVQ R12, BX; \
-	MOVQ X(AX), SI; \
-	MOVQ D(AX), DI; \
-	MOVQ N(AX), CX
+	MOVQ call_x(AX), SI; \
+	MOVQ call_d(AX), DI; \
+	MOVQ call_n(AX), CX
 
 #define BEGIN \
-	MOVQ a+0(FP), AX; \
-	MOVQ W(AX), R12; \
-	MOVQ ROWS(AX), DX; \
-	MOVQ Y(AX), R13
+	MOVQ c+0(FP), AX; \
+	MOVQ call_w(AX), R12; \
+	MOVQ call_rows(AX), DX; \
+	MOVQ call_y(AX), R13
 
 #define BEGIN4 \
 	BEGIN; \
-	MOVQ XSTEP(AX), R8; \
+	MOVQ call_xstep(AX), R8; \
 	LEAQ (R8)(R8*2), R9; \
-	MOVQ DSTEP(AX), R10; \
+	MOVQ call_dstep(AX), R10; \
 	LEAQ (R10)(R10*2), R11
 
 // HSUM adds the eight lanes of y, whose low half is x, into lane 0.
@@ -62,10 +42,10 @@
 	HSUM(Y0, X0, X4); \
 	VMOVSS X0, (R13); \
 	ADDQ $4, R13; \
-	ADDQ STEP(AX), R12
+	ADDQ call_step(AX), R12
 
 #define STORE4 \
-	MOVQ YSTEP(AX), CX; \
+	MOVQ call_ystep(AX), CX; \
 	HSUM(Y0, X0, X4); \
 	VMOVSS X0, (R13); \
 	HSUM(Y1, X1, X4); \
@@ -76,7 +56,7 @@
 	HSUM(Y3, X3, X4); \
 	VMOVSS X3, (R13)(CX*1); \
 	ADDQ $4, R13; \
-	ADDQ STEP(AX), R12
+	ADDQ call_step(AX), R12
 
 #define ZERO4 \
 	VXORPS Y0, Y0, Y0; \
@@ -159,7 +139,7 @@ GLOBL mask30<>(SB), RODATA|NOPTR, $32
 
 // F32: a block is 8 weights.
 
-TEXT ROWS1_F32(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows1F32<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 row:
 	ROWBEGIN
@@ -201,7 +181,7 @@ done:
 	VZEROUPPER
 	RET
 
-TEXT ROWS4_F32(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows4F32<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN4
 row:
 	ROWBEGIN
@@ -227,7 +207,7 @@ done:
 
 // F16: a block is 8 weights.
 
-TEXT ROWS1_F16(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows1F16<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 row:
 	ROWBEGIN
@@ -269,7 +249,7 @@ done:
 	VZEROUPPER
 	RET
 
-TEXT ROWS4_F16(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows4F16<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN4
 row:
 	ROWBEGIN
@@ -305,7 +285,7 @@ done:
 	SCALES(wo(BX), dq(DI), X6, X7, Y7); \
 	FMADD(Y7, Y4, acc, Y4)
 
-TEXT ROWS1_Q8_0(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows1Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 	ONES(Y15)
 row:
@@ -323,7 +303,7 @@ loop:
 	BLOCK1_Q8_0(102, 96, 24, Y3)
 	ADDQ $136, BX
 	ADDQ $128, SI
-	ADDQ $32, DI
+	ADDQ $(4*scaleQ8__size), DI
 	SUBQ $4, CX
 	JGE  loop
 tail:
@@ -333,7 +313,7 @@ one:
 	BLOCK1_Q8_0(0, 0, 0, Y0)
 	ADDQ $34, BX
 	ADDQ $32, SI
-	ADDQ $8, DI
+	ADDQ $scaleQ8__size, DI
 	DECQ CX
 	JNE  one
 done:
@@ -356,7 +336,7 @@ done:
 	VMULPS Y10, Y5, Y5; \
 	FMADD(Y5, Y4, acc, Y6)
 
-TEXT ROWS4_Q8_0(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN4
 	ONES(Y15)
 row:
@@ -372,7 +352,7 @@ loop:
 	VECTOR_Q8_0((SI)(R9*1), (DI)(R11*1), Y3)
 	ADDQ $34, BX
 	ADDQ $32, SI
-	ADDQ $8, DI
+	ADDQ $scaleQ8__size, DI
 	DECQ CX
 	JNE  loop
 	STORE4
@@ -398,10 +378,10 @@ loop:
 	VCVTDQ2PS Y4, Y4; \
 	SCALES(wo(BX), dq(DI), X6, X7, Y7); \
 	FMADD(Y7, Y4, acc, Y5); \
-	VMOVSS 4+dq(DI), X7; \
+	VMOVSS scaleQ8_sum8+dq(DI), X7; \
 	FMADD(Y7, Y6, acc, Y5)
 
-TEXT ROWS1_Q4_0(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows1Q40<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 	ONES(Y15)
 	NIBBLES(Y14)
@@ -419,7 +399,7 @@ loop:
 	BLOCK1_Q4_0(54, 96, 24, Y3)
 	ADDQ $72, BX
 	ADDQ $128, SI
-	ADDQ $32, DI
+	ADDQ $(4*scaleQ8__size), DI
 	SUBQ $4, CX
 	JGE  loop
 tail:
@@ -429,7 +409,7 @@ one:
 	BLOCK1_Q4_0(0, 0, 0, Y0)
 	ADDQ $18, BX
 	ADDQ $32, SI
-	ADDQ $8, DI
+	ADDQ $scaleQ8__size, DI
 	DECQ CX
 	JNE  one
 done:
@@ -452,7 +432,7 @@ done:
 	VMOVSS sa, X7; \
 	FMADD(Y7, Y6, acc, Y5)
 
-TEXT ROWS4_Q4_0(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows4Q40<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN4
 	ONES(Y15)
 	NIBBLES(Y14)
@@ -462,13 +442,13 @@ row:
 loop:
 	LOAD_Q4_0(0)
 	HALF((BX), X6, Y6)
-	VECTOR_Q4_0((SI), (DI), 4(DI), Y0)
-	VECTOR_Q4_0((SI)(R8*1), (DI)(R10*1), 4(DI)(R10*1), Y1)
-	VECTOR_Q4_0((SI)(R8*2), (DI)(R10*2), 4(DI)(R10*2), Y2)
-	VECTOR_Q4_0((SI)(R9*1), (DI)(R11*1), 4(DI)(R11*1), Y3)
+	VECTOR_Q4_0((SI), (DI), scaleQ8_sum8(DI), Y0)
+	VECTOR_Q4_0((SI)(R8*1), (DI)(R10*1), scaleQ8_sum8(DI)(R10*1), Y1)
+	VECTOR_Q4_0((SI)(R8*2), (DI)(R10*2), scaleQ8_sum8(DI)(R10*2), Y2)
+	VECTOR_Q4_0((SI)(R9*1), (DI)(R11*1), scaleQ8_sum8(DI)(R11*1), Y3)
 	ADDQ $18, BX
 	ADDQ $32, SI
-	ADDQ $8, DI
+	ADDQ $scaleQ8__size, DI
 	DECQ CX
 	JNE  loop
 	STORE4
@@ -519,7 +499,7 @@ loop:
 	VPADDD Y5, Y10, Y10; \
 	VPADDD Y4, Y11, Y11
 
-TEXT ROWS1_Q4_K(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows1Q4K<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 	NIBBLES(Y15)
 row:
@@ -543,14 +523,14 @@ loop:
 	HALF((BX), X6, Y6)
 	VMULPS Y7, Y6, Y6
 	FMADD(Y6, Y10, Y0, Y5)
-	VPMADDWD 48(DI), X9, X9
+	VPMADDWD scaleQ8K_sum32(DI), X9, X9
 	VCVTDQ2PS X9, X9
 	HALF(2(BX), X6, Y6)
 	VMULPS Y7, Y6, Y6
 	FNMADD(Y6, Y9, Y1, Y5)
 	ADDQ $144, BX
 	ADDQ $256, SI
-	ADDQ $64, DI
+	ADDQ $scaleQ8K__size, DI
 	DECQ CX
 	JNE  loop
 	VADDPS Y1, Y0, Y0
@@ -594,7 +574,7 @@ loop:
 	VMULPS Y9, Y13, Y13; \
 	FMADD(Y13, isum, acc, Y12)
 
-TEXT ROWS4_Q4_K(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows4Q4K<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN4
 	NIBBLES(Y15)
 row:
@@ -603,10 +583,10 @@ row:
 loop:
 	SCALES_Q4_K
 	HALF(2(BX), X10, Y10)
-	MINIMA4_Q4_K(48(DI), (DI), Y0)
-	MINIMA4_Q4_K(48(DI)(R10*1), (DI)(R10*1), Y1)
-	MINIMA4_Q4_K(48(DI)(R10*2), (DI)(R10*2), Y2)
-	MINIMA4_Q4_K(48(DI)(R11*1), (DI)(R11*1), Y3)
+	MINIMA4_Q4_K(scaleQ8K_sum32(DI), (DI), Y0)
+	MINIMA4_Q4_K(scaleQ8K_sum32(DI)(R10*1), (DI)(R10*1), Y1)
+	MINIMA4_Q4_K(scaleQ8K_sum32(DI)(R10*2), (DI)(R10*2), Y2)
+	MINIMA4_Q4_K(scaleQ8K_sum32(DI)(R11*1), (DI)(R11*1), Y3)
 	VPXOR Y4, Y4, Y4
 	VPXOR Y5, Y5, Y5
 	VPXOR Y6, Y6, Y6
@@ -622,7 +602,7 @@ loop:
 	FINISH_K((DI)(R11*1), Y7, Y3)
 	ADDQ $144, BX
 	ADDQ $256, SI
-	ADDQ $64, DI
+	ADDQ $scaleQ8K__size, DI
 	DECQ CX
 	JNE  loop
 	STORE4
@@ -674,7 +654,7 @@ loop:
 	JOIN1_Q6_K(96+xo, (96+so)); \
 	VPADDD Y4, Y11, Y11
 
-TEXT ROWS1_Q6_K(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows1Q6K<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 	NIBBLES(Y15)
 	VMOVDQU mask30<>(SB), Y14
@@ -685,7 +665,7 @@ loop:
 	AHEAD
 	FETCH4(0)
 	SCALES_Q6_K
-	VPMADDWD 16(DI), Y9, Y9
+	VPMADDWD scaleQ8K_sum16(DI), Y9, Y9
 	VPSLLD $5, Y9, Y9
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
@@ -700,7 +680,7 @@ loop:
 	FMADD(Y6, Y10, Y0, Y5)
 	ADDQ $210, BX
 	ADDQ $256, SI
-	ADDQ $64, DI
+	ADDQ $scaleQ8K__size, DI
 	DECQ CX
 	JNE  loop
 	STORE1
@@ -746,7 +726,7 @@ loop:
 	VPSRLW $2, Y12, Y11; \
 	JOIN4_Q6_K(96+xo, (96+so))
 
-TEXT ROWS4_Q6_K(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows4Q6K<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN4
 	NIBBLES(Y15)
 	VMOVDQU mask30<>(SB), Y14
@@ -756,10 +736,10 @@ row:
 loop:
 	SCALES_Q6_K
 	VPXOR Y10, Y10, Y10
-	SUMS4_Q6_K(16(DI), Y4)
-	SUMS4_Q6_K(16(DI)(R10*1), Y5)
-	SUMS4_Q6_K(16(DI)(R10*2), Y6)
-	SUMS4_Q6_K(16(DI)(R11*1), Y7)
+	SUMS4_Q6_K(scaleQ8K_sum16(DI), Y4)
+	SUMS4_Q6_K(scaleQ8K_sum16(DI)(R10*1), Y5)
+	SUMS4_Q6_K(scaleQ8K_sum16(DI)(R10*2), Y6)
+	SUMS4_Q6_K(scaleQ8K_sum16(DI)(R11*1), Y7)
 	HALF4_Q6_K(0, 128, 0, 0)
 	HALF4_Q6_K(64, 160, 128, 128)
 	HALF(208(BX), X9, Y9)
@@ -769,7 +749,7 @@ loop:
 	FINISH_K((DI)(R11*1), Y7, Y3)
 	ADDQ $210, BX
 	ADDQ $256, SI
-	ADDQ $64, DI
+	ADDQ $scaleQ8K__size, DI
 	DECQ CX
 	JNE  loop
 	STORE4
@@ -781,10 +761,10 @@ loop:
 // Sums of rows: y[j] += sum over rows r of x[r]*w[r][j], for 8*N columns j.
 // Here R12 is the column cursor in w, R13 in y, R8 the step between rows.
 
-TEXT SUM_F32(SB), NOSPLIT|NOFRAME, $0-8
+TEXT sumF32<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
-	MOVQ N(AX), CX
-	MOVQ STEP(AX), R8
+	MOVQ call_n(AX), CX
+	MOVQ call_step(AX), R8
 	SUBQ $4, CX
 	JLT  tail
 wide:
@@ -793,8 +773,8 @@ wide:
 	VMOVUPS 64(R13), Y2
 	VMOVUPS 96(R13), Y3
 	MOVQ R12, BX
-	MOVQ X(AX), SI
-	MOVQ ROWS(AX), DX
+	MOVQ call_x(AX), SI
+	MOVQ call_rows(AX), DX
 wrow:
 	VBROADCASTSS (SI), Y8
 	FMADD(0(BX), Y8, Y0, Y4)
@@ -819,8 +799,8 @@ tail:
 one:
 	VMOVUPS (R13), Y0
 	MOVQ R12, BX
-	MOVQ X(AX), SI
-	MOVQ ROWS(AX), DX
+	MOVQ call_x(AX), SI
+	MOVQ call_rows(AX), DX
 row:
 	VBROADCASTSS (SI), Y8
 	FMADD((BX), Y8, Y0, Y4)
@@ -837,10 +817,10 @@ done:
 	VZEROUPPER
 	RET
 
-TEXT SUM_F16(SB), NOSPLIT|NOFRAME, $0-8
+TEXT sumF16<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
-	MOVQ N(AX), CX
-	MOVQ STEP(AX), R8
+	MOVQ call_n(AX), CX
+	MOVQ call_step(AX), R8
 	SUBQ $4, CX
 	JLT  tail
 wide:
@@ -849,8 +829,8 @@ wide:
 	VMOVUPS 64(R13), Y2
 	VMOVUPS 96(R13), Y3
 	MOVQ R12, BX
-	MOVQ X(AX), SI
-	MOVQ ROWS(AX), DX
+	MOVQ call_x(AX), SI
+	MOVQ call_rows(AX), DX
 wrow:
 	VBROADCASTSS (SI), Y8
 	VCVTPH2PS 0(BX), Y4
@@ -879,8 +859,8 @@ tail:
 one:
 	VMOVUPS (R13), Y0
 	MOVQ R12, BX
-	MOVQ X(AX), SI
-	MOVQ ROWS(AX), DX
+	MOVQ call_x(AX), SI
+	MOVQ call_rows(AX), DX
 row:
 	VBROADCASTSS (SI), Y8
 	VCVTPH2PS (BX), Y4
@@ -925,7 +905,7 @@ GLOBL onesQ8<>(SB), RODATA|NOPTR, $32
 	ALONE_Q8_0(2+wo(BX), xo(SI)(R8*1), dq(DI)(R10*1), acc1); \
 	ALONE_Q8_0(2+wo(BX), xo(SI)(R8*2), dq(DI)(R10*2), acc2)
 
-TEXT ROWS3_Q8_0(SB), NOSPLIT|NOFRAME, $0-8
+TEXT rows3Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN4
 row:
 	ROWBEGIN
@@ -950,7 +930,7 @@ loop:
 	BLOCK3_Q8_0(102, 96, 24, Y3, Y7, Y11)
 	ADDQ $136, BX
 	ADDQ $128, SI
-	ADDQ $32, DI
+	ADDQ $(4*scaleQ8__size), DI
 	SUBQ $4, CX
 	JGE  loop
 tail:
@@ -960,7 +940,7 @@ one:
 	BLOCK3_Q8_0(0, 0, 0, Y0, Y4, Y8)
 	ADDQ $34, BX
 	ADDQ $32, SI
-	ADDQ $8, DI
+	ADDQ $scaleQ8__size, DI
 	DECQ CX
 	JNE  one
 done:
@@ -976,12 +956,12 @@ done:
 	HSUM(Y0, X0, X12)
 	HSUM(Y4, X4, X12)
 	HSUM(Y8, X8, X12)
-	MOVQ YSTEP(AX), CX
+	MOVQ call_ystep(AX), CX
 	VMOVSS X0, (R13)
 	VMOVSS X4, (R13)(CX*1)
 	VMOVSS X8, (R13)(CX*2)
 	ADDQ $4, R13
-	ADDQ STEP(AX), R12
+	ADDQ call_step(AX), R12
 	DECQ DX
 	JNE  row
 	VZEROUPPER

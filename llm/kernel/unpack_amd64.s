@@ -8,15 +8,14 @@
 // of row r+4 share a register, so that it happens within its halves.
 
 #include "textflag.h"
-
-#define SCALES 4096
+#include "go_asm.h"
 
 #define BEGIN \
-	MOVQ a+0(FP), AX; \
-	MOVQ 0(AX), BX; \
-	MOVQ 8(AX), R8; \
-	MOVQ 24(AX), CX; \
-	MOVQ 32(AX), DI; \
+	MOVQ c+0(FP), AX; \
+	MOVQ call_w(AX), BX; \
+	MOVQ call_step(AX), R8; \
+	MOVQ call_n(AX), CX; \
+	MOVQ call_x(AX), DI; \
 	LEAQ (R8)(R8*2), R9; \
 	LEAQ (BX)(R8*4), SI; \
 	VPCMPEQW Y15, Y15, Y15; \
@@ -64,7 +63,7 @@
 	VMOVDQU Y8, lo(DI); \
 	VMOVDQU y, hi(DI)
 
-// func unpackQ4K(a *call): 128 bytes of nibbles at 16; in each 32 bytes the low
+// func unpackQ4K(c *call): 128 bytes of nibbles at 16; in each 32 bytes the low
 // ones come before the high ones.
 TEXT ·unpackQ4K(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
@@ -127,7 +126,7 @@ GLOBL high<>(SB), RODATA|NOPTR, $32
 	JOIN6(Y2, Y6, 2, at+640, 2, at+1664); \
 	JOIN6(Y3, Y7, 2, at+704, 2, at+1728)
 
-// func unpackQ6K(a *call): 128 bytes of nibbles, then 64 bytes with four times
+// func unpackQ6K(c *call): 128 bytes of nibbles, then 64 bytes with four times
 // two more bits; see rows_amd64.h.
 TEXT ·unpackQ6K(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
@@ -154,9 +153,9 @@ TEXT ·unpackQ6K(SB), NOSPLIT|NOFRAME, $0-8
 	VPINSRW $6, (SI)(R8*2), X0, X0; \
 	VPINSRW $7, (SI)(R9*1), X0, X0; \
 	VCVTPH2PS X0, Y0; \
-	VMOVUPS Y0, SCALES(DX)
+	VMOVUPS Y0, panel_scales(DX)
 
-// func unpackQ40(a *call): a float16 and 16 bytes of nibbles, the low ones
+// func unpackQ40(c *call): a float16 and 16 bytes of nibbles, the low ones
 // before the high ones.
 TEXT ·unpackQ40(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
@@ -179,7 +178,7 @@ loop:
 	VZEROUPPER
 	RET
 
-// func unpackQ80(a *call): a float16 and 32 int8.
+// func unpackQ80(c *call): a float16 and 32 int8.
 TEXT ·unpackQ80(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 	MOVQ DI, DX
@@ -208,7 +207,7 @@ loop:
 	VZEROUPPER
 	RET
 
-// func transposeEights(a *call): n times 16 bytes of eight rows to 128 bytes.
+// func transposeEights(c *call): n times 16 bytes of eight rows to 128 bytes.
 TEXT ·transposeEights(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 loop:
@@ -225,12 +224,12 @@ loop:
 	VZEROUPPER
 	RET
 
-// func unpackEights(a *call): n times 16*k bytes of nibbles, as transposeEights
+// func unpackEights(c *call): n times 16*k bytes of nibbles, as transposeEights
 // left them, to a panel; the low ones come before the high ones. rows is k, step
 // the bytes between the beginnings.
 TEXT ·unpackEights(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
-	MOVQ 16(AX), R9
+	MOVQ call_rows(AX), R9
 	MOVQ R9, R10
 	SHLQ $8, R10 // bytes of a panel from the low nibbles to the high ones
 	LEAQ (DI)(R10*1), DX
@@ -258,13 +257,13 @@ column:
 	VZEROUPPER
 	RET
 
-// func packEightsQ6K(a *call): the 64 times 32 bytes of a panel's eight rows to 48
+// func packEightsQ6K(c *call): the 64 times 32 bytes of a panel's eight rows to 48
 // times 32 bytes: of each four registers the last one's bits go, two by two, into
 // the upper bits of the others.
 TEXT ·packEightsQ6K(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 32(AX), DI
+	MOVQ c+0(FP), AX
+	MOVQ call_w(AX), BX
+	MOVQ call_x(AX), DI
 	MOVQ $16, CX
 	VPCMPEQB Y15, Y15, Y15
 	VPSLLW $14, Y15, Y15
@@ -291,11 +290,11 @@ loop:
 	VZEROUPPER
 	RET
 
-// func unpackEightsQ6K(a *call) is the way back.
+// func unpackEightsQ6K(c *call) is the way back.
 TEXT ·unpackEightsQ6K(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 32(AX), DI
+	MOVQ c+0(FP), AX
+	MOVQ call_w(AX), BX
+	MOVQ call_x(AX), DI
 	MOVQ $16, CX
 	VPCMPEQB Y15, Y15, Y15
 	VPSRLW $10, Y15, Y15
@@ -327,13 +326,13 @@ loop:
 	VZEROUPPER
 	RET
 
-// func spreadEights(a *call): n registers of eight rows' weights, one after
+// func spreadEights(c *call): n registers of eight rows' weights, one after
 // another, to a panel.
 TEXT ·spreadEights(SB), NOSPLIT|NOFRAME, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), DI
+	MOVQ c+0(FP), AX
+	MOVQ call_w(AX), BX
+	MOVQ call_n(AX), CX
+	MOVQ call_x(AX), DI
 loop:
 	VMOVDQU (BX), Y0
 	VMOVDQU Y0, (DI)

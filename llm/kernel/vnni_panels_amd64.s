@@ -8,34 +8,19 @@
 //	DI their scales, R10 and R11 one and three steps between vectors
 //	Z0-Z3 sums of a block for vectors 0 to 3, Z4-Z7 of the panel
 
-#include "textflag.h"
-
-#define W 0
-#define ROWS 16
-#define N 24
-#define X 32
-#define XSTEP 40
-#define D 48
-#define DSTEP 56
-#define Y 64
-#define YSTEP 72
-
-// Offsets in a panel.
-#define SCALES 4096
-#define MINIMA 5120
-#define FACTORS 5632
+#include "entries_amd64.h"
 
 #define TILES \
-	MOVQ a+0(FP), AX; \
-	MOVQ XSTEP(AX), R8; \
+	MOVQ c+0(FP), AX; \
+	MOVQ call_xstep(AX), R8; \
 	LEAQ (R8)(R8*2), R9; \
-	MOVQ DSTEP(AX), R10; \
+	MOVQ call_dstep(AX), R10; \
 	LEAQ (R10)(R10*2), R11; \
-	MOVQ X(AX), SI; \
-	MOVQ D(AX), DI; \
-	MOVQ Y(AX), R13; \
-	MOVQ ROWS(AX), R15; \
-	MOVQ YSTEP(AX), R14; \
+	MOVQ call_x(AX), SI; \
+	MOVQ call_d(AX), DI; \
+	MOVQ call_y(AX), R13; \
+	MOVQ call_rows(AX), R15; \
+	MOVQ call_ystep(AX), R14; \
 	LEAQ (R14)(R14*2), R12
 
 // NEXTTILE moves on by four vectors; SI must be n past its place.
@@ -74,8 +59,8 @@
 	VPADDD Z3, Z7, Z7
 
 #define BEGINSUMS \
-	MOVQ W(AX), BX; \
-	LEAQ SCALES(BX), DX; \
+	MOVQ call_w(AX), BX; \
+	LEAQ panel_scales(BX), DX; \
 	VPXORD Z4, Z4, Z4; \
 	VPXORD Z5, Z5, Z5; \
 	VPXORD Z6, Z6, Z6; \
@@ -84,7 +69,7 @@
 
 // MINIMUM adds the products of pair p of minima with the pairs of sums at so.
 #define MINIMUM(p, so) \
-	VMOVDQU32 MINIMA+64*p(BX), Z8; \
+	VMOVDQU32 panel_minima+64*p(BX), Z8; \
 	VPDPWSSD.BCST so(DI), Z8, Z0; \
 	VPDPWSSD.BCST so(DI)(R10*1), Z8, Z1; \
 	VPDPWSSD.BCST so(DI)(R10*2), Z8, Z2; \
@@ -101,15 +86,15 @@
 	VMOVUPS Z8, y
 
 #define FINISH4 \
-	VMOVUPS FACTORS(BX), Z10; \
-	VMOVUPS FACTORS+64(BX), Z11; \
+	VMOVUPS panel_d(BX), Z10; \
+	VMOVUPS panel_dmin(BX), Z11; \
 	FINISHED(Z4, Z0, (DI), (R13)); \
 	FINISHED(Z5, Z1, (DI)(R10*1), (R13)(R14*1)); \
 	FINISHED(Z6, Z2, (DI)(R10*2), (R13)(R14*2)); \
 	FINISHED(Z7, Z3, (DI)(R11*1), (R13)(R12*1))
 
-// func vnniPanelU4(a *call): unsigned weights, scales and minima for 32.
-TEXT ·vnniPanelU4(SB), NOSPLIT|NOFRAME, $0-8
+// panelU4: unsigned weights, scales and minima for 32.
+TEXT panelU4<>(SB), NOSPLIT|NOFRAME, $0-8
 	TILES
 tile:
 	BEGINSUMS
@@ -129,12 +114,12 @@ loop:
 	ADDQ $64, DX
 	DECQ CX
 	JNE  loop
-	MOVQ W(AX), BX
+	MOVQ call_w(AX), BX
 	ZERO4
-	MINIMUM(0, 48)
-	MINIMUM(1, 52)
-	MINIMUM(2, 56)
-	MINIMUM(3, 60)
+	MINIMUM(0, scaleQ8K_sum32)
+	MINIMUM(1, scaleQ8K_sum32+4)
+	MINIMUM(2, scaleQ8K_sum32+8)
+	MINIMUM(3, scaleQ8K_sum32+12)
 	FINISH4
 	NEXTTILE(256)
 	DECQ R15
@@ -142,8 +127,8 @@ loop:
 	VZEROUPPER
 	RET
 
-// func vnniPanelU6(a *call): unsigned weights, scales and minima for 16.
-TEXT ·vnniPanelU6(SB), NOSPLIT|NOFRAME, $0-8
+// panelU6: unsigned weights, scales and minima for 16.
+TEXT panelU6<>(SB), NOSPLIT|NOFRAME, $0-8
 	TILES
 tile:
 	BEGINSUMS
@@ -165,16 +150,16 @@ loop:
 	ADDQ $128, DX
 	DECQ CX
 	JNE  loop
-	MOVQ W(AX), BX
+	MOVQ call_w(AX), BX
 	ZERO4
-	MINIMUM(0, 16)
-	MINIMUM(1, 20)
-	MINIMUM(2, 24)
-	MINIMUM(3, 28)
-	MINIMUM(4, 32)
-	MINIMUM(5, 36)
-	MINIMUM(6, 40)
-	MINIMUM(7, 44)
+	MINIMUM(0, scaleQ8K_sum16)
+	MINIMUM(1, scaleQ8K_sum16+4)
+	MINIMUM(2, scaleQ8K_sum16+8)
+	MINIMUM(3, scaleQ8K_sum16+12)
+	MINIMUM(4, scaleQ8K_sum16+16)
+	MINIMUM(5, scaleQ8K_sum16+20)
+	MINIMUM(6, scaleQ8K_sum16+24)
+	MINIMUM(7, scaleQ8K_sum16+28)
 	FINISH4
 	NEXTTILE(256)
 	DECQ R15
@@ -187,9 +172,9 @@ loop:
 // activations' scale, -8 times their sum.
 
 #define BEGINBLOCKS \
-	MOVQ W(AX), BX; \
-	LEAQ SCALES(BX), DX; \
-	MOVQ N(AX), CX; \
+	MOVQ call_w(AX), BX; \
+	LEAQ panel_scales(BX), DX; \
+	MOVQ call_n(AX), CX; \
 	VMOVUPS (R13), Z4; \
 	VMOVUPS (R13)(R14*1), Z5; \
 	VMOVUPS (R13)(R14*2), Z6; \
@@ -204,13 +189,13 @@ loop:
 
 #define BLOCKS \
 	VMOVUPS (DX), Z10; \
-	BLOCK(Z0, (DI), 4(DI), Z4); \
-	BLOCK(Z1, (DI)(R10*1), 4(DI)(R10*1), Z5); \
-	BLOCK(Z2, (DI)(R10*2), 4(DI)(R10*2), Z6); \
-	BLOCK(Z3, (DI)(R11*1), 4(DI)(R11*1), Z7); \
+	BLOCK(Z0, (DI), scaleQ8_sum8(DI), Z4); \
+	BLOCK(Z1, (DI)(R10*1), scaleQ8_sum8(DI)(R10*1), Z5); \
+	BLOCK(Z2, (DI)(R10*2), scaleQ8_sum8(DI)(R10*2), Z6); \
+	BLOCK(Z3, (DI)(R11*1), scaleQ8_sum8(DI)(R11*1), Z7); \
 	ADDQ $512, BX; \
 	ADDQ $32, SI; \
-	ADDQ $8, DI; \
+	ADDQ $scaleQ8__size, DI; \
 	ADDQ $64, DX
 
 #define ENDBLOCKS \
@@ -218,7 +203,7 @@ loop:
 	VMOVUPS Z5, (R13)(R14*1); \
 	VMOVUPS Z6, (R13)(R14*2); \
 	VMOVUPS Z7, (R13)(R12*1); \
-	MOVQ N(AX), CX; \
+	MOVQ call_n(AX), CX; \
 	MOVQ CX, DX; \
 	SHLQ $5, CX; \
 	SUBQ CX, SI; \
@@ -231,8 +216,8 @@ DATA offsets<>+4(SB)/4, $0x41800000 // 16: 128
 DATA offsets<>+8(SB)/4, $0x80808080
 GLOBL offsets<>(SB), RODATA|NOPTR, $12
 
-// func vnniPanelQ40(a *call): 8 stands for 0.
-TEXT ·vnniPanelQ40(SB), NOSPLIT|NOFRAME, $0-8
+// panelQ40: 8 stands for 0.
+TEXT panelQ40<>(SB), NOSPLIT|NOFRAME, $0-8
 	TILES
 	VBROADCASTSS offsets<>+0(SB), Z11
 tile:
@@ -261,8 +246,8 @@ loop:
 	VPXORD (64*i)(BX), Z12, Z8; \
 	TAKE(i)
 
-// func vnniPanelQ80(a *call)
-TEXT ·vnniPanelQ80(SB), NOSPLIT|NOFRAME, $0-8
+// panelQ80: signed weights.
+TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	TILES
 	VBROADCASTSS offsets<>+4(SB), Z11
 	VPBROADCASTD offsets<>+8(SB), Z12
@@ -285,4 +270,16 @@ loop:
 	DECQ R15
 	JNE  tile
 	VZEROUPPER
+	RET
+
+KERNELS(const_typeQ4_0, $0, $0, $0, $0, $0, $panelQ40<>(SB), $0)
+KERNELS(const_typeQ8_0, $0, $0, $0, $0, $0, $panelQ80<>(SB), $0)
+KERNELS(const_typeQ4_K, $0, $0, $0, $0, $0, $panelU4<>(SB), $0)
+KERNELS(const_typeQ5_K, $0, $0, $0, $0, $0, $panelU6<>(SB), $0)
+KERNELS(const_typeQ6_K, $0, $0, $0, $0, $0, $panelU6<>(SB), $0)
+
+// func vnniEntries() *entries: panels only.
+TEXT ·vnniEntries(SB), NOSPLIT, $0-8
+	LEAQ entries<>(SB), AX
+	MOVQ AX, ret+0(FP)
 	RET

@@ -1,0 +1,188 @@
+package kernel
+
+import "unsafe"
+
+// assembly computes with the functions of one instruction set.
+type assembly struct {
+	*entries
+	wide bool // panels are multiplied with AVX-512 and VNNI
+}
+
+// entries are the addresses of a set's functions, filled in by the assembly
+// itself (entries_amd64.h).
+type entries struct {
+	types [typeCount]kernels
+	dense uintptr // a product of float32 matrices
+}
+
+// kernels are the addresses of the functions for one type, 0 where there is none.
+// The Go side calls them by address, through run, because the compiler takes what
+// is handed to a variable function for escaping, and a call would be allocated
+// for every product.
+type kernels struct {
+	rows1, rows3, rows4 uintptr // rows times 1, 3 or 4 vectors
+	eights1, eights4    uintptr // rows in the order of eights times 1 or 4 vectors
+	panel               uintptr // a panel times tiles of 4 vectors
+	sum                 uintptr // a weighted sum of rows
+}
+
+// call tells a function in assembly what to do. The headers take the offsets of
+// its fields from go_asm.h.
+type call struct {
+	w     unsafe.Pointer // first row of weights
+	step  uintptr        // bytes from row to row
+	rows  uintptr        // at least 1
+	n     uintptr        // blocks in a row; F32, F16 and BF16 count 8 elements as a block
+	x     unsafe.Pointer // activations of the first vector
+	xstep uintptr        // bytes from vector to vector
+	d     unsafe.Pointer // scales of the first vector's blocks
+	dstep uintptr        // bytes from vector to vector
+	y     unsafe.Pointer // first result of the first vector, float32; rows follow each other
+	ystep uintptr        // bytes from vector to vector
+}
+
+// run calls the function at entry, which keeps nothing of c.
+//
+//go:noescape
+func run(c *call, entry uintptr)
+
+func avx2Entries() *entries
+func fmaEntries() *entries
+func vnniEntries() *entries
+
+// withPanels is e with the panel kernels of p, where p has any.
+func (e *entries) withPanels(p *entries) *entries {
+	merged := *e
+	for t := range p.types {
+		if p.types[t].panel != 0 {
+			merged.types[t].panel = p.types[t].panel
+		}
+	}
+	return &merged
+}
+
+// call begins a call for the blocks of a, whose results are step numbers apart
+// from vector to vector.
+func (a *Activations) call(step int) call {
+	c := call{ystep: uintptr(4 * step)}
+	switch a.form {
+	case PlainF32:
+		c.n, c.xstep = uintptr(a.cols/8), uintptr(4*a.cols)
+	case Q8:
+		c.n, c.xstep = uintptr(a.cols/32), uintptr(a.cols)
+		c.dstep = c.n * unsafe.Sizeof(scaleQ8{})
+	case Q8K:
+		c.n, c.xstep = uintptr(a.cols/256), uintptr(a.cols)
+		c.dstep = c.n * unsafe.Sizeof(scaleQ8K{})
+	}
+	return c
+}
+
+// at is where vector t and its scales lie from a column on.
+func (a *Activations) at(t, col int) (x, d unsafe.Pointer) {
+	i := t*a.cols + col
+	switch a.form {
+	case Q8:
+		return unsafe.Pointer(&a.q[i]), unsafe.Pointer(&a.s8[i/32])
+	case Q8K:
+		return unsafe.Pointer(&a.q[i]), unsafe.Pointer(&a.s8k[i/256])
+	}
+	return unsafe.Pointer(&a.f[i]), nil
+}
+
+func (s assembly) mul(m *Matrix, y []float32, step int, a *Activations, from, to int) {
+	if from < m.eights {
+		s.mulRepacked(m, y, step, a, from, to)
+		from = m.eights
+	}
+	if !a.Alone && pays(a.n, orders[m.Type].panels) {
+		from = s.mulPanels(m, y, step, a, from, to)
+	}
+	k := &s.types[m.Type]
+	c := a.call(step)
+	c.step = uintptr(m.rowBytes)
+	for from < to {
+		rows := min(to-from, max(1, chunk/m.rowBytes))
+		c.rows, c.w = uintptr(rows), unsafe.Pointer(&m.data[from*m.rowBytes])
+		for t := 0; t < a.n; {
+			c.x, c.d = a.at(t, 0)
+			c.y = unsafe.Pointer(&y[t*step+from])
+			switch {
+			case a.n-t >= 4 && !a.Alone:
+				run(&c, k.rows4)
+				t += 4
+			case a.n-t >= 3 && k.rows3 != 0: // to the same bits as one by one
+				run(&c, k.rows3)
+				t += 3
+			default:
+				run(&c, k.rows1)
+				t++
+			}
+		}
+		if done := a.cols &^ 7; a.form == PlainF32 && done < a.cols { // the last columns, fewer than 8
+			dot := formatOf(m.Type).dot
+			for r := from; r < from+rows; r++ {
+				w := m.data[r*m.rowBytes : (r+1)*m.rowBytes][done*m.rowBytes/a.cols:]
+				for t := range a.n {
+					y[t*step+r] += dot(w, vector{f: a.f[t*a.cols+done : (t+1)*a.cols]})
+				}
+			}
+		}
+		from += rows
+	}
+}
+
+func (s assembly) sum(m *Matrix, first int, y, x []float32) {
+	done := len(y) &^ 7
+	if done > 0 && len(x) > 0 {
+		run(&call{w: unsafe.Pointer(&m.data[first*m.rowBytes]), step: uintptr(m.rowBytes), rows: uintptr(len(x)), n: uintptr(done / 8),
+			x: unsafe.Pointer(&x[0]), y: unsafe.Pointer(&y[0])}, s.types[m.Type].sum)
+	}
+	if done < len(y) {
+		sumColumns(m, first, done, y, x)
+	}
+}
+
+func (assembly) quantize(a *Activations, from, to int) {
+	c := a.call(0)
+	for t := from; t < to; t++ {
+		c.w = unsafe.Pointer(&a.f[t*a.cols])
+		c.x, c.d = a.at(t, 0)
+		if a.form == Q8 {
+			quantizeQ8(&c)
+		} else {
+			quantizeQ8K(&c)
+		}
+	}
+}
+
+//go:noescape
+func quantizeQ8(c *call)
+
+//go:noescape
+func quantizeQ8K(c *call)
+
+const (
+	denseRows    = 4  // of a tile that dense computes in registers
+	denseColumns = 16 // of a tile
+)
+
+// product computes the columns of a product that fill whole tiles, and returns
+// how many. The last tile of rows may compute some once more.
+func (s assembly) product(y, a, b Dense, rows, inner, cols int) int {
+	if rows < denseRows {
+		return 0
+	}
+	cols &^= denseColumns - 1
+	c := call{step: uintptr(4 * b.Step), n: uintptr(inner), xstep: uintptr(4 * a.Step), ystep: uintptr(4 * y.Step)}
+	for col := 0; col < cols; col += denseColumns {
+		c.w, c.rows = unsafe.Pointer(&b.X[col]), uintptr(rows/denseRows)
+		c.x, c.y = unsafe.Pointer(&a.X[0]), unsafe.Pointer(&y.X[col])
+		run(&c, s.dense)
+		if last := rows - denseRows; rows%denseRows != 0 {
+			c.rows, c.x, c.y = 1, unsafe.Pointer(&a.X[last*a.Step]), unsafe.Pointer(&y.X[last*y.Step+col])
+			run(&c, s.dense)
+		}
+	}
+	return cols
+}

@@ -1,9 +1,0 @@
-#include "textflag.h"
-
-// func cpuid1() uint32
-TEXT ·cpuid1(SB), NOSPLIT, $0-4
-	MOVL $1, AX
-	XORL CX, CX
-	CPUID
-	MOVL CX, ret+0(FP)
-	RET

@@ -1,0 +1,376 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"unsafe"
+)
+
+// order is how the rows of a type are rearranged by eights, and how they are put
+// together to panels: from that order, or as they are in a file.
+type order struct {
+	together   int // blocks whose heads lie together
+	head, body int // bytes of a block of eight rows
+
+	// pack makes head and body of eight rows' blocks, which begin with src, rowBytes
+	// apart. p is scratch.
+	pack func(p *panel, head, body, src []byte, rowBytes int)
+	// restore makes the block of row r as it was in the file.
+	restore func(b, head, body []byte, r int)
+	// spread brings a block of eight rows to the panel, from a row and 32*i columns on.
+	spread func(p *panel, row, i int, head, body []byte)
+	// unpack fills the panel from n times 32 columns of 16 rows as in a file, the
+	// first of which begins with w.
+	unpack func(p *panel, w []byte, rowBytes, n int)
+
+	// From how many vectors on panels pay, 0 if never: compared with rows one by
+	// one; and with eights by fours, which need no panel to be put together, for
+	// panels in AVX-512 and, hardly faster than those, in AVX2.
+	panels, panelsWide, panelsEights int
+}
+
+// orders describes the types that are rearranged:
+//
+//	Q4_0: 8 d | for i = 0..3 bytes 4i to 4i+3 of the nibbles of each row
+//	Q8_0: 8 d | for i = 0..7 weights 4i to 4i+3 of each row
+//	Q4_K: 8 d, 8 dmin, scales, minima (in the order low nibbles of both, upper
+//	bits of both) | for i = 0..31 bytes 4i to 4i+3 of the nibbles of each row
+//	Q5_K: as Q4_K | four times 64 bytes of fifth bits, then bytes as in Q4_K for 8 i;
+//	bits 2i and 2i+1 of byte 4r+k of the 64 belong to the low and the high nibble
+//	of byte 4i+k of row r, i = 0..3, and 32 bytes on to those of i = 4..7
+//	Q6_K: 8 d, pairs of scales (2p, 2p+1) of each row for p = 0..7 | for each 16
+//	columns three times 32 bytes: the low six bits of byte 4r+k of number i are
+//	weight 4i+k of row r; their upper bits, from number 0 to 2, are weight 12+k
+//
+// The scales of a Q4_K row come in pairs, too; byte 16*(p%2)+2*row of the low
+// nibbles holds pair p%2 in its low and pair p%2+2 in its high half, and byte
+// 2*row of the upper bits holds those of pair p in bits 2p and 2p+1; the pair's
+// second number follows one byte later. The minima likewise.
+var orders = [typeCount]order{
+	typeQ4_0: {4, 16, 128, packQ4_0, restoreSimple, spreadQ4_0, panelQ4_0, 8, 32, 128},
+	typeQ8_0: {4, 16, 256, packQ8_0, restoreSimple, spreadQ8_0, panelQ8_0, 8, 24, 0},
+	typeQ4_K: {1, 128, 1024, packQ4_K, restoreQ4_K, spreadQ4_K, panelQ4_K, 16, 64, 256},
+	typeQ5_K: {1, 128, 1280, packQ5_K, restoreQ5_K, spreadQ5_K, panelQ5_K, 16, 64, 0},
+	typeQ6_K: {2, 144, 1536, packQ6_K, restoreQ6_K, spreadQ6_K, panelQ6_K, 16, 48, 0},
+}
+
+// pays tells whether n vectors are enough for what pays from a number on.
+func pays(n, from int) bool { return from > 0 && n >= from }
+
+// gather brings the two bytes at src of eight rows together.
+func gather(head, src []byte, rowBytes int) {
+	for r := range eight {
+		copy(head[2*r:2*r+2], src[r*rowBytes:])
+	}
+}
+
+// transpose brings n times 16 bytes of eight rows, which begin with src, to body.
+func transpose(body, src []byte, rowBytes, n int) {
+	_ = body[128*n-1]
+	transposeEights(&call{w: unsafe.Pointer(&src[0]), step: uintptr(rowBytes), x: unsafe.Pointer(&body[0]), n: uintptr(n)})
+}
+
+// restoreBytes takes the bytes of row r that transpose has spread.
+func restoreBytes(b, body []byte, r int) {
+	for j := range len(b) / 4 {
+		copy(b[4*j:4*j+4], body[32*j+4*r:])
+	}
+}
+
+// call begins a call to unpack n times 32 columns of eight rows, which begin with w.
+func (p *panel) call(row int, w []byte, rowBytes, n int) call {
+	return call{w: unsafe.Pointer(&w[0]), step: uintptr(rowBytes), x: unsafe.Pointer(&p.weights[0][row]), n: uintptr(n)}
+}
+
+// Q4_0 and Q8_0: a scale, and nibbles or bytes.
+
+func packQ4_0(_ *panel, head, body, src []byte, rowBytes int) {
+	gather(head, src, rowBytes)
+	transpose(body, src[2:], rowBytes, 1)
+}
+
+func packQ8_0(_ *panel, head, body, src []byte, rowBytes int) {
+	gather(head, src, rowBytes)
+	transpose(body, src[2:], rowBytes, 2)
+}
+
+func restoreSimple(b, head, body []byte, r int) {
+	copy(b[:2], head[2*r:])
+	restoreBytes(b[2:], body, r)
+}
+
+func spreadQ4_0(p *panel, row, i int, head, body []byte) {
+	unpackEights(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[8*i][row]), rows: 1, n: 1})
+	p.setScales(row, i, head)
+}
+
+func spreadQ8_0(p *panel, row, i int, head, body []byte) {
+	spreadEights(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[8*i][row]), n: 8})
+	p.setScales(row, i, head)
+}
+
+func panelQ4_0(p *panel, w []byte, rowBytes, n int) {
+	for row := 0; row < panelRows; row += eight {
+		c := p.call(row, w[row*rowBytes:], rowBytes, n)
+		unpackQ40(&c)
+	}
+}
+
+func panelQ8_0(p *panel, w []byte, rowBytes, n int) {
+	for row := 0; row < panelRows; row += eight {
+		c := p.call(row, w[row*rowBytes:], rowBytes, n)
+		unpackQ80(&c)
+	}
+}
+
+// Q4_K and Q5_K share their heads.
+
+func packQ4_K(_ *panel, head, body, src []byte, rowBytes int) {
+	packHead4_K(head, src, rowBytes)
+	transpose(body, src[16:], rowBytes, 8)
+}
+
+func packHead4_K(head, src []byte, rowBytes int) {
+	gather(head, src, rowBytes)
+	gather(head[16:], src[2:], rowBytes)
+	clear(head[32:128])
+	for r := range eight {
+		scales, minima := sixBits(src[r*rowBytes+4:])
+		for i := range 8 {
+			pair, at := i/2, i/2%2*16+2*r+i%2
+			head[32+at] |= byte(scales) & 15 << (pair / 2 * 4)
+			head[64+at] |= byte(minima) & 15 << (pair / 2 * 4)
+			head[96+2*r+i%2] |= byte(scales) >> 4 << (2 * pair)
+			head[112+2*r+i%2] |= byte(minima) >> 4 << (2 * pair)
+			scales, minima = scales>>8, minima>>8
+		}
+	}
+}
+
+// sixBitsOfRow is sixBits for row r of a head that packHead4_K made.
+func sixBitsOfRow(head []byte, r int) (scales, minima uint64) {
+	for i := range 8 {
+		pair, at := i/2, i/2%2*16+2*r+i%2
+		s := head[32+at]>>(pair/2*4)&15 | head[96+2*r+i%2]>>(2*pair)&3<<4
+		m := head[64+at]>>(pair/2*4)&15 | head[112+2*r+i%2]>>(2*pair)&3<<4
+		scales, minima = scales|uint64(s)<<(8*i), minima|uint64(m)<<(8*i)
+	}
+	return scales, minima
+}
+
+// sixBits unpacks the eight scales and eight minima of a Q4_K block to a byte
+// each. The first four of both are the low 6 bits of 8 bytes; the others have 4
+// bits in 4 more bytes and 2 on top of those.
+func sixBits(b []byte) (scales, minima uint64) {
+	u, v := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:])
+	top := u >> 2 & 0x3030303030303030
+	scales = u&0x3f3f3f3f | (uint64(v&0x0f0f0f0f)|top&0xffffffff)<<32
+	minima = u>>32&0x3f3f3f3f | (uint64(v>>4&0x0f0f0f0f)|top>>32)<<32
+	return scales, minima
+}
+
+func restoreHead4_K(b, head []byte, r int) {
+	copy(b[:2], head[2*r:])
+	copy(b[2:4], head[16+2*r:])
+	scales, minima := sixBitsOfRow(head, r)
+	for j := range 4 {
+		s, o := byte(scales>>(32+8*j)), byte(minima>>(32+8*j))
+		b[4+j] = byte(scales>>(8*j)) | s>>4<<6
+		b[8+j] = byte(minima>>(8*j)) | o>>4<<6
+		b[12+j] = s&15 | o<<4
+	}
+}
+
+func restoreQ4_K(b, head, body []byte, r int) {
+	restoreHead4_K(b, head, r)
+	restoreBytes(b[16:], body, r)
+}
+
+// setRow4_K gives row r of the panel its factors from d and dmin, both float16 and
+// in b, and its scales and minima, each repeated for as many columns as the panel
+// kernel wants one for.
+func (p *panel) setRow4_K(r int, d, dmin []byte, scales, minima uint64, repeat int) {
+	var s, o [panelColumns / 16]int16
+	for j := range 8 * repeat {
+		s[j], o[j] = int16(scales>>(8*(j/repeat))&0xff), int16(minima>>(8*(j/repeat))&0xff)
+	}
+	p.setRow(r, f16At(d, 0), f16At(dmin, 0), s[:8*repeat], o[:8*repeat])
+}
+
+// setRows4_K is setRow4_K for the eight rows of a head.
+func (p *panel) setRows4_K(row int, head []byte, repeat int) {
+	for r := range eight {
+		scales, minima := sixBitsOfRow(head, r)
+		p.setRow4_K(row+r, head[2*r:], head[16+2*r:], scales, minima, repeat)
+	}
+}
+
+func spreadQ4_K(p *panel, row, _ int, head, body []byte) {
+	unpackEights(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[0][row]), step: 256, rows: 2, n: 4})
+	p.setRows4_K(row, head, 1)
+}
+
+func panelQ4_K(p *panel, w []byte, rowBytes, n int) {
+	for row := 0; row < panelRows; row += eight {
+		c := p.call(row, w[row*rowBytes:], rowBytes, n)
+		unpackQ4K(&c)
+	}
+	for r := range panelRows {
+		b := w[r*rowBytes:]
+		scales, minima := sixBits(b[4:])
+		p.setRow4_K(r, b, b[2:], scales, minima, 1)
+	}
+}
+
+func packQ5_K(_ *panel, head, body, src []byte, rowBytes int) {
+	packHead4_K(head, src, rowBytes)
+	packBodyQ5_K(body, src, rowBytes)
+}
+
+func packBodyQ5_K(body, src []byte, rowBytes int) {
+	var fifth [256]byte // bits of sub-blocks 0 to 7, transposed
+	transpose(fifth[:], src[16:], rowBytes, 2)
+	for g := range 4 {
+		part := body[320*g:][:320]
+		transpose(part[64:], src[48+32*g:], rowBytes, 2)
+		for at := 0; at < 64; at += 8 { // eight bytes at a time
+			var bits uint64
+			for i := range 4 {
+				bits |= binary.LittleEndian.Uint64(fifth[at/32*128+32*i+at%32:]) >> (2 * g) & 0x0303030303030303 << (2 * i)
+			}
+			binary.LittleEndian.PutUint64(part[at:], bits)
+		}
+	}
+}
+
+func restoreQ5_K(b, head, body []byte, r int) {
+	restoreHead4_K(b, head, r)
+	clear(b[16:48])
+	for g := range 4 {
+		part := body[320*g:][:320]
+		restoreBytes(b[48+32*g:][:32], part[64:], r)
+		for l := range 32 {
+			b[16+l] |= part[l/16*32+4*r+l%4] >> (l / 4 % 4 * 2) & 3 << (2 * g)
+		}
+	}
+}
+
+func spreadQ5_K(p *panel, row, _ int, head, body []byte) {
+	spreadBodyQ5_K(p, row, body)
+	p.setRows4_K(row, head, 2) // sums of 32 products would not fit 16 bits
+}
+
+func spreadBodyQ5_K(p *panel, row int, body []byte) {
+	const nibbles, bit = 0x0f0f0f0f0f0f0f0f, 0x0101010101010101
+	le := binary.LittleEndian
+	for i := range 32 {
+		g, i := i/8, i%8
+		part := body[320*g:][:320]
+		low, high := bytesOf(p.weights[16*g+i][row:row+eight]), bytesOf(p.weights[16*g+8+i][row:row+eight])
+		for at := 0; at < 32; at += 8 {
+			w, bits := le.Uint64(part[64+32*i+at:]), le.Uint64(part[i/4*32+at:])>>(i%4*2)
+			le.PutUint64(low[at:], w&nibbles|bits&bit<<4)
+			le.PutUint64(high[at:], w>>4&nibbles|bits>>1&bit<<4)
+		}
+	}
+}
+
+func panelQ5_K(p *panel, w []byte, rowBytes, _ int) {
+	var body [1280]byte
+	for row := 0; row < panelRows; row += eight {
+		packBodyQ5_K(body[:], w[row*rowBytes:], rowBytes)
+		spreadBodyQ5_K(p, row, body[:])
+	}
+	for r := range panelRows {
+		b := w[r*rowBytes:]
+		scales, minima := sixBits(b[4:])
+		p.setRow4_K(r, b, b[2:], scales, minima, 2)
+	}
+}
+
+// Q6_K: the scales are minima, too, since 32 stands for 0.
+
+func packQ6_K(p *panel, head, body, src []byte, rowBytes int) {
+	gather(head, src[208:], rowBytes)
+	for pair := range 8 {
+		gather(head[16+16*pair:], src[192+2*pair:], rowBytes)
+	}
+	c := p.call(0, src, rowBytes, 0)
+	unpackQ6K(&c)
+	packEightsQ6K(&call{w: unsafe.Pointer(&p.weights), x: unsafe.Pointer(&body[0])})
+}
+
+func restoreQ6_K(b, head, body []byte, r int) {
+	copy(b[208:], head[2*r:2*r+2])
+	for pair := range 8 {
+		copy(b[192+2*pair:], head[16+16*pair+2*r:][:2])
+	}
+	clear(b[:192])
+	for i := range 256 {
+		quad := body[i/16*96:][:96]
+		var w byte
+		if number := i % 16 / 4; number < 3 {
+			w = quad[32*number+4*r+i%4] & 63
+		} else {
+			w = quad[4*r+i%4]>>6 | quad[32+4*r+i%4]>>6<<2 | quad[64+4*r+i%4]>>6<<4
+		}
+		half, run, l := i/128, i%128/32, i%32 // the first two runs have low nibbles, the others high ones
+		b[64*half+run%2*32+l] |= w & 15 << (run / 2 * 4)
+		b[128+32*half+l] |= w >> 4 << (2 * run)
+	}
+}
+
+func (p *panel) setRowQ6_K(r int, d []byte, scale func(j int) byte) {
+	var s, o [panelColumns / 16]int16
+	for j := range s {
+		s[j] = int16(int8(scale(j)))
+		o[j] = 32 * s[j]
+	}
+	p.setRow(r, f16At(d, 0), f16At(d, 0), s[:], o[:])
+}
+
+func spreadQ6_K(p *panel, row, _ int, head, body []byte) {
+	unpackEightsQ6K(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[0][row])})
+	for r := range eight {
+		p.setRowQ6_K(row+r, head[2*r:], func(j int) byte { return head[16+j/2*16+2*r+j%2] })
+	}
+}
+
+func panelQ6_K(p *panel, w []byte, rowBytes, n int) {
+	for row := 0; row < panelRows; row += eight {
+		c := p.call(row, w[row*rowBytes:], rowBytes, n)
+		unpackQ6K(&c)
+	}
+	for r := range panelRows {
+		b := w[r*rowBytes:][:210]
+		p.setRowQ6_K(r, b[208:], func(j int) byte { return b[192+j] })
+	}
+}
+
+// Functions of unpack_amd64.s.
+
+//go:noescape
+func unpackQ40(c *call)
+
+//go:noescape
+func unpackQ80(c *call)
+
+//go:noescape
+func unpackQ4K(c *call)
+
+//go:noescape
+func unpackQ6K(c *call)
+
+//go:noescape
+func transposeEights(c *call)
+
+//go:noescape
+func unpackEights(c *call)
+
+//go:noescape
+func spreadEights(c *call)
+
+//go:noescape
+func packEightsQ6K(c *call)
+
+//go:noescape
+func unpackEightsQ6K(c *call)
