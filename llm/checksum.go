@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"regexp"
 	"strings"
 	"unicode/utf16"
@@ -152,3 +153,9 @@ func sumText(b []byte) string {
 	}
 	return strings.TrimPrefix(string(utf16.Decode(units)), "\ufeff")
 }
+
+// ChecksumPath is where the checksum of the file at path is kept.
+func ChecksumPath(path string) string { return path + ".sha256" }
+
+// ChecksumLine is what sha256sum writes of a file, and Verify reads.
+func ChecksumLine(sum []byte, name string) []byte { return fmt.Appendf(nil, "%x  %s\n", sum, name) }

@@ -136,7 +136,7 @@ func (f *File) open(fsys fs.FS, dir, name string) (gguf.Part, error) {
 // readSum reads the checksum of a file from the one beside it; nil if there is
 // none, and a note if there is one that tells nothing.
 func readSum(fsys fs.FS, dir, name string) (sum []byte, note string) {
-	file, err := fsys.Open(path.Join(dir, name+".sha256"))
+	file, err := fsys.Open(path.Join(dir, ChecksumPath(name)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ""
 	}

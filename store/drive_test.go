@@ -8,13 +8,14 @@ import (
 	"path/filepath"
 	"testing"
 
+	"alphaos/drive"
+	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/fstest"
 	"alphaos/fs/gpt"
 	"alphaos/internal/petest"
 	"alphaos/store"
-	"alphaos/tools/drive"
 )
 
 // On a real drive layout, through the FAT file system: the power goes in one
@@ -25,7 +26,7 @@ func TestOnDrive(t *testing.T) {
 	if err := os.WriteFile(efi, petest.Application(nil), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := drive.Create(drive.Options{Out: img, EFI: efi, Size: 64 << 20, Journal: 1 << 20}); err != nil {
+	if _, err := create.Drive(create.Options{Out: img, EFI: efi, Size: 64 << 20, Journal: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	image, err := os.ReadFile(img)

@@ -10,15 +10,15 @@ import (
 	"strings"
 	"testing"
 
+	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/llm/gguf"
 	"alphaos/ovmf"
-	"alphaos/tools/drive"
 )
 
 // brokenModels returns files under models/ that are no models to talk with, each
 // in its own way, some made from a good one.
-func brokenModels(t *testing.T, good string) []drive.Extra {
+func brokenModels(t *testing.T, good string) []create.Extra {
 	t.Helper()
 	data, err := os.ReadFile(good)
 	if err != nil {
@@ -41,7 +41,7 @@ func brokenModels(t *testing.T, good string) []drive.Extra {
 		}
 		return append(b, make([]byte, 256)...)
 	}
-	return []drive.Extra{
+	return []create.Extra{
 		{Path: "models/a-cut.gguf", Content: data[:len(data)/2]},
 		{Path: "models/b-noise.gguf", Content: noise},
 		{Path: "models/c-counts.gguf", Content: counts},
@@ -83,7 +83,7 @@ func TestBrokenModels(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, want := chatModel(t, story)
 	broken := brokenModels(t, model)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Extra: broken})
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Extra: broken})
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
 
 	// They come before the good one, which is taken nevertheless.
@@ -133,7 +133,7 @@ func TestBrokenModels(t *testing.T) {
 func TestNothingButABrokenModel(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model := writeModel(t, tinyShape)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Extra: brokenModels(t, model)[:1]})
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Extra: brokenModels(t, model)[:1]})
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
 	said := vmtest.Squeeze(p.Prompt())
 	_, said, _ = strings.Cut(said, "BdsDxe: starting ")

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
-	"alphaos/tools/drive"
 )
 
 // BenchmarkModelLoad compares loading a model of 256 MiB with raw Block I/O
@@ -19,7 +19,7 @@ import (
 func BenchmarkModelLoad(b *testing.B) {
 	vmtest.NeedQEMU(b)
 	efi := vmtest.EFI(b, "./tests/diskbench")
-	disk := vmtest.NewDrive(b, drive.Options{EFI: efi, Models: []string{writeModel(b, bigShape)}})
+	disk := vmtest.NewDrive(b, create.Options{EFI: efi, Models: []string{writeModel(b, bigShape)}})
 	line := regexp.MustCompile(`bench: (raw ReadBlocks|model load|ratio) ([0-9.]+) `)
 	for _, bus := range []string{"virtio", "ahci", "nvme", "usb"} {
 		b.Run(bus, func(b *testing.B) {
@@ -41,7 +41,7 @@ func BenchmarkBoot(b *testing.B) {
 	if model == "" {
 		model = writeModel(b, tinyShape)
 	}
-	disk := vmtest.NewDrive(b, drive.Options{EFI: vmtest.AlphaOS(b), Models: []string{model}})
+	disk := vmtest.NewDrive(b, create.Options{EFI: vmtest.AlphaOS(b), Models: []string{model}})
 	for _, bus := range []string{"virtio", "ahci", "nvme", "usb"} {
 		b.Run(bus, func(b *testing.B) {
 			var sum time.Duration

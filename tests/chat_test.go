@@ -12,10 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/models"
 	"alphaos/ovmf"
-	"alphaos/tools/drive"
 )
 
 // goldenText returns what llama.cpp says after prompt with a reference model at
@@ -90,7 +90,7 @@ func TestConversation(t *testing.T) { conversation(t, vmtest.AlphaOS(t), "") }
 func conversation(t *testing.T, efi, build string) {
 	vmtest.NeedQEMU(t)
 	want := guideAnswer(t)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: efi})
+	disk := vmtest.NewDrive(t, create.Options{EFI: efi})
 
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
 	vmtest.Contains(t, vmtest.Squeeze(p.Prompt()), "Note: there is no model on this drive, so the guide talks")
@@ -132,7 +132,7 @@ func conversation(t *testing.T, efi, build string) {
 func TestKeyboard(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, want := chatModel(t, story)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
 	p := vmtest.Boot(t, ovmf.Config{
 		Disk: disk, Bus: "usb", USBKeyboard: true, Width: 2880, Height: 1800, MemoryMiB: 2048,
 	})
@@ -176,7 +176,7 @@ func TestKeyboard(t *testing.T) {
 func TestSmallScreen(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	want := guideAnswer(t)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t)})
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t)})
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "ahci", Width: 800, Height: 600})
 	p.Prompt()
 	p.Greedy(100)

@@ -5,9 +5,10 @@ import (
 	"slices"
 	"testing"
 
+	"alphaos/drive"
+	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
-	"alphaos/tools/drive"
 )
 
 // TestCrashScreen provokes faults and does what a person can do then: read the screen,
@@ -45,8 +46,8 @@ func crashes(t *testing.T, efi, build string, faults ...string) {
 			continue
 		}
 		t.Run(c.fault, func(t *testing.T) {
-			disk := vmtest.NewDrive(t, drive.Options{EFI: efi, Models: []string{model},
-				Extra: []drive.Extra{{Path: "provoke", Content: []byte(c.fault)}}})
+			disk := vmtest.NewDrive(t, create.Options{EFI: efi, Models: []string{model},
+				Extra: []create.Extra{{Path: "provoke", Content: []byte(c.fault)}}})
 			p := vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: c.cpus})
 			p.Prompt()
 			if c.fault == "memory" {

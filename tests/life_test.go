@@ -10,11 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"alphaos/drive"
+	"alphaos/drive/create"
 	"alphaos/fs/fstest"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 	"alphaos/store"
-	"alphaos/tools/drive"
 )
 
 // fillJournal gives a drive a journal with one conversation that nearly fills it, and returns the number
@@ -61,7 +62,7 @@ func fillJournal(t *testing.T, disk string) (messages int) {
 // number of messages, and the conversation goes on. What it costs is reported beside an empty start.
 func TestLongConversation(t *testing.T) {
 	vmtest.NeedQEMU(t)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t)}) // the guide talks
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t)}) // the guide talks
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
 	p.Prompt()
 	empty := p.StartTime()
@@ -110,7 +111,7 @@ func TestLongConversation(t *testing.T) {
 func TestPasteIntoAnswer(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, _ := chatModel(t, story)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
 	p.Prompt()
 	p.Greedy(60)
@@ -151,7 +152,7 @@ func TestPasteIntoAnswer(t *testing.T) {
 // saved and answered then.
 func TestPulledOut(t *testing.T) {
 	vmtest.NeedQEMU(t)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t)}) // the guide talks
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t)}) // the guide talks
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb"})
 	p.Prompt()
 	p.Greedy(100)

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
-	"alphaos/tools/drive"
 )
 
 // unsaved is how many bytes of a growing answer may be lost: it is saved in
@@ -29,7 +29,7 @@ func TestPowerCut(t *testing.T) {
 	if len(want) < unsaved+200 {
 		t.Fatalf("an answer of %d bytes is too short for this test", len(want))
 	}
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
 
 	var shown string // of the answer, when the plug was pulled
 	for i, cut := range []int{8, unsaved + 50, len(want) - 20} {
@@ -101,7 +101,7 @@ func checkHistory(t *testing.T, p *vmtest.Person, want, shown string) {
 func TestJournalSurvivesAnyBus(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, _ := chatModel(t, story)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
 	for i, bus := range []string{"virtio", "ahci", "nvme", "usb"} {
 		p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: bus})
 		p.Prompt()

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
-	"alphaos/tools/drive"
 )
 
 var soak = flag.Int("soak", 0, "how many boots TestSoak does")
@@ -23,7 +23,7 @@ func TestSoak(t *testing.T) {
 	}
 	vmtest.NeedQEMU(t)
 	model, _ := chatModel(t, story)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
 	buses := []string{"virtio", "ahci", "nvme", "usb"}
 	memory := []int{1024, 8192}
 	var times []time.Duration

@@ -10,10 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	"alphaos/drive"
+	"alphaos/drive/create"
 	"alphaos/internal/petest"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
-	"alphaos/tools/drive"
 )
 
 // notBootable writes an EFI application that has nothing to start behind its headers: the firmware passes it over and goes on to its shell.
@@ -30,13 +31,13 @@ func notBootable(t testing.TB) string {
 const chained = "EFI/alphaos/alphaos.efi"
 
 // image returns AlphaOS as a file to put there.
-func image(t testing.TB) drive.Extra {
+func image(t testing.TB) create.Extra {
 	t.Helper()
 	content, err := os.ReadFile(vmtest.AlphaOS(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return drive.Extra{Path: chained, Content: content}
+	return create.Extra{Path: chained, Content: content}
 }
 
 // verboseLines must be in what a verbose start says.
@@ -63,7 +64,7 @@ func TestChained(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			loader := vmtest.EFI(t, "./tests/chain", "-ldflags=-X main.missing="+c.missing)
-			c.config.Disk = vmtest.NewDrive(t, drive.Options{EFI: loader, Models: []string{model}, Extra: []drive.Extra{
+			c.config.Disk = vmtest.NewDrive(t, create.Options{EFI: loader, Models: []string{model}, Extra: []create.Extra{
 				image(t), {Path: "limine.conf", Content: []byte(limineConf(t))},
 			}})
 			p := vmtest.Boot(t, c.config)
@@ -92,7 +93,7 @@ func TestChainedReturns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	disk := vmtest.NewDrive(t, drive.Options{EFI: loader, Extra: []drive.Extra{
+	disk := vmtest.NewDrive(t, create.Options{EFI: loader, Extra: []create.Extra{
 		{Path: chained, Content: content}, {Path: "limine.conf", Content: []byte(limineConf(t))},
 	}})
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2, MemoryMiB: 2048})
@@ -122,7 +123,7 @@ func TestShell(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, _ := chatModel(t, story)
 	shell := func(t *testing.T, options string) (p *vmtest.Person, disk, said string) {
-		disk = vmtest.NewDrive(t, drive.Options{EFI: notBootable(t), Models: []string{model}, Extra: []drive.Extra{
+		disk = vmtest.NewDrive(t, create.Options{EFI: notBootable(t), Models: []string{model}, Extra: []create.Extra{
 			image(t), {Path: "startup.nsh", Content: []byte("fs0:\r\n\\EFI\\alphaos\\alphaos.efi " + options + "\r\n")},
 		}})
 		p = vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2})
@@ -155,7 +156,7 @@ func TestShell(t *testing.T) {
 func TestSafeStart(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, want := chatModel(t, story)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Size: 64 << 20, Journal: 1 << 20,
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Size: 64 << 20, Journal: 1 << 20,
 		Config: []byte(`{"safe": true, "verbose": true, "threads": 2, "kernel": "avx2", "colour": "red"}`)})
 	before := vmtest.Besides(t, disk, drive.JournalPath)
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2})
@@ -183,7 +184,7 @@ func TestSafeStart(t *testing.T) {
 func TestBadConfig(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, _ := chatModel(t, story)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model},
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model},
 		Config: []byte("{\n\"verbose\": true,\nsafe: true }")})
 	log := string(vmtest.ReadFile(t, disk, drive.BootLogPath))
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk})

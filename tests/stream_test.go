@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
-	"alphaos/tools/drive"
 )
 
 // streamShape is a file of 137 MiB.
@@ -21,7 +21,7 @@ func TestStreaming(t *testing.T) {
 	model := writeModel(t, streamShape)
 	const prompt, tokens = "The hen", 6
 	want := hostText(t, model, prompt, tokens)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
 
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, MemoryMiB: 384})
 	said := vmtest.Squeeze(p.Prompt())

@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
-	"alphaos/tools/drive"
 )
 
 // tamagoVariable names the go command of TamaGo's toolchain; see docs/tamago.md.
@@ -51,7 +51,7 @@ func TestTamaGoMachines(t *testing.T) {
 	for _, memory := range []int{512, 1024, 4096} {
 		for _, cpus := range []int{1, 2} {
 			t.Run(fmt.Sprintf("%d MiB, %d processors", memory, cpus), func(t *testing.T) {
-				disk := vmtest.NewDrive(t, drive.Options{EFI: efi, Models: []string{model}})
+				disk := vmtest.NewDrive(t, create.Options{EFI: efi, Models: []string{model}})
 				p := vmtest.Boot(t, ovmf.Config{Disk: disk, MemoryMiB: memory, CPUs: cpus})
 				p.Prompt()
 				p.Greedy(100)
@@ -75,7 +75,7 @@ func TestTamaGoCrashes(t *testing.T) {
 func TestTamaGoTooLittleMemory(t *testing.T) {
 	efi := buildTamaGo(t, "tamago")
 	model, _ := chatModel(t, story)
-	disk := vmtest.NewDrive(t, drive.Options{EFI: efi, Models: []string{model}})
+	disk := vmtest.NewDrive(t, create.Options{EFI: efi, Models: []string{model}})
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, MemoryMiB: 256})
 	p.Expect("The program cannot start: there is too little free memory")
 	p.Expect("UEFI Interactive Shell") // the next thing to boot: the firmware has everything back
@@ -92,7 +92,7 @@ func BenchmarkTamaGo(b *testing.B) {
 		note := func(name string, v float64) { values[name] = append(values[name], v) }
 		for range rounds {
 			for _, build := range builds {
-				c.Disk = vmtest.NewDrive(b, drive.Options{EFI: build.efi, Models: []string{model}})
+				c.Disk = vmtest.NewDrive(b, create.Options{EFI: build.efi, Models: []string{model}})
 				p := vmtest.Boot(b, c)
 				p.Prompt()
 				note(build.name+"-start-ms", float64(p.StartTime().Milliseconds()))

@@ -17,6 +17,8 @@
 // than its medium or than its FAT has entries for is used as far as both reach,
 // and Notes tells.
 //
+// Plan and Write make a fresh volume (format.go).
+//
 // The invariant behind the caches: this package changes no metadata. Tables
 // and directories are as they were at Mount until the volume is mounted anew.
 package fat

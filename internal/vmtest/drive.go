@@ -8,17 +8,17 @@ import (
 	"path/filepath"
 	"testing"
 
+	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
-	"alphaos/tools/drive"
 )
 
 // NewDrive makes a drive image that lasts as long as the test.
-func NewDrive(t testing.TB, o drive.Options) string {
+func NewDrive(t testing.TB, o create.Options) string {
 	t.Helper()
 	o.Out = filepath.Join(t.TempDir(), "drive.img")
-	if _, err := drive.Create(o); err != nil {
+	if _, err := create.Drive(o); err != nil {
 		t.Fatal(err)
 	}
 	return o.Out
@@ -26,13 +26,13 @@ func NewDrive(t testing.TB, o drive.Options) string {
 
 // SmallDrive makes a drive image, no larger than it must be, that boots efi and
 // holds further files.
-func SmallDrive(t testing.TB, efi string, extra ...drive.Extra) string {
+func SmallDrive(t testing.TB, efi string, extra ...create.Extra) string {
 	t.Helper()
 	size := int64(64 << 20)
 	for _, e := range extra {
 		size += int64(len(e.Content))
 	}
-	return NewDrive(t, drive.Options{EFI: efi, Size: size &^ (1<<20 - 1), Journal: 1 << 20, Extra: extra})
+	return NewDrive(t, create.Options{EFI: efi, Size: size &^ (1<<20 - 1), Journal: 1 << 20, Extra: extra})
 }
 
 // Volume opens the volume of a drive image, to read it and to write files in

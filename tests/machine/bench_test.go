@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
-	"alphaos/tools/drive"
 )
 
 // BenchmarkMachine boots measure/ on two processors, and at its end measures
@@ -43,7 +43,7 @@ func BenchmarkEngine(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	disk := vmtest.SmallDrive(b, program(b, "engine"), drive.Extra{Path: "models/engine.gguf", Content: content})
+	disk := vmtest.SmallDrive(b, program(b, "engine"), create.Extra{Path: "models/engine.gguf", Content: content})
 	line := regexp.MustCompile(`engine: ([a-z]\S+) ([0-9.]+)`)
 	for b.Loop() {
 		m := boot(b, ovmf.Config{Disk: disk, CPUs: 2, MemoryMiB: 2048})

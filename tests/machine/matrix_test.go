@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
-	"alphaos/tools/drive"
 )
 
 // TestMatrix boots a tiny program on machines of all sizes: each must find all
@@ -65,8 +65,8 @@ func TestComeAndGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk := vmtest.SmallDrive(t, efi,
-		drive.Extra{Path: "hello.efi", Content: image},
-		drive.Extra{Path: "startup.nsh", Content: []byte("fs0:\r\n" + strings.Repeat("hello.efi\r\n", times))})
+		create.Extra{Path: "hello.efi", Content: image},
+		create.Extra{Path: "startup.nsh", Content: []byte("fs0:\r\n" + strings.Repeat("hello.efi\r\n", times))})
 	for _, n := range cpus {
 		t.Run(fmt.Sprintf("%dcpu", n), func(t *testing.T) {
 			m := boot(t, ovmf.Config{Disk: disk, CPUs: n, MemoryMiB: 1024})

@@ -21,9 +21,9 @@ import (
 	"testing"
 	"time"
 
+	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
-	"alphaos/tools/drive"
 )
 
 // stdTest is a package of the standard library whose tests run in the machine.
@@ -187,15 +187,15 @@ func TestStandardLibrary(t *testing.T) {
 // runStd boots a machine for the packages in left and returns those it did not
 // come to because one broke the machine.
 func runStd(t *testing.T, cpus int, hello string, left []stdTest, images map[string][]byte) []stdTest {
-	var extra []drive.Extra
+	var extra []create.Extra
 	script := "@echo -off\r\nfs0:\r\n"
 	for i, s := range left {
 		file := fmt.Sprintf("std/t%d.efi", i)
-		extra = append(extra, drive.Extra{Path: file, Content: images[s.path]})
+		extra = append(extra, create.Extra{Path: file, Content: images[s.path]})
 		script += strings.ReplaceAll(file, "/", "\\") + "\r\n"
 	}
 	script += "echo std: the end\r\n"
-	extra = append(extra, drive.Extra{Path: "startup.nsh", Content: []byte(script)})
+	extra = append(extra, create.Extra{Path: "startup.nsh", Content: []byte(script)})
 	m := boot(t, ovmf.Config{Disk: vmtest.SmallDrive(t, hello, extra...), CPUs: cpus, MemoryMiB: 2048})
 	m.Expect("hello: ")
 	m.Expect("startup.nsh")

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"alphaos/drive/create"
 	"alphaos/engine"
-	"alphaos/tools/drive"
 )
 
 func driveCommand() *cobra.Command {
@@ -24,7 +24,7 @@ func driveCommand() *cobra.Command {
 }
 
 func driveCreateCommand() *cobra.Command {
-	var o drive.Options
+	var o create.Options
 	var size, journal, state string
 	cmd := &cobra.Command{
 		Use:   "create OUT.img --efi BOOTX64.EFI [--model FILE]...",
@@ -49,21 +49,21 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			}
 			var err error
 			if size != "" {
-				if o.Size, err = drive.ParseSize(size); err != nil {
+				if o.Size, err = create.ParseSize(size); err != nil {
 					return fmt.Errorf("--size: %w", err)
 				}
 				if o.Size == 0 {
 					return errors.New("--size: a drive of 0 bytes cannot be made")
 				}
 			}
-			if o.Journal, err = drive.ParseSize(journal); err != nil {
+			if o.Journal, err = create.ParseSize(journal); err != nil {
 				return fmt.Errorf("--journal: %w", err)
 			}
 			if o.Journal == 0 {
 				return errors.New("--journal: a drive needs a journal; choose from 64K up to 4095M")
 			}
 			if state != "" {
-				if o.State, err = drive.ParseSize(state); err != nil {
+				if o.State, err = create.ParseSize(state); err != nil {
 					return fmt.Errorf("--state: %w", err)
 				}
 				if o.State == 0 {
@@ -77,7 +77,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 				}
 				o.Time = time.Unix(n, 0)
 			}
-			r, err := drive.Create(o)
+			r, err := create.Drive(o)
 			if err != nil {
 				return err
 			}
@@ -93,7 +93,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			case 1:
 				held = "1 model"
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, journal %s, %s free\n", o.Out, drive.FormatSize(r.Size), held, drive.FormatSize(r.Journal), drive.FormatSize(r.Free))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, journal %s, %s free\n", o.Out, create.FormatSize(r.Size), held, create.FormatSize(r.Journal), create.FormatSize(r.Free))
 			return nil
 		},
 	}

@@ -1,30 +1,50 @@
-package drive
+package fat
 
 // What goes on a volume, as a tree, and the names of FAT: each file has a
 // short name of eight and three capitals and, unless that says it all, a
 // long one, kept as UTF-16 in directory entries before the short one's.
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"strings"
 	"unicode/utf16"
-
-	"alphaos/fs/fat"
 )
 
-// node is a file or directory. A file's content is source, a file of the
-// host, or content, or size zeros.
+// Tree is what goes on a volume: files and directories by their paths, with slashes.
+// The zero value is empty.
+type Tree struct{ root node }
+
+// Content is what a file of Size bytes holds: what Open returns, or zeros if that is nil.
+// Open is called while the volume is written, for the files of a directory in the order in
+// which they were added.
+type Content struct {
+	Size int64
+	Open func() (io.ReadCloser, error)
+}
+
+// Bytes is the content b.
+func Bytes(b []byte) Content {
+	return Content{int64(len(b)), func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
+}
+
+// Add puts a file at path, with the directories that lead there. An error tells what name
+// FAT32 cannot have.
+func (t *Tree) Add(path string, c Content) error { return t.root.add(path, &node{Content: c}) }
+
+// AddDir puts an empty directory at path.
+func (t *Tree) AddDir(path string) error { return t.root.add(path, &node{isDir: true}) }
+
+// node is a file or directory.
 type node struct {
 	label    string // its name
 	isDir    bool
 	parent   *node
 	children []*node
 
-	source  string
-	content []byte
-	size    int64
-	sum     *node // that gets the checksum of this one when it is copied, or nil
+	Content
 
 	short    [11]byte
 	long     []uint16 // nil when the short name is the name
@@ -32,15 +52,10 @@ type node struct {
 	clusters int64
 }
 
-// sumLine is what sha256sum writes of a file.
-func sumLine(sum []byte, name string) []byte {
-	return fmt.Appendf(nil, "%x  %s\n", sum, name)
-}
-
 // bytes returns the size of a file's content or a directory's entries.
 func (n *node) bytes() int64 {
 	if !n.isDir {
-		return max(n.size, int64(len(n.content)))
+		return n.Size
 	}
 	entries := int64(2) // "." and ".."
 	if n.parent == nil {
@@ -61,7 +76,11 @@ func (n *node) walk(f func(*node)) {
 
 // add puts x at path below n, with the directories that leads through.
 func (n *node) add(path string, x *node) error {
+	n.isDir = true
 	dir, rest, more := strings.Cut(path, "/")
+	if err := checkName(dir); err != nil {
+		return err
+	}
 	c := n.child(dir)
 	if more {
 		if c == nil {
@@ -91,12 +110,9 @@ func (n *node) child(name string) *node {
 }
 
 // name gives everything below n its names on the volume.
-func (n *node) name() error {
+func (n *node) name() {
 	taken := map[[11]byte]bool{}
 	for _, c := range n.children { // names that fit come before made ones
-		if err := checkName(c.label); err != nil {
-			return err
-		}
 		short, fits, whole := plainShort(c.label)
 		if fits {
 			c.short = short
@@ -111,11 +127,8 @@ func (n *node) name() error {
 			c.short = makeShort(c.label, taken)
 			taken[c.short] = true
 		}
-		if err := c.name(); err != nil {
-			return err
-		}
+		c.name()
 	}
-	return nil
 }
 
 // checkName reports whether FAT can keep name as a long name.
@@ -208,7 +221,7 @@ func (n *node) appendLong(b []byte) []byte {
 			e[0] |= 0x40
 		}
 		e[11] = 0x0F
-		e[13] = fat.Checksum(n.short)
+		e[13] = Checksum(n.short)
 		for i, u := range units[(part-1)*13:][:13] {
 			at := 1 + 2*i
 			if i >= 5 {

@@ -1,4 +1,4 @@
-package drive
+package create
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"alphaos/drive"
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
@@ -75,7 +76,7 @@ func part(t testing.TB, no, count int) []byte {
 
 func create(t testing.TB, o Options) *Result {
 	t.Helper()
-	r, err := Create(o)
+	r, err := Drive(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +179,7 @@ func TestCreate(t *testing.T) {
 		t.Errorf("size %d, error %v", fi.Size(), err)
 	}
 	v, vol := mount(t, img)
-	if v.Label() != Label || vol.Name != Label || vol.TypeGUID != gpt.EFISystem || vol.First != 2048 {
+	if v.Label() != drive.Label || vol.Name != drive.Label || vol.TypeGUID != gpt.EFISystem || vol.First != 2048 {
 		t.Errorf("label %q, partition %q of type %s at %d", v.Label(), vol.Name, vol.TypeGUID, vol.First)
 	}
 	same := func(path, host string) {
@@ -192,31 +193,31 @@ func TestCreate(t *testing.T) {
 			t.Errorf("%s differs from %s, error %v", path, host, err)
 		}
 	}
-	same(EFIPath, efi)
+	same(drive.EFIPath, efi)
 	for i, name := range names {
-		same(ModelsPath+"/"+name, models[i])
+		same(drive.ModelsDir+"/"+name, models[i])
 	}
-	list, err := iofs.ReadDir(v, ModelsPath)
+	list, err := iofs.ReadDir(v, drive.ModelsDir)
 	if err != nil || len(list) != 2*len(names) {
 		t.Errorf("%d models and checksums, error %v", len(list), err)
 	}
 	if b, err := iofs.ReadFile(v, "docs/deep/down/Read me.txt"); err != nil || string(b) != "hello" {
 		t.Errorf("extra file: %q, error %v", b, err)
 	}
-	if fi, err := iofs.Stat(v, EFIPath); err != nil || !fi.ModTime().Equal(stamp) {
+	if fi, err := iofs.Stat(v, drive.EFIPath); err != nil || !fi.ModTime().Equal(stamp) {
 		t.Errorf("time %v, error %v", fi.ModTime(), err)
 	}
-	if err := fstest.TestFS(v, EFIPath, ConfigPath, JournalPath, "data/conversations", "empty file"); err != nil {
+	if err := fstest.TestFS(v, drive.EFIPath, drive.ConfigPath, drive.JournalPath, "data/conversations", "empty file"); err != nil {
 		t.Error(err)
 	}
-	j, err := v.OpenInPlace(JournalPath)
+	j, err := v.OpenInPlace(drive.JournalPath)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if j.Size() != 3*mib+100 {
 		t.Errorf("journal of %d bytes", j.Size())
 	}
-	if s, err := v.OpenInPlace(StatePath); err != nil || s.Size() != 100<<10 {
+	if s, err := v.OpenInPlace(drive.StatePath); err != nil || s.Size() != 100<<10 {
 		t.Errorf("a saved state of 100 KiB: %v", err)
 	}
 	p := make([]byte, j.Size())
@@ -234,7 +235,7 @@ func TestCreate(t *testing.T) {
 	}
 	verify(t, img)
 	for i, name := range names {
-		same(ModelsPath+"/"+name, models[i])
+		same(drive.ModelsDir+"/"+name, models[i])
 	}
 }
 
@@ -256,13 +257,13 @@ func TestChecksums(t *testing.T) {
 	create(t, Options{Out: img, EFI: efiFile(t), Models: models, Time: stamp})
 	v, _ := mount(t, img)
 	copied := t.TempDir()
-	list, err := iofs.ReadDir(v, ModelsPath)
+	list, err := iofs.ReadDir(v, drive.ModelsDir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sums := []string{"--strict", "-c"}
 	for _, e := range list {
-		b, err := iofs.ReadFile(v, ModelsPath+"/"+e.Name())
+		b, err := iofs.ReadFile(v, drive.ModelsDir+"/"+e.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,10 +275,10 @@ func TestChecksums(t *testing.T) {
 			continue
 		}
 		want := fmt.Sprintf("%x  %s\n", sha256.Sum256(b), e.Name())
-		if got, err := iofs.ReadFile(v, ModelsPath+"/"+e.Name()+".sha256"); err != nil || string(got) != want {
+		if got, err := iofs.ReadFile(v, drive.ModelsDir+"/"+e.Name()+".sha256"); err != nil || string(got) != want {
 			t.Errorf("beside %s lies %q, %v; want %q", e.Name(), got, err, want)
 		}
-		f, err := llm.Open(v, ModelsPath+"/"+e.Name())
+		f, err := llm.Open(v, drive.ModelsDir+"/"+e.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -307,7 +308,7 @@ func TestMtoolsAgree(t *testing.T) {
 	efi := efiFile(t)
 	create(t, Options{Out: img, Models: []string{m}, EFI: efi, Time: stamp})
 	at := fmt.Sprintf("%s@@%d", img, partitionAt)
-	for path, host := range map[string]string{EFIPath: efi, ModelsPath + "/" + filepath.Base(m): m} {
+	for path, host := range map[string]string{drive.EFIPath: efi, drive.ModelsDir + "/" + filepath.Base(m): m} {
 		want, err := os.ReadFile(host)
 		if err != nil {
 			t.Fatal(err)
@@ -331,35 +332,18 @@ func TestMtoolsAgree(t *testing.T) {
 // images are sparse.
 func TestSizes(t *testing.T) {
 	efi := efiFile(t)
-	for _, c := range []struct{ size, cluster int64 }{
-		{52 * mib, 512}, {100 * mib, 1024}, {200 * mib, 2048}, {300 * mib, 4096}, {1 << 30, 4096},
-		{10 << 30, 8192}, {20 << 30, 16384}, {64 << 30, 32768},
-	} {
-		t.Run(FormatSize(c.size), func(t *testing.T) {
+	for _, size := range []int64{52 * mib, 100 * mib, 200 * mib, 300 * mib, 1 << 30, 10 << 30, 20 << 30, 64 << 30} {
+		t.Run(FormatSize(size), func(t *testing.T) {
 			img := filepath.Join(t.TempDir(), "image")
-			r := create(t, Options{Out: img, Size: c.size, EFI: efi, Models: []string{model(t, "stories.gguf", 100000)}, Time: stamp})
-			root, err := contents(Options{EFI: efi, Journal: DefaultJournal})
-			if err != nil {
-				t.Fatal(err)
-			}
-			vol, err := plan(root, c.size-2*partitionAt)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if vol.cluster != c.cluster {
-				t.Errorf("clusters of %d bytes, want %d", vol.cluster, c.cluster)
-			}
-			if vol.dataAt()%mib != 0 {
-				t.Errorf("data begin at byte %d", vol.dataAt())
-			}
-			if r.Free <= 0 || r.Free >= c.size {
+			r := create(t, Options{Out: img, Size: size, EFI: efi, Models: []string{model(t, "stories.gguf", 100000)}, Time: stamp})
+			if r.Free <= 0 || r.Free >= size {
 				t.Errorf("%d bytes free", r.Free)
 			}
 			v, _ := mount(t, img)
-			if _, err := iofs.ReadFile(v, EFIPath); err != nil {
+			if _, err := iofs.ReadFile(v, drive.EFIPath); err != nil {
 				t.Error(err)
 			}
-			if c.size < 2<<30 { // reading a large sparse partition takes long
+			if size < 2<<30 { // reading a large sparse partition takes long
 				verify(t, img)
 			}
 		})
@@ -499,7 +483,7 @@ func TestRefusals(t *testing.T) {
 		{"model dot", "full stop", Options{Out: out, EFI: efi, Models: []string{model(t, "a.gguf.", 10)}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Create(c.o)
+			_, err := Drive(c.o)
 			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q, want one line about %q", err, c.want)
 			}

@@ -1,4 +1,4 @@
-package drive
+package fat
 
 // A fresh FAT32 volume, written in one pass.
 //
@@ -9,25 +9,23 @@ package drive
 // that clusters never straddle the larger blocks of flash.
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 )
 
 const (
 	sectorSize  = 512
-	entrySize   = 32
 	minReserved = 32    // sectors
 	minClusters = 65541 // 65525, the format's limit, and a margin for readers that miscount
 	endOfChain  = 0x0FFFFFFF
+	perMiB      = 1 << 20 / sectorSize
 )
 
-// volume is a planned FAT32 volume.
-type volume struct {
+// Format is a planned FAT32 volume.
+type Format struct {
 	root     *node
 	sectors  int64
 	cluster  int64 // bytes
@@ -37,19 +35,28 @@ type volume struct {
 	used     uint32
 	nodes    []*node // in the order of their clusters
 
-	hidden int64 // sectors before the volume
-	label  string
-	stamp  time.Time
-	serial uint32
+	Label  string
+	Serial uint32
+	Time   time.Time // of all files
+	Hidden int64     // sectors of 512 bytes on the medium before the volume
 }
 
-var errTooSmall = errors.New("the volume is too small")
+// Target is where a volume is written: an *os.File, say.
+type Target interface {
+	io.WriterAt
+	io.WriteSeeker
+}
 
-// plan lays out a volume of size bytes and gives each node its clusters.
-func plan(root *node, size int64) (*volume, error) {
-	v := &volume{root: root, sectors: size / sectorSize}
+// ErrTooSmall is returned by Plan for a size that the files do not fit.
+var ErrTooSmall = errors.New("the volume is too small")
+
+// Plan lays out a volume of size bytes with the files of t and gives each its clusters.
+func Plan(t *Tree, size int64) (*Format, error) {
+	t.root.isDir = true
+	t.root.name()
+	v := &Format{root: &t.root, sectors: size / sectorSize}
 	if size <= 0 {
-		return nil, errTooSmall
+		return nil, ErrTooSmall
 	}
 	// Microsoft's cluster sizes; below them the largest that gives FAT32
 	// enough clusters.
@@ -65,7 +72,7 @@ func plan(root *node, size int64) (*volume, error) {
 	}
 	for v.layOut(); v.clusters < minClusters; v.layOut() {
 		if v.cluster == sectorSize {
-			return nil, errTooSmall
+			return nil, ErrTooSmall
 		}
 		v.cluster /= 2
 	}
@@ -78,39 +85,42 @@ func plan(root *node, size int64) (*volume, error) {
 		}
 		next += n.clusters
 	}
-	root.walk(func(n *node) {
+	t.root.walk(func(n *node) {
 		if n.isDir {
 			take(n)
 		}
 	})
-	root.walk(func(n *node) {
+	t.root.walk(func(n *node) {
 		if !n.isDir {
 			take(n)
 		}
 	})
 	if next-2 > int64(v.clusters) {
-		return nil, errTooSmall
+		return nil, ErrTooSmall
 	}
 	v.used = uint32(next - 2)
 	return v, nil
 }
 
 // layOut computes where things are from the sizes of volume and cluster.
-func (v *volume) layOut() {
+func (v *Format) layOut() {
 	perCluster := v.cluster / sectorSize
 	most := (v.sectors-minReserved)/perCluster + 2
 	v.table = (most*4 + sectorSize - 1) / sectorSize
 	v.reserved = minReserved
-	if over := (v.reserved + 2*v.table) % (mib / sectorSize); over != 0 {
-		v.reserved += mib/sectorSize - over
+	if over := (v.reserved + 2*v.table) % perMiB; over != 0 {
+		v.reserved += perMiB - over
 	}
 	v.clusters = uint32(max(v.sectors-v.reserved-2*v.table, 0) / perCluster)
 }
 
-func (v *volume) dataAt() int64 { return (v.reserved + 2*v.table) * sectorSize }
+func (v *Format) dataAt() int64 { return (v.reserved + 2*v.table) * sectorSize }
 
-// write writes the volume to f from byte at on, where f must read as zeros.
-func (v *volume) write(f *os.File, at int64) error {
+// Free returns how many bytes of the volume are free.
+func (v *Format) Free() int64 { return int64(v.clusters-v.used) * v.cluster }
+
+// Write writes the volume to f from byte at on, where f must read as zeros.
+func (v *Format) Write(f Target, at int64) error {
 	put := func(b []byte, off int64) error {
 		_, err := f.WriteAt(b, at+off)
 		return err
@@ -137,10 +147,8 @@ func (v *volume) write(f *os.File, at int64) error {
 		case n.clusters == 0:
 		case n.isDir:
 			err = put(v.directory(n), off)
-		case n.source != "":
+		case n.Open != nil:
 			err = copyFile(f, at+off, n)
-		default:
-			err = put(n.content, off)
 		}
 		if err != nil {
 			return err
@@ -149,34 +157,28 @@ func (v *volume) write(f *os.File, at int64) error {
 	return nil
 }
 
-// copyFile copies the file n.source to f. Between two files the host kernel
-// does the copying, unless the file's checksum is wanted.
-func copyFile(f *os.File, at int64, n *node) error {
-	src, err := os.Open(n.source)
+// copyFile copies a file from elsewhere to f. Between two files the host kernel does the
+// copying.
+func copyFile(f Target, at int64, n *node) (err error) {
+	src, err := n.Open()
 	if err != nil {
 		return err
 	}
-	defer src.Close()
-	if _, err := f.Seek(at, io.SeekStart); err != nil {
-		return err
-	}
-	to, hash := io.Writer(f), sha256.New()
-	if n.sum != nil {
-		to = io.MultiWriter(f, hash)
-	}
-	if _, err := io.CopyN(to, src, n.size); err != nil {
-		if err == io.EOF {
+	if _, err = f.Seek(at, io.SeekStart); err == nil {
+		if _, err = io.CopyN(f, src, n.Size); err == io.EOF {
 			err = errors.New("the file became shorter while it was copied; try again")
 		}
-		return fmt.Errorf("copy %s: %w", n.source, err)
 	}
-	if n.sum != nil { // which comes later on the volume
-		n.sum.content = sumLine(hash.Sum(nil), n.label)
+	if cerr := src.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", n.label, err)
 	}
 	return nil
 }
 
-func (v *volume) bootSector() []byte {
+func (v *Format) bootSector() []byte {
 	le := binary.LittleEndian
 	b := make([]byte, sectorSize)
 	copy(b, "\xEB\x58\x90MSWIN4.1") // the name that readers trust most
@@ -187,7 +189,7 @@ func (v *volume) bootSector() []byte {
 	b[21] = 0xF8 // media: fixed disk
 	le.PutUint16(b[24:], 63)
 	le.PutUint16(b[26:], 255)
-	le.PutUint32(b[28:], uint32(v.hidden))
+	le.PutUint32(b[28:], uint32(v.Hidden))
 	le.PutUint32(b[32:], uint32(v.sectors))
 	le.PutUint32(b[36:], uint32(v.table))
 	le.PutUint32(b[44:], v.root.first)
@@ -195,13 +197,13 @@ func (v *volume) bootSector() []byte {
 	le.PutUint16(b[50:], 6) // backup
 	b[64] = 0x80            // BIOS drive
 	b[66] = 0x29            // serial, label and type follow
-	le.PutUint32(b[67:], v.serial)
-	copy(b[71:], fmt.Sprintf("%-11s%-8s", v.label, "FAT32"))
+	le.PutUint32(b[67:], v.Serial)
+	copy(b[71:], fmt.Sprintf("%-11s%-8s", v.Label, "FAT32"))
 	b[510], b[511] = 0x55, 0xAA
 	return b
 }
 
-func (v *volume) infoSector() []byte {
+func (v *Format) infoSector() []byte {
 	le := binary.LittleEndian
 	b := make([]byte, sectorSize)
 	copy(b, "RRaA")
@@ -213,7 +215,7 @@ func (v *volume) infoSector() []byte {
 }
 
 // fat returns the FAT as far as it is not zero.
-func (v *volume) fat() []byte {
+func (v *Format) fat() []byte {
 	le := binary.LittleEndian
 	b := make([]byte, (int64(v.used)*4+8+sectorSize-1)/sectorSize*sectorSize)
 	le.PutUint32(b, 0x0FFFFFF8) // the media byte
@@ -232,11 +234,11 @@ func (v *volume) fat() []byte {
 }
 
 // directory returns the content of a directory.
-func (v *volume) directory(d *node) []byte {
+func (v *Format) directory(d *node) []byte {
 	b := make([]byte, 0, d.bytes())
 	if d.parent == nil {
 		var label [11]byte
-		copy(label[:], fmt.Sprintf("%-11s", v.label))
+		copy(label[:], fmt.Sprintf("%-11s", v.Label))
 		b = v.appendEntry(b, label, 0x08, 0, 0)
 	} else {
 		up := d.parent.first
@@ -260,9 +262,9 @@ func (v *volume) directory(d *node) []byte {
 	return b
 }
 
-func (v *volume) appendEntry(b []byte, short [11]byte, attr byte, first, size uint32) []byte {
+func (v *Format) appendEntry(b []byte, short [11]byte, attr byte, first, size uint32) []byte {
 	le := binary.LittleEndian
-	t := v.stamp.UTC()
+	t := v.Time.UTC()
 	switch {
 	case t.Year() < 1980:
 		t = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -1,16 +1,13 @@
-// Package drive makes AlphaOS drives: image files that can be written to a
+// Package create makes AlphaOS drives: image files that can be written to a
 // flash drive or started in QEMU.
 //
-// The partition table comes from github.com/diskfs/go-diskfs. The FAT32
-// volume is written here: everything that goes on it is known beforehand, so
-// each file and directory gets neighbouring clusters in one pass, the two
-// FATs and the free count in FSInfo are written once and are right, and
-// model files are copied straight to their place, the while their checksums are
-// computed. That is simpler and faster than formatting with the library, writing each file
-// through it, and then repairing what it leaves wrong (".." entries, FSInfo).
+// The partition table comes from github.com/diskfs/go-diskfs; the FAT32 volume is
+// fs/fat's own, since the library's is slow and has to be repaired afterwards (".." entries,
+// FSInfo). Model files are copied straight to their place, and their checksums computed on
+// the way.
 //
 // The image appears under its name only when it is complete.
-package drive
+package create
 
 import (
 	"bytes"
@@ -31,6 +28,8 @@ import (
 	"github.com/diskfs/go-diskfs/partition/gpt"
 	"github.com/google/uuid"
 
+	"alphaos/drive"
+	"alphaos/fs/fat"
 	"alphaos/llm"
 	"alphaos/llm/gguf"
 )
@@ -72,23 +71,15 @@ func DefaultState(size int64) int64 {
 	return min(64*mib, size/16) / mib * mib
 }
 
-// Where things are on a drive of the minimal layout.
+// Bytes of the files that are preallocated with blank lines.
 const (
-	EFIPath     = "EFI/BOOT/BOOTX64.EFI"
-	ModelsPath  = "models"
-	ConfigPath  = "data/config.json"
-	JournalPath = "data/journal/journal.log"
-	StatePath   = "data/cache/session.kv" // what a model remembers of a conversation
-	CrashPath   = "backup/crash.txt"      // where a crash leaves its report
-	BootLogPath = "backup/boot.log"       // where a verbose start does
-
 	crashSize   = 64 << 10
 	bootLogSize = 64 << 10
-	Label       = "ALPHAOS"
 )
 
 const (
 	mib         = 1 << 20
+	sectorSize  = 512
 	partitionAt = mib // bytes before the partition, and left free after it
 	usualSize   = 512 * mib
 	largestSize = 2 << 40 // what FAT32 can count in 512-byte sectors
@@ -103,9 +94,9 @@ type Result struct {
 	Journal int64
 }
 
-// Create makes a drive image. Errors are for a person: each says what is
+// Drive makes a drive image. Errors are for a person: each says what is
 // wrong and what to do.
-func Create(o Options) (*Result, error) {
+func Drive(o Options) (*Result, error) {
 	if o.Layout != "" && o.Layout != "minimal" {
 		return nil, fmt.Errorf("layout %q is not known; use --layout minimal", o.Layout)
 	}
@@ -128,15 +119,15 @@ func Create(o Options) (*Result, error) {
 	if stamp.IsZero() {
 		stamp = time.Now()
 	}
-	root, err := contents(o)
+	files, err := contents(o)
 	if err != nil {
 		return nil, err
 	}
-	size, err := imageSize(o.Size, root)
+	size, err := imageSize(o.Size, files)
 	if err != nil {
 		return nil, err
 	}
-	vol, err := plan(root, size-2*partitionAt)
+	vol, err := fat.Plan(files, size-2*partitionAt)
 	if err != nil {
 		return nil, err
 	}
@@ -144,10 +135,10 @@ func Create(o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	vol.hidden = partitionAt / sectorSize
-	vol.label = Label
-	vol.stamp = stamp
-	vol.serial = binary.LittleEndian.Uint32(id[32:])
+	vol.Hidden = partitionAt / sectorSize
+	vol.Label = drive.Label
+	vol.Time = stamp
+	vol.Serial = binary.LittleEndian.Uint32(id[32:])
 
 	err = atomically(o.Out, func(f *os.File) error {
 		if err := f.Truncate(size); err != nil {
@@ -156,14 +147,14 @@ func Create(o Options) (*Result, error) {
 		if err := writeTable(f, size, id); err != nil {
 			return err
 		}
-		return vol.write(f, partitionAt)
+		return vol.Write(f, partitionAt)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make %s: %w", o.Out, err)
 	}
 	return &Result{
 		Size:    size,
-		Free:    int64(vol.clusters-vol.used) * vol.cluster,
+		Free:    vol.Free(),
 		Models:  len(o.Models),
 		Journal: o.Journal,
 	}, nil
@@ -191,13 +182,13 @@ func checkOut(o Options) error {
 
 // imageSize returns the size of the image: the one asked for when root fits,
 // or one that fits.
-func imageSize(asked int64, root *node) (int64, error) {
+func imageSize(asked int64, files *fat.Tree) (int64, error) {
 	if asked > largestSize {
 		return 0, fmt.Errorf("a drive of %s cannot be made; FAT32 ends at %s", FormatSize(asked), FormatSize(largestSize))
 	}
 	usable := asked / mib * mib
 	fits := func(size int64) bool {
-		_, err := plan(root, size-2*partitionAt)
+		_, err := fat.Plan(files, size-2*partitionAt)
 		return err == nil
 	}
 	switch {
@@ -225,94 +216,90 @@ func imageSize(asked int64, root *node) (int64, error) {
 }
 
 // contents gathers what goes on the drive, and checks it.
-func contents(o Options) (*node, error) {
-	root := &node{isDir: true}
-	efi, err := hostFile(o.EFI, checkEFI)
-	if err != nil {
-		return nil, err
+func contents(o Options) (*fat.Tree, error) {
+	files := &fat.Tree{}
+	var err error
+	add := func(path string, c fat.Content, cerr error) {
+		if err == nil {
+			err = cerr
+		}
+		if err == nil {
+			err = files.Add(path, c)
+		}
 	}
-	add := root.add
-	if err := add(EFIPath, efi); err != nil {
-		return nil, err
+	dir := func(path string) {
+		if err == nil {
+			err = files.AddDir(path)
+		}
 	}
-	// The Mac's start-up picker shows this text below the drive.
-	if err := add("EFI/BOOT/.contentDetails", &node{content: []byte("AlphaOS")}); err != nil {
-		return nil, err
-	}
-	if err := add("data/conversations", &node{isDir: true}); err != nil {
-		return nil, err
-	}
+	efi, efiErr := hostFile(o.EFI, checkEFI)
+	add(drive.EFIPath, efi, efiErr)
+	add(drive.PickerPath, fat.Bytes([]byte("AlphaOS")), nil)
+	dir(drive.ConversationDir)
 	config := o.Config
 	if config == nil {
 		config = []byte("{\n  \"version\": 1\n}\n")
 	}
-	if err := add(ConfigPath, &node{content: config}); err != nil {
-		return nil, err
-	}
+	add(drive.ConfigPath, fat.Bytes(config), nil)
 	// Blank lines, to be overwritten in place.
-	if err := add(CrashPath, &node{content: bytes.Repeat([]byte("\n"), crashSize)}); err != nil {
-		return nil, err
-	}
-	if err := add(BootLogPath, &node{content: bytes.Repeat([]byte("\n"), bootLogSize)}); err != nil {
-		return nil, err
-	}
-	if err := add(JournalPath, &node{size: o.Journal}); err != nil {
-		return nil, err
-	}
+	add(drive.CrashPath, fat.Bytes(bytes.Repeat([]byte("\n"), crashSize)), nil)
+	add(drive.BootLogPath, fat.Bytes(bytes.Repeat([]byte("\n"), bootLogSize)), nil)
+	add(drive.JournalPath, fat.Content{Size: o.Journal}, nil)
 	if o.State > 0 {
-		if err := add(StatePath, &node{size: o.State}); err != nil {
-			return nil, err
-		}
+		add(drive.StatePath, fat.Content{Size: o.State}, nil)
 	}
-	if err := add(ModelsPath, &node{isDir: true}); err != nil {
-		return nil, err
-	}
+	dir(drive.ModelsDir)
 	for _, name := range o.Models {
-		m, err := hostFile(name, checkGGUF)
-		if err != nil {
-			return nil, err
+		m, modelErr := hostFile(name, checkGGUF)
+		if err == nil && modelErr == nil {
+			modelErr = checkModel(name, o.Models)
 		}
-		if err := checkModel(name, o.Models); err != nil {
-			return nil, err
-		}
-		path := ModelsPath + "/" + filepath.Base(name)
-		if err := add(path, m); err != nil {
-			return nil, err
-		}
-		m.sum = &node{size: int64(len(sumLine(make([]byte, sha256.Size), filepath.Base(name))))}
-		if err := add(path+".sha256", m.sum); err != nil {
-			return nil, err
-		}
+		path := drive.ModelsDir + "/" + filepath.Base(name)
+		m, sum := summed(m, filepath.Base(name))
+		add(path, m, modelErr)
+		add(llm.ChecksumPath(path), sum, nil)
 	}
 	for _, x := range o.Extra {
-		if err := add(x.Path, &node{content: x.Content}); err != nil {
-			return nil, err
-		}
+		add(x.Path, fat.Bytes(x.Content), nil)
 	}
-	return root, root.name()
+	return files, err
 }
 
-// hostFile returns a node for a file of the host after check has seen it.
-func hostFile(name string, check func(io.ReaderAt, int64) error) (*node, error) {
+// summed returns c and the content of its checksum file, which is known once c was copied.
+func summed(c fat.Content, name string) (whole, sum fat.Content) {
+	hash := sha256.New()
+	whole = fat.Content{Size: c.Size, Open: func() (io.ReadCloser, error) {
+		f, err := c.Open()
+		return struct {
+			io.Reader
+			io.Closer
+		}{io.TeeReader(f, hash), f}, err
+	}}
+	line := func() []byte { return llm.ChecksumLine(hash.Sum(nil), name) }
+	return whole, fat.Content{Size: int64(len(line())), Open: func() (io.ReadCloser, error) { return fat.Bytes(line()).Open() }}
+}
+
+// hostFile is the content of a file of the host after check has seen it.
+func hostFile(name string, check func(io.ReaderAt, int64) error) (c fat.Content, err error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
 	defer f.Close()
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return c, err
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not an ordinary file", name)
+		return c, fmt.Errorf("%s is not an ordinary file", name)
 	}
 	if fi.Size() > maxFileSize {
-		return nil, fmt.Errorf("%s has %s but a file on FAT32 can have no more than 4 GiB; split it with alphaos model split or choose a smaller quantization", name, FormatSize(fi.Size()))
+		return c, fmt.Errorf("%s has %s but a file on FAT32 can have no more than 4 GiB; split it with alphaos model split or choose a smaller quantization", name, FormatSize(fi.Size()))
 	}
 	if err := check(f, fi.Size()); err != nil {
-		return nil, fmt.Errorf("%s %w", name, err)
+		return c, fmt.Errorf("%s %w", name, err)
 	}
-	return &node{source: name, size: fi.Size()}, nil
+	return fat.Content{Size: fi.Size(), Open: func() (io.ReadCloser, error) { return os.Open(name) }}, nil
 }
 
 // checkEFI reports whether a file is a PE32+ EFI application for x86-64.
@@ -424,7 +411,7 @@ func writeTable(f *os.File, size int64, id []byte) error {
 			End:   first + sectors - 1,
 			Size:  sectors * sectorSize,
 			Type:  gpt.EFISystemPartition,
-			Name:  Label,
+			Name:  drive.Label,
 			GUID:  part.String(),
 		}},
 	}

@@ -1,0 +1,79 @@
+// Package drive is the AlphaOS drive: where each thing lives on it, and what opening it
+// means. It is the one owner of these paths: who makes a drive (drive/create), starts from
+// one and tells a person about a file there all ask here.
+//
+// The minimal layout has one FAT32 partition, flagged as an EFI system partition. The files
+// that AlphaOS writes are preallocated when the drive is made and overwritten in place, so
+// that nothing else on the volume ever changes.
+package drive
+
+import (
+	"fmt"
+	"time"
+
+	"alphaos/fs"
+	"alphaos/fs/fat"
+	"alphaos/store"
+)
+
+// Where things are, from the root of the volume on.
+const (
+	Label = "ALPHAOS" // of the volume and of its partition
+
+	EFIPath         = "EFI/BOOT/BOOTX64.EFI"
+	PickerPath      = "EFI/BOOT/.contentDetails" // what the Mac's start-up picker writes below the drive
+	ModelsDir       = "models"
+	ConversationDir = "data/conversations"
+	ConfigPath      = "data/config.json"
+	JournalPath     = "data/journal/journal.log"
+	StatePath       = "data/cache/session.kv" // what a model remembers of a conversation
+	CrashPath       = "backup/crash.txt"      // where a crash leaves its report
+	BootLogPath     = "backup/boot.log"       // where a verbose start does
+)
+
+// Drive is a mounted AlphaOS drive.
+type Drive struct {
+	*fat.FS
+	ReadOnly bool // the medium is write protected
+}
+
+// Mount mounts the volume on dev.
+func Mount(dev fs.BlockDevice, readOnly bool) (*Drive, error) {
+	vol, err := fat.Mount(dev)
+	if err != nil {
+		return nil, err
+	}
+	return &Drive{vol, readOnly}, nil
+}
+
+// Ours tells whether the volume is an AlphaOS drive: it has a journal.
+func (d *Drive) Ours() bool {
+	f, err := d.Open(JournalPath)
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
+}
+
+// OpenJournal opens what is saved on the drive.
+func (d *Drive) OpenJournal() (s *store.Store, r store.Recovery, err error) {
+	medium, err := d.OpenInPlace(JournalPath)
+	if err != nil {
+		return nil, r, fmt.Errorf("the journal on the drive cannot be used: %w", err)
+	}
+	return store.Open(medium, time.Now)
+}
+
+// OpenState opens the place where the model's memory of the conversation is kept between
+// sessions. It is nil where there is none, as on an older drive or a protected one.
+func (d *Drive) OpenState() store.Medium {
+	if d.ReadOnly {
+		return nil
+	}
+	f, err := d.OpenInPlace(StatePath)
+	if err != nil {
+		return nil
+	}
+	return f
+}

@@ -1,0 +1,35 @@
+package fat
+
+import (
+	"errors"
+	"testing"
+)
+
+// TestPlan looks at the sizes of clusters, which are Microsoft's, and where data begin.
+func TestPlan(t *testing.T) {
+	const mib = 1 << 20
+	for _, c := range []struct{ size, cluster int64 }{
+		{50 * mib, 512}, {98 * mib, 1024}, {198 * mib, 2048}, {298 * mib, 4096}, {1 << 30, 4096},
+		{10 << 30, 8192}, {20 << 30, 16384}, {64 << 30, 32768},
+	} {
+		vol, err := Plan(&Tree{}, c.size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if vol.cluster != c.cluster {
+			t.Errorf("%d bytes: clusters of %d bytes, want %d", c.size, vol.cluster, c.cluster)
+		}
+		if vol.dataAt()%mib != 0 {
+			t.Errorf("%d bytes: data begin at byte %d", c.size, vol.dataAt())
+		}
+	}
+	full := &Tree{}
+	if err := full.Add("a file", Content{Size: 60 * mib}); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int64{-1, 0, 20 * mib, 50 * mib} {
+		if _, err := Plan(full, size); !errors.Is(err, ErrTooSmall) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
