@@ -52,22 +52,22 @@ type CrashReport struct {
 	Bytes             int
 }
 
-// CrashWords is what a person is told of a crash, in ASCII. It holds nothing but strings.
+// CrashWords is what a person is told about a crash, in ASCII. It has no fields but strings.
 type CrashWords struct {
-	Title  string // with which the saved report begins, too
+	Title  string // also the beginning of the saved report
 	Causes [crashCauses]struct{ What, Advice string }
 	// Memory follows on the screen when there is none left. %T stands for what the program
 	// had of it, %P for what AllocPhysical gave out, %R for what else was in use.
 	Memory                string
-	Safe                  string // what of the person's work is safe
+	Safe                  string // which part of the person's work is safe
 	Keys                  string // that R restarts and S shuts down
 	NoKeys                string // instead, when the keyboard is dead
 	ReportSaved, NotSaved string // above the report
 }
 
 var (
-	// The only pointers in it are to constants: kernel code reads them, and stores none.
-	// Until the program has its say, a crash is told in these words.
+	// The only pointers in it are those of constant strings, which kernel code reads and never
+	// stores. These words are used until SetCrashReport is called.
 	report = CrashReport{Words: CrashWords{
 		Title: "The program had to stop.",
 		Causes: [crashCauses]struct{ What, Advice string }{

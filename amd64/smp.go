@@ -64,7 +64,7 @@ var (
 	mpEvent   uintptr
 	mpTotal   uintptr
 	mpEnabled uintptr
-	mpMaximum uintptr // the Framework protocol tells these too
+	mpMaximum uintptr // the Framework protocol returns these too
 	mpVector  uintptr
 	mpLength  uintptr
 

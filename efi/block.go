@@ -12,8 +12,8 @@ package efi
 // changed elsewhere meanwhile; a change to other blocks only is not seen. The
 // firmware gets only buffers it can see, aligned as the device demands: physical
 // memory goes straight through, anything else by way of a buffer of the device's
-// own. And a device that was found by searching refuses writes until it is told
-// that it is the right one, so that no search can end in writing to a Mac's own
+// own. And a device that was found by searching refuses writes until AllowWrites
+// is called, so that no search can end in writing to a Mac's own
 // disk.
 
 import (

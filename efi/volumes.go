@@ -40,7 +40,7 @@ func BootVolume() (*BlockDevice, error) {
 }
 
 // Disks returns all whole disks that have a medium. Devices that cannot be
-// used are left out; the error tells of them and may come with a list.
+// used are left out; the error names them and may come with a list.
 func Disks() ([]*BlockDevice, error) {
 	return blockDevices(func(d *BlockDevice) bool { return !d.Partition() })
 }

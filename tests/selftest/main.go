@@ -1,9 +1,9 @@
 // Command selftest is a small UEFI application that exercises the machine below
 // the Go runtime: faults, preemption, memory, timers, threads, registers. It
-// prints one line a check on standard output, which is the serial port under
+// prints one line per check on standard output, which is the serial port under
 // firmware, then "selftest: all N checks passed" or "selftest: FAILED", and
-// ends as the variable finish says. On a Linux host it runs the same checks
-// but for those on amd64, so that a check that is itself wrong shows there.
+// ends as the variable finish says. On a Linux host it runs all checks
+// but those of amd64, so that a check that is itself wrong shows there.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 )
 
 // finish is set at link time: "shutdown" resets the machine to off, "exit"
-// returns to the firmware, "crash" dies of a panic that nobody recovers.
+// returns to the firmware, "crash" dies of a panic that is not recovered.
 var finish = "shutdown"
 
 type check struct {

@@ -70,7 +70,7 @@ var runtimeChecks = []check{
 		return nil
 	}},
 	{"timers, tickers and deadlines", func() error {
-		// On a host that stands still for a while several are due at once: then their order
+		// On a host that stalls for a while several are due at once: then their order
 		// is open, but none may come early.
 		fired := make(chan time.Duration, 3)
 		began := time.Now()

@@ -8,8 +8,8 @@
 // that firmware always relocates and the image runs wherever it is put.
 //
 // A toolchain that cannot link position-independent programs, such as TamaGo, links the
-// same program twice instead, for two addresses. Where the two differ, by just the
-// distance, is a word to relocate.
+// same program twice instead, for two addresses. A word in which the two differ, by exactly
+// the distance, is one to relocate.
 //
 // The ELF's first page holds only ELF headers; the PE headers take its place, so that
 // an address in the image (RVA) is the ELF's address less that of its first segment.
@@ -71,7 +71,7 @@ func Pack(r io.ReaderAt) ([]byte, error) {
 }
 
 // PackTwo reads two ELFs, the same program linked for two addresses, and returns the
-// PE32+ image. The distance must be above 4 GiB: in half a word it could not be told.
+// PE32+ image. The distance must be above 4 GiB, so that it cannot be mistaken for half a word.
 func PackTwo(a, b io.ReaderAt) ([]byte, error) {
 	p, err := open(a)
 	if err != nil {
@@ -152,7 +152,7 @@ func entryAddress(f *elf.File) (uint64, error) {
 
 // loadSegments returns a section for each PT_LOAD segment and the lowest address.
 // Data that ELF makes read-only after relocation stays writable: firmware has
-// relocated it before the program starts, but it may then be protected in one piece only.
+// relocated it before the program starts, but may then protect it only in one piece.
 func loadSegments(f *elf.File) ([]*section, uint64, error) {
 	var loads []*elf.Prog
 	for _, p := range f.Progs {
@@ -282,7 +282,7 @@ func wordAt(sections []*section, rva uint32) []byte {
 	return nil
 }
 
-// relocationTable is the .reloc section: a block a page, of 16-bit entries.
+// relocationTable is the .reloc section: one block per page, of 16-bit entries.
 func relocationTable(fixups []uint32) []byte {
 	const dir64 = 10
 	var out []byte
