@@ -77,13 +77,9 @@ func run(ctx context.Context) error {
 
 	budget, sessions := shareMemory(amd64.Memory())
 	outcome, err := assistant.Run(ctx, assistant.Config{
-		UI:       assistant.Terminal(con),
-		Models:   engine.WithBuiltIn(engine.DirModels(drive.fs, modelsDir), engine.DirModels(models.Files, ".")),
-		Store:    journal,
-		Recovery: recovery,
-		NoStore:  why,
-		State:    openState(drive, start.safe),
-		LLM: llm.Options{
+		UI:     assistant.Terminal(con),
+		Models: engine.WithBuiltIn(engine.DirModels(drive.fs, modelsDir), engine.DirModels(models.Files, ".")),
+		Engine: engine.Options{LLM: llm.Options{
 			Threads:    start.threads,
 			Processors: amd64.Processors(),
 			Kernel:     start.kernel,
@@ -96,13 +92,17 @@ func run(ctx context.Context) error {
 			Free:         amd64.FreePhysical,
 			Budget:       budget,
 			SessionLimit: sessions,
+		}},
+		Drive: assistant.Drive{
+			Store:    journal,
+			Recovery: recovery,
+			NoStore:  why,
+			State:    openState(drive, start.safe),
+			Present:  drive.dev.Present,
 		},
-		Drive:   drive.dev.Present,
+		Start:   assistant.Start{Model: start.model},
+		Machine: host{start, fault},
 		Before:  models.ByRule,
-		Default: start.model,
-		About:   func() []console.Field { fault(); return about(start.time) },
-		Memory:  memory,
-		Loaded:  func(l assistant.Load) { start.loaded(l) },
 	})
 	if err != nil { // the person was told
 		start.log.printf("the session ended with: %v", err)
@@ -110,6 +110,20 @@ func run(ctx context.Context) error {
 	start.saveLog()
 	return switchOff(con, drive.dev, outcome)
 }
+
+// host tells the assistant of the machine.
+type host struct {
+	*start
+	fault func()
+}
+
+func (h host) About() []console.Field {
+	h.fault()
+	return about(h.time)
+}
+
+func (h host) Memory(m assistant.ModelMemory) []console.Field { return memory(m) }
+func (h host) Loaded(l assistant.Load)                        { h.loaded(l) }
 
 // shareMemory divides the free memory into what a model's weights may take, beyond
 // which they are streamed from the drive, and what a conversation's keys and values

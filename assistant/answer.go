@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"alphaos/engine"
 	"alphaos/fs"
@@ -13,185 +12,82 @@ import (
 	"alphaos/store"
 )
 
-// answer journals a message, answers it and journals the answer. What Config.Before
-// answers, the model is not asked.
-func (a *assistant) answer(ctx context.Context, text string) {
-	if a.model == nil {
-		a.UI.Error("There is no model loaded, so nobody can answer: /models lists them, /load NAME loads one.")
+// answer journals a message, answers it and journals the answer. What
+// Config.Before answers, the model is not asked.
+func (c *conversation) answer(ctx context.Context, text string) {
+	if c.model == nil {
+		c.ui.Error("There is no model loaded, so nobody can answer: /models lists them, /load NAME loads one.")
 		return
 	}
 	fixed, byRule := "", false
-	if a.Before != nil {
-		fixed, byRule = a.Before(a.model.Info, text)
+	if c.before != nil {
+		fixed, byRule = c.before(c.model.Info, text)
 	}
 	turn := chat.Turn{Role: store.User, Text: text}
 	// A message that can't be answered at all is not taken.
-	if byRule {
-		// The model need not read it.
-	} else if n, most := a.model.Tokens(&engine.Conversation{System: a.talk.System, Turns: []chat.Turn{turn}}), a.model.Most(); n > most {
-		a.UI.Error(fmt.Sprintf("Your message is too long for this model: %d tokens with all that belongs to it, at most %d fit. It was not saved; shorten it, or set a larger num_ctx if the model allows it.",
-			n, most))
-		return
-	}
-	if a.saving {
-		err := a.record(text)
-		if errors.Is(err, fs.ErrRemoved) && a.Drive != nil && !byRule {
-			a.UI.Error("The drive was pulled out. Plug it in again: your message is kept here, and is saved and answered then.")
-			if err = a.await(ctx, func() error { return a.record(text) }); err == nil {
-				a.UI.Quiet("The drive is there again. All that was said is saved.")
-			}
-		}
-		if err != nil {
-			if byRule { // the person may need it now
-				a.UI.Error("Your message was not saved and is not kept: " + fs.Explain(err))
-				a.UI.BeginAnswer()
-				a.say(fixed)
-				return
-			}
-			a.UI.Error("Your message was not saved and so not answered: " + fs.Explain(err))
-			if !errors.Is(err, store.ErrFull) {
-				a.UI.Quiet("Try again (the Up key brings it back), or type /set nohistory to go on without saving.")
-			} else {
-				a.UI.Quiet("/set nohistory goes on without saving, /history shows what is saved.")
-			}
+	if !byRule { // or the model need not read it
+		alone := engine.Conversation{System: c.talk.System, Turns: []chat.Turn{turn}}
+		if n, most := c.model.Tokens(&alone), c.model.Most(); n > most {
+			c.ui.Error(fmt.Sprintf("Your message is too long for this model: %d tokens with all that belongs to it, at most %d fit. It was not saved; shorten it, or set a larger num_ctx if the model allows it.",
+				n, most))
 			return
 		}
 	}
-	a.secret = a.secret || !a.saving
-	a.talk.Turns = append(a.talk.Turns, turn)
-	if byRule {
-		a.tell(fixed)
-	} else {
-		a.reply(ctx)
+	if err := c.journal.record(ctx, text, !byRule); err != nil {
+		switch {
+		case byRule: // the person may need it now
+			c.ui.Error("Your message was not saved and is not kept: " + fs.Explain(err))
+			c.ui.BeginAnswer()
+			say(c.ui, fixed)
+			return
+		case errors.Is(err, store.ErrFull):
+			c.ui.Error("Your message was not saved and so not answered: " + fs.Explain(err))
+			c.ui.Quiet("/set nohistory goes on without saving, /history shows what is saved.")
+		default:
+			c.ui.Error("Your message was not saved and so not answered: " + fs.Explain(err))
+			c.ui.Quiet("Try again (the Up key brings it back), or type /set nohistory to go on without saving.")
+		}
+		return
 	}
-	a.forget()
-	if a.saving {
-		a.nearlyFull()
+	c.talk.Turns = append(c.talk.Turns, turn)
+	if byRule {
+		c.tell(fixed)
+	} else {
+		c.reply(ctx)
+	}
+	c.forget()
+	if c.journal.saving {
+		c.journal.nearlyFull()
 	}
 }
 
 // tell answers the last turn with a text that no model made.
-func (a *assistant) tell(text string) {
-	a.UI.BeginAnswer()
-	w := &answerWriter{a: a, whole: true}
-	if a.saving {
-		w.journal = a.Store.BeginAnswer()
-	}
-	w.put(text)
-	used, _ := a.model.Context()
-	a.endAnswer(w, store.Stats{Context: used}, w.full)
-	a.talk.Turns = append(a.talk.Turns, chat.Turn{Role: store.Assistant, Text: text})
+func (c *conversation) tell(text string) {
+	s := c.speak()
+	s.whole = true
+	s.say(text)
+	used, _ := c.model.Context()
+	s.end(store.Stats{Context: used}, s.full)
+	c.talk.Turns = append(c.talk.Turns, chat.Turn{Role: store.Assistant, Text: text})
 }
 
-// endAnswer ends an answer on the screen and in the journal.
-func (a *assistant) endAnswer(w *answerWriter, stats store.Stats, partial bool) {
-	if !strings.HasSuffix(w.shown, "\n") {
-		a.UI.Write([]byte("\n"))
-	}
-	if w.journal == nil {
-		return
-	}
-	err := w.journal.End(stats, partial)
-	switch {
-	case err != nil:
-		a.unfinished = func() error { return w.journal.End(stats, partial) }
-		a.UI.Error("The end of this answer is not saved yet: " + fs.Explain(err) + " It is kept here, and saved before your next message.")
-	case w.failed && !w.full:
-		a.UI.Quiet("Now all of this answer is saved.")
-	}
-}
-
-// record saves a message, and the end of the answer before if that is still to
-// be done.
-func (a *assistant) record(text string) error {
-	err := a.finish()
-	if err == nil {
-		err = a.Store.AddUser(text)
-	}
-	return err
-}
-
-// awaitEvery is how often it is looked whether the drive is back.
-const awaitEvery = 500 * time.Millisecond
-
-// await waits until the drive is plugged in again, for do. The person can give up;
-// the error says that it is still not there.
-func (a *assistant) await(ctx context.Context, do func() error) error {
-	a.UI.Quiet("Enter gives up waiting.")
-	ctx, done := a.UI.StopContext(ctx)
+// reply has the model answer the last turn.
+func (c *conversation) reply(ctx context.Context) {
+	ctx, done := c.ui.StopContext(ctx)
 	defer done()
-	for {
-		err := a.Drive()
-		if err == nil {
-			err = do()
-		}
-		if !errors.Is(err, fs.ErrRemoved) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			a.UI.Drop() // or each of them would wait in its turn
-			return err
-		case <-time.After(awaitEvery):
-		}
-	}
-}
-
-// forget gives up turns at the beginning that no context has room for.
-func (a *assistant) forget() {
-	if n := len(a.talk.Turns) - maxTurns; n > maxTurns/4 {
-		a.before += a.talk.Drop(n)
-	}
-}
-
-// Before a person has typed a message, a model may read what was said before:
-// after a restart, or when another model was loaded.
-const warmAfter = 300 * time.Millisecond // the prompt is shown first
-
-// warm begins to evaluate the conversation so far in the background. The
-// function that it returns ends that, and must be called before anything else
-// of the assistant is used.
-func (a *assistant) warm(ctx context.Context) (cool func()) {
-	if a.model == nil || len(a.talk.Turns) == 0 {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		select {
-		case <-ctx.Done():
-		case <-time.After(warmAfter):
-			a.model.Read(ctx, &a.talk, a.params.Params)
-		}
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
-}
-
-// reply generates the answer to the last turn.
-func (a *assistant) reply(ctx context.Context) {
-	stopCtx, done := a.UI.StopContext(ctx)
-	defer done()
-	a.UI.BeginAnswer()
-	w := &answerWriter{a: a}
-	if a.saving {
-		w.journal = a.Store.BeginAnswer()
-	}
-	r := a.model.Answer(stopCtx, &a.talk, a.params.Params, w.put)
-	used, size := a.model.Context()
-	a.endAnswer(w, store.Stats{Model: a.name, Tokens: r.Tokens, Elapsed: r.Writing, Context: used}, r.Partial())
+	s := c.speak()
+	r := c.model.Answer(ctx, &c.talk, c.settings.Params, s.say)
+	used, size := c.model.Context()
+	s.end(store.Stats{Model: c.name, Tokens: r.Tokens, Elapsed: r.Writing, Context: used}, r.Partial())
 
 	if r.End == engine.Failed {
-		a.UI.Error("The model could not go on: " + fs.Explain(r.Err))
+		c.ui.Error("The model could not go on: " + fs.Explain(r.Err))
 	}
 	if r.OnlyThought {
-		a.UI.Quiet("The model only thought and came to no answer.")
+		c.ui.Quiet("The model only thought and came to no answer.")
 	}
 	if r.Dropped > 0 {
-		a.UI.Quiet(fmt.Sprintf("The context is full: the model no longer sees the first %s of this conversation.", count(a.before+a.talk.First, "message", "messages")))
+		c.ui.Quiet(fmt.Sprintf("The context is full: the model no longer sees the first %s of this conversation.", count(c.earlier+c.talk.First, "message", "messages")))
 	}
 	line := count(r.Tokens, "token", "tokens")
 	if s := r.Writing.Seconds(); s > 0 && r.Tokens > 0 {
@@ -206,41 +102,61 @@ func (a *assistant) reply(ctx context.Context) {
 	case engine.Full:
 		line += ", ended because the context is full"
 	}
-	a.UI.Quiet(line)
+	c.ui.Quiet(line)
 }
 
-// answerWriter shows an answer's text and journals it.
-type answerWriter struct {
-	a       *assistant
-	journal *store.Answer // nil: not saved
+// speech shows an answer's text and journals it.
+type speech struct {
+	ui      UI
+	journal *journal
+	saved   *store.Answer // nil: it is not saved
 	shown   string        // the last piece
 	whole   bool          // all of it is shown, saved or not
 	failed  bool          // a piece was not saved, which was told
 	full    bool          // because the journal is full
 }
 
-// put takes the next text. An error says that no more can be saved.
-func (w *answerWriter) put(s string) error {
-	w.shown = s
-	w.a.UI.Write([]byte(s))
-	if w.journal == nil {
+// speak begins an answer.
+func (c *conversation) speak() *speech {
+	c.ui.BeginAnswer()
+	return &speech{ui: c.ui, journal: c.journal, saved: c.journal.beginAnswer()}
+}
+
+// say takes the next text. The error says that no more can be saved.
+func (s *speech) say(text string) error {
+	s.shown = text
+	s.ui.Write([]byte(text))
+	if s.saved == nil {
 		return nil
 	}
-	err := w.journal.Write(s)
-	if err != nil && !w.failed {
-		w.failed = true
-		w.full = errors.Is(err, store.ErrFull)
+	err := s.saved.Write(text)
+	if err != nil && !s.failed {
+		s.failed = true
+		s.full = errors.Is(err, store.ErrFull)
 		switch {
-		case w.full && w.whole:
-			w.a.UI.Error("This answer can't be saved: " + fs.Explain(err))
-		case w.full:
-			w.a.UI.Error("The answer ends here because it can't be saved: " + fs.Explain(err))
+		case s.full && s.whole:
+			s.ui.Error("This answer can't be saved: " + fs.Explain(err))
+		case s.full:
+			s.ui.Error("The answer ends here because it can't be saved: " + fs.Explain(err))
 		default:
-			w.a.UI.Error("This answer is not saved at the moment: " + fs.Explain(err) + " It is kept here, and saved as soon as that is possible.")
+			s.ui.Error("This answer is not saved at the moment: " + fs.Explain(err) + " It is kept here, and saved as soon as that is possible.")
 		}
 	}
-	if w.full {
+	if s.full {
 		return store.ErrFull
 	}
 	return nil
+}
+
+// end ends it on the screen and in the journal.
+func (s *speech) end(stats store.Stats, partial bool) {
+	if !strings.HasSuffix(s.shown, "\n") {
+		s.ui.Write([]byte("\n"))
+	}
+	if s.saved == nil {
+		return
+	}
+	if s.journal.endAnswer(s.saved, stats, partial) == nil && s.failed && !s.full {
+		s.ui.Quiet("Now all of this answer is saved.")
+	}
 }

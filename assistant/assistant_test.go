@@ -198,8 +198,8 @@ func TestRealState(t *testing.T) {
 		m := &memory{data: make([]byte, 1<<20)}
 		boot := func() Config {
 			c := openStore(t, m)
-			c.Models, c.Default, c.State = models, "stories260K-Q8_0", state
-			c.Params = map[string]string{"temperature": "0", "num_predict": "40"}
+			c.Models, c.Start.Model, c.Drive.State = models, "stories260K-Q8_0", state
+			c.Start.Params = map[string]string{"temperature": "0", "num_predict": "40"}
 			return c
 		}
 		p := sit(t, boot())
@@ -249,7 +249,7 @@ func TestChooseDraft(t *testing.T) {
 		"models/embed.gguf":  file(8000, "bert", "a", "b"),
 		"models/broken.gguf": {Data: make([]byte, 9000)},
 	}, "models")
-	a := &assistant{Config: Config{Models: models, check: checkHead}}
+	l := &library{files: models, loader: &world{}}
 	for _, c := range []struct {
 		name   string
 		budget int64
@@ -267,11 +267,11 @@ func TestChooseDraft(t *testing.T) {
 		{"tiny.gguf", 0, ""},
 		{"other.gguf", 0, ""},
 	} {
-		large, err := a.candidate(engine.ModelFile{Name: c.name})
+		large, err := l.candidate(engine.ModelFile{Name: c.name})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := a.chooseDraft(large, c.budget); got.Name != c.want {
+		if got := l.chooseDraft(large, c.budget); got.Name != c.want {
 			t.Errorf("%s within %d bytes: %q drafts, want %q", c.name, c.budget, got.Name, c.want)
 		}
 		large.r.Close()
@@ -293,7 +293,7 @@ func TestRealDraft(t *testing.T) {
 	fsys["models/large.gguf"] = read("stories260K-F32")
 	var answers [2]string
 	for i := range answers {
-		c := Config{Models: engine.DirModels(fsys, "models"), Default: "large", Params: map[string]string{"temperature": "0.9", "seed": "7", "num_predict": "120"}}
+		c := Config{Models: engine.DirModels(fsys, "models"), Start: Start{Model: "large", Params: map[string]string{"temperature": "0.9", "seed": "7", "num_predict": "120"}}}
 		p := sit(t, c)
 		p.says("/show info")
 		p.expect("architecture")
@@ -386,8 +386,8 @@ func TestPastedGoodbye(t *testing.T) {
 	c := openStore(t, &memory{data: make([]byte, 256<<10)})
 	c.Models = engine.DirModels(fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")}, "/models")
 	c.Now = func() time.Time { return w.tick(time.Second) } // nothing comes quickly
-	c.Params = map[string]string{"temperature": "0", "repeat_penalty": "1"}
-	c.open, c.check = w.open, checkHead
+	c.Start.Params = map[string]string{"temperature": "0", "repeat_penalty": "1"}
+	c.loader = w
 	p := sit(t, c)
 	answer := func(line, question string) {
 		p.expect(question)
@@ -405,7 +405,7 @@ func TestPastedGoodbye(t *testing.T) {
 	if p.out != Restart || p.err != nil {
 		t.Error(p.out, p.err)
 	}
-	if msgs, _ := c.Store.Tail(100); len(msgs) != 10 {
+	if msgs, _ := c.Drive.Store.Tail(100); len(msgs) != 10 {
 		t.Errorf("%d messages are saved", len(msgs))
 	}
 }
@@ -450,7 +450,7 @@ func openStore(t *testing.T, m store.Medium) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Config{Store: s, Recovery: rec}
+	return Config{Drive: Drive{Store: s, Recovery: rec}}
 }
 
 // A real model at temperature 0 says what llama.cpp says, in a session from
@@ -469,7 +469,7 @@ func TestGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := &memory{data: make([]byte, 1<<20)}
 			c := openStore(t, m)
-			c.Models, c.Default = models, name
+			c.Models, c.Start.Model = models, name
 			p := sit(t, c)
 			p.says("/set parameter temperature 0")
 			p.says("/set parameter num_predict 100")
@@ -494,10 +494,10 @@ func TestGolden(t *testing.T) {
 			p = sit(t, c)
 			before := p.expect(Prompt)
 			p.seen -= len(Prompt)
-			if c.Recovery.Unclean || strings.Contains(before, "Note:") {
+			if c.Drive.Recovery.Unclean || strings.Contains(before, "Note:") {
 				t.Error("a clean end counts as unclean")
 			}
-			last := c.Store.Conversation()[1].Text
+			last := c.Drive.Store.Conversation()[1].Text
 			if !strings.Contains(strings.ReplaceAll(before, "\r\n", "\n"), strings.TrimSpace(last)) {
 				t.Errorf("the conversation is not shown after the restart:\n%s", before)
 			}
@@ -533,25 +533,25 @@ func TestCutInRealAnswer(t *testing.T) {
 	models := needModels(t)
 	m := &snapshot{memory: memory{data: make([]byte, 1<<20)}}
 	c := openStore(t, m)
-	c.Models, c.Default = models, "stories260K-Q8_0"
-	c.Params = map[string]string{"temperature": "0"}
+	c.Models, c.Start.Model = models, "stories260K-Q8_0"
+	c.Start.Params = map[string]string{"temperature": "0"}
 	p := sit(t, c)
 	p.expect(Prompt)
 	p.seen -= len(Prompt)
 	m.at = m.writes + 4 // the message, then the first piece of the answer, in both copies
 	p.says("Once upon a time")
 	p.expect("ended because the context is full")
-	whole := c.Store.Conversation()[1].Text
+	whole := c.Drive.Store.Conversation()[1].Text
 	if m.then == nil {
 		t.Fatal("the answer was saved in one piece only")
 	}
 
 	c = openStore(t, &memory{data: m.then})
 	c.Models = models
-	c.Params = map[string]string{"temperature": "0", "num_predict": "5"}
+	c.Start.Params = map[string]string{"temperature": "0", "num_predict": "5"}
 	p = sit(t, c)
 	p.expect("Note: your last session ended unexpectedly. I've recovered your conversation up to ")
-	msgs := c.Store.Conversation()
+	msgs := c.Drive.Store.Conversation()
 	if len(msgs) != 2 || msgs[0].Text != "Once upon a time" || !msgs[1].Partial ||
 		len(msgs[1].Text) < 300 || !strings.HasPrefix(whole, msgs[1].Text) {
 		t.Fatalf("recovered %+v", msgs)
@@ -569,7 +569,7 @@ func TestCutInRealAnswer(t *testing.T) {
 func TestNoStore(t *testing.T) {
 	w := &world{t: t}
 	why := fmt.Errorf("the journal on the drive cannot be used: %w", fs.ErrRemoved)
-	Run(context.Background(), Config{UI: ui{w}, Models: engine.DirModels(fstest.MapFS{}, "."), NoStore: why})
+	Run(context.Background(), Config{UI: ui{w}, Models: engine.DirModels(fstest.MapFS{}, "."), Drive: Drive{NoStore: why}})
 	if said, want := w.out.String(), "Nothing will be saved in this session: the drive was pulled out. Plug it in again.\n"; !strings.Contains(said, want) {
 		t.Errorf("it says %q", said)
 	}
@@ -585,8 +585,8 @@ func TestRuleFillsJournal(t *testing.T) {
 	}
 	w.lines = []string{"you> my chest hurts", "you> /bye"}
 	w.context = 100
-	Run(context.Background(), Config{UI: ui{w}, Models: engine.DirModels(fstest.MapFS{"tiny.gguf": modelFile("tiny.gguf")}, "."), Store: s, Recovery: rec,
-		Before: func(llm.Info, string) (string, bool) { return fixed, true }, open: w.open, check: checkHead})
+	Run(context.Background(), Config{UI: ui{w}, Models: engine.DirModels(fstest.MapFS{"tiny.gguf": modelFile("tiny.gguf")}, "."), Drive: Drive{Store: s, Recovery: rec},
+		Before: func(llm.Info, string) (string, bool) { return fixed, true }, loader: w})
 	_, said, _ := strings.Cut(w.out.String(), Speaker)
 	if want := fixed + "\n!! This answer can't be saved: the journal is full ("; !strings.HasPrefix(said, want) || strings.Contains(said, "ends here") {
 		t.Errorf("it says %q", strings.ReplaceAll(said, fixed, "[the answer]"))
@@ -601,7 +601,7 @@ func TestDamagedRealModel(t *testing.T) {
 		t.Skip(err)
 	}
 	fsys := fstest.MapFS{"models/cut.gguf": {Data: whole[:len(whole)/2]}, "models/good.gguf": {Data: whole}}
-	p := sit(t, Config{Models: engine.DirModels(fsys, "models"), Params: map[string]string{"num_predict": "3"}})
+	p := sit(t, Config{Models: engine.DirModels(fsys, "models"), Start: Start{Params: map[string]string{"num_predict": "3"}}})
 	said := p.expect(Prompt)
 	io.WriteString(p.keys, "Once\r")
 	p.expect("3 tokens, ")
@@ -614,23 +614,31 @@ func TestDamagedRealModel(t *testing.T) {
 	}
 }
 
+// machine tells what it is asked.
+type machine struct{ loads []Load }
+
+func (m *machine) About() []console.Field { return []console.Field{{Name: "about", Value: "it"}} }
+func (m *machine) Loaded(l Load)          { m.loads = append(m.loads, l) }
+func (m *machine) Memory(n ModelMemory) []console.Field {
+	return []console.Field{{Name: "memory", Value: fmt.Sprintf("%+v", n)}}
+}
+
 // Who runs the assistant hears of loaded models, and only of those, and says what the
 // machine's memory is used for.
 func TestLoadedAndMemory(t *testing.T) {
-	var loads []Load
+	m := &machine{}
 	w := &world{t: t, context: 100, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf"), "models/bad.gguf": modelFile("bad.gguf")},
 		medium: &memory{data: make([]byte, 64<<10)}, now: time.Unix(1e9, 0),
-		loaded: func(l Load) { loads = append(loads, l) },
-		memory: func(m ModelMemory) []console.Field {
-			return []console.Field{{Name: "memory", Value: fmt.Sprintf("%+v", m)}}
-		}}
-	w.lines = []string{"you> /show memory", "you> /load bad", "you> /bye"}
+		machine: m}
+	w.lines = []string{"you> /show memory", "you> /show info", "you> /load bad", "you> /bye"}
 	w.boot()
-	if len(loads) != 1 || loads[0].Info.Architecture != "fake" || loads[0].Time < 0 {
-		t.Errorf("loaded %+v\n%s", loads, w.out.String())
+	if l := m.loads; len(l) != 1 || l[0].Info.Architecture != "fake" || l[0].Time < 0 {
+		t.Errorf("loaded %+v\n%s", l, w.out.String())
 	}
-	if want := "  memory          {Weights:27100000 Cache:100000}\n"; !strings.Contains(w.out.String(), want) {
-		t.Errorf("/show memory does not show %q\n%s", want, w.out.String())
+	for _, want := range []string{"\n  memory          {Weights:27100000 Cache:100000}\n", "\n  about           it\n"} {
+		if !strings.Contains(w.out.String(), want) {
+			t.Errorf("/show does not show %q\n%s", want, w.out.String())
+		}
 	}
 }
 

@@ -95,13 +95,13 @@ func TestLongLife(t *testing.T) {
 	c := Config{UI: idle{ui{w}, func() (string, bool) {
 		at = append(at, w.prompted.Load())
 		return fmt.Sprintf("message %d", len(at)), len(at) <= 600
-	}}, Models: engine.DirModels(w.models, "models"), Now: func() time.Time { return w.tick(0) }, open: w.open, check: checkHead,
-		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}}
+	}}, Models: engine.DirModels(w.models, "models"), Now: func() time.Time { return w.tick(0) }, loader: w,
+		Start: Start{Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}}}
 	s, _, err := store.Open(w.medium, c.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Store = s
+	c.Drive.Store = s
 	if _, err := Run(context.Background(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -140,9 +140,9 @@ func BenchmarkStart(b *testing.B) {
 						lines = lines[1:]
 						return line, true
 					}
-					c := Config{UI: idle{ui{w}, asked}, Models: engine.DirModels(models.Files, "."), Store: s, Recovery: r, Params: map[string]string{"num_predict": "8", "temperature": "0"}}
+					c := Config{UI: idle{ui{w}, asked}, Models: engine.DirModels(models.Files, "."), Drive: Drive{Store: s, Recovery: r}, Start: Start{Params: map[string]string{"num_predict": "8", "temperature": "0"}}}
 					if state > 0 {
-						c.State = w.state
+						c.Drive.State = w.state
 					}
 					if _, err := Run(context.Background(), c); err != nil {
 						b.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"strings"
 	"time"
@@ -18,36 +17,83 @@ import (
 	"alphaos/models/rules"
 )
 
+// library is the models there are, of which one at a time is loaded for the
+// conversation.
+type library struct {
+	ui      UI
+	files   engine.Models
+	loader  loader
+	options engine.Options
+	wanted  string // name of the model to begin with: see Start
+	loaded  func(Load)
+	journal *journal
+	talk    *conversation
+
+	file    engine.ModelReader          // of the model in use
+	remarks map[engine.ModelFile]string // what was found about models: see remark
+}
+
+// loader loads models; tests have one without weights.
+type loader interface {
+	Check(f *gguf.File) error // why Load would refuse a file, as far as its tables say
+	Load(r engine.ModelReader, o engine.Options) (*engine.Model, error)
+}
+
+type weights struct{}
+
+func (weights) Check(f *gguf.File) error { return llm.Check(f) }
+func (weights) Load(r engine.ModelReader, o engine.Options) (*engine.Model, error) {
+	return engine.Load(r, o)
+}
+
+// Load tells how a model was loaded.
+type Load struct {
+	Info llm.Info
+	Time time.Duration // from opening the file to the first possible prompt
+}
+
+// list shows all models.
+func (l *library) list() {
+	list, err := l.files.List()
+	if err != nil {
+		l.ui.Error(sentence(err))
+	}
+	if len(list) == 0 && err == nil {
+		say(l.ui, noModel)
+	}
+	l.show(list)
+}
+
 // show lists the models with their numbers, and what is to be known of each.
-func (a *assistant) show(list []engine.ModelFile) {
+func (l *library) show(list []engine.ModelFile) {
 	names, sizes := 0, 0
 	for _, m := range list {
 		names = max(names, len(gguf.PlainName(m.Name)))
 		sizes = max(sizes, len(console.Bytes(m.Size)))
 	}
 	for i, m := range list {
-		line := fmt.Sprintf("%3d  %-*s  %-*s  %s", i+1, names, gguf.PlainName(m.Name), sizes, console.Bytes(m.Size), a.remark(m))
-		a.say(strings.TrimRight(line, " "))
+		line := fmt.Sprintf("%3d  %-*s  %-*s  %s", i+1, names, gguf.PlainName(m.Name), sizes, console.Bytes(m.Size), l.remark(m))
+		say(l.ui, strings.TrimRight(line, " "))
 	}
 }
 
 // remark says in a few words what is to be known of a model before it is
 // chosen: nothing, if it is one to talk with.
-func (a *assistant) remark(m engine.ModelFile) string {
+func (l *library) remark(m engine.ModelFile) string {
 	var words []string
 	if m.BuiltIn {
 		words = append(words, "built in")
 	}
-	if m.Name == a.name {
+	if m.Name == l.talk.name {
 		words = append(words, "in use")
 	}
-	what, known := a.remarks[m]
+	what, known := l.remarks[m]
 	if !known {
-		if what, known = a.describe(m); known {
-			if a.remarks == nil {
-				a.remarks = map[engine.ModelFile]string{}
+		if what, known = l.describe(m); known {
+			if l.remarks == nil {
+				l.remarks = map[engine.ModelFile]string{}
 			}
-			a.remarks[m] = what
+			l.remarks[m] = what
 		}
 	}
 	if what != "" {
@@ -57,9 +103,9 @@ func (a *assistant) remark(m engine.ModelFile) string {
 }
 
 // describe says it from the model's file; known tells that this proves it for good.
-func (a *assistant) describe(m engine.ModelFile) (what string, known bool) {
+func (l *library) describe(m engine.ModelFile) (what string, known bool) {
 	var f *gguf.File
-	r, err := a.Models.Open(m.Name)
+	r, err := l.files.Open(m.Name)
 	if err == nil {
 		defer r.Close()
 		f, err = gguf.Read(r, r.Size())
@@ -73,60 +119,35 @@ func (a *assistant) describe(m engine.ModelFile) (what string, known bool) {
 		return "damaged", true
 	case llm.KindOf(f) != llm.Language:
 		return string(llm.KindOf(f)), true
-	case a.check(f) != nil:
+	case l.loader.Check(f) != nil:
 		return "not supported", true
-	case a.Raw || chat.Detect(f).Plain():
+	case l.options.Raw || chat.Detect(f).Plain():
 		return "continues text", true
 	}
 	return "", true
 }
 
-// chooseFirst loads the model to begin with, and asks the person as long as
-// there is none. ended tells that the conversation is over instead.
-func (a *assistant) chooseFirst(ctx context.Context) (out Outcome, err error, ended bool) {
-	if a.loadFirst(ctx) {
-		return 0, nil, false
+// choose loads the model that a person names.
+func (l *library) choose(ctx context.Context, want string) {
+	if want == "" {
+		say(l.ui, "Which model? /load NAME or /load NUMBER; /models lists them.")
+		return
 	}
-	listed := false
-	for ctx.Err() == nil {
-		list, lerr := a.Models.List()
-		switch {
-		case listed:
-		case lerr != nil:
-			a.UI.Error(sentence(lerr))
-		case len(list) == 0:
-			a.UI.Error(noModel)
-		default:
-			a.say("Models on this drive:")
-			a.show(list)
-		}
-		line, rerr := a.UI.Ask("Which model? (number or name; Enter looks again) ")
-		if errors.Is(rerr, console.ErrInterrupted) {
-			continue
-		}
-		if rerr == io.EOF {
-			rerr = nil
-			return EOF, nil, true
-		}
-		if rerr != nil {
-			return EOF, rerr, true
-		}
-		text := strings.TrimSpace(line)
-		listed = text != ""
-		switch _, leaves := Leaves(text); {
-		case text == "":
-		case leaves || strings.HasPrefix(text, "/"):
-			if out, err, ended := a.command(ctx, text); ended {
-				return out, err, true
-			}
-		default:
-			a.loadCommand(ctx, text)
-		}
-		if a.model != nil {
-			return 0, nil, false
-		}
+	list, err := l.files.List()
+	if err != nil {
+		l.ui.Error(sentence(err))
 	}
-	return EOF, nil, true
+	file, err := engine.Find(list, want)
+	if err != nil {
+		l.ui.Error(sentence(err))
+		return
+	}
+	if l.load(ctx, file) == nil && l.talk.name == file.Name {
+		l.prefer(file)
+		l.ui.Quiet("Going on with " + gguf.PlainName(file.Name) + ".")
+	} else {
+		l.ui.Quiet("/models lists the models, /load NAME chooses another.")
+	}
 }
 
 const (
@@ -138,27 +159,27 @@ const (
 // that answers, or else the first that continues text, or else the guide, which
 // knows little but AlphaOS: a person who starts for the first time need not know
 // what a model is. What is passed over is told. A drive that is pulled out meanwhile is waited for.
-func (a *assistant) loadFirst(ctx context.Context) bool {
+func (l *library) loadFirst(ctx context.Context) bool {
 	for tries := 0; ; tries++ {
-		guides, err := a.loadBest(ctx)
+		guides, err := l.loadBest(ctx)
 		if err == nil {
 			return true
 		}
 		advice := copyModel
 		if errors.Is(err, drivefs.ErrRemoved) {
 			const most = 10 // a drive may say each time that it is there, and not be
-			if a.Drive != nil && tries < most {
-				a.UI.Quiet("Its models are looked for again then.")
-				if a.await(ctx, func() error { return nil }) == nil {
-					a.UI.Quiet("The drive is there again.")
+			if l.journal.present != nil && tries < most {
+				l.ui.Quiet("Its models are looked for again then.")
+				if l.journal.await(ctx, func() error { return nil }) == nil {
+					l.ui.Quiet("The drive is there again.")
 					continue
 				}
 			}
 			advice = "When it is plugged in again, /models lists its models."
 		}
 		for _, m := range guides {
-			a.UI.Notice("Note: " + drivefs.Reason(err) + ", so the guide talks, which is part of AlphaOS and knows little else. " + advice)
-			if ctx.Err() == nil && a.load(ctx, m) == nil {
+			l.ui.Notice("Note: " + drivefs.Reason(err) + ", so the guide talks, which is part of AlphaOS and knows little else. " + advice)
+			if ctx.Err() == nil && l.load(ctx, m) == nil {
 				return true
 			}
 		}
@@ -168,8 +189,8 @@ func (a *assistant) loadFirst(ctx context.Context) bool {
 
 // loadBest loads what loadFirst does, but no guide: it returns those there are. The
 // error says, as a clause, why there is nothing better.
-func (a *assistant) loadBest(ctx context.Context) (guides []engine.ModelFile, err error) {
-	list, lerr := a.Models.List()
+func (l *library) loadBest(ctx context.Context) (guides []engine.ModelFile, err error) {
+	list, lerr := l.files.List()
 	var others []engine.ModelFile
 	for _, m := range list {
 		if m.BuiltIn {
@@ -179,39 +200,39 @@ func (a *assistant) loadBest(ctx context.Context) (guides []engine.ModelFile, er
 		}
 	}
 	if lerr != nil {
-		a.UI.Error(sentence(lerr))
+		l.ui.Error(sentence(lerr))
 		if errors.Is(lerr, drivefs.ErrRemoved) {
 			return guides, lerr
 		}
 	}
-	want := a.Default
-	if want == "" && a.Store != nil {
-		want = a.Store.Setting("model")
+	want := l.wanted
+	if want == "" {
+		want = l.journal.setting("model")
 	}
 	var wanted engine.ModelFile
 	if want != "" {
 		wanted, err = engine.Find(list, want)
 		switch {
 		case err == nil: // load tells
-			if err = a.load(ctx, wanted); err == nil {
-				a.prefer(wanted)
+			if err = l.load(ctx, wanted); err == nil {
+				l.prefer(wanted)
 				return nil, nil
 			}
 			if errors.Is(err, drivefs.ErrRemoved) {
 				return guides, err
 			}
-		case want == a.Default:
-			a.UI.Error(fmt.Sprintf("The model %s is not in the models folder.", want))
+		case want == l.wanted:
+			l.ui.Error(fmt.Sprintf("The model %s is not in the models folder.", want))
 		default:
-			a.UI.Error(fmt.Sprintf("The model %s, used last, is not in the models folder any more.", gguf.PlainName(want)))
+			l.ui.Error(fmt.Sprintf("The model %s, used last, is not in the models folder any more.", gguf.PlainName(want)))
 		}
 	}
 	begun := func(m engine.ModelFile) ([]engine.ModelFile, error) {
 		if want != "" {
-			a.UI.Quiet("Going on with " + gguf.PlainName(m.Name) + ".")
+			l.ui.Quiet("Going on with " + gguf.PlainName(m.Name) + ".")
 		}
 		if wanted.Name == "" { // one that only failed stays the one used last
-			a.prefer(m)
+			l.prefer(m)
 		}
 		return nil, nil
 	}
@@ -223,13 +244,13 @@ func (a *assistant) loadBest(ctx context.Context) (guides []engine.ModelFile, er
 		if m.Name == wanted.Name {
 			continue
 		}
-		c, err := a.candidate(m)
+		c, err := l.candidate(m)
 		switch {
 		case errors.Is(err, drivefs.ErrRemoved):
-			a.refuse(m, err)
+			l.refuse(m, err)
 			return guides, err
 		case err != nil:
-			a.UI.Notice(fmt.Sprintf("Note: %s is passed over: %s", gguf.PlainName(m.Name), drivefs.Explain(err)))
+			l.ui.Notice(fmt.Sprintf("Note: %s is passed over: %s", gguf.PlainName(m.Name), drivefs.Explain(err)))
 			continue
 		}
 		name, _ := c.tables.String("general.name")
@@ -237,11 +258,11 @@ func (a *assistant) loadBest(ctx context.Context) (guides []engine.ModelFile, er
 		case rules.IsGuide(name):
 			guides = append(guides, m)
 			c.r.Close()
-		case !a.Raw && chat.Detect(c.tables).Plain():
+		case !l.options.Raw && chat.Detect(c.tables).Plain():
 			plain = append(plain, m)
 			c.r.Close()
 		default:
-			if err = a.use(ctx, c); err == nil {
+			if err = l.use(ctx, c); err == nil {
 				return begun(m)
 			}
 			if errors.Is(err, drivefs.ErrRemoved) {
@@ -253,7 +274,7 @@ func (a *assistant) loadBest(ctx context.Context) (guides []engine.ModelFile, er
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if err = a.load(ctx, m); err == nil {
+		if err = l.load(ctx, m); err == nil {
 			return begun(m)
 		}
 		if errors.Is(err, drivefs.ErrRemoved) {
@@ -268,9 +289,9 @@ func (a *assistant) loadBest(ctx context.Context) (guides []engine.ModelFile, er
 
 // prefer has the next session begin with the model in use; not with the guide,
 // which would hide a better one that comes.
-func (a *assistant) prefer(m engine.ModelFile) {
-	if !m.BuiltIn && !rules.IsGuide(a.model.Info.Name) {
-		a.keep("model", m.Name)
+func (l *library) prefer(m engine.ModelFile) {
+	if !m.BuiltIn && !rules.IsGuide(l.talk.model.Info.Name) {
+		l.journal.keep("model", m.Name)
 	}
 }
 
@@ -285,9 +306,9 @@ type candidate struct {
 
 // candidate opens a model file. An error says, as a clause, why nobody can talk
 // with it.
-func (a *assistant) candidate(m engine.ModelFile) (*candidate, error) {
+func (l *library) candidate(m engine.ModelFile) (*candidate, error) {
 	opened := time.Now()
-	r, err := a.Models.Open(m.Name)
+	r, err := l.files.Open(m.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -296,7 +317,7 @@ func (a *assistant) candidate(m engine.ModelFile) (*candidate, error) {
 		err = llm.KindOf(f).Talks()
 	}
 	if err == nil {
-		err = a.check(f)
+		err = l.loader.Check(f)
 	}
 	if err != nil {
 		r.Close()
@@ -307,25 +328,25 @@ func (a *assistant) candidate(m engine.ModelFile) (*candidate, error) {
 
 // load loads a model and begins a session with it. The model in use is kept
 // when the other one can't be loaded. The person was told of an error.
-func (a *assistant) load(ctx context.Context, file engine.ModelFile) error {
-	c, err := a.candidate(file)
+func (l *library) load(ctx context.Context, file engine.ModelFile) error {
+	c, err := l.candidate(file)
 	if err != nil {
-		a.refuse(file, err)
+		l.refuse(file, err)
 		return err
 	}
-	return a.use(ctx, c)
+	return l.use(ctx, c)
 }
 
-func (a *assistant) refuse(file engine.ModelFile, err error) {
+func (l *library) refuse(file engine.ModelFile, err error) {
 	what := "can't be used"
 	if errors.Is(err, drivefs.ErrRemoved) {
 		what = "can't be read now"
 	}
-	a.UI.Error(fmt.Sprintf("The model %s %s: %s", gguf.PlainName(file.Name), what, drivefs.Explain(err)))
+	l.ui.Error(fmt.Sprintf("The model %s %s: %s", gguf.PlainName(file.Name), what, drivefs.Explain(err)))
 }
 
 // use is load for a model that is open, and closes it.
-func (a *assistant) use(ctx context.Context, c *candidate) error {
+func (l *library) use(ctx context.Context, c *candidate) error {
 	file, r := c.ModelFile, c.r
 	kept := false // a model that is streamed from its file needs it
 	defer func() {
@@ -333,85 +354,62 @@ func (a *assistant) use(ctx context.Context, c *candidate) error {
 			r.Close()
 		}
 	}()
-	old := engine.ModelFile{Name: a.name}
-	if a.model != nil {
-		a.unload() // there may not be memory for both
-	}
-	o := a.LLM
-	o.Tables = c.tables
+	old := engine.ModelFile{Name: l.talk.name}
+	l.unload() // there may not be memory for both
+	o := l.options
+	o.LLM.Tables = c.tables
 	var p engine.Progress
-	o.Progress = func(done, total int64) {
+	o.LLM.Progress = func(done, total int64) {
 		if p == nil { // not before what is expected was told
-			p = a.UI.Progress("Loading "+gguf.PlainName(file.Name), total)
+			p = l.ui.Progress("Loading "+gguf.PlainName(file.Name), total)
 		}
 		p.Set(done)
 	}
-	o.Expect = func(e llm.Expectation) {
-		a.UI.Notice(fmt.Sprintf("Note: %s takes %s and there is memory for %s, so %s are read from the drive for each token. The drive reads %s a second: expect %s.",
+	o.LLM.Expect = func(e llm.Expectation) {
+		l.ui.Notice(fmt.Sprintf("Note: %s takes %s and there is memory for %s, so %s are read from the drive for each token. The drive reads %s a second: expect %s.",
 			gguf.PlainName(file.Name), console.Bytes(e.Bytes), console.Bytes(e.Memory), console.Bytes(e.Streamed), console.Bytes(int64(e.Rate)), pace(e.TokensPerSecond())))
 	}
-	draft := a.chooseDraft(c, o.Budget)
-	if o.Budget > 0 {
-		o.Budget -= draft.Size
+	draft := l.chooseDraft(c, o.LLM.Budget)
+	if o.LLM.Budget > 0 {
+		o.LLM.Budget -= draft.Size
 	}
-	m, err := a.open(r, engine.Options{LLM: o, Raw: a.Raw, Now: a.Now})
-	if err != nil && draft.Size > 0 && o.Budget > 0 { // what was meant for it may have been missing
-		o.Budget, draft = o.Budget+draft.Size, engine.ModelFile{}
-		m, err = a.open(r, engine.Options{LLM: o, Raw: a.Raw, Now: a.Now})
+	m, err := l.loader.Load(r, o)
+	if err != nil && draft.Size > 0 && o.LLM.Budget > 0 { // what was meant for it may have been missing
+		o.LLM.Budget, draft = o.LLM.Budget+draft.Size, engine.ModelFile{}
+		m, err = l.loader.Load(r, o)
 	}
 	if p != nil {
 		p.Done()
 	}
 	if err == nil {
-		a.loadDraft(m, draft)
-		a.model, a.name, a.file, kept = m, file.Name, r, true
-		a.recommend()
-		if err = a.newSession(); err != nil && a.params.numCtx > 0 {
-			// It was set for another model.
-			old := a.params.numCtx
-			a.params.numCtx = 0
-			if err = a.newSession(); err == nil {
-				_, size := m.Context()
-				a.UI.Quiet(fmt.Sprintf("num_ctx %d does not suit this model: its context is %d tokens.", old, size))
-			}
-		}
-		if err != nil {
-			a.unload()
+		l.loadDraft(m, draft)
+		l.file, kept = r, true
+		if err = l.talk.take(m, file.Name); err != nil {
+			l.unload()
 		}
 	}
 	if err != nil {
-		a.refuse(file, err)
+		l.refuse(file, err)
 		if old.Name != "" && old.Name != file.Name {
-			a.UI.Quiet("Loading " + gguf.PlainName(old.Name) + " again.")
-			return a.load(ctx, old)
+			l.ui.Quiet("Loading " + gguf.PlainName(old.Name) + " again.")
+			return l.load(ctx, old)
 		}
 		return err
 	}
-	if a.Loaded != nil {
-		a.Loaded(Load{m.Info, time.Since(c.opened)})
-	}
+	l.loaded(Load{m.Info, time.Since(c.opened)})
 	for _, w := range m.Warnings {
-		a.UI.Quiet(w)
+		l.ui.Quiet(w)
 	}
-	a.talk.Reset()
-	if a.State != nil && len(a.talk.Turns) > 0 {
-		m.RestoreState(a.State, &a.talk, a.params.Params, func(total int64) engine.Progress { return a.UI.Progress("Recalling the conversation", total) })
-	}
+	l.talk.resume()
 	return nil
 }
 
-// newSession gives the model an empty context of the size that is set.
-func (a *assistant) newSession() error {
-	a.talk.First = 0
-	return a.model.Begin(a.params.numCtx)
-}
-
-func (a *assistant) unload() {
-	if a.model != nil {
-		a.model.Close()
-		a.file.Close()
+func (l *library) unload() {
+	if l.talk.model != nil {
+		l.talk.model.Close()
+		l.file.Close()
 	}
-	a.model, a.name, a.file = nil, "", nil
+	l.talk.model, l.talk.name, l.file = nil, "", nil
 }
 
 // pace is how fast a model whose tokens come so many a second is at best.
@@ -420,4 +418,62 @@ func pace(tokens float64) string {
 		return fmt.Sprintf("a token every %.1f seconds at best", 1/tokens)
 	}
 	return fmt.Sprintf("at most %.1f tokens/s", tokens)
+}
+
+// A smaller model of the same vocabulary that lies beside the one in use drafts
+// for it (see llm/speculate.go). It is chosen by size: larger ones guess better,
+// but a draft costs as many of their passes as it has tokens.
+const (
+	draftShare  = 4 // of the larger model's size at most one part in so many
+	draftLayout = 8 // of the streamed bytes at most one part in so many is given up for it
+)
+
+// chooseDraft is the model that is to draft for c within budget bytes of memory
+// for both (0: any); none if its Name is "". It takes memory from a model that is
+// streamed only where that costs little.
+func (l *library) chooseDraft(c *candidate, budget int64) engine.ModelFile {
+	list, err := l.files.List()
+	if err != nil {
+		return engine.ModelFile{}
+	}
+	size := c.r.Size()
+	var best engine.ModelFile
+	for _, m := range list {
+		if m.BuiltIn { // nobody else has its vocabulary
+			continue
+		}
+		if m.Size > size/draftShare || m.Size <= best.Size {
+			continue
+		}
+		if beyond := size + m.Size - budget; budget > 0 && beyond > 0 &&
+			(size <= budget || m.Size > (size-budget)/draftLayout || m.Size > budget/2) {
+			continue
+		}
+		if d, err := l.candidate(m); err == nil {
+			d.r.Close()
+			if llm.SameVocabulary(c.tables, d.tables) {
+				best = m
+			}
+		}
+	}
+	return best
+}
+
+// loadDraft loads the model that drafts for m. Without it answers are the same,
+// so what is wrong with it is not told.
+func (l *library) loadDraft(m *engine.Model, file engine.ModelFile) {
+	if file.Name == "" {
+		return
+	}
+	r, err := l.files.Open(file.Name)
+	if err != nil {
+		return
+	}
+	defer r.Close()
+	o := l.options.LLM
+	o.SessionLimit /= 8
+	p := l.ui.Progress("Loading "+gguf.PlainName(file.Name)+" to draft for it", file.Size)
+	defer p.Done()
+	o.Progress = func(done, _ int64) { p.Set(done) }
+	m.DraftWith(r, o)
 }

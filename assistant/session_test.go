@@ -99,8 +99,7 @@ var technical = regexp.MustCompile(`EFI_|PciRoot|blocks at|\.log\b|: (reading|wr
 
 // world is what outlives a boot.
 type world struct {
-	loaded  func(Load)
-	memory  func(ModelMemory) []console.Field
+	machine Machine
 	t       testing.TB
 	out     strings.Builder
 	lines   []string // of the script that are still to come
@@ -205,8 +204,8 @@ func modelFile(name string) *fstest.MapFile {
 	return &fstest.MapFile{Data: append(head, make([]byte, size)...)[:size]}
 }
 
-// checkHead is llm.Check for files without weights.
-func checkHead(f *gguf.File) error {
+// Check is llm.Check for files without weights.
+func (w *world) Check(f *gguf.File) error {
 	if arch, _ := f.String("general.architecture"); arch != "llama" {
 		return fmt.Errorf("models of architecture %q are not supported; supported are llama", arch)
 	}
@@ -277,22 +276,22 @@ func (w *world) boot() {
 	}()
 	w.tick(time.Hour)
 	c := Config{UI: ui{w}, Models: engine.DirModels(stick{w}, "/models"), Now: func() time.Time { return w.tick(0) },
-		Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}, Before: models.ByRule, Loaded: w.loaded, Memory: w.memory, open: w.open, check: checkHead}
+		Start: Start{Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}}, Before: models.ByRule, Machine: w.machine, loader: w}
 	if w.guide {
 		c.Models = engine.WithBuiltIn(c.Models, engine.DirModels(fstest.MapFS{"guide.gguf": modelFile("guide.gguf")}, "."))
 	}
 	if w.medium != nil {
 		s, rec, err := store.Open(w.medium, c.Now)
 		if err != nil {
-			c.NoStore = err
+			c.Drive.NoStore = err
 		}
-		c.Store, c.Recovery = s, rec
+		c.Drive.Store, c.Drive.Recovery = s, rec
 	}
 	if w.state != nil {
-		c.State = w.state
+		c.Drive.State = w.state
 	}
 	if w.returns != 0 {
-		c.Drive = w.look
+		c.Drive.Present = w.look
 	}
 	out, err := Run(context.Background(), c)
 	fmt.Fprintf(&w.out, "# ends: %v", map[Outcome]string{Shutdown: "shutdown", Restart: "restart", EOF: "end of input"}[out])
@@ -468,7 +467,7 @@ const (
 // fake is what takes the place of weights and a chat template.
 type fake struct{ *world }
 
-func (w *world) open(r engine.ModelReader, o engine.Options) (*engine.Model, error) {
+func (w *world) Load(r engine.ModelReader, o engine.Options) (*engine.Model, error) {
 	f, ok := r.(*llm.File)
 	if !ok {
 		w.t.Fatal("not an open file")

@@ -10,12 +10,6 @@ import (
 	"alphaos/llm/sample"
 )
 
-// Params say how to answer.
-type Params struct {
-	sample.Params
-	Predict int // tokens of an answer at most; below 0: as many as the context holds
-}
-
 // An End says why an answer ended.
 type End int
 

@@ -38,6 +38,12 @@ type Options struct {
 	Now     func() time.Time // nil: time.Now
 }
 
+// Params say how to answer.
+type Params struct {
+	sample.Params
+	Predict int // tokens of an answer at most; below 0: as many as the context holds
+}
+
 // Parts are what a Model is made of. Load makes them of a file; a test may make others, without weights.
 type Parts struct {
 	Info     llm.Info

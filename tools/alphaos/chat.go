@@ -216,13 +216,10 @@ func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (
 		o.set["num_ctx"] = strconv.Itoa(o.context)
 	}
 	c := assistant.Config{
-		Models:  files,
-		Default: files.name,
-		LLM:     o.llm,
-		Params:  o.set,
-		System:  o.system,
-		Raw:     o.raw,
-		Before:  models.ByRule,
+		Models: files,
+		Engine: engine.Options{LLM: o.llm, Raw: o.raw},
+		Start:  assistant.Start{Model: files.name, Params: o.set, System: o.system},
+		Before: models.ByRule,
 	}
 	if o.journal != "" {
 		medium, err := openJournal(o.journal)
@@ -230,7 +227,7 @@ func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (
 			return err
 		}
 		defer func() { err = errors.Join(err, medium.Close()) }()
-		if c.Store, c.Recovery, err = store.Open(medium, time.Now); err != nil {
+		if c.Drive.Store, c.Drive.Recovery, err = store.Open(medium, time.Now); err != nil {
 			return fmt.Errorf("%s: %w", o.journal, err)
 		}
 	}

@@ -8,14 +8,15 @@ import (
 	"alphaos/llm/sample"
 )
 
-// params are what /set parameter changes. Names and meanings are ollama's.
-type params struct {
+// settings are what /set parameter changes. Names and meanings are ollama's.
+type settings struct {
 	engine.Params
-	numCtx int // tokens; 0: the model's own
+	numCtx int               // tokens; 0: the model's own
+	chosen map[string]string // parameters that the person set, by name: others are the model's
 }
 
-func defaultParams() params {
-	return params{Params: engine.Params{Params: sample.Default(), Predict: -1}}
+func defaultSettings() *settings {
+	return &settings{Params: engine.Params{Params: sample.Default(), Predict: -1}, chosen: map[string]string{}}
 }
 
 // paramHelp lists the parameters.
@@ -40,16 +41,21 @@ func isParam(name string) bool {
 	return false
 }
 
-// set sets a parameter. An error is one sentence about what is allowed, and
-// leaves p as it was.
-func (p *params) set(name, value string) error {
+// set sets a parameter for the person. An error is one sentence about what is
+// allowed, and leaves the settings as they were.
+func (s *settings) set(name, value string) (err error) {
 	switch name {
 	case "num_ctx":
-		return integer(&p.numCtx, name, value, 0)
+		err = integer(&s.numCtx, name, value, 0)
 	case "num_predict":
-		return integer(&p.Predict, name, value, -1)
+		err = integer(&s.Predict, name, value, -1)
+	default:
+		err = s.Set(name, value)
 	}
-	return p.Params.Set(name, value)
+	if err == nil {
+		s.chosen[name] = value
+	}
+	return err
 }
 
 func integer(to *int, name, value string, low int) error {
@@ -61,48 +67,38 @@ func integer(to *int, name, value string, low int) error {
 	return nil
 }
 
-// choose sets a parameter for the person.
-func (a *assistant) choose(name, value string) error {
-	if err := a.params.set(name, value); err != nil {
-		return err
-	}
-	a.chosen[name] = value
-	return nil
-}
-
-// recommend takes the model's parameters where the person set none.
-func (a *assistant) recommend() {
-	p := a.model.Sampling
-	for name, value := range a.chosen {
+// recommend takes a model's parameters where the person set none.
+func (s *settings) recommend(p sample.Params) {
+	for name, value := range s.chosen {
 		if name != "num_ctx" && name != "num_predict" {
 			_ = p.Set(name, value) // which was possible before
 		}
 	}
-	a.params.Params.Params = p
+	s.Params.Params = p
 }
 
 // get shows the value of a parameter as set takes it.
-func (p *params) get(name string) string {
+func (s *settings) get(name string) string {
 	float := func(v float32) string { return strconv.FormatFloat(float64(v), 'g', -1, 32) }
 	switch name {
 	case "temperature":
-		return float(p.Temperature)
+		return float(s.Temperature)
 	case "top_k":
-		return strconv.Itoa(p.TopK)
+		return strconv.Itoa(s.TopK)
 	case "top_p":
-		return float(p.TopP)
+		return float(s.TopP)
 	case "min_p":
-		return float(p.MinP)
+		return float(s.MinP)
 	case "repeat_penalty":
-		return float(p.Penalty())
+		return float(s.Penalty())
 	case "repeat_last_n":
-		return strconv.Itoa(p.RepeatLastN)
+		return strconv.Itoa(s.RepeatLastN)
 	case "seed":
-		return strconv.FormatInt(p.Seed, 10)
+		return strconv.FormatInt(s.Seed, 10)
 	case "num_ctx":
-		return strconv.Itoa(p.numCtx)
+		return strconv.Itoa(s.numCtx)
 	case "num_predict":
-		return strconv.Itoa(p.Predict)
+		return strconv.Itoa(s.Predict)
 	}
 	return ""
 }

@@ -1,0 +1,156 @@
+package assistant
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"alphaos/llm/chat"
+	"alphaos/store"
+)
+
+// history shows what was said.
+type history struct {
+	ui    UI
+	store *store.Store // nil: there is none
+	now   func() time.Time
+}
+
+const shownTurns = 4 // at the start
+
+// recovered tells what Open found, and shows the end of the conversation.
+func (h *history) recovered(r store.Recovery) {
+	if n := len(r.Holes); n > 0 {
+		first := r.Holes[0]
+		when := "before " + h.when(first.Before)
+		if !first.After.IsZero() {
+			when = "between " + h.when(first.After) + " and " + h.when(r.Holes[n-1].Before)
+		}
+		h.ui.Error(fmt.Sprintf("The journal is damaged: %s from %s can't be read any more. Everything else is kept.",
+			count(int(r.Lost()), "entry", "entries"), when))
+	}
+	if r.Repaired > 0 {
+		h.ui.Quiet(fmt.Sprintf("%s of the journal could not be read in one of its two copies; the other copy has everything.",
+			count(r.Repaired, "block", "blocks")))
+	}
+	if r.Unread > 0 {
+		h.ui.Error("The drive fails to read the end of the journal, so what you said last may not be shown. It is not written over: switch off, plug the drive in again and start again to see it.")
+	}
+	msgs, total := h.store.Tail(shownTurns)
+	switch {
+	case r.Unclean && len(msgs) > 0:
+		h.ui.Notice("Note: your last session ended unexpectedly. I've recovered your conversation up to " + h.when(r.UpTo) + ".")
+	case r.Unclean:
+		h.ui.Notice("Note: your last session ended unexpectedly. Nothing had been said in it, so nothing is lost.")
+	}
+	if len(msgs) == 0 {
+		return
+	}
+	from := 0
+	for total > len(msgs) && from < len(msgs)-1 && msgs[from].Role != store.User {
+		from++
+	}
+	head := "Your last conversation"
+	if total > len(msgs)-from {
+		head = fmt.Sprintf("The end of your last conversation (%d messages, /history shows all)", total)
+	}
+	h.ui.Quiet(head + ", " + h.when(msgs[len(msgs)-1].Time) + ":")
+	for _, m := range msgs[from:] {
+		h.replay(m, 600)
+	}
+	say(h.ui, "") // what comes now was not said then
+}
+
+// replay shows a message of which the text is cut to limit characters (0: any).
+func (h *history) replay(m store.Message, limit int) {
+	who, note := Prompt, ""
+	if m.Role == store.Assistant {
+		who = Speaker
+	}
+	text := []rune(strings.TrimSpace(m.Text))
+	if limit > 0 && len(text) > limit {
+		text = append(append(text[:limit/2:limit/2], []rune(" […] ")...), text[len(text)-limit/2:]...)
+	}
+	if m.Partial {
+		note = "(cut short)"
+	}
+	h.ui.Replay(who, string(text), note)
+}
+
+func (h *history) when(t time.Time) string {
+	if t.IsZero() {
+		return "an unknown time"
+	}
+	return t.In(h.now().Location()).Format("2 January 2006, 15:04:05")
+}
+
+// kept shows a conversation that is not saved, of which the first messages may be gone.
+func (h *history) kept(turns []chat.Turn, gone int) {
+	if gone > 0 {
+		h.ui.Quiet("The first " + count(gone, "message is", "messages are") + " not kept.")
+	}
+	for _, t := range turns {
+		h.replay(store.Message{Role: t.Role, Text: t.Text}, 0)
+	}
+	if len(turns) == 0 {
+		say(h.ui, "Nothing was said yet.")
+	}
+}
+
+// one shows the conversation of that number.
+func (h *history) one(ctx context.Context, number string) {
+	n, err := strconv.Atoi(number)
+	msgs := h.store.Messages(n)
+	if err != nil || msgs == nil {
+		say(h.ui, fmt.Sprintf("There is no conversation %q; /history lists them.", number))
+		return
+	}
+	h.recite(ctx, msgs)
+}
+
+// all lists the earlier conversations and shows the current one. all is false
+// when more was said than is saved.
+func (h *history) all(ctx context.Context, all bool) {
+	list, current := h.store.Conversations(), h.store.Conversation()
+	if len(current) > 0 && len(list) > 0 {
+		list = list[:len(list)-1]
+	}
+	if len(list) == 0 && len(current) == 0 {
+		say(h.ui, "Nothing was said yet.")
+		return
+	}
+	if len(list) > 0 {
+		say(h.ui, "Earlier conversations (/history N shows one):")
+		for _, c := range list {
+			say(h.ui, fmt.Sprintf("%3d  %s  %s (%s)", c.ID, h.when(c.Updated), c.Title, count(c.Messages, "message", "messages")))
+		}
+	}
+	if len(current) > 0 {
+		say(h.ui, "This conversation:")
+		h.recite(ctx, current)
+	}
+	if !all {
+		h.ui.Quiet("What was said after /set nohistory is not saved and not shown.")
+	}
+}
+
+// recite shows a conversation, which may be years long: it can be stopped like an
+// answer.
+func (h *history) recite(ctx context.Context, msgs []store.Message) {
+	ctx, done := h.ui.StopContext(ctx)
+	defer done()
+	day := ""
+	for i, m := range msgs {
+		if ctx.Err() != nil {
+			h.ui.Quiet("Stopped. " + count(len(msgs)-i, "message more", "messages more"))
+			return
+		}
+		if d := m.Time.In(h.now().Location()).Format("2 January 2006"); d != day {
+			day = d
+			h.ui.Quiet(d)
+		}
+		h.replay(m, 0)
+	}
+}

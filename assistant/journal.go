@@ -1,0 +1,197 @@
+package assistant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"alphaos/fs"
+	"alphaos/store"
+)
+
+// journal keeps what is said and set in the store, if there is one, and tells
+// the person what can't be kept. What could not be written is written later: the
+// end of an answer before the next message, settings at the end of the session.
+type journal struct {
+	ui      UI
+	store   *store.Store
+	present func() error // tells whether the drive of the store is there; nil: it always is
+	saving  bool         // messages go to the store
+
+	unfinished func() error      // saves the end of an answer that could not be saved
+	unkept     map[string]string // settings that could not be saved
+
+	apart  bool // a conversation was begun while not saving
+	secret bool // something was said while not saving
+	warned bool // told that the journal is nearly full
+}
+
+// begin begins the session. why says why there is no store; nil when that is intended.
+func (j *journal) begin(why error) {
+	if j.store == nil {
+		if why != nil {
+			j.ui.Error("Nothing will be saved in this session: " + fs.Explain(why))
+		}
+		return
+	}
+	j.saving = true
+	if err := j.store.Begin(); err != nil {
+		j.ui.Error("Nothing can be saved at the moment: " + fs.Explain(err))
+		j.ui.Quiet("Messages are answered only once they are saved. /set nohistory goes on without saving.")
+	}
+}
+
+// save writes what could not be written before and ends the session.
+func (j *journal) save() error {
+	if j.store == nil {
+		return nil
+	}
+	if err := j.finish(); err != nil {
+		return err
+	}
+	for name, value := range j.unkept {
+		if err := j.store.Set(name, value); err != nil {
+			return err
+		}
+	}
+	return j.store.End()
+}
+
+// finish saves the end of the last answer if that is still to be done.
+func (j *journal) finish() error {
+	if j.unfinished == nil {
+		return nil
+	}
+	if err := j.unfinished(); err != nil {
+		return err
+	}
+	j.unfinished = nil
+	return nil
+}
+
+// record saves a message, and the end of the answer before if that is still to
+// be done. With wait it waits for a drive that was pulled out.
+func (j *journal) record(ctx context.Context, text string, wait bool) error {
+	if !j.saving {
+		j.secret = true
+		return nil
+	}
+	add := func() error {
+		err := j.finish()
+		if err == nil {
+			err = j.store.AddUser(text)
+		}
+		return err
+	}
+	err := add()
+	if errors.Is(err, fs.ErrRemoved) && j.present != nil && wait {
+		j.ui.Error("The drive was pulled out. Plug it in again: your message is kept here, and is saved and answered then.")
+		if err = j.await(ctx, add); err == nil {
+			j.ui.Quiet("The drive is there again. All that was said is saved.")
+		}
+	}
+	return err
+}
+
+// beginAnswer begins to save an answer; nil: it is not saved.
+func (j *journal) beginAnswer() *store.Answer {
+	if !j.saving {
+		return nil
+	}
+	return j.store.BeginAnswer()
+}
+
+// endAnswer ends it, now or before the next message.
+func (j *journal) endAnswer(a *store.Answer, stats store.Stats, partial bool) error {
+	end := func() error { return a.End(stats, partial) }
+	err := end()
+	if err != nil {
+		j.unfinished = end
+		j.ui.Error("The end of this answer is not saved yet: " + fs.Explain(err) + " It is kept here, and saved before your next message.")
+	}
+	return err
+}
+
+// resume saves messages from here on.
+func (j *journal) resume() error {
+	if j.apart {
+		if err := j.store.NewConversation(); err != nil {
+			return err
+		}
+	}
+	j.saving, j.apart = true, false
+	return nil
+}
+
+// part begins a new conversation.
+func (j *journal) part() error {
+	if j.saving {
+		if err := j.store.NewConversation(); err != nil {
+			return err
+		}
+	}
+	j.apart = !j.saving
+	return nil
+}
+
+// setting is a setting of an earlier session; "": there is none.
+func (j *journal) setting(name string) string {
+	if j.store == nil {
+		return ""
+	}
+	return j.store.Setting(name)
+}
+
+// keep saves a setting and tells when that fails.
+func (j *journal) keep(name, value string) {
+	if j.store == nil {
+		return
+	}
+	if err := j.store.Set(name, value); err != nil {
+		if j.unkept == nil {
+			j.unkept = map[string]string{}
+		}
+		j.unkept[name] = value
+		j.ui.Error("This was not saved (it is tried again when you shut down): " + fs.Explain(err))
+		return
+	}
+	delete(j.unkept, name)
+}
+
+// nearlyFull warns once when nine tenths of the journal are used.
+func (j *journal) nearlyFull() {
+	if j.store == nil || j.warned {
+		return
+	}
+	if used, total := j.store.Usage(); used > total/10*9 {
+		j.warned = true
+		j.ui.Notice(fmt.Sprintf("Note: the journal is nearly full (%d%%). Make a drive with a larger one soon; when it is full, new messages are refused.", used*100/total))
+	}
+}
+
+// awaitEvery is how often it is looked whether the drive is back.
+const awaitEvery = 500 * time.Millisecond
+
+// await waits until the drive is plugged in again, for do. The person can give up;
+// the error says that it is still not there.
+func (j *journal) await(ctx context.Context, do func() error) error {
+	j.ui.Quiet("Enter gives up waiting.")
+	ctx, done := j.ui.StopContext(ctx)
+	defer done()
+	for {
+		err := j.present()
+		if err == nil {
+			err = do()
+		}
+		if !errors.Is(err, fs.ErrRemoved) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			j.ui.Drop() // or each of them would wait in its turn
+			return err
+		case <-time.After(awaitEvery):
+		}
+	}
+}
