@@ -13,9 +13,7 @@
 	MOVQ call_w(AX), BX; \
 	MOVQ call_rows(AX), DX; \
 	MOVQ call_y(AX), R13; \
-	VPCMPEQW Y15, Y15, Y15; \
-	VPSRLW $12, Y15, Y15; \
-	VPACKUSWB Y15, Y15, Y15
+	NIBBLES(Y15)
 
 #define GROUP \
 	MOVQ call_x(AX), SI; \
@@ -23,13 +21,17 @@
 	MOVQ call_n(AX), CX; \
 	VXORPS Y14, Y14, Y14
 
+// SPLIT takes the low and the high nibbles at wo.
+#define SPLIT(wo, lo, hi) \
+	VMOVDQU wo(BX), hi; \
+	VPAND Y15, hi, lo; \
+	VPSRLW $4, hi, hi; \
+	VPAND Y15, hi, hi
+
 // PAIR multiplies the low nibbles at wo with activations at lo and the high ones
 // with those at hi, to Y4 and Y5.
 #define PAIR(wo, lo, hi) \
-	VMOVDQU wo(BX), Y5; \
-	VPAND Y15, Y5, Y4; \
-	VPSRLW $4, Y5, Y5; \
-	VPAND Y15, Y5, Y5; \
+	SPLIT(wo, Y4, Y5); \
 	VPBROADCASTD lo(SI), Y6; \
 	VPBROADCASTD hi(SI), Y7; \
 	VPMADDUBSW Y6, Y4, Y4; \
@@ -58,11 +60,29 @@
 	IMUL3Q $size, R8, R14; \
 	ADDQ R14, BX
 
-// EIGHTS_Q4_0: a block is eight float16 scales and four times 32 bytes.
+// NEXTBLOCK ends a block of Q4_0 or Q8_0 whose weights take so many bytes, and with
+// the last the row of blocks; NEXTGROUP ends eight rows.
+#define NEXTBLOCK(bytes) \
+	ADDQ $bytes, BX; \
+	ADDQ $16, R9; \
+	ADDQ $32, SI; \
+	ADDQ $scaleQ8__size, DI; \
+	DECQ R8; \
+	JNE  block; \
+	TESTQ CX, CX; \
+	JNE  super
+
+#define NEXTGROUP \
+	ADDQ $32, R13; \
+	DECQ DX; \
+	JNE  group; \
+	VZEROUPPER; \
+	RET
+
+// Q4_0: a block is eight float16 scales and four times 32 bytes.
 TEXT eights1Q40<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINEIGHTS
-	VPCMPEQW Y13, Y13, Y13
-	VPSRLW $15, Y13, Y13
+	ONES(Y13)
 group:
 	GROUP
 super:
@@ -84,20 +104,9 @@ block:
 	VMULPS Y9, Y0, Y0
 	VADDPS Y10, Y0, Y0
 	FMADD(Y8, Y0, Y14, Y9)
-	ADDQ $128, BX
-	ADDQ $16, R9
-	ADDQ $32, SI
-	ADDQ $scaleQ8__size, DI
-	DECQ R8
-	JNE  block
-	TESTQ CX, CX
-	JNE  super
+	NEXTBLOCK(128)
 	VMOVUPS Y14, (R13)
-	ADDQ $32, R13
-	DECQ DX
-	JNE  group
-	VZEROUPPER
-	RET
+	NEXTGROUP
 
 // SIGNEDEIGHT adds 32 signed weights times four activations to y: the sign goes over
 // to the activations. A sum of two products nearly fills an int16.
@@ -110,11 +119,10 @@ block:
 	VPMADDWD Y13, Y5, Y5; \
 	VPADDD Y5, y, y
 
-// EIGHTS_Q8_0: a block is eight float16 scales and eight times 32 int8.
+// Q8_0: a block is eight float16 scales and eight times 32 int8.
 TEXT eights1Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINEIGHTS
-	VPCMPEQW Y13, Y13, Y13
-	VPSRLW $15, Y13, Y13
+	ONES(Y13)
 group:
 	GROUP
 super:
@@ -139,27 +147,9 @@ block:
 	VBROADCASTSS (DI), Y9
 	VMULPS Y9, Y0, Y0
 	FMADD(Y8, Y0, Y14, Y9)
-	ADDQ $256, BX
-	ADDQ $16, R9
-	ADDQ $32, SI
-	ADDQ $scaleQ8__size, DI
-	DECQ R8
-	JNE  block
-	TESTQ CX, CX
-	JNE  super
+	NEXTBLOCK(256)
 	VMOVUPS Y14, (R13)
-	ADDQ $32, R13
-	DECQ DX
-	JNE  group
-	VZEROUPPER
-	RET
-
-// eightsHigh<> is the mask of the upper two of six bits.
-DATA eightsHigh<>+0(SB)/8, $0x3030303030303030
-DATA eightsHigh<>+8(SB)/8, $0x3030303030303030
-DATA eightsHigh<>+16(SB)/8, $0x3030303030303030
-DATA eightsHigh<>+24(SB)/8, $0x3030303030303030
-GLOBL eightsHigh<>(SB), RODATA|NOPTR, $32
+	NEXTGROUP
 
 // Counts to shift the upper two bits of two pairs of scales, one in each half of
 // a register, to their places: left for the first two pairs, right for the others.
@@ -198,8 +188,8 @@ GLOBL eightsOdd<>(SB), RODATA|NOPTR, $32
 	VBROADCASTI128 hi(BX), Y7; \
 	VPSLLVD eightsLeft<>(SB), Y7, Y4; \
 	VPSRLVD eightsRight<>(SB), Y7, Y7; \
-	VPAND eightsHigh<>(SB), Y4, Y4; \
-	VPAND eightsHigh<>(SB), Y7, Y7; \
+	VPAND mask30<>(SB), Y4, Y4; \
+	VPAND mask30<>(SB), Y7, Y7; \
 	VPOR Y4, Y5, Y5; \
 	VPOR Y7, Y6, Y6; \
 	VPMOVZXBW X5, Y8; \
@@ -214,6 +204,46 @@ GLOBL eightsOdd<>(SB), RODATA|NOPTR, $32
 	VPBROADCASTD so(DI), Y4; \
 	VPMADDWD y, Y4, Y4; \
 	VPADDD Y4, Y13, Y13
+
+// HEAD_K takes what precedes the weights of a block of Q4_K or Q5_K; END64_K ends 64
+// columns, which take so many bytes, and all around them.
+#define HEAD_K \
+	FETCH2(0); \
+	AHEAD; \
+	VPXOR Y13, Y13, Y13; \
+	VPXOR Y2, Y2, Y2; \
+	SIXBITS(64, 112); \
+	MINIMAPAIR(Y8, scaleQ8K_sum32); \
+	MINIMAPAIR(Y9, scaleQ8K_sum32+4); \
+	MINIMAPAIR(Y10, scaleQ8K_sum32+8); \
+	MINIMAPAIR(Y11, scaleQ8K_sum32+12); \
+	SIXBITS(32, 96); \
+	MOVQ $4, R10; \
+	MOVQ BX, R9; \
+	ADDQ $128, BX
+
+#define END64_K(bytes) \
+	VMOVDQA Y9, Y8; \
+	VMOVDQA Y10, Y9; \
+	VMOVDQA Y11, Y10; \
+	ADDQ $bytes, BX; \
+	ADDQ $64, SI; \
+	DECQ R10; \
+	JNE  pair; \
+	VCVTPH2PS (R9), Y4; \
+	VCVTPH2PS 16(R9), Y5; \
+	VCVTDQ2PS Y2, Y2; \
+	VCVTDQ2PS Y13, Y13; \
+	VMULPS Y4, Y2, Y2; \
+	VMULPS Y5, Y13, Y13; \
+	VSUBPS Y13, Y2, Y2; \
+	VBROADCASTSS (DI), Y6; \
+	FMADD(Y6, Y2, Y14, Y7); \
+	ADDQ $scaleQ8K__size, DI; \
+	DECQ CX; \
+	JNE  loop; \
+	VMOVUPS Y14, (R13); \
+	NEXTGROUP
 
 // SUBS_Q4_K adds 64 columns of weights, with the pair of scales in y, to Y2.
 #define SUBS_Q4_K(wo, xo, y) \
@@ -232,7 +262,7 @@ GLOBL eightsOdd<>(SB), RODATA|NOPTR, $32
 	VPADDD Y0, Y2, Y2; \
 	VPADDD Y1, Y2, Y2
 
-// EIGHTS_Q4_K: a block is eight d, eight dmin (float16), then for pairs of scales
+// Q4_K: a block is eight d, eight dmin (float16), then for pairs of scales
 // and pairs of minima 32 bytes of low nibbles each and 16 bytes of upper bits
 // each, then 32 times 32 bytes of nibbles.
 TEXT eights1Q4K<>(SB), NOSPLIT|NOFRAME, $0-8
@@ -240,54 +270,14 @@ TEXT eights1Q4K<>(SB), NOSPLIT|NOFRAME, $0-8
 group:
 	GROUP
 loop:
-	FETCH2(0)
-	AHEAD
-	VPXOR Y13, Y13, Y13
-	VPXOR Y2, Y2, Y2
-	SIXBITS(64, 112)
-	MINIMAPAIR(Y8, scaleQ8K_sum32)
-	MINIMAPAIR(Y9, scaleQ8K_sum32+4)
-	MINIMAPAIR(Y10, scaleQ8K_sum32+8)
-	MINIMAPAIR(Y11, scaleQ8K_sum32+12)
-	SIXBITS(32, 96)
-	MOVQ $4, R10
-	MOVQ BX, R9
-	ADDQ $128, BX
+	HEAD_K
 pair:
 	FETCH4(0)
 	SUBS_Q4_K(0, 0, Y8)
-	VMOVDQA Y9, Y8
-	VMOVDQA Y10, Y9
-	VMOVDQA Y11, Y10
-	ADDQ $256, BX
-	ADDQ $64, SI
-	DECQ R10
-	JNE  pair
-	VCVTPH2PS (R9), Y4
-	VCVTPH2PS 16(R9), Y5
-	VCVTDQ2PS Y2, Y2
-	VCVTDQ2PS Y13, Y13
-	VMULPS Y4, Y2, Y2
-	VMULPS Y5, Y13, Y13
-	VSUBPS Y13, Y2, Y2
-	VBROADCASTSS (DI), Y6
-	FMADD(Y6, Y2, Y14, Y7)
-	ADDQ $scaleQ8K__size, DI
-	DECQ CX
-	JNE  loop
-	VMOVUPS Y14, (R13)
-	ADDQ $32, R13
-	DECQ DX
-	JNE  group
-	VZEROUPPER
-	RET
+	END64_K(256)
 
 // eightsFifth<> is the mask of the fifth bit.
-DATA eightsFifth<>+0(SB)/8, $0x1010101010101010
-DATA eightsFifth<>+8(SB)/8, $0x1010101010101010
-DATA eightsFifth<>+16(SB)/8, $0x1010101010101010
-DATA eightsFifth<>+24(SB)/8, $0x1010101010101010
-GLOBL eightsFifth<>(SB), RODATA|NOPTR, $32
+CONSTANT32(eightsFifth, $0x1010101010101010)
 
 // FIFTH joins y with a bit of each byte of Y3, shifted to its place.
 #define FIFTH(shift, n, y) \
@@ -297,10 +287,7 @@ GLOBL eightsFifth<>(SB), RODATA|NOPTR, $32
 
 // PAIR5 is PAIR with fifth bits.
 #define PAIR5(wo, lo, hi, shift0, n0, shift1, n1) \
-	VMOVDQU wo(BX), Y5; \
-	VPAND Y15, Y5, Y4; \
-	VPSRLW $4, Y5, Y5; \
-	VPAND Y15, Y5, Y5; \
+	SPLIT(wo, Y4, Y5); \
 	FIFTH(shift0, n0, Y4); \
 	FIFTH(shift1, n1, Y5); \
 	VPBROADCASTD lo(SI), Y6; \
@@ -330,7 +317,7 @@ GLOBL eightsFifth<>(SB), RODATA|NOPTR, $32
 	VPADDD Y0, Y2, Y2; \
 	VPADDD Y1, Y2, Y2
 
-// EIGHTS_Q5_K: as Q4_K, but before each 256 bytes of nibbles come 64 bytes of
+// Q5_K: as Q4_K, but before each 256 bytes of nibbles come 64 bytes of
 // fifth bits.
 TEXT eights1Q5K<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINEIGHTS
@@ -338,61 +325,20 @@ TEXT eights1Q5K<>(SB), NOSPLIT|NOFRAME, $0-8
 group:
 	GROUP
 loop:
-	FETCH2(0)
-	AHEAD
-	VPXOR Y13, Y13, Y13
-	VPXOR Y2, Y2, Y2
-	SIXBITS(64, 112)
-	MINIMAPAIR(Y8, scaleQ8K_sum32)
-	MINIMAPAIR(Y9, scaleQ8K_sum32+4)
-	MINIMAPAIR(Y10, scaleQ8K_sum32+8)
-	MINIMAPAIR(Y11, scaleQ8K_sum32+12)
-	SIXBITS(32, 96)
-	MOVQ $4, R10
-	MOVQ BX, R9
-	ADDQ $128, BX
+	HEAD_K
 pair:
 	FETCH4(0)
 	FETCH(256)
 	HALF_Q5_K(0, 64, 0)
 	HALF_Q5_K(32, 192, 16)
-	VMOVDQA Y9, Y8
-	VMOVDQA Y10, Y9
-	VMOVDQA Y11, Y10
-	ADDQ $320, BX
-	ADDQ $64, SI
-	DECQ R10
-	JNE  pair
-	VCVTPH2PS (R9), Y4
-	VCVTPH2PS 16(R9), Y5
-	VCVTDQ2PS Y2, Y2
-	VCVTDQ2PS Y13, Y13
-	VMULPS Y4, Y2, Y2
-	VMULPS Y5, Y13, Y13
-	VSUBPS Y13, Y2, Y2
-	VBROADCASTSS (DI), Y6
-	FMADD(Y6, Y2, Y14, Y7)
-	ADDQ $scaleQ8K__size, DI
-	DECQ CX
-	JNE  loop
-	VMOVUPS Y14, (R13)
-	ADDQ $32, R13
-	DECQ DX
-	JNE  group
-	VZEROUPPER
-	RET
+	END64_K(320)
 
 // eightsLow<> is the mask of six bits.
-DATA eightsLow<>+0(SB)/8, $0x3f3f3f3f3f3f3f3f
-DATA eightsLow<>+8(SB)/8, $0x3f3f3f3f3f3f3f3f
-DATA eightsLow<>+16(SB)/8, $0x3f3f3f3f3f3f3f3f
-DATA eightsLow<>+24(SB)/8, $0x3f3f3f3f3f3f3f3f
-GLOBL eightsLow<>(SB), RODATA|NOPTR, $32
+CONSTANT32(eightsLow, $0x3f3f3f3f3f3f3f3f)
 
-// QUAD adds 16 columns, whose scales are in y (twice each), to Y12: three
-// registers of six bits in each byte, and a fourth in their upper two bits. Sums
-// of two steps are at most 2*2*63*127 = 32004.
-#define QUAD(wo, xo, y) \
+// SIXES takes 16 columns of six bits to Y4-Y6 and y: three registers of them, and a
+// fourth in their upper two bits.
+#define SIXES(wo, y) \
 	VMOVDQU wo(BX), Y0; \
 	VMOVDQU wo+32(BX), Y1; \
 	VMOVDQU wo+64(BX), Y2; \
@@ -406,7 +352,12 @@ GLOBL eightsLow<>(SB), RODATA|NOPTR, $32
 	VPSRLW $4, Y1, Y1; \
 	VPSRLW $2, Y2, Y2; \
 	VPOR Y1, Y0, Y0; \
-	VPOR Y2, Y0, Y0; \
+	VPOR Y2, Y0, y
+
+// QUAD adds 16 columns, whose scales are in y (twice each), to Y12. Sums of two
+// steps are at most 2*2*63*127 = 32004.
+#define QUAD(wo, xo, y) \
+	SIXES(wo, Y0); \
 	VPBROADCASTD xo(SI), Y1; \
 	VPBROADCASTD xo+4(SI), Y2; \
 	VPMADDUBSW Y1, Y4, Y4; \
@@ -422,7 +373,7 @@ GLOBL eightsLow<>(SB), RODATA|NOPTR, $32
 	VPADDD Y4, Y12, Y12; \
 	VPADDD Y0, Y12, Y12
 
-// EIGHTS_Q6_K: a block is eight d (float16), eight times 16 bytes of pairs of
+// Q6_K: a block is eight d (float16), eight times 16 bytes of pairs of
 // scales, and 48 times 32 bytes of weights. The scales are minima, too.
 TEXT eights1Q6K<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINEIGHTS
@@ -471,8 +422,4 @@ pair:
 	TESTQ CX, CX
 	JNE  super
 	VMOVUPS Y14, (R13)
-	ADDQ $32, R13
-	DECQ DX
-	JNE  group
-	VZEROUPPER
-	RET
+	NEXTGROUP

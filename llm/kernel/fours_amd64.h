@@ -36,10 +36,7 @@
 	VPADDW Y7, y, y
 
 #define PAIRS_Q4_0(wo, lo, hi) \
-	VMOVDQU wo(BX), Y5; \
-	VPAND Y15, Y5, Y4; \
-	VPSRLW $4, Y5, Y5; \
-	VPAND Y15, Y5, Y5; \
+	SPLIT(wo, Y4, Y5); \
 	FOUR_Q4_0(lo, hi, (SI), Y0); \
 	FOUR_Q4_0(lo, hi, (SI)(R11*1), Y1); \
 	FOUR_Q4_0(lo, hi, (SI)(R11*2), Y2); \
@@ -54,50 +51,45 @@
 	VADDPS Y7, y, y; \
 	FMADD(Y12, y, sum, Y6)
 
-TEXT eights4Q40<>(SB), NOSPLIT|NOFRAME, $0-8
-	BEGINFOUR
-	VPCMPEQW Y13, Y13, Y13
-	VPSRLW $15, Y13, Y13
-group:
-	GROUPFOUR
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-super:
-	FETCH(0)
-	AHEAD
-	SUPER(4, 16)
-block:
-	FETCH2(0)
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	PAIRS_Q4_0(0, 0, 16)
-	PAIRS_Q4_0(32, 4, 20)
-	PAIRS_Q4_0(64, 8, 24)
+#define BODY_Q4_0 \
+	PAIRS_Q4_0(0, 0, 16); \
+	PAIRS_Q4_0(32, 4, 20); \
+	PAIRS_Q4_0(64, 8, 24); \
 	PAIRS_Q4_0(96, 12, 28)
-	VCVTPH2PS (R9), Y12
-	LEAQ (DI)(R10*2), R14
-	END_Q4_0((DI), Y0, Y8)
-	END_Q4_0((DI)(R10*1), Y1, Y9)
-	END_Q4_0((R14), Y2, Y10)
-	END_Q4_0((R14)(R10*1), Y3, Y11)
-	ADDQ $128, BX
-	ADDQ $16, R9
-	ADDQ $32, SI
-	ADDQ $scaleQ8__size, DI
-	DECQ R8
-	JNE  block
-	TESTQ CX, CX
-	JNE  super
-	STOREFOUR(Y8, Y9, Y10, Y11)
-	ADDQ $32, R13
-	DECQ DX
-	JNE  group
-	VZEROUPPER
-	RET
+
+// FOURS is the whole of a kernel for blocks of 32.
+#define FOURS(FETCHES, BODY, END, bytes) \
+	BEGINFOUR; \
+	ONES(Y13); \
+group: \
+	GROUPFOUR; \
+	VXORPS Y8, Y8, Y8; \
+	VXORPS Y9, Y9, Y9; \
+	VXORPS Y10, Y10, Y10; \
+	VXORPS Y11, Y11, Y11; \
+super: \
+	FETCH(0); \
+	AHEAD; \
+	SUPER(4, 16); \
+block: \
+	FETCHES(0); \
+	VPXOR Y0, Y0, Y0; \
+	VPXOR Y1, Y1, Y1; \
+	VPXOR Y2, Y2, Y2; \
+	VPXOR Y3, Y3, Y3; \
+	BODY; \
+	VCVTPH2PS (R9), Y12; \
+	LEAQ (DI)(R10*2), R14; \
+	END((DI), Y0, Y8); \
+	END((DI)(R10*1), Y1, Y9); \
+	END((R14), Y2, Y10); \
+	END((R14)(R10*1), Y3, Y11); \
+	NEXTBLOCK(bytes); \
+	STOREFOUR(Y8, Y9, Y10, Y11); \
+	NEXTGROUP
+
+TEXT eights4Q40<>(SB), NOSPLIT|NOFRAME, $0-8
+	FOURS(FETCH2, BODY_Q4_0, END_Q4_0, 128)
 
 // FOUR_Q8_0 adds the weights in Y4, of the size in Y5, times a vector's activations
 // to y.
@@ -122,54 +114,18 @@ block:
 	VMULPS Y6, y, y; \
 	FMADD(Y12, y, sum, Y6)
 
-TEXT eights4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
-	BEGINFOUR
-	VPCMPEQW Y13, Y13, Y13
-	VPSRLW $15, Y13, Y13
-group:
-	GROUPFOUR
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-super:
-	FETCH(0)
-	AHEAD
-	SUPER(4, 16)
-block:
-	FETCH4(0)
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	SIGNEDFOUR(0, 0)
-	SIGNEDFOUR(32, 4)
-	SIGNEDFOUR(64, 8)
-	SIGNEDFOUR(96, 12)
-	SIGNEDFOUR(128, 16)
-	SIGNEDFOUR(160, 20)
-	SIGNEDFOUR(192, 24)
+#define BODY_Q8_0 \
+	SIGNEDFOUR(0, 0); \
+	SIGNEDFOUR(32, 4); \
+	SIGNEDFOUR(64, 8); \
+	SIGNEDFOUR(96, 12); \
+	SIGNEDFOUR(128, 16); \
+	SIGNEDFOUR(160, 20); \
+	SIGNEDFOUR(192, 24); \
 	SIGNEDFOUR(224, 28)
-	VCVTPH2PS (R9), Y12
-	LEAQ (DI)(R10*2), R14
-	END_Q8_0((DI), Y0, Y8)
-	END_Q8_0((DI)(R10*1), Y1, Y9)
-	END_Q8_0((R14), Y2, Y10)
-	END_Q8_0((R14)(R10*1), Y3, Y11)
-	ADDQ $256, BX
-	ADDQ $16, R9
-	ADDQ $32, SI
-	ADDQ $scaleQ8__size, DI
-	DECQ R8
-	JNE  block
-	TESTQ CX, CX
-	JNE  super
-	STOREFOUR(Y8, Y9, Y10, Y11)
-	ADDQ $32, R13
-	DECQ DX
-	JNE  group
-	VZEROUPPER
-	RET
+
+TEXT eights4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
+	FOURS(FETCH4, BODY_Q8_0, END_Q8_0, 256)
 
 // Where the K formats keep on the stack what does not fit registers: four pairs of
 // scales, and for each vector its sum in int32, its minima and its sum in float32.
@@ -233,12 +189,6 @@ block:
 	VPSHUFB eightsOdd<>(SB), Y14, Y13; \
 	ADDQ $32, R15
 
-#define NIBBLESFOUR(wo) \
-	VMOVDQU wo(BX), Y9; \
-	VPAND Y15, Y9, Y8; \
-	VPSRLW $4, Y9, Y9; \
-	VPAND Y15, Y9, Y9
-
 // FOUR_K adds the weights in Y8 and Y9 times a vector's activations to a and b;
 // FIRST_K sets these.
 #define FIRST_K(lo, hi, x, a, b) \
@@ -298,49 +248,53 @@ block:
 	END_K((R14), 64); \
 	END_K((R14)(R10*1), 96)
 
-TEXT eights4Q4K<>(SB), NOSPLIT, $512-8
-	BEGINFOUR
-group:
-	GROUPFOUR
-	CLEARFOUR(FRAMETOTALS)
-loop:
-	FETCH2(0)
-	AHEAD
-	HEADFOUR
-pair:
+// EACHPAIR begins the loops over rows, blocks and pairs of scales, each for 64
+// columns, whose weights take so many bytes; NEXTPAIR ends them.
+#define EACHPAIR \
+	BEGINFOUR; \
+group: \
+	GROUPFOUR; \
+	CLEARFOUR(FRAMETOTALS); \
+loop: \
+	FETCH2(0); \
+	AHEAD; \
+	HEADFOUR; \
+pair: \
 	FETCH4(0)
-	NIBBLESFOUR(0)
+
+#define NEXTPAIR(bytes) \
+	ADDQ $bytes, BX; \
+	ADDQ $64, SI; \
+	DECQ R8; \
+	JNE  pair; \
+	ENDFOUR_K; \
+	ADDQ $scaleQ8K__size, DI; \
+	DECQ CX; \
+	JNE  loop; \
+	STORETOTALS(FRAMETOTALS); \
+	NEXTGROUP
+
+TEXT eights4Q4K<>(SB), NOSPLIT, $512-8
+	EACHPAIR
+	SPLIT(0, Y8, Y9)
 	FIRSTFOUR(0, 32)
-	NIBBLESFOUR(32)
+	SPLIT(32, Y8, Y9)
 	MOREFOUR(4, 36)
-	NIBBLESFOUR(64)
+	SPLIT(64, Y8, Y9)
 	MOREFOUR(8, 40)
-	NIBBLESFOUR(96)
+	SPLIT(96, Y8, Y9)
 	MOREFOUR(12, 44)
-	NIBBLESFOUR(128)
+	SPLIT(128, Y8, Y9)
 	MOREFOUR(16, 48)
-	NIBBLESFOUR(160)
+	SPLIT(160, Y8, Y9)
 	MOREFOUR(20, 52)
-	NIBBLESFOUR(192)
+	SPLIT(192, Y8, Y9)
 	MOREFOUR(24, 56)
-	NIBBLESFOUR(224)
+	SPLIT(224, Y8, Y9)
 	MOREFOUR(28, 60)
 	SCALESFOUR
 	SCALEDFOUR
-	ADDQ $256, BX
-	ADDQ $64, SI
-	DECQ R8
-	JNE  pair
-	ENDFOUR_K
-	ADDQ $scaleQ8K__size, DI
-	DECQ CX
-	JNE  loop
-	STORETOTALS(FRAMETOTALS)
-	ADDQ $32, R13
-	DECQ DX
-	JNE  group
-	VZEROUPPER
-	RET
+	NEXTPAIR(256)
 
 // FIFTHFOUR joins y with a bit of each byte of Y14, shifted to its place.
 #define FIFTHFOUR(shift, n, y) \
@@ -349,7 +303,7 @@ pair:
 	VPOR Y10, y, y
 
 #define NIBBLES5(wo, shift0, n0, shift1, n1) \
-	NIBBLESFOUR(wo); \
+	SPLIT(wo, Y8, Y9); \
 	FIFTHFOUR(shift0, n0, Y8); \
 	FIFTHFOUR(shift1, n1, Y9)
 
@@ -367,34 +321,12 @@ pair:
 	SCALEDFOUR
 
 TEXT eights4Q5K<>(SB), NOSPLIT, $512-8
-	BEGINFOUR
-group:
-	GROUPFOUR
-	CLEARFOUR(FRAMETOTALS)
-loop:
-	FETCH2(0)
-	AHEAD
-	HEADFOUR
-pair:
-	FETCH4(0)
+	EACHPAIR
 	FETCH(256)
 	SCALESFOUR
 	HALFFOUR_Q5_K(0, 64, 0)
 	HALFFOUR_Q5_K(32, 192, 16)
-	ADDQ $320, BX
-	ADDQ $64, SI
-	DECQ R8
-	JNE  pair
-	ENDFOUR_K
-	ADDQ $scaleQ8K__size, DI
-	DECQ CX
-	JNE  loop
-	STORETOTALS(FRAMETOTALS)
-	ADDQ $32, R13
-	DECQ DX
-	JNE  group
-	VZEROUPPER
-	RET
+	NEXTPAIR(320)
 
 // FOUR_Q6_K adds the weights in Y4-Y7 times a vector's activations, with the scales
 // in s, to y.
@@ -416,20 +348,7 @@ pair:
 
 // QUADFOUR is QUAD for four vectors, whose sums are in Y8-Y11.
 #define QUADFOUR(wo, xo, s) \
-	VMOVDQU wo(BX), Y0; \
-	VMOVDQU wo+32(BX), Y1; \
-	VMOVDQU wo+64(BX), Y2; \
-	VPAND Y15, Y0, Y4; \
-	VPAND Y15, Y1, Y5; \
-	VPAND Y15, Y2, Y6; \
-	VPXOR Y4, Y0, Y0; \
-	VPXOR Y5, Y1, Y1; \
-	VPXOR Y6, Y2, Y2; \
-	VPSRLW $6, Y0, Y0; \
-	VPSRLW $4, Y1, Y1; \
-	VPSRLW $2, Y2, Y2; \
-	VPOR Y1, Y0, Y0; \
-	VPOR Y2, Y0, Y7; \
+	SIXES(wo, Y7); \
 	FOUR_Q6_K(xo, (SI), s, Y8); \
 	FOUR_Q6_K(xo, (SI)(R11*1), s, Y9); \
 	FOUR_Q6_K(xo, (SI)(R11*2), s, Y10); \
@@ -500,8 +419,4 @@ pair:
 	TESTQ CX, CX
 	JNE  super
 	STORETOTALS(FRAMETOTALS)
-	ADDQ $32, R13
-	DECQ DX
-	JNE  group
-	VZEROUPPER
-	RET
+	NEXTGROUP

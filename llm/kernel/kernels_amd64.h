@@ -7,9 +7,12 @@
 // Every function takes a *call (see assembly_amd64.go).
 
 #include "entries_amd64.h"
+#include "constants_amd64.h"
 #include "fetch_amd64.h"
 #include "rows_amd64.h"
-#include "formats_amd64.h"
+#include "rows_float_amd64.h"
+#include "rows_q8_amd64.h"
+#include "rows_q8k_amd64.h"
 #include "eights_amd64.h"
 #include "fours_amd64.h"
 #include "panels_amd64.h"

@@ -33,12 +33,16 @@
 	PREFETCHT0 (R12)(R8*2); \
 	PREFETCHT0 (R12)(R9*1)
 
-// NEXTTILE moves on by four vectors; SI must be n past its place.
-#define NEXTTILE(n) \
+// NEXTPANEL moves on by four vectors; SI must be n past its place.
+#define NEXTPANEL(n) \
 	LEAQ -n(SI)(R8*4), SI; \
 	LEAQ (DI)(R10*4), DI; \
 	MOVQ call_ystep(AX), CX; \
-	LEAQ (R13)(CX*4), R13
+	LEAQ (R13)(CX*4), R13; \
+	DECQ R15; \
+	JNE  tile; \
+	VZEROUPPER; \
+	RET
 
 // FIRST and MORE multiply 16 rows x 4 weights with 4 vectors; i counts fours.
 #define FIRST(i) \
@@ -196,79 +200,105 @@
 	minima((DI)(R11*1)); \
 	FINISHED(192, (DI)(R11*1), 0(R13)(R12*1), 32(R13)(R12*1))
 
-// PANEL_U4: weights up to 15, scales for 32: a lane's sum of eight steps is at
-// most 8*2*15*127 = 30480.
+#define EIGHTSTEPS \
+	FIRST(0); \
+	MORE(1); \
+	MORE(2); \
+	MORE(3); \
+	MORE(4); \
+	MORE(5); \
+	MORE(6); \
+	MORE(7)
+
+// PANEL_K is the whole of a kernel for blocks of 256: BODY takes 32 columns, whose
+// scales take so many bytes.
+#define PANEL_K(BODY, bytes, minima) \
+	TILES; \
+tile: \
+	BEGINSUMS; \
+	MOVQ $8, CX; \
+loop: \
+	PREFETCH; \
+	BODY; \
+	ADDQ $512, BX; \
+	ADDQ $32, SI; \
+	ADDQ $bytes, DX; \
+	DECQ CX; \
+	JNE  loop; \
+	FINISH4(minima); \
+	NEXTPANEL(256)
+
+// Weights up to 15, scales for 32: a lane's sum of eight steps is at most
+// 8*2*15*127 = 30480.
+#define BODY_U4 \
+	EIGHTSTEPS; \
+	SCALEDPANEL(0)
+
 TEXT panelU4<>(SB), NOSPLIT|NOFRAME, $0-8
-	TILES
-tile:
-	BEGINSUMS
-	MOVQ $8, CX
-loop:
-	PREFETCH
-	FIRST(0)
-	MORE(1)
-	MORE(2)
-	MORE(3)
-	MORE(4)
-	MORE(5)
-	MORE(6)
-	MORE(7)
-	SCALEDPANEL(0)
-	ADDQ $512, BX
-	ADDQ $32, SI
-	ADDQ $64, DX
-	DECQ CX
-	JNE  loop
-	FINISH4(MINIMAPANEL32)
-	NEXTTILE(256)
-	DECQ R15
-	JNE  tile
-	VZEROUPPER
-	RET
+	PANEL_K(BODY_U4, 64, MINIMAPANEL32)
 
-// PANEL_U6: weights up to 63, scales and minima for 16: two steps sum up to at
-// most 2*2*63*127 = 32004.
+// Weights up to 63, scales and minima for 16: two steps sum up to at most
+// 2*2*63*127 = 32004.
+#define BODY_U6 \
+	FIRST(0); \
+	MORE(1); \
+	SCALEDPANEL(0); \
+	FIRST(2); \
+	MORE(3); \
+	SCALEDPANEL(0); \
+	FIRST(4); \
+	MORE(5); \
+	SCALEDPANEL(64); \
+	FIRST(6); \
+	MORE(7); \
+	SCALEDPANEL(64)
+
 TEXT panelU6<>(SB), NOSPLIT|NOFRAME, $0-8
-	TILES
-tile:
-	BEGINSUMS
-	MOVQ $8, CX
-loop:
-	PREFETCH
-	FIRST(0)
-	MORE(1)
-	SCALEDPANEL(0)
-	FIRST(2)
-	MORE(3)
-	SCALEDPANEL(0)
-	FIRST(4)
-	MORE(5)
-	SCALEDPANEL(64)
-	FIRST(6)
-	MORE(7)
-	SCALEDPANEL(64)
-	ADDQ $512, BX
-	ADDQ $32, SI
-	ADDQ $128, DX
-	DECQ CX
-	JNE  loop
-	FINISH4(MINIMAPANEL16)
-	NEXTTILE(256)
-	DECQ R15
-	JNE  tile
-	VZEROUPPER
-	RET
+	PANEL_K(BODY_U6, 128, MINIMAPANEL16)
 
-// Q4_0: blocks of 32 with a factor each; the second number of an activations'
-// scale is -8 times their sum.
+// PANEL_32 is the whole of a kernel for blocks of 32 with a factor each. BODY sums
+// up a block, which BLOCK multiplies with the factors, in Y8 and Y9.
+#define PANEL_32(BODY, BLOCK) \
+	TILES; \
+	ONES(Y15); \
+tile: \
+	MOVQ call_w(AX), BX; \
+	LEAQ panel_scales(BX), DX; \
+	MOVQ call_n(AX), R14; \
+loop: \
+	PREFETCH; \
+	BODY; \
+	MOVQ call_ystep(AX), CX; \
+	LEAQ (CX)(CX*2), R12; \
+	VMOVUPS 0(DX), Y8; \
+	VMOVUPS 32(DX), Y9; \
+	BLOCK(Y0, Y1, (DI), 0(R13), 32(R13)); \
+	BLOCK(Y2, Y3, (DI)(R10*1), 0(R13)(CX*1), 32(R13)(CX*1)); \
+	BLOCK(Y4, Y5, (DI)(R10*2), 0(R13)(CX*2), 32(R13)(CX*2)); \
+	BLOCK(Y6, Y7, (DI)(R11*1), 0(R13)(R12*1), 32(R13)(R12*1)); \
+	ADDQ $512, BX; \
+	ADDQ $32, SI; \
+	ADDQ $scaleQ8__size, DI; \
+	ADDQ $64, DX; \
+	DECQ R14; \
+	JNE  loop; \
+	MOVQ call_n(AX), R14; \
+	MOVQ R14, CX; \
+	SHLQ $5, R14; \
+	SUBQ R14, SI; \
+	SHLQ $3, CX; \
+	SUBQ CX, DI; \
+	NEXTPANEL(0)
 
-#define BLOCK_Q4_0(i0, i1, da, sa, y0, y1) \
+// Q4_0: the second number of an activations' scale is -8 times their sum.
+
+#define BLOCK_Q4_0(i0, i1, da, y0, y1) \
 	VPMADDWD Y15, i0, i0; \
 	VPMADDWD Y15, i1, i1; \
 	VCVTDQ2PS i0, i0; \
 	VCVTDQ2PS i1, i1; \
 	VBROADCASTSS da, Y10; \
-	VBROADCASTSS sa, Y11; \
+	VBROADCASTSS scaleQ8_sum8 da, Y11; \
 	VMULPS Y10, i0, i0; \
 	VMULPS Y10, i1, i1; \
 	VADDPS Y11, i0, i0; \
@@ -281,48 +311,7 @@ loop:
 	VMOVUPS Y13, y1
 
 TEXT panelQ40<>(SB), NOSPLIT|NOFRAME, $0-8
-	TILES
-	VPCMPEQW Y15, Y15, Y15
-	VPSRLW $15, Y15, Y15
-tile:
-	MOVQ call_w(AX), BX
-	LEAQ panel_scales(BX), DX
-	MOVQ call_n(AX), R14
-loop:
-	PREFETCH
-	FIRST(0)
-	MORE(1)
-	MORE(2)
-	MORE(3)
-	MORE(4)
-	MORE(5)
-	MORE(6)
-	MORE(7)
-	MOVQ call_ystep(AX), CX
-	LEAQ (CX)(CX*2), R12
-	VMOVUPS 0(DX), Y8
-	VMOVUPS 32(DX), Y9
-	BLOCK_Q4_0(Y0, Y1, (DI), scaleQ8_sum8(DI), 0(R13), 32(R13))
-	BLOCK_Q4_0(Y2, Y3, (DI)(R10*1), scaleQ8_sum8(DI)(R10*1), 0(R13)(CX*1), 32(R13)(CX*1))
-	BLOCK_Q4_0(Y4, Y5, (DI)(R10*2), scaleQ8_sum8(DI)(R10*2), 0(R13)(CX*2), 32(R13)(CX*2))
-	BLOCK_Q4_0(Y6, Y7, (DI)(R11*1), scaleQ8_sum8(DI)(R11*1), 0(R13)(R12*1), 32(R13)(R12*1))
-	ADDQ $512, BX
-	ADDQ $32, SI
-	ADDQ $scaleQ8__size, DI
-	ADDQ $64, DX
-	DECQ R14
-	JNE  loop
-	MOVQ call_n(AX), R14
-	MOVQ R14, CX
-	SHLQ $5, R14
-	SUBQ R14, SI
-	SHLQ $3, CX
-	SUBQ CX, DI
-	NEXTTILE(0)
-	DECQ R15
-	JNE  tile
-	VZEROUPPER
-	RET
+	PANEL_32(EIGHTSTEPS, BLOCK_Q4_0)
 
 // Q8_0: signed weights, so the sign goes over to the activations. A sum of two
 // products nearly fills an int16 and is widened at once.
@@ -361,54 +350,23 @@ loop:
 	VMOVUPS Y12, y0; \
 	VMOVUPS Y13, y1
 
-TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
-	TILES
-	VPCMPEQW Y15, Y15, Y15
-	VPSRLW $15, Y15, Y15
-tile:
-	MOVQ call_w(AX), BX
-	LEAQ panel_scales(BX), DX
-	MOVQ call_n(AX), R14
-loop:
-	PREFETCH
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	VPXOR Y6, Y6, Y6
-	VPXOR Y7, Y7, Y7
-	SIGNEDPANEL(0)
-	SIGNEDPANEL(1)
-	SIGNEDPANEL(2)
-	SIGNEDPANEL(3)
-	SIGNEDPANEL(4)
-	SIGNEDPANEL(5)
-	SIGNEDPANEL(6)
+#define BODY_Q8_0PANEL \
+	VPXOR Y0, Y0, Y0; \
+	VPXOR Y1, Y1, Y1; \
+	VPXOR Y2, Y2, Y2; \
+	VPXOR Y3, Y3, Y3; \
+	VPXOR Y4, Y4, Y4; \
+	VPXOR Y5, Y5, Y5; \
+	VPXOR Y6, Y6, Y6; \
+	VPXOR Y7, Y7, Y7; \
+	SIGNEDPANEL(0); \
+	SIGNEDPANEL(1); \
+	SIGNEDPANEL(2); \
+	SIGNEDPANEL(3); \
+	SIGNEDPANEL(4); \
+	SIGNEDPANEL(5); \
+	SIGNEDPANEL(6); \
 	SIGNEDPANEL(7)
-	MOVQ call_ystep(AX), CX
-	LEAQ (CX)(CX*2), R12
-	VMOVUPS 0(DX), Y8
-	VMOVUPS 32(DX), Y9
-	BLOCK_Q8_0(Y0, Y1, (DI), 0(R13), 32(R13))
-	BLOCK_Q8_0(Y2, Y3, (DI)(R10*1), 0(R13)(CX*1), 32(R13)(CX*1))
-	BLOCK_Q8_0(Y4, Y5, (DI)(R10*2), 0(R13)(CX*2), 32(R13)(CX*2))
-	BLOCK_Q8_0(Y6, Y7, (DI)(R11*1), 0(R13)(R12*1), 32(R13)(R12*1))
-	ADDQ $512, BX
-	ADDQ $32, SI
-	ADDQ $scaleQ8__size, DI
-	ADDQ $64, DX
-	DECQ R14
-	JNE  loop
-	MOVQ call_n(AX), R14
-	MOVQ R14, CX
-	SHLQ $5, R14
-	SUBQ R14, SI
-	SHLQ $3, CX
-	SUBQ CX, DI
-	NEXTTILE(0)
-	DECQ R15
-	JNE  tile
-	VZEROUPPER
-	RET
+
+TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
+	PANEL_32(BODY_Q8_0PANEL, BLOCK_Q8_0)

@@ -4,15 +4,11 @@
 
 #include "textflag.h"
 #include "go_asm.h"
+#include "constants_amd64.h"
 
-DATA sign<>+0(SB)/4, $0x7fffffff
-GLOBL sign<>(SB), RODATA|NOPTR, $4
-
-DATA c127<>+0(SB)/4, $0x42fe0000 // 127
-GLOBL c127<>(SB), RODATA|NOPTR, $4
-
-DATA minus8<>+0(SB)/4, $0xc1000000 // -8
-GLOBL minus8<>(SB), RODATA|NOPTR, $4
+CONSTANT4(sign, $0x7fffffff)
+CONSTANT4(c127, $0x42fe0000) // 127
+CONSTANT4(minus8, $0xc1000000) // -8
 
 // order<> puts the 4-byte groups right after two packs within 16-byte halves.
 DATA order<>+0(SB)/4, $0

@@ -68,54 +68,37 @@ func (u *unpacked) begin32(b []byte) {
 	u.scale, u.minimum = [16]int32{1, 1}, [16]int32{}
 }
 
-// nibbles takes 32 weights from 16 bytes, the low nibbles first.
-func (u *unpacked) nibbles(b []byte, less int32) {
-	for i, v := range b[:16] {
+// bits4 and bits5 take a block of 32 whose first head bytes are d and, if there are
+// four, a minimum, which is added to each weight; fifth bits come before the
+// nibbles, of which the low ones come first. less is what stands for 0.
+func (u *unpacked) bits4(b []byte, head int, less int32) {
+	u.begin32(b)
+	if head == 4 {
+		u.dmin, u.minimum = f16At(b, 1), [16]int32{-1, -1}
+	}
+	for i, v := range b[len(b)-16:] {
 		u.q[i], u.q[16+i] = int32(v&15)-less, int32(v>>4)-less
 	}
 }
 
-// nibbles5 is nibbles with 32 fifth bits before them.
-func (u *unpacked) nibbles5(b []byte, less int32) {
-	u.nibbles(b[4:], less)
-	fifth := binary.LittleEndian.Uint32(b)
+func (u *unpacked) bits5(b []byte, head int, less int32) {
+	u.bits4(b, head, less)
+	fifth := binary.LittleEndian.Uint32(b[head:])
 	for i := range 32 {
 		u.q[i] += int32(fifth>>i&1) << 4
 	}
 }
 
-// addMinimum adds the minimum that follows d to each weight.
-func (u *unpacked) addMinimum(b []byte) {
-	u.dmin, u.minimum = f16At(b, 1), [16]int32{-1, -1}
-}
+func unpackQ4_0(u *unpacked, b []byte) { u.bits4(b, 2, 8) }
+func unpackQ4_1(u *unpacked, b []byte) { u.bits4(b, 4, 0) }
+func unpackQ5_0(u *unpacked, b []byte) { u.bits5(b, 2, 16) }
+func unpackQ5_1(u *unpacked, b []byte) { u.bits5(b, 4, 0) }
 
 func unpackQ8_0(u *unpacked, b []byte) {
 	u.begin32(b)
 	for i, v := range b[2:34] {
 		u.q[i] = int32(int8(v))
 	}
-}
-
-func unpackQ4_0(u *unpacked, b []byte) {
-	u.begin32(b)
-	u.nibbles(b[2:], 8)
-}
-
-func unpackQ4_1(u *unpacked, b []byte) {
-	u.begin32(b)
-	u.addMinimum(b)
-	u.nibbles(b[4:], 0)
-}
-
-func unpackQ5_0(u *unpacked, b []byte) {
-	u.begin32(b)
-	u.nibbles5(b[2:], 16)
-}
-
-func unpackQ5_1(u *unpacked, b []byte) {
-	u.begin32(b)
-	u.addMinimum(b)
-	u.nibbles5(b[4:], 0)
 }
 
 // fourBits are the numbers that the nibbles of IQ4_NL and IQ4_XS stand for.

@@ -9,6 +9,7 @@
 
 #include "textflag.h"
 #include "go_asm.h"
+#include "constants_amd64.h"
 
 #define BEGIN \
 	MOVQ c+0(FP), AX; \
@@ -91,11 +92,7 @@ loop:
 	VZEROUPPER
 	RET
 
-DATA high<>+0(SB)/8, $0x3030303030303030
-DATA high<>+8(SB)/8, $0x3030303030303030
-DATA high<>+16(SB)/8, $0x3030303030303030
-DATA high<>+24(SB)/8, $0x3030303030303030
-GLOBL high<>(SB), RODATA|NOPTR, $32
+CONSTANT32(high, $0x3030303030303030)
 
 // LOWER6 and UPPER6 join the nibbles in y with two bits from h, shifted left
 // by lo and hi.

@@ -23,11 +23,15 @@
 	MOVQ call_ystep(AX), R14; \
 	LEAQ (R14)(R14*2), R12
 
-// NEXTTILE moves on by four vectors; SI must be n past its place.
-#define NEXTTILE(n) \
+// NEXTPANEL moves on by four vectors; SI must be n past its place.
+#define NEXTPANEL(n) \
 	LEAQ -n(SI)(R8*4), SI; \
 	LEAQ (DI)(R10*4), DI; \
-	LEAQ (R13)(R14*4), R13
+	LEAQ (R13)(R14*4), R13; \
+	DECQ R15; \
+	JNE  tile; \
+	VZEROUPPER; \
+	RET
 
 #define ZERO4 \
 	VPXORD Z0, Z0, Z0; \
@@ -93,79 +97,76 @@
 	FINISHED(Z6, Z2, (DI)(R10*2), (R13)(R14*2)); \
 	FINISHED(Z7, Z3, (DI)(R11*1), (R13)(R12*1))
 
-// panelU4: unsigned weights, scales and minima for 32.
-TEXT panelU4<>(SB), NOSPLIT|NOFRAME, $0-8
-	TILES
-tile:
-	BEGINSUMS
-loop:
-	ZERO4
-	FOUR(0)
-	FOUR(1)
-	FOUR(2)
-	FOUR(3)
-	FOUR(4)
-	FOUR(5)
-	FOUR(6)
-	FOUR(7)
-	SCALED(0)
-	ADDQ $512, BX
-	ADDQ $32, SI
-	ADDQ $64, DX
-	DECQ CX
-	JNE  loop
-	MOVQ call_w(AX), BX
-	ZERO4
-	MINIMUM(0, scaleQ8K_sum32)
-	MINIMUM(1, scaleQ8K_sum32+4)
-	MINIMUM(2, scaleQ8K_sum32+8)
-	MINIMUM(3, scaleQ8K_sum32+12)
-	FINISH4
-	NEXTTILE(256)
-	DECQ R15
-	JNE  tile
-	VZEROUPPER
-	RET
+// PANEL_K is the whole of a kernel for blocks of 256 with unsigned weights: BODY takes
+// 32 columns, whose scales take so many bytes.
+#define PANEL_K(BODY, bytes, minima) \
+	TILES; \
+tile: \
+	BEGINSUMS; \
+loop: \
+	BODY; \
+	ADDQ $512, BX; \
+	ADDQ $32, SI; \
+	ADDQ $bytes, DX; \
+	DECQ CX; \
+	JNE  loop; \
+	MOVQ call_w(AX), BX; \
+	ZERO4; \
+	minima; \
+	FINISH4; \
+	NEXTPANEL(256)
 
-// panelU6: unsigned weights, scales and minima for 16.
-TEXT panelU6<>(SB), NOSPLIT|NOFRAME, $0-8
-	TILES
-tile:
-	BEGINSUMS
-loop:
-	ZERO4
-	FOUR(0)
-	FOUR(1)
-	FOUR(2)
+#define LOWFOURS \
+	ZERO4; \
+	FOUR(0); \
+	FOUR(1); \
+	FOUR(2); \
 	FOUR(3)
-	SCALED(0)
-	ZERO4
-	FOUR(4)
-	FOUR(5)
-	FOUR(6)
+
+#define HIGHFOURS \
+	FOUR(4); \
+	FOUR(5); \
+	FOUR(6); \
 	FOUR(7)
+
+#define EIGHTFOURS \
+	LOWFOURS; \
+	HIGHFOURS
+
+// Scales and minima for 32.
+#define BODY_U4 \
+	EIGHTFOURS; \
+	SCALED(0)
+
+#define MINIMA32 \
+	MINIMUM(0, scaleQ8K_sum32); \
+	MINIMUM(1, scaleQ8K_sum32+4); \
+	MINIMUM(2, scaleQ8K_sum32+8); \
+	MINIMUM(3, scaleQ8K_sum32+12)
+
+TEXT panelU4<>(SB), NOSPLIT|NOFRAME, $0-8
+	PANEL_K(BODY_U4, 64, MINIMA32)
+
+// Scales and minima for 16.
+#define BODY_U6 \
+	LOWFOURS; \
+	SCALED(0); \
+	ZERO4; \
+	HIGHFOURS; \
 	SCALED(64)
-	ADDQ $512, BX
-	ADDQ $32, SI
-	ADDQ $128, DX
-	DECQ CX
-	JNE  loop
-	MOVQ call_w(AX), BX
-	ZERO4
-	MINIMUM(0, scaleQ8K_sum16)
-	MINIMUM(1, scaleQ8K_sum16+4)
-	MINIMUM(2, scaleQ8K_sum16+8)
-	MINIMUM(3, scaleQ8K_sum16+12)
-	MINIMUM(4, scaleQ8K_sum16+16)
-	MINIMUM(5, scaleQ8K_sum16+20)
-	MINIMUM(6, scaleQ8K_sum16+24)
+
+#define MINIMA16 \
+	MINIMUM(0, scaleQ8K_sum16); \
+	MINIMUM(1, scaleQ8K_sum16+4); \
+	MINIMUM(2, scaleQ8K_sum16+8); \
+	MINIMUM(3, scaleQ8K_sum16+12); \
+	MINIMUM(4, scaleQ8K_sum16+16); \
+	MINIMUM(5, scaleQ8K_sum16+20); \
+	MINIMUM(6, scaleQ8K_sum16+24); \
 	MINIMUM(7, scaleQ8K_sum16+28)
-	FINISH4
-	NEXTTILE(256)
-	DECQ R15
-	JNE  tile
-	VZEROUPPER
-	RET
+
+TEXT panelU6<>(SB), NOSPLIT|NOFRAME, $0-8
+	PANEL_K(BODY_U6, 128, MINIMA16)
 
 // Blocks of 32 with a factor each: the results, in Z4-Z7, grow block by block.
 // What unsigned weights have too much comes from the second number of an
@@ -198,7 +199,15 @@ loop:
 	ADDQ $scaleQ8__size, DI; \
 	ADDQ $64, DX
 
-#define ENDBLOCKS \
+// PANEL_32 is the whole of a kernel; BODY sums up a block.
+#define PANEL_32(BODY) \
+tile: \
+	BEGINBLOCKS; \
+loop: \
+	BODY; \
+	BLOCKS; \
+	DECQ CX; \
+	JNE  loop; \
 	VMOVUPS Z4, (R13); \
 	VMOVUPS Z5, (R13)(R14*1); \
 	VMOVUPS Z6, (R13)(R14*2); \
@@ -209,68 +218,40 @@ loop:
 	SUBQ CX, SI; \
 	SHLQ $3, DX; \
 	SUBQ DX, DI; \
-	NEXTTILE(0)
+	NEXTPANEL(0)
 
 DATA offsets<>+0(SB)/4, $0x3f800000 // 1: 8 from each weight
 DATA offsets<>+4(SB)/4, $0x41800000 // 16: 128
 DATA offsets<>+8(SB)/4, $0x80808080
 GLOBL offsets<>(SB), RODATA|NOPTR, $12
 
-// panelQ40: 8 stands for 0.
+// Q4_0: 8 stands for 0.
 TEXT panelQ40<>(SB), NOSPLIT|NOFRAME, $0-8
 	TILES
 	VBROADCASTSS offsets<>+0(SB), Z11
-tile:
-	BEGINBLOCKS
-loop:
-	ZERO4
-	FOUR(0)
-	FOUR(1)
-	FOUR(2)
-	FOUR(3)
-	FOUR(4)
-	FOUR(5)
-	FOUR(6)
-	FOUR(7)
-	BLOCKS
-	DECQ CX
-	JNE  loop
-	ENDBLOCKS
-	DECQ R15
-	JNE  tile
-	VZEROUPPER
-	RET
+	PANEL_32(EIGHTFOURS)
 
 // SIGNED is FOUR for signed weights: 128 is added to them.
 #define SIGNED(i) \
 	VPXORD (64*i)(BX), Z12, Z8; \
 	TAKE(i)
 
-// panelQ80: signed weights.
+#define EIGHTSIGNED \
+	ZERO4; \
+	SIGNED(0); \
+	SIGNED(1); \
+	SIGNED(2); \
+	SIGNED(3); \
+	SIGNED(4); \
+	SIGNED(5); \
+	SIGNED(6); \
+	SIGNED(7)
+
 TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	TILES
 	VBROADCASTSS offsets<>+4(SB), Z11
 	VPBROADCASTD offsets<>+8(SB), Z12
-tile:
-	BEGINBLOCKS
-loop:
-	ZERO4
-	SIGNED(0)
-	SIGNED(1)
-	SIGNED(2)
-	SIGNED(3)
-	SIGNED(4)
-	SIGNED(5)
-	SIGNED(6)
-	SIGNED(7)
-	BLOCKS
-	DECQ CX
-	JNE  loop
-	ENDBLOCKS
-	DECQ R15
-	JNE  tile
-	VZEROUPPER
-	RET
+	PANEL_32(EIGHTSIGNED)
 
 KERNELS(const_typeQ4_0, $0, $0, $0, $0, $0, $panelQ40<>(SB), $0)
 KERNELS(const_typeQ8_0, $0, $0, $0, $0, $0, $panelQ80<>(SB), $0)
