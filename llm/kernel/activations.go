@@ -43,25 +43,6 @@ type Activations struct {
 	s8k []scaleQ8K
 }
 
-// vector is one of them: f, or q and the scales of its form.
-type vector struct {
-	f   []float32
-	q   []int8
-	s8  []scaleQ8
-	s8k []scaleQ8K
-}
-
-func (a *Activations) vector(t int) vector {
-	from, to := t*a.cols, (t+1)*a.cols
-	switch a.form {
-	case Q8:
-		return vector{q: a.q[from:to], s8: a.s8[from/32 : to/32]}
-	case Q8K:
-		return vector{q: a.q[from:to], s8k: a.s8k[from/256 : to/256]}
-	}
-	return vector{f: a.f[from:to]}
-}
-
 // NewActivations makes room for capacity vectors of cols numbers. For Q8 and
 // Q8K cols must be a multiple of 32 and 256.
 func (s *Set) NewActivations(form Form, cols, capacity int) *Activations {

@@ -124,7 +124,7 @@ func (s assembly) mul(m *Matrix, y []float32, step int, a *Activations, from, to
 			for r := from; r < from+rows; r++ {
 				w := m.data[r*m.rowBytes : (r+1)*m.rowBytes][done*m.rowBytes/a.cols:]
 				for t := range a.n {
-					y[t*step+r] += dot(w, vector{f: a.f[t*a.cols+done : (t+1)*a.cols]})
+					y[t*step+r] += dot(w, a, t, done)
 				}
 			}
 		}

@@ -12,12 +12,14 @@ import (
 // orders.
 type format struct {
 	t      gguf.Type
-	form   Form                                   // of the activations it is multiplied with
-	unpack func(u *unpacked, b []byte)            // one block, of a quantized type
-	decode func(x []float32, b []byte)            // any number of weights, of another type
-	encode func(b []byte, x []float32)            // one block; any number of weights of another type
-	dot    func(w []byte, v vector) float32       // a row times a vector; nil: by way of unpack
-	sum    func(y []float32, w []byte, f float32) // y += f*w, of the types of Rows
+	form   Form                        // of the activations it is multiplied with
+	unpack func(u *unpacked, b []byte) // one block, of a quantized type
+	decode func(x []float32, b []byte) // any number of weights, of another type
+	encode func(b []byte, x []float32) // one block; any number of weights of another type
+	// dot multiplies columns of a row, from col on and beginning with w, with those of
+	// vector t of a; nil: by way of unpack.
+	dot func(w []byte, a *Activations, t, col int) float32
+	sum func(y []float32, w []byte, f float32) // y += f*w, of the types of Rows
 }
 
 // formats are in the order in which messages list them.

@@ -44,7 +44,7 @@ func TestFormatsAreComplete(t *testing.T) {
 		for i, v := range x {
 			size += math.Abs(float64(v * a.f[i]))
 		}
-		if got, want := f.dot(w, a.vector(0)), u.dot(f, w, a.vector(0)); !(math.Abs(float64(got-want)) <= 2e-5*size) {
+		if got, want := f.dot(w, a, 0, 0), u.dot(f, w, a, 0, 0); !(math.Abs(float64(got-want)) <= 2e-5*size) {
 			t.Errorf("%v: dot is %g, by way of unpack %g", f.t, got, want)
 		}
 	}

@@ -57,9 +57,17 @@ func dotPlain(w []byte, x []float32, at func(b []byte, i int) float32) float32 {
 	return s[0] + s[1] + s[2] + s[3]
 }
 
-func dotF32(w []byte, v vector) float32  { return dotPlain(w, v.f, f32At) }
-func dotF16(w []byte, v vector) float32  { return dotPlain(w, v.f, f16At) }
-func dotBF16(w []byte, v vector) float32 { return dotPlain(w, v.f, bf16At) }
+func dotF32(w []byte, a *Activations, t, col int) float32 {
+	return dotPlain(w, a.f[t*a.cols+col:(t+1)*a.cols], f32At)
+}
+
+func dotF16(w []byte, a *Activations, t, col int) float32 {
+	return dotPlain(w, a.f[t*a.cols+col:(t+1)*a.cols], f16At)
+}
+
+func dotBF16(w []byte, a *Activations, t, col int) float32 {
+	return dotPlain(w, a.f[t*a.cols+col:(t+1)*a.cols], bf16At)
+}
 
 func sumPlain(y []float32, w []byte, f float32, at func(b []byte, i int) float32) {
 	for i := range y {

@@ -13,12 +13,12 @@ func (inGo) mul(m *Matrix, y []float32, step int, a *Activations, from, to int) 
 	if dot == nil {
 		u := blocks.Get().(*unpacked)
 		defer blocks.Put(u)
-		dot = func(w []byte, v vector) float32 { return u.dot(f, w, v) }
+		dot = func(w []byte, a *Activations, t, col int) float32 { return u.dot(f, w, a, t, col) }
 	}
 	for r := from; r < to; r++ {
 		w := m.data[r*m.rowBytes : (r+1)*m.rowBytes]
 		for t := range a.n {
-			y[t*step+r] = dot(w, a.vector(t))
+			y[t*step+r] = dot(w, a, t, 0)
 		}
 	}
 }
@@ -39,37 +39,40 @@ func sumColumns(m *Matrix, first, left int, y, x []float32) {
 	}
 }
 
-func dotQ8_0(w []byte, v vector) float32 {
+func dotQ8_0(w []byte, a *Activations, t, col int) float32 {
+	q, s := a.q[t*a.cols+col:(t+1)*a.cols], a.s8[(t*a.cols+col)/32:]
 	var sum float32
-	for b := range len(v.q) / 32 {
-		block, x := w[34*b:34*b+34], v.q[32*b:32*b+32]
+	for b := range len(q) / 32 {
+		block, x := w[34*b:34*b+34], q[32*b:32*b+32]
 		var n int32
 		for i, v := range x {
 			n += int32(int8(block[2+i])) * int32(v)
 		}
-		sum += f16At(block, 0) * v.s8[b].d * float32(n)
+		sum += f16At(block, 0) * s[b].d * float32(n)
 	}
 	return sum
 }
 
-func dotQ4_0(w []byte, v vector) float32 {
+func dotQ4_0(w []byte, a *Activations, t, col int) float32 {
+	q, s := a.q[t*a.cols+col:(t+1)*a.cols], a.s8[(t*a.cols+col)/32:]
 	var sum float32
-	for b := range len(v.q) / 32 {
-		block, x := w[18*b:18*b+18], v.q[32*b:32*b+32]
+	for b := range len(q) / 32 {
+		block, x := w[18*b:18*b+18], q[32*b:32*b+32]
 		var n int32
 		for i, v := range block[2:18] {
 			n += int32(v&15)*int32(x[i]) + int32(v>>4)*int32(x[16+i])
 		}
 		d := f16At(block, 0)
-		sum += d*v.s8[b].d*float32(n) + d*v.s8[b].sum8
+		sum += d*s[b].d*float32(n) + d*s[b].sum8
 	}
 	return sum
 }
 
-func dotQ4_K(w []byte, v vector) float32 {
+func dotQ4_K(w []byte, a *Activations, t, col int) float32 {
+	q, s := a.q[t*a.cols+col:(t+1)*a.cols], a.s8k[(t*a.cols+col)/256:]
 	var sum float32
-	for b := range len(v.q) / 256 {
-		block, x, s := w[144*b:144*b+144], v.q[256*b:256*b+256], &v.s8k[b]
+	for b := range len(q) / 256 {
+		block, x, s := w[144*b:144*b+144], q[256*b:256*b+256], &s[b]
 		var n, m int32
 		for j := range 8 {
 			scale, minimum := scaleQ4_K(block[4:16], j)
@@ -86,10 +89,11 @@ func dotQ4_K(w []byte, v vector) float32 {
 	return sum
 }
 
-func dotQ6_K(w []byte, v vector) float32 {
+func dotQ6_K(w []byte, a *Activations, t, col int) float32 {
+	q, s := a.q[t*a.cols+col:(t+1)*a.cols], a.s8k[(t*a.cols+col)/256:]
 	var sum float32
-	for b := range len(v.q) / 256 {
-		block, x, s := w[210*b:210*b+210], v.q[256*b:256*b+256], &v.s8k[b]
+	for b := range len(q) / 256 {
+		block, x, s := w[210*b:210*b+210], q[256*b:256*b+256], &s[b]
 		var n int32
 		for j := range 16 {
 			var p int32

@@ -30,32 +30,39 @@ var blocks = sync.Pool{New: func() any { return new(unpacked) }}
 // expand writes the weights of block b.
 func (u *unpacked) expand(f *format, x []float32, b []byte) {
 	f.unpack(u, b)
-	for i := range x {
-		x[i] = u.d*float32(u.scale[i/16])*float32(u.q[i]) - u.dmin*float32(u.minimum[i/16])
+	for j := range len(x) / 16 {
+		d, low := u.d*float32(u.scale[j]), u.dmin*float32(u.minimum[j])
+		group := x[16*j:][:16]
+		for i, v := range u.q[16*j:][:16] {
+			group[i] = d*float32(v) - low
+		}
 	}
 }
 
-// dot multiplies the row w with a vector.
-func (u *unpacked) dot(f *format, w []byte, v vector) float32 {
+// dot is the dot of formats that have none.
+func (u *unpacked) dot(f *format, w []byte, a *Activations, t, col int) float32 {
+	at := t*a.cols + col
+	q := a.q[at : (t+1)*a.cols]
 	var sum float32
 	n, size := f.t.BlockSize(), f.t.BlockBytes()
-	for b := range len(v.q) / n {
+	for b := range len(q) / n {
 		f.unpack(u, w[b*size:(b+1)*size])
 		var product, low int32
 		for j := range n / 16 {
 			var p, s int32
-			for i, v := range v.q[b*n+16*j:][:16] {
-				p += u.q[16*j+i] * int32(v)
-				s += int32(v)
+			group, x := (*[16]int32)(u.q[16*j:]), (*[16]int8)(q[b*n+16*j:])
+			for i := range x {
+				p += group[i] * int32(x[i])
+				s += int32(x[i])
 			}
 			product += u.scale[j] * p
 			low += u.minimum[j] * s
 		}
 		var d float32
 		if f.form == Q8 {
-			d = v.s8[b].d
+			d = a.s8[at/32+b].d
 		} else {
-			d = v.s8k[b].d
+			d = a.s8k[at/256+b].d
 		}
 		sum += u.d*d*float32(product) - u.dmin*d*float32(low)
 	}
@@ -65,7 +72,8 @@ func (u *unpacked) dot(f *format, w []byte, v vector) float32 {
 // begin32 begins a block of 32 weights with the scale d.
 func (u *unpacked) begin32(b []byte) {
 	u.d, u.dmin = f16At(b, 0), 0
-	u.scale, u.minimum = [16]int32{1, 1}, [16]int32{}
+	u.scale[0], u.scale[1] = 1, 1
+	u.minimum[0], u.minimum[1] = 0, 0
 }
 
 // bits4 and bits5 take a block of 32 whose first head bytes are d and, if there are
@@ -74,18 +82,21 @@ func (u *unpacked) begin32(b []byte) {
 func (u *unpacked) bits4(b []byte, head int, less int32) {
 	u.begin32(b)
 	if head == 4 {
-		u.dmin, u.minimum = f16At(b, 1), [16]int32{-1, -1}
+		u.dmin = f16At(b, 1)
+		u.minimum[0], u.minimum[1] = -1, -1
 	}
+	low, high := u.q[:16], u.q[16:32]
 	for i, v := range b[len(b)-16:] {
-		u.q[i], u.q[16+i] = int32(v&15)-less, int32(v>>4)-less
+		low[i], high[i] = int32(v&15)-less, int32(v>>4)-less
 	}
 }
 
 func (u *unpacked) bits5(b []byte, head int, less int32) {
 	u.bits4(b, head, less)
 	fifth := binary.LittleEndian.Uint32(b[head:])
-	for i := range 32 {
-		u.q[i] += int32(fifth>>i&1) << 4
+	q := u.q[:32]
+	for i := range q {
+		q[i] += int32(fifth >> i & 1 << 4)
 	}
 }
 
