@@ -31,19 +31,26 @@ const (
 	BootLogPath     = "backup/boot.log"       // where a verbose start does
 )
 
+// Device is what a drive's volume lies on.
+type Device interface {
+	fs.BlockDevice
+	ReadOnly() bool // the medium is write protected
+	String() string // for the log
+}
+
 // Drive is a mounted AlphaOS drive.
 type Drive struct {
 	*fat.FS
-	ReadOnly bool // the medium is write protected
+	Device Device
 }
 
 // Mount mounts the volume on dev.
-func Mount(dev fs.BlockDevice, readOnly bool) (*Drive, error) {
+func Mount(dev Device) (*Drive, error) {
 	vol, err := fat.Mount(dev)
 	if err != nil {
 		return nil, err
 	}
-	return &Drive{vol, readOnly}, nil
+	return &Drive{vol, dev}, nil
 }
 
 // Ours tells whether the volume is an AlphaOS drive: it has a journal.
@@ -68,7 +75,7 @@ func (d *Drive) OpenJournal() (s *store.Store, r store.Recovery, err error) {
 // OpenState opens the place where the model's memory of the conversation is kept between
 // sessions. It is nil where there is none, as on an older drive or a protected one.
 func (d *Drive) OpenState() store.Medium {
-	if d.ReadOnly {
+	if d.Device.ReadOnly() {
 		return nil
 	}
 	f, err := d.OpenInPlace(StatePath)

@@ -146,6 +146,9 @@ const settleTime = 3 * time.Second
 // sleep is a variable for tests.
 var sleep = time.Sleep
 
+// ErrUnflushed is wrapped by Shutdown's error when the drive did not confirm what was written.
+var ErrUnflushed = errors.New("the drive does not confirm that everything was written")
+
 // Shutdown flushes dev (which may be nil), gives its medium time to settle if
 // it is on USB or removable, and powers the machine off. It returns only when
 // something went wrong; if the flush failed, the machine is not powered off,
@@ -160,7 +163,7 @@ func finish(dev *BlockDevice, r uefi.ResetType) error {
 	if dev != nil {
 		err := dev.Flush()
 		if err != nil && !errors.Is(err, fs.ErrRemoved) {
-			return err
+			return fmt.Errorf("%w: %w", ErrUnflushed, err)
 		}
 		if err == nil && dev.Removable() {
 			sleep(settleTime)

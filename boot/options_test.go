@@ -1,4 +1,4 @@
-package main
+package boot
 
 import (
 	"io/fs"
@@ -8,6 +8,7 @@ import (
 	"testing/fstest"
 	"unicode"
 
+	"alphaos/drive"
 	drivefs "alphaos/fs"
 )
 
@@ -46,23 +47,23 @@ func TestCommandLine(t *testing.T) {
 func TestSet(t *testing.T) {
 	for _, c := range []struct {
 		text      string
-		want      options
+		want      Options
 		complaint string // begins the only one
 	}{
-		{"verbose", options{verbose: true}, ""},
-		{"VERBOSE Safe=yes", options{verbose: true, safe: true}, ""},
-		{"verbose verbose=off", options{}, ""},
-		{"kernel=portable threads=3 model=x", options{kernel: "portable", threads: 3, model: "x"}, ""},
-		{"threads=0 kernel=", options{}, ""},
-		{"verbose=maybe safe", options{safe: true}, `start: verbose "maybe" is neither on nor off.`},
-		{"threads=-1", options{}, `start: threads "-1" is no number of threads`},
-		{"threads=65 verbose", options{verbose: true}, `start: threads "65" is no number of threads`},
-		{"threads", options{}, `start: threads "" is no number of threads`},
-		{"kernel=abacus", options{}, `start: kernel "abacus" is none of this processor's kernels, which are `},
-		{"quiet", options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, model.`},
-		{"safe \u202e" + strings.Repeat("x", 1000), options{safe: true}, `start: there is no option "\u202e` + strings.Repeat("x", 39) + `..."; there`},
+		{"verbose", Options{Verbose: true}, ""},
+		{"VERBOSE Safe=yes", Options{Verbose: true, Safe: true}, ""},
+		{"verbose verbose=off", Options{}, ""},
+		{"kernel=portable threads=3 model=x", Options{Kernel: "portable", Threads: 3, Model: "x"}, ""},
+		{"threads=0 kernel=", Options{}, ""},
+		{"verbose=maybe safe", Options{Safe: true}, `start: verbose "maybe" is neither on nor off.`},
+		{"threads=-1", Options{}, `start: threads "-1" is no number of threads`},
+		{"threads=65 verbose", Options{Verbose: true}, `start: threads "65" is no number of threads`},
+		{"threads", Options{}, `start: threads "" is no number of threads`},
+		{"kernel=abacus", Options{}, `start: kernel "abacus" is none of this processor's kernels, which are `},
+		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, model.`},
+		{"safe \u202e" + strings.Repeat("x", 1000), Options{Safe: true}, `start: there is no option "\u202e` + strings.Repeat("x", 39) + `..."; there`},
 	} {
-		var o options
+		var o Options
 		_, complaints := o.set("start", commandLine(c.text, ""), nil)
 		if o != c.want {
 			t.Errorf("%q gives %+v, want %+v", c.text, o, c.want)
@@ -75,7 +76,7 @@ func TestSet(t *testing.T) {
 
 // TestPrecedence checks that the command line wins over the file.
 func TestPrecedence(t *testing.T) {
-	var o options
+	var o Options
 	fixed, _ := o.set("start", commandLine("verbose=off threads=2 kernel=none", ""), nil)
 	list, err := parseConfig([]byte(`{"version": 1, "verbose": true, "threads": 4, "kernel": "portable", "model": "m"}`))
 	if err != nil {
@@ -85,17 +86,17 @@ func TestPrecedence(t *testing.T) {
 		t.Error(complaints)
 	}
 	// What the command line says wrongly does not shadow the file.
-	if want := (options{threads: 2, kernel: "portable", model: "m"}); o != want {
+	if want := (Options{Threads: 2, Kernel: "portable", Model: "m"}); o != want {
 		t.Errorf("%+v, want %+v", o, want)
 	}
 }
 
 func TestSafe(t *testing.T) {
-	got := options{safe: true, kernel: "avx2", threads: 4, model: "m", verbose: true}.effective()
-	if want := (options{safe: true, kernel: "portable", threads: 1, model: "m", verbose: true}); got != want {
+	got := Options{Safe: true, Kernel: "avx2", Threads: 4, Model: "m", Verbose: true}.effective()
+	if want := (Options{Safe: true, Kernel: "portable", Threads: 1, Model: "m", Verbose: true}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	plain := options{kernel: "avx2", threads: 4}
+	plain := Options{Kernel: "avx2", Threads: 4}
 	if plain.effective() != plain {
 		t.Error("options change without safe mode")
 	}
@@ -121,7 +122,7 @@ func TestConfig(t *testing.T) {
 		{`[1]`, nil, "not a JSON object"},
 		{`true`, nil, "not a JSON object"},
 		{"verbose", nil, "not valid JSON (line 1: "},
-		{"{\n  \"verbose\": true,\n  safe: true\n}", nil, "not valid JSON (line 3: invalid character 's'"},
+		{"{\n  \"verbose\": true,\n  Safe: true\n}", nil, "not valid JSON (line 3: invalid character 's'"},
 		{"{\n  \"verbose\": true\n", nil, "not valid JSON (line 3: it ends too early)"},
 		{`{"verbose": tr`, nil, "it ends too early"},
 		{`{"verbose": true} {}`, nil, "behind its closing brace"},
@@ -141,7 +142,7 @@ func TestConfig(t *testing.T) {
 	if list, complaint := readConfig(fstest.MapFS{}); list != nil || complaint != "" {
 		t.Errorf("no file: %q, %q", list, complaint)
 	}
-	_, complaint := readConfig(fstest.MapFS{configFile: {Data: []byte("?")}})
+	_, complaint := readConfig(fstest.MapFS{drive.ConfigPath: {Data: []byte("?")}})
 	if !strings.HasPrefix(complaint, "data/config.json is ignored: it is not valid JSON") || !strings.HasSuffix(complaint, ").") {
 		t.Errorf("a bad file: %q", complaint)
 	}
@@ -159,10 +160,10 @@ func (pulledOut) Open(name string) (fs.File, error) {
 
 // check applies settings and looks whether all that may be shown can be.
 func check(t *testing.T, list []setting) {
-	var o options
+	var o Options
 	_, complaints := o.set("start", list, nil)
-	if o.threads < 0 || o.threads > maxThreads {
-		t.Errorf("%d threads", o.threads)
+	if o.Threads < 0 || o.Threads > maxThreads {
+		t.Errorf("%d threads", o.Threads)
 	}
 	if len(complaints) > 5 {
 		t.Errorf("%d complaints", len(complaints))

@@ -1,4 +1,4 @@
-package main
+package boot
 
 // Start options: what the person wants of this start, told on the command line that a
 // boot manager or the UEFI shell passes (load options), or in a file on the drive.
@@ -20,49 +20,47 @@ import (
 	"strconv"
 	"strings"
 
+	"alphaos/drive"
 	drivefs "alphaos/fs"
 	"alphaos/llm"
 )
 
-// configFile is the file of options on the drive: a JSON object.
-const configFile = "data/config.json"
-
 const maxConfig = 64 << 10
 
-// options are what optionTable describes. The zero value is a plain start.
-type options struct {
-	verbose bool
-	safe    bool
-	kernel  string
-	threads int
-	model   string
+// Options are what optionTable describes. The zero value is a plain start.
+type Options struct {
+	Verbose bool
+	Safe    bool
+	Kernel  string
+	Threads int    // 0: AlphaOS chooses
+	Model   string // its name; "": the one used last
 }
 
 // optionTable lists the options; docs/options.md describes them for people.
 var optionTable = []struct {
 	name string
-	set  func(o *options, value string) error
+	set  func(o *Options, value string) error
 }{
-	{"verbose", func(o *options, v string) (err error) { o.verbose, err = onOff(v); return }},
-	{"safe", func(o *options, v string) (err error) { o.safe, err = onOff(v); return }},
-	{"kernel", func(o *options, v string) error {
+	{"verbose", func(o *Options, v string) (err error) { o.Verbose, err = onOff(v); return }},
+	{"safe", func(o *Options, v string) (err error) { o.Safe, err = onOff(v); return }},
+	{"kernel", func(o *Options, v string) error {
 		if v != "" && !slices.Contains(llm.Kernels(), v) {
 			return fmt.Errorf("is none of this processor's kernels, which are %s", strings.Join(llm.Kernels(), ", "))
 		}
-		o.kernel = v
+		o.Kernel = v
 		return nil
 	}},
-	{"threads", func(o *options, v string) error {
+	{"threads", func(o *Options, v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 0 || n > maxThreads {
 			return fmt.Errorf("is no number of threads: write one from 1 to %d, or 0 to leave the choice to AlphaOS", maxThreads)
 		}
-		o.threads = n
+		o.Threads = n
 		return nil
 	}},
-	{"model", func(o *options, v string) error { o.model = v; return nil }},
+	{"model", func(o *Options, v string) error { o.Model = v; return nil }},
 	// The version of the file's format, which drive create writes.
-	{"version", func(_ *options, v string) error {
+	{"version", func(_ *Options, v string) error {
 		if v != "1" {
 			return errors.New("is another version of this file's format than 1, the one that is known here")
 		}
@@ -88,7 +86,7 @@ type setting struct{ name, value string }
 // set applies settings in their order and returns a sentence for each one that is not
 // understood. Names in fixed keep what they have. Each name that was given is added
 // to given.
-func (o *options) set(from string, list []setting, fixed map[string]bool) (given map[string]bool, complaints []string) {
+func (o *Options) set(from string, list []setting, fixed map[string]bool) (given map[string]bool, complaints []string) {
 	const most = 5
 	given = map[string]bool{}
 	complain := func(format string, args ...any) {
@@ -100,7 +98,7 @@ func (o *options) set(from string, list []setting, fixed map[string]bool) (given
 		name := strings.ToLower(s.name)
 		i := slices.IndexFunc(optionTable, func(d struct {
 			name string
-			set  func(*options, string) error
+			set  func(*Options, string) error
 		}) bool {
 			return d.name == name
 		})
@@ -139,26 +137,26 @@ func quote(s string) string {
 }
 
 // effective returns the options with what safe mode implies.
-func (o options) effective() options {
-	if o.safe {
-		o.kernel, o.threads = "portable", 1
+func (o Options) effective() Options {
+	if o.Safe {
+		o.Kernel, o.Threads = "portable", 1
 	}
 	return o
 }
 
 // String lists the options that are not as usual, in the form of a command line.
-func (o options) String() string {
+func (o Options) String() string {
 	var words []string
 	word := func(given bool, text string) {
 		if given {
 			words = append(words, text)
 		}
 	}
-	word(o.verbose, "verbose")
-	word(o.safe, "safe")
-	word(o.kernel != "", "kernel="+o.kernel)
-	word(o.threads != 0, "threads="+strconv.Itoa(o.threads))
-	word(o.model != "", "model="+quote(o.model))
+	word(o.Verbose, "verbose")
+	word(o.Safe, "safe")
+	word(o.Kernel != "", "kernel="+o.Kernel)
+	word(o.Threads != 0, "threads="+strconv.Itoa(o.Threads))
+	word(o.Model != "", "model="+quote(o.Model))
 	if words == nil {
 		return "none"
 	}
@@ -228,11 +226,11 @@ func isProgram(word, file string) bool {
 
 // readConfig reads the options file in the drive's file system. A missing or empty
 // one has no settings; of one that is ignored a sentence tells why.
-func readConfig(drive fs.FS) (list []setting, complaint string) {
+func readConfig(vol fs.FS) (list []setting, complaint string) {
 	ignore := func(err error) ([]setting, string) {
-		return nil, configFile + " is ignored: " + drivefs.Explain(err)
+		return nil, drive.ConfigPath + " is ignored: " + drivefs.Explain(err)
 	}
-	f, err := drive.Open(configFile)
+	f, err := vol.Open(drive.ConfigPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ""
 	}

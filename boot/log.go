@@ -1,4 +1,4 @@
-package main
+package boot
 
 // What a verbose start tells, line by line with the time since the firmware handed
 // over: on the screen, on the serial port and in a file on the drive.
@@ -18,10 +18,8 @@ import (
 	"time"
 )
 
-// logFile is preallocated with blank lines.
-const logFile = "backup/boot.log"
-
-type bootLog struct {
+// Log collects the lines of a start.
+type Log struct {
 	mu    sync.Mutex
 	now   func() time.Duration // since the firmware handed over
 	lines []string
@@ -37,8 +35,8 @@ type logMedium interface {
 	Sync() error
 }
 
-// printf adds a line.
-func (l *bootLog) printf(format string, args ...any) {
+// Printf adds a line.
+func (l *Log) Printf(format string, args ...any) {
 	line := fmt.Sprintf("%8.3f  ", l.now().Seconds()) + fmt.Sprintf(format, args...)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -48,8 +46,8 @@ func (l *bootLog) printf(format string, args ...any) {
 	}
 }
 
-// show shows all lines so far and those to come.
-func (l *bootLog) show(quiet func(line string)) {
+// Show shows all lines so far and those to come.
+func (l *Log) Show(quiet func(line string)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.quiet = quiet
@@ -58,10 +56,10 @@ func (l *bootLog) show(quiet func(line string)) {
 	}
 }
 
-// save writes the lines so far to the file. What an earlier start left there goes
+// Save writes the lines so far to the file. What an earlier start left there goes
 // with the first save; what does not fit is left out. A medium may add lines while it
 // is written: that it fails, for one.
-func (l *bootLog) save() error {
+func (l *Log) Save() error {
 	l.mu.Lock()
 	lines, file, from := l.lines, l.file, l.saved
 	l.mu.Unlock()

@@ -1,32 +1,18 @@
-package main
+package machine
 
 import (
-	"bytes"
-	"io"
-
 	"golang.org/x/image/font/basicfont"
 
 	"alphaos/amd64"
-	"alphaos/console"
-	"alphaos/efi"
-	"alphaos/fs"
-)
-
-// crashFile is preallocated, so that a report can be written to its blocks when there is
-// no file system any more.
-const crashFile = "backup/crash.txt"
-
-// A report begins with the first line; once the person was told, with the second.
-const (
-	crashNew  = "AlphaOS had to stop."
-	crashSeen = "AlphaOS had stopped."
+	"alphaos/boot"
+	"alphaos/drive"
 )
 
 const restartFirst = "Switch the computer off and on again. If it happens again, "
 
 // crashWords is what a person is told of a crash: what happened, what to do, what is safe.
 var crashWords = amd64.CrashWords{
-	Title: crashNew,
+	Title: boot.CrashNew,
 	Causes: [...]struct{ What, Advice string }{
 		amd64.ErrorInProgram: {"Its program ran into an error.",
 			"Restart and go on. If it stops at the same place again, try another model."},
@@ -41,13 +27,14 @@ var crashWords = amd64.CrashWords{
 	Safe:        "What you were told is saved is safe on the drive; an answer that was being written is kept up to its last saved piece.",
 	Keys:        "Press R to restart, S to shut down. If no key works, hold the power button.",
 	NoKeys:      "Hold the power button until it goes off.",
-	ReportSaved: "What follows is for whoever looks into it. It is saved on the drive as /" + crashFile + ".",
+	ReportSaved: "What follows is for whoever looks into it. It is saved on the drive as /" + drive.CrashPath + ".",
 	NotSaved:    "What follows is for whoever looks into it. It could not be saved: take a photo.",
 }
 
-// prepareCrash tells the machine where a crash can be shown and saved. Either argument may
-// be nil.
-func prepareCrash(screen *efi.Screen, d *drive) {
+// PrepareCrash says where a crash can be shown and saved: on the screen, if there is one,
+// and on the drive d, if that is not nil. The file there is preallocated, so that the report
+// can be written to its blocks when there is no file system any more.
+func (m *Machine) PrepareCrash(d *drive.Drive) {
 	r := amd64.CrashReport{Words: crashWords, Background: 0x16191f, Highlight: 0xe5b567, Foreground: 0xe6e6e6, Dim: 0x8a919c}
 	font := basicfont.Face7x13
 	for c := range r.Font {
@@ -59,44 +46,25 @@ func prepareCrash(screen *efi.Screen, d *drive) {
 			}
 		}
 	}
-	if screen != nil {
-		if addr, stride, swapped, ok := screen.FrameBuffer(); ok {
+	if m.screen != nil {
+		if addr, stride, swapped, ok := m.screen.FrameBuffer(); ok {
 			r.Frame, r.Stride, r.SwapRedBlue = addr, stride, swapped
-			r.Width, r.Height = screen.Size()
+			r.Width, r.Height = m.screen.Size()
 		}
 	}
 	if d != nil {
 		// Without the file, or with one in pieces, the report is only shown.
-		if e, err := d.fs.Extents(crashFile); err == nil && len(e) == 1 && !d.dev.ReadOnly() {
+		if e, err := d.Extents(drive.CrashPath); err == nil && len(e) == 1 && !d.Device.ReadOnly() {
 			r.Block = e[0].First
-			r.Bytes = int(e[0].Count) * d.dev.BlockSize()
+			r.Bytes = int(e[0].Count) * d.Device.BlockSize()
 			set := func() { // again when the drive was pulled out, or is back
-				r.WriteBlocks, r.This, r.MediaID = d.dev.RawWriter()
+				r.WriteBlocks, r.This, r.MediaID = m.device.RawWriter()
 				amd64.SetCrashReport(r)
 			}
-			d.dev.OnChange(set)
+			m.device.OnChange(set)
 			set()
 			return
 		}
 	}
 	amd64.SetCrashReport(r)
-}
-
-// tellCrash mentions a report that the last session left, once if it can be marked.
-func tellCrash(con *console.Console, d *drive, mark bool) {
-	f, err := d.fs.OpenInPlace(crashFile)
-	if err != nil {
-		return // an older drive
-	}
-	head := make([]byte, len(crashNew))
-	if _, err := f.ReadAt(head, 0); err != nil && err != io.EOF || !bytes.Equal(head, []byte(crashNew)) {
-		return
-	}
-	con.Notice("AlphaOS stopped with an error last time. Its report is on the drive: /" + crashFile)
-	if !mark {
-		return
-	}
-	if _, err := f.WriteAt([]byte(crashSeen), 0); err != nil {
-		con.Quiet("The report could not be marked as read: " + fs.Explain(err))
-	}
 }

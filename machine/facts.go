@@ -1,4 +1,4 @@
-package main
+package machine
 
 // What AlphaOS knows about the machine it runs on: the lines of a verbose start, of
 // /show info and of /show memory.
@@ -14,6 +14,7 @@ import (
 
 	"alphaos/amd64"
 	"alphaos/assistant"
+	"alphaos/boot"
 	"alphaos/console"
 	"alphaos/efi"
 	"alphaos/fs"
@@ -24,11 +25,8 @@ func field(name, format string, args ...any) console.Field {
 	return console.Field{Name: name, Value: fmt.Sprintf(format, args...)}
 }
 
-// timing holds how long after the firmware's hand-over each stage was reached.
-type timing struct{ goRuntime, drive, reading time.Duration }
-
-// about is what /show info tells of the machine.
-func about(t timing) []console.Field {
+// About is what /show info tells of the machine.
+func (m *Machine) About() []console.Field {
 	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 	memory := amd64.Memory()
 	vendor, revision, spec := efi.Firmware()
@@ -36,7 +34,7 @@ func about(t timing) []console.Field {
 		field("firmware", "%s %#x, UEFI %s", vendor, revision, spec),
 		field("processors", "%s", processors()),
 		field("memory", "%s of %s free", console.Bytes(int64(memory.Free)), console.Bytes(int64(memory.Total))),
-		field("start", "Go after %v, drive and journal after %v, reading the model from %v on", ms(t.goRuntime), ms(t.drive), ms(t.reading)),
+		field("start", "Go after %v, drive and journal after %v, reading the model from %v on", ms(m.began), ms(m.ready), ms(m.reading)),
 		field("built with", "%s", runtime.Version()),
 	}
 }
@@ -77,9 +75,9 @@ func memoryLines(u memoryUse) []console.Field {
 	return append(lines, field("free", "%s", size(u.free)))
 }
 
-// memory asks everybody who has memory for /show memory.
-func memory(m assistant.ModelMemory) []console.Field {
-	u := memoryUse{weights: m.Weights, cache: m.Cache}
+// Memory asks everybody who has memory for /show memory.
+func (m *Machine) Memory(model assistant.ModelMemory) []console.Field {
+	u := memoryUse{weights: model.Weights, cache: model.Cache}
 	var notes []console.Field
 	ranges, err := efi.MemoryMap()
 	if err != nil {
@@ -113,26 +111,27 @@ var memoryTypes = [...]struct {
 	{"memory-mapped I/O", false}, {"I/O ports", false}, {"PAL code", false}, {"persistent", false}, {"unaccepted", false},
 }
 
-// machineFacts logs firmware, program, processors, memory and disks.
-func machineFacts(log *bootLog, img efi.Image) {
+// Facts logs firmware, program, processors, memory and disks.
+func (m *Machine) Facts(log *boot.Log) {
+	img := m.image
 	vendor, revision, spec := efi.Firmware()
-	log.printf("firmware: %s %#x, UEFI %s", vendor, revision, spec)
+	log.Printf("firmware: %s %#x, UEFI %s", vendor, revision, spec)
 	if err := efi.TableCRC(); err != nil {
-		log.printf("firmware: %v", err)
+		log.Printf("firmware: %v", err)
 	}
 	if now, err := efi.Time(); err != nil {
-		log.printf("clock: %v", err)
+		log.Printf("clock: %v", err)
 	} else {
-		log.printf("clock: %s", now.Format(time.DateTime+" MST"))
+		log.Printf("clock: %s", now.Format(time.DateTime+" MST"))
 	}
 	path := img.FilePath
 	if path == "" {
 		path = "a place that the firmware does not tell"
 	}
-	log.printf("program: %d KiB at %#x, from %s, built with %s", img.Size>>10, img.Base, path, runtime.Version())
-	log.printf("processors: %s; %s", processors(), amd64.Mode())
-	log.printf("processor features: %s", strings.Join(cpuFeatures(), " "))
-	log.printf("time-stamp counters: %s", counters(amd64.Clock()))
+	log.Printf("program: %d KiB at %#x, from %s, built with %s", img.Size>>10, img.Base, path, runtime.Version())
+	log.Printf("processors: %s; %s", processors(), amd64.Mode())
+	log.Printf("processor features: %s", strings.Join(cpuFeatures(), " "))
+	log.Printf("time-stamp counters: %s", counters(amd64.Clock()))
 	memoryFacts(log)
 	diskFacts(log)
 }
@@ -162,10 +161,10 @@ func cpuFeatures() []string {
 }
 
 // memoryFacts logs a summary of the firmware's memory map.
-func memoryFacts(log *bootLog) {
+func memoryFacts(log *boot.Log) {
 	ranges, err := efi.MemoryMap()
 	if err != nil {
-		log.printf("memory map: %v", err)
+		log.Printf("memory map: %v", err)
 	} else {
 		bytes := map[uint32]int64{}
 		top := uint64(0)
@@ -185,14 +184,14 @@ func memoryFacts(log *bootLog) {
 		for _, n := range bytes { // types of the firmware's maker
 			parts = append(parts, "other "+console.Bytes(n))
 		}
-		log.printf("memory map: %d ranges up to %#x: %s", len(ranges), top, strings.Join(parts, ", "))
+		log.Printf("memory map: %d ranges up to %#x: %s", len(ranges), top, strings.Join(parts, ", "))
 	}
 	m := amd64.Memory()
-	log.printf("memory: %s taken over, %s free", console.Bytes(int64(m.Total)), console.Bytes(int64(m.Free)))
+	log.Printf("memory: %s taken over, %s free", console.Bytes(int64(m.Total)), console.Bytes(int64(m.Free)))
 }
 
 // diskFacts logs the disks and their partitions.
-func diskFacts(log *bootLog) {
+func diskFacts(log *boot.Log) {
 	list := func(what string, disks []*efi.BlockDevice, err error) {
 		for _, d := range disks {
 			kind := ""
@@ -202,10 +201,10 @@ func diskFacts(log *bootLog) {
 			if d.ReadOnly() {
 				kind += ", write protected"
 			}
-			log.printf("%s: %s in blocks of %d%s: %s", what, console.Bytes(int64(d.Blocks())*int64(d.BlockSize())), d.BlockSize(), kind, d)
+			log.Printf("%s: %s in blocks of %d%s: %s", what, console.Bytes(int64(d.Blocks())*int64(d.BlockSize())), d.BlockSize(), kind, d)
 		}
 		if err != nil {
-			log.printf("%s: %v", what, err)
+			log.Printf("%s: %v", what, err)
 		}
 	}
 	disks, err := efi.Disks()

@@ -1,0 +1,212 @@
+// Package boot is a start of AlphaOS up to the conversation: its options, its log and the
+// drive. It knows no firmware: what it asks of the machine is the interface Machine.
+//
+// Options come in two steps, since the file of options can be read only once the
+// drive is there. What the person asked of the boot manager is fixed in the first.
+package boot
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"alphaos/assistant"
+	"alphaos/console"
+	"alphaos/drive"
+	"alphaos/fs"
+	"alphaos/store"
+)
+
+// Machine is what a start asks of the machine.
+type Machine interface {
+	// SinceStart is the time since the firmware handed over.
+	SinceStart() time.Duration
+	// LoadOptions returns the text that a boot manager passed, and the program's path.
+	LoadOptions() (text, file string, err error)
+	// UseOneProcessor gives the others back to the firmware.
+	UseOneProcessor()
+	// Facts logs firmware, program, processors, memory and disks.
+	Facts(log *Log)
+	// FindDrive mounts the drive that AlphaOS was started from.
+	FindDrive(log *Log) (*drive.Drive, error)
+	// ConnectDisks starts disks that the firmware has left alone.
+	ConnectDisks() error
+}
+
+// Start is one start of AlphaOS.
+type Start struct {
+	Options // with what safe mode implies
+	Log     Log
+
+	machine    Machine
+	asked      Options         // as they were given
+	fixed      map[string]bool // options that the file cannot change
+	complaints []string        // sentences that were not told yet
+	alone      bool            // the other processors were handed back
+	told       bool            // the machine's facts are in the log
+}
+
+// Begin reads the load options. Nothing can be shown yet.
+func Begin(m Machine) *Start {
+	s := &Start{machine: m, Log: Log{now: m.SinceStart}}
+	s.Log.Printf("AlphaOS: the Go runtime is up")
+	text, file, err := m.LoadOptions()
+	if err != nil {
+		s.Log.Printf("load options: %v", err)
+	}
+	s.Log.Printf("load options: %q", text)
+	s.fixed, s.complaints = s.asked.set("Start options", commandLine(text, file), nil)
+	s.apply()
+	return s
+}
+
+// apply puts the options into effect that concern the whole machine.
+func (s *Start) apply() {
+	before := s.Options
+	s.Options = s.asked.effective()
+	if s.Safe && !s.alone {
+		s.machine.UseOneProcessor()
+		s.alone = true
+	}
+	if s.Options != before {
+		s.Log.Printf("options: %v", s.Options)
+	}
+}
+
+// Tell shows what there is to say about the options.
+func (s *Start) Tell(con *console.Console) {
+	for _, c := range s.complaints {
+		con.Notice(c)
+	}
+	s.complaints = nil
+	if s.Verbose && !s.told {
+		s.told = true
+		s.Log.Show(con.Quiet)
+		s.Log.Printf("console: ready")
+		s.machine.Facts(&s.Log)
+	}
+}
+
+// ReadOptions reads the file of options on the drive and says what kind of start this
+// is. The log goes to the drive from here on, unless nothing is to be written.
+func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
+	s.Log.Printf("drive: %q on %s", d.Label(), d.Device)
+	for _, note := range d.Notes() {
+		con.Quiet(note)
+		s.Log.Printf("drive: %s", note)
+	}
+	list, complaint := readConfig(d)
+	if complaint != "" {
+		s.complaints = append(s.complaints, complaint)
+	}
+	_, complaints := s.asked.set(drive.ConfigPath, list, s.fixed)
+	s.complaints = append(s.complaints, complaints...)
+	s.apply()
+	s.Tell(con)
+	if s.Safe {
+		con.Notice("Safe start: one processor, the portable kernel, and nothing is written but the journal.")
+	}
+	switch {
+	case !s.Verbose:
+	case s.Safe:
+		s.Log.Printf("boot log: not written in a safe start")
+	case d.Device.ReadOnly():
+		s.Log.Printf("boot log: not written, the drive is write protected")
+	default:
+		f, err := d.OpenInPlace(drive.BootLogPath)
+		if err != nil {
+			s.Log.Printf("boot log: not written: %v", err)
+			break
+		}
+		s.Log.file = f
+		s.SaveLog()
+	}
+}
+
+func (s *Start) SaveLog() {
+	if err := s.Log.Save(); err != nil {
+		s.Log.Printf("boot log: %v", err)
+	}
+}
+
+// OpenJournal opens what is saved. Without a journal one can still talk, and is told
+// why nothing will be kept.
+func (s *Start) OpenJournal(d *drive.Drive) (j *store.Store, r store.Recovery, why error) {
+	j, r, why = d.OpenJournal()
+	switch {
+	case j == nil:
+		s.Log.Printf("journal: %v", why)
+	case r.Unclean:
+		s.Log.Printf("journal: open; the last session ended unexpectedly")
+	default:
+		s.Log.Printf("journal: open; the last session ended properly")
+	}
+	return j, r, why
+}
+
+// Loaded logs how a model was loaded.
+func (s *Start) Loaded(l assistant.Load) {
+	i := l.Info
+	speed := int64(float64(i.Bytes) / max(l.Time.Seconds(), 1e-6))
+	s.Log.Printf("model: %q, %s, %s in %v, %s/s", i.Name, i.Quantization, console.Bytes(i.Bytes), l.Time.Round(time.Millisecond), console.Bytes(speed))
+	s.Log.Printf("model: kernel %s, threads %d, %d layers, context %d", i.Kernel, i.Threads, i.Layers, i.Context)
+	s.SaveLog()
+}
+
+// AwaitDrive mounts the drive. When that fails it says why and lets the person try
+// again; without a drive, they gave up and want the machine to be left so.
+func (s *Start) AwaitDrive(con *console.Console) (*drive.Drive, assistant.Outcome, error) {
+	for {
+		d, err := s.machine.FindDrive(&s.Log)
+		if err == nil {
+			return d, 0, nil
+		}
+		s.Log.Printf("drive: %v", err)
+		con.Error("AlphaOS cannot begin: " + fs.Explain(err))
+		line, err := con.Ask("Plug the AlphaOS drive in and press Enter to look again, or type \"off\" to switch off: ")
+		if err != nil && !errors.Is(err, console.ErrInterrupted) && !errors.Is(err, io.EOF) {
+			return nil, 0, err
+		}
+		text := strings.TrimSpace(line)
+		out, leaves := assistant.Leaves(text)
+		switch {
+		case leaves:
+			return nil, out, nil
+		case errors.Is(err, io.EOF) || strings.EqualFold(text, "off"):
+			return nil, assistant.Shutdown, nil
+		case text != "":
+			con.Quiet("Without the drive there are no models and no conversation: only /restart and /bye do something here.")
+		}
+		if err := s.machine.ConnectDisks(); err != nil {
+			s.Log.Printf("starting disks: %v", err)
+			con.Quiet("Some disks could not be started.")
+		}
+	}
+}
+
+// A crash report begins with the first line; once the person was told, with the second.
+const (
+	CrashNew  = "AlphaOS had to stop."
+	crashSeen = "AlphaOS had stopped."
+)
+
+// TellCrash mentions a report that the last session left, once if it can be marked.
+func (s *Start) TellCrash(con *console.Console, d *drive.Drive) {
+	f, err := d.OpenInPlace(drive.CrashPath)
+	if err != nil {
+		return // an older drive
+	}
+	head := make([]byte, len(CrashNew))
+	if _, err := f.ReadAt(head, 0); err != nil && err != io.EOF || !bytes.Equal(head, []byte(CrashNew)) {
+		return
+	}
+	con.Notice("AlphaOS stopped with an error last time. Its report is on the drive: /" + drive.CrashPath)
+	if s.Safe {
+		return
+	}
+	if _, err := f.WriteAt([]byte(crashSeen), 0); err != nil {
+		con.Quiet("The report could not be marked as read: " + fs.Explain(err))
+	}
+}

@@ -1,0 +1,170 @@
+// Package machine is the computer that AlphaOS runs on: the console, the drive, facts, the
+// crash screen and power, made of the firmware (efi) and of the machine below Go (amd64).
+// It is the only library room that knows both.
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"alphaos/amd64"
+	"alphaos/boot"
+	"alphaos/console"
+	"alphaos/drive"
+	"alphaos/efi"
+	"alphaos/fs"
+)
+
+// Machine is the computer.
+type Machine struct {
+	image  efi.Image        // this program
+	broken error            // why that is not known
+	screen *efi.Screen      // or nil
+	device *efi.BlockDevice // the drive's, or nil
+
+	// Times after the firmware's hand-over: of the Go program, of drive and journal, and
+	// of the first memory for a model.
+	began, ready, reading time.Duration
+}
+
+// Booted tells whether the program runs on firmware, without an operating system.
+func Booted() bool { return amd64.Booted() }
+
+// Open finds the firmware.
+func Open() (*Machine, error) {
+	m := &Machine{began: amd64.SinceStart()}
+	if err := efi.Init(); err != nil {
+		return nil, err
+	}
+	m.image, m.broken = efi.LoadedImage()
+	return m, nil
+}
+
+// SinceStart is the time since the firmware handed over.
+func (m *Machine) SinceStart() time.Duration { return amd64.SinceStart() }
+
+// LoadOptions returns the text that a boot manager passed, and the program's path.
+func (m *Machine) LoadOptions() (text, file string, err error) {
+	return m.image.Options, m.image.FilePath, m.broken
+}
+
+// UseOneProcessor gives the others back to the firmware.
+func (m *Machine) UseOneProcessor() { amd64.HandBack() }
+
+// Processors is how many there are to compute on.
+func (m *Machine) Processors() int { return amd64.Processors() }
+
+// OpenConsole joins screen, keyboard and serial port to one console. The machine may
+// lack any of them, but not all ways to show text.
+func (m *Machine) OpenConsole(ctx context.Context, complete func(line string) string) (*console.Console, error) {
+	o := console.Options{Complete: complete}
+	keys := []<-chan console.Key{efi.Keys(ctx)}
+	screen, screenErr := efi.OpenScreen()
+	if screenErr == nil {
+		m.screen, o.Screen = screen, screen // an interface: a nil pointer in it would not be nil
+	}
+	serial, err := efi.OpenSerial()
+	switch {
+	case err == nil:
+		o.Serial = serial
+		keys = append(keys, console.DecodeKeys(ctx, serial))
+	case screenErr != nil:
+		o.Serial = efi.TextOutput()
+	}
+	o.Keys = console.MergeKeys(keys...)
+	return console.New(o)
+}
+
+// FindDrive takes the volume the program came from, or, when the firmware does not
+// tell (a boot manager loaded it from memory), the first that holds a journal of ours.
+func (m *Machine) FindDrive(log *boot.Log) (*drive.Drive, error) {
+	dev, err := efi.BootVolume()
+	if err == nil {
+		d, err := drive.Mount(dev)
+		if err != nil {
+			return nil, fmt.Errorf("the drive that AlphaOS was started from cannot be read: %w", err)
+		}
+		m.keep(dev, log)
+		return d, nil
+	}
+	if !errors.Is(err, efi.ErrNoBootVolume) {
+		return nil, err
+	}
+	volumes, listErr := efi.Volumes()
+	for _, dev := range volumes {
+		d, err := drive.Mount(dev)
+		if err == nil && d.Ours() { // others are another system's
+			dev.AllowWrites()
+			m.keep(dev, log)
+			return d, nil
+		}
+	}
+	if listErr != nil {
+		log.Printf("disks: %v", listErr)
+	}
+	return nil, errors.New("no AlphaOS drive was found")
+}
+
+// keep makes dev the drive's device.
+func (m *Machine) keep(dev *efi.BlockDevice, log *boot.Log) {
+	dev.OnError(func(err error) { log.Printf("drive: %v", err) })
+	m.device = dev
+}
+
+// ConnectDisks starts disks that the firmware has left alone.
+func (m *Machine) ConnectDisks() error {
+	_, err := efi.ConnectStorage()
+	return err
+}
+
+// Present tells whether the drive is there.
+func (m *Machine) Present() error { return m.device.Present() }
+
+// Ready notes that drive and journal are open.
+func (m *Machine) Ready() { m.ready = amd64.SinceStart() }
+
+// ShareMemory divides the free memory into what a model's weights may take, beyond
+// which they are streamed from the drive, and what a conversation's keys and values
+// may take, and holds the Go heap, where the latter lie, to the rest.
+func (m *Machine) ShareMemory() (weights, sessions int64) {
+	const other = 160 << 20 // vocabulary, screen, journal, what the collector has not found yet
+	now := amd64.Memory()
+	free := int64(now.Free)
+	sessions = min(max(free/4, 64<<20), 2<<30, int64(now.Heap)-other)
+	debug.SetMemoryLimit(sessions + other*3/4)
+	return max(free-sessions-other, 1<<20), sessions
+}
+
+// Alloc returns memory for weights, and Free takes it back.
+func (m *Machine) Alloc(n int) ([]byte, error) {
+	if m.reading == 0 {
+		m.reading = amd64.SinceStart()
+	}
+	return amd64.AllocPhysical(n)
+}
+
+// Free takes back what Alloc returned.
+func (m *Machine) Free(b []byte) { amd64.FreePhysical(b) }
+
+// Off restarts the machine or switches it off. It returns only if the firmware refuses and
+// nobody can be asked any more.
+func (m *Machine) Off(con *console.Console, restart bool) {
+	leave := efi.Shutdown
+	if restart {
+		leave = efi.Restart
+	}
+	for {
+		err := leave(m.device)
+		con.Error("The machine could not be switched off or restarted: " + fs.Explain(err))
+		if !errors.Is(err, efi.ErrUnflushed) {
+			con.Notice("It is safe to hold the power button now.")
+		}
+		if _, err := con.Ask("Press Enter to try again. "); errors.Is(err, io.EOF) {
+			return
+		}
+	}
+}
