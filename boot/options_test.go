@@ -122,7 +122,7 @@ func TestConfig(t *testing.T) {
 		{`[1]`, nil, "not a JSON object"},
 		{`true`, nil, "not a JSON object"},
 		{"verbose", nil, "not valid JSON (line 1: "},
-		{"{\n  \"verbose\": true,\n  Safe: true\n}", nil, "not valid JSON (line 3: invalid character 's'"},
+		{"{\n  \"verbose\": true,\n  safe: true\n}", nil, "not valid JSON (line 3: invalid character 's'"},
 		{"{\n  \"verbose\": true\n", nil, "not valid JSON (line 3: it ends too early)"},
 		{`{"verbose": tr`, nil, "it ends too early"},
 		{`{"verbose": true} {}`, nil, "behind its closing brace"},

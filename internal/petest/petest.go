@@ -6,7 +6,7 @@ import "encoding/binary"
 
 // Application returns an EFI application for x86-64 with one section, which
 // holds code and begins with the first instruction. Without code it is only
-// headers: a firmware passes it over. Specification: PE Format, sections
+// headers of an image of no size: a firmware refuses it and goes on. Specification: PE Format, sections
 // "COFF File Header", "Optional Header" and "Section Table".
 func Application(code []byte) []byte {
 	const headers, address = 0x200, 0x1000
@@ -25,13 +25,13 @@ func Application(code []byte) []byte {
 	le.PutUint32(opt[16:], address) // AddressOfEntryPoint
 	le.PutUint32(opt[32:], 0x1000)  // SectionAlignment
 	le.PutUint32(opt[36:], headers) // FileAlignment
-	le.PutUint32(opt[56:], 2*address)
 	le.PutUint32(opt[60:], headers) // SizeOfHeaders
 	le.PutUint16(opt[68:], 10)      // Subsystem: EFI application
 	le.PutUint32(opt[108:], 16)     // NumberOfRvaAndSizes
 	if len(code) == 0 {
 		return pe
 	}
+	le.PutUint32(opt[56:], 2*address) // SizeOfImage
 	section := opt[240:]
 	copy(section, ".text")
 	le.PutUint32(section[8:], uint32(len(code))) // VirtualSize
