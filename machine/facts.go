@@ -18,6 +18,7 @@ import (
 	"alphaos/console"
 	"alphaos/efi"
 	"alphaos/fs"
+	"alphaos/uefi"
 )
 
 // field is a fact for /show.
@@ -99,16 +100,19 @@ func (m *Machine) Memory(model assistant.ModelMemory) []console.Field {
 	return append(memoryLines(u), notes...)
 }
 
-// memoryTypes are the types of UEFI 2.10, 7.2, and whether they are memory that
-// programs can have in principle.
+// memoryTypes says what the types of memory are called here, and which of them are memory
+// that programs can have in principle.
 var memoryTypes = [...]struct {
 	name string
 	ram  bool
 }{
-	{"reserved", false}, {"loader code", true}, {"loader data", true}, {"boot services code", true},
-	{"boot services data", true}, {"runtime services code", true}, {"runtime services data", true},
-	{"free", true}, {"unusable", false}, {"ACPI tables", true}, {"ACPI NVS", true},
-	{"memory-mapped I/O", false}, {"I/O ports", false}, {"PAL code", false}, {"persistent", false}, {"unaccepted", false},
+	uefi.ReservedMemory: {"reserved", false}, uefi.UnusableMemory: {"unusable", false},
+	uefi.LoaderCode: {"loader code", true}, uefi.LoaderData: {"loader data", true},
+	uefi.BootServicesCode: {"boot services code", true}, uefi.BootServicesData: {"boot services data", true},
+	uefi.RuntimeServicesCode: {"runtime services code", true}, uefi.RuntimeServicesData: {"runtime services data", true},
+	uefi.ConventionalMemory: {"free", true}, uefi.PersistentMemory: {"persistent", false}, uefi.UnacceptedMemory: {"unaccepted", false},
+	uefi.ACPIReclaimMemory: {"ACPI tables", true}, uefi.ACPIMemoryNVS: {"ACPI NVS", true},
+	uefi.MemoryMappedIO: {"memory-mapped I/O", false}, uefi.MemoryMappedIOPortSpace: {"I/O ports", false}, uefi.PalCode: {"PAL code", false},
 }
 
 // Facts logs firmware, program, processors, memory and disks.

@@ -126,12 +126,27 @@ type RuntimeServices struct {
 	QueryVariableInfo        uintptr
 }
 
-// The types of EFI_ALLOCATE_TYPE and EFI_MEMORY_TYPE that are asked for, section 7.2.
-const (
-	AllocateAddress = 2
+// AllocateAddress is AllocatePages' request for pages at an address, section 7.2.1.
+const AllocateAddress = 2
 
-	LoaderData         = 2
-	ConventionalMemory = 7
+// EFI_MEMORY_TYPE, section 7.2.1.
+const (
+	ReservedMemory = iota
+	LoaderCode
+	LoaderData
+	BootServicesCode
+	BootServicesData
+	RuntimeServicesCode
+	RuntimeServicesData
+	ConventionalMemory // free
+	UnusableMemory
+	ACPIReclaimMemory
+	ACPIMemoryNVS
+	MemoryMappedIO
+	MemoryMappedIOPortSpace
+	PalCode
+	PersistentMemory
+	UnacceptedMemory
 )
 
 // TPLApplication is the task priority level of ordinary programs, section 7.1.
