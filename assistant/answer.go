@@ -12,8 +12,8 @@ import (
 	"alphaos/store"
 )
 
-// answer journals a message, answers it and journals the answer. What
-// Config.Before answers, the model is not asked.
+// answer journals a message, answers it and journals the answer. The model is
+// not asked what Config.Before answers.
 func (c *conversation) answer(ctx context.Context, text string) {
 	if c.model == nil {
 		c.ui.Error("There is no model loaded, so nobody can answer: /models lists them, /load NAME loads one.")
@@ -24,9 +24,9 @@ func (c *conversation) answer(ctx context.Context, text string) {
 		fixed, byRule = c.before(c.model.Info, text)
 	}
 	turn := chat.Turn{Role: store.User, Text: text}
-	// A message that can't be answered at all is not taken.
-	if !byRule { // or the model need not read it
-		alone := engine.Conversation{System: c.talk.System, Turns: []chat.Turn{turn}}
+	// A message that cannot be answered at all is not accepted.
+	if !byRule { // the model does not read what a rule answers
+		alone := engine.Conversation{System: c.said.System, Turns: []chat.Turn{turn}}
 		if n, most := c.model.Tokens(&alone), c.model.Most(); n > most {
 			c.ui.Error(fmt.Sprintf("Your message is too long for this model: %d tokens with all that belongs to it, at most %d fit. It was not saved; shorten it, or set a larger num_ctx if the model allows it.",
 				n, most))
@@ -49,7 +49,7 @@ func (c *conversation) answer(ctx context.Context, text string) {
 		}
 		return
 	}
-	c.talk.Turns = append(c.talk.Turns, turn)
+	c.said.Turns = append(c.said.Turns, turn)
 	if byRule {
 		c.tell(fixed)
 	} else {
@@ -61,14 +61,14 @@ func (c *conversation) answer(ctx context.Context, text string) {
 	}
 }
 
-// tell answers the last turn with a text that no model made.
+// tell answers the last turn with a fixed text.
 func (c *conversation) tell(text string) {
 	s := c.speak()
 	s.whole = true
 	s.say(text)
 	used, _ := c.model.Context()
 	s.end(store.Stats{Context: used}, s.full)
-	c.talk.Turns = append(c.talk.Turns, chat.Turn{Role: store.Assistant, Text: text})
+	c.said.Turns = append(c.said.Turns, chat.Turn{Role: store.Assistant, Text: text})
 }
 
 // reply has the model answer the last turn.
@@ -76,7 +76,7 @@ func (c *conversation) reply(ctx context.Context) {
 	ctx, done := c.ui.StopContext(ctx)
 	defer done()
 	s := c.speak()
-	r := c.model.Answer(ctx, &c.talk, c.settings.Params, s.say)
+	r := c.model.Answer(ctx, &c.said, c.settings.Params, s.say)
 	used, size := c.model.Context()
 	s.end(store.Stats{Model: c.name, Tokens: r.Tokens, Elapsed: r.Writing, Context: used}, r.Partial())
 
@@ -87,7 +87,7 @@ func (c *conversation) reply(ctx context.Context) {
 		c.ui.Quiet("The model only thought and came to no answer.")
 	}
 	if r.Dropped > 0 {
-		c.ui.Quiet(fmt.Sprintf("The context is full: the model no longer sees the first %s of this conversation.", count(c.earlier+c.talk.First, "message", "messages")))
+		c.ui.Quiet(fmt.Sprintf("The context is full: the model no longer sees the first %s of this conversation.", count(c.earlier+c.said.First, "message", "messages")))
 	}
 	line := count(r.Tokens, "token", "tokens")
 	if s := r.Writing.Seconds(); s > 0 && r.Tokens > 0 {
@@ -105,15 +105,15 @@ func (c *conversation) reply(ctx context.Context) {
 	c.ui.Quiet(line)
 }
 
-// speech shows an answer's text and journals it.
+// speech shows the text of an answer and journals it.
 type speech struct {
 	ui      UI
 	journal *journal
-	saved   *store.Answer // nil: it is not saved
+	saved   *store.Answer // nil: the answer is not saved
 	shown   string        // the last piece
 	whole   bool          // all of it is shown, saved or not
-	failed  bool          // a piece was not saved, which was told
-	full    bool          // because the journal is full
+	failed  bool          // a piece could not be saved, and the person knows
+	full    bool          // it could not be saved because the journal is full
 }
 
 // speak begins an answer.
@@ -122,7 +122,7 @@ func (c *conversation) speak() *speech {
 	return &speech{ui: c.ui, journal: c.journal, saved: c.journal.beginAnswer()}
 }
 
-// say takes the next text. The error says that no more can be saved.
+// say shows and saves the next piece. An error means that no more can be saved.
 func (s *speech) say(text string) error {
 	s.shown = text
 	s.ui.Write([]byte(text))
@@ -148,7 +148,7 @@ func (s *speech) say(text string) error {
 	return nil
 }
 
-// end ends it on the screen and in the journal.
+// end ends the answer on the screen and in the journal.
 func (s *speech) end(stats store.Stats, partial bool) {
 	if !strings.HasSuffix(s.shown, "\n") {
 		s.ui.Write([]byte("\n"))

@@ -2,13 +2,27 @@
 // slash commands, settings, the choice of a model, recovery and safe shutdown.
 //
 // Data travels one way: a line from the [UI] is journalled in the store, only
-// then is it given to the model, and the answer goes token by token to the UI
-// and piece by piece to the journal. The assistant never says that something
-// is saved when the store did not confirm it, and never has a model answer a message
-// that should be saved and could not be.
+// then is it given to the model, and the answer goes piece by piece to the UI
+// and to the journal. The assistant never says that something is saved unless the
+// store confirmed it, and never lets a model answer a message that should have
+// been saved and was not.
 //
-// The conversation of the last session is always gone on with, whether that
-// session ended cleanly or not; /clear begins a new one.
+// The conversation of the last session is always continued, whether that session
+// ended cleanly or not; /clear begins a new one.
+//
+// Each file knows only those below it:
+//
+//	assistant.go     what a session is made of, its start and its loop
+//	commands.go      what a person can do besides talking
+//	complete.go      the names of the commands, and typing them
+//	models.go        choosing and loading a model
+//	leave.go         shutting down, with everything saved
+//	answer.go        a message is saved, answered, and the answer saved
+//	conversation.go  the turns, and the model that reads them
+//	history.go       showing what was said
+//	journal.go       what is saved, and what is said when that fails
+//	settings.go      parameters
+//	ui.go            the terminal
 package assistant
 
 import (
@@ -24,7 +38,7 @@ import (
 	"alphaos/store"
 )
 
-// Config says what an assistant works with. UI and Models are needed.
+// Config says what an assistant works with. UI and Models are required.
 type Config struct {
 	UI      UI
 	Models  engine.Models
@@ -34,8 +48,8 @@ type Config struct {
 	Machine Machine          // nil: there is nothing to tell
 	Now     func() time.Time // nil: time.Now
 
-	// Before may answer a message by rule, so that the model in use is not asked;
-	// nil: the model answers all.
+	// Before may answer a message by rule, without asking the model; nil: the model
+	// answers all messages.
 	Before func(m llm.Info, message string) (answer string, ok bool)
 
 	loader loader // for tests
@@ -52,7 +66,7 @@ type Drive struct {
 
 // Start is what a session begins with.
 type Start struct {
-	Model  string            // its name; "": the one used last, else the first that answers
+	Model  string            // the name of the model; "": the one used last, else the first that answers
 	Params map[string]string // parameters as /set parameter knows them; they go before saved ones
 	System string            // system prompt when none was set
 }
@@ -69,7 +83,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	o.Engine.Now = o.Now
 	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present}
 	t := &conversation{ui: o.UI, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
-		talk: engine.Conversation{System: o.Start.System}}
+		said: engine.Conversation{System: o.Start.System}}
 	c := &commands{ui: o.UI, machine: o.Machine, journal: j, talk: t,
 		history: &history{ui: o.UI, store: o.Drive.Store, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model, journal: j, talk: t,
@@ -96,7 +110,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	return out, err
 }
 
-// restore goes on with the last session.
+// restore continues the last session.
 func restore(t *conversation, j *journal) {
 	for _, p := range paramHelp {
 		if v := j.setting("parameter." + p.name); v != "" {
@@ -114,10 +128,10 @@ func restore(t *conversation, j *journal) {
 
 // talk chooses a model and answers messages.
 func talk(ctx context.Context, c *commands) (Outcome, error) {
-	if out, err, ended := c.chooseFirst(ctx); ended {
+	if out, err, ended := chooseModel(ctx, c); ended {
 		return out, err
 	}
-	if len(c.talk.talk.Turns) == 0 {
+	if len(c.talk.said.Turns) == 0 {
 		c.ui.Quiet("Type a message, or /? for help.")
 	}
 	for ctx.Err() == nil {
@@ -144,8 +158,55 @@ func talk(ctx context.Context, c *commands) (Outcome, error) {
 	return EOF, nil
 }
 
-// readLine waits for a line; meanwhile the model reads what it has not yet.
+// readLine waits for a line; meanwhile the model reads what it has not read yet.
 func readLine(ctx context.Context, c *commands) (string, error) {
 	defer c.talk.warm(ctx)()
 	return c.ui.ReadLine(Prompt)
+}
+
+// chooseModel loads the first model, and asks the person as long as there is none.
+// ended means that the conversation is over instead.
+func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ended bool) {
+	if c.library.loadFirst(ctx) {
+		return 0, nil, false
+	}
+	listed := false
+	for ctx.Err() == nil {
+		list, lerr := c.library.files.List()
+		switch {
+		case listed:
+		case lerr != nil:
+			c.ui.Error(sentence(lerr))
+		case len(list) == 0:
+			c.ui.Error(noModel)
+		default:
+			say(c.ui, "Models on this drive:")
+			c.library.show(list)
+		}
+		line, rerr := c.ui.Ask("Which model? (number or name; Enter looks again) ")
+		if errors.Is(rerr, console.ErrInterrupted) {
+			continue
+		}
+		if rerr == io.EOF {
+			return EOF, nil, true
+		}
+		if rerr != nil {
+			return EOF, rerr, true
+		}
+		text := strings.TrimSpace(line)
+		listed = text != ""
+		switch _, leaves := Leaves(text); {
+		case text == "":
+		case leaves || strings.HasPrefix(text, "/"):
+			if out, err, ended := c.run(ctx, text); ended {
+				return out, err, true
+			}
+		default:
+			c.library.choose(ctx, text)
+		}
+		if c.talk.model != nil {
+			return 0, nil, false
+		}
+	}
+	return EOF, nil, true
 }

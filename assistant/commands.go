@@ -2,9 +2,7 @@ package assistant
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"strings"
 
@@ -49,7 +47,7 @@ type ModelMemory struct {
 	Cache   int64 // keys and values of its context
 }
 
-// commands are what a person can do beside talking.
+// commands are what a person can do besides talking.
 type commands struct {
 	ui      UI
 	machine Machine // or nil
@@ -59,7 +57,7 @@ type commands struct {
 	library *library
 }
 
-// run runs a slash command. ended tells that the conversation is over.
+// run runs a slash command. ended means that the conversation is over.
 func (c *commands) run(ctx context.Context, line string) (out Outcome, err error, ended bool) {
 	if out, leaves := Leaves(line); leaves {
 		done, err := c.talk.shutDown()
@@ -162,8 +160,8 @@ func (c *commands) set(rest string) {
 	}
 }
 
-// setParameter sets a parameter, of which num_ctx means a new context. What can't
-// be is told.
+// setParameter sets a parameter; a new num_ctx takes a new context. When that
+// cannot be, it tells the person, and all stays as it was.
 func (c *commands) setParameter(name, value string) bool {
 	s := c.talk.settings
 	old := *s
@@ -199,7 +197,7 @@ func (c *commands) show(rest string) {
 			show(c.ui, console.Field{Name: p.name, Value: c.talk.settings.get(p.name)})
 		}
 	case "system":
-		if s := c.talk.talk.System; s != "" {
+		if s := c.talk.said.System; s != "" {
 			say(c.ui, s)
 		} else {
 			say(c.ui, "No system message is set.")
@@ -245,7 +243,7 @@ func (c *commands) memory() {
 
 // clear begins a new conversation.
 func (c *commands) clear() {
-	if err := c.journal.part(); err != nil {
+	if err := c.journal.newConversation(); err != nil {
 		c.ui.Error("A new conversation could not be begun: " + fs.Explain(err))
 		return
 	}
@@ -262,58 +260,10 @@ func (c *commands) clear() {
 func (c *commands) past(ctx context.Context, rest string) {
 	switch {
 	case c.journal.store == nil:
-		c.history.kept(c.talk.talk.Turns, c.talk.earlier)
+		c.history.unsaved(c.talk.said.Turns, c.talk.earlier)
 	case rest != "":
 		c.history.one(ctx, rest)
 	default:
 		c.history.all(ctx, c.journal.saving)
 	}
-}
-
-// chooseFirst loads the model to begin with, and asks the person as long as
-// there is none. ended tells that the conversation is over instead.
-func (c *commands) chooseFirst(ctx context.Context) (out Outcome, err error, ended bool) {
-	if c.library.loadFirst(ctx) {
-		return 0, nil, false
-	}
-	listed := false
-	for ctx.Err() == nil {
-		list, lerr := c.library.files.List()
-		switch {
-		case listed:
-		case lerr != nil:
-			c.ui.Error(sentence(lerr))
-		case len(list) == 0:
-			c.ui.Error(noModel)
-		default:
-			say(c.ui, "Models on this drive:")
-			c.library.show(list)
-		}
-		line, rerr := c.ui.Ask("Which model? (number or name; Enter looks again) ")
-		if errors.Is(rerr, console.ErrInterrupted) {
-			continue
-		}
-		if rerr == io.EOF {
-			rerr = nil
-			return EOF, nil, true
-		}
-		if rerr != nil {
-			return EOF, rerr, true
-		}
-		text := strings.TrimSpace(line)
-		listed = text != ""
-		switch _, leaves := Leaves(text); {
-		case text == "":
-		case leaves || strings.HasPrefix(text, "/"):
-			if out, err, ended := c.run(ctx, text); ended {
-				return out, err, true
-			}
-		default:
-			c.library.choose(ctx, text)
-		}
-		if c.talk.model != nil {
-			return 0, nil, false
-		}
-	}
-	return EOF, nil, true
 }

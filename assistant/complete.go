@@ -2,11 +2,11 @@ package assistant
 
 import "strings"
 
-// commandNames are what a mistyped command is compared with.
+// commandNames are the commands with which a mistyped one is compared.
 var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history", "/restart", "/bye"}
 
-// Complete completes what a person typed so far: commands, and what /set and
-// /show take. It fits console.Options.Complete.
+// Complete completes what a person has typed so far: commands, and what /set and
+// /show take. It is for console.Options.Complete.
 func Complete(line string) string {
 	if !strings.HasPrefix(line, "/") {
 		return line
@@ -45,7 +45,7 @@ func nextWord(s string, i int) int {
 	return len(s)
 }
 
-// near tells whether two words differ by at most one letter added, left out
+// near reports whether two words differ by at most one letter added, left out
 // or changed, or by two swapped, or whether one begins the other.
 func near(a, b string) bool {
 	a = strings.ToLower(a)

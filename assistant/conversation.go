@@ -12,35 +12,34 @@ import (
 	"alphaos/store"
 )
 
-// conversation is what was said, as far as a model can look back on it, and the
-// model it is said to.
+// conversation is what was said, as far back as a model can look, and the model
+// that is talked to.
 type conversation struct {
 	ui       UI
 	journal  *journal
 	settings *settings
 	before   func(m llm.Info, message string) (answer string, ok bool) // Config.Before
-	state    engine.Medium                                             // where the model's memory of it is kept; nil: nowhere
+	state    engine.Medium                                             // Drive.State
 
 	model *engine.Model // nil: there is none
-	name  string        // of its file
+	name  string        // the name of its file
 
-	talk    engine.Conversation // the end of this conversation
-	earlier int                 // messages that were said before that
+	said    engine.Conversation // the most recent turns
+	earlier int                 // how many messages came before those
 }
 
 // A conversation may be years long. What is done at the start and for each
-// message does not depend on that: of what was said before, only the end is
-// shown, looked at and kept at hand here.
+// message does not depend on its length: only the end of it is kept here.
 const (
-	maxHistory = 200  // messages and answers, of which the Up key brings back the messages
-	maxTurns   = 4096 // that may come into the context, if that is so large
+	maxHistory = 200  // turns whose messages the Up key brings back
+	maxTurns   = 4096 // turns that a large context may hold
 )
 
-// recall goes on with the last conversation in the store.
+// recall continues the last conversation in the store.
 func (c *conversation) recall(s *store.Store) {
 	last, total := s.Tail(maxTurns)
 	for i, m := range last {
-		c.talk.Turns = append(c.talk.Turns, chat.Turn{Role: m.Role, Text: m.Text})
+		c.said.Turns = append(c.said.Turns, chat.Turn{Role: m.Role, Text: m.Text})
 		if m.Role == store.User && i >= len(last)-maxHistory {
 			c.ui.AddHistory(m.Text)
 		}
@@ -48,25 +47,25 @@ func (c *conversation) recall(s *store.Store) {
 	c.earlier = total - len(last)
 }
 
-// forget gives up turns at the beginning that no context has room for.
+// forget drops the oldest turns when there are more than any context holds.
 func (c *conversation) forget() {
-	if n := len(c.talk.Turns) - maxTurns; n > maxTurns/4 {
-		c.earlier += c.talk.Drop(n)
+	if n := len(c.said.Turns) - maxTurns; n > maxTurns/4 {
+		c.earlier += c.said.Drop(n)
 	}
 }
 
 // clear begins a new conversation.
 func (c *conversation) clear() {
-	c.talk.Turns, c.earlier, c.talk.First = nil, 0, 0
+	c.said.Turns, c.earlier, c.said.First = nil, 0, 0
 	if c.model != nil {
 		c.model.Forget()
 	}
 }
 
-// instruct sets the system's text.
-func (c *conversation) instruct(text string) { c.talk.System, c.talk.First = text, 0 }
+// instruct sets the system prompt.
+func (c *conversation) instruct(text string) { c.said.System, c.said.First = text, 0 }
 
-// take takes a loaded model, which gets a context.
+// take makes m the model that is talked to and gives it a context.
 func (c *conversation) take(m *engine.Model, name string) error {
 	c.model, c.name = m, name
 	c.settings.recommend(m.Sampling)
@@ -82,25 +81,25 @@ func (c *conversation) take(m *engine.Model, name string) error {
 	return err
 }
 
-// begin gives the model an empty context of the size that is set.
+// begin gives the model an empty context of the size in the settings.
 func (c *conversation) begin() error {
-	c.talk.First = 0
+	c.said.First = 0
 	return c.model.Begin(c.settings.numCtx)
 }
 
-// resume has a model that was taken go on from what was remembered of the
-// conversation, as far as that is its own.
+// resume restores what the model remembered of the conversation when the last
+// session ended, if that was this model.
 func (c *conversation) resume() {
-	c.talk.Reset()
-	if c.state != nil && len(c.talk.Turns) > 0 {
-		c.model.RestoreState(c.state, &c.talk, c.settings.Params, c.progress("Recalling the conversation"))
+	c.said.Reset()
+	if c.state != nil && len(c.said.Turns) > 0 {
+		c.model.RestoreState(c.state, &c.said, c.settings.Params, c.progress("Recalling the conversation"))
 	}
 }
 
-// remember saves what the model remembers. Nothing of what was said after /set
-// nohistory comes into it.
+// remember saves what the model remembers, but nothing if something was said
+// after /set nohistory.
 func (c *conversation) remember() {
-	if c.state == nil || c.journal.store == nil || c.model == nil || c.journal.secret || len(c.talk.Turns) == 0 {
+	if c.state == nil || c.journal.store == nil || c.model == nil || c.journal.secret || len(c.said.Turns) == 0 {
 		return
 	}
 	if err := c.model.SaveState(c.state, c.progress("Saving what the model remembers")); err != nil {
@@ -112,15 +111,14 @@ func (c *conversation) progress(title string) func(total int64) engine.Progress 
 	return func(total int64) engine.Progress { return c.ui.Progress(title, total) }
 }
 
-// Before a person has typed a message, a model may read what was said before:
-// after a restart, or when another model was loaded.
-const warmAfter = 300 * time.Millisecond // the prompt is shown first
+// warmAfter is how long the model waits for a message before it uses the time to
+// read what was said so far: after a restart, or when another model was loaded.
+const warmAfter = 300 * time.Millisecond
 
-// warm begins to read the conversation so far in the background. The function
-// that it returns ends that, and must be called before anything else of the
-// conversation is used.
+// warm reads the conversation so far in the background. The function it returns
+// ends that, and must be called before the conversation is used otherwise.
 func (c *conversation) warm(ctx context.Context) (cool func()) {
-	if c.model == nil || len(c.talk.Turns) == 0 {
+	if c.model == nil || len(c.said.Turns) == 0 {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -130,7 +128,7 @@ func (c *conversation) warm(ctx context.Context) (cool func()) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(warmAfter):
-			c.model.Read(ctx, &c.talk, c.settings.Params)
+			c.model.Read(ctx, &c.said, c.settings.Params)
 		}
 	}()
 	return func() {

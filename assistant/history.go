@@ -20,7 +20,7 @@ type history struct {
 
 const shownTurns = 4 // at the start
 
-// recovered tells what Open found, and shows the end of the conversation.
+// recovered tells what store.Open found, and shows the end of the conversation.
 func (h *history) recovered(r store.Recovery) {
 	if n := len(r.Holes); n > 0 {
 		first := r.Holes[0]
@@ -63,7 +63,7 @@ func (h *history) recovered(r store.Recovery) {
 	say(h.ui, "") // what comes now was not said then
 }
 
-// replay shows a message of which the text is cut to limit characters (0: any).
+// replay shows a message; its text is cut to limit characters, unless that is 0.
 func (h *history) replay(m store.Message, limit int) {
 	who, note := Prompt, ""
 	if m.Role == store.Assistant {
@@ -86,8 +86,9 @@ func (h *history) when(t time.Time) string {
 	return t.In(h.now().Location()).Format("2 January 2006, 15:04:05")
 }
 
-// kept shows a conversation that is not saved, of which the first messages may be gone.
-func (h *history) kept(turns []chat.Turn, gone int) {
+// unsaved shows a conversation without a store, whose first gone messages are not
+// kept.
+func (h *history) unsaved(turns []chat.Turn, gone int) {
 	if gone > 0 {
 		h.ui.Quiet("The first " + count(gone, "message is", "messages are") + " not kept.")
 	}
@@ -110,9 +111,9 @@ func (h *history) one(ctx context.Context, number string) {
 	h.recite(ctx, msgs)
 }
 
-// all lists the earlier conversations and shows the current one. all is false
-// when more was said than is saved.
-func (h *history) all(ctx context.Context, all bool) {
+// all lists the earlier conversations and shows the current one. whole is false
+// when more was said than was saved.
+func (h *history) all(ctx context.Context, whole bool) {
 	list, current := h.store.Conversations(), h.store.Conversation()
 	if len(current) > 0 && len(list) > 0 {
 		list = list[:len(list)-1]
@@ -131,12 +132,12 @@ func (h *history) all(ctx context.Context, all bool) {
 		say(h.ui, "This conversation:")
 		h.recite(ctx, current)
 	}
-	if !all {
+	if !whole {
 		h.ui.Quiet("What was said after /set nohistory is not saved and not shown.")
 	}
 }
 
-// recite shows a conversation, which may be years long: it can be stopped like an
+// recite shows a conversation. It may be years long, so it can be stopped like an
 // answer.
 func (h *history) recite(ctx context.Context, msgs []store.Message) {
 	ctx, done := h.ui.StopContext(ctx)

@@ -11,23 +11,23 @@ import (
 )
 
 // journal keeps what is said and set in the store, if there is one, and tells
-// the person what can't be kept. What could not be written is written later: the
+// the person what cannot be kept. What could not be written is written later: the
 // end of an answer before the next message, settings at the end of the session.
 type journal struct {
 	ui      UI
 	store   *store.Store
-	present func() error // tells whether the drive of the store is there; nil: it always is
+	present func() error // Drive.Present
 	saving  bool         // messages go to the store
 
 	unfinished func() error      // saves the end of an answer that could not be saved
 	unkept     map[string]string // settings that could not be saved
 
-	apart  bool // a conversation was begun while not saving
-	secret bool // something was said while not saving
-	warned bool // told that the journal is nearly full
+	apart  bool // a conversation was begun while nothing was saved
+	secret bool // something was said while nothing was saved
+	warned bool // the person knows that the journal is nearly full
 }
 
-// begin begins the session. why says why there is no store; nil when that is intended.
+// begin begins the session. why tells why there is no store, unless that is intended.
 func (j *journal) begin(why error) {
 	if j.store == nil {
 		if why != nil {
@@ -42,7 +42,7 @@ func (j *journal) begin(why error) {
 	}
 }
 
-// save writes what could not be written before and ends the session.
+// save writes what could not be written before, and ends the session.
 func (j *journal) save() error {
 	if j.store == nil {
 		return nil
@@ -58,7 +58,7 @@ func (j *journal) save() error {
 	return j.store.End()
 }
 
-// finish saves the end of the last answer if that is still to be done.
+// finish saves the end of the last answer if it is not saved yet.
 func (j *journal) finish() error {
 	if j.unfinished == nil {
 		return nil
@@ -70,8 +70,8 @@ func (j *journal) finish() error {
 	return nil
 }
 
-// record saves a message, and the end of the answer before if that is still to
-// be done. With wait it waits for a drive that was pulled out.
+// record saves a message, and before it the end of the last answer if that is
+// not saved yet. With wait it waits for a drive that was pulled out.
 func (j *journal) record(ctx context.Context, text string, wait bool) error {
 	if !j.saving {
 		j.secret = true
@@ -94,7 +94,7 @@ func (j *journal) record(ctx context.Context, text string, wait bool) error {
 	return err
 }
 
-// beginAnswer begins to save an answer; nil: it is not saved.
+// beginAnswer begins to save an answer. Nil means that it is not saved.
 func (j *journal) beginAnswer() *store.Answer {
 	if !j.saving {
 		return nil
@@ -102,7 +102,7 @@ func (j *journal) beginAnswer() *store.Answer {
 	return j.store.BeginAnswer()
 }
 
-// endAnswer ends it, now or before the next message.
+// endAnswer ends an answer, now or, if that fails, before the next message.
 func (j *journal) endAnswer(a *store.Answer, stats store.Stats, partial bool) error {
 	end := func() error { return a.End(stats, partial) }
 	err := end()
@@ -113,7 +113,7 @@ func (j *journal) endAnswer(a *store.Answer, stats store.Stats, partial bool) er
 	return err
 }
 
-// resume saves messages from here on.
+// resume saves messages again.
 func (j *journal) resume() error {
 	if j.apart {
 		if err := j.store.NewConversation(); err != nil {
@@ -124,8 +124,8 @@ func (j *journal) resume() error {
 	return nil
 }
 
-// part begins a new conversation.
-func (j *journal) part() error {
+// newConversation begins a new conversation.
+func (j *journal) newConversation() error {
 	if j.saving {
 		if err := j.store.NewConversation(); err != nil {
 			return err
@@ -135,7 +135,7 @@ func (j *journal) part() error {
 	return nil
 }
 
-// setting is a setting of an earlier session; "": there is none.
+// setting returns what keep saved in an earlier session, or "".
 func (j *journal) setting(name string) string {
 	if j.store == nil {
 		return ""
@@ -143,7 +143,7 @@ func (j *journal) setting(name string) string {
 	return j.store.Setting(name)
 }
 
-// keep saves a setting and tells when that fails.
+// keep saves a setting and tells the person when that fails.
 func (j *journal) keep(name, value string) {
 	if j.store == nil {
 		return
@@ -170,11 +170,11 @@ func (j *journal) nearlyFull() {
 	}
 }
 
-// awaitEvery is how often it is looked whether the drive is back.
+// awaitEvery is how often await looks whether the drive is back.
 const awaitEvery = 500 * time.Millisecond
 
-// await waits until the drive is plugged in again, for do. The person can give up;
-// the error says that it is still not there.
+// await waits until the drive is plugged in again, then calls do. The person can
+// give up waiting: then the error says that the drive is still out.
 func (j *journal) await(ctx context.Context, do func() error) error {
 	j.ui.Quiet("Enter gives up waiting.")
 	ctx, done := j.ui.StopContext(ctx)
@@ -189,7 +189,7 @@ func (j *journal) await(ctx context.Context, do func() error) error {
 		}
 		select {
 		case <-ctx.Done():
-			j.ui.Drop() // or each of them would wait in its turn
+			j.ui.Drop() // lines typed meanwhile would each wait in turn
 			return err
 		case <-time.After(awaitEvery):
 		}

@@ -18,8 +18,7 @@ const (
 	EOF                     // the input ended, or the context was cancelled
 )
 
-// Leaves tells whether a line that a person types asks to switch off or to
-// restart.
+// Leaves reports whether a line asks to switch off or to restart.
 func Leaves(line string) (out Outcome, ok bool) {
 	word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
 	switch strings.ToLower(word) {
@@ -31,7 +30,7 @@ func Leaves(line string) (out Outcome, ok bool) {
 	return Shutdown, isShutdown(line)
 }
 
-// isShutdown tells whether a message asks to shut down, and nothing else.
+// isShutdown reports whether a message asks to shut down and nothing else.
 func isShutdown(text string) bool {
 	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
 		return strings.ContainsRune(" \t.,!?;:…'’\"", r)
@@ -69,9 +68,9 @@ func (c *conversation) farewell() {
 	}
 }
 
-// shutDown saves everything and says goodbye. When saving fails, or more was
-// typed that nobody has read yet, as when a pasted letter has a line "Goodbye",
-// the person decides.
+// shutDown saves everything and says goodbye. The person decides when saving
+// fails, or when more was typed that nobody has read yet: a pasted letter may have
+// a line "Goodbye".
 func (c *conversation) shutDown() (bool, error) {
 	if n := c.ui.Waiting(); n > 0 {
 		c.ui.Notice("You typed or pasted more behind this: " + count(n, "line is", "lines are") + " not sent yet.")
@@ -91,7 +90,7 @@ func (c *conversation) shutDown() (bool, error) {
 	return false, nil
 }
 
-// end saves everything when the input has ended.
+// end saves everything at the end of the input.
 func (c *conversation) end() error {
 	err := c.save()
 	if err != nil {
@@ -102,7 +101,7 @@ func (c *conversation) end() error {
 	return err
 }
 
-// leaveAnyway asks. Where nobody can answer any more, that is a yes.
+// leaveAnyway asks the person. Where nobody can answer any more, that is a yes.
 func (c *conversation) leaveAnyway() bool {
 	line, err := c.ui.Ask("Shut down anyway? (yes or no) ")
 	if errors.Is(err, console.ErrInterrupted) {

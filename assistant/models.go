@@ -17,23 +17,22 @@ import (
 	"alphaos/models/rules"
 )
 
-// library is the models there are, of which one at a time is loaded for the
-// conversation.
+// library is the models there are. One at a time is loaded for the conversation.
 type library struct {
 	ui      UI
 	files   engine.Models
 	loader  loader
 	options engine.Options
-	wanted  string // name of the model to begin with: see Start
+	wanted  string // Start.Model
 	loaded  func(Load)
 	journal *journal
 	talk    *conversation
 
 	file    engine.ModelReader          // of the model in use
-	remarks map[engine.ModelFile]string // what was found about models: see remark
+	remarks map[engine.ModelFile]string // what describe found out for good
 }
 
-// loader loads models; tests have one without weights.
+// loader loads models. Tests have one that needs no weights.
 type loader interface {
 	Check(f *gguf.File) error // why Load would refuse a file, as far as its tables say
 	Load(r engine.ModelReader, o engine.Options) (*engine.Model, error)
@@ -64,7 +63,7 @@ func (l *library) list() {
 	l.show(list)
 }
 
-// show lists the models with their numbers, and what is to be known of each.
+// show lists models with their numbers and what a person should know of each.
 func (l *library) show(list []engine.ModelFile) {
 	names, sizes := 0, 0
 	for _, m := range list {
@@ -77,8 +76,8 @@ func (l *library) show(list []engine.ModelFile) {
 	}
 }
 
-// remark says in a few words what is to be known of a model before it is
-// chosen: nothing, if it is one to talk with.
+// remark says in a few words what a person should know of a model before choosing
+// it: nothing, if it is one to talk with.
 func (l *library) remark(m engine.ModelFile) string {
 	var words []string
 	if m.BuiltIn {
@@ -102,7 +101,8 @@ func (l *library) remark(m engine.ModelFile) string {
 	return strings.Join(words, ", ")
 }
 
-// describe says it from the model's file; known tells that this proves it for good.
+// describe looks into the model's file for that. known means that the answer will
+// not change.
 func (l *library) describe(m engine.ModelFile) (what string, known bool) {
 	var f *gguf.File
 	r, err := l.files.Open(m.Name)
@@ -158,7 +158,8 @@ const (
 // loadFirst loads the model that was asked for or used last, or else the first
 // that answers, or else the first that continues text, or else the guide, which
 // knows little but AlphaOS: a person who starts for the first time need not know
-// what a model is. What is passed over is told. A drive that is pulled out meanwhile is waited for.
+// what a model is. It says which models it passes over, and waits for a drive that
+// is pulled out meanwhile.
 func (l *library) loadFirst(ctx context.Context) bool {
 	for tries := 0; ; tries++ {
 		guides, err := l.loadBest(ctx)
@@ -167,7 +168,7 @@ func (l *library) loadFirst(ctx context.Context) bool {
 		}
 		advice := copyModel
 		if errors.Is(err, drivefs.ErrRemoved) {
-			const most = 10 // a drive may say each time that it is there, and not be
+			const most = 10 // a bad drive may come back again and again
 			if l.journal.present != nil && tries < most {
 				l.ui.Quiet("Its models are looked for again then.")
 				if l.journal.await(ctx, func() error { return nil }) == nil {
@@ -187,8 +188,8 @@ func (l *library) loadFirst(ctx context.Context) bool {
 	}
 }
 
-// loadBest loads what loadFirst does, but no guide: it returns those there are. The
-// error says, as a clause, why there is nothing better.
+// loadBest does what loadFirst does, but returns the guides instead of loading one.
+// The error says, as a clause, why there is nothing better.
 func (l *library) loadBest(ctx context.Context) (guides []engine.ModelFile, err error) {
 	list, lerr := l.files.List()
 	var others []engine.ModelFile
@@ -213,7 +214,7 @@ func (l *library) loadBest(ctx context.Context) (guides []engine.ModelFile, err 
 	if want != "" {
 		wanted, err = engine.Find(list, want)
 		switch {
-		case err == nil: // load tells
+		case err == nil:
 			if err = l.load(ctx, wanted); err == nil {
 				l.prefer(wanted)
 				return nil, nil
@@ -231,7 +232,7 @@ func (l *library) loadBest(ctx context.Context) (guides []engine.ModelFile, err 
 		if want != "" {
 			l.ui.Quiet("Going on with " + gguf.PlainName(m.Name) + ".")
 		}
-		if wanted.Name == "" { // one that only failed stays the one used last
+		if wanted.Name == "" { // otherwise that model, though it failed, stays the one used last
 			l.prefer(m)
 		}
 		return nil, nil
@@ -287,16 +288,15 @@ func (l *library) loadBest(ctx context.Context) (guides []engine.ModelFile, err 
 	return guides, errors.New("there is no model on this drive")
 }
 
-// prefer has the next session begin with the model in use; not with the guide,
-// which would hide a better one that comes.
+// prefer lets the next session begin with the model in use, unless that is a guide:
+// a better model that is copied to the drive must not be hidden by it.
 func (l *library) prefer(m engine.ModelFile) {
 	if !m.BuiltIn && !rules.IsGuide(l.talk.model.Info.Name) {
 		l.journal.keep("model", m.Name)
 	}
 }
 
-// candidate is an open model file that may be talked with, as far as its tables
-// say.
+// candidate is an open model file that one can talk with, judging by its tables.
 type candidate struct {
 	engine.ModelFile
 	r      engine.ModelReader
@@ -304,7 +304,7 @@ type candidate struct {
 	opened time.Time
 }
 
-// candidate opens a model file. An error says, as a clause, why nobody can talk
+// candidate opens a model file. An error says, as a clause, why one cannot talk
 // with it.
 func (l *library) candidate(m engine.ModelFile) (*candidate, error) {
 	opened := time.Now()
@@ -326,8 +326,8 @@ func (l *library) candidate(m engine.ModelFile) (*candidate, error) {
 	return &candidate{m, r, f, opened}, nil
 }
 
-// load loads a model and begins a session with it. The model in use is kept
-// when the other one can't be loaded. The person was told of an error.
+// load loads a model and begins a session with it. When that fails, it tells the
+// person and loads the model that was in use again.
 func (l *library) load(ctx context.Context, file engine.ModelFile) error {
 	c, err := l.candidate(file)
 	if err != nil {
@@ -345,10 +345,11 @@ func (l *library) refuse(file engine.ModelFile, err error) {
 	l.ui.Error(fmt.Sprintf("The model %s %s: %s", gguf.PlainName(file.Name), what, drivefs.Explain(err)))
 }
 
-// use is load for a model that is open, and closes it.
+// use is load for a model file that is open. It closes the file, now or with the
+// model.
 func (l *library) use(ctx context.Context, c *candidate) error {
 	file, r := c.ModelFile, c.r
-	kept := false // a model that is streamed from its file needs it
+	kept := false // a model that is streamed needs its file
 	defer func() {
 		if !kept {
 			r.Close()
@@ -360,7 +361,7 @@ func (l *library) use(ctx context.Context, c *candidate) error {
 	o.LLM.Tables = c.tables
 	var p engine.Progress
 	o.LLM.Progress = func(done, total int64) {
-		if p == nil { // not before what is expected was told
+		if p == nil { // not before Expect had its say
 			p = l.ui.Progress("Loading "+gguf.PlainName(file.Name), total)
 		}
 		p.Set(done)
@@ -374,7 +375,7 @@ func (l *library) use(ctx context.Context, c *candidate) error {
 		o.LLM.Budget -= draft.Size
 	}
 	m, err := l.loader.Load(r, o)
-	if err != nil && draft.Size > 0 && o.LLM.Budget > 0 { // what was meant for it may have been missing
+	if err != nil && draft.Size > 0 && o.LLM.Budget > 0 { // the memory set aside for the draft may have been missing
 		o.LLM.Budget, draft = o.LLM.Budget+draft.Size, engine.ModelFile{}
 		m, err = l.loader.Load(r, o)
 	}
@@ -412,7 +413,7 @@ func (l *library) unload() {
 	l.talk.model, l.talk.name, l.file = nil, "", nil
 }
 
-// pace is how fast a model whose tokens come so many a second is at best.
+// pace says how fast an answer of so many tokens a second comes at best.
 func pace(tokens float64) string {
 	if tokens < 0.95 {
 		return fmt.Sprintf("a token every %.1f seconds at best", 1/tokens)
@@ -420,17 +421,17 @@ func pace(tokens float64) string {
 	return fmt.Sprintf("at most %.1f tokens/s", tokens)
 }
 
-// A smaller model of the same vocabulary that lies beside the one in use drafts
-// for it (see llm/speculate.go). It is chosen by size: larger ones guess better,
-// but a draft costs as many of their passes as it has tokens.
+// A smaller model with the same vocabulary that lies beside the one in use drafts
+// for it. It is chosen by size: larger ones guess better, but a draft costs as many
+// of their passes as it has tokens.
 const (
-	draftShare  = 4 // of the larger model's size at most one part in so many
-	draftLayout = 8 // of the streamed bytes at most one part in so many is given up for it
+	draftShare  = 4 // it has at most a fourth of the larger model's size
+	draftLayout = 8 // it takes at most an eighth of what is streamed
 )
 
-// chooseDraft is the model that is to draft for c within budget bytes of memory
-// for both (0: any); none if its Name is "". It takes memory from a model that is
-// streamed only where that costs little.
+// chooseDraft returns the model that is to draft for c, within budget bytes of
+// memory for both (0: any); its Name is "" if there is none. It takes memory from a
+// streamed model only where that costs little.
 func (l *library) chooseDraft(c *candidate, budget int64) engine.ModelFile {
 	list, err := l.files.List()
 	if err != nil {
@@ -439,7 +440,7 @@ func (l *library) chooseDraft(c *candidate, budget int64) engine.ModelFile {
 	size := c.r.Size()
 	var best engine.ModelFile
 	for _, m := range list {
-		if m.BuiltIn { // nobody else has its vocabulary
+		if m.BuiltIn { // its vocabulary is its own
 			continue
 		}
 		if m.Size > size/draftShare || m.Size <= best.Size {
@@ -459,8 +460,8 @@ func (l *library) chooseDraft(c *candidate, budget int64) engine.ModelFile {
 	return best
 }
 
-// loadDraft loads the model that drafts for m. Without it answers are the same,
-// so what is wrong with it is not told.
+// loadDraft loads the model that drafts for m. Answers are the same without it, so
+// a failure is not worth a word.
 func (l *library) loadDraft(m *engine.Model, file engine.ModelFile) {
 	if file.Name == "" {
 		return

@@ -12,7 +12,7 @@ import (
 type settings struct {
 	engine.Params
 	numCtx int               // tokens; 0: the model's own
-	chosen map[string]string // parameters that the person set, by name: others are the model's
+	chosen map[string]string // what the person set, by name; the rest is up to the model
 }
 
 func defaultSettings() *settings {
@@ -41,8 +41,8 @@ func isParam(name string) bool {
 	return false
 }
 
-// set sets a parameter for the person. An error is one sentence about what is
-// allowed, and leaves the settings as they were.
+// set sets a parameter as the person asked. An error is one sentence about what
+// is allowed, and leaves the settings as they were.
 func (s *settings) set(name, value string) (err error) {
 	switch name {
 	case "num_ctx":
@@ -67,17 +67,18 @@ func integer(to *int, name, value string, low int) error {
 	return nil
 }
 
-// recommend takes a model's parameters where the person set none.
+// recommend takes the parameters that a model recommends, except those that the
+// person set.
 func (s *settings) recommend(p sample.Params) {
 	for name, value := range s.chosen {
 		if name != "num_ctx" && name != "num_predict" {
-			_ = p.Set(name, value) // which was possible before
+			_ = p.Set(name, value) // it was accepted before
 		}
 	}
 	s.Params.Params = p
 }
 
-// get shows the value of a parameter as set takes it.
+// get returns the value of a parameter in the form that set takes.
 func (s *settings) get(name string) string {
 	float := func(v float32) string { return strconv.FormatFloat(float64(v), 'g', -1, 32) }
 	switch name {

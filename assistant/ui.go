@@ -18,22 +18,22 @@ const (
 	Speaker = "alpha> "
 )
 
-// UI is the terminal that the assistant talks through. [Terminal] makes one of
+// UI is the terminal through which the assistant talks. [Terminal] makes one of
 // a console.
 type UI interface {
 	Screen
 	Keyboard
 }
 
-// Screen shows what there is to see.
+// Screen shows things to the person.
 type Screen interface {
 	io.Writer
-	// BeginAnswer begins an answer: what is written next stands beside Speaker.
+	// BeginAnswer shows Speaker; what is written next stands beside it.
 	BeginAnswer()
 	// Quiet shows a dim line of its own.
 	Quiet(text string)
-	// Notice and Error show a line of its own that asks for attention, or
-	// tells of a failure.
+	// Notice and Error show a line of its own that asks for attention or
+	// reports a failure.
 	Notice(text string)
 	Error(text string)
 	Progress(title string, total int64) engine.Progress
@@ -43,22 +43,22 @@ type Screen interface {
 	Replay(who, text, note string)
 }
 
-// Keyboard is what a person types.
+// Keyboard is what the person types.
 type Keyboard interface {
 	// ReadLine returns a line without its end. io.EOF ends the session;
 	// console.ErrInterrupted (Ctrl-C) does not.
 	ReadLine(prompt string) (string, error)
-	// Ask is ReadLine for the answer to a question, for which nothing is taken
-	// that was typed before it was asked: that waits for the next ReadLine.
+	// Ask is ReadLine for the answer to a question. What was typed before the
+	// question was asked is no answer: it waits for the next ReadLine.
 	Ask(question string) (string, error)
-	// Waiting is how many lines were typed that ReadLine has not returned yet.
+	// Waiting is how many typed lines ReadLine has not returned yet.
 	Waiting() int
-	// Drop gives these up, and tells the person.
+	// Drop discards them, and tells the person.
 	Drop()
 	// StopContext returns a context that ends when the person wants the
-	// answer to stop. The function ends the watch and must be called.
+	// answer to stop. The function ends the watch; it must be called.
 	StopContext(ctx context.Context) (context.Context, func())
-	// AddHistory makes earlier messages available to whoever types.
+	// AddHistory lets the person bring back earlier messages.
 	AddHistory(lines ...string)
 }
 
@@ -74,7 +74,7 @@ func (t terminal) Progress(title string, total int64) engine.Progress {
 // say shows a line of plain text.
 func say(s Screen, text string) { fmt.Fprintln(s, text) }
 
-// show shows a list of facts.
+// show shows facts, one a line.
 func show(s Screen, fields ...console.Field) {
 	for _, f := range fields {
 		say(s, "  "+f.String())

@@ -14,25 +14,25 @@ import (
 type End int
 
 const (
-	ByItself  End = iota // the model had said what it wanted
+	ByItself  End = iota // the model ended it
 	Stopped              // ctx was done
-	Limited              // by Params.Predict
-	Full                 // by the context: even without all older turns there is no room
-	Unwritten            // the sink took no more
+	Limited              // it has Params.Predict tokens
+	Full                 // the context is full, even without older turns
+	Unwritten            // the sink returned an error
 	Failed               // the model could not go on
 )
 
 // Result tells how a conversation was answered.
 type Result struct {
-	Turn        chat.Turn // the answer, as text and as tokens
+	Turn        chat.Turn // the answer
 	End         End
-	Err         error // of Unwritten and Failed
-	Dropped     int   // turns that left the context
-	OnlyThought bool  // there were tokens, but none for the person
+	Err         error // if End is Unwritten or Failed
+	Dropped     int   // how many turns left the context
+	OnlyThought bool  // tokens came, but no text for the person
 
-	Prompt, Tokens     int           // tokens: all that the model saw when it began, and those it made
-	Reading, Writing   time.Duration // how long both took
-	Drafted, Confirmed int           // tokens: guessed ahead, and how many of them rightly
+	Prompt, Tokens     int           // tokens of the prompt and of the answer
+	Reading, Writing   time.Duration // how long they took
+	Drafted, Confirmed int           // tokens that were drafted, and how many of these were right
 }
 
 // Partial reports whether the answer broke off.
@@ -40,8 +40,8 @@ func (r *Result) Partial() bool {
 	return r.End == Stopped || r.End == Full || r.End == Unwritten || r.End == Failed
 }
 
-// Answer answers the last turn of the conversation, and appends the answer to it. Text goes to the sink as soon as
-// it is complete; an error of the sink ends the answer. When the context is full, the oldest turns leave it.
+// Answer answers the last turn of the conversation and appends the answer to the turns. Text goes to sink as soon as
+// it is complete; an error of sink ends the answer. When the context is full, the oldest turns leave it.
 func (m *Model) Answer(ctx context.Context, c *Conversation, p Params, sink func(text string) error) Result {
 	var (
 		r      Result
@@ -50,8 +50,9 @@ func (m *Model) Answer(ctx context.Context, c *Conversation, p Params, sink func
 		made   []int32
 		gen    = m.session.Generate(sample.New(p.Params))
 		began  = m.Now()
-		from   = c.First
-		d0, a0 = gen.Drafted()
+		first  = c.First
+
+		drafted, confirmed = gen.Drafted()
 		begin  = func(ids []int32) error {
 			logits, err := m.eval(ctx, ids)
 			if err == nil {
@@ -60,18 +61,17 @@ func (m *Model) Answer(ctx context.Context, c *Conversation, p Params, sink func
 			return err
 		}
 	)
-	ids, first := m.fit(c, nil, m.room(p))
-	c.First, r.Prompt = first, len(ids)
+	var ids []int32
+	ids, c.First = m.fit(c, nil, m.room(p))
+	r.Prompt = len(ids)
 	err := begin(ids)
 	start := m.Now()
-loop:
 	for {
 		var id int32
 		if err == nil {
 			id, err = gen.Next(ctx)
 		}
-		if errors.Is(err, llm.ErrContextFull) && len(made) > 0 {
-			// Older turns may make room; this one can't.
+		if errors.Is(err, llm.ErrContextFull) && len(made) > 0 { // older turns may make room
 			if ids, c.First = m.fit(c, made, 1); len(ids) > m.session.Cap() {
 				r.End = Full
 				break
@@ -90,19 +90,16 @@ loop:
 			made = append(made, id)
 		}
 		w.write(text)
-		switch {
-		case w.err != nil:
-			r.End = Unwritten
-			break loop
-		case w.cut || !more:
-			r.End = ByItself
-			break loop
-		case p.Predict >= 0 && len(made) >= p.Predict:
+		if !more || w.cut || w.err != nil {
+			break
+		}
+		if p.Predict >= 0 && len(made) >= p.Predict {
 			r.End = Limited
-			break loop
-		case ctx.Err() != nil:
+			break
+		}
+		if ctx.Err() != nil {
 			r.End = Stopped
-			break loop
+			break
 		}
 	}
 	gen.Settle()
@@ -114,12 +111,12 @@ loop:
 	}
 	r.Turn = chat.Turn{Role: "assistant", Text: w.text.String(), IDs: reader.IDs()}
 	r.OnlyThought = r.Turn.Text == "" && len(made) > len(r.Turn.IDs)
-	if w.cut { // a stop string is among the tokens
+	if w.cut { // the tokens include the stop string
 		r.Turn.IDs = nil
 	}
 	c.Turns = append(c.Turns, r.Turn)
-	r.Tokens, r.Dropped = len(made), c.First-from
-	r.Drafted, r.Confirmed = gen.Drafted()
-	r.Drafted, r.Confirmed = r.Drafted-d0, r.Confirmed-a0
+	r.Tokens, r.Dropped = len(made), c.First-first
+	r.Drafted, r.Confirmed = gen.Drafted() // since the context was begun
+	r.Drafted, r.Confirmed = r.Drafted-drafted, r.Confirmed-confirmed
 	return r
 }

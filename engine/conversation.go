@@ -7,15 +7,14 @@ import (
 	"alphaos/llm/chat"
 )
 
-// Conversation is what a model is to see.
+// Conversation is what a model sees.
 type Conversation struct {
-	System string      // what the model is told before all turns; "": nothing
-	Turns  []chat.Turn // without the system's
-	First  int         // turns before this one no longer fit the context, and are not shown to the model any more
+	System string      // the system prompt, or ""
+	Turns  []chat.Turn // of the user and the assistant
+	First  int         // the first of Turns that the model still sees: those before it no longer fit the context
 }
 
-// Reset is for a conversation that another model is to read, or the same one in another context: tokens of one
-// model mean nothing to another.
+// Reset prepares the conversation for another model, to which the tokens of the last one mean nothing.
 func (c *Conversation) Reset() {
 	c.First = 0
 	for i := range c.Turns {
@@ -23,7 +22,7 @@ func (c *Conversation) Reset() {
 	}
 }
 
-// turns are those from turn number first on, as they are written for the model.
+// turns are the system prompt and the turns from first on, as they are written for the model.
 func (c *Conversation) turns(first int) []chat.Turn {
 	if c.System == "" {
 		return c.Turns[first:]
@@ -31,7 +30,7 @@ func (c *Conversation) turns(first int) []chat.Turn {
 	return append([]chat.Turn{{Role: "system", Text: c.System}}, c.Turns[first:]...)
 }
 
-// tail is the first of the last turns whose texts have so many bytes together; it looks no further back than First.
+// tail is the first of the last turns whose texts have so many bytes together, but not before First.
 func (c *Conversation) tail(bytes int) int {
 	const around = 16 // bytes of what a template writes around a text, at least
 	n := len(c.Turns)
@@ -45,7 +44,7 @@ func (c *Conversation) tail(bytes int) int {
 	return c.since(n)
 }
 
-// since is the first turn from turn n on with which a conversation may begin: a user's, or the last one.
+// since is the first turn from n on with which a conversation may begin: a user's, or the last one.
 func (c *Conversation) since(n int) int {
 	for n < len(c.Turns)-1 && c.Turns[n].Role != "user" {
 		n++
@@ -53,7 +52,7 @@ func (c *Conversation) since(n int) int {
 	return n
 }
 
-// Drop gives up the first n turns, and more until a user's comes first. It returns how many.
+// Drop drops the first n turns, and more until a user's comes first. It returns how many.
 func (c *Conversation) Drop(n int) int {
 	n = c.since(n)
 	c.Turns = append([]chat.Turn(nil), c.Turns[n:]...)
@@ -61,13 +60,13 @@ func (c *Conversation) Drop(n int) int {
 	return n
 }
 
-// leastRoom is how many tokens an answer must at least have room for.
+// leastRoom is for how many tokens of an answer there must be room at least.
 const leastRoom = 16
 
-// Most is how many tokens a message may have with all that belongs to it.
+// Most is how many tokens a prompt may have.
 func (m *Model) Most() int { return m.session.Cap() - leastRoom }
 
-// room is how many tokens must be free in the context for an answer to begin.
+// room is how many tokens of the context must be free when an answer begins.
 func (m *Model) room(p Params) int {
 	size := m.session.Cap()
 	wanted := p.Predict
@@ -77,15 +76,15 @@ func (m *Model) room(p Params) int {
 	return min(size/4, max(leastRoom, wanted))
 }
 
-// Tokens is how many tokens the model has to read before it can answer the last of all turns.
+// Tokens is how many tokens the prompt of the whole conversation has.
 func (m *Model) Tokens(c *Conversation) int { return len(m.Text.Prompt(c.turns(0))) }
 
 // fit returns the tokens of the conversation from c.First on, followed by those of the answer so far, and the first
-// turn that is among them. When fewer than room tokens would stay free in the context, the oldest turns leave it:
-// as many that half of it is free afterwards, so that this is not needed again at once.
+// turn that is among them. When fewer than room tokens would stay free in the context, the oldest turns are left
+// out, so many that half of the context is free: it should not be full again at once.
 func (m *Model) fit(c *Conversation, answer []int32, room int) (ids []int32, first int) {
 	limit := m.session.Cap() - len(answer)
-	// What is far behind does not become tokens only to be dropped.
+	// No tokens are made of turns that are far too old.
 	for bytes := 4 * limit; ; bytes *= 2 {
 		first = c.tail(bytes)
 		ids = m.Text.Prompt(c.turns(first))
@@ -102,10 +101,10 @@ func (m *Model) fit(c *Conversation, answer []int32, room int) (ids []int32, fir
 	return append(ids, answer...), first
 }
 
-// shorten leaves out turns from turn number first on, of which the prompt is ids, until the prompt has no more than
-// limit tokens. The last turn always stays; alone it may still be too long.
+// shorten leaves out more turns, the oldest first, until the prompt has at most limit tokens; as yet it is ids, and
+// its first turn is first. The last turn always stays, even if it alone is too long.
 func (m *Model) shorten(c *Conversation, first int, ids []int32, limit int) ([]int32, int) {
-	var cuts []int // what comes first may be a user's turn
+	var cuts []int // the turns that may come first
 	for i := first + 1; i < len(c.Turns); i++ {
 		if c.Turns[i].Role == "user" {
 			cuts = append(cuts, i)
@@ -118,14 +117,14 @@ func (m *Model) shorten(c *Conversation, first int, ids []int32, limit int) ([]i
 	return m.Text.Prompt(c.turns(cuts[n])), cuts[n]
 }
 
-// eval brings the context to ids, keeping what it has of them, and returns the logits behind them.
+// eval makes the context hold ids, of which it keeps what it has, and returns the logits after the last one.
 func (m *Model) eval(ctx context.Context, ids []int32) ([]float32, error) {
 	n := max(0, min(same(m.session.View(), ids), len(ids)-1))
 	m.session.Truncate(n)
 	return m.session.Eval(ctx, ids[n:])
 }
 
-// same is how many tokens two texts have in common at their beginning.
+// same is how many tokens a and b have in common at the beginning.
 func same(a, b []int32) (n int) {
 	for n < len(a) && n < len(b) && a[n] == b[n] {
 		n++
@@ -133,13 +132,13 @@ func same(a, b []int32) (n int) {
 	return n
 }
 
-// worthWhile is how many tokens are worth the trouble of reading or keeping them ahead of time.
+// worthWhile is how many tokens are worth reading ahead or saving.
 const worthWhile = 32
 
-// Read has the model read what it would read to answer the conversation, so that the answer comes sooner. It ends
-// early when ctx is done. An error comes again, and is told, with the answer.
+// Read reads the conversation ahead, so that the next answer begins sooner, until ctx is done. An error does not
+// matter: it will come again with the answer.
 func (m *Model) Read(ctx context.Context, c *Conversation, p Params) {
-	ids, _ := m.fit(c, nil, m.room(p)) // what leaves the context is told with the answer, too
+	ids, _ := m.fit(c, nil, m.room(p)) // c.First changes with the answer, for the person is told then
 	if len(ids) <= m.session.Cap() && len(ids)-len(m.session.View()) >= worthWhile {
 		m.eval(ctx, ids)
 	}

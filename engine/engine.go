@@ -1,19 +1,18 @@
-// Package engine is a model that answers: weights with the tokenizer and chat template that belong to them, a
-// session, and perhaps a smaller model that drafts.
+// Package engine is a model that answers: weights, with their tokenizer and chat template, a context, and
+// perhaps a smaller model that drafts.
 //
-// A [Conversation] goes in and an answer comes out, piece by piece, as people read it ([Model.Answer]). All who
-// want answers, the assistant, a single question on a host, an examination, use the one loop of answer.go, so that
-// they cut stop strings, leave out white space, and make room in a full context in the same way. Tokens stay in
-// here: what the context holds of a conversation is found by comparing tokens, so nothing is computed twice, and
-// nobody has to say what changed.
+// A [Conversation] goes in and an answer comes out, piece by piece ([Model.Answer]). Whoever wants answers (the
+// assistant, a single question on a host, an examination) uses this one loop, so stop strings are cut, white space
+// is left out and room is made in a full context in one way. Tokens do not leave this package: it compares the
+// tokens of a conversation with those in the context, so nothing is computed twice, and callers need not say what
+// changed.
 //
-//	files.go         where models are found
-//	conversation.go  what the model is to see, and how it fits the context
+//	files.go         finding and opening models
+//	engine.go        a loaded model and its context
+//	conversation.go  what the model sees of a conversation, and how that fits the context
+//	writer.go        the text of an answer, without what a person should not see
 //	answer.go        the loop, and how an answer ended
-//	writer.go        from a model's text to the text of an answer
-//	state.go         what a model remembers, kept between sessions
-//
-// Package llm computes; this package never looks into its weights.
+//	state.go         what the model remembers, kept between sessions
 package engine
 
 import (
@@ -34,7 +33,7 @@ import (
 type Options struct {
 	LLM     llm.Options
 	Raw     bool             // ignore the chat template: the model continues text
-	NoDraft bool             // evaluate one token after the other
+	NoDraft bool             // never look up in the context what may come next
 	Now     func() time.Time // nil: time.Now
 }
 
@@ -44,38 +43,38 @@ type Params struct {
 	Predict int // tokens of an answer at most; below 0: as many as the context holds
 }
 
-// Parts are what a Model is made of. Load makes them of a file; a test may make others, without weights.
+// Parts are what a Model is made of. Load takes them from a file; tests make some without weights.
 type Parts struct {
 	Info     llm.Info
-	About    []console.Field // what there is to tell of the weights
-	Weights  int64           // bytes of them in memory
+	About    []console.Field // facts about the model
+	Weights  int64           // bytes of memory that they take
 	Warnings []string        // sentences that a person should read
-	Sampling sample.Params   // that the model recommends
+	Sampling sample.Params   // what the model recommends
 
 	Text  Text
-	Plain bool     // text is continued, there are no turns
-	Stops []string // that end an answer when they turn up in its text
+	Plain bool     // there are no turns: text is continued
+	Stops []string // strings that end an answer when they turn up in its text
 
-	NewSession func(contextLength int) (Session, error) // 0: the model's own
+	NewSession func(contextLength int) (Session, error) // 0 tokens: the model's own length
 	Now        func() time.Time                         // nil: time.Now
-	Close      func()                                   // nil: nothing is to be closed
+	Close      func()                                   // nil: there is nothing to close
 }
 
-// Text writes a conversation as tokens, up to where the model is to speak, and reads its answer: a chat template
-// with a tokenizer.
+// Text writes a conversation as tokens, up to where the model is to speak, and reads the tokens of its answer: a
+// chat template with its tokenizer.
 type Text interface {
 	Prompt(turns []chat.Turn) []int32
 	Answer() Reader
 }
 
-// Reader makes text of the tokens of one answer: see chat.Answer.
+// Reader turns the tokens of one answer into text: see chat.Answer.
 type Reader interface {
 	Write(id int32) (text string, more bool)
 	End() string
 	IDs() []int32
 }
 
-// Session is a context of the model, with what it remembers: see llm.Session.
+// Session is the model's memory of the tokens it has read: see llm.Session.
 type Session interface {
 	Cap() int
 	View() []int32
@@ -87,7 +86,7 @@ type Session interface {
 	Saver
 }
 
-// Saver keeps what a session remembers as bytes: see llm.Session.
+// Saver writes and reads what a session remembers: see llm.Session.
 type Saver interface {
 	StateSize(tokens int) int64
 	StateTokens(r io.Reader) ([]int32, error)
@@ -107,7 +106,7 @@ type Generator interface {
 type Model struct {
 	Parts
 	session  Session
-	restored []int32 // tokens of the state that the session began with
+	restored []int32 // the tokens of the state that the session began with
 
 	weights *llm.Model
 	draft   *llm.Model // a smaller one that guesses what comes next, or nil
@@ -122,8 +121,8 @@ func New(p Parts) *Model {
 	return &Model{Parts: p}
 }
 
-// Load loads the model in r, which must stay open until Close. A model with a checksum is compared with it, unless
-// it is streamed: all of it would have to be read for that, at every start. An error is one sentence.
+// Load loads the model in r, which must stay open until Close. Its checksum is verified unless the model is
+// streamed, for which all of it would have to be read at every start. An error is one sentence.
 func Load(r ModelReader, o Options) (*Model, error) {
 	w, err := load(r, o.LLM)
 	if err != nil {
@@ -165,11 +164,11 @@ type text struct {
 func (t text) Prompt(turns []chat.Turn) []int32 { return t.Template.Prompt(t.tok, turns) }
 func (t text) Answer() Reader                   { return t.Template.Answer(t.tok) }
 
-// LLM is the model itself, for those who measure it; nil if it was made without weights.
+// LLM is the model itself, for measurements; nil if there are no weights.
 func (m *Model) LLM() *llm.Model { return m.weights }
 
-// DraftWith has a smaller model of the same vocabulary, read from r, guess what comes next: no answer changes, but
-// it may come sooner. Contexts that were begun before do without.
+// DraftWith loads a smaller model with the same vocabulary from r, to guess what comes next in contexts that are
+// begun from now on. No answer changes, but it may come sooner.
 func (m *Model) DraftWith(r ModelReader, o llm.Options) error {
 	d, err := load(r, o)
 	if err != nil {
@@ -194,9 +193,9 @@ func (m *Model) Close() {
 	}
 }
 
-// Begin begins an empty context of so many tokens (0: the model's own length). After an error there is none.
+// Begin begins an empty context of contextLength tokens (0: the model's own length). After an error there is none.
 func (m *Model) Begin(contextLength int) (err error) {
-	m.session, m.restored = nil, nil // its memory may be needed
+	m.session, m.restored = nil, nil // their memory may be needed
 	s, err := m.NewSession(contextLength)
 	if err == nil {
 		m.session = s
@@ -212,7 +211,7 @@ func (m *Model) Context() (used, size int) {
 	return len(m.session.View()), m.session.Cap()
 }
 
-// Memory tells how many bytes the weights take, those of a model that drafts included, and keys and values.
+// Memory tells how many bytes of memory weights take, and keys and values, those of a drafting model included.
 func (m *Model) Memory() (weights, cache int64) {
 	weights = m.Weights
 	if m.draft != nil {
@@ -224,8 +223,7 @@ func (m *Model) Memory() (weights, cache int64) {
 	return weights, cache
 }
 
-// newSession makes a session of the weights, which drafts what the conversation has said before, or what a smaller
-// model says.
+// newSession begins a session that drafts what the conversation has said before, or what a smaller model says.
 func (m *Model) newSession(contextLength int) (Session, error) {
 	s, err := m.weights.NewSession(contextLength)
 	if err != nil {
@@ -240,7 +238,7 @@ func (m *Model) newSession(contextLength int) (Session, error) {
 		if d, err := m.draft.NewSession(min(s.Cap(), m.draft.Info().Context)); err == nil {
 			r.draft = d
 			drafters = append(drafters, llm.NewModelDrafter(d, func() llm.Chooser { return r.chooser.Ahead() }))
-		} else { // there is no memory for its session: it only takes more
+		} else { // no memory for its session: then its weights are of no use either
 			m.draft.Close()
 			m.draft = nil
 		}
@@ -249,7 +247,7 @@ func (m *Model) newSession(contextLength int) (Session, error) {
 	return r, nil
 }
 
-// session has one generator for all answers, so that what pays is learnt over all of them.
+// session uses one generator for all answers, which learns over all of them which drafts pay.
 type session struct {
 	*llm.Session
 	draft     *llm.Session // of the smaller model, or nil
@@ -271,7 +269,7 @@ func (s *session) Memory() int64 {
 	return n
 }
 
-// Describe tells what there is to know of the model.
+// Describe returns facts about the model for a person.
 func (m *Model) Describe() []console.Field {
 	fields := m.About[:len(m.About):len(m.About)]
 	if m.draft != nil {
@@ -310,7 +308,7 @@ func about(i llm.Info, t chat.Template) (fields []console.Field) {
 	return fields
 }
 
-// thousands is a number of parameters as people say it: 260 K, 1.2 B.
+// thousands writes a number of parameters as people do: 260 K, 1.2 B.
 func thousands(n int64) string {
 	switch f := float64(n); {
 	case f >= 1e9:

@@ -16,13 +16,13 @@ import (
 
 // Models is where models are found.
 type Models interface {
-	List() ([]ModelFile, error) // sorted by name, those built in last; what could be listed, even with an error
+	List() ([]ModelFile, error) // sorted by name, those built in last; with an error, what could be listed nevertheless
 	Open(name string) (ModelReader, error)
 }
 
-// ModelFile is one model of the list.
+// ModelFile is a model that can be opened.
 type ModelFile struct {
-	Name    string // of the file, without directory; of a split model that of its first part there
+	Name    string // of the file, without its directory; of a split model the first part that is there
 	Size    int64  // bytes, of all parts together
 	BuiltIn bool   // part of the program, not of the drive
 }
@@ -32,16 +32,15 @@ type ModelReader interface {
 	io.ReaderAt
 	Size() int64 // bytes
 	Close() error
-	// Verify is called when all of the model has been loaded, and tells if it
-	// must not be used.
+	// Verify is for a model of which all was read: it tells if the file is damaged.
 	Verify() error
-	// Note tells what else a person should know of it; "" if nothing.
+	// Note is a sentence that a person should read, or "".
 	Note() string
 }
 
 // DirModels lists the *.gguf files in a directory of fsys, whose files must
-// implement io.ReaderAt. The parts of a split model are one model, and are
-// listed even if some are missing, so that Open can tell. A file is checked
+// implement io.ReaderAt. The parts of a split model are one model, which is
+// listed even if some are missing: Open tells then. A file is checked
 // against its checksum in NAME.sha256, if that exists. A missing directory has
 // no models.
 func DirModels(fsys fs.FS, dir string) Models {
@@ -79,7 +78,7 @@ func (d dirModels) List() ([]ModelFile, error) {
 		}
 		info, err := e.Info()
 		if err != nil {
-			continue // gone meanwhile
+			continue // it is gone meanwhile
 		}
 		name := e.Name()
 		if parts, ok := gguf.Parts(name); ok {
@@ -111,9 +110,9 @@ func (d dirModels) Open(name string) (ModelReader, error) {
 }
 
 // WithBuiltIn adds to the models on a drive those that are part of the program.
-// They are there whatever state the drive is in, and come with the program when
-// that is replaced: so a file on the drive that has the name of one, as an older
-// program put it there, is not listed.
+// They are there whatever state the drive is in, and are replaced together with
+// the program. So a file on the drive with the name of one, which an older program
+// put there, is not listed.
 func WithBuiltIn(drive, builtIn Models) Models { return withBuiltIn{drive, builtIn} }
 
 type withBuiltIn struct{ drive, builtIn Models }

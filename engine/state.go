@@ -7,17 +7,16 @@ import (
 	"strings"
 )
 
-// What the model remembers of a conversation, its keys and values, is put on
-// the drive at shutdown, so that the next session goes on at once instead of
-// reading everything that was said again.
+// What the model remembers of a conversation, its keys and values, can be saved
+// on a medium, so that the next session continues at once instead of reading the
+// whole conversation again.
 //
-// It is only a cache. Whatever is wrong with it (damaged, of another model, of
-// another conversation, cut short by a cut of power), it is not used, and the
-// conversation is read again. The tokens in it are compared with those of the
-// conversation, and only what is the same counts; so nothing comes in that was
-// not said, and answers are those of a session that never ended. It is as large
-// as the medium that is preallocated for it, and holds the beginning of a longer
-// conversation.
+// This is only a cache. If anything is wrong with it (it is damaged, cut short by
+// a power cut, of another model or of another conversation), it is not used, and
+// the conversation is read again. Its tokens are compared with those of the
+// conversation, and only what is the same counts. So nothing comes in that was not
+// said, and answers are those of a session that never ended. A medium that is too
+// small holds the beginning of the conversation.
 
 // Medium is where a state is kept. A WriteAt may be lost until Sync returns.
 type Medium interface {
@@ -36,8 +35,8 @@ type Progress interface {
 // stateRequest is how much of a state is read and written at once.
 const stateRequest = 1 << 20
 
-// SaveState saves what the model remembers, if that is worth while and not on the medium already. progress is
-// called when it takes time.
+// SaveState saves what the model remembers, unless that is too little or on the medium already. progress is called
+// if this takes time.
 func (m *Model) SaveState(to Medium, progress func(total int64) Progress) error {
 	if m.session == nil {
 		return nil
@@ -59,14 +58,15 @@ func (m *Model) SaveState(to Medium, progress func(total int64) Progress) error 
 	return err
 }
 
-// RestoreState gives a fresh context back what the model remembered, as far as that belongs to the conversation.
+// RestoreState restores what the model remembered, as far as it belongs to the conversation, in a context that was
+// just begun.
 func (m *Model) RestoreState(from Medium, c *Conversation, p Params, progress func(total int64) Progress) {
 	tokens, err := m.session.StateTokens(bufio.NewReaderSize(m.stateStream(from, 0, nil), 64<<10))
 	if err != nil {
 		return
 	}
 	m.recognise(c, tokens)
-	ids, _ := m.fit(c, nil, m.room(p)) // what leaves the context is told with the next answer
+	ids, _ := m.fit(c, nil, m.room(p)) // c.First changes with the answer, for the person is told then
 	if n := same(tokens, ids); n >= worthWhile {
 		s := m.stateStream(from, len(tokens), progress)
 		defer s.end()
@@ -79,8 +79,8 @@ func (m *Model) RestoreState(from Medium, c *Conversation, p Params, progress fu
 	c.First = 0
 }
 
-// stateStream reads or writes the medium from its beginning on, and shows how
-// far it is if that takes time.
+// stateStream reads or writes a medium from its beginning, and shows progress if
+// that takes time.
 type stateStream struct {
 	medium   Medium
 	at       int64
@@ -127,19 +127,19 @@ func (s *stateStream) end() {
 }
 
 // recognise finds the conversation in a state's tokens: it sets c.First to the
-// first turn that the model had in its context, and gives answers the very tokens
-// they were made of, which the text alone does not tell. It looks no further
-// back than a context can reach, and gives up where everybody said the same all
-// the time.
+// first turn that was in the context, and gives answers the very tokens of which
+// they were made, for a text can be made of more than one sequence. It looks no
+// further back than a context can reach, and gives up when everybody said the same
+// thing all the time.
 func (m *Model) recognise(c *Conversation, tokens []int32) {
-	const longToken = 8 // bytes: of a whole context, tokens are shorter than that on average
+	const longToken = 8 // bytes; over a whole context the average is less
 	c.First = 0
 	best, recognised, tries := 0, *c, 1000
 	for from := c.tail(longToken * m.session.Cap()); from < len(c.Turns) && tries > 0; from++ {
 		if c.Turns[from].Role != "user" {
 			continue
 		}
-		// People may say the same more than once: what follows tells.
+		// People may say the same thing more than once: what follows decides.
 		try, known := Conversation{c.System, slices.Clone(c.Turns), from}, 0
 		for i := from + 1; i <= len(c.Turns); i++ {
 			if i < len(c.Turns) && c.Turns[i].Role != "assistant" {

@@ -2,16 +2,16 @@ package engine
 
 import "strings"
 
-// writer passes an answer's text on, up to a stop string, and without the white space that it begins with. What
-// could be the beginning of a stop string is held back. (Characters are whole already: chat.Answer sees to that.)
+// writer passes on the text of an answer, up to a stop string and without leading white space. It holds back what
+// may be the beginning of a stop string. Characters come whole: a Reader sees to that.
 type writer struct {
 	sink  func(text string) error
 	stops []string
-	trim  bool // white space at the beginning is left out
+	trim  bool // nothing but white space has come so far, and that is left out
 	held  string
 	text  strings.Builder // all that was passed on
 	cut   bool            // a stop string was found
-	err   error           // of the sink, which gets nothing any more
+	err   error           // of the sink, which gets nothing more
 }
 
 func (w *writer) write(s string) {

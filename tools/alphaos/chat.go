@@ -192,8 +192,10 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 		fmt.Fprintf(notes, "note: the context of %d tokens is full\n", size)
 	}
 	used, _ := m.Context()
-	fmt.Fprintf(notes, "prompt: %d tokens, %.1f tokens/s; answer: %d tokens, %.1f tokens/s; context: %d of %d\n",
-		r.Prompt, float64(r.Prompt)/r.Reading.Seconds(), r.Tokens, float64(r.Tokens)/r.Writing.Seconds(), used, size)
+	if r.Tokens > 0 || !r.Partial() {
+		fmt.Fprintf(notes, "prompt: %d tokens, %.1f tokens/s; answer: %d tokens, %.1f tokens/s; context: %d of %d\n",
+			r.Prompt, float64(r.Prompt)/r.Reading.Seconds(), r.Tokens, float64(r.Tokens)/r.Writing.Seconds(), used, size)
+	}
 	if r.Drafted > 0 {
 		fmt.Fprintf(notes, "drafts: %d tokens, %d of them right\n", r.Drafted, r.Confirmed)
 	}
