@@ -65,10 +65,7 @@ func (h *history) recovered(r store.Recovery) {
 
 // replay shows a message; its text is cut to limit characters, unless that is 0.
 func (h *history) replay(m store.Message, limit int) {
-	who, note := Prompt, ""
-	if m.Role == store.Assistant {
-		who = Speaker
-	}
+	note := ""
 	text := []rune(strings.TrimSpace(m.Text))
 	if limit > 0 && len(text) > limit {
 		text = append(append(text[:limit/2:limit/2], []rune(" […] ")...), text[len(text)-limit/2:]...)
@@ -76,7 +73,11 @@ func (h *history) replay(m store.Message, limit int) {
 	if m.Partial {
 		note = "(cut short)"
 	}
-	h.ui.Replay(who, string(text), note)
+	if m.Role == store.Assistant {
+		h.ui.ReplayAnswer(string(text), note)
+	} else {
+		h.ui.Replay(Prompt, string(text), note)
+	}
 }
 
 func (h *history) when(t time.Time) string {

@@ -386,6 +386,8 @@ func (u ui) Clear()          { u.line("[clear]") }
 
 func (u ui) AddHistory(...string) {}
 
+func (u ui) ReplayAnswer(text, note string) { u.Replay(Speaker, text, note) }
+
 func (u ui) Replay(who, text, note string) {
 	u.line("| " + who + text)
 	if note != "" {

@@ -38,9 +38,10 @@ type Screen interface {
 	Error(text string)
 	Progress(title string, total int64) engine.Progress
 	Clear()
-	// Replay shows what was said earlier as it looked then; who is Prompt or
-	// Speaker. note, unless it is empty, tells what became of it.
-	Replay(who, text, note string)
+	// Replay shows a message that was typed earlier behind prompt, ReplayAnswer an
+	// answer, as they looked then. note, unless it is empty, tells what became of it.
+	Replay(prompt, text, note string)
+	ReplayAnswer(text, note string)
 }
 
 // Keyboard is what the person types.

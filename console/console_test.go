@@ -835,9 +835,9 @@ func TestReplay(t *testing.T) {
 
 	r.Notice("Note: recovered.")
 	r.Replay("you> ", question, "")
-	r.Replay("alpha> ", answer, "")
+	r.ReplayAnswer(answer, "")
 	r.Replay("you> ", "Bye", "")
-	r.Replay("alpha> ", "Bye.", "")
+	r.ReplayAnswer("Bye.", "")
 	r.read("you> ")
 	if !slices.Equal(r.surface.shown, live.surface.shown) {
 		t.Errorf("recalled:\n%s\nas it was:\n%s", r.text(), live.text())
@@ -848,7 +848,7 @@ func TestReplay(t *testing.T) {
 	}
 	r.press("x", Enter)
 	r.later(0)
-	r.Replay("alpha> ", "Half an", "(cut short)")
+	r.ReplayAnswer("Half an", "(cut short)")
 	if got := r.text(); !strings.HasSuffix(got, "alpha> Half an\n       (cut short)") {
 		t.Errorf("got\n%s", got)
 	}

@@ -80,29 +80,38 @@ func (c *Console) read(prompt string, aside bool) (string, error) {
 	}
 }
 
-// Replay shows what was said earlier as it looked then: an answer, if who is Options.Speaker, or a line
-// behind its prompt. note, unless it is empty, tells what became of it. On the serial line a name with a
-// colon takes the place of a prompt: whoever reads a prompt there may type.
-func (c *Console) Replay(who, text, note string) {
+// Replay shows a line that was typed earlier behind prompt, as it looked then. note, unless it is empty, tells
+// what became of it.
+func (c *Console) Replay(prompt, text, note string) {
+	c.replay(prompt, text, note, func(text string) {
+		e := c.beginTurn(prompt)
+		e.text, e.pos = text, len(text)
+		c.layLine(e)
+	})
+}
+
+// ReplayAnswer is Replay for an answer.
+func (c *Console) ReplayAnswer(text, note string) {
+	c.replay(c.o.Speaker, text, note, func(text string) {
+		if !c.page.fresh {
+			c.page.newline()
+		}
+		c.speak()
+		c.page.write(text)
+	})
+}
+
+// replay lays text into the page. On the serial line a name with a colon takes the place of a prompt: whoever
+// reads a prompt there may type.
+func (c *Console) replay(who, text, note string, lay func(text string)) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	text = cleanString(text)
 	c.print(c.clean.end())
-	if who == c.o.Speaker {
-		if !c.page.fresh {
-			c.page.newline()
-		}
-		c.speak()
-		c.page.write(text)
-		c.page.newline()
-	} else {
-		e := c.beginTurn(who)
-		e.text, e.pos = text, len(text)
-		c.layLine(e)
-		c.page.newline()
-	}
+	lay(text)
+	c.page.newline()
 	if !c.serialFresh {
 		c.send("\r\n")
 	}

@@ -53,7 +53,7 @@ func (m *Model) Answer(ctx context.Context, c *Conversation, p Params, sink func
 		first  = c.First
 
 		drafted, confirmed = gen.Drafted()
-		begin  = func(ids []int32) error {
+		begin              = func(ids []int32) error {
 			logits, err := m.eval(ctx, ids)
 			if err == nil {
 				gen.Begin(logits)

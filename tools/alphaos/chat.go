@@ -362,6 +362,8 @@ func (u *pipeUI) StopContext(ctx context.Context) (context.Context, func()) {
 func (u *pipeUI) Clear()               {}
 func (u *pipeUI) AddHistory(...string) {}
 
+func (u *pipeUI) ReplayAnswer(text, note string) { u.Replay(assistant.Speaker, text, note) }
+
 func (u *pipeUI) Replay(who, text, note string) {
 	u.fresh()
 	fmt.Fprintf(u, "  %s: %s\n", strings.TrimRight(who, "> "), text)
