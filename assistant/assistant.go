@@ -45,7 +45,7 @@ type Config struct {
 	Engine  engine.Options // how models are loaded; LLM.Progress, LLM.Expect and Now are overwritten
 	Drive   Drive
 	Start   Start
-	Machine Machine          // nil: there is nothing to tell
+	Machine Machine          // nil: there is nothing to tell of it
 	Now     func() time.Time // nil: time.Now
 
 	// Before may answer a message by rule, without asking the model; nil: the model
@@ -80,18 +80,17 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	if o.loader == nil {
 		o.loader = weights{}
 	}
+	if o.Machine == nil {
+		o.Machine = unknown{}
+	}
 	o.Engine.Now = o.Now
 	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present}
 	t := &conversation{ui: o.UI, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
 		said: engine.Conversation{System: o.Start.System}}
 	c := &commands{ui: o.UI, machine: o.Machine, journal: j, talk: t,
 		history: &history{ui: o.UI, store: o.Drive.Store, now: o.Now},
-		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model, journal: j, talk: t,
-			loaded: func(l Load) {
-				if o.Machine != nil {
-					o.Machine.Loaded(l)
-				}
-			}}}
+		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
+			loaded: o.Machine.Loaded, journal: j, talk: t}}
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
 	if j.store != nil {

@@ -41,6 +41,15 @@ type Machine interface {
 	Loaded(Load)                        // a model was loaded
 }
 
+// unknown is a machine of which there is nothing to tell.
+type unknown struct{}
+
+func (unknown) About() []console.Field { return nil }
+func (unknown) Loaded(Load)            {}
+func (unknown) Memory(m ModelMemory) []console.Field {
+	return []console.Field{{Name: "weights", Value: console.Bytes(m.Weights)}, {Name: "KV cache", Value: console.Bytes(m.Cache)}}
+}
+
 // ModelMemory is what the loaded model takes, in bytes.
 type ModelMemory struct {
 	Weights int64
@@ -50,7 +59,7 @@ type ModelMemory struct {
 // commands are what a person can do besides talking.
 type commands struct {
 	ui      UI
-	machine Machine // or nil
+	machine Machine
 	journal *journal
 	history *history
 	talk    *conversation
@@ -224,9 +233,7 @@ func (c *commands) info() {
 		}
 		show(c.ui, console.Field{Name: "journal", Value: fmt.Sprintf("%d of %d KiB used%s", used>>10, total>>10, state)})
 	}
-	if c.machine != nil {
-		show(c.ui, c.machine.About()...)
-	}
+	show(c.ui, c.machine.About()...)
 }
 
 func (c *commands) memory() {
@@ -234,11 +241,7 @@ func (c *commands) memory() {
 	if c.talk.model != nil {
 		m.Weights, m.Cache = c.talk.model.Memory()
 	}
-	if c.machine != nil {
-		show(c.ui, c.machine.Memory(m)...)
-		return
-	}
-	show(c.ui, console.Field{Name: "weights", Value: console.Bytes(m.Weights)}, console.Field{Name: "KV cache", Value: console.Bytes(m.Cache)})
+	show(c.ui, c.machine.Memory(m)...)
 }
 
 // clear begins a new conversation.

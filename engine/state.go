@@ -45,9 +45,9 @@ func (m *Model) SaveState(to Medium, progress func(total int64) Progress) error 
 	if len(tokens) < worthWhile || slices.Equal(tokens, m.restored) {
 		return nil
 	}
-	s := m.stateStream(to, len(tokens), progress)
-	defer s.end()
-	w := bufio.NewWriterSize(s, stateRequest)
+	counter, done := m.count(len(tokens), to, progress)
+	defer done()
+	w := bufio.NewWriterSize(io.MultiWriter(io.NewOffsetWriter(to, 0), counter), stateRequest)
 	_, err := m.session.Save(w, to.Size())
 	if err == nil {
 		err = w.Flush()
@@ -61,16 +61,17 @@ func (m *Model) SaveState(to Medium, progress func(total int64) Progress) error 
 // RestoreState restores what the model remembered, as far as it belongs to the conversation, in a context that was
 // just begun.
 func (m *Model) RestoreState(from Medium, c *Conversation, p Params, progress func(total int64) Progress) {
-	tokens, err := m.session.StateTokens(bufio.NewReaderSize(m.stateStream(from, 0, nil), 64<<10))
+	medium := func() io.Reader { return io.NewSectionReader(from, 0, from.Size()) }
+	tokens, err := m.session.StateTokens(bufio.NewReaderSize(medium(), 64<<10))
 	if err != nil {
 		return
 	}
 	m.recognise(c, tokens)
 	ids, _ := m.fit(c, nil, m.room(p)) // c.First changes with the answer, for the person is told then
 	if n := same(tokens, ids); n >= worthWhile {
-		s := m.stateStream(from, len(tokens), progress)
-		defer s.end()
-		if _, err := m.session.ReadFrom(bufio.NewReaderSize(s, stateRequest)); err == nil {
+		counter, done := m.count(len(tokens), from, progress)
+		defer done()
+		if _, err := m.session.ReadFrom(bufio.NewReaderSize(io.TeeReader(medium(), counter), stateRequest)); err == nil {
 			m.session.Truncate(n)
 			m.restored = tokens
 			return
@@ -79,51 +80,27 @@ func (m *Model) RestoreState(from Medium, c *Conversation, p Params, progress fu
 	c.First = 0
 }
 
-// stateStream reads or writes a medium from its beginning, and shows progress if
-// that takes time.
-type stateStream struct {
-	medium   Medium
-	at       int64
-	progress Progress // or nil
+// counter shows the progress of what is written to it.
+type counter struct {
+	Progress
+	n int64
 }
 
-// stateStream begins one for the state of so many tokens.
-func (m *Model) stateStream(medium Medium, tokens int, progress func(total int64) Progress) *stateStream {
-	const long = 8 << 20
-	s := &stateStream{medium: medium}
-	if size := min(m.session.StateSize(tokens), medium.Size()); size >= long && progress != nil {
-		s.progress = progress(size)
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	c.Set(c.n)
+	return len(p), nil
+}
+
+// count counts the bytes of a state of so many tokens, if they are many, and shows that until done is called.
+func (m *Model) count(tokens int, medium Medium, progress func(total int64) Progress) (to io.Writer, done func()) {
+	const many = 8 << 20
+	size := min(m.session.StateSize(tokens), medium.Size())
+	if size < many {
+		return io.Discard, func() {}
 	}
-	return s
-}
-
-func (s *stateStream) Write(p []byte) (int, error) {
-	n, err := s.medium.WriteAt(p, s.at)
-	s.moved(n)
-	return n, err
-}
-
-func (s *stateStream) Read(p []byte) (int, error) {
-	p = p[:min(int64(len(p)), s.medium.Size()-s.at)]
-	if len(p) == 0 {
-		return 0, io.EOF
-	}
-	n, err := s.medium.ReadAt(p, s.at)
-	s.moved(n)
-	return n, err
-}
-
-func (s *stateStream) moved(n int) {
-	s.at += int64(n)
-	if s.progress != nil {
-		s.progress.Set(s.at)
-	}
-}
-
-func (s *stateStream) end() {
-	if s.progress != nil {
-		s.progress.Done()
-	}
+	c := &counter{Progress: progress(size)}
+	return c, c.Done
 }
 
 // recognise finds the conversation in a state's tokens: it sets c.First to the

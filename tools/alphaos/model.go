@@ -42,7 +42,6 @@ func modelCommand() *cobra.Command {
 // modelFile is an opened model, of one file or several, and its tables.
 type modelFile struct {
 	*llm.File
-	size   int64
 	tables *gguf.File
 }
 
@@ -66,8 +65,8 @@ func openModelIn(fsys fs.FS, name string) (*modelFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the model: %w", err)
 	}
-	m := &modelFile{File: f, size: f.Size()}
-	if m.tables, err = gguf.Read(f, m.size); err != nil {
+	m := &modelFile{File: f}
+	if m.tables, err = gguf.Read(f, m.Size()); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -79,7 +78,7 @@ func (m *modelFile) load(o llm.Options) (*llm.Model, error) {
 	if o.Alloc == nil {
 		o.Alloc, o.Free = weightMemory(true)
 	}
-	model, err := llm.Load(m, m.size, o)
+	model, err := llm.Load(m, m.Size(), o)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +156,7 @@ func modelInfo(out io.Writer, name string, m *modelFile, metadata, tensors bool)
 	if s, ok := f.String("general.name"); ok && s != "" {
 		line("name", printable(s))
 	}
-	line("format", fmt.Sprintf("GGUF version %d, %d bytes", f.Version, m.size))
+	line("format", fmt.Sprintf("GGUF version %d, %d bytes", f.Version, m.Size()))
 	line("architecture", printable(arch))
 	line("parameters", count(elements))
 	line("tensors", fmt.Sprintf("%d (%s)", len(f.Tensors), f.Summary()))

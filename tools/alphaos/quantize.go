@@ -49,7 +49,7 @@ Q8_0 is as good as the original for most purposes, Q4_K_M the usual compromise.`
 				return err
 			}
 			defer out.Close()
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d bytes, %s\n%s: %d bytes, %s\n", args[0], m.size, m.tables.Summary(), args[1], out.size, out.tables.Summary())
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d bytes, %s\n%s: %d bytes, %s\n", args[0], m.Size(), m.tables.Summary(), args[1], out.Size(), out.tables.Summary())
 			return nil
 		},
 	}
