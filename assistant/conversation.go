@@ -81,6 +81,12 @@ func (c *conversation) take(m *engine.Model, name string) error {
 	return err
 }
 
+// release gives up the model, if there is one, and returns it.
+func (c *conversation) release() (m *engine.Model) {
+	m, c.model, c.name = c.model, nil, ""
+	return m
+}
+
 // begin gives the model an empty context of the size in the settings.
 func (c *conversation) begin() error {
 	c.said.First = 0

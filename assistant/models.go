@@ -406,11 +406,10 @@ func (l *library) use(ctx context.Context, c *candidate) error {
 }
 
 func (l *library) unload() {
-	if l.talk.model != nil {
-		l.talk.model.Close()
+	if m := l.talk.release(); m != nil {
+		m.Close()
 		l.file.Close()
 	}
-	l.talk.model, l.talk.name, l.file = nil, "", nil
 }
 
 // pace says how fast an answer of so many tokens a second comes at best.
