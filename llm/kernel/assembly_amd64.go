@@ -61,10 +61,8 @@ func (e *entries) withPanels(p *entries) *entries {
 	return &merged
 }
 
-// call begins a call for the blocks of a, whose results are step numbers apart
-// from vector to vector.
-func (a *Activations) call(step int) call {
-	c := call{ystep: uintptr(4 * step)}
+// begin makes c a call for whole vectors of a.
+func (c *call) begin(a *Activations) {
 	switch a.form {
 	case PlainF32:
 		c.n, c.xstep = uintptr(a.cols/8), uintptr(4*a.cols)
@@ -75,7 +73,6 @@ func (a *Activations) call(step int) call {
 		c.n, c.xstep = uintptr(a.cols/256), uintptr(a.cols)
 		c.dstep = c.n * unsafe.Sizeof(scaleQ8K{})
 	}
-	return c
 }
 
 // at is where vector t and its scales lie from a column on.
@@ -99,8 +96,8 @@ func (s assembly) mul(m *Matrix, y []float32, step int, a *Activations, from, to
 		from = s.mulPanels(m, y, step, a, from, to)
 	}
 	k := &s.types[m.Type]
-	c := a.call(step)
-	c.step = uintptr(m.rowBytes)
+	c := call{step: uintptr(m.rowBytes), ystep: uintptr(4 * step)}
+	c.begin(a)
 	for from < to {
 		rows := min(to-from, max(1, chunk/m.rowBytes))
 		c.rows, c.w = uintptr(rows), unsafe.Pointer(&m.data[from*m.rowBytes])
@@ -144,7 +141,8 @@ func (s assembly) sum(m *Matrix, first int, y, x []float32) {
 }
 
 func (assembly) quantize(a *Activations, from, to int) {
-	c := a.call(0)
+	var c call
+	c.begin(a)
 	for t := from; t < to; t++ {
 		c.w = unsafe.Pointer(&a.f[t*a.cols])
 		c.x, c.d = a.at(t, 0)

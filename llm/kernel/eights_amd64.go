@@ -70,7 +70,8 @@ func (assembly) row(m *Matrix, dst []float32, r int) {
 // each vector; from and to are multiples of eight.
 func (s assembly) mulEights(m *Matrix, y []float32, step int, a *Activations, from, to int) {
 	k := &s.types[m.Type]
-	c := a.call(step)
+	c := call{ystep: uintptr(4 * step)}
+	c.begin(a)
 	for from < to {
 		rows := min(to-from, max(eight, chunk/m.rowBytes&^7))
 		c.rows, c.w = uintptr(rows/eight), unsafe.Pointer(&m.data[from*m.rowBytes])
@@ -119,8 +120,8 @@ func (s assembly) mulRepacked(m *Matrix, y []float32, step int, a *Activations, 
 // mulEdge computes rows [from, to) of the eight that begin with first.
 func (s assembly) mulEdge(m *Matrix, y []float32, step int, a *Activations, first, from, to int) {
 	var out [eight]float32
-	c := a.call(eight)
-	c.rows, c.w, c.y = 1, unsafe.Pointer(&m.data[first*m.rowBytes]), unsafe.Pointer(&out)
+	c := call{rows: 1, w: unsafe.Pointer(&m.data[first*m.rowBytes]), y: unsafe.Pointer(&out)}
+	c.begin(a)
 	for t := range a.n {
 		c.x, c.d = a.at(t, 0)
 		run(&c, s.types[m.Type].eights1)

@@ -5,6 +5,8 @@ import (
 	"unsafe"
 )
 
+var le = binary.LittleEndian
+
 // order is how the rows of a type are rearranged by eights, and how they are put
 // together to panels: from that order, or as they are in a file.
 type order struct {
@@ -148,20 +150,20 @@ func packHead4_K(head, src []byte, rowBytes int) {
 
 // sixBitsOfRow is sixBits for row r of a head that packHead4_K made.
 func sixBitsOfRow(head []byte, r int) (scales, minima uint64) {
-	for i := range 8 {
-		pair, at := i/2, i/2%2*16+2*r+i%2
-		s := head[32+at]>>(pair/2*4)&15 | head[96+2*r+i%2]>>(2*pair)&3<<4
-		m := head[64+at]>>(pair/2*4)&15 | head[112+2*r+i%2]>>(2*pair)&3<<4
-		scales, minima = scales|uint64(s)<<(8*i), minima|uint64(m)<<(8*i)
-	}
-	return scales, minima
+	return joinSixBits(head[32+2*r:], head[96+2*r:]), joinSixBits(head[64+2*r:], head[112+2*r:])
+}
+
+func joinSixBits(nibbles, upper []byte) uint64 {
+	const nibble, two = 0x0f0f, 0x0303
+	a, b, u := uint64(le.Uint16(nibbles)), uint64(le.Uint16(nibbles[16:])), uint64(le.Uint16(upper))
+	return a&nibble | u&two<<4 | (b&nibble|u>>2&two<<4)<<16 | (a>>4&nibble|u>>4&two<<4)<<32 | (b>>4&nibble|u>>6&two<<4)<<48
 }
 
 // sixBits unpacks the eight scales and eight minima of a Q4_K block to a byte
 // each. The first four of both are the low 6 bits of 8 bytes; the others have 4
 // bits in 4 more bytes and 2 on top of those.
 func sixBits(b []byte) (scales, minima uint64) {
-	u, v := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:])
+	u, v := le.Uint64(b), le.Uint32(b[8:])
 	top := u >> 2 & 0x3030303030303030
 	scales = u&0x3f3f3f3f | (uint64(v&0x0f0f0f0f)|top&0xffffffff)<<32
 	minima = u>>32&0x3f3f3f3f | (uint64(v>>4&0x0f0f0f0f)|top>>32)<<32
@@ -185,28 +187,33 @@ func restoreQ4_K(b, head, body []byte, r int) {
 	restoreBytes(b[16:], body, r)
 }
 
-// setRow4_K gives row r of the panel its factors from d and dmin, both float16 and
-// in b, and its scales and minima, each repeated for as many columns as the panel
-// kernel wants one for.
-func (p *panel) setRow4_K(r int, d, dmin []byte, scales, minima uint64, repeat int) {
-	var s, o [panelColumns / 16]int16
-	for j := range 8 * repeat {
-		s[j], o[j] = int16(scales>>(8*(j/repeat))&0xff), int16(minima>>(8*(j/repeat))&0xff)
+// setRowQ4_K and setRowQ5_K give row r of the panel its factors, from float16, and its
+// scales and minima; those of 32 columns twice in Q5_K, since sums of 32 products
+// would not fit 16 bits.
+func (p *panel) setRowQ4_K(r int, d, dmin uint16, scales, minima uint64) {
+	p.d[r], p.dmin[r] = fromHalf(d), fromHalf(dmin)
+	for i := range 4 {
+		a, b := int16(uint8(scales)), int16(uint8(scales>>8))
+		p.setPair(r, i, a, b, int16(uint8(minima)), int16(uint8(minima>>8)))
+		scales, minima = scales>>16, minima>>16
 	}
-	p.setRow(r, f16At(d, 0), f16At(dmin, 0), s[:8*repeat], o[:8*repeat])
 }
 
-// setRows4_K is setRow4_K for the eight rows of a head.
-func (p *panel) setRows4_K(row int, head []byte, repeat int) {
-	for r := range eight {
-		scales, minima := sixBitsOfRow(head, r)
-		p.setRow4_K(row+r, head[2*r:], head[16+2*r:], scales, minima, repeat)
+func (p *panel) setRowQ5_K(r int, d, dmin uint16, scales, minima uint64) {
+	p.d[r], p.dmin[r] = fromHalf(d), fromHalf(dmin)
+	for i := range 8 {
+		a, minimum := int16(uint8(scales)), int16(uint8(minima))
+		p.setPair(r, i, a, a, minimum, minimum)
+		scales, minima = scales>>8, minima>>8
 	}
 }
 
 func spreadQ4_K(p *panel, row, _ int, head, body []byte) {
 	unpackEights(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[0][row]), step: 256, rows: 2, n: 4})
-	p.setRows4_K(row, head, 1)
+	for r := range eight {
+		scales, minima := sixBitsOfRow(head, r)
+		p.setRowQ4_K(row+r, le.Uint16(head[2*r:]), le.Uint16(head[16+2*r:]), scales, minima)
+	}
 }
 
 func panelQ4_K(p *panel, w []byte, rowBytes, n int) {
@@ -215,9 +222,9 @@ func panelQ4_K(p *panel, w []byte, rowBytes, n int) {
 		unpackQ4K(&c)
 	}
 	for r := range panelRows {
-		b := w[r*rowBytes:]
+		b := w[r*rowBytes:][:16]
 		scales, minima := sixBits(b[4:])
-		p.setRow4_K(r, b, b[2:], scales, minima, 1)
+		p.setRowQ4_K(r, le.Uint16(b), le.Uint16(b[2:]), scales, minima)
 	}
 }
 
@@ -235,9 +242,9 @@ func packBodyQ5_K(body, src []byte, rowBytes int) {
 		for at := 0; at < 64; at += 8 { // eight bytes at a time
 			var bits uint64
 			for i := range 4 {
-				bits |= binary.LittleEndian.Uint64(fifth[at/32*128+32*i+at%32:]) >> (2 * g) & 0x0303030303030303 << (2 * i)
+				bits |= le.Uint64(fifth[at/32*128+32*i+at%32:]) >> (2 * g) & 0x0303030303030303 << (2 * i)
 			}
-			binary.LittleEndian.PutUint64(part[at:], bits)
+			le.PutUint64(part[at:], bits)
 		}
 	}
 }
@@ -256,12 +263,14 @@ func restoreQ5_K(b, head, body []byte, r int) {
 
 func spreadQ5_K(p *panel, row, _ int, head, body []byte) {
 	spreadBodyQ5_K(p, row, body)
-	p.setRows4_K(row, head, 2) // sums of 32 products would not fit 16 bits
+	for r := range eight {
+		scales, minima := sixBitsOfRow(head, r)
+		p.setRowQ5_K(row+r, le.Uint16(head[2*r:]), le.Uint16(head[16+2*r:]), scales, minima)
+	}
 }
 
 func spreadBodyQ5_K(p *panel, row int, body []byte) {
 	const nibbles, bit = 0x0f0f0f0f0f0f0f0f, 0x0101010101010101
-	le := binary.LittleEndian
 	for i := range 32 {
 		g, i := i/8, i%8
 		part := body[320*g:][:320]
@@ -281,9 +290,9 @@ func panelQ5_K(p *panel, w []byte, rowBytes, _ int) {
 		spreadBodyQ5_K(p, row, body[:])
 	}
 	for r := range panelRows {
-		b := w[r*rowBytes:]
+		b := w[r*rowBytes:][:16]
 		scales, minima := sixBits(b[4:])
-		p.setRow4_K(r, b, b[2:], scales, minima, 2)
+		p.setRowQ5_K(r, le.Uint16(b), le.Uint16(b[2:]), scales, minima)
 	}
 }
 
@@ -319,19 +328,24 @@ func restoreQ6_K(b, head, body []byte, r int) {
 	}
 }
 
-func (p *panel) setRowQ6_K(r int, d []byte, scale func(j int) byte) {
-	var s, o [panelColumns / 16]int16
-	for j := range s {
-		s[j] = int16(int8(scale(j)))
-		o[j] = 32 * s[j]
+func (p *panel) setRowQ6_K(r int, d uint16, scales *[16]byte) {
+	p.d[r] = fromHalf(d)
+	p.dmin[r] = p.d[r]
+	for i := range 8 {
+		a, b := int16(int8(scales[2*i])), int16(int8(scales[2*i+1]))
+		p.setPair(r, i, a, b, 32*a, 32*b)
 	}
-	p.setRow(r, f16At(d, 0), f16At(d, 0), s[:], o[:])
 }
 
 func spreadQ6_K(p *panel, row, _ int, head, body []byte) {
 	unpackEightsQ6K(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[0][row])})
 	for r := range eight {
-		p.setRowQ6_K(row+r, head[2*r:], func(j int) byte { return head[16+j/2*16+2*r+j%2] })
+		var scales [16]byte
+		pairs := head[16+2*r:][:114]
+		for i := 0; i < 16; i += 2 {
+			scales[i], scales[i+1] = pairs[8*i], pairs[8*i+1]
+		}
+		p.setRowQ6_K(row+r, le.Uint16(head[2*r:]), &scales)
 	}
 }
 
@@ -341,8 +355,8 @@ func panelQ6_K(p *panel, w []byte, rowBytes, n int) {
 		unpackQ6K(&c)
 	}
 	for r := range panelRows {
-		b := w[r*rowBytes:][:210]
-		p.setRowQ6_K(r, b[208:], func(j int) byte { return b[192+j] })
+		b := w[r*rowBytes+192:][:18]
+		p.setRowQ6_K(r, le.Uint16(b[16:]), (*[16]byte)(b))
 	}
 }
 

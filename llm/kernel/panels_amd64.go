@@ -48,13 +48,11 @@ func (p *panel) setScales(row, i int, head []byte) {
 	}
 }
 
-// setRow gives row r its factors, and the scales and minima of each 16 or 32 columns.
-func (p *panel) setRow(r int, d, dmin float32, scales, minima []int16) {
-	p.d[r], p.dmin[r] = d, dmin
-	for j, s := range scales {
-		p.scales[j*panelRows+r] = [2]int16{s, s}
-		p.minima[j/2][r][j%2] = minima[j]
-	}
+// setPair gives row r pair i of its scales and minima, a and b.
+func (p *panel) setPair(r, i int, a, b, minimumA, minimumB int16) {
+	p.scales[2*i*panelRows+r] = [2]int16{a, a}
+	p.scales[(2*i+1)*panelRows+r] = [2]int16{b, b}
+	p.minima[i][r] = [2]int16{minimumA, minimumB}
 }
 
 // mulPanels does as many of the rows [from, to) as make whole panels and returns
@@ -65,8 +63,8 @@ func (s assembly) mulPanels(m *Matrix, y []float32, step int, a *Activations, fr
 	o := &orders[m.Type]
 	tiles, rest := a.n/panelTile, a.n%panelTile
 	block, bytes := m.Type.BlockSize(), m.Type.BlockBytes()
-	c := a.call(step)
-	c.w = unsafe.Pointer(p)
+	c := call{w: unsafe.Pointer(p)}
+	c.begin(a)
 	for ; to-from >= panelRows; from += panelRows {
 		for t := range a.n {
 			clear(y[t*step+from:][:panelRows])
