@@ -16,14 +16,13 @@ type entries struct {
 }
 
 // kernels are the addresses of the functions for one type, 0 where there is none.
-// The Go side calls them by address, through run, because the compiler takes what
-// is handed to a variable function for escaping, and a call would be allocated
-// for every product.
+// They are called by address, through run, because whatever is passed to a function
+// value escapes, and then every product would allocate its call.
 type kernels struct {
-	rows1, rows3, rows4 uintptr // rows times 1, 3 or 4 vectors
-	eights1, eights4    uintptr // rows in the order of eights times 1 or 4 vectors
-	panel               uintptr // a panel times tiles of 4 vectors
-	sum                 uintptr // a weighted sum of rows
+	rows1, rows3, rows4  uintptr // rows times 1, 3 or 4 vectors
+	repacked1, repacked4 uintptr // repacked rows times 1 or 4 vectors
+	panel                uintptr // a panel times tiles of 4 vectors
+	sum                  uintptr // a weighted sum of rows
 }
 
 // call tells a function in assembly what to do. The headers take the offsets of
@@ -41,7 +40,7 @@ type call struct {
 	ystep uintptr        // bytes from vector to vector
 }
 
-// run calls the function at entry, which keeps nothing of c.
+// run calls the function at entry, which does not keep c or what it points to.
 //
 //go:noescape
 func run(c *call, entry uintptr)
@@ -50,7 +49,7 @@ func avx2Entries() *entries
 func fmaEntries() *entries
 func vnniEntries() *entries
 
-// withPanels is e with the panel kernels of p, where p has any.
+// withPanels returns e with the panel kernels of p where p has any.
 func (e *entries) withPanels(p *entries) *entries {
 	merged := *e
 	for t := range p.types {
@@ -61,7 +60,7 @@ func (e *entries) withPanels(p *entries) *entries {
 	return &merged
 }
 
-// begin makes c a call for whole vectors of a.
+// begin prepares c for whole vectors of a.
 func (c *call) begin(a *Activations) {
 	switch a.form {
 	case PlainF32:
@@ -75,7 +74,7 @@ func (c *call) begin(a *Activations) {
 	}
 }
 
-// at is where vector t and its scales lie from a column on.
+// at returns where vector t and its scales lie, from column col on.
 func (a *Activations) at(t, col int) (x, d unsafe.Pointer) {
 	i := t*a.cols + col
 	switch a.form {
@@ -88,11 +87,11 @@ func (a *Activations) at(t, col int) (x, d unsafe.Pointer) {
 }
 
 func (s assembly) mul(m *Matrix, y []float32, step int, a *Activations, from, to int) {
-	if from < m.eights {
+	if from < m.repacked {
 		s.mulRepacked(m, y, step, a, from, to)
-		from = m.eights
+		from = m.repacked
 	}
-	if !a.Alone && pays(a.n, orders[m.Type].panels) {
+	if !a.Alone && pays(a.n, layouts[m.Type].panels) {
 		from = s.mulPanels(m, y, step, a, from, to)
 	}
 	k := &s.types[m.Type]
@@ -108,7 +107,7 @@ func (s assembly) mul(m *Matrix, y []float32, step int, a *Activations, from, to
 			case a.n-t >= 4 && !a.Alone:
 				run(&c, k.rows4)
 				t += 4
-			case a.n-t >= 3 && k.rows3 != 0: // to the same bits as one by one
+			case a.n-t >= 3 && k.rows3 != 0: // the same bits as one by one
 				run(&c, k.rows3)
 				t += 3
 			default:
@@ -165,8 +164,8 @@ const (
 	denseColumns = 16 // of a tile
 )
 
-// product computes the columns of a product that fill whole tiles, and returns
-// how many. The last tile of rows may compute some once more.
+// product computes the columns that fill whole tiles and returns how many they are.
+// The last tile of rows may compute some of them again.
 func (s assembly) product(y, a, b Dense, rows, inner, cols int) int {
 	if rows < denseRows {
 		return 0

@@ -58,7 +58,7 @@ func BenchmarkRepacked(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%v/repack", s.Name(), t), func(b *testing.B) {
 				best := time.Hour
 				for b.Loop() {
-					m.eights = 0
+					m.repacked = 0
 					start := time.Now()
 					m.Repack(inTurn)
 					best = min(best, time.Since(start))

@@ -2,9 +2,8 @@ package kernel
 
 import "testing"
 
-// Every set has a row of kernels for every row of formats: those for rows as in a
-// file always, those for rearranged ones if orders has a row for the type, and the
-// other way round.
+// Every set has kernels for every type with a format: those for rows as in a file
+// always, those for repacked rows if, and only if, layouts has a row for the type.
 func TestEntriesAreComplete(t *testing.T) {
 	for _, s := range sets {
 		way, ok := s.way.(assembly)
@@ -15,9 +14,9 @@ func TestEntriesAreComplete(t *testing.T) {
 			t.Errorf("%s has no product of float32 matrices", s.Name())
 		}
 		for typ := range typeCount {
-			f, o, k := formatOf(typ), orders[typ], way.types[typ]
+			f, l, k := formatOf(typ), layouts[typ], way.types[typ]
 			if f == nil {
-				if k != (kernels{}) || o.pack != nil {
+				if k != (kernels{}) || l.pack != nil {
 					t.Errorf("%s has kernels or an order for type %v, which has no format", s.Name(), typ)
 				}
 				continue
@@ -28,17 +27,17 @@ func TestEntriesAreComplete(t *testing.T) {
 			if (k.sum != 0) != (f.sum != nil) {
 				t.Errorf("%s %v: sums in Go and in assembly do not go together", s.Name(), typ)
 			}
-			if arranged := o.pack != nil; arranged != (k.eights1 != 0) || arranged != (k.eights4 != 0) || arranged != (k.panel != 0) {
+			if arranged := l.pack != nil; arranged != (k.repacked1 != 0) || arranged != (k.repacked4 != 0) || arranged != (k.panel != 0) {
 				t.Errorf("%s %v: kernels %+v and the order do not go together", s.Name(), typ, k)
 			}
-			if o.pack == nil {
+			if l.pack == nil {
 				continue
 			}
-			if o.restore == nil || o.spread == nil || o.unpack == nil || o.together < 1 || o.panels < 1 || o.panelsWide < 1 {
+			if l.restore == nil || l.spread == nil || l.unpack == nil || l.together < 1 || l.panels < 1 || l.panelsWide < 1 {
 				t.Errorf("the order of %v is not complete", typ)
 			}
-			if o.head+o.body != eight*typ.BlockBytes() {
-				t.Errorf("%v: a block of eight rows has %d bytes, not %d", typ, o.head+o.body, eight*typ.BlockBytes())
+			if l.head+l.body != eight*typ.BlockBytes() {
+				t.Errorf("%v: a block of eight rows has %d bytes, not %d", typ, l.head+l.body, eight*typ.BlockBytes())
 			}
 		}
 	}

@@ -6,18 +6,18 @@ import (
 	"alphaos/llm/gguf"
 )
 
-// format is what every set knows of a tensor type. A new type is a row of
-// formats; to be fast it needs kernels besides, which enter themselves into the
-// table of a set (entries_amd64.h), and, to be rearranged by Repack, a row of
-// orders.
+// format is what every set knows about a tensor type. A new type is a row of
+// formats, with its number below. To be fast it has functions in assembly besides,
+// which are a row of kernels_amd64.h, and if Repack is to rearrange it, a row of
+// layouts.
 type format struct {
 	t      gguf.Type
 	form   Form                        // of the activations it is multiplied with
 	unpack func(u *unpacked, b []byte) // one block, of a quantized type
 	decode func(x []float32, b []byte) // any number of weights, of another type
 	encode func(b []byte, x []float32) // one block; any number of weights of another type
-	// dot multiplies columns of a row, from col on and beginning with w, with those of
-	// vector t of a; nil: by way of unpack.
+	// dot multiplies the columns of a row from col on, which begin with w, with those of
+	// vector t of a; nil: unpack serves.
 	dot func(w []byte, a *Activations, t, col int) float32
 	sum func(y []float32, w []byte, f float32) // y += f*w, of the types of Rows
 }

@@ -1,17 +1,20 @@
 // Package kernel multiplies quantized matrices with vectors.
 //
-// A Matrix refers to the rows of a tensor as they lie in a GGUF file; nothing
-// is copied or expanded. Repack may rearrange them, where they lie, for faster
-// products. Activations hold the vectors to multiply with, in the
-// form that suits the matrix's type: plain float32 for F32 and F16, and int8
-// with a scale for every 32 or 256 numbers for the quantized types, so that a
-// product of two blocks is integer arithmetic.
+// A Matrix refers to the rows of a tensor as they lie in a GGUF file; nothing is
+// copied or expanded, but Repack may rearrange them in place for faster products.
+// Activations hold the vectors to multiply with, in the form that suits the
+// matrix's type: plain float32 for F32, F16 and BF16, and int8 with a scale for
+// every 32 or 256 numbers for the quantized types, so that a product of two blocks
+// is integer arithmetic.
 //
 // A Set is one complete way to compute: "avx512+vnni", "avx2+fma", "avx2" or
 // "portable". Choose picks one by what the processor can do and by a short
 // measurement, because an emulated processor may offer fused multiplication and
 // yet be several times slower at it. All sets compute from the same quantized
 // activations and differ only in the order of float32 additions.
+//
+// formats.go has a row for every tensor type, kernels_amd64.h one for its functions
+// in assembly, and layouts_amd64.go one if it is repacked.
 package kernel
 
 import (
@@ -31,7 +34,7 @@ type Set struct {
 	way
 }
 
-// way is what sets do differently.
+// way is what differs from set to set.
 type way interface {
 	// mul computes rows [from, to) of m times all vectors of a.
 	mul(m *Matrix, y []float32, step int, a *Activations, from, to int)
@@ -136,7 +139,7 @@ type Matrix struct {
 	data       []byte
 	rowBytes   int
 	set        *Set
-	eights     int // the first rows, so many, are rearranged by Repack
+	repacked   int // how many rows, from the first on, Repack has rearranged
 }
 
 // NewMatrix makes a matrix of the weights in data, which is kept, not copied.
@@ -154,14 +157,13 @@ func (s *Set) NewMatrix(t gguf.Type, rows, cols int, data []byte) (*Matrix, erro
 	return &Matrix{Type: t, Rows: rows, Cols: cols, data: data[: rows*rowBytes : rows*rowBytes], rowBytes: rowBytes, set: s}, nil
 }
 
-// Repack rearranges the weights where they lie, for faster products, if the set
-// knows a better order for the type; it takes little memory, and none for longer
-// than the call. The data given to NewMatrix then must not be used for anything
-// else. The work is done by each, which calls f, with some size numbers to be
-// moved, for every i < n, perhaps concurrently.
+// Repack rearranges the weights in place, for faster products, if the set knows a
+// better order for the type. The data given to NewMatrix must not be used for
+// anything else afterwards. each must call f for every i < n, perhaps concurrently;
+// a call moves about size numbers. Repack needs little memory, and only while it runs.
 func (m *Matrix) Repack(each func(n, size int, f func(i int))) {
-	if m.eights == 0 {
-		m.eights = m.set.repack(m, each)
+	if m.repacked == 0 {
+		m.repacked = m.set.repack(m, each)
 	}
 }
 
@@ -190,7 +192,7 @@ func (m *Matrix) Mul(y []float32, step int, a *Activations, from, to int) {
 
 // Row writes row r of m to dst as float32. len(dst) must be m.Cols.
 func (m *Matrix) Row(dst []float32, r int) {
-	if r < m.eights {
+	if r < m.repacked {
 		m.set.row(m, dst[:m.Cols], r)
 		return
 	}

@@ -6,9 +6,9 @@ import (
 )
 
 // Many vectors at once: 16 rows of up to 256 weights are unpacked into a panel,
-// which stays in the first-level cache while all vectors pass over it. The
-// weights themselves are neither moved nor copied: unpacking costs a few percent
-// of what 64 vectors take, and memory for one panel a thread.
+// which stays in the first-level cache while all vectors pass over it. Unpacking
+// costs a few percent of the time that 64 vectors take, and the memory of one panel
+// per thread.
 //
 // Invariant: a panel belongs to one call of mulPanels; panels are kept for
 // later calls.
@@ -22,8 +22,8 @@ const (
 // panel lies at a multiple of 64; the assembly takes its offsets from go_asm.h.
 type panel struct {
 	weights [panelColumns / 4][panelRows][4]uint8
-	// Q4_K, Q5_K and Q6_K: scales of each 32 or 16 weights, twice; minima of pairs of
-	// those. Q4_0 and Q8_0: scales of each 32 weights as float32.
+	// Q4_K: the scale of each 32 weights, twice; Q5_K and Q6_K: of each 16; minima are
+	// in pairs. Q4_0 and Q8_0: the scale of each 32 weights, as float32.
 	scales [panelRows * panelRows][2]int16
 	minima [8][panelRows][2]int16
 	// Q4_K, Q5_K and Q6_K: what scales and minima are multiplied with.
@@ -60,7 +60,7 @@ func (p *panel) setPair(r, i int, a, b, minimumA, minimumB int16) {
 func (s assembly) mulPanels(m *Matrix, y []float32, step int, a *Activations, from, to int) int {
 	p := panels.Get().(*panel)
 	defer panels.Put(p)
-	o := &orders[m.Type]
+	l := &layouts[m.Type]
 	tiles, rest := a.n/panelTile, a.n%panelTile
 	block, bytes := m.Type.BlockSize(), m.Type.BlockBytes()
 	c := call{w: unsafe.Pointer(p)}
@@ -73,23 +73,23 @@ func (s assembly) mulPanels(m *Matrix, y []float32, step int, a *Activations, fr
 		for col := 0; col < m.Cols; col += panelColumns {
 			n := min(panelColumns, m.Cols-col) / 32
 			c.n = uintptr(n)
-			if from < m.eights {
+			if from < m.repacked {
 				for row := 0; row < panelRows; row += eight {
 					rows := m.data[(from+row)*m.rowBytes:][:eight*m.rowBytes]
 					for i := range n * 32 / block {
-						head, body := o.block(rows, col/block+i)
-						o.spread(p, row, i, head, body)
+						head, body := l.block(rows, col/block+i)
+						l.spread(p, row, i, head, body)
 					}
 				}
 			} else {
-				o.unpack(p, m.data[from*m.rowBytes+col/block*bytes:], m.rowBytes, n)
+				l.unpack(p, m.data[from*m.rowBytes+col/block*bytes:], m.rowBytes, n)
 			}
 			for t := 0; t < a.n; {
 				c.x, c.d = a.at(t, col)
 				if t < tiles*panelTile {
 					c.rows, c.y, c.ystep = uintptr(tiles), unsafe.Pointer(&y[t*step+from]), uintptr(4*step)
 					t = tiles * panelTile
-				} else { // a tile that is not full has rubbish for the vectors that are missing
+				} else { // the tile that is not full: what it has for missing vectors means nothing
 					c.rows, c.y, c.ystep = 1, unsafe.Pointer(&p.tile), 4*panelRows
 					t = a.n
 				}

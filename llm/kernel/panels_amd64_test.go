@@ -9,7 +9,7 @@ import (
 	"alphaos/llm/gguf"
 )
 
-// Rows by eights are put together to panels where there are vectors enough.
+// Repacked rows become panels where there are enough vectors.
 func TestRepackedPanels(t *testing.T) {
 	const rows, cols = 40, 768
 	for _, s := range usableSets(t) {
@@ -18,9 +18,9 @@ func TestRepackedPanels(t *testing.T) {
 			if !ok {
 				continue
 			}
-			n := orders[typ].panelsEights
+			n := layouts[typ].panelsNarrow
 			if way.wide {
-				n = orders[typ].panelsWide
+				n = layouts[typ].panelsWide
 			}
 			if n == 0 {
 				continue

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// Types whose weights are floating-point numbers themselves. The loops are
-// inlined, and at or put in them.
+// Types whose weights are floating-point numbers. The compiler inlines the loops,
+// and the functions that read a weight into the loops.
 
 func f32At(w []byte, i int) float32 {
 	return math.Float32frombits(binary.LittleEndian.Uint32(w[4*i:]))

@@ -20,11 +20,11 @@ type unpacked struct {
 	q              [256]int32
 	scale, minimum [16]int32
 
-	packed [256]byte // room for a block to be unpacked
+	packed [256]byte // room for a repacked block as it was in the file
 }
 
-// blocks keeps memory to unpack to: what is handed to a format's unpack, a
-// variable, cannot be on the stack.
+// blocks keeps memory for unpacked blocks, which cannot be on the stack because
+// whatever is passed to a function value escapes.
 var blocks = sync.Pool{New: func() any { return new(unpacked) }}
 
 // expand writes the weights of block b.

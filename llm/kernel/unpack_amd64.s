@@ -204,8 +204,8 @@ loop:
 	VZEROUPPER
 	RET
 
-// func transposeEights(c *call): n times 16 bytes of eight rows to 128 bytes.
-TEXT ·transposeEights(SB), NOSPLIT|NOFRAME, $0-8
+// func transposeRows(c *call): n times 16 bytes of eight rows to 128 bytes.
+TEXT ·transposeRows(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 loop:
 	TRANSPOSE0(0)
@@ -221,10 +221,10 @@ loop:
 	VZEROUPPER
 	RET
 
-// func unpackEights(c *call): n times 16*k bytes of nibbles, as transposeEights
+// func unpackRepacked(c *call): n times 16*k bytes of nibbles, as transposeRows
 // left them, to a panel; the low ones come before the high ones. rows is k, step
 // the bytes between the beginnings.
-TEXT ·unpackEights(SB), NOSPLIT|NOFRAME, $0-8
+TEXT ·unpackRepacked(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 	MOVQ call_rows(AX), R9
 	MOVQ R9, R10
@@ -254,10 +254,10 @@ column:
 	VZEROUPPER
 	RET
 
-// func packEightsQ6K(c *call): the 64 times 32 bytes of a panel's eight rows to 48
+// func packRepackedQ6K(c *call): the 64 times 32 bytes of a panel's eight rows to 48
 // times 32 bytes: of each four registers the last one's bits go, two by two, into
 // the upper bits of the others.
-TEXT ·packEightsQ6K(SB), NOSPLIT|NOFRAME, $0-8
+TEXT ·packRepackedQ6K(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ c+0(FP), AX
 	MOVQ call_w(AX), BX
 	MOVQ call_x(AX), DI
@@ -287,8 +287,8 @@ loop:
 	VZEROUPPER
 	RET
 
-// func unpackEightsQ6K(c *call) is the way back.
-TEXT ·unpackEightsQ6K(SB), NOSPLIT|NOFRAME, $0-8
+// func unpackRepackedQ6K(c *call) is the way back.
+TEXT ·unpackRepackedQ6K(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ c+0(FP), AX
 	MOVQ call_w(AX), BX
 	MOVQ call_x(AX), DI
@@ -323,9 +323,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func spreadEights(c *call): n registers of eight rows' weights, one after
+// func spreadRepacked(c *call): n registers of eight rows' weights, one after
 // another, to a panel.
-TEXT ·spreadEights(SB), NOSPLIT|NOFRAME, $0-8
+TEXT ·spreadRepacked(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ c+0(FP), AX
 	MOVQ call_w(AX), BX
 	MOVQ call_n(AX), CX

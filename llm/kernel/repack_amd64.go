@@ -2,31 +2,31 @@ package kernel
 
 import "unsafe"
 
-// Rows by eights: the blocks of eight rows, which lie rows apart in a file, are
-// brought together and transposed in units of four bytes, so that kernels take
-// eight rows at once and need no scale by itself. This happens where the
-// weights lie, and no byte is added or lost. A block of eight rows is a head, of
-// scales, and a body, of weights: orders_amd64.go describes them.
+// Repacking: the blocks of eight rows, which lie rows apart in a file, are brought
+// together and interleaved in units of four bytes, so that a kernel takes eight rows
+// at once and loads eight scales with one instruction. This happens in place, and no
+// byte is added or lost. A block of eight rows is a head, of scales, and a body, of
+// weights; layouts_amd64.go describes both for every type.
 //
-// The heads of a few blocks lie together before their bodies, so that weights
-// begin at multiples of 32 bytes if the matrix does.
+// The heads of a few blocks lie together before their bodies, so that weights begin
+// at multiples of 32 bytes if the matrix does.
 //
-// Invariant: the first m.eights rows are in this order; the others, at most
-// seven, are as in the file.
+// Invariant: the first m.repacked rows are in this order; the others, at most seven,
+// are as in the file.
 
 const eight = 8
 
-// block is head and body of block i of the eight rows in b.
-func (o *order) block(b []byte, i int) (head, body []byte) {
-	size := o.head + o.body
-	first := i - i%o.together
-	together := min(o.together, len(b)/size-first)
+// block returns head and body of block i of the eight rows in b.
+func (l *layout) block(b []byte, i int) (head, body []byte) {
+	size := l.head + l.body
+	first := i - i%l.together
+	together := min(l.together, len(b)/size-first)
 	b = b[first*size:][:together*size]
-	return b[i%o.together*o.head:][:o.head], b[together*o.head+i%o.together*o.body:][:o.body]
+	return b[i%l.together*l.head:][:l.head], b[together*l.head+i%l.together*l.body:][:l.body]
 }
 
 func (assembly) repack(m *Matrix, each func(n, size int, f func(i int))) int {
-	if orders[m.Type].pack == nil {
+	if layouts[m.Type].pack == nil {
 		return 0
 	}
 	rows, piece := m.Rows&^7, max(eight, 256<<10/m.rowBytes&^7)
@@ -37,7 +37,7 @@ func (assembly) repack(m *Matrix, each func(n, size int, f func(i int))) int {
 }
 
 func repackRows(m *Matrix, from, to int) {
-	o := &orders[m.Type]
+	l := &layouts[m.Type]
 	size := m.Type.BlockBytes()
 	scratch := make([]byte, eight*m.rowBytes)
 	p := panels.Get().(*panel)
@@ -46,29 +46,29 @@ func repackRows(m *Matrix, from, to int) {
 		rows := m.data[r*m.rowBytes:][:len(scratch)]
 		copy(scratch, rows)
 		for i := range m.rowBytes / size {
-			head, body := o.block(rows, i)
-			o.pack(p, head, body, scratch[i*size:], m.rowBytes)
+			head, body := l.block(rows, i)
+			l.pack(p, head, body, scratch[i*size:], m.rowBytes)
 		}
 	}
 }
 
-// row expands row r, which is in the order of eights.
+// row expands row r, which is repacked.
 func (assembly) row(m *Matrix, dst []float32, r int) {
-	o, f := &orders[m.Type], formatOf(m.Type)
+	l, f := &layouts[m.Type], formatOf(m.Type)
 	rows := m.data[r/eight*eight*m.rowBytes:][:eight*m.rowBytes]
 	u := blocks.Get().(*unpacked)
 	defer blocks.Put(u)
 	b, n := u.packed[:m.Type.BlockBytes()], m.Type.BlockSize()
 	for i := range m.Cols / n {
-		head, body := o.block(rows, i)
-		o.restore(b, head, body, r%eight)
+		head, body := l.block(rows, i)
+		l.restore(b, head, body, r%eight)
 		u.expand(f, dst[i*n:(i+1)*n], b)
 	}
 }
 
-// mulEights computes rows [from, to), which are in the order of eights, times
-// each vector; from and to are multiples of eight.
-func (s assembly) mulEights(m *Matrix, y []float32, step int, a *Activations, from, to int) {
+// mulGroups multiplies rows [from, to), which are repacked, with each vector; from and
+// to are multiples of eight.
+func (s assembly) mulGroups(m *Matrix, y []float32, step int, a *Activations, from, to int) {
 	k := &s.types[m.Type]
 	c := call{ystep: uintptr(4 * step)}
 	c.begin(a)
@@ -76,10 +76,10 @@ func (s assembly) mulEights(m *Matrix, y []float32, step int, a *Activations, fr
 		rows := min(to-from, max(eight, chunk/m.rowBytes&^7))
 		c.rows, c.w = uintptr(rows/eight), unsafe.Pointer(&m.data[from*m.rowBytes])
 		for t := 0; t < a.n; {
-			entry, n := k.eights1, 1
-			if a.n >= 4 && a.n-t >= 3 { // to the same bits
-				entry, n = k.eights4, 4
-				t = min(t, a.n-4) // one that is done already may be done once more
+			entry, n := k.repacked1, 1
+			if a.n >= 4 && a.n-t >= 3 { // the same bits, faster
+				entry, n = k.repacked4, 4
+				t = min(t, a.n-4) // the first of these may be done already
 			}
 			c.x, c.d = a.at(t, 0)
 			c.y = unsafe.Pointer(&y[t*step+from])
@@ -90,26 +90,26 @@ func (s assembly) mulEights(m *Matrix, y []float32, step int, a *Activations, fr
 	}
 }
 
-// mulRepacked computes those of the rows [from, to) that are in the order of
-// eights. Where the range does not begin or end at a multiple of eight, more
-// rows are computed and only those within are kept.
+// mulRepacked multiplies those of the rows [from, to) that are repacked. Where the
+// range does not begin or end at a multiple of eight, all eight rows are computed and
+// only those within the range kept.
 func (s assembly) mulRepacked(m *Matrix, y []float32, step int, a *Activations, from, to int) {
-	to = min(to, m.eights)
+	to = min(to, m.repacked)
 	if first := from &^ 7; first < from && from < to {
 		end := min(first+eight, to)
 		s.mulEdge(m, y, step, a, first, from, end)
 		from = end
 	}
 	if last := to &^ 7; from < last {
-		o := &orders[m.Type]
-		pay := o.panelsEights
+		l := &layouts[m.Type]
+		pay := l.panelsNarrow
 		if s.wide {
-			pay = o.panelsWide
+			pay = l.panelsWide
 		}
 		if !a.Alone && pays(a.n, pay) {
 			from = s.mulPanels(m, y, step, a, from, last)
 		}
-		s.mulEights(m, y, step, a, from, last)
+		s.mulGroups(m, y, step, a, from, last)
 		from = last
 	}
 	if from < to {
@@ -117,14 +117,14 @@ func (s assembly) mulRepacked(m *Matrix, y []float32, step int, a *Activations, 
 	}
 }
 
-// mulEdge computes rows [from, to) of the eight that begin with first.
+// mulEdge multiplies rows [from, to) of the eight that begin with first.
 func (s assembly) mulEdge(m *Matrix, y []float32, step int, a *Activations, first, from, to int) {
 	var out [eight]float32
 	c := call{rows: 1, w: unsafe.Pointer(&m.data[first*m.rowBytes]), y: unsafe.Pointer(&out)}
 	c.begin(a)
 	for t := range a.n {
 		c.x, c.d = a.at(t, 0)
-		run(&c, s.types[m.Type].eights1)
+		run(&c, s.types[m.Type].repacked1)
 		copy(y[t*step+from:t*step+to], out[from-first:])
 	}
 }

@@ -7,34 +7,35 @@ import (
 
 var le = binary.LittleEndian
 
-// order is how the rows of a type are rearranged by eights, and how they are put
-// together to panels: from that order, or as they are in a file.
-type order struct {
+// layout says how Repack arranges a type, and how its rows become panels, whether
+// repacked or as in a file.
+type layout struct {
 	together   int // blocks whose heads lie together
 	head, body int // bytes of a block of eight rows
 
-	// pack makes head and body of eight rows' blocks, which begin with src, rowBytes
-	// apart. p is scratch.
+	// pack makes head and body from the blocks of eight rows, which begin with src and
+	// lie rowBytes apart. p is scratch memory.
 	pack func(p *panel, head, body, src []byte, rowBytes int)
 	// restore makes the block of row r as it was in the file.
 	restore func(b, head, body []byte, r int)
-	// spread brings a block of eight rows to the panel, from a row and 32*i columns on.
+	// spread brings a repacked block to eight rows of the panel, from row and column
+	// 32*i on.
 	spread func(p *panel, row, i int, head, body []byte)
-	// unpack fills the panel from n times 32 columns of 16 rows as in a file, the
-	// first of which begins with w.
+	// unpack fills the panel with n times 32 columns of 16 rows that are as in a file;
+	// w is where the first begins.
 	unpack func(p *panel, w []byte, rowBytes, n int)
 
-	// From how many vectors on panels pay, 0 if never: compared with rows one by
-	// one; and with eights by fours, which need no panel to be put together, for
-	// panels in AVX-512 and, hardly faster than those, in AVX2.
-	panels, panelsWide, panelsEights int
+	// How many vectors it takes for panels to pay, 0 if they never do: for rows as in a
+	// file; for repacked rows with AVX-512; and with AVX2, where panels are hardly faster
+	// than repacked rows, which need no unpacking.
+	panels, panelsWide, panelsNarrow int
 }
 
-// orders describes the types that are rearranged:
+// layouts has a row for every type that is repacked. In heads and bodies lie
 //
 //	Q4_0: 8 d | for i = 0..3 bytes 4i to 4i+3 of the nibbles of each row
 //	Q8_0: 8 d | for i = 0..7 weights 4i to 4i+3 of each row
-//	Q4_K: 8 d, 8 dmin, scales, minima (in the order low nibbles of both, upper
+//	Q4_K: 8 d, 8 dmin, scales, minima (first the low nibbles of both, then the upper
 //	bits of both) | for i = 0..31 bytes 4i to 4i+3 of the nibbles of each row
 //	Q5_K: as Q4_K | four times 64 bytes of fifth bits, then bytes as in Q4_K for 8 i;
 //	bits 2i and 2i+1 of byte 4r+k of the 64 belong to the low and the high nibble
@@ -43,11 +44,12 @@ type order struct {
 //	columns three times 32 bytes: the low six bits of byte 4r+k of number i are
 //	weight 4i+k of row r; their upper bits, from number 0 to 2, are weight 12+k
 //
-// The scales of a Q4_K row come in pairs, too; byte 16*(p%2)+2*row of the low
+// The scales of a Q4_K row come in pairs, too: byte 16*(p%2)+2*row of the low
 // nibbles holds pair p%2 in its low and pair p%2+2 in its high half, and byte
 // 2*row of the upper bits holds those of pair p in bits 2p and 2p+1; the pair's
 // second number follows one byte later. The minima likewise.
-var orders = [typeCount]order{
+var layouts = [typeCount]layout{
+	// together, head, body, pack, restore, spread, unpack, panels, panelsWide, panelsNarrow
 	typeQ4_0: {4, 16, 128, packQ4_0, restoreSimple, spreadQ4_0, panelQ4_0, 8, 32, 128},
 	typeQ8_0: {4, 16, 256, packQ8_0, restoreSimple, spreadQ8_0, panelQ8_0, 8, 24, 0},
 	typeQ4_K: {1, 128, 1024, packQ4_K, restoreQ4_K, spreadQ4_K, panelQ4_K, 16, 64, 256},
@@ -55,30 +57,31 @@ var orders = [typeCount]order{
 	typeQ6_K: {2, 144, 1536, packQ6_K, restoreQ6_K, spreadQ6_K, panelQ6_K, 16, 48, 0},
 }
 
-// pays tells whether n vectors are enough for what pays from a number on.
+// pays reports whether n vectors are enough for a way that takes so many to pay.
 func pays(n, from int) bool { return from > 0 && n >= from }
 
-// gather brings the two bytes at src of eight rows together.
+// gather collects the two bytes at src of eight rows.
 func gather(head, src []byte, rowBytes int) {
 	for r := range eight {
 		copy(head[2*r:2*r+2], src[r*rowBytes:])
 	}
 }
 
-// transpose brings n times 16 bytes of eight rows, which begin with src, to body.
+// transpose interleaves n times 16 bytes of eight rows, which begin with src, in body.
 func transpose(body, src []byte, rowBytes, n int) {
 	_ = body[128*n-1]
-	transposeEights(&call{w: unsafe.Pointer(&src[0]), step: uintptr(rowBytes), x: unsafe.Pointer(&body[0]), n: uintptr(n)})
+	transposeRows(&call{w: unsafe.Pointer(&src[0]), step: uintptr(rowBytes), x: unsafe.Pointer(&body[0]), n: uintptr(n)})
 }
 
-// restoreBytes takes the bytes of row r that transpose has spread.
+// restoreBytes undoes transpose for row r.
 func restoreBytes(b, body []byte, r int) {
 	for j := range len(b) / 4 {
 		copy(b[4*j:4*j+4], body[32*j+4*r:])
 	}
 }
 
-// call begins a call to unpack n times 32 columns of eight rows, which begin with w.
+// call prepares a call that unpacks n times 32 columns of eight rows, which begin with
+// w, to the panel from row on.
 func (p *panel) call(row int, w []byte, rowBytes, n int) call {
 	return call{w: unsafe.Pointer(&w[0]), step: uintptr(rowBytes), x: unsafe.Pointer(&p.weights[0][row]), n: uintptr(n)}
 }
@@ -101,12 +104,12 @@ func restoreSimple(b, head, body []byte, r int) {
 }
 
 func spreadQ4_0(p *panel, row, i int, head, body []byte) {
-	unpackEights(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[8*i][row]), rows: 1, n: 1})
+	unpackRepacked(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[8*i][row]), rows: 1, n: 1})
 	p.setScales(row, i, head)
 }
 
 func spreadQ8_0(p *panel, row, i int, head, body []byte) {
-	spreadEights(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[8*i][row]), n: 8})
+	spreadRepacked(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[8*i][row]), n: 8})
 	p.setScales(row, i, head)
 }
 
@@ -209,7 +212,7 @@ func (p *panel) setRowQ5_K(r int, d, dmin uint16, scales, minima uint64) {
 }
 
 func spreadQ4_K(p *panel, row, _ int, head, body []byte) {
-	unpackEights(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[0][row]), step: 256, rows: 2, n: 4})
+	unpackRepacked(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[0][row]), step: 256, rows: 2, n: 4})
 	for r := range eight {
 		scales, minima := sixBitsOfRow(head, r)
 		p.setRowQ4_K(row+r, le.Uint16(head[2*r:]), le.Uint16(head[16+2*r:]), scales, minima)
@@ -305,7 +308,7 @@ func packQ6_K(p *panel, head, body, src []byte, rowBytes int) {
 	}
 	c := p.call(0, src, rowBytes, 0)
 	unpackQ6K(&c)
-	packEightsQ6K(&call{w: unsafe.Pointer(&p.weights), x: unsafe.Pointer(&body[0])})
+	packRepackedQ6K(&call{w: unsafe.Pointer(&p.weights), x: unsafe.Pointer(&body[0])})
 }
 
 func restoreQ6_K(b, head, body []byte, r int) {
@@ -338,7 +341,7 @@ func (p *panel) setRowQ6_K(r int, d uint16, scales *[16]byte) {
 }
 
 func spreadQ6_K(p *panel, row, _ int, head, body []byte) {
-	unpackEightsQ6K(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[0][row])})
+	unpackRepackedQ6K(&call{w: unsafe.Pointer(&body[0]), x: unsafe.Pointer(&p.weights[0][row])})
 	for r := range eight {
 		var scales [16]byte
 		pairs := head[16+2*r:][:114]
@@ -375,16 +378,16 @@ func unpackQ4K(c *call)
 func unpackQ6K(c *call)
 
 //go:noescape
-func transposeEights(c *call)
+func transposeRows(c *call)
 
 //go:noescape
-func unpackEights(c *call)
+func unpackRepacked(c *call)
 
 //go:noescape
-func spreadEights(c *call)
+func spreadRepacked(c *call)
 
 //go:noescape
-func packEightsQ6K(c *call)
+func packRepackedQ6K(c *call)
 
 //go:noescape
-func unpackEightsQ6K(c *call)
+func unpackRepackedQ6K(c *call)

@@ -1,5 +1,5 @@
-// Kernels for four vectors and rows rearranged by eights; included after
-// eights_amd64.h. Each does for every vector what the kernel there does for one,
+// Kernels for four vectors and repacked rows; included after
+// repacked1_amd64.h. Each does for every vector what the kernel there does for one,
 // with the same sums in float32 in the same order, so to the same bits; but weights
 // are unpacked once for all four.
 //
@@ -8,7 +8,7 @@
 //	R15            counter, or scales that are unpacked
 
 #define BEGINFOUR \
-	BEGINEIGHTS; \
+	BEGINREPACKED; \
 	MOVQ call_xstep(AX), R11; \
 	LEAQ (R11)(R11*2), R12; \
 	MOVQ call_dstep(AX), R10
@@ -88,7 +88,7 @@ block: \
 	STOREFOUR(Y8, Y9, Y10, Y11); \
 	NEXTGROUP
 
-TEXT eights4Q40<>(SB), NOSPLIT|NOFRAME, $0-8
+TEXT repacked4Q40<>(SB), NOSPLIT|NOFRAME, $0-8
 	FOURS(FETCH2, BODY_Q4_0, END_Q4_0, 128)
 
 // FOUR_Q8_0 adds the weights in Y4, of the size in Y5, times a vector's activations
@@ -124,7 +124,7 @@ TEXT eights4Q40<>(SB), NOSPLIT|NOFRAME, $0-8
 	SIGNEDFOUR(192, 24); \
 	SIGNEDFOUR(224, 28)
 
-TEXT eights4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
+TEXT repacked4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	FOURS(FETCH4, BODY_Q8_0, END_Q8_0, 256)
 
 // Where the K formats keep on the stack what does not fit registers: four pairs of
@@ -185,8 +185,8 @@ TEXT eights4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 // SCALESFOUR brings the next pair of scales to Y12 and Y13.
 #define SCALESFOUR \
 	VMOVDQU (R15), Y14; \
-	VPSHUFB eightsEven<>(SB), Y14, Y12; \
-	VPSHUFB eightsOdd<>(SB), Y14, Y13; \
+	VPSHUFB doubleEven<>(SB), Y14, Y12; \
+	VPSHUFB doubleOdd<>(SB), Y14, Y13; \
 	ADDQ $32, R15
 
 // FOUR_K adds the weights in Y8 and Y9 times a vector's activations to a and b;
@@ -274,7 +274,7 @@ pair: \
 	STORETOTALS(FRAMETOTALS); \
 	NEXTGROUP
 
-TEXT eights4Q4K<>(SB), NOSPLIT, $512-8
+TEXT repacked4Q4K<>(SB), NOSPLIT, $512-8
 	EACHPAIR
 	SPLIT(0, Y8, Y9)
 	FIRSTFOUR(0, 32)
@@ -299,7 +299,7 @@ TEXT eights4Q4K<>(SB), NOSPLIT, $512-8
 // FIFTHFOUR joins y with a bit of each byte of Y14, shifted to its place.
 #define FIFTHFOUR(shift, n, y) \
 	shift $n, Y14, Y10; \
-	VPAND eightsFifth<>(SB), Y10, Y10; \
+	VPAND fifthBits<>(SB), Y10, Y10; \
 	VPOR Y10, y, y
 
 #define NIBBLES5(wo, shift0, n0, shift1, n1) \
@@ -320,7 +320,7 @@ TEXT eights4Q4K<>(SB), NOSPLIT, $512-8
 	MOREFOUR(12+xo, 44+xo); \
 	SCALEDFOUR
 
-TEXT eights4Q5K<>(SB), NOSPLIT, $512-8
+TEXT repacked4Q5K<>(SB), NOSPLIT, $512-8
 	EACHPAIR
 	FETCH(256)
 	SCALESFOUR
@@ -369,9 +369,9 @@ TEXT eights4Q5K<>(SB), NOSPLIT, $512-8
 	FMADD(Y0, y, Y1, Y2); \
 	VMOVUPS Y1, at(SP)
 
-TEXT eights4Q6K<>(SB), NOSPLIT, $512-8
+TEXT repacked4Q6K<>(SB), NOSPLIT, $512-8
 	BEGINFOUR
-	VMOVDQU eightsLow<>(SB), Y15
+	VMOVDQU sixBits<>(SB), Y15
 group:
 	GROUPFOUR
 	CLEARFOUR(FRAMETOTALS)
@@ -397,8 +397,8 @@ pair:
 	MINUS32((DI)(R10*1), Y9)
 	MINUS32((R14), Y10)
 	MINUS32((R14)(R10*1), Y11)
-	VPSHUFB eightsEven<>(SB), Y12, Y13
-	VPSHUFB eightsOdd<>(SB), Y12, Y14
+	VPSHUFB doubleEven<>(SB), Y12, Y13
+	VPSHUFB doubleOdd<>(SB), Y12, Y14
 	QUADFOUR(0, 0, Y13)
 	QUADFOUR(96, 16, Y14)
 	ADDQ $192, BX

@@ -1,4 +1,4 @@
-// Kernels for one vector and rows rearranged by eights (see orders_amd64.go).
+// Kernels for one vector and repacked rows (see layouts_amd64.go).
 //
 // As in a panel, a register of weights is eight rows of four weights each, and
 // four activations are broadcast to all rows. Scales, too, come eight at a time.
@@ -8,7 +8,7 @@
 //	BX weights, CX blocks left, SI activations, DI their scales
 //	Y15 mask of a weight's bits, Y14 sums in float32
 
-#define BEGINEIGHTS \
+#define BEGINREPACKED \
 	MOVQ c+0(FP), AX; \
 	MOVQ call_w(AX), BX; \
 	MOVQ call_rows(AX), DX; \
@@ -49,7 +49,7 @@
 	VMOVDQA Y5, Y1
 
 // SUPER begins with up to n blocks: what precedes their weights, size bytes each,
-// lies together before all of those (see order.block in eights_amd64.go). R9 is
+// lies together before all of those (see layout.block in repack_amd64.go). R9 is
 // left at the first block's scales, BX at its weights; R8 counts the blocks.
 #define SUPER(n, size) \
 	MOVQ $n, R8; \
@@ -80,8 +80,8 @@
 	RET
 
 // Q4_0: a block is eight float16 scales and four times 32 bytes.
-TEXT eights1Q40<>(SB), NOSPLIT|NOFRAME, $0-8
-	BEGINEIGHTS
+TEXT repacked1Q40<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINREPACKED
 	ONES(Y13)
 group:
 	GROUP
@@ -120,8 +120,8 @@ block:
 	VPADDD Y5, y, y
 
 // Q8_0: a block is eight float16 scales and eight times 32 int8.
-TEXT eights1Q80<>(SB), NOSPLIT|NOFRAME, $0-8
-	BEGINEIGHTS
+TEXT repacked1Q80<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINREPACKED
 	ONES(Y13)
 group:
 	GROUP
@@ -153,30 +153,30 @@ block:
 
 // Counts to shift the upper two bits of two pairs of scales, one in each half of
 // a register, to their places: left for the first two pairs, right for the others.
-DATA eightsLeft<>+0(SB)/8, $0x0000000400000004
-DATA eightsLeft<>+8(SB)/8, $0x0000000400000004
-DATA eightsLeft<>+16(SB)/8, $0x0000000200000002
-DATA eightsLeft<>+24(SB)/8, $0x0000000200000002
-GLOBL eightsLeft<>(SB), RODATA|NOPTR, $32
+DATA upperLeft<>+0(SB)/8, $0x0000000400000004
+DATA upperLeft<>+8(SB)/8, $0x0000000400000004
+DATA upperLeft<>+16(SB)/8, $0x0000000200000002
+DATA upperLeft<>+24(SB)/8, $0x0000000200000002
+GLOBL upperLeft<>(SB), RODATA|NOPTR, $32
 
-DATA eightsRight<>+0(SB)/8, $0x0000000000000000
-DATA eightsRight<>+8(SB)/8, $0x0000000000000000
-DATA eightsRight<>+16(SB)/8, $0x0000000200000002
-DATA eightsRight<>+24(SB)/8, $0x0000000200000002
-GLOBL eightsRight<>(SB), RODATA|NOPTR, $32
+DATA upperRight<>+0(SB)/8, $0x0000000000000000
+DATA upperRight<>+8(SB)/8, $0x0000000000000000
+DATA upperRight<>+16(SB)/8, $0x0000000200000002
+DATA upperRight<>+24(SB)/8, $0x0000000200000002
+GLOBL upperRight<>(SB), RODATA|NOPTR, $32
 
-// eightsEven<> and eightsOdd<> double the first and the second int16 of a pair.
-DATA eightsEven<>+0(SB)/8, $0x0504050401000100
-DATA eightsEven<>+8(SB)/8, $0x0d0c0d0c09080908
-DATA eightsEven<>+16(SB)/8, $0x0504050401000100
-DATA eightsEven<>+24(SB)/8, $0x0d0c0d0c09080908
-GLOBL eightsEven<>(SB), RODATA|NOPTR, $32
+// doubleEven<> and doubleOdd<> double the first and the second int16 of a pair.
+DATA doubleEven<>+0(SB)/8, $0x0504050401000100
+DATA doubleEven<>+8(SB)/8, $0x0d0c0d0c09080908
+DATA doubleEven<>+16(SB)/8, $0x0504050401000100
+DATA doubleEven<>+24(SB)/8, $0x0d0c0d0c09080908
+GLOBL doubleEven<>(SB), RODATA|NOPTR, $32
 
-DATA eightsOdd<>+0(SB)/8, $0x0706070603020302
-DATA eightsOdd<>+8(SB)/8, $0x0f0e0f0e0b0a0b0a
-DATA eightsOdd<>+16(SB)/8, $0x0706070603020302
-DATA eightsOdd<>+24(SB)/8, $0x0f0e0f0e0b0a0b0a
-GLOBL eightsOdd<>(SB), RODATA|NOPTR, $32
+DATA doubleOdd<>+0(SB)/8, $0x0706070603020302
+DATA doubleOdd<>+8(SB)/8, $0x0f0e0f0e0b0a0b0a
+DATA doubleOdd<>+16(SB)/8, $0x0706070603020302
+DATA doubleOdd<>+24(SB)/8, $0x0f0e0f0e0b0a0b0a
+GLOBL doubleOdd<>(SB), RODATA|NOPTR, $32
 
 // SIXBITS unpacks four pairs of 6-bit numbers of eight rows to int16 in Y8-Y11:
 // their low nibbles are at lo, their upper two bits at hi.
@@ -186,8 +186,8 @@ GLOBL eightsOdd<>(SB), RODATA|NOPTR, $32
 	VPSRLW $4, Y6, Y6; \
 	VPAND Y15, Y6, Y6; \
 	VBROADCASTI128 hi(BX), Y7; \
-	VPSLLVD eightsLeft<>(SB), Y7, Y4; \
-	VPSRLVD eightsRight<>(SB), Y7, Y7; \
+	VPSLLVD upperLeft<>(SB), Y7, Y4; \
+	VPSRLVD upperRight<>(SB), Y7, Y7; \
 	VPAND mask30<>(SB), Y4, Y4; \
 	VPAND mask30<>(SB), Y7, Y7; \
 	VPOR Y4, Y5, Y5; \
@@ -255,8 +255,8 @@ GLOBL eightsOdd<>(SB), RODATA|NOPTR, $32
 	MOREPAIR(160+wo, 20+xo, 52+xo); \
 	MOREPAIR(192+wo, 24+xo, 56+xo); \
 	MOREPAIR(224+wo, 28+xo, 60+xo); \
-	VPSHUFB eightsEven<>(SB), y, Y4; \
-	VPSHUFB eightsOdd<>(SB), y, Y5; \
+	VPSHUFB doubleEven<>(SB), y, Y4; \
+	VPSHUFB doubleOdd<>(SB), y, Y5; \
 	VPMADDWD Y4, Y0, Y0; \
 	VPMADDWD Y5, Y1, Y1; \
 	VPADDD Y0, Y2, Y2; \
@@ -265,8 +265,8 @@ GLOBL eightsOdd<>(SB), RODATA|NOPTR, $32
 // Q4_K: a block is eight d, eight dmin (float16), then for pairs of scales
 // and pairs of minima 32 bytes of low nibbles each and 16 bytes of upper bits
 // each, then 32 times 32 bytes of nibbles.
-TEXT eights1Q4K<>(SB), NOSPLIT|NOFRAME, $0-8
-	BEGINEIGHTS
+TEXT repacked1Q4K<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINREPACKED
 group:
 	GROUP
 loop:
@@ -276,8 +276,8 @@ pair:
 	SUBS_Q4_K(0, 0, Y8)
 	END64_K(256)
 
-// eightsFifth<> is the mask of the fifth bit.
-CONSTANT32(eightsFifth, $0x1010101010101010)
+// fifthBits<> is the mask of the fifth bit.
+CONSTANT32(fifthBits, $0x1010101010101010)
 
 // FIFTH joins y with a bit of each byte of Y3, shifted to its place.
 #define FIFTH(shift, n, y) \
@@ -310,8 +310,8 @@ CONSTANT32(eightsFifth, $0x1010101010101010)
 	MOREPAIR5(32+wo, 4+xo, 36+xo, VPSLLW, 2, VPSLLW, 1); \
 	MOREPAIR5(64+wo, 8+xo, 40+xo, VPSRLW, 0, VPSRLW, 1); \
 	MOREPAIR5(96+wo, 12+xo, 44+xo, VPSRLW, 2, VPSRLW, 3); \
-	VPSHUFB eightsEven<>(SB), Y8, Y4; \
-	VPSHUFB eightsOdd<>(SB), Y8, Y5; \
+	VPSHUFB doubleEven<>(SB), Y8, Y4; \
+	VPSHUFB doubleOdd<>(SB), Y8, Y5; \
 	VPMADDWD Y4, Y0, Y0; \
 	VPMADDWD Y5, Y1, Y1; \
 	VPADDD Y0, Y2, Y2; \
@@ -319,9 +319,9 @@ CONSTANT32(eightsFifth, $0x1010101010101010)
 
 // Q5_K: as Q4_K, but before each 256 bytes of nibbles come 64 bytes of
 // fifth bits.
-TEXT eights1Q5K<>(SB), NOSPLIT|NOFRAME, $0-8
-	BEGINEIGHTS
-	VMOVDQU eightsFifth<>(SB), Y12
+TEXT repacked1Q5K<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINREPACKED
+	VMOVDQU fifthBits<>(SB), Y12
 group:
 	GROUP
 loop:
@@ -333,8 +333,8 @@ pair:
 	HALF_Q5_K(32, 192, 16)
 	END64_K(320)
 
-// eightsLow<> is the mask of six bits.
-CONSTANT32(eightsLow, $0x3f3f3f3f3f3f3f3f)
+// sixBits<> is the mask of six bits.
+CONSTANT32(sixBits, $0x3f3f3f3f3f3f3f3f)
 
 // SIXES takes 16 columns of six bits to Y4-Y6 and y: three registers of them, and a
 // fourth in their upper two bits.
@@ -375,11 +375,11 @@ CONSTANT32(eightsLow, $0x3f3f3f3f3f3f3f3f)
 
 // Q6_K: a block is eight d (float16), eight times 16 bytes of pairs of
 // scales, and 48 times 32 bytes of weights. The scales are minima, too.
-TEXT eights1Q6K<>(SB), NOSPLIT|NOFRAME, $0-8
-	BEGINEIGHTS
-	VMOVDQU eightsLow<>(SB), Y15
-	VMOVDQU eightsEven<>(SB), Y10
-	VMOVDQU eightsOdd<>(SB), Y11
+TEXT repacked1Q6K<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINREPACKED
+	VMOVDQU sixBits<>(SB), Y15
+	VMOVDQU doubleEven<>(SB), Y10
+	VMOVDQU doubleOdd<>(SB), Y11
 group:
 	GROUP
 super:
