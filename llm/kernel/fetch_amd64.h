@@ -1,5 +1,5 @@
 // What kernels fetch from memory before they need it. BX is at the weights; R14 is
-// spoilt.
+// clobbered.
 
 // AHEAD fetches the first line of the third page from here, again for each of the
 // blocks in a page, and FETCH a line one page from here; between them they fetch

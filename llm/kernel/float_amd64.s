@@ -36,7 +36,7 @@ CONSTANT4(minus, $0x80000000) // -0
 	VBROADCASTSS c<>(SB), Y4; \
 	VADDPS Y4, Y3, Y3
 
-// EXP makes Y0 = exp(Y0), infinite from 88.4 on, and spoils Y1-Y5. A NaN stays
+// EXP makes Y0 = exp(Y0), infinite from 88.4 on, and clobbers Y1-Y5. A NaN stays
 // one: where an operand is NaN, VMINPS takes the one that Go writes first.
 #define EXP \
 	VMINPS Y0, Y9, Y0; \

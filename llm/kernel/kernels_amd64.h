@@ -1,8 +1,8 @@
 // All kernels for AVX2 and F16C, included by avx2_amd64.s and fma_amd64.s, which
 // choose how to multiply and add:
 //
-//	FMADD(a, b, acc, t)   acc += a*b, may spoil t
-//	FNMADD(a, b, acc, t)  acc -= a*b, may spoil t
+//	FMADD(a, b, acc, t)   acc += a*b, may clobber t
+//	FNMADD(a, b, acc, t)  acc -= a*b, may clobber t
 //
 // Every function takes a *call (see assembly_amd64.go).
 

@@ -210,8 +210,8 @@
 	MORE(6); \
 	MORE(7)
 
-// PANEL_K is the whole of a kernel for blocks of 256: BODY takes 32 columns, whose
-// scales take so many bytes.
+// PANEL_K is a complete kernel for blocks of 256: BODY adds 32 columns, whose scales
+// take the given bytes.
 #define PANEL_K(BODY, bytes, minima) \
 	TILES; \
 tile: \
@@ -256,8 +256,8 @@ TEXT panelU4<>(SB), NOSPLIT|NOFRAME, $0-8
 TEXT panelU6<>(SB), NOSPLIT|NOFRAME, $0-8
 	PANEL_K(BODY_U6, 128, MINIMAPANEL16)
 
-// PANEL_32 is the whole of a kernel for blocks of 32 with a factor each. BODY sums
-// up a block, which BLOCK multiplies with the factors, in Y8 and Y9.
+// PANEL_32 is a complete kernel for blocks of 32 with a factor each. BODY sums up a
+// block, and BLOCK multiplies the sums with the factors, in Y8 and Y9.
 #define PANEL_32(BODY, BLOCK) \
 	TILES; \
 	ONES(Y15); \
@@ -313,7 +313,7 @@ loop: \
 TEXT panelQ40<>(SB), NOSPLIT|NOFRAME, $0-8
 	PANEL_32(EIGHTSTEPS, BLOCK_Q4_0)
 
-// Q8_0: signed weights, so the sign goes over to the activations. A sum of two
+// Q8_0: signed weights, so the sign moves to the activations. A sum of two
 // products nearly fills an int16 and is widened at once.
 
 #define VECTORPANEL_Q8_0(xa, i0, i1) \

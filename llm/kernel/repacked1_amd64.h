@@ -1,7 +1,7 @@
 // Kernels for one vector and repacked rows (see layouts_amd64.go).
 //
 // As in a panel, a register of weights is eight rows of four weights each, and
-// four activations are broadcast to all rows. Scales, too, come eight at a time.
+// four activations are broadcast to all rows. Scales are loaded eight at a time, too.
 // Registers:
 //
 //	AX call, DX groups of eight rows left, R13 results
@@ -48,9 +48,9 @@
 	VMOVDQA Y4, Y0; \
 	VMOVDQA Y5, Y1
 
-// SUPER begins with up to n blocks: what precedes their weights, size bytes each,
-// lies together before all of those (see layout.block in repack_amd64.go). R9 is
-// left at the first block's scales, BX at its weights; R8 counts the blocks.
+// SUPER begins up to n blocks, whose heads of size bytes each lie together before
+// their bodies (see layout.block in repack_amd64.go). It leaves R9 at the first head,
+// BX at the first body, and the number of blocks in R8.
 #define SUPER(n, size) \
 	MOVQ $n, R8; \
 	CMPQ CX, R8; \
@@ -60,8 +60,8 @@
 	IMUL3Q $size, R8, R14; \
 	ADDQ R14, BX
 
-// NEXTBLOCK ends a block of Q4_0 or Q8_0 whose weights take so many bytes, and with
-// the last the row of blocks; NEXTGROUP ends eight rows.
+// NEXTBLOCK ends a block of Q4_0 or Q8_0, with bytes of weights, and after the last
+// one eight rows' blocks; NEXTGROUP ends the eight rows.
 #define NEXTBLOCK(bytes) \
 	ADDQ $bytes, BX; \
 	ADDQ $16, R9; \
@@ -108,8 +108,8 @@ block:
 	VMOVUPS Y14, (R13)
 	NEXTGROUP
 
-// SIGNEDEIGHT adds 32 signed weights times four activations to y: the sign goes over
-// to the activations. A sum of two products nearly fills an int16.
+// SIGNEDEIGHT adds 32 signed weights times four activations to y: the sign moves to
+// the activations. A sum of two products nearly fills an int16.
 #define SIGNEDEIGHT(wo, xo, y) \
 	VMOVDQU wo(BX), Y4; \
 	VPBROADCASTD xo(SI), Y5; \
@@ -205,8 +205,8 @@ GLOBL doubleOdd<>(SB), RODATA|NOPTR, $32
 	VPMADDWD y, Y4, Y4; \
 	VPADDD Y4, Y13, Y13
 
-// HEAD_K takes what precedes the weights of a block of Q4_K or Q5_K; END64_K ends 64
-// columns, which take so many bytes, and all around them.
+// HEAD_K reads the head of a block of Q4_K or Q5_K; END64_K ends 64 columns, which
+// take the given bytes, and the loops around them.
 #define HEAD_K \
 	FETCH2(0); \
 	AHEAD; \
@@ -374,7 +374,7 @@ CONSTANT32(sixBits, $0x3f3f3f3f3f3f3f3f)
 	VPADDD Y0, Y12, Y12
 
 // Q6_K: a block is eight d (float16), eight times 16 bytes of pairs of
-// scales, and 48 times 32 bytes of weights. The scales are minima, too.
+// scales, and 48 times 32 bytes of weights. The scales serve as minima, too.
 TEXT repacked1Q6K<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINREPACKED
 	VMOVDQU sixBits<>(SB), Y15

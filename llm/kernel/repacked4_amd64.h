@@ -1,6 +1,6 @@
 // Kernels for four vectors and repacked rows; included after
 // repacked1_amd64.h. Each does for every vector what the kernel there does for one,
-// with the same sums in float32 in the same order, so to the same bits; but weights
+// with the same sums in float32 in the same order, and so gives the same bits; but weights
 // are unpacked once for all four.
 //
 //	SI, R11, R12   activations of the first vector; from one to the next, to the last
@@ -57,7 +57,7 @@
 	PAIRS_Q4_0(64, 8, 24); \
 	PAIRS_Q4_0(96, 12, 28)
 
-// FOURS is the whole of a kernel for blocks of 32.
+// FOURS is a complete kernel for blocks of 32, with bytes of weights each.
 #define FOURS(FETCHES, BODY, END, bytes) \
 	BEGINFOUR; \
 	ONES(Y13); \
@@ -127,7 +127,7 @@ TEXT repacked4Q40<>(SB), NOSPLIT|NOFRAME, $0-8
 TEXT repacked4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	FOURS(FETCH4, BODY_Q8_0, END_Q8_0, 256)
 
-// Where the K formats keep on the stack what does not fit registers: four pairs of
+// Where the K types keep on the stack what does not fit in registers: four pairs of
 // scales, and for each vector its sum in int32, its minima and its sum in float32.
 #define FRAMESCALES 0
 #define FRAMESUMS 128
@@ -163,7 +163,7 @@ TEXT repacked4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	VPADDD Y6, Y4, Y4; \
 	VMOVDQU Y4, at(SP)
 
-// HEADFOUR takes what precedes the weights of a block of Q4_K or Q5_K.
+// HEADFOUR reads the head of a block of Q4_K or Q5_K.
 #define HEADFOUR \
 	LEAQ (DI)(R10*2), R14; \
 	SIXBITS(64, 112); \
@@ -249,7 +249,7 @@ TEXT repacked4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	END_K((R14)(R10*1), 96)
 
 // EACHPAIR begins the loops over rows, blocks and pairs of scales, each for 64
-// columns, whose weights take so many bytes; NEXTPAIR ends them.
+// columns; NEXTPAIR ends them. bytes is what the weights of 64 columns take.
 #define EACHPAIR \
 	BEGINFOUR; \
 group: \
@@ -354,7 +354,7 @@ TEXT repacked4Q5K<>(SB), NOSPLIT, $512-8
 	FOUR_Q6_K(xo, (SI)(R11*2), s, Y10); \
 	FOUR_Q6_K(xo, (SI)(R12*1), s, Y11)
 
-// MINUS32 takes the scales in Y12 times 32 and a vector's sums from y.
+// MINUS32 subtracts the scales in Y12, times 32 and a vector's sums, from y.
 #define MINUS32(d, y) \
 	VPBROADCASTD scaleQ8K_sum16 d, Y0; \
 	VPMADDWD Y12, Y0, Y0; \

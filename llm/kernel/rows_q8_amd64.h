@@ -51,7 +51,7 @@ loop:
 	NEXT(STEP_Q8, 34)
 	ENDROW4
 
-// Q4_0: a block is a float16 scale and 32 nibbles, 8 standing for 0; low
+// Q4_0: a block is a float16 scale and 32 nibbles, of which 8 means 0; low
 // nibbles are weights 0 to 15, high nibbles 16 to 31.
 
 #define LOAD_Q4_0(wo) \
@@ -110,7 +110,7 @@ loop:
 	NEXT(STEP_Q8, 18)
 	ENDROW4
 
-// Three vectors, with the additions of each in the order of rows1Q80: the
+// Three vectors, whose additions are each in the order of rows1Q80, so that the
 // results are the same to the last bit. X15 is the block's scale.
 
 CONSTANT32(onesQ8, $0x0001000100010001)
@@ -188,7 +188,7 @@ CONSTANT4(minusEighth, $0xbe000000)
 
 // The other types. LOAD leaves the weights in Y4 as unsigned bytes; or, when they
 // are signed, their sizes in Y4 and themselves in Y8. Then PRODUCT multiplies
-// them with a vector, and OFFSET adds what the unsigned bytes have left out.
+// them with a vector, and OFFSET corrects for what made the bytes unsigned.
 // Y11-Y15 are constants.
 
 #define LOOP1(LOAD, PRODUCT, OFFSET, bytes) \
@@ -244,7 +244,7 @@ loop: \
 	VMULSS minusEighth<>(SB), X7, X7; \
 	FMADD(Y7, Y10, acc, Y9)
 
-// OFFSET_16 takes 16 off each weight.
+// OFFSET_16 subtracts 16 from each weight.
 #define OFFSET_16(da, acc) \
 	VMOVSS scaleQ8_sum8 da, X7; \
 	VADDSS X7, X7, X7; \
@@ -288,7 +288,7 @@ TEXT rows4Q41<>(SB), NOSPLIT|NOFRAME, $0-8
 	CONSTANTS32
 	LOOP4(LOAD_Q4_1, PRODUCT_UNSIGNED, OFFSET_MINIMUM, 20)
 
-// Q5_0: float16 scale, 32 fifth bits, 32 nibbles; 16 stands for 0.
+// Q5_0: float16 scale, 32 fifth bits, 32 nibbles; 16 means 0.
 
 #define LOAD_Q5_0 \
 	NIBBLES32(6); \

@@ -150,10 +150,10 @@ loop:
 	ENDROW4
 
 // Q6_K: a block is the low 4 bits of 256 weights (128 bytes), their high 2 bits
-// (64 bytes), 16 int8 scales and d (float16); 32 stands for 0.
+// (64 bytes), 16 int8 scales and d (float16); 32 means 0.
 
 // SCALES_Q6_K puts the even scales into the low half of Y8 and the odd ones
-// into the high half, as int16, for the same shuffles as above; and 32 times
+// into the high half, as int16, for the same shuffles as in Q4_K; and 32 times
 // the sum of scale times activations into Y9, which is to be subtracted.
 #define SCALES_Q6_K \
 	VMOVDQU 192(BX), X4; \
@@ -287,9 +287,9 @@ GLOBL raise<>(SB), RODATA|NOPTR, $16
 // The other types. BLOCK decodes 32 weights at a time to unsigned bytes in Y11
 // (or sizes in Y11 and signed bytes in Y12) and TAKEs them: TAKE(xo, so)
 // multiplies with the activations at xo and the scale that shuffle<>+so takes
-// from Y8, and adds to the int32 sums in Y4-Y7. It may spoil Y10 and Y13.
-// HEAD unpacks the scales; OFFSET begins the sums, or adds to the results,
-// what is left out when weights are made unsigned; it may spoil Y9-Y13.
+// from Y8, and adds to the int32 sums in Y4-Y7. It may clobber Y10 and Y13.
+// HEAD unpacks the scales; OFFSET starts the sums with, or adds to the results,
+// a correction for what made the weights unsigned; it may clobber Y9-Y13.
 
 #define TAKE(xa, isum) \
 	VPMADDUBSW xa, Y11, Y13; \
@@ -451,9 +451,9 @@ TEXT rows4Q2K<>(SB), NOSPLIT|NOFRAME, $0-8
 	LOOPK4(HEAD_Q2_K, MINIMA16, BLOCK_Q2_K, TAKE4, 80, 84)
 
 // Q3_K: the third bits of 256 weights in 32 bytes, as the fifth in Q5_K; their
-// low bits in 64 bytes as in Q2_K; 16 6-bit scales, of which 32 stands for 0,
+// low bits in 64 bytes as in Q2_K; 16 6-bit scales, of which 32 means 0,
 // in 12 bytes: low 4 bits in the nibbles of the first 8, high 2 bits of scale
-// 4*j+i in bits 2j and 2j+1 of byte 8+i; d (float16). 4 stands for 0.
+// 4*j+i in bits 2j and 2j+1 of byte 8+i; d (float16). 4 means 0.
 
 #define HEAD_Q3_K \
 	VMOVQ 96(BX), X4; \
@@ -511,7 +511,7 @@ TEXT rows4Q3K<>(SB), NOSPLIT|NOFRAME, $0-8
 	LOOPK4(HEAD_Q3_K, SUMS_Q3_K, BLOCK_Q3_K, TAKE4, 108, 110)
 
 // IQ4_XS: d (float16); the high 2 bits of eight 6-bit scales, of which 32
-// stands for 0, in 16 bits, their low bits in 8 nibbles; 256 weights as 8
+// means 0, in 16 bits, their low bits in 8 nibbles; 256 weights as 8
 // runs of 32 nibbles as in IQ4_NL.
 
 #define HEAD_IQ4_XS \

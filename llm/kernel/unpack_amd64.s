@@ -24,7 +24,7 @@
 	VPACKUSWB Y15, Y15, Y15
 
 // TRANSPOSE makes a, b, c, d the first, second, third and fourth 4 bytes of
-// eight rows at offset o. t, u, v, w are spoilt.
+// eight rows at offset o. t, u, v, w are clobbered.
 #define TRANSPOSE(o, xa, a, xb, b, xc, c, xd, d, t, u, v, w) \
 	VMOVDQU o(BX), xa; \
 	VMOVDQU o(BX)(R8*1), xb; \
@@ -94,8 +94,8 @@ loop:
 
 CONSTANT32(high, $0x3030303030303030)
 
-// LOWER6 and UPPER6 join the nibbles in y with two bits from h, shifted left
-// by lo and hi.
+// JOIN6 joins the low nibbles of y with two bits of h, shifted left by lo, and the high
+// ones with two others, shifted right by hi.
 #define JOIN6(y, h, lo, at0, hi, at1) \
 	VPAND Y15, y, Y8; \
 	VPSLLW $lo, h, Y9; \
@@ -109,7 +109,7 @@ CONSTANT32(high, $0x3030303030303030)
 	VPOR Y9, y, y; \
 	VMOVDQU y, at1(DI)
 
-// HALF6 is 16 columns of each of four groups of 32 columns.
+// HALF6 unpacks 16 columns of each of four groups of 32 columns.
 #define HALF6(lo, ho, at) \
 	TRANSPOSE(ho, X4, Y4, X5, Y5, X6, Y6, X7, Y7, Y8, Y9, Y10, Y11); \
 	TRANSPOSE0(lo); \
@@ -124,7 +124,7 @@ CONSTANT32(high, $0x3030303030303030)
 	JOIN6(Y3, Y7, 2, at+704, 2, at+1728)
 
 // func unpackQ6K(c *call): 128 bytes of nibbles, then 64 bytes with four times
-// two more bits; see rows_amd64.h.
+// two more bits; see rows_q8k_amd64.h.
 TEXT ·unpackQ6K(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 	VMOVDQU high<>(SB), Y14
@@ -222,8 +222,8 @@ loop:
 	RET
 
 // func unpackRepacked(c *call): n times 16*k bytes of nibbles, as transposeRows
-// left them, to a panel; the low ones come before the high ones. rows is k, step
-// the bytes between the beginnings.
+// left them, to a panel; the low ones come before the high ones. rows is k, and step
+// the distance in bytes from one 16*k to the next.
 TEXT ·unpackRepacked(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 	MOVQ call_rows(AX), R9
@@ -255,8 +255,8 @@ column:
 	RET
 
 // func packRepackedQ6K(c *call): the 64 times 32 bytes of a panel's eight rows to 48
-// times 32 bytes: of each four registers the last one's bits go, two by two, into
-// the upper bits of the others.
+// times 32 bytes: the bits of every fourth register go, two by two, into the upper
+// bits of the three before it.
 TEXT ·packRepackedQ6K(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ c+0(FP), AX
 	MOVQ call_w(AX), BX

@@ -97,8 +97,8 @@
 	FINISHED(Z6, Z2, (DI)(R10*2), (R13)(R14*2)); \
 	FINISHED(Z7, Z3, (DI)(R11*1), (R13)(R12*1))
 
-// PANEL_K is the whole of a kernel for blocks of 256 with unsigned weights: BODY takes
-// 32 columns, whose scales take so many bytes.
+// PANEL_K is a complete kernel for blocks of 256 with unsigned weights: BODY adds 32
+// columns, whose scales take the given bytes.
 #define PANEL_K(BODY, bytes, minima) \
 	TILES; \
 tile: \
@@ -169,7 +169,7 @@ TEXT panelU6<>(SB), NOSPLIT|NOFRAME, $0-8
 	PANEL_K(BODY_U6, 128, MINIMA16)
 
 // Blocks of 32 with a factor each: the results, in Z4-Z7, grow block by block.
-// What unsigned weights have too much comes from the second number of an
+// What made the weights unsigned is corrected with the second number of an
 // activations' scale, -8 times their sum.
 
 #define BEGINBLOCKS \
@@ -199,7 +199,7 @@ TEXT panelU6<>(SB), NOSPLIT|NOFRAME, $0-8
 	ADDQ $scaleQ8__size, DI; \
 	ADDQ $64, DX
 
-// PANEL_32 is the whole of a kernel; BODY sums up a block.
+// PANEL_32 is a complete kernel; BODY sums up a block.
 #define PANEL_32(BODY) \
 tile: \
 	BEGINBLOCKS; \
@@ -225,7 +225,7 @@ DATA offsets<>+4(SB)/4, $0x41800000 // 16: 128
 DATA offsets<>+8(SB)/4, $0x80808080
 GLOBL offsets<>(SB), RODATA|NOPTR, $12
 
-// Q4_0: 8 stands for 0.
+// Q4_0: 8 means 0.
 TEXT panelQ40<>(SB), NOSPLIT|NOFRAME, $0-8
 	TILES
 	VBROADCASTSS offsets<>+0(SB), Z11
