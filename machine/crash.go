@@ -17,7 +17,7 @@ var crashWords = amd64.CrashWords{
 		amd64.ErrorInProgram: {"Its program ran into an error.",
 			"Restart and go on. If it stops at the same place again, try another model."},
 		amd64.FaultInKernel: {"There was a fault in its kernel.",
-			"Restart and go on. If it happens again, put {\"safe\": true} into the file /data/config.json on the drive: AlphaOS is slower then, but relies on less."},
+			"Restart and go on. If it happens again, put {\"safe\": true} into the file /" + drive.ConfigPath + " on the drive: AlphaOS is slower then, but relies on less."},
 		amd64.OutOfMemory: {"The machine has no memory left.",
 			"Restart, then take a smaller model (type /models to see them, /load NAME to take one) or let it remember less of a conversation (/set parameter num_ctx 2048)."},
 		amd64.FaultInFirmware: {"There was a fault in this computer's firmware.", restartFirst + "unplug what you do not need."},

@@ -32,3 +32,25 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+func modelCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "model",
+		Short: "Inspect, measure, convert and train language models in GGUF files",
+	}
+	cmd.AddCommand(
+		modelInfoCommand(),
+		modelTokenizeCommand(),
+		modelLogitsCommand(),
+		modelBenchCommand(),
+		modelSynthCommand(),
+		modelEmbedCommand(),
+		modelQuantizeCommand(),
+		modelSplitCommand(),
+		modelCorpusCommand(),
+		modelTokenizerCommand(),
+		modelTrainCommand(),
+		modelEvalCommand(),
+	)
+	return cmd
+}

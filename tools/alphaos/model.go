@@ -30,15 +30,6 @@ import (
 	"alphaos/models"
 )
 
-func modelCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "model",
-		Short: "Inspect, measure, convert and train language models in GGUF files",
-	}
-	cmd.AddCommand(modelInfoCommand(), modelTokenizeCommand(), modelLogitsCommand(), modelBenchCommand(), modelSynthCommand(), modelEmbedCommand(), modelQuantizeCommand(), modelSplitCommand(), modelCorpusCommand(), modelTokenizerCommand(), modelTrainCommand(), modelEvalCommand())
-	return cmd
-}
-
 // modelFile is an opened model, of one file or several, and its tables.
 type modelFile struct {
 	*llm.File
