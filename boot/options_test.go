@@ -2,6 +2,7 @@ package boot
 
 import (
 	"io/fs"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -102,6 +103,31 @@ func TestSafe(t *testing.T) {
 	}
 	if got, want := got.String(), `verbose safe kernel=portable threads=1 model="m"`; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// An option that nobody reads about, or that a verbose start does not tell, is no help.
+func TestOptionsAreDescribed(t *testing.T) {
+	doc, err := os.ReadFile("../docs/options.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range optionTable {
+		if d.name == "version" {
+			continue
+		}
+		if !strings.Contains(string(doc), "\n| `"+d.name) {
+			t.Errorf("docs/options.md does not describe %s", d.name)
+		}
+		var o Options
+		for _, value := range []string{"on", "portable", "2"} {
+			if d.set(&o, value) == nil && o != (Options{}) {
+				break
+			}
+		}
+		if !strings.HasPrefix(o.String(), d.name) {
+			t.Errorf("with %s set the options are told as %q", d.name, o.String())
+		}
 	}
 }
 
