@@ -13,6 +13,7 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -93,9 +94,8 @@ var laws = []struct {
 
 // A pkg is a package of the house. Paths are without the module's name: main.go's is ".".
 type pkg struct {
-	ImportPath, Dir, Name   string
-	GoFiles, IgnoredGoFiles []string
-	Deps                    []string // also through others
+	ImportPath, Dir, Name string
+	Deps                  []string // also through others
 
 	imports map[string]bool // of all its files, whatever they are built for
 	files   map[string]*ast.File
@@ -119,7 +119,7 @@ func house(t *testing.T) []*pkg {
 }
 
 var read = sync.OnceValues(func() (list []*pkg, err error) {
-	out, err := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Name,GoFiles,IgnoredGoFiles,Deps", "./...").Output()
+	out, err := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Name,Deps", "./...").Output()
 	if err != nil {
 		return nil, fmt.Errorf("go list: %w", err)
 	}
@@ -131,8 +131,14 @@ var read = sync.OnceValues(func() (list []*pkg, err error) {
 			return nil, fmt.Errorf("go list: %w", err)
 		}
 		p.ImportPath = ours(p.ImportPath)
-		for _, name := range append(p.GoFiles, p.IgnoredGoFiles...) {
-			if strings.HasSuffix(name, "_test.go") {
+		// Reading the folder lets go test know that a file more makes this test anew.
+		entries, err := os.ReadDir(p.Dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			name := e.Name()
+			if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 				continue
 			}
 			f, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.ParseComments)
