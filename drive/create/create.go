@@ -330,11 +330,11 @@ func checkEFI(r io.ReaderAt, size int64) error {
 }
 
 func checkGGUF(r io.ReaderAt, size int64) error {
-	var magic [4]byte
+	var magic [len(gguf.Magic)]byte
 	if _, err := r.ReadAt(magic[:], 0); err != nil && err != io.EOF {
 		return fmt.Errorf("cannot be read: %w", err)
 	}
-	if string(magic[:]) != "GGUF" {
+	if string(magic[:]) != gguf.Magic {
 		return errors.New("is not a GGUF model: it does not begin with GGUF; convert it with llama.cpp's convert_hf_to_gguf.py or download a .gguf file")
 	}
 	return nil

@@ -41,6 +41,9 @@ const (
 	maxAlign    = 1 << 20
 )
 
+// Magic is what a GGUF file begins with.
+const Magic = "GGUF"
+
 // File is the two tables of a GGUF file.
 type File struct {
 	Version    uint32
@@ -135,8 +138,8 @@ func (s *scanner) file() (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if string(magic) != "GGUF" {
-		return nil, fmt.Errorf("not a GGUF file: it begins with %q instead of \"GGUF\"", magic)
+	if string(magic) != Magic {
+		return nil, fmt.Errorf("not a GGUF file: it begins with %q instead of %q", magic, Magic)
 	}
 	f := &File{values: map[string]any{}, byName: map[string]int{}, Alignment: 32}
 	if f.Version, err = s.uint32(); err != nil {

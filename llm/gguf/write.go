@@ -30,7 +30,7 @@ const alignment = 32 // of what is written
 func head(meta []KeyValue, tensors []Tensor, place []int64) ([]byte, error) {
 	le := binary.LittleEndian
 	meta = slices.DeleteFunc(slices.Clone(meta), func(kv KeyValue) bool { return kv.Key == "general.alignment" })
-	b := le.AppendUint32([]byte("GGUF"), 3)
+	b := le.AppendUint32([]byte(Magic), 3)
 	b = le.AppendUint64(le.AppendUint64(b, uint64(len(tensors))), uint64(len(meta)))
 	var err error
 	for _, kv := range meta {
