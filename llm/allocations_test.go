@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 // A token is decoded without allocating memory, so that the garbage collector
 // has nothing to do in long answers.
 func TestNoAllocations(t *testing.T) {
 	for _, threads := range []int{1, 2} {
-		m := load(t, synthetic(quantizedShape(gguf.Q4_K, gguf.Q8_0, gguf.Q4_0, gguf.Q6_K)), Options{Threads: threads})
+		m := load(t, llmtest.Llama(llmtest.Quantized(gguf.Q4_K, gguf.Q8_0, gguf.Q4_0, gguf.Q6_K)), Options{Threads: threads})
 		s := newSession(t, m)
 		eval(t, s, 1, 2, 3)
 		ctx, ids := context.Background(), []int32{7}

@@ -11,6 +11,7 @@ import (
 
 	"alphaos/llm/gguf"
 	"alphaos/llm/kernel"
+	"alphaos/llm/llmtest"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,7 @@ import (
 // The model is that in the file ALPHAOS_MODEL, whose output matrix must be its embedding,
 // or else two layers in the shape of Llama 3.2 1B.
 func BenchmarkBandwidth(b *testing.B) {
-	shape := shape{embedding: 2048, feedForward: 8192, layers: 2, heads: 32, kvHeads: 8, head: 64, vocabulary: 270, context: 512, tied: true}
+	shape := llmtest.Shape{Embedding: 2048, FeedForward: 8192, Layers: 2, Heads: 32, KVHeads: 8, Head: 64, Vocabulary: 270, Context: 512, Tied: true}
 	if name := os.Getenv("ALPHAOS_MODEL"); name != "" {
 		data, err := os.ReadFile(name)
 		if err != nil {
@@ -31,8 +32,8 @@ func BenchmarkBandwidth(b *testing.B) {
 		return
 	}
 	for _, t := range []gguf.Type{gguf.Q8_0, gguf.Q4_K, gguf.Q6_K} {
-		shape.types = []gguf.Type{t}
-		benchmarkBandwidth(b, t.String()+"/", synthetic(shape).bytes())
+		shape.Types = []gguf.Type{t}
+		benchmarkBandwidth(b, t.String()+"/", llmtest.Llama(shape).Bytes())
 	}
 }
 

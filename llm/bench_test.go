@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 // benchmarkModel measures decoding and prompts. GB/s counts every weight once
@@ -50,7 +51,7 @@ func BenchmarkLayer(b *testing.B) {
 		name  string
 		types []gguf.Type
 	}{{"F16", []gguf.Type{gguf.F16}}, {"Q8_0", []gguf.Type{gguf.Q8_0}}, {"Q4_0", []gguf.Type{gguf.Q4_0}}, {"Q4_K", []gguf.Type{gguf.Q4_K}}, {"Q6_K", []gguf.Type{gguf.Q6_K}}} {
-		f := synthetic(shape{embedding: 2048, feedForward: 8192, layers: 2, heads: 32, kvHeads: 8, head: 64, vocabulary: 270, context: 512, types: c.types, tied: true})
+		f := llmtest.Llama(llmtest.Shape{Embedding: 2048, FeedForward: 8192, Layers: 2, Heads: 32, KVHeads: 8, Head: 64, Vocabulary: 270, Context: 512, Types: c.types, Tied: true})
 		for _, threads := range []int{1, 2} {
 			b.Run(fmt.Sprintf("%s/%d", c.name, threads), func(b *testing.B) {
 				benchmarkModel(b, load(b, f, Options{Threads: threads}))

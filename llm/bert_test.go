@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 // Embeddings of the reference model against llama.cpp's, by token ids and by
@@ -133,7 +134,7 @@ func BenchmarkEmbed(b *testing.B) {
 func TestEmbedNaive(t *testing.T) {
 	for _, pooling := range []uint32{1, 2} {
 		f := syntheticBert(pooling)
-		b := f.bytes()
+		b := f.Bytes()
 		for _, k := range Kernels() {
 			m, err := Load(bytes.NewReader(b), int64(len(b)), Options{Kernel: k, Threads: 2})
 			if err != nil {
@@ -144,7 +145,7 @@ func TestEmbedNaive(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for i, want := range f.naiveBert(ids, pooling == 2) {
+				for i, want := range naiveBert(f, ids, pooling == 2) {
 					if math.Abs(want-float64(got[i])) > 1e-5 {
 						t.Fatalf("%s, pooling %d, %v: number %d is %g, not %g", k, pooling, ids, i, got[i], want)
 					}
@@ -171,29 +172,29 @@ func TestEmbedNaive(t *testing.T) {
 		}
 	}
 	f := syntheticBert(1)
-	f.set("bert.pooling_type", uint32(3))
-	b := f.bytes()
+	f.Set("bert.pooling_type", uint32(3))
+	b := f.Bytes()
 	if _, err := Load(bytes.NewReader(b), int64(len(b)), Options{}); err == nil || !strings.Contains(err.Error(), "pooled in a way") {
 		t.Errorf("another pooling: %v", err)
 	}
 }
 
 // syntheticBert has 2 layers, 3 heads of 4, 20 in the feed forward, 12 tokens.
-func syntheticBert(pooling uint32) *fileBuilder {
-	f := &fileBuilder{}
-	f.set("general.architecture", "bert")
+func syntheticBert(pooling uint32) *llmtest.File {
+	f := llmtest.New()
+	f.Set("general.architecture", "bert")
 	for k, v := range map[string]uint32{"context_length": 16, "embedding_length": 12, "feed_forward_length": 20, "block_count": 2, "attention.head_count": 3, "pooling_type": pooling} {
-		f.set("bert."+k, v)
+		f.Set("bert."+k, v)
 	}
-	f.set("bert.attention.layer_norm_epsilon", float32(1e-12))
-	f.set("tokenizer.ggml.model", "bert")
-	f.set("tokenizer.ggml.tokens", []string{"[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]", "▁a", "▁b", "▁c", "d", "e", "f", "g"})
-	f.set("tokenizer.ggml.token_type", []int32{3, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1})
-	f.set("tokenizer.ggml.unknown_token_id", uint32(3))
-	f.set("tokenizer.ggml.cls_token_id", uint32(1))
-	f.set("tokenizer.ggml.bos_token_id", uint32(1))
-	f.set("tokenizer.ggml.seperator_token_id", uint32(2))
-	f.set("tokenizer.ggml.eos_token_id", uint32(2))
+	f.Set("bert.attention.layer_norm_epsilon", float32(1e-12))
+	f.Set("tokenizer.ggml.model", "bert")
+	f.Set("tokenizer.ggml.tokens", []string{"[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]", "▁a", "▁b", "▁c", "d", "e", "f", "g"})
+	f.Set("tokenizer.ggml.token_type", []int32{3, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1})
+	f.Set("tokenizer.ggml.unknown_token_id", uint32(3))
+	f.Set("tokenizer.ggml.cls_token_id", uint32(1))
+	f.Set("tokenizer.ggml.bos_token_id", uint32(1))
+	f.Set("tokenizer.ggml.seperator_token_id", uint32(2))
+	f.Set("tokenizer.ggml.eos_token_id", uint32(2))
 	r := rand.New(rand.NewPCG(3, uint64(pooling)))
 	add := func(name string, middle, spread float64, dims ...uint64) {
 		n := uint64(1)
@@ -204,7 +205,7 @@ func syntheticBert(pooling uint32) *fileBuilder {
 		for range n {
 			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(middle+spread*r.NormFloat64())))
 		}
-		f.tensors = append(f.tensors, tensorData{name, gguf.F32, dims, b})
+		f.Add(name, gguf.F32, b, dims...)
 	}
 	add("token_embd.weight", 0, 1, 12, 12)
 	add("position_embd.weight", 0, 0.3, 12, 16)
@@ -229,12 +230,12 @@ func syntheticBert(pooling uint32) *fileBuilder {
 	return f
 }
 
-func (f *fileBuilder) naiveBert(ids []int32, first bool) []float64 {
+func naiveBert(f *llmtest.File, ids []int32, first bool) []float64 {
 	get := func(name string) []float64 {
-		t := f.tensor(name)
-		y := make([]float64, len(t.data)/4)
+		t := f.Tensor(name)
+		y := make([]float64, len(t.Data)/4)
 		for i := range y {
-			y[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(t.data[4*i:])))
+			y[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:])))
 		}
 		return y
 	}

@@ -14,6 +14,7 @@ import (
 	"testing/fstest"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 // splitFiles cuts a model into n parts as llama-gguf-split does.
@@ -64,7 +65,7 @@ func loadFile(fsys fs.FS, name string) (*Model, error) {
 }
 
 func TestOpenSplit(t *testing.T) {
-	b := synthetic(smallShape).bytes()
+	b := llmtest.Llama(llmtest.Small).Bytes()
 	whole, err := Load(bytes.NewReader(b), int64(len(b)), Options{Kernel: Kernels()[0]})
 	if err != nil {
 		t.Fatal(err)
@@ -103,12 +104,12 @@ func TestOpenSplit(t *testing.T) {
 
 // A whole model may have a name like that of a part.
 func TestOpenNamedLikeSplit(t *testing.T) {
-	b := synthetic(smallShape).bytes()
-	one := synthetic(smallShape)
-	one.set("split.count", uint32(1))
-	one.set("split.no", uint32(0))
+	b := llmtest.Llama(llmtest.Small).Bytes()
+	one := llmtest.Llama(llmtest.Small)
+	one.Set("split.count", uint32(1))
+	one.Set("split.no", uint32(0))
 	for name, data := range map[string][]byte{
-		"h-00001-of-00001.gguf": b, "H-00001-OF-00001.GGUF": b, "h-00002-of-00003.gguf": b, "one-00001-of-00001.gguf": one.bytes(),
+		"h-00001-of-00001.gguf": b, "H-00001-OF-00001.GGUF": b, "h-00002-of-00003.gguf": b, "one-00001-of-00001.gguf": one.Bytes(),
 	} {
 		m, err := loadFile(fstest.MapFS{name: {Data: data}}, name)
 		if err != nil {
@@ -164,7 +165,7 @@ func TestCases(t *testing.T) {
 }
 
 func TestVerify(t *testing.T) {
-	b := synthetic(smallShape).bytes()
+	b := llmtest.Llama(llmtest.Small).Bytes()
 	sum := fmt.Sprintf("%x", sha256.Sum256(b))
 	damaged := bytes.Clone(b)
 	damaged[len(b)-5] ^= 1
@@ -224,10 +225,10 @@ func TestVerify(t *testing.T) {
 // A model whose weights hold a NaN says so instead of talking nonsense, and
 // the session is as before.
 func TestNotNumbers(t *testing.T) {
-	f := synthetic(smallShape)
-	x := f.tensor("blk.1.ffn_norm.weight")
-	copy(x.data[8:], []byte{0, 0, 0xc0, 0x7f})
-	b := f.bytes()
+	f := llmtest.Llama(llmtest.Small)
+	x := f.Tensor("blk.1.ffn_norm.weight")
+	copy(x.Data[8:], []byte{0, 0, 0xc0, 0x7f})
+	b := f.Bytes()
 	m, err := Load(bytes.NewReader(b), int64(len(b)), Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -16,14 +16,15 @@ import (
 
 	"alphaos/llm/gguf"
 	"alphaos/llm/kernel"
+	"alphaos/llm/llmtest"
 )
 
 // load loads a model with the first kernel unless o says otherwise: which one a
 // busy host finds fastest differs from time to time, and so do the last bits.
-func load(t testing.TB, f *fileBuilder, o Options) *Model {
+func load(t testing.TB, f *llmtest.File, o Options) *Model {
 	t.Helper()
 	o.Kernel = cmp.Or(o.Kernel, Kernels()[0])
-	b := f.bytes()
+	b := f.Bytes()
 	m, err := Load(bytes.NewReader(b), int64(len(b)), o)
 	if err != nil {
 		t.Fatal(err)
@@ -36,35 +37,35 @@ var testIDs = []int32{1, 100, 200, 42, 42, 7, 269, 5, 260, 33, 1, 2, 3, 4, 5, 6,
 
 // The graph against the naive float64 one, in every type and kernel.
 func TestGraph(t *testing.T) {
-	scaled, ropes, tied := smallShape, smallShape, smallShape
-	scaled.factor = 4
-	ropes.ropes = true
-	tied.tied, tied.kvHeads = true, 4
-	biased, qwen2, qwen3, wide, granite, layers, grouped := smallShape, smallShape, smallShape, smallShape, smallShape, smallShape, smallShape
-	granite.allBiases = true
-	layers.perLayer, layers.layers, layers.allBiases = []layerShape{{4, 2, 52}, {6, 1, 33}, {2, 2, 90}, {4, 4, 52}}, 4, true
-	grouped.perLayer, grouped.types = []layerShape{{4, 2, 64}, {2, 1, 128}}, []gguf.Type{gguf.Q8_0}
-	grouped.embedding, grouped.head = 64, 32
-	wide.head = 512 // so that several times what is near in keys and values is needed
-	biased.biases = true
-	qwen2.arch, qwen2.halves, qwen2.biases = "qwen2", true, true
-	qwen3.arch, qwen3.halves, qwen3.norms = "qwen3", true, true
+	scaled, ropes, tied := llmtest.Small, llmtest.Small, llmtest.Small
+	scaled.Factor = 4
+	ropes.Ropes = true
+	tied.Tied, tied.KVHeads = true, 4
+	biased, qwen2, qwen3, wide, granite, layers, grouped := llmtest.Small, llmtest.Small, llmtest.Small, llmtest.Small, llmtest.Small, llmtest.Small, llmtest.Small
+	granite.AllBiases = true
+	layers.PerLayer, layers.Layers, layers.AllBiases = []llmtest.Layer{{4, 2, 52}, {6, 1, 33}, {2, 2, 90}, {4, 4, 52}}, 4, true
+	grouped.PerLayer, grouped.Types = []llmtest.Layer{{4, 2, 64}, {2, 1, 128}}, []gguf.Type{gguf.Q8_0}
+	grouped.Embedding, grouped.Head = 64, 32
+	wide.Head = 512 // so that several times what is near in keys and values is needed
+	biased.Biases = true
+	qwen2.Arch, qwen2.Halves, qwen2.Biases = "qwen2", true, true
+	qwen3.Arch, qwen3.Halves, qwen3.Norms = "qwen3", true, true
 	for _, c := range []struct {
 		name  string
-		shape shape
+		shape llmtest.Shape
 		bound float64 // on the relative distance
 	}{
-		{"F32", smallShape, 2e-6}, {"F32 scaled", scaled, 2e-6}, {"F32 rope_freqs", ropes, 2e-6}, {"F32 tied", tied, 2e-6}, {"F32 wide heads", wide, 2e-6},
-		{"F16", quantizedShape(gguf.F16), 2e-6}, {"Q8_0", quantizedShape(gguf.Q8_0), 0.04}, {"Q4_0", quantizedShape(gguf.Q4_0), 0.01},
-		{"Q4_K", quantizedShape(gguf.Q4_K), 0.03}, {"Q6_K", quantizedShape(gguf.Q6_K), 0.03},
+		{"F32", llmtest.Small, 2e-6}, {"F32 scaled", scaled, 2e-6}, {"F32 rope_freqs", ropes, 2e-6}, {"F32 tied", tied, 2e-6}, {"F32 wide heads", wide, 2e-6},
+		{"F16", llmtest.Quantized(gguf.F16), 2e-6}, {"Q8_0", llmtest.Quantized(gguf.Q8_0), 0.04}, {"Q4_0", llmtest.Quantized(gguf.Q4_0), 0.01},
+		{"Q4_K", llmtest.Quantized(gguf.Q4_K), 0.03}, {"Q6_K", llmtest.Quantized(gguf.Q6_K), 0.03},
 		{"llama with biases", biased, 2e-6}, {"llama with all biases", granite, 2e-6},
 		{"layers that differ", layers, 2e-6}, {"layers that differ, Q8_0", grouped, 0.04},
-		{"qwen2", qwen2, 2e-6}, {"qwen3", qwen3, 2e-6}, {"BF16", quantizedShape(gguf.BF16), 2e-6},
-		{"every type", quantizedShape(kernel.Types()...), 0.05},
-		{"mixed", quantizedShape(gguf.Q6_K, gguf.Q4_K, gguf.F16, gguf.Q8_0, gguf.F32), 0.03},
+		{"qwen2", qwen2, 2e-6}, {"qwen3", qwen3, 2e-6}, {"BF16", llmtest.Quantized(gguf.BF16), 2e-6},
+		{"every type", llmtest.Quantized(kernel.Types()...), 0.05},
+		{"mixed", llmtest.Quantized(gguf.Q6_K, gguf.Q4_K, gguf.F16, gguf.Q8_0, gguf.F32), 0.03},
 	} {
-		f := synthetic(c.shape)
-		want := f.naive(c.shape, testIDs)
+		f := llmtest.Llama(c.shape)
+		want := f.Naive(c.shape, testIDs)
 		for _, k := range Kernels() {
 			for _, cache := range []string{"f32", "f16"} {
 				m := load(t, f, Options{Kernel: k, Threads: 3, Cache: cache})
@@ -91,8 +92,8 @@ func TestGraph(t *testing.T) {
 // A prompt in one piece, in pieces, and after a detour and Truncate gives the
 // same logits.
 func TestSession(t *testing.T) {
-	for _, shape := range []shape{smallShape, quantizedShape(gguf.Q4_K, gguf.Q6_K)} {
-		m := load(t, synthetic(shape), Options{Threads: 2})
+	for _, shape := range []llmtest.Shape{llmtest.Small, llmtest.Quantized(gguf.Q4_K, gguf.Q6_K)} {
+		m := load(t, llmtest.Llama(shape), Options{Threads: 2})
 		whole := newSession(t, m)
 		want := append([]float32(nil), eval(t, whole, testIDs...)...)
 		if whole.Len() != len(testIDs) || whole.Cap() != 64 {
@@ -123,7 +124,7 @@ func TestSession(t *testing.T) {
 }
 
 func TestEvalRefuses(t *testing.T) {
-	m := load(t, synthetic(smallShape), Options{})
+	m := load(t, llmtest.Llama(llmtest.Small), Options{})
 	s, err := m.NewSession(8)
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +155,7 @@ func TestEvalRefuses(t *testing.T) {
 			t.Errorf("a context of %d was accepted", n)
 		}
 	}
-	little := load(t, synthetic(smallShape), Options{SessionLimit: 32 << 10})
+	little := load(t, llmtest.Llama(llmtest.Small), Options{SessionLimit: 32 << 10})
 	if _, err := little.NewSession(64); err == nil || !strings.Contains(err.Error(), "choose a shorter one") {
 		t.Errorf("a session larger than its limit: %v", err)
 	}
@@ -168,7 +169,7 @@ func TestEvalRefuses(t *testing.T) {
 
 // Sessions of one model may compute at the same time.
 func TestConcurrentSessions(t *testing.T) {
-	m := load(t, synthetic(quantizedShape(gguf.Q8_0)), Options{Threads: 2})
+	m := load(t, llmtest.Llama(llmtest.Quantized(gguf.Q8_0)), Options{Threads: 2})
 	want := append([]float32(nil), eval(t, newSession(t, m), testIDs...)...)
 	var wg sync.WaitGroup
 	for range 4 {
@@ -195,9 +196,9 @@ func TestConcurrentSessions(t *testing.T) {
 }
 
 func TestLoadReads(t *testing.T) {
-	s := quantizedShape(gguf.F32)
-	s.vocabulary, s.feedForward = 270, 8192 // about 50 MB
-	b := synthetic(s).bytes()
+	s := llmtest.Quantized(gguf.F32)
+	s.Vocabulary, s.FeedForward = 270, 8192 // about 50 MB
+	b := llmtest.Llama(s).Bytes()
 	r := &reads{Reader: bytes.NewReader(b)}
 	freed, last := false, int64(-1)
 	m, err := Load(r, int64(len(b)), Options{
@@ -237,7 +238,7 @@ func TestLoadReads(t *testing.T) {
 }
 
 func TestInfo(t *testing.T) {
-	i := load(t, synthetic(quantizedShape(gguf.Q4_K)), Options{Threads: 1}).Info()
+	i := load(t, llmtest.Llama(llmtest.Quantized(gguf.Q4_K)), Options{Threads: 1}).Info()
 	if i.Architecture != "llama" || i.Name != "synthetic" || i.Quantization != "Q4_K" || i.Layers != 2 || i.Context != 64 ||
 		i.Vocabulary != 270 || i.Threads != 1 || i.Kernel == "" || i.Parameters < 270*256+2*3*256*512 {
 		t.Errorf("Info = %+v", i)
@@ -248,63 +249,63 @@ func TestInfo(t *testing.T) {
 func TestLoadRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		spoil func(f *fileBuilder)
+		spoil func(f *llmtest.File)
 		want  string
 	}{
-		{"architecture", func(f *fileBuilder) { f.set("general.architecture", "gpt-oss") }, `architecture "gpt-oss" are not supported; supported are llama, qwen2, qwen3, bert`},
-		{"no architecture", func(f *fileBuilder) { f.set("general.architecture", uint32(1)) }, "does not name"},
-		{"type", func(f *fileBuilder) {
-			x := f.tensor("blk.1.ffn_up.weight")
-			x.t, x.data = gguf.I8, x.data[:len(x.data)/4]
+		{"architecture", func(f *llmtest.File) { f.Set("general.architecture", "gpt-oss") }, `architecture "gpt-oss" are not supported; supported are llama, qwen2, qwen3, bert`},
+		{"no architecture", func(f *llmtest.File) { f.Set("general.architecture", uint32(1)) }, "does not name"},
+		{"type", func(f *llmtest.File) {
+			x := f.Tensor("blk.1.ffn_up.weight")
+			x.Type, x.Data = gguf.I8, x.Data[:len(x.Data)/4]
 		}, `"blk.1.ffn_up.weight" has type I8, which is not supported; supported are F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_XS`},
-		{"norm type", func(f *fileBuilder) {
-			x := f.tensor("output_norm.weight")
-			x.t, x.data = gguf.BF16, x.data[:len(x.data)/2]
+		{"norm type", func(f *llmtest.File) {
+			x := f.Tensor("output_norm.weight")
+			x.Type, x.Data = gguf.BF16, x.Data[:len(x.Data)/2]
 		}, "has type BF16"},
-		{"missing", func(f *fileBuilder) { f.remove("blk.1.attn_v.weight") }, `no tensor "blk.1.attn_v.weight"`},
-		{"no embedding", func(f *fileBuilder) { f.remove("token_embd.weight") }, `no tensor "token_embd.weight"`},
-		{"extra", func(f *fileBuilder) {
-			f.tensors = append(f.tensors, tensorData{"blk.0.attn_q.extra", gguf.F32, []uint64{1}, make([]byte, 4)})
+		{"missing", func(f *llmtest.File) { f.Remove("blk.1.attn_v.weight") }, `no tensor "blk.1.attn_v.weight"`},
+		{"no embedding", func(f *llmtest.File) { f.Remove("token_embd.weight") }, `no tensor "token_embd.weight"`},
+		{"extra", func(f *llmtest.File) {
+			f.Add("blk.0.attn_q.extra", gguf.F32, make([]byte, 4), 1)
 		}, `"blk.0.attn_q.extra", which is not part`},
-		{"shape", func(f *fileBuilder) { f.tensor("blk.0.attn_k.weight").dims = []uint64{20, 40} }, "shape [20 40] instead of [40 20]"},
-		{"no matrix", func(f *fileBuilder) { f.tensor("blk.0.attn_k.weight").dims = []uint64{800} }, "shape [800]"},
-		{"embedding shape", func(f *fileBuilder) { f.tensor("token_embd.weight").dims = []uint64{10800} }, "shape [10800]"},
-		{"no layers", func(f *fileBuilder) { f.set("llama.block_count", uint32(0)) }, "does not tell its llama.block_count"},
-		{"many layers", func(f *fileBuilder) { f.set("llama.block_count", uint32(1000)) }, "1000 layers"},
-		{"fewer layers", func(f *fileBuilder) { f.set("llama.block_count", uint32(1)) }, "not part of the architecture"},
-		{"huge embedding", func(f *fileBuilder) { f.set("llama.embedding_length", uint32(1<<31)) }, "embedding_length is 2147483648"},
-		{"count as text", func(f *fileBuilder) { f.set("llama.context_length", "many") }, "context_length is not a single count"},
-		{"heads of three layers", func(f *fileBuilder) { f.set("llama.attention.head_count_kv", []int32{2, 2, 2}) }, "has 3 values for 2 layers"},
-		{"layer without heads", func(f *fileBuilder) { f.set("llama.attention.head_count", []int32{4, 0}) }, "attention.head_count is 0 in layer 1; supported are 1 to 1024"},
-		{"layer of other heads", func(f *fileBuilder) { f.set("llama.attention.head_count_kv", []int32{2, 1}) }, "\"blk.1.attn_k.weight\" has the shape"},
-		{"heads that cannot share", func(f *fileBuilder) { f.set("llama.attention.head_count_kv", []int32{2, 3}) }, "4 heads cannot share 3"},
-		{"bias of other length", func(f *fileBuilder) {
-			f.tensors = append(f.tensors, tensorData{"blk.1.ffn_up.bias", gguf.F32, []uint64{40}, make([]byte, 160)})
+		{"shape", func(f *llmtest.File) { f.Tensor("blk.0.attn_k.weight").Dims = []uint64{20, 40} }, "shape [20 40] instead of [40 20]"},
+		{"no matrix", func(f *llmtest.File) { f.Tensor("blk.0.attn_k.weight").Dims = []uint64{800} }, "shape [800]"},
+		{"embedding shape", func(f *llmtest.File) { f.Tensor("token_embd.weight").Dims = []uint64{10800} }, "shape [10800]"},
+		{"no layers", func(f *llmtest.File) { f.Set("llama.block_count", uint32(0)) }, "does not tell its llama.block_count"},
+		{"many layers", func(f *llmtest.File) { f.Set("llama.block_count", uint32(1000)) }, "1000 layers"},
+		{"fewer layers", func(f *llmtest.File) { f.Set("llama.block_count", uint32(1)) }, "not part of the architecture"},
+		{"huge embedding", func(f *llmtest.File) { f.Set("llama.embedding_length", uint32(1<<31)) }, "embedding_length is 2147483648"},
+		{"count as text", func(f *llmtest.File) { f.Set("llama.context_length", "many") }, "context_length is not a single count"},
+		{"heads of three layers", func(f *llmtest.File) { f.Set("llama.attention.head_count_kv", []int32{2, 2, 2}) }, "has 3 values for 2 layers"},
+		{"layer without heads", func(f *llmtest.File) { f.Set("llama.attention.head_count", []int32{4, 0}) }, "attention.head_count is 0 in layer 1; supported are 1 to 1024"},
+		{"layer of other heads", func(f *llmtest.File) { f.Set("llama.attention.head_count_kv", []int32{2, 1}) }, "\"blk.1.attn_k.weight\" has the shape"},
+		{"heads that cannot share", func(f *llmtest.File) { f.Set("llama.attention.head_count_kv", []int32{2, 3}) }, "4 heads cannot share 3"},
+		{"bias of other length", func(f *llmtest.File) {
+			f.Add("blk.1.ffn_up.bias", gguf.F32, make([]byte, 160), 40)
 		}, "\"blk.1.ffn_up.bias\" has the shape [40] instead of [52]"},
-		{"context as list", func(f *fileBuilder) { f.set("llama.context_length", []int32{64}) }, "not a single count"},
-		{"heads do not divide", func(f *fileBuilder) { f.set("llama.attention.head_count_kv", uint32(3)) }, "cannot share"},
-		{"odd rope", func(f *fileBuilder) { f.set("llama.rope.dimension_count", uint32(7)) }, "turns 7 of the 10"},
-		{"long rope", func(f *fileBuilder) { f.set("llama.rope.dimension_count", uint32(12)) }, "turns 12 of the 10"},
-		{"unequal heads", func(f *fileBuilder) { f.set("llama.attention.value_length", uint32(12)) }, "must be equal"},
-		{"no epsilon", func(f *fileBuilder) { f.set("llama.attention.layer_norm_rms_epsilon", "x") }, "layer_norm_rms_epsilon"},
-		{"NaN", func(f *fileBuilder) { f.set("llama.rope.freq_base", float32(math.NaN())) }, "freq_base is NaN"},
-		{"yarn", func(f *fileBuilder) { f.set("llama.rope.scaling.type", "yarn") }, `rope scaling of type "yarn"`},
-		{"experts", func(f *fileBuilder) { f.set("llama.expert_count", uint32(8)) }, "mixture of 8 experts"},
-		{"split", func(f *fileBuilder) { f.set("split.count", uint32(3)) }, "one of 3 parts"},
-		{"vocabulary", func(f *fileBuilder) { f.set("tokenizer.ggml.model", "morse") }, "vocabulary"},
-		{"more words than rows", func(f *fileBuilder) {
-			x := f.tensor("token_embd.weight")
-			x.dims, x.data = []uint64{40, 100}, x.data[:40*100*4]
-			y := f.tensor("output.weight")
-			y.dims, y.data = []uint64{40, 100}, y.data[:40*100*4]
+		{"context as list", func(f *llmtest.File) { f.Set("llama.context_length", []int32{64}) }, "not a single count"},
+		{"heads do not divide", func(f *llmtest.File) { f.Set("llama.attention.head_count_kv", uint32(3)) }, "cannot share"},
+		{"odd rope", func(f *llmtest.File) { f.Set("llama.rope.dimension_count", uint32(7)) }, "turns 7 of the 10"},
+		{"long rope", func(f *llmtest.File) { f.Set("llama.rope.dimension_count", uint32(12)) }, "turns 12 of the 10"},
+		{"unequal heads", func(f *llmtest.File) { f.Set("llama.attention.value_length", uint32(12)) }, "must be equal"},
+		{"no epsilon", func(f *llmtest.File) { f.Set("llama.attention.layer_norm_rms_epsilon", "x") }, "layer_norm_rms_epsilon"},
+		{"NaN", func(f *llmtest.File) { f.Set("llama.rope.freq_base", float32(math.NaN())) }, "freq_base is NaN"},
+		{"yarn", func(f *llmtest.File) { f.Set("llama.rope.scaling.type", "yarn") }, `rope scaling of type "yarn"`},
+		{"experts", func(f *llmtest.File) { f.Set("llama.expert_count", uint32(8)) }, "mixture of 8 experts"},
+		{"split", func(f *llmtest.File) { f.Set("split.count", uint32(3)) }, "one of 3 parts"},
+		{"vocabulary", func(f *llmtest.File) { f.Set("tokenizer.ggml.model", "morse") }, "vocabulary"},
+		{"more words than rows", func(f *llmtest.File) {
+			x := f.Tensor("token_embd.weight")
+			x.Dims, x.Data = []uint64{40, 100}, x.Data[:40*100*4]
+			y := f.Tensor("output.weight")
+			y.Dims, y.Data = []uint64{40, 100}, y.Data[:40*100*4]
 		}, "270 tokens but weights for only 100"},
-		{"zero factor", func(f *fileBuilder) {
-			f.tensors = append(f.tensors, tensorData{"rope_freqs.weight", gguf.F32, []uint64{5}, make([]byte, 20)})
+		{"zero factor", func(f *llmtest.File) {
+			f.Add("rope_freqs.weight", gguf.F32, make([]byte, 20), 5)
 		}, "impossible factor 0"},
 	} {
-		f := synthetic(smallShape)
+		f := llmtest.Llama(llmtest.Small)
 		c.spoil(f)
-		b := f.bytes()
+		b := f.Bytes()
 		_, err := Load(bytes.NewReader(b), int64(len(b)), Options{})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
@@ -312,7 +313,7 @@ func TestLoadRefuses(t *testing.T) {
 			t.Errorf("%s: the error is not one sentence: %v", c.name, err)
 		}
 	}
-	b := synthetic(smallShape).bytes()
+	b := llmtest.Llama(llmtest.Small).Bytes()
 	for _, o := range []Options{{Kernel: "magic"}, {Threads: -1}, {Processors: -1}, {Cache: "f64"}} {
 		if _, err := Load(bytes.NewReader(b), int64(len(b)), o); err == nil {
 			t.Errorf("options %+v were accepted", o)
@@ -326,12 +327,12 @@ func TestLoadRefuses(t *testing.T) {
 // FuzzLoad: whatever the file, Load and a first Eval end with logits or an
 // error.
 func FuzzLoad(f *testing.F) {
-	tiny := shape{embedding: 4, feedForward: 4, layers: 1, heads: 2, kvHeads: 1, head: 2, vocabulary: 260, context: 4, types: []gguf.Type{gguf.F32}}
-	f.Add(synthetic(tiny).bytes())
-	tiny.ropes, tiny.tied, tiny.factor = true, true, 2
-	f.Add(synthetic(tiny).bytes())
-	tiny.layers, tiny.allBiases, tiny.perLayer = 2, true, []layerShape{{2, 1, 4}, {1, 1, 3}}
-	f.Add(synthetic(tiny).bytes())
+	tiny := llmtest.Shape{Embedding: 4, FeedForward: 4, Layers: 1, Heads: 2, KVHeads: 1, Head: 2, Vocabulary: 260, Context: 4, Types: []gguf.Type{gguf.F32}}
+	f.Add(llmtest.Llama(tiny).Bytes())
+	tiny.Ropes, tiny.Tied, tiny.Factor = true, true, 2
+	f.Add(llmtest.Llama(tiny).Bytes())
+	tiny.Layers, tiny.AllBiases, tiny.PerLayer = 2, true, []llmtest.Layer{{2, 1, 4}, {1, 1, 3}}
+	f.Add(llmtest.Llama(tiny).Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		// A fixed kernel: measuring would make coverage differ from run to run.
 		m, err := Load(bytes.NewReader(b), int64(len(b)), Options{Threads: 1, Kernel: Kernels()[0]})

@@ -1,20 +1,24 @@
 package llm
 
-import "testing"
+import (
+	"testing"
+
+	"alphaos/llm/llmtest"
+)
 
 // TestMemory checks the figures of /show memory against what was asked for.
 func TestMemory(t *testing.T) {
 	for _, cache := range []string{"f32", "f16"} {
-		testMemory(t, smallShape, 2*2*10, cache)
-		testMemory(t, unevenShape(), (2+1+2)*64, cache)
+		testMemory(t, llmtest.Small, 2*2*10, cache)
+		testMemory(t, llmtest.Uneven(), (2+1+2)*64, cache)
 	}
 }
 
 // testMemory checks a model whose layers keep, all together, so many keys for each
 // position, and as many values.
-func testMemory(t *testing.T, shape shape, keys int, cache string) {
+func testMemory(t *testing.T, shape llmtest.Shape, keys int, cache string) {
 	var asked int64
-	m := load(t, synthetic(shape), Options{Cache: cache, Alloc: func(n int) ([]byte, error) {
+	m := load(t, llmtest.Llama(shape), Options{Cache: cache, Alloc: func(n int) ([]byte, error) {
 		asked = int64(n)
 		return make([]byte, n), nil
 	}})

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 // A model of 198 MiB is loaded and used in a process of its own, which may take
@@ -57,22 +58,18 @@ func TestPeakMemory(t *testing.T) {
 	}
 
 	// Zeros, of which the file system keeps none, are weights as good as others.
-	s := shape{embedding: 2048, feedForward: 8192, layers: 3, heads: 32, kvHeads: 8, head: 64, vocabulary: 4000, context: 2048}
+	s := llmtest.Shape{Embedding: 2048, FeedForward: 8192, Layers: 3, Heads: 32, KVHeads: 8, Head: 64, Vocabulary: 4000, Context: 2048}
 	empty := s
-	empty.embedding, empty.layers, empty.types = 64, 0, []gguf.Type{gguf.F32}
-	f := synthetic(empty)
-	f.set("llama.embedding_length", uint32(s.embedding))
-	f.set("llama.block_count", uint32(s.layers))
-	var meta []gguf.KeyValue
-	for _, k := range f.keys {
-		meta = append(meta, gguf.KeyValue{Key: k.key, Value: k.value})
-	}
-	d, q, kv := uint64(s.embedding), uint64(s.heads*s.head), uint64(s.kvHeads*s.head)
-	tensors := []gguf.Tensor{{Name: "token_embd.weight", Type: gguf.Q8_0, Dims: []uint64{d, uint64(s.vocabulary)}}, {Name: "output_norm.weight", Type: gguf.F32, Dims: []uint64{d}}}
-	for i := range s.layers {
+	empty.Embedding, empty.Layers, empty.Types = 64, 0, []gguf.Type{gguf.F32}
+	f := llmtest.Llama(empty)
+	f.Set("llama.embedding_length", uint32(s.Embedding))
+	f.Set("llama.block_count", uint32(s.Layers))
+	d, q, kv := uint64(s.Embedding), uint64(s.Heads*s.Head), uint64(s.KVHeads*s.Head)
+	tensors := []gguf.Tensor{{Name: "token_embd.weight", Type: gguf.Q8_0, Dims: []uint64{d, uint64(s.Vocabulary)}}, {Name: "output_norm.weight", Type: gguf.F32, Dims: []uint64{d}}}
+	for i := range s.Layers {
 		for part, dims := range map[string][]uint64{
 			"attn_norm": {d}, "attn_q": {d, q}, "attn_k": {d, kv}, "attn_v": {d, kv}, "attn_output": {q, d},
-			"ffn_norm": {d}, "ffn_gate": {d, uint64(s.feedForward)}, "ffn_up": {d, uint64(s.feedForward)}, "ffn_down": {uint64(s.feedForward), d},
+			"ffn_norm": {d}, "ffn_gate": {d, uint64(s.FeedForward)}, "ffn_up": {d, uint64(s.FeedForward)}, "ffn_down": {uint64(s.FeedForward), d},
 		} {
 			x := gguf.Tensor{Name: fmt.Sprintf("blk.%d.%s.weight", i, part), Type: gguf.Q8_0, Dims: dims}
 			if len(dims) == 1 {
@@ -81,7 +78,7 @@ func TestPeakMemory(t *testing.T) {
 			tensors = append(tensors, x)
 		}
 	}
-	head, err := gguf.Head(meta, tensors)
+	head, err := gguf.Head(f.Keys, tensors)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,12 +2,15 @@ package llm
 
 import (
 	"bytes"
+	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 // gate is a medium that gives the weights only when it is told to.
@@ -35,9 +38,9 @@ func (g *gate) ReadAt(p []byte, off int64) (int, error) {
 // The vocabulary is looked at while weights come; when it is of no use their
 // memory is given back, but not before the medium has let go of it.
 func TestLoadStopsReading(t *testing.T) {
-	f := synthetic(quantizedShape(gguf.Q8_0))
-	f.set("tokenizer.ggml.model", "unheard-of")
-	b := f.bytes()
+	f := llmtest.Llama(llmtest.Quantized(gguf.Q8_0))
+	f.Set("tokenizer.ggml.model", "unheard-of")
+	b := f.Bytes()
 	whole, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +73,7 @@ func TestLoadStopsReading(t *testing.T) {
 
 // What else loading takes is done while the weights come.
 func TestLoadOverlaps(t *testing.T) {
-	b := synthetic(quantizedShape(gguf.Q8_0)).bytes()
+	b := llmtest.Llama(llmtest.Quantized(gguf.Q8_0)).Bytes()
 	whole, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +104,7 @@ func TestLoadOverlaps(t *testing.T) {
 // of weights that came all at once.
 func TestLoadSlowly(t *testing.T) {
 	for _, kind := range []gguf.Type{gguf.Q4_0, gguf.Q4_K, gguf.Q8_0} {
-		f := synthetic(quantizedShape(kind))
+		f := llmtest.Llama(llmtest.Quantized(kind))
 		want := load(t, f, Options{Threads: 2})
 		smallReads(t, page)
 		m := load(t, f, Options{Threads: 2})
@@ -116,4 +119,22 @@ func smallReads(t *testing.T, n int) {
 	old := readSize
 	readSize = n
 	t.Cleanup(func() { readSize = old })
+}
+
+// reads counts and checks what Load asks of a medium.
+type reads struct {
+	*bytes.Reader
+	mu     sync.Mutex
+	sizes  []int
+	failAt int64 // reads that reach this far fail, if not 0
+}
+
+func (r *reads) ReadAt(p []byte, off int64) (int, error) {
+	r.mu.Lock()
+	r.sizes = append(r.sizes, len(p))
+	r.mu.Unlock()
+	if r.failAt != 0 && off+int64(len(p)) > r.failAt {
+		return 0, errors.New("the drive was removed")
+	}
+	return r.Reader.ReadAt(p, off)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 	"alphaos/llm/sample"
 )
 
@@ -21,15 +22,15 @@ import (
 // same to the last bit whether it is computed alone or together with others,
 // up to the number that a draft may have.
 func TestBatchInvariance(t *testing.T) {
-	shapes := map[string]shape{"F32": smallShape}
+	shapes := map[string]llmtest.Shape{"F32": llmtest.Small}
 	for _, q := range []gguf.Type{gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K} {
-		shapes[q.String()] = quantizedShape(q)
+		shapes[q.String()] = llmtest.Quantized(q)
 	}
 	for name, shape := range shapes {
 		for _, k := range Kernels() {
 			for _, cache := range []string{"f32", "f16"} {
 				t.Run(fmt.Sprintf("%s/%s/%s", name, k, cache), func(t *testing.T) {
-					m := load(t, synthetic(shape), Options{Kernel: k, Threads: 2, Cache: cache})
+					m := load(t, llmtest.Llama(shape), Options{Kernel: k, Threads: 2, Cache: cache})
 					prompt := testIDs[:9]
 					single := newSession(t, m)
 					eval(t, single, prompt...)
@@ -117,9 +118,9 @@ func generate(t testing.TB, m *Model, p sample.Params, n int, d ...Drafter) ([]i
 // in keys and values.
 func TestTogether(t *testing.T) {
 	for _, heads := range []int{6, 8, 14} { // groups of 3, 4 and 7
-		shape := quantizedShape(gguf.Q8_0)
-		shape.heads, shape.kvHeads, shape.layers, shape.context = heads, 2, 1, 300
-		f := synthetic(shape)
+		shape := llmtest.Quantized(gguf.Q8_0)
+		shape.Heads, shape.KVHeads, shape.Layers, shape.Context = heads, 2, 1, 300
+		f := llmtest.Llama(shape)
 		for _, cache := range []string{"f32", "f16"} {
 			for _, kernel := range Kernels() {
 				m := load(t, f, Options{Threads: 1 + heads%4, Cache: cache, Kernel: kernel})
@@ -152,13 +153,13 @@ func TestTogether(t *testing.T) {
 // Whatever is drafted, the tokens of a seed are the same, at any temperature.
 func TestGenerator(t *testing.T) {
 	smallPieces(t, 16<<10)
-	for name, shape := range map[string]shape{"F32": smallShape, "Q4_K": quantizedShape(gguf.Q4_K, gguf.Q6_K), "Q8_0": quantizedShape(gguf.Q8_0)} {
-		shape.context = 256
-		f := synthetic(shape)
+	for name, shape := range map[string]llmtest.Shape{"F32": llmtest.Small, "Q4_K": llmtest.Quantized(gguf.Q4_K, gguf.Q6_K), "Q8_0": llmtest.Quantized(gguf.Q8_0)} {
+		shape.Context = 256
+		f := llmtest.Llama(shape)
 		m := load(t, f, Options{Threads: 2, inPlace: true}) // as streamed weights are
 		models := []*Model{m}
 		if name != "F32" {
-			streamed, _ := loadWithin(t, f, Options{Threads: 2, Budget: int64(len(f.bytes())) * 3 / 4})
+			streamed, _ := loadWithin(t, f, Options{Threads: 2, Budget: int64(len(f.Bytes())) * 3 / 4})
 			models = append(models, streamed)
 		}
 		for _, p := range []sample.Params{{}, {RepeatPenalty: 1.1, RepeatLastN: 64}, sample.Default(), {Temperature: 0.3, TopK: 3, TopP: 1}, {Temperature: 2, TopP: 1}} {
@@ -190,7 +191,7 @@ func TestGenerator(t *testing.T) {
 
 // The end of the context, a cancelled answer, and going on after both.
 func TestGeneratorEnds(t *testing.T) {
-	m := load(t, synthetic(smallShape), Options{Threads: 1})
+	m := load(t, llmtest.Llama(llmtest.Small), Options{Threads: 1})
 	want, _ := generate(t, m, sample.Params{}, 52)
 	s := newSession(t, m)
 	g := newGenerator(s, sample.New(sample.Params{}), &oracle{text: append(slices.Clone(want), want...)})
@@ -226,11 +227,11 @@ func TestGeneratorEnds(t *testing.T) {
 // sampler's own random numbers is right where it agrees with the larger one:
 // always, if it is the same model.
 func TestModelDrafter(t *testing.T) {
-	shape := smallShape
-	shape.context = 256
-	large := load(t, synthetic(shape), Options{Threads: 1})
-	shape.layers = 1
-	small := load(t, synthetic(shape), Options{Threads: 1})
+	shape := llmtest.Small
+	shape.Context = 256
+	large := load(t, llmtest.Llama(shape), Options{Threads: 1})
+	shape.Layers = 1
+	small := load(t, llmtest.Llama(shape), Options{Threads: 1})
 	if !SameVocabulary(large.File(), small.File()) {
 		t.Error("the vocabularies are said to differ")
 	}
@@ -262,10 +263,10 @@ func TestModelDrafter(t *testing.T) {
 // Over many seeds the second of two tokens, which is drafted, is as frequent as
 // its probability says: the distribution is unchanged.
 func TestDraftDistribution(t *testing.T) {
-	shape := smallShape
-	m := load(t, synthetic(shape), Options{Threads: 1})
-	shape.layers = 1
-	d := load(t, synthetic(shape), Options{Threads: 1})
+	shape := llmtest.Small
+	m := load(t, llmtest.Llama(shape), Options{Threads: 1})
+	shape.Layers = 1
+	d := load(t, llmtest.Llama(shape), Options{Threads: 1})
 	p := sample.Params{Temperature: 1, TopK: 8, TopP: 1, RepeatPenalty: 1}
 	s, draft := newSession(t, m), newSession(t, d)
 	prompt := slices.Clone(eval(t, s, testIDs[:12]...))
@@ -337,11 +338,11 @@ func (f *firstFixed) Sample(logits []float32, recent []int32) int32 {
 
 func TestSameVocabulary(t *testing.T) {
 	file := func(model, pre string, tokens ...string) *gguf.File {
-		f := &fileBuilder{}
-		f.set("tokenizer.ggml.model", model)
-		f.set("tokenizer.ggml.pre", pre)
-		f.set("tokenizer.ggml.tokens", tokens)
-		b := f.bytes()
+		f := llmtest.New()
+		f.Set("tokenizer.ggml.model", model)
+		f.Set("tokenizer.ggml.pre", pre)
+		f.Set("tokenizer.ggml.tokens", tokens)
+		b := f.Bytes()
 		g, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
 		if err != nil {
 			t.Fatal(err)
@@ -447,17 +448,17 @@ func TestPace(t *testing.T) {
 // copying makes a model of which every token is followed by one certain other:
 // it goes through a cycle of the vocabulary, or parts of it. All its matrices
 // are read and used, but what the layers add is 0.
-func copying(f *fileBuilder, next func(id int) int) *fileBuilder {
-	embedding, output := f.tensor("token_embd.weight"), f.tensor("output.weight")
-	row := len(embedding.data) / int(embedding.dims[1])
-	for i := range int(embedding.dims[1]) {
-		copy(output.data[next(i)*row:(next(i)+1)*row], embedding.data[i*row:(i+1)*row])
+func copying(f *llmtest.File, next func(id int) int) *llmtest.File {
+	embedding, output := f.Tensor("token_embd.weight"), f.Tensor("output.weight")
+	row := len(embedding.Data) / int(embedding.Dims[1])
+	for i := range int(embedding.Dims[1]) {
+		copy(output.Data[next(i)*row:(next(i)+1)*row], embedding.Data[i*row:(i+1)*row])
 	}
-	for i := range f.tensors {
-		t := &f.tensors[i]
-		if strings.HasSuffix(t.name, "attn_output.weight") || strings.HasSuffix(t.name, "ffn_down.weight") {
-			for at := 0; at < len(t.data); at += t.t.BlockBytes() {
-				t.data[at], t.data[at+1] = 0, 0 // the scale
+	for i := range f.Tensors {
+		t := &f.Tensors[i]
+		if strings.HasSuffix(t.Name, "attn_output.weight") || strings.HasSuffix(t.Name, "ffn_down.weight") {
+			for at := 0; at < len(t.Data); at += t.Type.BlockBytes() {
+				t.Data[at], t.Data[at+1] = 0, 0 // the scale
 			}
 		}
 	}
@@ -470,13 +471,13 @@ func copying(f *fileBuilder, next func(id int) int) *fileBuilder {
 func BenchmarkSpeculate(b *testing.B) {
 	const cycle, piece = 200, 64
 	for _, quant := range []gguf.Type{gguf.Q8_0, gguf.Q4_0} {
-		shape := shape{embedding: 2048, feedForward: 8192, layers: 3, heads: 32, kvHeads: 8, head: 64, vocabulary: 16384, context: 2048, types: []gguf.Type{quant}}
+		shape := llmtest.Shape{Embedding: 2048, FeedForward: 8192, Layers: 3, Heads: 32, KVHeads: 8, Head: 64, Vocabulary: 16384, Context: 2048, Types: []gguf.Type{quant}}
 		for _, threads := range []int{1, 2} {
-			m := load(b, copying(synthetic(shape), func(i int) int {
+			m := load(b, copying(llmtest.Llama(shape), func(i int) int {
 				switch i + 1 {
 				case cycle:
 					return 0
-				case shape.vocabulary:
+				case shape.Vocabulary:
 					return cycle
 				}
 				return i + 1
@@ -552,7 +553,7 @@ func (deceiver) Draft(dst, tokens []int32, n int) []int32 {
 // what drafts cost. The shortest of many passes counts.
 func BenchmarkDraft(b *testing.B) {
 	for _, quant := range []gguf.Type{gguf.Q8_0, gguf.Q4_0, gguf.Q4_K} {
-		f := synthetic(shape{embedding: 2048, feedForward: 8192, layers: 2, heads: 32, kvHeads: 8, head: 64, vocabulary: 270, context: 512, types: []gguf.Type{quant}, tied: true})
+		f := llmtest.Llama(llmtest.Shape{Embedding: 2048, FeedForward: 8192, Layers: 2, Heads: 32, KVHeads: 8, Head: 64, Vocabulary: 270, Context: 512, Types: []gguf.Type{quant}, Tied: true})
 		for _, threads := range []int{1, 2} {
 			b.Run(fmt.Sprintf("%v/%d", quant, threads), func(b *testing.B) {
 				s := newSession(b, load(b, f, Options{Threads: threads}))

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 func state(t testing.TB, s *Session) []byte {
@@ -26,16 +27,16 @@ func state(t testing.TB, s *Session) []byte {
 // in a model that was loaded in another way.
 func TestState(t *testing.T) {
 	smallPieces(t, 16<<10)
-	for _, shape := range []shape{quantizedShape(gguf.Q8_0), unevenShape()} {
+	for _, shape := range []llmtest.Shape{llmtest.Quantized(gguf.Q8_0), llmtest.Uneven()} {
 		testState(t, shape)
 	}
 }
 
-func testState(t *testing.T, shape shape) {
-	f := synthetic(shape)
+func testState(t *testing.T, shape llmtest.Shape) {
+	f := llmtest.Llama(shape)
 	for _, cache := range []string{"f32", "f16"} {
 		m := load(t, f, Options{Threads: 2, Cache: cache, inPlace: true})
-		streamed, _ := loadWithin(t, f, Options{Threads: 2, Cache: cache, Budget: int64(len(f.bytes()) * 3 / 4)})
+		streamed, _ := loadWithin(t, f, Options{Threads: 2, Cache: cache, Budget: int64(len(f.Bytes()) * 3 / 4)})
 		s := newSession(t, m)
 		eval(t, s, testIDs...)
 		s.Truncate(30)
@@ -66,7 +67,7 @@ func testState(t *testing.T, shape shape) {
 // Saved within a limit a state is that of the first tokens, and still what a
 // session goes on from.
 func TestStateWithin(t *testing.T) {
-	f := synthetic(smallShape)
+	f := llmtest.Llama(llmtest.Small)
 	for _, cache := range []string{"f32", "f16"} {
 		m := load(t, f, Options{Threads: 1, Cache: cache})
 		s := newSession(t, m)
@@ -99,7 +100,7 @@ func TestStateWithin(t *testing.T) {
 
 // What is not a state of this model is refused, and leaves an empty session.
 func TestStateRefuses(t *testing.T) {
-	f := synthetic(smallShape)
+	f := llmtest.Llama(llmtest.Small)
 	m := load(t, f, Options{Threads: 1, Cache: "f32"})
 	s := newSession(t, m)
 	eval(t, s, testIDs[:20]...)
@@ -109,9 +110,9 @@ func TestStateRefuses(t *testing.T) {
 	eval(t, newer, testIDs[5:25]...)
 	torn := slices.Clone(saved)
 	copy(torn, state(t, newer)[:len(saved)-(len(saved)-stateHeader)/len(m.layers)])
-	other := synthetic(smallShape)
-	w := other.tensor("blk.1.ffn_norm.weight")
-	w.data[0] ^= 1 // another fine-tuning
+	other := llmtest.Llama(llmtest.Small)
+	w := other.Tensor("blk.1.ffn_norm.weight")
+	w.Data[0] ^= 1 // another fine-tuning
 	half := newSession(t, load(t, f, Options{Threads: 1, Cache: "f16"}))
 	short, err := m.NewSession(16)
 	if err != nil {
@@ -166,8 +167,8 @@ func (failing) Write(p []byte) (int, error) { return 0, io.ErrShortWrite }
 // FuzzState: whatever the bytes, there is a session of sane tokens or an
 // error.
 func FuzzState(f *testing.F) {
-	tiny := shape{embedding: 4, feedForward: 4, layers: 1, heads: 2, kvHeads: 1, head: 2, vocabulary: 260, context: 4, types: []gguf.Type{gguf.F32}}
-	b := synthetic(tiny).bytes()
+	tiny := llmtest.Shape{Embedding: 4, FeedForward: 4, Layers: 1, Heads: 2, KVHeads: 1, Head: 2, Vocabulary: 260, Context: 4, Types: []gguf.Type{gguf.F32}}
+	b := llmtest.Llama(tiny).Bytes()
 	m, err := Load(bytes.NewReader(b), int64(len(b)), Options{Threads: 1, Kernel: Kernels()[0]})
 	if err != nil {
 		f.Fatal(err)

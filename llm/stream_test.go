@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 // drive is a medium that counts what is read and may fail.
@@ -57,10 +58,10 @@ func smallPieces(t *testing.T, n int) {
 
 // loadWithin streams a model with a budget; the weights may lie where they
 // like in memory, but no more of it than that is used.
-func loadWithin(t testing.TB, f *fileBuilder, o Options) (*Model, *drive) {
+func loadWithin(t testing.TB, f *llmtest.File, o Options) (*Model, *drive) {
 	t.Helper()
 	o.Kernel = cmp.Or(o.Kernel, Kernels()[0])
-	b := f.bytes()
+	b := f.Bytes()
 	d := &drive{r: bytes.NewReader(b)}
 	whole, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
@@ -90,13 +91,13 @@ func loadWithin(t testing.TB, f *fileBuilder, o Options) (*Model, *drive) {
 // reads each streamed byte once in a pass, and always in the order expected.
 func TestStream(t *testing.T) {
 	smallPieces(t, 64<<10)
-	untied := quantizedShape(gguf.Q8_0, gguf.Q4_K)
-	untied.tied, untied.layers = false, 4
-	tied := quantizedShape(gguf.Q8_0)
-	tied.layers = 3
-	for _, shape := range []shape{tied, untied, unevenShape()} {
-		f := synthetic(shape)
-		size := int64(len(f.bytes()))
+	untied := llmtest.Quantized(gguf.Q8_0, gguf.Q4_K)
+	untied.Tied, untied.Layers = false, 4
+	tied := llmtest.Quantized(gguf.Q8_0)
+	tied.Layers = 3
+	for _, shape := range []llmtest.Shape{tied, untied, llmtest.Uneven()} {
+		f := llmtest.Llama(shape)
+		size := int64(len(f.Bytes()))
 		whole := load(t, f, Options{Threads: 2, inPlace: true})
 		want := newSession(t, whole)
 		for _, part := range []float64{0.35, 0.5, 0.75, 0.97} {
@@ -146,15 +147,15 @@ func same(t testing.TB, got, want []float32) {
 // A long prompt in several batches, of which only the last needs logits.
 func TestStreamPrompt(t *testing.T) {
 	smallPieces(t, 64<<10)
-	shape := quantizedShape(gguf.Q8_0)
-	shape.layers, shape.context = 3, 2048
-	f := synthetic(shape)
+	shape := llmtest.Quantized(gguf.Q8_0)
+	shape.Layers, shape.Context = 3, 2048
+	f := llmtest.Llama(shape)
 	ids := make([]int32, 1200)
 	for i := range ids {
 		ids[i] = int32(3 + i*i%256)
 	}
 	want := eval(t, newSession(t, load(t, f, Options{Threads: 2})), ids...)
-	m, d := loadWithin(t, f, Options{Threads: 2, Budget: int64(len(f.bytes()) / 2)})
+	m, d := loadWithin(t, f, Options{Threads: 2, Budget: int64(len(f.Bytes()) / 2)})
 	s := newSession(t, m)
 	eval(t, s, 1)
 	s.Truncate(0)
@@ -173,10 +174,10 @@ func TestStreamPrompt(t *testing.T) {
 // it was, and can go on when the drive is back.
 func TestStreamFailure(t *testing.T) {
 	smallPieces(t, 64<<10)
-	shape := quantizedShape(gguf.Q8_0)
-	shape.tied, shape.layers = false, 3
-	f := synthetic(shape)
-	m, d := loadWithin(t, f, Options{Threads: 2, Budget: int64(len(f.bytes()) / 2)})
+	shape := llmtest.Quantized(gguf.Q8_0)
+	shape.Tied, shape.Layers = false, 3
+	f := llmtest.Llama(shape)
+	m, d := loadWithin(t, f, Options{Threads: 2, Budget: int64(len(f.Bytes()) / 2)})
 	s, want := newSession(t, m), newSession(t, load(t, f, Options{Threads: 2, inPlace: true}))
 	same(t, eval(t, s, testIDs...), eval(t, want, testIDs...))
 	for i := range 40 {
@@ -216,8 +217,8 @@ func TestStreamFailure(t *testing.T) {
 
 func TestStreamMemory(t *testing.T) {
 	smallPieces(t, 64<<10)
-	f := synthetic(quantizedShape(gguf.Q8_0))
-	b := f.bytes()
+	f := llmtest.Llama(llmtest.Quantized(gguf.Q8_0))
+	b := f.Bytes()
 	// Alloc gives less than the budget.
 	most := len(b) / 2
 	m, _ := loadWithin(t, f, Options{Alloc: func(n int) ([]byte, error) {
@@ -247,9 +248,9 @@ func TestStreamMemory(t *testing.T) {
 
 // Without a wish the context is as long as memory allows.
 func TestFittingContext(t *testing.T) {
-	s := quantizedShape(gguf.Q8_0)
-	s.context = 4000
-	f := synthetic(s)
+	s := llmtest.Quantized(gguf.Q8_0)
+	s.Context = 4000
+	f := llmtest.Llama(s)
 	for _, c := range []struct {
 		limit int64
 		want  int

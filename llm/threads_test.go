@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"alphaos/llm/llmtest"
 	"testing"
 	"time"
 )
@@ -28,7 +29,7 @@ func TestFastestThreads(t *testing.T) {
 }
 
 func TestChosenThreadsCompute(t *testing.T) {
-	m := load(t, synthetic(smallShape), Options{Threads: 4})
+	m := load(t, llmtest.Llama(llmtest.Small), Options{Threads: 4})
 	s, err := m.NewSession(8)
 	if err != nil {
 		t.Fatal(err)

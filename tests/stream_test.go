@@ -10,9 +10,6 @@ import (
 	"alphaos/ovmf"
 )
 
-// streamShape is a file of 137 MiB.
-var streamShape = modelShape{name: "large", dim: 1024, layers: 6, heads: 16, kvHeads: 8, ff: 3072, context: 256, half: true}
-
 // TestStreaming talks to a model that is larger than the machine's memory for
 // it: the person is told what to expect, and the answer is the one that the
 // whole model gives on this host.

@@ -5,8 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 	"alphaos/llm/tokenizer"
-	"alphaos/llm/tokenizer/tokentest"
 )
 
 // A template of the harmony format, with what matters of it: a system's text is
@@ -23,21 +24,21 @@ const jinjaHarmony = `{{- "<|start|>system<|message|>You are a model.\n\n# Valid
 
 // harmonyVocabularies have the markers as tokens of each type, only some of
 // them, and none.
-func harmonyVocabularies() map[string][]tokentest.KV {
+func harmonyVocabularies() map[string][]gguf.KeyValue {
 	all := append([]string{"<|startoftext|>", "<|return|>"}, "<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>", "<|call|>")
-	of := func(kind int32, markers ...string) []tokentest.KV {
-		kvs := tokentest.BPE("gpt-4o", markers, "h i", "n a", "< |", "| >", "e n", "en d")
+	of := func(kind int32, markers ...string) []gguf.KeyValue {
+		kvs := llmtest.BPE("gpt-4o", markers, "h i", "n a", "< |", "| >", "e n", "en d")
 		for i, kv := range kvs {
-			if v, ok := kv.V.([]int32); ok {
+			if v, ok := kv.Value.([]int32); ok {
 				for j := len(v) - len(markers); j < len(v); j++ {
 					v[j] = kind
 				}
-				kvs[i].V = v
+				kvs[i].Value = v
 			}
 		}
 		return kvs
 	}
-	return map[string][]tokentest.KV{
+	return map[string][]gguf.KeyValue{
 		"control":      of(3, all...),
 		"user-defined": of(4, all...),
 		"normal":       of(1, all...),

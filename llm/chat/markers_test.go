@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 	"alphaos/llm/tokenizer"
-	"alphaos/llm/tokenizer/tokentest"
 )
 
 // looks are templates of our own, with markers as models have them beside those
@@ -52,26 +52,16 @@ func markersOf(source string, f *gguf.File) []string {
 
 // ours makes vocabularies that have all those markers, of each type, and such
 // that ordinary text would be merged to them, and without them.
-func ours(markers []string) map[string][]tokentest.KV {
-	all := map[string][]tokentest.KV{}
-	for name, kind := range map[string]int32{"normal": tokentest.Normal, "control": tokentest.Control, "user-defined": tokentest.UserDefined} {
-		all["bpe, "+name] = tokentest.Retype(tokentest.BPE("llama-bpe", []string{"<bos>", "<eos>"}, "h i", "Ġ h", "u s", "us er"), kind, markers...)
-		all["spm, "+name] = tokentest.Retype(tokentest.SPM(nil, " hi", "user"), kind, markers...)
-		all["spm merged, "+name] = tokentest.Retype(tokentest.SPM(nil, append(slices.Clone(markers), " hi")...), kind, markers...)
+func ours(markers []string) map[string][]gguf.KeyValue {
+	all := map[string][]gguf.KeyValue{}
+	for name, kind := range map[string]int32{"normal": llmtest.Normal, "control": llmtest.Control, "user-defined": llmtest.UserDefined} {
+		all["bpe, "+name] = llmtest.Retype(llmtest.BPE("llama-bpe", []string{"<bos>", "<eos>"}, "h i", "Ġ h", "u s", "us er"), kind, markers...)
+		all["spm, "+name] = llmtest.Retype(llmtest.SPM(nil, " hi", "user"), kind, markers...)
+		all["spm merged, "+name] = llmtest.Retype(llmtest.SPM(nil, append(slices.Clone(markers), " hi")...), kind, markers...)
 	}
-	all["bpe, none"] = tokentest.BPE("llama-bpe", []string{"<bos>", "<eos>"}, "h i", "Ġ h", "u s", "us er", "e n", "en d", "I N", "Ġ [")
-	all["spm, none"] = tokentest.SPM(nil, " hi", "user", "INST", "system")
+	all["bpe, none"] = llmtest.BPE("llama-bpe", []string{"<bos>", "<eos>"}, "h i", "Ġ h", "u s", "us er", "e n", "en d", "I N", "Ġ [")
+	all["spm, none"] = llmtest.SPM(nil, " hi", "user", "INST", "system")
 	return all
-}
-
-func file(t testing.TB, kvs []tokentest.KV) *gguf.File {
-	t.Helper()
-	b := tokentest.GGUF(kvs)
-	f, err := gguf.Read(strings.NewReader(string(b)), int64(len(b)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
 }
 
 // A marker that a template writes is one id where the vocabulary has it, of
@@ -79,10 +69,10 @@ func file(t testing.TB, kvs []tokentest.KV) *gguf.File {
 // one, and is not changed by that.
 func TestWhoWritesMarkers(t *testing.T) {
 	all := allTemplates(t)
-	bare := file(t, tokentest.BPE("llama-bpe", []string{"<bos>", "<eos>"}))
+	bare := llmtest.New(llmtest.BPE("llama-bpe", []string{"<bos>", "<eos>"})...).Tables()
 	for template, source := range all {
 		for name, kvs := range ours(markersOf(source, bare)) {
-			checkMarkers(t, template+", "+name, newVocabulary(t, file(t, kvs)), source)
+			checkMarkers(t, template+", "+name, newVocabulary(t, llmtest.New(kvs...).Tables()), source)
 		}
 	}
 }
@@ -302,14 +292,14 @@ func unspellable(tok *tokenizer.Tokenizer, markers []string) bool {
 // What lacks in the vocabulary is told.
 func TestLackingMarkers(t *testing.T) {
 	for _, c := range []struct {
-		kvs    []tokentest.KV
+		kvs    []gguf.KeyValue
 		source string
 		want   string
 	}{
 		{bpe(), jinjaChatML, ""},
-		{tokentest.BPE("llama-bpe", []string{"<bos>", "<eos>"}), jinjaChatML, "(<|im_end|> <|im_start|>)"},
-		{tokentest.Retype(tokentest.BPE("llama-bpe", []string{"<bos>", "<eos>"}), tokentest.Normal, "<|im_end|>"), jinjaChatML, "(<|im_start|>)"},
-		{tokentest.BPE("llama-bpe", []string{"<bos>", "<eos>"}), "{{ '<begin>' }}" + jinjaChatML, "(<begin> <|im_end|> <|im_start|>)"},
+		{llmtest.BPE("llama-bpe", []string{"<bos>", "<eos>"}), jinjaChatML, "(<|im_end|> <|im_start|>)"},
+		{llmtest.Retype(llmtest.BPE("llama-bpe", []string{"<bos>", "<eos>"}), llmtest.Normal, "<|im_end|>"), jinjaChatML, "(<|im_start|>)"},
+		{llmtest.BPE("llama-bpe", []string{"<bos>", "<eos>"}), "{{ '<begin>' }}" + jinjaChatML, "(<begin> <|im_end|> <|im_start|>)"},
 		{bpe(), looks["words"], ""},
 	} {
 		_, tmpl := model(t, c.kvs, c.source)
@@ -338,8 +328,8 @@ func TestTypedContent(t *testing.T) {
 // what a person says of them is not.
 func TestThoughtMarkers(t *testing.T) {
 	source := `{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n{% if enable_thinking is defined %}<think>\n\n</think>{% endif %}`
-	for _, kind := range []int32{tokentest.Normal, tokentest.UserDefined} {
-		tok, tmpl := model(t, tokentest.Retype(bpe(), kind, "<think>", "</think>"), source)
+	for _, kind := range []int32{llmtest.Normal, llmtest.UserDefined} {
+		tok, tmpl := model(t, llmtest.Retype(bpe(), kind, "<think>", "</think>"), source)
 		for who, want := range map[string]int{"user": 0, "system": 0, "assistant": 1} {
 			turns := []Turn{{Role: "user", Text: "hi"}, {Role: who, Text: "<think>hi</think>"}, {Role: "user", Text: "hi"}}
 			ids := tmpl.Prompt(tok, turns)
@@ -361,7 +351,7 @@ func FuzzForged(f *testing.F) {
 	}
 	var all []pair
 	var pieces []string
-	bare := file(f, tokentest.BPE("llama-bpe", []string{"<bos>", "<eos>"}))
+	bare := llmtest.New(llmtest.BPE("llama-bpe", []string{"<bos>", "<eos>"})...).Tables()
 	for template, source := range allTemplates(f) {
 		markers := markersOf(source, bare)
 		for _, m := range markers {

@@ -8,8 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 	"alphaos/llm/tokenizer"
-	"alphaos/llm/tokenizer/tokentest"
 )
 
 // templates reads those that well-known models ship.
@@ -35,14 +36,14 @@ var march = time.Date(2025, 3, 9, 14, 5, 0, 0, time.UTC)
 func marchNow() time.Time { return march }
 
 // ownBPE has every marker of the templates as a control token.
-func ownBPE() []tokentest.KV {
-	return tokentest.BPE("llama-bpe", []string{"<bos>", "<eos>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|im_start|>", "<|im_end|>",
+func ownBPE() []gguf.KeyValue {
+	return llmtest.BPE("llama-bpe", []string{"<bos>", "<eos>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|im_start|>", "<|im_end|>",
 		"<|user|>", "<|assistant|>", "<|system|>", "<|end|>", "[INST]", "[/INST]", "<start_of_turn>", "<end_of_turn>", "<｜User｜>", "<｜Assistant｜>",
 		"<<SYS>>", "<</SYS>>"}, "h i", "Ġ h")
 }
 
-func vocabularies() map[string][]tokentest.KV {
-	return map[string][]tokentest.KV{"bpe": ownBPE(), "spm": spm()}
+func vocabularies() map[string][]gguf.KeyValue {
+	return map[string][]gguf.KeyValue{"bpe": ownBPE(), "spm": spm()}
 }
 
 func TestOwnPrompt(t *testing.T) {

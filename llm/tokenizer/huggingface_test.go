@@ -1,13 +1,12 @@
 package tokenizer
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"testing"
 
 	"alphaos/llm/gguf"
-	"alphaos/llm/tokenizer/tokentest"
+	"alphaos/llm/llmtest"
 )
 
 // readHuggingFace makes a GGUF file of the tokenizer.json that an environment
@@ -64,16 +63,11 @@ func readHuggingFace(tb testing.TB, env, pre string) *gguf.File {
 			tokens[i], types[i] = "[unused]", 5
 		}
 	}
-	b := tokentest.GGUF([]tokentest.KV{
-		{K: "tokenizer.ggml.model", V: "gpt2"},
-		{K: "tokenizer.ggml.pre", V: pre},
-		{K: "tokenizer.ggml.tokens", V: tokens},
-		{K: "tokenizer.ggml.token_type", V: types},
-		{K: "tokenizer.ggml.merges", V: merges},
-	})
-	f, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return f
+	return llmtest.New(
+		gguf.KeyValue{Key: "tokenizer.ggml.model", Value: "gpt2"},
+		gguf.KeyValue{Key: "tokenizer.ggml.pre", Value: pre},
+		gguf.KeyValue{Key: "tokenizer.ggml.tokens", Value: tokens},
+		gguf.KeyValue{Key: "tokenizer.ggml.token_type", Value: types},
+		gguf.KeyValue{Key: "tokenizer.ggml.merges", Value: merges},
+	).Tables()
 }

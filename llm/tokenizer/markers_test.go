@@ -6,7 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"alphaos/llm/tokenizer/tokentest"
+	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 // looks are markers as models have them.
@@ -14,8 +15,8 @@ var looks = []string{"<|turn|>", "<|turn>", "<turn|>", "<s2>", "[TURN]", "<<SYS>
 
 // typed returns a vocabulary that has looks as tokens of a type. reachable ones
 // come out of merging ordinary text, too.
-func typed(family string, kind int32, reachable bool) []tokentest.KV {
-	var kvs []tokentest.KV
+func typed(family string, kind int32, reachable bool) []gguf.KeyValue {
+	var kvs []gguf.KeyValue
 	if family == "spm" {
 		var words []string
 		if reachable {
@@ -23,7 +24,7 @@ func typed(family string, kind int32, reachable bool) []tokentest.KV {
 				words = append(words, strings.ReplaceAll(m, "▁", " "))
 			}
 		}
-		kvs = tokentest.SPM(nil, append(words, " hello")...)
+		kvs = llmtest.SPM(nil, append(words, " hello")...)
 	} else {
 		var merges []string
 		seen := map[string]bool{}
@@ -39,12 +40,12 @@ func typed(family string, kind int32, reachable bool) []tokentest.KV {
 				}
 			}
 		}
-		kvs = tokentest.BPE("default", []string{"<bos>", "<eos>"}, append(merges, "h e")...)
+		kvs = llmtest.BPE("default", []string{"<bos>", "<eos>"}, append(merges, "h e")...)
 	}
 	var tokens []string
 	for _, kv := range kvs {
-		if kv.K == "tokenizer.ggml.tokens" {
-			tokens = slices.Clone(kv.V.([]string))
+		if kv.Key == "tokenizer.ggml.tokens" {
+			tokens = slices.Clone(kv.Value.([]string))
 		}
 	}
 	at := map[string]int{}
@@ -64,24 +65,24 @@ func typed(family string, kind int32, reachable bool) []tokentest.KV {
 		at[m] = i
 	}
 	for i, kv := range kvs {
-		switch kv.K {
+		switch kv.Key {
 		case "tokenizer.ggml.tokens":
-			kvs[i].V = tokens
+			kvs[i].Value = tokens
 		case "tokenizer.ggml.scores":
-			v := slices.Clone(kv.V.([]float32))
+			v := slices.Clone(kv.Value.([]float32))
 			for len(v) < len(tokens) {
 				v = append(v, 0)
 			}
-			kvs[i].V = v
+			kvs[i].Value = v
 		case "tokenizer.ggml.token_type":
-			v := slices.Clone(kv.V.([]int32))
+			v := slices.Clone(kv.Value.([]int32))
 			for len(v) < len(tokens) {
 				v = append(v, typeNormal)
 			}
 			for _, j := range at {
 				v[j] = kind
 			}
-			kvs[i].V = v
+			kvs[i].Value = v
 		}
 	}
 	return kvs
@@ -100,7 +101,7 @@ func bytesSpelled(text string) string {
 	return b.String()
 }
 
-func eachVocabulary(f func(name string, kvs []tokentest.KV)) {
+func eachVocabulary(f func(name string, kvs []gguf.KeyValue)) {
 	for _, family := range []string{"spm", "bpe"} {
 		for name, kind := range map[string]int32{"normal": typeNormal, "control": typeControl, "user-defined": typeUserDefined, "unused": typeUnused} {
 			for _, reachable := range []bool{false, true} {
@@ -114,7 +115,7 @@ func eachVocabulary(f func(name string, kvs []tokentest.KV)) {
 // trusted and never comes out of other text, which is not changed by that;
 // whatever type the file gives it and whatever it looks like.
 func TestMarkers(t *testing.T) {
-	eachVocabulary(func(name string, kvs []tokentest.KV) {
+	eachVocabulary(func(name string, kvs []gguf.KeyValue) {
 		plain := build(t, kvs)
 		template := "hello user\n" + strings.Join(looks, " assistant\n") + "{}"
 		ids := plain.MarkersIn(template)
@@ -176,13 +177,13 @@ func TestMarkers(t *testing.T) {
 // What a template writes beside markers is no marker: words, spaces,
 // punctuation, and what is user-defined for other reasons.
 func TestMarkersIn(t *testing.T) {
-	kvs := tokentest.SPM([]string{"  ", "ö", "word", "```", "<|\"|>", "USER:", "<think>", "[INST]", "<control>"}, " user", "user", ": ", "end.", "(s)", "<b>")
+	kvs := llmtest.SPM([]string{"  ", "ö", "word", "```", "<|\"|>", "USER:", "<think>", "[INST]", "<control>"}, " user", "user", ": ", "end.", "(s)", "<b>")
 	for i, kv := range kvs {
-		if v, ok := kv.V.([]int32); ok {
+		if v, ok := kv.Value.([]int32); ok {
 			for j := 259; j < 267; j++ {
 				v[j] = 4
 			}
-			kvs[i].V = v
+			kvs[i].Value = v
 		}
 	}
 	tok := build(t, kvs)
@@ -198,7 +199,7 @@ func TestMarkersIn(t *testing.T) {
 // No text made of pieces of markers becomes a marker.
 func FuzzMarkers(f *testing.F) {
 	var toks []*Tokenizer
-	eachVocabulary(func(name string, kvs []tokentest.KV) {
+	eachVocabulary(func(name string, kvs []gguf.KeyValue) {
 		tok := build(f, kvs)
 		toks = append(toks, tok.WithMarkers(tok.MarkersIn(strings.Join(looks, " "))))
 	})

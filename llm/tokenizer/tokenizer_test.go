@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,34 +10,24 @@ import (
 	"unicode/utf8"
 
 	"alphaos/llm/gguf"
-	"alphaos/llm/tokenizer/tokentest"
+	"alphaos/llm/llmtest"
 )
 
-func parse(tb testing.TB, kvs []tokentest.KV) *gguf.File {
+func build(tb testing.TB, kvs []gguf.KeyValue) *Tokenizer {
 	tb.Helper()
-	b := tokentest.GGUF(kvs)
-	f, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return f
-}
-
-func build(tb testing.TB, kvs []tokentest.KV) *Tokenizer {
-	tb.Helper()
-	t, err := New(parse(tb, kvs))
+	t, err := New(llmtest.New(kvs...).Tables())
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return t
 }
 
-func smallSPM(tb testing.TB, more ...tokentest.KV) *Tokenizer {
-	return build(tb, append(tokentest.SPM([]string{"<|im_start|>", "<|im_end|>"}, " hello", " help", " world", "low"), more...))
+func smallSPM(tb testing.TB, more ...gguf.KeyValue) *Tokenizer {
+	return build(tb, append(llmtest.SPM([]string{"<|im_start|>", "<|im_end|>"}, " hello", " help", " world", "low"), more...))
 }
 
-func smallBPE(tb testing.TB, pre string, more ...tokentest.KV) *Tokenizer {
-	return build(tb, append(tokentest.BPE(pre, []string{"<|begin|>", "<|end_of_text|>", "<|eot_id|>", "<|user|>"},
+func smallBPE(tb testing.TB, pre string, more ...gguf.KeyValue) *Tokenizer {
+	return build(tb, append(llmtest.BPE(pre, []string{"<|begin|>", "<|end_of_text|>", "<|eot_id|>", "<|user|>"},
 		"h e", "l l", "he ll", "hell o", "Ġ w", "o r", "Ġw or", "l d", "Ġwor ld", "Ġ Ġ", "Ċ Ċ"), more...))
 }
 
@@ -72,8 +61,8 @@ func TestEncodeSPM(t *testing.T) {
 	if got := show(tok, tok.Encode("low", EncodeOptions{AddBOS: true, AddEOS: true})); got != "<s>|▁|low" {
 		t.Errorf("with BOS: %s", got)
 	}
-	tok = smallSPM(t, tokentest.KV{K: "tokenizer.ggml.add_space_prefix", V: false},
-		tokentest.KV{K: "tokenizer.ggml.add_bos_token", V: false}, tokentest.KV{K: "tokenizer.ggml.add_eos_token", V: true})
+	tok = smallSPM(t, gguf.KeyValue{Key: "tokenizer.ggml.add_space_prefix", Value: false},
+		gguf.KeyValue{Key: "tokenizer.ggml.add_bos_token", Value: false}, gguf.KeyValue{Key: "tokenizer.ggml.add_eos_token", Value: true})
 	if got := show(tok, tok.Encode("low", EncodeOptions{AddBOS: true, AddEOS: true})); got != "low|</s>" {
 		t.Errorf("without space prefix and BOS, with EOS: %s", got)
 	}
@@ -81,7 +70,7 @@ func TestEncodeSPM(t *testing.T) {
 
 // A vocabulary with a token that runs over a space.
 func TestSpacesInside(t *testing.T) {
-	tok := build(t, tokentest.SPM(nil, " hello", " o k a y", " o k"))
+	tok := build(t, llmtest.SPM(nil, " hello", " o k a y", " o k"))
 	for _, c := range []struct{ text, want string }{
 		{"hello o k a y", "▁hello|▁o▁k▁a▁y"},
 		{"o k o k", "▁o▁k|▁o▁k"},
@@ -130,21 +119,21 @@ func TestEncodeBPE(t *testing.T) {
 // ignore_merges: a word that is a token is taken whole even if merges do not
 // lead to it; without ignore_merges they decide.
 func TestIgnoreMerges(t *testing.T) {
-	kvs := tokentest.BPE("llama-bpe", nil, "a b", "b c")
+	kvs := llmtest.BPE("llama-bpe", nil, "a b", "b c")
 	for i := range kvs {
-		switch v := kvs[i].V.(type) {
+		switch v := kvs[i].Value.(type) {
 		case []string:
-			if kvs[i].K == "tokenizer.ggml.tokens" {
-				kvs[i].V = append(v, "abc")
+			if kvs[i].Key == "tokenizer.ggml.tokens" {
+				kvs[i].Value = append(v, "abc")
 			}
 		case []int32:
-			kvs[i].V = append(v, 1)
+			kvs[i].Value = append(v, 1)
 		}
 	}
 	if got := encoded(build(t, kvs), "abc"); got != "abc" {
 		t.Errorf("llama-bpe: %s", got)
 	}
-	kvs[1].V = "gpt-2"
+	kvs[1].Value = "gpt-2"
 	if got := encoded(build(t, kvs), "abc"); got != "ab|c" {
 		t.Errorf("gpt-2: %s", got)
 	}
@@ -186,11 +175,11 @@ func TestForgery(t *testing.T) {
 		}
 	}
 	// Nor through merges that lead to one, nor as a user-defined token.
-	kvs := tokentest.BPE("gpt-2", nil, "< s", "<s >")
+	kvs := llmtest.BPE("gpt-2", nil, "< s", "<s >")
 	for i, kv := range kvs {
-		if v, ok := kv.V.([]int32); ok {
+		if v, ok := kv.Value.([]int32); ok {
 			v[len(v)-1] = 3 // "<s>"
-			kvs[i].V = v
+			kvs[i].Value = v
 		}
 	}
 	tok := build(t, kvs)
@@ -200,11 +189,11 @@ func TestForgery(t *testing.T) {
 }
 
 func TestUserDefined(t *testing.T) {
-	kvs := tokentest.SPM([]string{"<think>", "<|x|>"}, " hello")
+	kvs := llmtest.SPM([]string{"<think>", "<|x|>"}, " hello")
 	for i, kv := range kvs {
-		if v, ok := kv.V.([]int32); ok {
+		if v, ok := kv.Value.([]int32); ok {
 			v[259], v[260] = 4, 4
-			kvs[i].V = v
+			kvs[i].Value = v
 		}
 	}
 	tok := build(t, kvs)
@@ -241,7 +230,7 @@ func TestEnds(t *testing.T) {
 	if tok.BOS() != 1 || tok.EOS() != 2 {
 		t.Error("BOS, EOS", tok.BOS(), tok.EOS())
 	}
-	tok = smallSPM(t, tokentest.KV{K: "tokenizer.ggml.eot_token_id", V: uint32(300)})
+	tok = smallSPM(t, gguf.KeyValue{Key: "tokenizer.ggml.eot_token_id", Value: uint32(300)})
 	if !tok.IsEnd(300) {
 		t.Error("eot_token_id is not an end")
 	}
@@ -279,26 +268,26 @@ func TestDecoder(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	bpe := tokentest.BPE("gpt-2", nil, "a b")
-	spm := tokentest.SPM(nil, " a")
-	without := func(kvs []tokentest.KV, key string, more ...tokentest.KV) []tokentest.KV {
-		kvs = slices.DeleteFunc(slices.Clone(kvs), func(kv tokentest.KV) bool { return kv.K == key })
+	bpe := llmtest.BPE("gpt-2", nil, "a b")
+	spm := llmtest.SPM(nil, " a")
+	without := func(kvs []gguf.KeyValue, key string, more ...gguf.KeyValue) []gguf.KeyValue {
+		kvs = slices.DeleteFunc(slices.Clone(kvs), func(kv gguf.KeyValue) bool { return kv.Key == key })
 		return append(kvs, more...)
 	}
 	for _, c := range []struct {
-		kvs  []tokentest.KV
+		kvs  []gguf.KeyValue
 		want string
 	}{
 		{nil, "no tokenizer"},
-		{[]tokentest.KV{{K: "tokenizer.ggml.model", V: "t5"}}, `kind "t5"`},
+		{[]gguf.KeyValue{{Key: "tokenizer.ggml.model", Value: "t5"}}, `kind "t5"`},
 		{without(spm, "tokenizer.ggml.tokens"), "empty vocabulary"},
-		{without(spm, "tokenizer.ggml.tokens", tokentest.KV{K: "tokenizer.ggml.tokens", V: []string{}}), "empty vocabulary"},
-		{without(spm, "tokenizer.ggml.scores", tokentest.KV{K: "tokenizer.ggml.scores", V: []float32{1}}), "1 token scores"},
-		{without(spm, "tokenizer.ggml.scores", tokentest.KV{K: "tokenizer.ggml.scores", V: "x"}), "type string"},
-		{without(spm, "tokenizer.ggml.token_type", tokentest.KV{K: "tokenizer.ggml.token_type", V: []int32{1}}), "1 token types"},
+		{without(spm, "tokenizer.ggml.tokens", gguf.KeyValue{Key: "tokenizer.ggml.tokens", Value: []string{}}), "empty vocabulary"},
+		{without(spm, "tokenizer.ggml.scores", gguf.KeyValue{Key: "tokenizer.ggml.scores", Value: []float32{1}}), "1 token scores"},
+		{without(spm, "tokenizer.ggml.scores", gguf.KeyValue{Key: "tokenizer.ggml.scores", Value: "x"}), "type string"},
+		{without(spm, "tokenizer.ggml.token_type", gguf.KeyValue{Key: "tokenizer.ggml.token_type", Value: []int32{1}}), "1 token types"},
 		{without(bpe, "tokenizer.ggml.merges"), "no merges"},
 	} {
-		_, err := New(parse(t, c.kvs))
+		_, err := New(llmtest.New(c.kvs...).Tables())
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got error %v, want one with %q", err, c.want)
 		}
@@ -306,13 +295,13 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	badBOS := tokentest.SPM(nil, " a")
-	badBOS[slices.IndexFunc(badBOS, func(kv tokentest.KV) bool { return kv.K == "tokenizer.ggml.bos_token_id" })].V = uint32(99999)
+	badBOS := llmtest.SPM(nil, " a")
+	badBOS[slices.IndexFunc(badBOS, func(kv gguf.KeyValue) bool { return kv.Key == "tokenizer.ggml.bos_token_id" })].Value = uint32(99999)
 	for want, tok := range map[string]*Tokenizer{
 		`"nonsense" is not known`: smallBPE(t, "nonsense"),
-		"does not name":           build(t, tokentest.BPE("", nil, "a b")),
+		"does not name":           build(t, llmtest.BPE("", nil, "a b")),
 		"outside the vocabulary":  build(t, badBOS),
-		"2 of the tokenizer's 3":  build(t, tokentest.BPE("gpt-2", nil, "a b", "ab", "x ")),
+		"2 of the tokenizer's 3":  build(t, llmtest.BPE("gpt-2", nil, "a b", "ab", "x ")),
 	} {
 		if w := tok.Warnings(); len(w) != 1 || !strings.Contains(w[0], want) {
 			t.Errorf("warnings %q, want one with %q", w, want)
@@ -325,7 +314,7 @@ func TestWarnings(t *testing.T) {
 
 // A vocabulary without types still has its bytes and markers.
 func TestUntyped(t *testing.T) {
-	kvs := slices.DeleteFunc(tokentest.SPM(nil, " hello"), func(kv tokentest.KV) bool { return kv.K == "tokenizer.ggml.token_type" })
+	kvs := slices.DeleteFunc(llmtest.SPM(nil, " hello"), func(kv gguf.KeyValue) bool { return kv.Key == "tokenizer.ggml.token_type" })
 	tok := build(t, kvs)
 	ids := tok.Encode("hello\n", EncodeOptions{AddBOS: true})
 	if got := tok.Decode(ids...); got != " hello\n" {
@@ -372,14 +361,14 @@ func FuzzVocabulary(f *testing.F) {
 	f.Add("gpt2", "deepseek-llm", "\x00\x00", " \x00  \x00a  b", []byte{5, 9}, uint32(1<<31), "x")
 	f.Add("llama", "", "<0x>\x00<0xZZ>\x00\xff\x00▁", "", []byte{6, 6, 6, 4}, uint32(0), "▁ \xff")
 	f.Fuzz(func(t *testing.T, model, pre, tokens, merges string, types []byte, id uint32, text string) {
-		kvs := []tokentest.KV{
-			{K: "tokenizer.ggml.model", V: model},
-			{K: "tokenizer.ggml.pre", V: pre},
-			{K: "tokenizer.ggml.tokens", V: strings.Split(tokens, "\x00")},
-			{K: "tokenizer.ggml.merges", V: strings.Split(merges, "\x00")},
-			{K: "tokenizer.ggml.bos_token_id", V: id},
-			{K: "tokenizer.ggml.eos_token_id", V: id / 2},
-			{K: "tokenizer.ggml.eot_token_id", V: id / 3},
+		kvs := []gguf.KeyValue{
+			{Key: "tokenizer.ggml.model", Value: model},
+			{Key: "tokenizer.ggml.pre", Value: pre},
+			{Key: "tokenizer.ggml.tokens", Value: strings.Split(tokens, "\x00")},
+			{Key: "tokenizer.ggml.merges", Value: strings.Split(merges, "\x00")},
+			{Key: "tokenizer.ggml.bos_token_id", Value: id},
+			{Key: "tokenizer.ggml.eos_token_id", Value: id / 2},
+			{Key: "tokenizer.ggml.eot_token_id", Value: id / 3},
 		}
 		if len(types) > 0 {
 			ts := make([]int32, len(types))
@@ -387,9 +376,9 @@ func FuzzVocabulary(f *testing.F) {
 			for i, b := range types {
 				ts[i], scores[i] = int32(b&15), float32(int8(b))
 			}
-			kvs = append(kvs, tokentest.KV{K: "tokenizer.ggml.token_type", V: ts}, tokentest.KV{K: "tokenizer.ggml.scores", V: scores})
+			kvs = append(kvs, gguf.KeyValue{Key: "tokenizer.ggml.token_type", Value: ts}, gguf.KeyValue{Key: "tokenizer.ggml.scores", Value: scores})
 		}
-		tok, err := New(parse(t, kvs))
+		tok, err := New(llmtest.New(kvs...).Tables())
 		if err != nil {
 			return
 		}
@@ -428,13 +417,13 @@ func TestManySpecial(t *testing.T) {
 	for i := range 5000 {
 		control = append(control, fmt.Sprintf("<x%04d>", i))
 	}
-	kvs := tokentest.SPM(control, " hello")
+	kvs := llmtest.SPM(control, " hello")
 	for i, kv := range kvs {
-		if v, ok := kv.V.([]int32); ok {
+		if v, ok := kv.Value.([]int32); ok {
 			for j := 259; j < 259+len(control); j++ {
 				v[j] = 4
 			}
-			kvs[i].V = v
+			kvs[i].Value = v
 		}
 	}
 	tok := build(t, kvs)

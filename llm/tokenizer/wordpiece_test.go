@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -9,8 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"alphaos/llm/gguf"
-	"alphaos/llm/tokenizer/tokentest"
+	"alphaos/llm/llmtest"
 )
 
 // Ids are those of llama.cpp for its own vectors.
@@ -61,11 +59,7 @@ func TestWordPieceGolden(t *testing.T) {
 
 func smallWordPiece(tb testing.TB) *Tokenizer {
 	tb.Helper()
-	b := tokentest.GGUF(tokentest.WordPiece("hello", "hell", "world", "##s", "##ly", "##l", "cafe", "##o", "o", "!", "中", "文", "a", "##b", "straße", "ᄒ"))
-	f, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	f := llmtest.New(llmtest.WordPiece("hello", "hell", "world", "##s", "##ly", "##l", "cafe", "##o", "o", "!", "中", "文", "a", "##b", "straße", "ᄒ")...).Tables()
 	tok, err := New(f)
 	if err != nil {
 		tb.Fatal(err)

@@ -17,7 +17,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"alphaos/llm/tokenizer/tokentest"
+	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 func TestMain(m *testing.M) {
@@ -83,11 +84,11 @@ func near(ts *testscript.TestScript, neg bool, args []string) {
 // nothing, each embedding is an axis of its own, and the output matrix turns
 // the axis of a token into that of the next. What it computes can therefore be
 // written down.
-func chainModel(kvs []tokentest.KV, chain ...string) (file []byte, after func(token string) []float32) {
+func chainModel(kvs []gguf.KeyValue, chain ...string) (file []byte, after func(token string) []float32) {
 	var tokens []string
 	for _, kv := range kvs {
-		if kv.K == "tokenizer.ggml.tokens" {
-			tokens = kv.V.([]string)
+		if kv.Key == "tokenizer.ggml.tokens" {
+			tokens = kv.Value.([]string)
 		}
 	}
 	id := map[string]int{}
@@ -97,21 +98,6 @@ func chainModel(kvs []tokentest.KV, chain ...string) (file []byte, after func(to
 	const head = 64
 	n := len(tokens)
 	dim := (n + head - 1) / head * head
-	const ffn = 64
-	ones := func(n int) []float32 {
-		v := make([]float32, n)
-		for i := range v {
-			v[i] = 1
-		}
-		return v
-	}
-	noise := func(n int) []float32 { // what reaches no output must not matter
-		v := make([]float32, n)
-		for i := range v {
-			v[i] = float32(i%7-3) / 8
-		}
-		return v
-	}
 	embd, out := make([]float32, dim*n), make([]float32, dim*n)
 	for i := range n {
 		embd[i*dim+i] = 1
@@ -120,35 +106,19 @@ func chainModel(kvs []tokentest.KV, chain ...string) (file []byte, after func(to
 	for i := 1; i < len(chain); i++ {
 		out[id[chain[i]]*dim+id[chain[i-1]]] = 1
 	}
-	d, v, f := uint64(dim), uint64(n), uint64(ffn)
-	file = tokentest.GGUF(append([]tokentest.KV{
-		{K: "general.architecture", V: "llama"},
-		{K: "general.name", V: "chain"},
-		{K: "llama.context_length", V: uint32(64)},
-		{K: "llama.embedding_length", V: uint32(dim)},
-		{K: "llama.block_count", V: uint32(1)},
-		{K: "llama.feed_forward_length", V: uint32(ffn)},
-		{K: "llama.attention.head_count", V: uint32(dim / head)},
-		{K: "llama.attention.head_count_kv", V: uint32(1)},
-		{K: "llama.attention.layer_norm_rms_epsilon", V: float32(1e-5)},
-		{K: "llama.rope.dimension_count", V: uint32(head)},
-		{K: "llama.rope.freq_base", V: float32(10000)},
-		{K: "llama.vocab_size", V: uint32(n)},
-	}, kvs...),
-		tokentest.Tensor{Name: "token_embd.weight", Dims: []uint64{d, v}, Data: embd},
-		tokentest.Tensor{Name: "blk.0.attn_norm.weight", Dims: []uint64{d}, Data: ones(dim)},
-		tokentest.Tensor{Name: "blk.0.attn_q.weight", Dims: []uint64{d, d}, Data: noise(dim * dim)},
-		tokentest.Tensor{Name: "blk.0.attn_k.weight", Dims: []uint64{d, head}, Data: noise(dim * head)},
-		tokentest.Tensor{Name: "blk.0.attn_v.weight", Dims: []uint64{d, head}, Data: noise(dim * head)},
-		tokentest.Tensor{Name: "blk.0.attn_output.weight", Dims: []uint64{d, d}, Data: make([]float32, dim*dim)},
-		tokentest.Tensor{Name: "blk.0.ffn_norm.weight", Dims: []uint64{d}, Data: ones(dim)},
-		tokentest.Tensor{Name: "blk.0.ffn_gate.weight", Dims: []uint64{d, f}, Data: noise(dim * ffn)},
-		tokentest.Tensor{Name: "blk.0.ffn_up.weight", Dims: []uint64{d, f}, Data: noise(dim * ffn)},
-		tokentest.Tensor{Name: "blk.0.ffn_down.weight", Dims: []uint64{f, d}, Data: make([]float32, dim*ffn)},
-		tokentest.Tensor{Name: "output_norm.weight", Dims: []uint64{d}, Data: ones(dim)},
-		tokentest.Tensor{Name: "output.weight", Dims: []uint64{d, v}, Data: out},
-	)
-	return file, func(token string) []float32 {
+	f := llmtest.Llama(llmtest.Shape{Name: "chain", Embedding: dim, FeedForward: head, Layers: 1, Heads: dim / head, KVHeads: 1, Head: head,
+		Vocabulary: n, Context: 64, Types: []gguf.Type{gguf.F32}, Words: kvs})
+	f.Tensor("token_embd.weight").Put(embd)
+	f.Tensor("output.weight").Put(out)
+	ones := make([]float32, dim)
+	for i := range ones {
+		ones[i] = 1
+	}
+	f.Tensor("output_norm.weight").Put(ones)
+	// What reaches no output must not matter.
+	clear(f.Tensor("blk.0.attn_output.weight").Data)
+	clear(f.Tensor("blk.0.ffn_down.weight").Data)
+	return f.Bytes(), func(token string) []float32 {
 		scale := float32(1 / math.Sqrt(1/float64(dim)+1e-5))
 		logits := make([]float32, n)
 		for i := range logits {
@@ -159,20 +129,20 @@ func chainModel(kvs []tokentest.KV, chain ...string) (file []byte, after func(to
 }
 
 func writeModels(dir string) error {
-	base := tokentest.SPM(nil, " hello", " world", " again")
+	base := llmtest.SPM(nil, " hello", " world", " again")
 	plain, after := chainModel(base, "▁hello", "▁world", "▁again", "!", "</s>")
-	talk, _ := chainModel(append(tokentest.SPM([]string{"<|im_start|>", "<|im_end|>"}, " hello", " world", " again"),
-		tokentest.KV{K: "tokenizer.chat_template", V: "<|im_start|>{{ role }}"}),
+	talk, _ := chainModel(append(llmtest.SPM([]string{"<|im_start|>", "<|im_end|>"}, " hello", " world", " again"),
+		gguf.KeyValue{Key: "tokenizer.chat_template", Value: "<|im_start|>{{ role }}"}),
 		"<0x0A>", "▁hello", "▁world", "<|im_end|>")
 	// A vocabulary that has the markers as tokens of other types than control.
-	typed := tokentest.Retype(tokentest.Retype(tokentest.SPM(nil, " hello"), tokentest.UserDefined, "<|turn>"), tokentest.Normal, "<turn|>")
-	typed = append(typed, tokentest.KV{K: "tokenizer.chat_template",
-		V: "{% for m in messages %}<|turn>{{ m.role }}{{ m.content }}<turn|>{% endfor %}<|turn><missing>"})
+	typed := llmtest.Retype(llmtest.Retype(llmtest.SPM(nil, " hello"), llmtest.UserDefined, "<|turn>"), llmtest.Normal, "<turn|>")
+	typed = append(typed, gguf.KeyValue{Key: "tokenizer.chat_template",
+		Value: "{% for m in messages %}<|turn>{{ m.role }}{{ m.content }}<turn|>{% endfor %}<|turn><missing>"})
 	for name, data := range map[string][]byte{
 		"chain.gguf":      plain,
 		"chat.gguf":       talk,
-		"typed.gguf":      tokentest.GGUF(typed),
-		"embeds.gguf":     tokentest.GGUF([]tokentest.KV{{K: "general.architecture", V: "bert"}}),
+		"typed.gguf":      llmtest.New(typed...).Bytes(),
+		"embeds.gguf":     llmtest.New(gguf.KeyValue{Key: "general.architecture", Value: "bert"}).Bytes(),
 		"cut.gguf":        plain[:len(plain)/2],
 		"nonsense.gguf":   []byte("This is not a model, whatever its name says."),
 		"three.txt":       []byte(" world again!"),

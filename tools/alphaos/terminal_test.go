@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"alphaos/llm/tokenizer/tokentest"
+	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 // pseudoTerminal returns a terminal and a function that closes it and returns what it was sent.
@@ -62,7 +63,7 @@ func speller(t *testing.T, text string) string {
 	for _, b := range []byte(text) {
 		chain = append(chain, fmt.Sprintf("<0x%02X>", b))
 	}
-	kvs := append(tokentest.SPM(nil, " hello"), tokentest.KV{K: "general.author", V: "A" + steers + "Z"})
+	kvs := append(llmtest.SPM(nil, " hello"), gguf.KeyValue{Key: "general.author", Value: "A" + steers + "Z"})
 	data, _ := chainModel(kvs, append(chain, "</s>")...)
 	name := filepath.Join(t.TempDir(), "x\x1b]0;name\a.gguf")
 	if err := os.WriteFile(name, data, 0o600); err != nil {
