@@ -4,7 +4,7 @@
 //
 // Nothing here knows where the blocks come from. Under firmware they come
 // from Block I/O, on a host from an image file (FileDevice), in tests from
-// memory (MemDevice), so the code that runs on the machine is the code that
+// memory (package fstest), so the code that runs on the machine is the code that
 // is tested and fuzzed on the host.
 //
 // Bytes on a medium are never trusted: every size, count and block number

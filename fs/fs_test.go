@@ -1,4 +1,4 @@
-package fs
+package fs_test
 
 import (
 	"bytes"
@@ -6,6 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"alphaos/fs"
+	"alphaos/fs/fstest"
 )
 
 func pattern(n int) []byte {
@@ -18,8 +21,8 @@ func pattern(n int) []byte {
 
 func TestSection(t *testing.T) {
 	data := pattern(16 * 512)
-	dev := NewMemDevice(data, 512)
-	s := Section(dev, 4, 8)
+	dev := fstest.NewDevice(data, 512)
+	s := fs.Section(dev, 4, 8)
 	if s.Blocks() != 8 || s.BlockSize() != 512 {
 		t.Fatalf("section has %d blocks of %d bytes, want 8 of 512", s.Blocks(), s.BlockSize())
 	}
@@ -31,10 +34,10 @@ func TestSection(t *testing.T) {
 		t.Errorf("WriteBlocks(7) did not write block 11 alone: %v", err)
 	}
 	for _, lba := range []uint64{7, 8, 9, 1 << 63, ^uint64(0)} {
-		if err := s.ReadBlocks(lba, p); !errors.Is(err, ErrOutOfRange) {
+		if err := s.ReadBlocks(lba, p); !errors.Is(err, fs.ErrOutOfRange) {
 			t.Errorf("ReadBlocks(%d) of two blocks: %v, want ErrOutOfRange", lba, err)
 		}
-		if err := s.WriteBlocks(lba, p); !errors.Is(err, ErrOutOfRange) {
+		if err := s.WriteBlocks(lba, p); !errors.Is(err, fs.ErrOutOfRange) {
 			t.Errorf("WriteBlocks(%d) of two blocks: %v, want ErrOutOfRange", lba, err)
 		}
 	}
@@ -42,7 +45,7 @@ func TestSection(t *testing.T) {
 		t.Error("a request of 100 bytes was accepted")
 	}
 	for _, c := range []struct{ first, count, want uint64 }{{10, 100, 6}, {16, 1, 0}, {99, 1, 0}, {1, ^uint64(0), 15}} {
-		if got := Section(dev, c.first, c.count).Blocks(); got != c.want {
+		if got := fs.Section(dev, c.first, c.count).Blocks(); got != c.want {
 			t.Errorf("Section(%d, %d) has %d blocks, want %d", c.first, c.count, got, c.want)
 		}
 	}
@@ -54,7 +57,7 @@ func TestFileDevice(t *testing.T) {
 	if err := os.WriteFile(name, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d, err := OpenFileDevice(name, 4096, true)
+	d, err := fs.OpenFileDevice(name, 4096, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +69,7 @@ func TestFileDevice(t *testing.T) {
 	if err := d.ReadBlocks(2, p); err != nil || !bytes.Equal(p, data[2*4096:4*4096]) {
 		t.Errorf("ReadBlocks(2): wrong bytes, error %v", err)
 	}
-	if err := d.ReadBlocks(3, p); !errors.Is(err, ErrOutOfRange) {
+	if err := d.ReadBlocks(3, p); !errors.Is(err, fs.ErrOutOfRange) {
 		t.Errorf("reading beyond the end: %v, want ErrOutOfRange", err)
 	}
 	if err := d.WriteBlocks(1, p); err != nil {
@@ -86,46 +89,7 @@ func TestFileDevice(t *testing.T) {
 	if err := d.ReadBlocks(2, p); err == nil {
 		t.Error("reading what was cut off succeeded")
 	}
-	if _, err := OpenFileDevice(name, 1000, false); err == nil {
+	if _, err := fs.OpenFileDevice(name, 1000, false); err == nil {
 		t.Error("block size 1000 was accepted")
-	}
-}
-
-func TestMemDeviceFaults(t *testing.T) {
-	d := NewMemDevice(make([]byte, 8*512), 512)
-	ones := bytes.Repeat([]byte{1}, 4*512)
-	d.CutAfter(5)
-	if err := d.WriteBlocks(0, ones); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.WriteBlocks(4, ones); !errors.Is(err, ErrPowerCut) {
-		t.Fatalf("write across the cut: %v, want ErrPowerCut", err)
-	}
-	if b := d.Bytes(); b[4*512] != 1 || b[5*512] != 0 {
-		t.Error("the cut write did not stop after its first block")
-	}
-	if err := d.ReadBlocks(0, ones); !errors.Is(err, ErrPowerCut) {
-		t.Errorf("read without power: %v", err)
-	}
-	if err := d.Flush(); !errors.Is(err, ErrPowerCut) {
-		t.Errorf("flush without power: %v", err)
-	}
-	d.CutAfter(-1)
-	bad := errors.New("bad block")
-	d.SetFault(func(write bool, lba, count uint64) error {
-		if !write && lba <= 3 && 3 < lba+count {
-			return bad
-		}
-		return nil
-	})
-	d.Stats()
-	if err := d.ReadBlocks(2, ones[:1024]); !errors.Is(err, bad) {
-		t.Errorf("read of the bad block: %v", err)
-	}
-	if err := d.ReadBlocks(4, ones); err != nil {
-		t.Errorf("read beside the bad block: %v", err)
-	}
-	if s := d.Stats(); s.Reads != 1 || s.BytesRead != 2048 || s.LargestRead != 2048 {
-		t.Errorf("counted %+v", s)
 	}
 }

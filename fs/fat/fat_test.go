@@ -14,10 +14,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
+	iofstest "testing/fstest"
 	"time"
 
 	"alphaos/fs"
+	"alphaos/fs/fstest"
 )
 
 func TestSample(t *testing.T) {
@@ -26,7 +27,7 @@ func TestSample(t *testing.T) {
 		if v.Label() != "ALPHAOS" {
 			t.Errorf("label %q", v.Label())
 		}
-		if err := fstest.TestFS(v, "FRAGMENT.BIN", "MODELS/stories 😀 260K.gguf", "MODELS/EMPTY", "MODELS/JOURNAL.LOG"); err != nil {
+		if err := iofstest.TestFS(v, "FRAGMENT.BIN", "MODELS/stories 😀 260K.gguf", "MODELS/EMPTY", "MODELS/JOURNAL.LOG"); err != nil {
 			t.Error(err)
 		}
 		fi, err := v.Stat("models/storie~1.ggu")
@@ -73,7 +74,7 @@ func TestReadAt(t *testing.T) {
 			}
 		}
 		want := m.file(2, "FILE       ", 590*cluster-37, clusters...)
-		v, err := Mount(fs.NewMemDevice(m.b, c.block))
+		v, err := Mount(fstest.NewDevice(m.b, c.block))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -273,7 +274,7 @@ func (d *chainDevice) ReadBlocks(lba uint64, p []byte) error {
 }
 
 func TestSecondFAT(t *testing.T) {
-	read := func(t *testing.T, m *image, d *fs.MemDevice, ok bool) {
+	read := func(t *testing.T, m *image, d fstest.Device, ok bool) {
 		t.Helper()
 		v, err := Mount(d)
 		if err == nil {
@@ -287,15 +288,9 @@ func TestSecondFAT(t *testing.T) {
 			t.Errorf("error %v, want success: %v", err, ok)
 		}
 	}
-	unreadable := func(m *image, n int) *fs.MemDevice {
+	unreadable := func(m *image, n int) fstest.Device {
 		d := m.device()
-		first := uint64(m.tableAt(n) / m.sector)
-		d.SetFault(func(_ bool, lba, count uint64) error {
-			if lba < first+uint64(m.table) && lba+count > first {
-				return errors.New("bad block")
-			}
-			return nil
-		})
+		d.MakeUnreadable(int64(m.tableAt(n)), int64(m.tableAt(n)+m.table*m.sector))
 		return d
 	}
 	m := sample(512, 1, 2)
@@ -328,12 +323,7 @@ func TestBackupBootSector(t *testing.T) {
 		}
 		m = sample(sector, 1, 2)
 		d := m.device()
-		d.SetFault(func(_ bool, lba, count uint64) error {
-			if lba == 0 {
-				return errors.New("bad block")
-			}
-			return nil
-		})
+		d.MakeUnreadable(0, 1)
 		if _, err := Mount(d); err != nil {
 			t.Error(err)
 		}
@@ -482,7 +472,7 @@ func TestDamaged(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Mount(fs.NewMemDevice(nil, 512)); err == nil {
+	if _, err := Mount(fstest.NewDevice(nil, 512)); err == nil {
 		t.Error("an empty medium was mounted")
 	}
 }
@@ -557,7 +547,7 @@ func TestOdd(t *testing.T) {
 // repository.
 func TestCases(t *testing.T) {
 	if b, err := os.ReadFile("../../../shared/cases/names/names.img"); err == nil {
-		v, err := Mount(fs.NewMemDevice(b, 512))
+		v, err := Mount(fstest.NewDevice(b, 512))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -571,7 +561,7 @@ func TestCases(t *testing.T) {
 	if err != nil {
 		t.Skip("no images in ../shared/cases beside the repository")
 	}
-	v, err := Mount(fs.NewMemDevice(b, 512))
+	v, err := Mount(fstest.NewDevice(b, 512))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -770,14 +760,9 @@ func TestReadErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bad := errors.New("bad block")
-	at := uint64(m.tableAt(2)/512 + 5 - 2) // cluster 5, the middle one
-	d.SetFault(func(_ bool, lba, count uint64) error {
-		if lba <= at && at < lba+count {
-			return bad
-		}
-		return nil
-	})
+	bad := fstest.ErrUnreadable
+	at := int64(m.tableAt(2) + (5-2)*512) // cluster 5, the middle one
+	d.MakeUnreadable(at, at+512)
 	p := make([]byte, 1500)
 	if n, err := f.(io.ReaderAt).ReadAt(p, 0); n != 512 || !errors.Is(err, bad) {
 		t.Errorf("ReadAt = %d, %v", n, err)
@@ -791,7 +776,6 @@ func TestReadErrors(t *testing.T) {
 	if _, err := v.ReadFile("FRAGMENT.BIN"); !errors.Is(err, bad) {
 		t.Errorf("ReadFile: %v", err)
 	}
-	d.SetFault(nil)
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
@@ -812,7 +796,7 @@ func TestInPlace(t *testing.T) {
 		cs := []uint32{10, 11, 12, 50, 51, 30, 31, 32, 33, 90}
 		want := m.file(3, "JOURNAL LOG", len(cs)*cluster-9, cs...)
 		outside := slices.Clone(m.b)
-		v, err := Mount(fs.NewMemDevice(m.b, c.block))
+		v, err := Mount(fstest.NewDevice(m.b, c.block))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -900,16 +884,16 @@ func TestInPlaceCut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.CutAfter(cut)
+		d.CutAfter(cut + 1)
 		_, err = f.WriteAt(p, 300)
-		if (err == nil) != (cut == 4) || err != nil && !errors.Is(err, fs.ErrPowerCut) {
+		if (err == nil) != (cut == 4) || err != nil && !errors.Is(err, fstest.ErrPowerCut) {
 			t.Errorf("cut after %d: %v", cut, err)
 		}
 		copy(want[300:max(300, cut*512)], p)
 		if cut == 4 {
 			copy(want[300:], p)
 		}
-		d.CutAfter(-1)
+		d.PowerOn()
 		got, err := m.mount(t).ReadFile("MODELS/JOURNAL.LOG")
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("cut after %d: the file holds something else, error %v", cut, err)
@@ -941,7 +925,7 @@ func FuzzVolume(f *testing.F) {
 				t.Errorf("error has more than one line: %q", err)
 			}
 		}
-		d := fs.NewMemDevice(slices.Clone(data), block)
+		d := fstest.NewDevice(slices.Clone(data), block)
 		v, err := Mount(d)
 		if check(err); err != nil {
 			return

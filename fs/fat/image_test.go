@@ -5,7 +5,7 @@ import (
 	"testing"
 	"unicode/utf16"
 
-	"alphaos/fs"
+	"alphaos/fs/fstest"
 )
 
 // image is a FAT32 volume put together by hand, sound or not. It is small:
@@ -141,7 +141,7 @@ func (m *image) dir(parent uint32, short string, c uint32) {
 	m.add(c, "..         ", "", 0x10, up, 0)
 }
 
-func (m *image) device() *fs.MemDevice { return fs.NewMemDevice(m.b, max(m.sector, 512)) }
+func (m *image) device() fstest.Device { return fstest.NewDevice(m.b, max(m.sector, 512)) }
 
 func (m *image) mount(t testing.TB) *FS {
 	t.Helper()

@@ -68,6 +68,7 @@ type Disk struct {
 	Fail func(op Op, off int64, n int) error
 
 	mu         sync.Mutex
+	reads      int
 	r          *rand.Rand
 	data       []byte // as reads see it
 	sector     int
@@ -101,6 +102,10 @@ func (d *Disk) Size() int64 { return int64(len(d.data)) }
 // Bytes returns the content as reads see it: the disk's own bytes, so that a
 // test can damage them.
 func (d *Disk) Bytes() []byte { return d.data }
+
+// Reads returns how many requests to read there were so far: on a slow medium
+// their number is what a start takes its time for.
+func (d *Disk) Reads() int { return d.reads }
 
 // Steps returns how many steps there were so far: each sector written and each
 // flush is one.
@@ -175,6 +180,7 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 			return 0, fmt.Errorf("reading at %d: %w", off, err)
 		}
 	}
+	d.reads++
 	if off >= d.Size() {
 		return 0, io.EOF
 	}

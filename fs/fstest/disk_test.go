@@ -135,3 +135,41 @@ func TestFaults(t *testing.T) {
 		t.Errorf("%d of 50 writes were kept although the flush lied", kept)
 	}
 }
+
+// A device has its disk's faults, block by block.
+func TestDevice(t *testing.T) {
+	data := make([]byte, 8*512+100)
+	d := NewDevice(data, 512)
+	if d.Blocks() != 8 {
+		t.Fatalf("%d blocks", d.Blocks())
+	}
+	ones := bytes.Repeat([]byte{1}, 4*512)
+	d.CutAfter(6)
+	if err := d.WriteBlocks(0, ones); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.WriteBlocks(4, ones); !errors.Is(err, ErrPowerCut) {
+		t.Fatalf("write across the cut: %v, want ErrPowerCut", err)
+	}
+	if err := d.ReadBlocks(0, ones); !errors.Is(err, ErrPowerCut) {
+		t.Errorf("read without power: %v", err)
+	}
+	if err := d.Flush(); !errors.Is(err, ErrPowerCut) {
+		t.Errorf("flush without power: %v", err)
+	}
+	d.PowerOn()
+	if data[4*512] != 1 || data[5*512] != 0 {
+		t.Error("the cut write did not stop after its first block")
+	}
+	d.MakeUnreadable(3*512, 4*512)
+	before := d.Reads()
+	if err := d.ReadBlocks(2, ones[:1024]); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("read of the bad block: %v", err)
+	}
+	if err := d.ReadBlocks(4, ones); err != nil {
+		t.Errorf("read beside the bad block: %v", err)
+	}
+	if n := d.Reads() - before; n != 2 {
+		t.Errorf("counted %d reads, want 2", n)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"unicode/utf16"
 
 	"alphaos/fs"
+	"alphaos/fs/fstest"
 )
 
 type part struct {
@@ -23,7 +24,7 @@ type part struct {
 
 // build makes a medium with a GUID partition table written from the
 // specification, not by Read's own ideas.
-func build(blockSize int, blocks uint64, parts ...part) *fs.MemDevice {
+func build(blockSize int, blocks uint64, parts ...part) fstest.Device {
 	le := binary.LittleEndian
 	b := make([]byte, blocks*uint64(blockSize))
 	bs := uint64(blockSize)
@@ -62,11 +63,11 @@ func build(blockSize int, blocks uint64, parts ...part) *fs.MemDevice {
 	b[446+4] = 0xEE
 	le.PutUint32(b[446+8:], 1)
 	le.PutUint32(b[446+12:], uint32(blocks-1))
-	return fs.NewMemDevice(b, blockSize)
+	return fstest.NewDevice(b, blockSize)
 }
 
 // reseal recomputes the checksums of the header in block lba.
-func reseal(d *fs.MemDevice, lba uint64) {
+func reseal(d fstest.Device, lba uint64) {
 	le := binary.LittleEndian
 	b, bs := d.Bytes(), uint64(d.BlockSize())
 	h := b[lba*bs:]
@@ -84,7 +85,7 @@ func TestRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := d.Stats().Reads; n != 1 {
+		if n := d.Reads(); n != 1 {
 			t.Errorf("%d requests for an intact table, want 1", n)
 		}
 		if tab.Damage != nil || len(tab.Partitions) != 2 {
@@ -98,7 +99,7 @@ func TestRead(t *testing.T) {
 }
 
 func TestReadBackup(t *testing.T) {
-	ok := func(t *testing.T, d *fs.MemDevice, damage string) {
+	ok := func(t *testing.T, d fstest.Device, damage string) {
 		t.Helper()
 		tab, err := Read(d)
 		if err != nil {
@@ -128,20 +129,15 @@ func TestReadBackup(t *testing.T) {
 	}
 	t.Run("unreadable", func(t *testing.T) {
 		d := build(512, 128, part{50, 60, "one"})
-		d.SetFault(func(write bool, lba, count uint64) error {
-			if lba <= 1 && lba+count > 1 {
-				return errors.New("bad block")
-			}
-			return nil
-		})
-		ok(t, d, "bad block")
+		d.MakeUnreadable(512, 1024)
+		ok(t, d, fstest.ErrUnreadable.Error())
 	})
 	t.Run("copied to a larger medium", func(t *testing.T) {
 		small := build(512, 128, part{50, 60, "one"})
 		b := make([]byte, 512*512)
 		copy(b, small.Bytes())
 		b[1024]++
-		ok(t, fs.NewMemDevice(b, 512), "entries")
+		ok(t, fstest.NewDevice(b, 512), "entries")
 	})
 	t.Run("both", func(t *testing.T) {
 		d := build(512, 128, part{50, 60, "one"})
@@ -188,10 +184,10 @@ func TestReadRefuses(t *testing.T) {
 			}
 		})
 	}
-	for name, d := range map[string]*fs.MemDevice{
-		"empty":   fs.NewMemDevice(nil, 512),
-		"zeros":   fs.NewMemDevice(make([]byte, 64*512), 512),
-		"1 block": fs.NewMemDevice(make([]byte, 512), 512),
+	for name, d := range map[string]fstest.Device{
+		"empty":   fstest.NewDevice(nil, 512),
+		"zeros":   fstest.NewDevice(make([]byte, 64*512), 512),
+		"1 block": fstest.NewDevice(make([]byte, 512), 512),
 	} {
 		if _, err := Read(d); !errors.Is(err, ErrNotGPT) {
 			t.Errorf("%s: %v, want ErrNotGPT", name, err)
@@ -220,7 +216,7 @@ func TestVolumes(t *testing.T) {
 	fat[510], fat[511] = 0x55, 0xAA
 	fat[446+4] = 0x0C // boot code that happens to look like a partition
 	fat[446+8], fat[446+12] = 3, 3
-	v, err = Volumes(fs.NewMemDevice(fat, 512))
+	v, err = Volumes(fstest.NewDevice(fat, 512))
 	if err != nil || len(v) != 1 || v[0].Index != 0 || v[0].Blocks() != 64 {
 		t.Errorf("partitionless medium: %+v, error %v", v, err)
 	}
@@ -230,7 +226,7 @@ func TestVolumes(t *testing.T) {
 	mbr[446+4], mbr[446+8], mbr[446+12] = 0x83, 2, 3
 	mbr[462+4], mbr[462+8], mbr[462+12] = 0x0C, 8, 200
 	mbr[478+4], mbr[478+8], mbr[478+12] = 0xEF, 100, 8
-	v, err = Volumes(fs.NewMemDevice(mbr, 512))
+	v, err = Volumes(fstest.NewDevice(mbr, 512))
 	if err != nil || len(v) != 1 || v[0].Index != 2 || v[0].First != 8 || v[0].Blocks() != 56 {
 		t.Errorf("MBR: %+v, error %v", v, err)
 	}
@@ -259,7 +255,7 @@ func TestVolumesByContent(t *testing.T) {
 		mbr(b, 0, 0, 0x83, 2, 3) // something else
 		mbr(b, 0, 2, kind, 8, 50)
 		fatVolume(b, 8)
-		v, err := Volumes(fs.NewMemDevice(b, 512))
+		v, err := Volumes(fstest.NewDevice(b, 512))
 		if err != nil || len(v) != 1 || v[0].Index != 3 || v[0].First != 8 || v[0].Blocks() != 50 {
 			t.Errorf("type %#x: %+v, error %v", kind, v, err)
 		}
@@ -296,7 +292,7 @@ func TestLogicalPartitions(t *testing.T) {
 	} {
 		b := chain()
 		c.spoil(b)
-		v, err := Volumes(fs.NewMemDevice(b, 512))
+		v, err := Volumes(fstest.NewDevice(b, 512))
 		var got []uint64
 		for _, v := range v {
 			got = append(got, v.First)
@@ -315,8 +311,8 @@ func TestLogicalPartitions(t *testing.T) {
 		mbr(b, int(i)+1, 0, 0x0B, 1, 1)
 		mbr(b, int(i)+1, 1, 0x05, i+1, 1)
 	}
-	d := fs.NewMemDevice(b, 512)
-	if v, err := Volumes(d); err != nil || len(v) > 200 || d.Stats().Reads > 400 {
+	d := fstest.NewDevice(b, 512)
+	if v, err := Volumes(d); err != nil || len(v) > 200 || d.Reads() > 400 {
 		t.Errorf("a long chain: %d volumes, error %v", len(v), err)
 	}
 }
@@ -333,7 +329,7 @@ func TestCases(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := Volumes(fs.NewMemDevice(b, 512))
+		v, err := Volumes(fstest.NewDevice(b, 512))
 		if err != nil || len(v) != 1 {
 			t.Errorf("%s: %d volumes, error %v", name, len(v), err)
 			continue
@@ -412,7 +408,7 @@ func FuzzVolumes(f *testing.F) {
 		if large {
 			bs = 4096
 		}
-		d := fs.NewMemDevice(data, bs)
+		d := fstest.NewDevice(data, bs)
 		list, err := Volumes(d)
 		if (err == nil) == (len(list) == 0) && d.Blocks() > 0 && !bytes.HasPrefix(data[min(len(data), bs):], []byte("EFI PART")) {
 			t.Errorf("%d volumes, error %v", len(list), err)
@@ -422,7 +418,7 @@ func FuzzVolumes(f *testing.F) {
 				t.Errorf("volume %+v on a medium of %d blocks", v, d.Blocks())
 			}
 		}
-		if n := d.Stats().Reads; n > 1000 {
+		if n := d.Reads(); n > 1000 {
 			t.Errorf("%d requests", n)
 		}
 	})
@@ -440,7 +436,7 @@ func FuzzRead(f *testing.F) {
 		if large {
 			bs = 4096
 		}
-		d := fs.NewMemDevice(data, bs)
+		d := fstest.NewDevice(data, bs)
 		if d.Blocks() > 1 {
 			// Without right checksums nothing behind them is ever reached.
 			if d.Blocks() > 2 {
