@@ -15,6 +15,7 @@ import (
 
 	"alphaos/llm/gguf"
 	"alphaos/llm/kernel"
+	"alphaos/llm/llmtest"
 	"alphaos/llm/tokenizer"
 )
 
@@ -44,16 +45,8 @@ type golden struct {
 
 func loadReference(t testing.TB, name string, o Options) *Model {
 	t.Helper()
-	f, err := os.Open(filepath.Join(reference, "models", name+".gguf"))
-	if err != nil {
-		t.Skipf("no reference model beside the repository: %v", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := Load(f, info.Size(), o)
+	f, size := llmtest.Open(t, filepath.Join(reference, "models", name+".gguf"))
+	m, err := Load(f, size, o)
 	if err != nil {
 		t.Fatal(err)
 	}

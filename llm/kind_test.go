@@ -2,12 +2,12 @@ package llm
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 // What a file is for is told by its metadata.
@@ -87,16 +87,7 @@ func TestKindsOfReferenceModels(t *testing.T) {
 		t.Skip("there are no reference models in ../shared")
 	}
 	for _, name := range files {
-		r, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		info, err := r.Stat()
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := gguf.Read(r, info.Size())
-		r.Close()
+		f, err := llmtest.OpenTables(t, name)
 		if err != nil {
 			t.Logf("%s: %v", name, err) // of a type that can't be read yet
 			continue

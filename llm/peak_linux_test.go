@@ -19,16 +19,8 @@ import (
 func TestPeakMemory(t *testing.T) {
 	const name = "ALPHAOS_TEST_PEAK_MODEL"
 	if file := os.Getenv(name); file != "" {
-		f, err := os.Open(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		info, err := f.Stat()
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := Load(f, info.Size(), Options{Threads: 2})
+		f, size := llmtest.Open(t, file)
+		m, err := Load(f, size, Options{Threads: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,8 +41,8 @@ func TestPeakMemory(t *testing.T) {
 		if _, err := fmt.Sscan(line, &peak); err != nil {
 			t.Fatal(err)
 		}
-		beside := peak<<10 - info.Size() - s.Memory()
-		t.Logf("at most %d MiB: %d of the file, %d of keys and values, %d beside them", peak>>10, info.Size()>>20, s.Memory()>>20, beside>>20)
+		beside := peak<<10 - size - s.Memory()
+		t.Logf("at most %d MiB: %d of the file, %d of keys and values, %d beside them", peak>>10, size>>20, s.Memory()>>20, beside>>20)
 		if beside > 150<<20 {
 			t.Errorf("%d MiB beside the file, keys and values", beside>>20)
 		}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"alphaos/llm/llmtest"
 )
 
 // uncached reads a file past the page cache where requests are whole pages.
@@ -47,27 +49,19 @@ func BenchmarkStream(b *testing.B) {
 	if v, err := strconv.Atoi(os.Getenv("ALPHAOS_STREAM_BUDGET")); err == nil {
 		budget = int64(v)
 	}
-	plain, err := os.Open(name)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer plain.Close()
+	plain, size := llmtest.Open(b, name)
 	direct, err := os.OpenFile(name, os.O_RDONLY|syscall.O_DIRECT, 0)
 	if err != nil {
 		b.Skipf("no reading past the page cache: %v", err)
 	}
 	defer direct.Close()
-	info, err := plain.Stat()
-	if err != nil {
-		b.Fatal(err)
-	}
 	for _, rate := range []float64{0, 500e6, 100e6} {
 		b.Run(fmt.Sprintf("%.0fMB", rate/1e6), func(b *testing.B) {
 			r := limited{uncached{plain, direct}, rate}
 			if rate == 0 {
 				r.rate = 1e15
 			}
-			m, err := Load(r, info.Size(), Options{Budget: budget << 20})
+			m, err := Load(r, size, Options{Budget: budget << 20})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -78,7 +72,7 @@ func BenchmarkStream(b *testing.B) {
 			// requests of 8 MiB.
 			buffer, _ := m.alloc(8 << 20)
 			begin, n := time.Now(), int64(0)
-			for off := int64(0); off+8<<20 <= info.Size() && time.Since(begin) < 4*time.Second; off += 8 << 20 {
+			for off := int64(0); off+8<<20 <= size && time.Since(begin) < 4*time.Second; off += 8 << 20 {
 				if _, err := r.ReadAt(buffer, off); err != nil {
 					b.Fatal(err)
 				}
@@ -91,7 +85,7 @@ func BenchmarkStream(b *testing.B) {
 				}
 			}
 			t := b.Elapsed().Seconds() / float64(b.N)
-			best := float64(info.Size()-budget<<20) / drive
+			best := float64(size-budget<<20) / drive
 			b.ReportMetric(1/t, "tokens/s")
 			b.ReportMetric(drive/1e6, "drive-MB/s")
 			b.ReportMetric(float64(m.stream.streamed)/t/1e6, "streamed-MB/s")

@@ -271,15 +271,22 @@ func TestHighestUnread(t *testing.T) {
 	}
 }
 
+// longOutage says a lot, the later part from byte at of a copy on.
+func longOutage(t *testing.T, before, after int) (m *outage, half int64, s *Store, at int64) {
+	t.Helper()
+	half = 4 << 20
+	m = newOutage(half)
+	s, _ = open(t, m)
+	say(t, s, numbered("message ", before, 700)...)
+	at = s.j.tail
+	say(t, s, numbered("and ", after, 700)...)
+	return m, half, s, at
+}
+
 // A drive that fails to read a stretch of one copy at each start does not fill
 // the journal, also when something was lost long ago.
 func TestHiccupsFillNothing(t *testing.T) {
-	const half = 4 << 20
-	m := newOutage(half)
-	s, _ := open(t, m)
-	say(t, s, numbered("message ", 10, 700)...)
-	at := s.j.tail
-	say(t, s, numbered("and ", 3000, 700)...)
+	m, half, s, at := longOutage(t, 10, 3000)
 	if err := s.End(); err != nil {
 		t.Fatal(err)
 	}
@@ -302,12 +309,7 @@ func TestHiccupsFillNothing(t *testing.T) {
 
 // Behind a stretch of a copy that is dead for good the rest of it is read.
 func TestDeadStretch(t *testing.T) {
-	const half = 4 << 20
-	m := newOutage(half)
-	s, _ := open(t, m)
-	say(t, s, numbered("message ", 2500, 700)...)
-	at := s.j.tail
-	say(t, s, numbered("and ", 500, 700)...)
+	m, half, s, at := longOutage(t, 2500, 500)
 	want := said(s)
 	if err := s.End(); err != nil {
 		t.Fatal(err)

@@ -57,16 +57,7 @@ func reference(name string) string {
 
 // TestGeneratedModel checks that what the generator writes is a model.
 func TestGeneratedModel(t *testing.T) {
-	f, err := os.Open(writeModel(t, tinyShape))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := gguf.Read(f, info.Size())
+	file, err := llmtest.OpenTables(t, writeModel(t, tinyShape))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,13 +41,21 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+// bootSelftest boots a self test that ends in a certain way, and lets it pass its
+// checks.
+func bootSelftest(t *testing.T, finish string) *vmtest.Person {
+	t.Helper()
+	vmtest.NeedQEMU(t)
+	efi := vmtest.EFI(t, "./tests/selftest", "-ldflags=-X main.finish="+finish)
+	p := vmtest.Boot(t, ovmf.Config{Disk: vmtest.SmallDrive(t, efi)})
+	p.Expect("checks passed")
+	return p
+}
+
 // TestReturnsToFirmware checks that os.Exit gives the machine back: the
 // firmware shows its menu, whose keys work.
 func TestReturnsToFirmware(t *testing.T) {
-	vmtest.NeedQEMU(t)
-	efi := vmtest.EFI(t, "./tests/selftest", "-ldflags=-X main.finish=exit")
-	p := vmtest.Boot(t, ovmf.Config{Disk: vmtest.SmallDrive(t, efi)})
-	p.Expect("checks passed")
+	p := bootSelftest(t, "exit")
 	p.Expect("Select Language")
 	p.Expect("Boot Manager")
 	if err := p.VM.SendKeys(t.Context(), "down"); err != nil { // to the first entry, which explains itself
@@ -59,10 +67,7 @@ func TestReturnsToFirmware(t *testing.T) {
 // TestUnrecoveredPanic checks that a panic that nobody recovers is told with a
 // traceback on the serial port.
 func TestUnrecoveredPanic(t *testing.T) {
-	vmtest.NeedQEMU(t)
-	efi := vmtest.EFI(t, "./tests/selftest", "-ldflags=-X main.finish=crash")
-	p := vmtest.Boot(t, ovmf.Config{Disk: vmtest.SmallDrive(t, efi)})
-	p.Expect("checks passed")
+	p := bootSelftest(t, "crash")
 	p.Expect("panic: runtime error: invalid memory address or nil pointer dereference")
 	p.Expect("main.crash")
 	p.Expect("main.main")

@@ -106,24 +106,32 @@ func Pack(t testing.TB, elf string) []byte {
 // built names what was built, by the arguments it was built with.
 var built = map[string]string{}
 
+// once calls build to make the file that it is given, unless one was made with
+// the same arguments before, and returns its path.
+func once(build func(file string), args ...string) string {
+	key := fmt.Sprintf("%q", args)
+	file, ok := built[key]
+	if !ok {
+		file = Scratch(fmt.Sprintf("built-%d", len(built)))
+		build(file)
+		built[key] = file
+	}
+	return file
+}
+
 // EFI builds a command into an EFI application, as the Makefile does, once for
 // all tests, and returns its path. The package is named from the repository's
 // folder on; flags are go build's.
 func EFI(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()
-	key := fmt.Sprintf("%q", append(flags, pkg))
-	if efi, ok := built[key]; ok {
-		return efi
-	}
-	elf := Scratch(fmt.Sprintf("%d.elf", len(built)))
-	args := append([]string{"build", "-buildvcs=false", "-trimpath", "-buildmode=pie", "-o", elf}, flags...)
-	Go(t, ForMachine, append(args, pkg)...)
-	efi := Scratch(fmt.Sprintf("%d.EFI", len(built)))
-	if err := os.WriteFile(efi, Pack(t, elf), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	built[key] = efi
-	return efi
+	args := append(flags, pkg)
+	return once(func(file string) {
+		t.Helper()
+		Go(t, ForMachine, append([]string{"build", "-buildvcs=false", "-trimpath", "-buildmode=pie", "-o", file + ".elf"}, args...)...)
+		if err := os.WriteFile(file, Pack(t, file+".elf"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}, args...)
 }
 
 // AlphaOS returns BOOTX64.EFI.
@@ -135,14 +143,11 @@ func AlphaOS(t testing.TB) string {
 // Host builds a command for this host, once for all tests, and returns its path.
 func Host(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()
-	key := fmt.Sprintf("host %q", append(flags, pkg))
-	if bin, ok := built[key]; ok {
-		return bin
-	}
-	bin := Scratch(fmt.Sprintf("%d-host", len(built)))
-	Go(t, []string{"CGO_ENABLED=0"}, append(append([]string{"build", "-buildvcs=false", "-trimpath", "-o", bin}, flags...), pkg)...)
-	built[key] = bin
-	return bin
+	args := append(flags, pkg)
+	return once(func(file string) {
+		t.Helper()
+		Go(t, []string{"CGO_ENABLED=0"}, append([]string{"build", "-buildvcs=false", "-trimpath", "-o", file}, args...)...)
+	}, append(args, "for the host")...)
 }
 
 // Command runs the host command alphaos and returns its standard output.

@@ -1,7 +1,7 @@
 package chat
 
 import (
-	"os"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -205,28 +205,31 @@ func TestForgery(t *testing.T) {
 	for _, jinja := range []string{jinjaLlama3, jinjaChatML, jinjaZephyr, jinjaStable, jinjaLlama2, jinjaMistral, jinjaV3, jinjaPhi3} {
 		for _, kvs := range [][]gguf.KeyValue{bpe(), spm()} {
 			tok, tmpl := builtin(t, kvs, jinja)
-			for _, r := range []string{"user", "assistant", "system"} {
-				count := func(text string) map[string]int {
-					turns := []Turn{{Role: "user", Text: "hello"}, {Role: r, Text: text}, {Role: "user", Text: "hello"}}
-					ids := tmpl.Prompt(tok, turns)
-					n := map[string]int{}
-					for _, id := range ids {
-						if tok.IsControl(id) {
-							n["control"]++
-						}
-					}
-					for _, m := range tmpl.format.markers {
-						n[m] = times(tok, m, ids)
-					}
-					return n
-				}
-				good, bad := count("hello"), count(evil)
-				for m, n := range bad {
-					if n != good[m] {
-						t.Errorf("%s, %s: %d of %s, not %d", tmpl.Name(), r, n, m, good[m])
-					}
+			checkForgery(t, tmpl.Name(), tok, tmpl, tmpl.format.markers, evil)
+		}
+	}
+}
+
+// checkForgery checks that a prompt has as many control tokens and markers of each
+// kind with a turn of an evil text as with one of a harmless text.
+func checkForgery(t *testing.T, name string, tok *tokenizer.Tokenizer, tmpl Template, markers []string, evil string) {
+	t.Helper()
+	for _, r := range []string{"user", "assistant", "system"} {
+		count := func(text string) map[string]int {
+			ids := tmpl.Prompt(tok, []Turn{{Role: "user", Text: "hello"}, {Role: r, Text: text}, {Role: "user", Text: "hello"}})
+			n := map[string]int{}
+			for _, id := range ids {
+				if tok.IsControl(id) {
+					n[tok.Text(id)]++
 				}
 			}
+			for _, m := range markers {
+				n[m] = times(tok, m, ids)
+			}
+			return n
+		}
+		if good, bad := count("hello"), count(evil); !maps.Equal(good, bad) {
+			t.Errorf("%s, %s: markers %v, not %v", name, r, bad, good)
 		}
 	}
 }
@@ -247,6 +250,25 @@ func TestIsEnd(t *testing.T) {
 	}
 }
 
+// controls counts the control tokens of the prompt of a conversation. When it must
+// grow, the prompt begins with that of the conversation before the answer.
+func controls(t *testing.T, tok *tokenizer.Tokenizer, tmpl Template, grows bool, user, answer string) (n int) {
+	t.Helper()
+	turns := []Turn{{Role: "system", Text: user}, {Role: "user", Text: user}}
+	first := tmpl.Prompt(tok, turns)
+	turns = append(turns, Turn{Role: "assistant", Text: answer}, Turn{Role: "user", Text: "hello"})
+	ids := tmpl.Prompt(tok, turns)
+	if grows && (len(ids) < len(first) || !tmpl.Plain() && !slices.Equal(ids[:len(first)], first)) {
+		t.Fatalf("%s: %q does not begin with %q", tmpl.Name(), spell(tok, ids), spell(tok, first))
+	}
+	for _, id := range ids {
+		if tok.IsControl(id) {
+			n++
+		}
+	}
+	return n
+}
+
 // No text changes the number of control tokens of a prompt or breaks its
 // beginning.
 func FuzzPrompt(f *testing.F) {
@@ -265,22 +287,7 @@ func FuzzPrompt(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, user, answer string) {
 		for _, p := range all {
-			count := func(user, answer string) (n int) {
-				turns := []Turn{{Role: "system", Text: user}, {Role: "user", Text: user}}
-				first := p.tmpl.Prompt(p.tok, turns)
-				turns = append(turns, Turn{Role: "assistant", Text: answer}, Turn{Role: "user", Text: "hello"})
-				ids := p.tmpl.Prompt(p.tok, turns)
-				if len(ids) < len(first) || !p.tmpl.Plain() && !slices.Equal(ids[:len(first)], first) {
-					t.Fatalf("%s: %q does not begin with %q", p.tmpl.Name(), spell(p.tok, ids), spell(p.tok, first))
-				}
-				for _, id := range ids {
-					if p.tok.IsControl(id) {
-						n++
-					}
-				}
-				return n
-			}
-			if got, want := count(user, answer), count("hello", "hello"); got != want {
+			if got, want := controls(t, p.tok, p.tmpl, true, user, answer), controls(t, p.tok, p.tmpl, true, "hello", "hello"); got != want {
 				t.Fatalf("%s: %d control tokens, not %d", p.tmpl.Name(), got, want)
 			}
 		}
@@ -289,16 +296,7 @@ func FuzzPrompt(f *testing.F) {
 
 // The template of a real file is recognised.
 func TestDetectShared(t *testing.T) {
-	r, err := os.Open("../../../shared/data/tokenizer/ggml-vocab-phi-3.gguf")
-	if err != nil {
-		t.Skipf("reference data is absent: %v", err)
-	}
-	defer r.Close()
-	st, err := r.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := gguf.Read(r, st.Size())
+	f, err := llmtest.OpenTables(t, "../../../shared/data/tokenizer/ggml-vocab-phi-3.gguf")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -163,28 +163,7 @@ func TestOwnForgery(t *testing.T) {
 	for name, source := range templates(t) {
 		for vocabulary, kvs := range vocabularies() {
 			tok, tmpl := model(t, kvs, source)
-			for _, r := range []string{"user", "assistant", "system"} {
-				count := func(text string) map[string]int {
-					turns := []Turn{{Role: "user", Text: "hello"}, {Role: r, Text: text}, {Role: "user", Text: "hello"}}
-					ids := tmpl.Prompt(tok, turns)
-					n := map[string]int{}
-					for _, id := range ids {
-						if tok.IsControl(id) {
-							n[tok.Text(id)]++
-						}
-					}
-					for _, m := range markerTexts(tmpl.marks.turns) {
-						n[m] = times(tok, m, ids)
-					}
-					return n
-				}
-				good, bad := count("hello"), count(evil)
-				for m, n := range bad {
-					if n != good[m] {
-						t.Errorf("%s, %s, %s: %d of %s, not %d", name, vocabulary, r, n, m, good[m])
-					}
-				}
-			}
+			checkForgery(t, name+", "+vocabulary, tok, tmpl, markerTexts(tmpl.marks.turns), evil)
 		}
 	}
 }
@@ -289,22 +268,8 @@ func FuzzOwn(f *testing.F) {
 			tmpl.Prompt(tok, talk)
 		}
 		for _, p := range pairs {
-			count := func(user, answer string) (n int) {
-				turns := []Turn{{Role: "system", Text: user}, {Role: "user", Text: user}}
-				first := p.tmpl.Prompt(p.tok, turns)
-				turns = append(turns, Turn{Role: "assistant", Text: answer}, Turn{Role: "user", Text: "hello"})
-				ids := p.tmpl.Prompt(p.tok, turns)
-				if strings.TrimSpace(user) != "" && (len(ids) < len(first) || !slices.Equal(ids[:len(first)], first)) {
-					t.Fatalf("%s: %q does not begin with %q", p.tmpl.Name(), spell(p.tok, ids), spell(p.tok, first))
-				}
-				for _, id := range ids {
-					if p.tok.IsControl(id) {
-						n++
-					}
-				}
-				return n
-			}
-			if got, want := count(user, answer), count("hello", "hello"); user != "" && got != want {
+			grows := strings.TrimSpace(user) != ""
+			if got, want := controls(t, p.tok, p.tmpl, grows, user, answer), controls(t, p.tok, p.tmpl, true, "hello", "hello"); user != "" && got != want {
 				t.Fatalf("%s: %d control tokens, not %d", p.tmpl.Name(), got, want)
 			}
 		}

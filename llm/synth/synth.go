@@ -128,31 +128,37 @@ func (s Shape) tensors(m Mixture) []gguf.Tensor {
 // metadata is that of the whole model.
 func (s Shape) metadata(m Mixture) []gguf.KeyValue {
 	tokens, kinds, merges := vocabulary(s.vocabulary)
-	return []gguf.KeyValue{
-		{Key: "general.architecture", Value: "llama"},
-		{Key: "general.name", Value: "synthetic " + s.Name},
-		{Key: "general.file_type", Value: m.fileType},
-		{Key: "general.quantization_version", Value: uint32(2)},
-		{Key: "llama.context_length", Value: uint32(s.context)},
-		{Key: "llama.embedding_length", Value: uint32(s.embedding)},
-		{Key: "llama.feed_forward_length", Value: uint32(s.feedForward)},
-		{Key: "llama.block_count", Value: uint32(s.layers)},
-		{Key: "llama.attention.head_count", Value: uint32(s.heads)},
-		{Key: "llama.attention.head_count_kv", Value: uint32(s.kvHeads)},
-		{Key: "llama.attention.key_length", Value: uint32(s.head)},
-		{Key: "llama.attention.value_length", Value: uint32(s.head)},
-		{Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)},
-		{Key: "llama.rope.dimension_count", Value: uint32(s.head)},
-		{Key: "llama.rope.freq_base", Value: s.base},
-		{Key: "llama.vocab_size", Value: uint32(s.vocabulary)},
-		{Key: "tokenizer.ggml.model", Value: "gpt2"},
-		{Key: "tokenizer.ggml.pre", Value: "llama-bpe"},
-		{Key: "tokenizer.ggml.tokens", Value: tokens},
-		{Key: "tokenizer.ggml.token_type", Value: kinds},
-		{Key: "tokenizer.ggml.merges", Value: merges},
-		{Key: "tokenizer.ggml.bos_token_id", Value: uint32(s.vocabulary - 2)},
-		{Key: "tokenizer.ggml.eos_token_id", Value: uint32(s.vocabulary - 1)},
+	var meta []gguf.KeyValue
+	set := func(key string, value any) {
+		if n, ok := value.(int); ok {
+			value = uint32(n)
+		}
+		meta = append(meta, gguf.KeyValue{Key: key, Value: value})
 	}
+	set("general.architecture", "llama")
+	set("general.name", "synthetic "+s.Name)
+	set("general.file_type", m.fileType)
+	set("general.quantization_version", 2)
+	set("llama.context_length", s.context)
+	set("llama.embedding_length", s.embedding)
+	set("llama.feed_forward_length", s.feedForward)
+	set("llama.block_count", s.layers)
+	set("llama.attention.head_count", s.heads)
+	set("llama.attention.head_count_kv", s.kvHeads)
+	set("llama.attention.key_length", s.head)
+	set("llama.attention.value_length", s.head)
+	set("llama.attention.layer_norm_rms_epsilon", float32(1e-5))
+	set("llama.rope.dimension_count", s.head)
+	set("llama.rope.freq_base", s.base)
+	set("llama.vocab_size", s.vocabulary)
+	set("tokenizer.ggml.model", "gpt2")
+	set("tokenizer.ggml.pre", "llama-bpe")
+	set("tokenizer.ggml.tokens", tokens)
+	set("tokenizer.ggml.token_type", kinds)
+	set("tokenizer.ggml.merges", merges)
+	set("tokenizer.ggml.bos_token_id", s.vocabulary-2)
+	set("tokenizer.ggml.eos_token_id", s.vocabulary-1)
+	return meta
 }
 
 // vocabulary is the 256 bytes as byte-level BPE writes them, tokens merged

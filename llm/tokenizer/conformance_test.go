@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"alphaos/llm/gguf"
+	"alphaos/llm/llmtest"
 )
 
 const shared = "../../../shared/data"
@@ -17,16 +18,7 @@ const shared = "../../../shared/data"
 // open reads a GGUF file's tables from the reference data, or skips.
 func open(tb testing.TB, name string) *gguf.File {
 	tb.Helper()
-	r, err := os.Open(filepath.Join(shared, name))
-	if err != nil {
-		tb.Skipf("reference data is absent: %v", err)
-	}
-	defer r.Close()
-	st, err := r.Stat()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	f, err := gguf.Read(r, st.Size())
+	f, err := llmtest.OpenTables(tb, filepath.Join(shared, name))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -26,7 +26,7 @@ import (
 
 	"alphaos/amd64"
 	"alphaos/efi"
-	"alphaos/fs/fat"
+	"alphaos/tests/guest"
 	"alphaos/uefi"
 )
 
@@ -76,14 +76,7 @@ func parse(conf []byte) (entry, error) {
 }
 
 func run() error {
-	if err := efi.Init(); err != nil {
-		return err
-	}
-	dev, err := efi.BootVolume()
-	if err != nil {
-		return err
-	}
-	vol, err := fat.Mount(dev)
+	vol, _, err := guest.Mount()
 	if err != nil {
 		return err
 	}

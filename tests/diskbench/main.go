@@ -26,6 +26,7 @@ import (
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/llm"
+	"alphaos/tests/guest"
 	"alphaos/uefi"
 )
 
@@ -50,14 +51,7 @@ func run() error {
 	if !amd64.Booted() {
 		return errors.New("this program runs on UEFI firmware")
 	}
-	if err := efi.Init(); err != nil {
-		return err
-	}
-	dev, err := efi.BootVolume()
-	if err != nil {
-		return err
-	}
-	volume, err := fat.Mount(dev)
+	volume, dev, err := guest.Mount()
 	if err != nil {
 		return err
 	}

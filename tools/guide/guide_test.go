@@ -134,17 +134,23 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
-// One question has one answer: a model cannot learn two.
-func TestOneAnswer(t *testing.T) {
-	train, _ := build(t)
+// written returns the facts and the small talk.
+func written(t testing.TB) (facts, talk []Fact) {
+	t.Helper()
 	facts, err := Facts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	talk, err := SmallTalk()
-	if err != nil {
+	if talk, err = SmallTalk(); err != nil {
 		t.Fatal(err)
 	}
+	return facts, talk
+}
+
+// One question has one answer: a model cannot learn two.
+func TestOneAnswer(t *testing.T) {
+	train, _ := build(t)
+	facts, talk := written(t)
 	usual := map[string]string{}
 	for _, f := range append(facts, talk...) {
 		for _, a := range f.Answers {
@@ -174,14 +180,7 @@ func TestOneAnswer(t *testing.T) {
 
 // Facts and small talk are written as they must be.
 func TestFacts(t *testing.T) {
-	facts, err := Facts()
-	if err != nil {
-		t.Error(err)
-	}
-	talk, err := SmallTalk()
-	if err != nil {
-		t.Error(err)
-	}
+	facts, talk := written(t)
 	if err := checkFacts(append(facts, talk...)); err != nil {
 		t.Error(err)
 	}
@@ -439,14 +438,7 @@ func TestKeywords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts, err := Facts()
-	if err != nil {
-		t.Fatal(err)
-	}
-	talk, err := SmallTalk()
-	if err != nil {
-		t.Fatal(err)
-	}
+	facts, talk := written(t)
 	for _, q := range questions {
 		var pass []string
 		for _, f := range facts {

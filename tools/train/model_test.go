@@ -33,12 +33,19 @@ func smallCorpus() *Corpus {
 	return c
 }
 
-func TestVocabulary(t *testing.T) {
+// smallVocabulary returns a small corpus and a vocabulary for it.
+func smallVocabulary(t *testing.T) (*Corpus, *Vocabulary) {
+	t.Helper()
 	c := smallCorpus()
 	v, err := TrainVocabulary(c.Train, LeastVocabulary+40)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c, v
+}
+
+func TestVocabulary(t *testing.T) {
+	c, v := smallVocabulary(t)
 	tok, err := v.Tokenizer()
 	if err != nil {
 		t.Fatal(err)
@@ -100,11 +107,7 @@ func trained(t *testing.T, c *Corpus, v *Vocabulary, o Options, run Run) *Model 
 // A model learns a small corpus by heart, and the engine, which computes in
 // its own way from the file, agrees with the trainer and answers.
 func TestTrain(t *testing.T) {
-	c := smallCorpus()
-	v, err := TrainVocabulary(c.Train, LeastVocabulary+40)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, v := smallVocabulary(t)
 	var log bytes.Buffer
 	m := trained(t, c, v, options(), Run{Threads: 2, Log: &log, LogEvery: 50, CheckEvery: 50})
 	if !strings.Contains(log.String(), "validation loss") || !strings.Contains(log.String(), "left") {
@@ -193,11 +196,7 @@ func TestTrain(t *testing.T) {
 // Training that is interrupted and resumed, with another number of threads,
 // ends at the same weights.
 func TestResume(t *testing.T) {
-	c := smallCorpus()
-	v, err := TrainVocabulary(c.Train, LeastVocabulary+40)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, v := smallVocabulary(t)
 	o := options()
 	o.Steps, o.Fall = 20, 10
 	want := trained(t, c, v, o, Run{Threads: 1})
@@ -276,8 +275,9 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// The order of documents is new in every epoch and misses none.
-func TestStream(t *testing.T) {
+// smallDocuments returns the documents of a small corpus, as what is taught has them.
+func smallDocuments(t *testing.T) (*Vocabulary, *tokenizer.Tokenizer, []encoded) {
+	t.Helper()
 	c := smallCorpus()
 	v, err := TrainVocabulary(c.Train, LeastVocabulary)
 	if err != nil {
@@ -288,6 +288,12 @@ func TestStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	docs := v.encode(tok, c.Train, userWeight, written)
+	return v, tok, docs
+}
+
+// The order of documents is new in every epoch and misses none.
+func TestStream(t *testing.T) {
+	v, tok, docs := smallDocuments(t)
 	s := newStream(docs, docs, tok.BOS(), len(v.Tokens), 200, 1)
 	var b batch
 	tokens, weighed, total, weight := 0, 0.0, 0, 0.0
@@ -327,16 +333,7 @@ func TestStream(t *testing.T) {
 
 // Each thing that a lesson asks for shows in what is dealt.
 func TestLessons(t *testing.T) {
-	c := smallCorpus()
-	v, err := TrainVocabulary(c.Train, LeastVocabulary)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tok, err := v.Tokenizer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	docs := v.encode(tok, c.Train, userWeight, written)
+	v, tok, docs := smallDocuments(t)
 	deal := func(l Lesson) (segments [][]int32) {
 		s := newStream(docs, docs, tok.BOS(), len(v.Tokens), 400, 1)
 		var b batch
@@ -385,7 +382,7 @@ func TestLessons(t *testing.T) {
 	if part := float64(lost) / float64(said); part < 0.15 || part > 0.25 {
 		t.Errorf("%d of %d words are lost", lost, said)
 	}
-	for _, d := range v.encode(tok, c.Train, userWeight, asked) {
+	for _, d := range v.encode(tok, smallCorpus().Train, userWeight, asked) {
 		if d.dialogue && d.weights[d.answer] != decidingWeight {
 			t.Fatalf("the first token of an answer weighs %g", d.weights[d.answer])
 		}

@@ -23,6 +23,7 @@ import (
 	"alphaos/efi"
 	"alphaos/fs/fat"
 	"alphaos/llm"
+	"alphaos/tests/guest"
 )
 
 const modelFile = "models/engine.gguf"
@@ -38,14 +39,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	if err := efi.Init(); err != nil {
-		return err
-	}
-	dev, err := efi.BootVolume()
-	if err != nil {
-		return err
-	}
-	vol, err := fat.Mount(dev)
+	vol, _, err := guest.Mount()
 	if err != nil {
 		return err
 	}
