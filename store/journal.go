@@ -77,7 +77,7 @@ package store
 //   - damage of any kind and size to one copy, found at the next start: bits
 //     that flip or are stuck, sectors that can't be read or written;
 //   - reads, writes and flushes that fail for a while, also at the start (but see
-//     the limits below for long outages of a region); what was told as not
+//     the limits below for outages of a region); what was told as not
 //     saved is gone with the next thing that is saved, if it could be read at
 //     the start since, and what could not be read is there again when it can be;
 //   - one write that lands in the wrong place, in either copy.
@@ -98,11 +98,11 @@ package store
 //
 // Known limits. What can't be read for good and has numbers that were leapt over
 // is never counted as lost; it is told once as bytes that can't be read, and only
-// if neither copy tells what is there. Outages of a region, or of everything, that
-// last for whole sessions and come one after another are not survived in every
-// order: what is said while a copy is not written may be put before what that
-// copy hides, a word of those sessions may be missing, and records may be told
-// as lost that were only leapt over.
+// if neither copy tells what is there. When a part of a copy can't be written for some
+// time, in several places, and power goes, no acknowledged word is lost, but the order
+// may differ: what was said meanwhile may be put before what that part hides. A cut in
+// the first writes of a new journal, while the other copy can't be written, can leave
+// it as something that is no journal, which is refused; nothing was saved then.
 
 import (
 	"bytes"

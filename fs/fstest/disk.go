@@ -168,6 +168,28 @@ func Flaky(r *rand.Rand, read, write, flush float64, burst int) func(Op, int64, 
 	}
 }
 
+// Outage returns a function for Disk.Fail that lets writes fail that touch the
+// bytes from off to end: so many of all writes, after so many others.
+func Outage(off, end int64, after, writes int) func(Op, int64, int) error {
+	return func(op Op, at int64, n int) error {
+		if op != Write {
+			return nil
+		}
+		if after > 0 {
+			after--
+			return nil
+		}
+		if writes == 0 {
+			return nil
+		}
+		writes--
+		if at < end && at+int64(n) > off {
+			return ErrPassing
+		}
+		return nil
+	}
+}
+
 // ReadAt reads as io.ReaderAt asks for.
 func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 	d.mu.Lock()

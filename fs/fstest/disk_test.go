@@ -136,6 +136,23 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// An outage hits its region, for its time.
+func TestOutage(t *testing.T) {
+	d := newDisk(3)
+	d.Fail = Outage(1024, 2048, 2, 3)
+	for i, c := range []struct {
+		off   int64
+		fails bool
+	}{{1024, false}, {1536, false}, {1024, true}, {2048, false}, {1536, true}, {1024, false}} {
+		if _, err := d.WriteAt(make([]byte, 512), c.off); errors.Is(err, ErrPassing) != c.fails {
+			t.Errorf("write %d: %v", i, err)
+		}
+		if _, err := d.ReadAt(make([]byte, 512), c.off); err != nil {
+			t.Errorf("read %d: %v", i, err)
+		}
+	}
+}
+
 // A device has its disk's faults, block by block.
 func TestDevice(t *testing.T) {
 	data := make([]byte, 8*512+100)
