@@ -67,36 +67,45 @@ func (x extent) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// readAt reads bytes of the volume. Whole blocks go straight into p, in the
-// largest requests; the rest of a block at either end is bounced. A small
-// unaligned request is bounced as one.
+// readAt reads bytes of the volume.
 func (v *FS) readAt(off int64, p []byte) error {
+	return v.divide(off, p, v.dev.ReadBlocks, v.readUnaligned)
+}
+
+// divide has p, which lies on the volume from byte off on, served in requests: whole blocks
+// straight, in the largest ones; the rest of a block at either end, or a small unaligned
+// request as one, through a bounce buffer.
+func (v *FS) divide(off int64, p []byte, direct func(lba uint64, p []byte) error, bounce func(lba uint64, head int64, p []byte) error) error {
 	for len(p) > 0 {
-		head := off & (v.block - 1)
+		lba, head := uint64(off/v.block), off&(v.block-1)
 		whole := int64(len(p)) &^ (v.block - 1)
-		if head == 0 && whole > 0 && (whole == int64(len(p)) || len(p) > bounceSize) {
-			n := min(whole, maxRequest)
-			if err := v.dev.ReadBlocks(uint64(off/v.block), p[:n]); err != nil {
-				return err
-			}
-			off, p = off+n, p[n:]
-			continue
-		}
 		n := int64(len(p))
-		if head+n > bounceSize {
-			n = v.block - head
+		var err error
+		if head == 0 && whole > 0 && (whole == n || n > bounceSize) {
+			n = min(whole, maxRequest)
+			err = direct(lba, p[:n])
+		} else {
+			if head+n > bounceSize {
+				n = v.block - head
+			}
+			err = bounce(lba, head, p[:n])
 		}
-		buf := v.scratch.Get().(*[]byte)
-		b := (*buf)[:(head+n+v.block-1)&^(v.block-1)]
-		err := v.dev.ReadBlocks(uint64(off/v.block), b)
-		copy(p[:n], b[head:])
-		v.scratch.Put(buf)
 		if err != nil {
 			return err
 		}
 		off, p = off+n, p[n:]
 	}
 	return nil
+}
+
+// readUnaligned reads at most bounceSize bytes in one request.
+func (v *FS) readUnaligned(lba uint64, head int64, p []byte) error {
+	buf := v.scratch.Get().(*[]byte)
+	defer v.scratch.Put(buf)
+	b := (*buf)[:(head+int64(len(p))+v.block-1)&^(v.block-1)]
+	err := v.dev.ReadBlocks(lba, b)
+	copy(p, b[head:])
+	return err
 }
 
 // file is an open file.

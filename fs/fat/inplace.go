@@ -97,37 +97,16 @@ func (f *InPlace) Sync() error {
 
 // writeAt writes bytes of the volume: the mirror image of readAt.
 func (v *FS) writeAt(off int64, p []byte) error {
-	for len(p) > 0 {
-		head := off & (v.block - 1)
-		whole := int64(len(p)) &^ (v.block - 1)
-		if head == 0 && whole > 0 && (whole == int64(len(p)) || len(p) > bounceSize) {
-			n := min(whole, maxRequest)
-			if err := v.dev.WriteBlocks(uint64(off/v.block), p[:n]); err != nil {
-				return err
-			}
-			off, p = off+n, p[n:]
-			continue
-		}
-		n := int64(len(p))
-		if head+n > bounceSize {
-			n = v.block - head
-		}
-		if err := v.writeUnaligned(off, head, p[:n]); err != nil {
-			return err
-		}
-		off, p = off+n, p[n:]
-	}
-	return nil
+	return v.divide(off, p, v.dev.WriteBlocks, v.writeUnaligned)
 }
 
 // writeUnaligned writes at most bounceSize bytes in one request, after
 // reading the first and last block if p covers them only in part.
-func (v *FS) writeUnaligned(off, head int64, p []byte) error {
+func (v *FS) writeUnaligned(lba uint64, head int64, p []byte) error {
 	buf := v.scratch.Get().(*[]byte)
 	defer v.scratch.Put(buf)
 	end := head + int64(len(p))
 	b := (*buf)[:(end+v.block-1)&^(v.block-1)]
-	lba := uint64(off / v.block)
 	last := int64(len(b)) - v.block
 	if head != 0 || last == 0 && end != v.block {
 		if err := v.dev.ReadBlocks(lba, b[:v.block]); err != nil {
