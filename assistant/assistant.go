@@ -88,13 +88,13 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	t := &conversation{ui: o.UI, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
 		said: engine.Conversation{System: o.Start.System}}
 	c := &commands{ui: o.UI, machine: o.Machine, journal: j, talk: t,
-		history: &history{ui: o.UI, store: o.Drive.Store, now: o.Now},
+		past: &past{ui: o.UI, store: o.Drive.Store, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			loaded: o.Machine.Loaded, journal: j, talk: t}}
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
 	if j.store != nil {
-		c.history.recovered(o.Drive.Recovery)
+		c.past.recovered(o.Drive.Recovery)
 		restore(t, j)
 	}
 	for name, v := range o.Start.Params {
@@ -102,7 +102,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 			o.UI.Error(sentence(err))
 		}
 	}
-	out, err := talk(ctx, c)
+	out, err := converse(ctx, c)
 	if out == EOF {
 		err = errors.Join(err, t.end())
 	}
@@ -125,8 +125,8 @@ func restore(t *conversation, j *journal) {
 	j.nearlyFull()
 }
 
-// talk chooses a model and answers messages.
-func talk(ctx context.Context, c *commands) (Outcome, error) {
+// converse chooses a model and answers messages.
+func converse(ctx context.Context, c *commands) (Outcome, error) {
 	if out, err, ended := chooseModel(ctx, c); ended {
 		return out, err
 	}

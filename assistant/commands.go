@@ -11,7 +11,7 @@ import (
 	"alphaos/llm/gguf"
 )
 
-const help = `Type a message and press Enter. Enter, Ctrl-C or Esc stop an answer; lines that
+const helpText = `Type a message and press Enter. Enter, Ctrl-C or Esc stop an answer; lines that
 you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up.
 
   /set            set parameters, the system prompt, and whether messages are saved
@@ -61,7 +61,7 @@ type commands struct {
 	ui      UI
 	machine Machine
 	journal *journal
-	history *history
+	past    *past
 	talk    *conversation
 	library *library
 }
@@ -84,7 +84,7 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		case "parameters", "parameter", "set parameter":
 			c.parameterHelp()
 		default:
-			say(c.ui, help)
+			say(c.ui, helpText)
 		}
 	case "/set":
 		c.set(rest)
@@ -97,7 +97,7 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 	case "/clear":
 		c.clear()
 	case "/history":
-		c.past(ctx, rest)
+		c.recall(ctx, rest)
 	default:
 		hint := "/? lists the commands."
 		for _, name := range commandNames {
@@ -259,14 +259,14 @@ func (c *commands) clear() {
 	}
 }
 
-// past runs /history.
-func (c *commands) past(ctx context.Context, rest string) {
+// recall runs /history.
+func (c *commands) recall(ctx context.Context, rest string) {
 	switch {
 	case c.journal.store == nil:
-		c.history.unsaved(c.talk.said.Turns, c.talk.earlier)
+		c.past.unsaved(c.talk.said.Turns, c.talk.earlier)
 	case rest != "":
-		c.history.one(ctx, rest)
+		c.past.one(ctx, rest)
 	default:
-		c.history.all(ctx, c.journal.saving)
+		c.past.all(ctx, c.journal.saving)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"alphaos/store"
 )
 
-// history shows what was said.
-type history struct {
+// past shows what was said.
+type past struct {
 	ui    UI
 	store *store.Store // nil: there is none
 	now   func() time.Time
@@ -21,7 +21,7 @@ type history struct {
 const shownTurns = 4 // at the start
 
 // recovered tells what store.Open found, and shows the end of the conversation.
-func (h *history) recovered(r store.Recovery) {
+func (h *past) recovered(r store.Recovery) {
 	if n := len(r.Holes); n > 0 {
 		first := r.Holes[0]
 		when := "before " + h.when(first.Before)
@@ -64,7 +64,7 @@ func (h *history) recovered(r store.Recovery) {
 }
 
 // replay shows a message; its text is cut to limit characters, unless that is 0.
-func (h *history) replay(m store.Message, limit int) {
+func (h *past) replay(m store.Message, limit int) {
 	note := ""
 	text := []rune(strings.TrimSpace(m.Text))
 	if limit > 0 && len(text) > limit {
@@ -80,7 +80,7 @@ func (h *history) replay(m store.Message, limit int) {
 	}
 }
 
-func (h *history) when(t time.Time) string {
+func (h *past) when(t time.Time) string {
 	if t.IsZero() {
 		return "an unknown time"
 	}
@@ -89,7 +89,7 @@ func (h *history) when(t time.Time) string {
 
 // unsaved shows a conversation without a store, whose first gone messages are not
 // kept.
-func (h *history) unsaved(turns []chat.Turn, gone int) {
+func (h *past) unsaved(turns []chat.Turn, gone int) {
 	if gone > 0 {
 		h.ui.Quiet("The first " + count(gone, "message is", "messages are") + " not kept.")
 	}
@@ -102,7 +102,7 @@ func (h *history) unsaved(turns []chat.Turn, gone int) {
 }
 
 // one shows the conversation of that number.
-func (h *history) one(ctx context.Context, number string) {
+func (h *past) one(ctx context.Context, number string) {
 	n, err := strconv.Atoi(number)
 	msgs := h.store.Messages(n)
 	if err != nil || msgs == nil {
@@ -114,7 +114,7 @@ func (h *history) one(ctx context.Context, number string) {
 
 // all lists the earlier conversations and shows the current one. whole is false
 // when more was said than was saved.
-func (h *history) all(ctx context.Context, whole bool) {
+func (h *past) all(ctx context.Context, whole bool) {
 	list, current := h.store.Conversations(), h.store.Conversation()
 	if len(current) > 0 && len(list) > 0 {
 		list = list[:len(list)-1]
@@ -140,7 +140,7 @@ func (h *history) all(ctx context.Context, whole bool) {
 
 // recite shows a conversation. It may be years long, so it can be stopped like an
 // answer.
-func (h *history) recite(ctx context.Context, msgs []store.Message) {
+func (h *past) recite(ctx context.Context, msgs []store.Message) {
 	ctx, done := h.ui.StopContext(ctx)
 	defer done()
 	day := ""
