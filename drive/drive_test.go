@@ -1,0 +1,114 @@
+package drive_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"alphaos/drive"
+	"alphaos/drive/create"
+	"alphaos/fs"
+	"alphaos/fs/fat"
+	"alphaos/fs/gpt"
+	"alphaos/internal/petest"
+)
+
+// device is an image's volume.
+type device struct {
+	fs.BlockDevice
+	protected bool
+}
+
+func (d device) ReadOnly() bool { return d.protected }
+func (d device) String() string { return "an image" }
+
+// volume returns the volume of a drive that was made with o.
+func volume(t *testing.T, o create.Options) device {
+	t.Helper()
+	dir := t.TempDir()
+	o.Out, o.EFI, o.Size, o.Journal = filepath.Join(dir, "drive.img"), filepath.Join(dir, "program.efi"), 64<<20, 1<<20
+	if err := os.WriteFile(o.EFI, petest.Application(nil), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := create.Drive(o); err != nil {
+		t.Fatal(err)
+	}
+	image, err := fs.OpenFileDevice(o.Out, 512, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { image.Close() })
+	volumes, err := gpt.Volumes(image)
+	if err != nil || len(volumes) != 1 {
+		t.Fatal(volumes, err)
+	}
+	return device{BlockDevice: volumes[0]}
+}
+
+func mount(t *testing.T, dev device) *drive.Drive {
+	t.Helper()
+	d, err := drive.Mount(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestDrive(t *testing.T) {
+	dev := volume(t, create.Options{State: 1 << 20})
+	d := mount(t, dev)
+	if !d.Ours() || d.Label() != drive.Label {
+		t.Errorf("a drive just made is not ours; its label is %q", d.Label())
+	}
+	s, _, err := d.OpenJournal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Begin(), s.AddUser("hello"), s.End()); err != nil {
+		t.Fatal(err)
+	}
+	s, recovery, err := mount(t, dev).OpenJournal()
+	if err != nil || recovery.Unclean || len(s.Conversation()) != 1 {
+		t.Errorf("the journal holds %v, %+v, %v", s.Conversation(), recovery, err)
+	}
+	state := d.OpenState()
+	if state == nil || state.Size() != 1<<20 {
+		t.Errorf("the saved state is %v", state)
+	}
+	dev.protected = true
+	if mount(t, dev).OpenState() != nil {
+		t.Error("a protected drive has a place for state")
+	}
+}
+
+// A drive without a place for state is an older one; a volume without a journal is not ours.
+func TestNotOurs(t *testing.T) {
+	if mount(t, volume(t, create.Options{State: -1})).OpenState() != nil {
+		t.Error("there is a place for state")
+	}
+	empty, err := fat.Plan(&fat.Tree{}, 64<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(t.TempDir(), "volume"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := errors.Join(f.Truncate(64<<20), empty.Write(f, 0)); err != nil {
+		t.Fatal(err)
+	}
+	volume, err := fs.NewFileDevice(f, 64<<20, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := mount(t, device{BlockDevice: volume})
+	if d.Ours() {
+		t.Error("a volume without a journal is ours")
+	}
+	if _, _, err := d.OpenJournal(); err == nil || !strings.HasPrefix(err.Error(), "the journal on the drive cannot be used: ") {
+		t.Error(err)
+	}
+}
