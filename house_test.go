@@ -55,7 +55,7 @@ var plan = []struct{ rooms, what string }{
 	{"llm/draft", "tokens guessed ahead of the model"},
 	{"llm/chat", "a conversation as a prompt"},
 	{"llm/chat/jinja llm/tokenizer llm/kernel llm/sample", "the template language, text as tokens, arithmetic, the choice of a token"},
-	{"llm/tokenizer/tokentest fs/fstest", "tokenizers and failing media, for tests"},
+	{"fs/fstest", "failing media, for tests"},
 	{"fs/fat fs/gpt", "FAT32 volumes, partition tables"},
 	{"fs console store llm/gguf uefi", "the ground: block devices, the screen, the journal, model files, the UEFI specification"},
 }
@@ -289,6 +289,34 @@ func TestDriveOwnsItsPaths(t *testing.T) {
 				t.Errorf("%v: %q has a path that package drive owns", at, s)
 			}
 		})
+	}
+}
+
+// What a file or a medium is known by stands once, where it is read and written.
+func TestFormatsHaveOneOwner(t *testing.T) {
+	owners := map[string]string{
+		"GGUF": "llm/gguf", "EFI PART": "fs/gpt", "FAT32": "fs/fat", "ALPHAJ": "store", "ALPHAKV": "llm",
+	}
+	found := map[string]int{}
+	for _, p := range house(t) {
+		if within(p.ImportPath, "tools/guide") { // writes prose
+			continue
+		}
+		p.literals(func(at token.Position, s string) {
+			for magic, owner := range owners {
+				if rest, ok := strings.CutPrefix(s, magic); !ok || strings.TrimRight(rest, " \n\x00\x01") != "" {
+					continue
+				}
+				if found[magic]++; p.ImportPath != owner || found[magic] > 1 {
+					t.Errorf("%v: %q is known in %s; ask there", at, s, owner)
+				}
+			}
+		})
+	}
+	for magic := range owners {
+		if found[magic] == 0 {
+			t.Errorf("nobody knows %q", magic)
+		}
 	}
 }
 
