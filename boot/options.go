@@ -36,11 +36,13 @@ type Options struct {
 	Model   string // its name; "": the one used last
 }
 
-// optionTable lists the options; docs/options.md describes them for people.
-var optionTable = []struct {
+type option struct {
 	name string
 	set  func(o *Options, value string) error
-}{
+}
+
+// optionTable lists the options; docs/options.md describes them for people.
+var optionTable = []option{
 	{"verbose", func(o *Options, v string) (err error) { o.Verbose, err = onOff(v); return }},
 	{"safe", func(o *Options, v string) (err error) { o.Safe, err = onOff(v); return }},
 	{"kernel", func(o *Options, v string) error {
@@ -96,12 +98,7 @@ func (o *Options) set(from string, list []setting, fixed map[string]bool) (given
 	}
 	for _, s := range list {
 		name := strings.ToLower(s.name)
-		i := slices.IndexFunc(optionTable, func(d struct {
-			name string
-			set  func(*Options, string) error
-		}) bool {
-			return d.name == name
-		})
+		i := slices.IndexFunc(optionTable, func(d option) bool { return d.name == name })
 		switch {
 		case i < 0:
 			complain("%s: there is no option %s; there are %s", from, quote(s.name), optionNames())
@@ -176,9 +173,7 @@ func commandLine(text, file string) []setting {
 		if i == 0 && isProgram(w, file) {
 			continue
 		}
-		for _, d := range optionTable {
-			known = known || strings.EqualFold(d.name, name)
-		}
+		known = known || slices.ContainsFunc(optionTable, func(d option) bool { return strings.EqualFold(d.name, name) })
 		list = append(list, setting{name, value})
 	}
 	if !known && strings.ContainsFunc(text, func(r rune) bool { return r > '~' }) {

@@ -125,6 +125,7 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 	}
 }
 
+// SaveLog saves the log; that it could not be saved is in it.
 func (s *Start) SaveLog() {
 	if err := s.Log.Save(); err != nil {
 		s.Log.Printf("boot log: %v", err)
