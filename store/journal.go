@@ -102,7 +102,9 @@ package store
 // time, in several places, and power goes, no acknowledged word is lost, but the order
 // may differ: what was said meanwhile may be put before what that part hides. A cut in
 // the first writes of a new journal, while the other copy can't be written, can leave
-// it as something that is no journal, which is refused; nothing was saved then.
+// it as something that is no journal, which is refused; nothing was saved then. Reads
+// that fail for whole sessions, one after the other, were not tried together with such
+// outages: a word of those sessions may be missing, or told as lost.
 
 import (
 	"bytes"
