@@ -46,8 +46,8 @@ func benchmarkBandwidth(b *testing.B, name string, data []byte) {
 			}
 			b.Cleanup(m.Close)
 			const cols, piece = 2048, 128
-			rows := len(m.data) / (4 * cols)
-			all, err := m.set.NewMatrix(gguf.F32, rows, cols, m.data)
+			rows := len(m.memory) / (4 * cols)
+			all, err := m.set.NewMatrix(gguf.F32, rows, cols, m.memory)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -60,7 +60,7 @@ func benchmarkBandwidth(b *testing.B, name string, data []byte) {
 			var decoding, share []float64
 			for b.Loop() {
 				begin := time.Now()
-				m.pool.run((rows+piece-1)/piece, len(m.data), read)
+				m.pool.run((rows+piece-1)/piece, len(m.memory), read)
 				reading := time.Since(begin).Seconds()
 				if s.Len() == 64 {
 					s.Truncate(0)
@@ -72,7 +72,7 @@ func benchmarkBandwidth(b *testing.B, name string, data []byte) {
 			}
 			slices.Sort(decoding)
 			slices.Sort(share)
-			b.ReportMetric(float64(len(m.data))/decoding[len(decoding)/2]/1e9, "GB/s")
+			b.ReportMetric(float64(len(m.memory))/decoding[len(decoding)/2]/1e9, "GB/s")
 			b.ReportMetric(100*share[len(share)/2], "%share")
 		})
 	}

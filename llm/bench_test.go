@@ -14,7 +14,7 @@ import (
 // benchmarkModel measures decoding and prompts. GB/s counts every weight once
 // for a token.
 func benchmarkModel(b *testing.B, m *Model) {
-	weights := float64(len(m.data))
+	weights := float64(len(m.memory))
 	b.Run("decode", func(b *testing.B) {
 		s := newSession(b, m)
 		eval(b, s, 1, 2, 3)

@@ -123,11 +123,7 @@ func readConfig(f *gguf.File) (config, error) {
 		c.layer[i].kvHeads = c.layer[i].heads
 	}
 	sizes("attention.head_count_kv", 1<<10, func(l *layerShape) *int { return &l.kvHeads })
-	if c.arch.encoder {
-		c.epsilon = number("attention.layer_norm_epsilon", math.NaN(), 0, 1)
-	} else {
-		c.epsilon = number("attention.layer_norm_rms_epsilon", math.NaN(), 0, 1)
-	}
+	c.epsilon = number(c.arch.epsilon, math.NaN(), 0, 1)
 	if err != nil {
 		return c, err
 	}
@@ -164,8 +160,8 @@ func readConfig(f *gguf.File) (config, error) {
 	}
 	c.ropeScale = 1 / factor
 	c.attentionScale = float32(1 / math.Sqrt(float64(c.head)))
-	if c.arch.encoder {
-		return c, c.readEncoder(f)
+	if c.arch.read != nil {
+		err = c.arch.read(&c, f)
 	}
-	return c, nil
+	return c, err
 }

@@ -1,17 +1,18 @@
-// Package llm runs large language models of the llama architecture from GGUF
-// files: Load, NewSession, and Eval for the logits that follow some tokens.
+// Package llm runs language models from GGUF files: Load, NewSession, and Eval for the
+// logits that follow some tokens, or Embed for the embedding of a text.
 //
-// The weights are read into one block of memory and used there, as they lie in
-// the file. The graph is in llama.go; the fast arithmetic is behind
-// llm/kernel; text, conversations and the choice of the next token are in
-// llm/tokenizer, llm/chat and llm/sample.
+// The weights are read into one block of memory and repacked there for speed, or streamed
+// from the drive when they are larger than it (weights.go, stream.go). Each family of models
+// is an architecture (architecture.go): what its file holds, and a graph made of shared
+// parts, decoder.go or encoder.go. The fast arithmetic is behind llm/kernel; text,
+// conversations and the choice of the next token are in llm/tokenizer, llm/chat and
+// llm/sample.
 package llm
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -72,20 +73,13 @@ type Model struct {
 	set       *kernel.Set
 	pool      *pool
 
-	memory  []byte   // as Alloc gave it
-	stream  *stream  // of a model larger than its memory, or nil
-	reading *reading // of data, while the model is loaded; nil if it is streamed
-	data    []byte   // the part of the file that begins at start
-	start   int64
-
+	memory   []byte // as Alloc gave it
+	weights  weights
 	identity identity // see Identity
 
-	encoder        *encoder       // of a model that embeds texts, which has none of the following
-	tokenEmbedding *kernel.Matrix // vocabulary x d
-	layers         []layer
-	outputNorm     []float32
-	output         *kernel.Matrix // vocabulary x d; the embedding again if tied
-	ropeFactors    []float32      // of each pair of a head, or nil
+	// One of the two graphs; the other is nil.
+	decoder *decoder // of a model that continues texts
+	encoder *encoder // of a model that embeds them
 
 	busy   sync.Mutex // held while a session computes
 	closed bool
@@ -100,8 +94,8 @@ var readSize = 8 << 20
 
 // Load reads the model in the GGUF file of size bytes in r. What its tables say
 // against the file is said before its weights are read, or, of the vocabulary,
-// while they are; an error is one sentence. A model larger than its memory is streamed (see stream.go):
-// then r is read until Close.
+// while they are; an error is one sentence. Of a model larger than its memory, r is read
+// until Close.
 func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Threads < 0 || o.Threads > 1024 {
 		return nil, fmt.Errorf("%d threads are impossible", o.Threads)
@@ -144,9 +138,9 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	return m, nil
 }
 
-// prepare makes of the file what the graph needs, the while its weights come.
+// prepare makes of the file what the graph needs, while the weights are still coming.
 func (m *Model) prepare(r io.ReaderAt) (err error) {
-	if m.stream == nil {
+	if m.tokenizer == nil {
 		if err := m.readVocabulary(); err != nil {
 			return err
 		}
@@ -160,17 +154,13 @@ func (m *Model) prepare(r io.ReaderAt) (err error) {
 		threads = min(m.options.Processors, maxThreads)
 	}
 	m.pool = newPool(threads, m.options.Processors)
-	if err := m.bind(); err != nil {
-		return err
+	b := &binder{model: m}
+	m.config.arch.bind(b)
+	if b.wait(m.end()); b.err != nil {
+		return b.err
 	}
-	if err := m.reading.wait(m.start + int64(len(m.data))); err != nil {
+	if err := m.weights.sample(&m.identity); err != nil {
 		return err
-	}
-	m.reading = nil
-	if m.stream != nil {
-		if err := m.identity.seeStreamed(m.stream); err != nil {
-			return err
-		}
 	}
 	m.identity.hash.Sum(m.identity.sum[:0])
 	head.Write(m.identity.sum[:])
@@ -189,27 +179,21 @@ func (m *Model) readVocabulary() (err error) {
 	return nil
 }
 
-// repack rearranges weights, which nothing else uses, for speed. Streamed weights
-// come and go as they are.
-func (m *Model) repack(weights ...*kernel.Matrix) {
-	if m.stream != nil || m.options.inPlace {
-		return
+// end is where the last tensor ends in the file.
+func (m *Model) end() int64 {
+	end := m.file.DataOffset
+	for i := range m.file.Tensors {
+		end = max(end, m.file.Tensors[i].Offset+m.file.Tensors[i].Bytes)
 	}
-	for _, w := range weights {
-		w.Repack(m.pool.each)
-	}
+	return end
 }
 
 // read takes memory for the tensors' data, from the page of the file where it
 // begins to the end of the last tensor, and begins to read; a streamed model's
 // data is there when it returns.
 func (m *Model) read(r io.ReaderAt) error {
-	end := m.file.DataOffset
-	for i := range m.file.Tensors {
-		end = max(end, m.file.Tensors[i].Offset+m.file.Tensors[i].Bytes)
-	}
-	m.start = m.file.DataOffset &^ (page - 1)
-	n := end - m.start
+	start, end := m.file.DataOffset&^(page-1), m.end()
+	n := end - start
 	if int64(int(n)) != n {
 		return fmt.Errorf("the model's %d bytes do not fit this machine's address space", n)
 	}
@@ -221,21 +205,23 @@ func (m *Model) read(r io.ReaderAt) error {
 		if err := m.readVocabulary(); err != nil {
 			return err
 		}
-		m.stream = m.newStream(r, l, m.memory)
-		return m.stream.load(&m.options, n)
+		s := m.newStream(r, l, m.memory)
+		m.weights = s
+		return s.load(&m.options, n)
 	}
-	m.data = m.memory[:n]
+	data := m.memory[:n]
 	progress := m.options.Progress
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	m.reading = startReading(r, m.data, m.start, func(at int64) {
-		m.identity.see(m.data, m.start, at)
+	reading := startReading(r, data, start, func(at int64) {
+		m.identity.see(data, start, at)
 		if at == end {
 			at = m.size
 		}
 		progress(at, m.size)
 	})
+	m.weights = &resident{reading, m.set, data, start, m.options.inPlace}
 	return nil
 }
 
@@ -249,17 +235,16 @@ func (m *Model) alloc(n int) ([]byte, error) {
 }
 
 func (m *Model) free() {
-	m.reading.stop()
+	if m.weights != nil {
+		m.weights.close()
+	}
 	if m.pool != nil {
 		m.pool.close()
-	}
-	if m.stream != nil {
-		m.stream.close()
 	}
 	if m.options.Free != nil && m.options.Alloc != nil && m.memory != nil {
 		m.options.Free(m.memory)
 	}
-	m.memory, m.data = nil, nil
+	m.memory, m.weights = nil, nil
 }
 
 // Close ends the model's goroutines and gives its memory back, after a running
@@ -271,20 +256,8 @@ func (m *Model) Close() {
 		return
 	}
 	m.closed = true
-	m.tokenEmbedding, m.output, m.layers, m.encoder = nil, nil, nil, nil
+	m.decoder, m.encoder = nil, nil
 	m.free()
-}
-
-// embed writes the embeddings of ids to x.
-func (m *Model) embed(x []float32, ids []int32) error {
-	if m.stream != nil {
-		return m.stream.embed(m, x, ids)
-	}
-	d := m.config.embedding
-	for i, id := range ids {
-		m.tokenEmbedding.Row(x[i*d:(i+1)*d], int(id))
-	}
-	return nil
 }
 
 // File is the model's metadata and tensor table.
@@ -302,8 +275,8 @@ func (m *Model) Info() Info {
 		Vocabulary: c.vocabulary, Bytes: m.size, Kernel: m.set.Name(), Threads: m.pool.threads,
 	}
 	i.Name, _ = m.file.String("general.name")
-	if m.stream != nil {
-		i.Streamed = m.stream.streamed
+	if m.weights != nil {
+		i.Streamed = m.weights.streamed()
 	}
 	for j := range m.file.Tensors {
 		i.Parameters += m.file.Tensors[j].Elements()
@@ -330,36 +303,6 @@ func quantization(f *gguf.File) string {
 	return name
 }
 
-// shapes lists every tensor of a model of this shape: a matrix has rows and
-// columns, a vector only columns.
-func (c *config) shapes(f *gguf.File) map[string][2]int {
-	if c.arch.encoder {
-		return c.encoderShapes(f)
-	}
-	d := c.embedding
-	s := map[string][2]int{
-		"token_embd.weight":  {c.vocabulary, d},
-		"output_norm.weight": {0, d},
-	}
-	if _, ok := f.Tensor("output.weight"); ok {
-		s["output.weight"] = [2]int{c.vocabulary, d}
-	}
-	if _, ok := f.Tensor("rope_freqs.weight"); ok {
-		s["rope_freqs.weight"] = [2]int{0, c.rotated / 2}
-	}
-	for i, l := range c.layer {
-		q, kv, ff := l.heads*c.head, l.kvHeads*c.head, l.feedForward
-		for name, shape := range map[string][2]int{
-			"attn_norm": {0, d}, "attn_q": {q, d}, "attn_k": {kv, d}, "attn_v": {kv, d}, "attn_output": {d, q},
-			"ffn_norm": {0, d}, "ffn_gate": {ff, d}, "ffn_up": {ff, d}, "ffn_down": {d, ff},
-		} {
-			s[fmt.Sprintf("blk.%d.%s.weight", i, name)] = shape
-		}
-		c.arch.parts(s, c, f, i)
-	}
-	return s
-}
-
 // checkTensors makes sure that the file has exactly the tensors of the
 // architecture, in shapes that fit each other and types that can be computed.
 func (m *Model) checkTensors() error {
@@ -375,7 +318,7 @@ func (m *Model) checkTensors() error {
 	if m.config.layers > len(m.file.Tensors) {
 		return fmt.Errorf("the model has %d layers but the file only %d tensors: it is damaged or was converted wrongly", m.config.layers, len(m.file.Tensors))
 	}
-	shapes := m.config.shapes(m.file)
+	shapes := m.config.arch.tensors(&m.config, m.file)
 	for i := range m.file.Tensors {
 		t := &m.file.Tensors[i]
 		shape, known := shapes[t.Name]
@@ -417,102 +360,4 @@ func typeNames() string {
 		names = append(names, t.String())
 	}
 	return strings.Join(names, ", ")
-}
-
-// bind gives the graph its weights, which checkTensors has seen to, each layer
-// as soon as it is in memory.
-func (m *Model) bind() error {
-	var err error
-	bytes := func(t *gguf.Tensor) []byte {
-		if m.stream != nil {
-			return m.stream.resident(t.Offset, t.Bytes)
-		}
-		return m.data[t.Offset-m.start:][:t.Bytes]
-	}
-	there := int64(0) // of the file, before which all is in memory
-	wait := func(end int64) {
-		if end > there && err == nil {
-			there, err = end, m.reading.wait(end)
-		}
-	}
-	last := int64(0) // end of the last tensor bound
-	matrix := func(name string) *kernel.Matrix {
-		t, ok := m.file.Tensor(name)
-		if !ok {
-			return nil
-		}
-		var w *kernel.Matrix
-		var e error
-		if m.stream != nil {
-			w, e = m.stream.matrix(t)
-		} else {
-			w, e = m.set.NewMatrix(t.Type, int(t.Dims[1]), int(t.Dims[0]), bytes(t))
-		}
-		if e != nil && err == nil {
-			err = fmt.Errorf("tensor %q: %w", name, e)
-		}
-		last = max(last, t.Offset+t.Bytes)
-		return w
-	}
-	vector := func(name string) []float32 {
-		t, ok := m.file.Tensor(name)
-		if !ok {
-			return nil
-		}
-		v := make([]float32, t.Dims[0])
-		wait(t.Offset + t.Bytes)
-		kernel.Dequantize(t.Type, v, bytes(t))
-		return v
-	}
-	if m.config.arch.encoder {
-		wait(m.start + int64(len(m.data)))
-		m.bindEncoder(matrix, vector)
-		return err
-	}
-	m.tokenEmbedding = matrix("token_embd.weight")
-	if m.output = matrix("output.weight"); m.output == nil {
-		m.output = m.tokenEmbedding
-	}
-	outputEnd, repacked := last, false
-	last = 0
-	m.layers = make([]layer, m.config.layers)
-	for i := range m.layers {
-		if !repacked && outputEnd <= there {
-			m.repack(m.output)
-			repacked = true
-		}
-		name := func(part string) string { return fmt.Sprintf("blk.%d.%s.weight", i, part) }
-		bias := func(part string) []float32 { return vector(fmt.Sprintf("blk.%d.%s.bias", i, part)) }
-		m.layers[i] = layer{
-			adjustment: newAdjustment(i, vector),
-			attnNorm:   vector(name("attn_norm")),
-			wq:         matrix(name("attn_q")), wk: matrix(name("attn_k")), wv: matrix(name("attn_v")), wo: matrix(name("attn_output")),
-			ffnNorm: vector(name("ffn_norm")),
-			gate:    matrix(name("ffn_gate")), up: matrix(name("ffn_up")), down: matrix(name("ffn_down")),
-			bo:       bias("attn_output"),
-			gateBias: bias("ffn_gate"), upBias: bias("ffn_up"), downBias: bias("ffn_down"),
-		}
-		if wait(last); err != nil {
-			return err
-		}
-		l := &m.layers[i]
-		m.repack(l.wq, l.wk, l.wv, l.wo, l.gate, l.up, l.down)
-	}
-	if wait(outputEnd); err != nil {
-		return err
-	}
-	if !repacked {
-		m.repack(m.output)
-	}
-	m.outputNorm = vector("output_norm.weight")
-	m.ropeFactors = vector("rope_freqs.weight")
-	if err != nil {
-		return err
-	}
-	for _, f := range m.ropeFactors {
-		if !(f > 0) || math.IsInf(float64(f), 0) {
-			return fmt.Errorf("tensor \"rope_freqs.weight\" holds the impossible factor %v: the file is damaged", f)
-		}
-	}
-	return err
 }

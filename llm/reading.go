@@ -12,8 +12,6 @@ import (
 // needs some waits until they are there. So what else loading a model takes,
 // such as its vocabulary and the order of its weights, is done meanwhile and
 // adds nothing to the medium's time where there are two processors.
-//
-// The nil reading has ended well.
 type reading struct {
 	mu      sync.Mutex
 	changed sync.Cond
@@ -67,9 +65,6 @@ func (w *reading) publish(at int64) error {
 // wait returns when all bytes of the file before end are in memory, or will
 // never be.
 func (w *reading) wait(end int64) error {
-	if w == nil {
-		return nil
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.at < end && !w.ended {
@@ -83,9 +78,6 @@ func (w *reading) wait(end int64) error {
 
 // stop returns when memory is not written any more.
 func (w *reading) stop() {
-	if w == nil {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stopped = true

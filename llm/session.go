@@ -67,7 +67,7 @@ type buffers struct {
 func (m *Model) NewSession(contextLength int) (*Session, error) {
 	c := &m.config
 	switch {
-	case c.arch.encoder:
+	case c.arch.embeds:
 		return nil, fmt.Errorf("a model of architecture %s makes embeddings of texts and cannot continue them; choose another model to talk with", c.arch.name)
 	case contextLength < 0:
 		return nil, fmt.Errorf("a context of %d tokens is impossible", contextLength)
@@ -76,7 +76,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 	case contextLength > c.context:
 		return nil, fmt.Errorf("a context of %d tokens is longer than the %d this model was trained for", contextLength, c.context)
 	}
-	batch := m.batch()
+	batch := m.weights.batch(c)
 	need, half := m.sessionNeeds(contextLength)
 	limit := m.sessionLimit()
 	if need > limit {
@@ -86,7 +86,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 	s.batch, s.block = min(batch, contextLength), m.block(contextLength)
 	s.bindJobs()
 	n := s.batch
-	s.rope = newRope(c.rotated, n, c.ropeBase, c.ropeScale, m.ropeFactors)
+	s.rope = newRope(c.rotated, n, c.ropeBase, c.ropeScale, m.decoder.ropeFactors)
 	s.rope.halves = c.arch.halves
 	s.buffers = buffers{
 		x: make([]float32, n*c.embedding), h: make([]float32, n*c.embedding),
@@ -114,7 +114,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 func (m *Model) sessionNeeds(contextLength int) (need int64, half bool) {
 	c := &m.config
 	rows := int64(contextLength) * int64(c.cached*c.head*2*4)
-	need = 4*int64(m.batch())*int64(2*c.embedding+2*c.heads*c.head+2*c.kvHeads*c.head+2*c.feedForward) +
+	need = 4*int64(m.weights.batch(c))*int64(2*c.embedding+2*c.heads*c.head+2*c.kvHeads*c.head+2*c.feedForward) +
 		4*int64(m.pool.threads)*int64(m.block(contextLength))*int64(c.group)*int64(contextLength)
 	half = m.options.Cache == "f16" || m.options.Cache == "" && (rows > largeCache || need+rows > m.sessionLimit())
 	if half {

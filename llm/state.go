@@ -86,23 +86,6 @@ func (id *identity) see(data []byte, start, at int64) {
 	}
 }
 
-// seeStreamed hashes a streamed model's sample.
-func (id *identity) seeStreamed(s *stream) error {
-	row := make([]byte, 2*page)
-	for _, t := range id.sample {
-		if data := s.resident(t.Offset, sampled(t)); data != nil {
-			id.hash.Write(data)
-			continue
-		}
-		begin := t.Offset &^ (page - 1)
-		if err := readFull(s.r, row, begin, t.Offset-begin+sampled(t), nil); err != nil {
-			return fmt.Errorf("reading the model %w", err)
-		}
-		id.hash.Write(row[t.Offset-begin:][:sampled(t)])
-	}
-	return nil
-}
-
 // hashHead hashes what comes before the weights in the file.
 func (m *Model) hashHead(r io.ReaderAt) (hash.Hash, error) {
 	h := sha256.New()

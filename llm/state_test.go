@@ -109,7 +109,7 @@ func TestStateRefuses(t *testing.T) {
 	newer := newSession(t, m)
 	eval(t, newer, testIDs[5:25]...)
 	torn := slices.Clone(saved)
-	copy(torn, state(t, newer)[:len(saved)-(len(saved)-stateHeader)/len(m.layers)])
+	copy(torn, state(t, newer)[:len(saved)-(len(saved)-stateHeader)/len(m.decoder.layers)])
 	other := llmtest.Llama(llmtest.Small)
 	w := other.Tensor("blk.1.ffn_norm.weight")
 	w.Data[0] ^= 1 // another fine-tuning

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -59,12 +58,12 @@ type layout struct {
 	spans     map[string][]*span // of the matrices that are cut
 	order     []*span            // the streamed spans as a pass uses them
 	outputs   int                // index in order of the first that only logits need
-	rows      string             // a matrix of which only single rows are read
+	single    string             // a matrix of which only single rows are read
 	runs      []run              // what of the file is in memory
 	memory    int64              // bytes of memory altogether
 	piece     int64              // bytes of the largest streamed span
 	streamed  int64              // bytes read in each pass
-	rowsBytes int64              // bytes of the matrix rows, if it is not in memory
+	rowsBytes int64              // bytes of that, if it is not in memory
 }
 
 // run is the bytes of the file [offset, offset+n), at memory[at:]. Offset and
@@ -122,7 +121,7 @@ func (m *Model) planPieces(budget, size int64) (l *layout, need int64) {
 	const embedding, output = "token_embd.weight", "output.weight"
 	if _, untied := m.file.Tensor(output); untied {
 		cut(output)
-		l.rows = embedding
+		l.single = embedding
 	} else {
 		cut(embedding)
 	}
@@ -132,7 +131,7 @@ func (m *Model) planPieces(budget, size int64) (l *layout, need int64) {
 	for i := range m.file.Tensors {
 		t := &m.file.Tensors[i]
 		switch {
-		case t.Name == l.rows:
+		case t.Name == l.single:
 			l.rowsBytes = t.Bytes
 		case l.spans[t.Name] == nil:
 			fixed += t.Bytes + slack
@@ -195,7 +194,7 @@ func (l *layout) place(f *gguf.File) {
 	var parts [][2]int64
 	for i := range f.Tensors {
 		t := &f.Tensors[i]
-		if l.spans[t.Name] == nil && t.Name != l.rows {
+		if l.spans[t.Name] == nil && t.Name != l.single {
 			parts = append(parts, [2]int64{t.Offset, t.Offset + t.Bytes})
 		}
 	}
@@ -265,13 +264,13 @@ type stream struct {
 	logits  bool            // the pass needs the outputs
 	misses  int             // pieces that were not where they were expected
 
-	names map[*kernel.Matrix]string // of matrices that are cut
-	rest  []product
-	cache map[int32]int // tokens whose row is in kept
-	owner []int32       // of rows in kept
-	kept  []float32
-	next  int    // row to be replaced
-	row   []byte // memory to read a row into
+	cut        map[*kernel.Matrix]*gguf.Tensor // matrices that are in pieces
+	rest       []product
+	cache      map[int32]int // tokens whose row is in embeddings
+	owner      []int32       // of rows in embeddings
+	embeddings []float32
+	next       int    // row to be replaced
+	row        []byte // memory to read a row into
 }
 
 // slot is a buffer of the ring with a piece.
@@ -283,7 +282,7 @@ type slot struct {
 
 // newStream begins to stream a model from r. memory has layout.memory bytes.
 func (m *Model) newStream(r io.ReaderAt, l *layout, memory []byte) *stream {
-	t := &stream{layout: l, r: r, size: m.size, set: m.set, memory: memory, names: map[*kernel.Matrix]string{}, done: make(chan struct{}), ctx: context.Background()}
+	t := &stream{layout: l, r: r, size: m.size, set: m.set, memory: memory, cut: map[*kernel.Matrix]*gguf.Tensor{}, done: make(chan struct{}), ctx: context.Background()}
 	t.changed.L = &t.mu
 	n := pages(l.piece + 2*page)
 	for i := range t.slots {
@@ -325,7 +324,7 @@ func (t *stream) load(o *Options, total int64) error {
 		}
 		t.rate = float64(n) / max(time.Since(begin).Seconds(), 1e-9)
 		if o.Expect != nil {
-			o.Expect(Expectation{Bytes: total, Memory: int64(len(t.memory)), Streamed: t.streamed, Rate: t.rate})
+			o.Expect(Expectation{Bytes: total, Memory: int64(len(t.memory)), Streamed: t.streamed(), Rate: t.rate})
 		}
 	}
 	progress := o.Progress
@@ -352,8 +351,8 @@ func (t *stream) load(o *Options, total int64) error {
 	return nil
 }
 
-// resident is n bytes of the file that are in memory, or nil.
-func (t *stream) resident(offset, n int64) []byte {
+// kept is n bytes of the file that are in memory, or nil.
+func (t *stream) kept(offset, n int64) []byte {
 	i, found := slices.BinarySearchFunc(t.runs, offset, func(r run, offset int64) int { return cmp.Compare(r.offset, offset) })
 	if !found {
 		i--
@@ -364,19 +363,45 @@ func (t *stream) resident(offset, n int64) []byte {
 	return t.memory[t.runs[i].at+offset-t.runs[i].offset:][:n:n]
 }
 
-// matrix is the matrix of a tensor. If it is cut, only its shape may be used,
-// and mul and embed.
+func (t *stream) bytes(x *gguf.Tensor) []byte { return t.kept(x.Offset, x.Bytes) }
+
+// wait returns at once: load has read what stays in memory.
+func (t *stream) wait(int64) error { return nil }
+
+// repack does nothing: pieces come and go as they are in the file, and those that stay must
+// give the same bits.
+func (t *stream) repack(func(n, size int, f func(i int)), ...*kernel.Matrix) {}
+
+// sample hashes all of the sample: what stays in memory was not read in the file's order.
+func (t *stream) sample(id *identity) error {
+	row := make([]byte, 2*page)
+	for _, x := range id.sample {
+		if data := t.kept(x.Offset, sampled(x)); data != nil {
+			id.hash.Write(data)
+			continue
+		}
+		begin := x.Offset &^ (page - 1)
+		if err := readFull(t.r, row, begin, x.Offset-begin+sampled(x), nil); err != nil {
+			return fmt.Errorf("reading the model %w", err)
+		}
+		id.hash.Write(row[x.Offset-begin:][:sampled(x)])
+	}
+	return nil
+}
+
+func (t *stream) streamed() int64 { return t.layout.streamed }
+
 func (t *stream) matrix(x *gguf.Tensor) (*kernel.Matrix, error) {
 	rows, cols := int(x.Dims[1]), int(x.Dims[0])
-	if data := t.resident(x.Offset, x.Bytes); data != nil {
+	if data := t.bytes(x); data != nil {
 		return t.set.NewMatrix(x.Type, rows, cols, data)
 	}
 	m := &kernel.Matrix{Type: x.Type, Rows: rows, Cols: cols}
-	t.names[m] = x.Name
+	t.cut[m] = x
 	for _, s := range t.spans[x.Name] {
 		if s.resident {
 			var err error
-			if s.matrix, err = t.set.NewMatrix(x.Type, s.to-s.from, cols, t.resident(s.offset, s.bytes)); err != nil {
+			if s.matrix, err = t.set.NewMatrix(x.Type, s.to-s.from, cols, t.kept(s.offset, s.bytes)); err != nil {
 				return nil, err
 			}
 		}
@@ -491,14 +516,12 @@ func (t *stream) close() {
 	}
 }
 
-// mulStreamed multiplies with the matrices among products that are cut, and
-// returns the others.
-func (s *Session) mulStreamed(x []float32, n int, products []product) []product {
-	t := s.model.stream
+// mul multiplies with the matrices among products that are cut, and returns the others.
+func (t *stream) mul(s *Session, x []float32, n int, products []product) []product {
 	t.rest = t.rest[:0]
 	var ready [3]*kernel.Activations
 	for _, p := range products {
-		name, cut := t.names[p.m]
+		f, cut := t.cut[p.m]
 		if !cut {
 			t.rest = append(t.rest, p)
 			continue
@@ -507,7 +530,7 @@ func (s *Session) mulStreamed(x []float32, n int, products []product) []product 
 		if ready[form] == nil {
 			ready[form] = s.prepare(x, n, form, p.m.Cols)
 		}
-		for _, part := range t.spans[name] {
+		for _, part := range t.spans[f.Name] {
 			if s.failure != nil {
 				return nil
 			}
@@ -541,22 +564,21 @@ func (s *Session) mulRows(a *kernel.Activations, n int, w *kernel.Matrix, y []fl
 	})
 }
 
-// embed writes the embeddings of ids to x.
-func (t *stream) embed(m *Model, x []float32, ids []int32) error {
-	d := m.config.embedding
-	name, cut := t.names[m.tokenEmbedding]
+// rows reads those rows of the embeddings w that are not in memory, and keeps some.
+func (t *stream) rows(w *kernel.Matrix, x []float32, ids []int32) error {
+	d := w.Cols
+	f, cut := t.cut[w]
 	if !cut {
 		for i, id := range ids {
-			m.tokenEmbedding.Row(x[i*d:(i+1)*d], int(id))
+			w.Row(x[i*d:(i+1)*d], int(id))
 		}
 		return nil
 	}
-	f, _ := m.file.Tensor(name)
 	rowBytes := f.Bytes / int64(f.Dims[1])
 	if t.cache == nil {
 		t.cache = map[int32]int{}
-		n := min(rowCache, m.config.vocabulary)
-		t.owner, t.kept = make([]int32, n), make([]float32, n*d)
+		n := min(rowCache, w.Rows)
+		t.owner, t.embeddings = make([]int32, n), make([]float32, n*d)
 		for i := range t.owner {
 			t.owner[i] = -1
 		}
@@ -567,14 +589,14 @@ func (t *stream) embed(m *Model, x []float32, ids []int32) error {
 	for i, id := range ids {
 		to := x[i*d : (i+1)*d]
 		if k, ok := t.cache[id]; ok {
-			copy(to, t.kept[k*d:])
+			copy(to, t.embeddings[k*d:])
 			continue
 		}
 		if err := t.ctx.Err(); err != nil {
 			return err
 		}
 		at := f.Offset + int64(id)*rowBytes
-		data := t.resident(at, rowBytes)
+		data := t.kept(at, rowBytes)
 		if data == nil {
 			begin := at &^ (page - 1)
 			err := readFull(t.r, t.row, begin, at-begin+rowBytes, nil)
@@ -593,7 +615,7 @@ func (t *stream) embed(m *Model, x []float32, ids []int32) error {
 			delete(t.cache, old)
 		}
 		t.owner[k], t.cache[id] = id, k
-		copy(t.kept[k*d:(k+1)*d], to)
+		copy(t.embeddings[k*d:(k+1)*d], to)
 	}
 	return nil
 }
@@ -609,11 +631,11 @@ func (m *Model) within(whole int64) (*layout, error) {
 		budget = whole - whole/8
 	}
 	for {
-		if !m.config.streams(m.file) && refused == nil {
+		if !m.config.arch.streams && refused == nil {
 			refused = fmt.Errorf("there are only %d MiB for it, and models of this architecture cannot be streamed from the drive", budget>>20)
 		}
 		l, err := m.plan(budget)
-		if err != nil || !m.config.streams(m.file) {
+		if err != nil || !m.config.arch.streams {
 			if refused != nil {
 				err = fmt.Errorf("no memory for the model's %d MiB: %w", (whole+1<<20-1)>>20, refused)
 			}
@@ -642,19 +664,9 @@ func (m *Model) take(n int64) ([]byte, error) {
 	return b, nil
 }
 
-// streams tells whether the architecture's graph can be streamed.
-func (c *config) streams(f *gguf.File) bool {
-	arch, _ := f.String("general.architecture")
-	return !strings.Contains(arch, "bert")
-}
-
-// batch is how many tokens of a prompt are computed together: when weights are
-// streamed, as many as memory for their activations allows.
-func (m *Model) batch() int {
-	if m.stream == nil {
-		return defaultBatch
-	}
-	c := &m.config
+// batch is as many tokens as memory for their activations allows, up to 512: each piece that
+// is read serves them all.
+func (t *stream) batch(c *config) int {
 	each := 4 * 2 * (c.embedding + c.heads*c.head + c.kvHeads*c.head + c.feedForward)
 	return max(defaultBatch, min(512, activationBytes/each&^31))
 }

@@ -88,8 +88,8 @@ func BenchmarkStream(b *testing.B) {
 			best := float64(size-budget<<20) / drive
 			b.ReportMetric(1/t, "tokens/s")
 			b.ReportMetric(drive/1e6, "drive-MB/s")
-			b.ReportMetric(float64(m.stream.streamed)/t/1e6, "streamed-MB/s")
-			b.ReportMetric(float64(m.stream.streamed)/1e6, "MB/token")
+			b.ReportMetric(float64(m.weights.streamed())/t/1e6, "streamed-MB/s")
+			b.ReportMetric(float64(m.weights.streamed())/1e6, "MB/token")
 			b.ReportMetric(best/t, "part")
 		})
 	}

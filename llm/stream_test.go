@@ -103,7 +103,7 @@ func TestStream(t *testing.T) {
 		for _, part := range []float64{0.35, 0.5, 0.75, 0.97} {
 			var told Expectation
 			m, d := loadWithin(t, f, Options{Threads: 2, Budget: int64(float64(size) * part), Expect: func(e Expectation) { told = e }})
-			if m.stream == nil {
+			if !streams(m) {
 				t.Fatalf("a model of %d bytes is not streamed within %d", size, m.options.Budget)
 			}
 			if s := m.Info().Streamed; told.Streamed != s || told.Bytes > size || s > 0 && !(told.Rate > 0 && told.TokensPerSecond() > 0) {
@@ -115,22 +115,22 @@ func TestStream(t *testing.T) {
 				var misses int
 				before := d.bytes.Load()
 				if i > 0 {
-					m.stream.mu.Lock()
-					misses = m.stream.misses
-					m.stream.mu.Unlock()
+					m.weights.(*stream).mu.Lock()
+					misses = m.weights.(*stream).misses
+					m.weights.(*stream).mu.Unlock()
 				}
 				same(t, eval(t, s, ids...), eval(t, want, ids...))
-				m.stream.mu.Lock()
-				if i > 0 && m.stream.misses != misses {
-					t.Errorf("%.2f: reading ahead guessed wrong %d times", part, m.stream.misses-misses)
+				m.weights.(*stream).mu.Lock()
+				if i > 0 && m.weights.(*stream).misses != misses {
+					t.Errorf("%.2f: reading ahead guessed wrong %d times", part, m.weights.(*stream).misses-misses)
 				}
-				m.stream.mu.Unlock()
-				extra := int64((ringSlots+1)*(64<<10)+len(ids)*3*page) + int64(len(m.stream.order)*2*page)
-				if got := d.bytes.Load() - before; got > m.stream.streamed+extra {
-					t.Errorf("%.2f: %d bytes were read in a pass, %d are streamed", part, got, m.stream.streamed)
+				m.weights.(*stream).mu.Unlock()
+				extra := int64((ringSlots+1)*(64<<10)+len(ids)*3*page) + int64(len(m.weights.(*stream).order)*2*page)
+				if got := d.bytes.Load() - before; got > m.weights.streamed()+extra {
+					t.Errorf("%.2f: %d bytes were read in a pass, %d are streamed", part, got, m.weights.streamed())
 				}
 			}
-			t.Logf("budget %.2f of %d: %d bytes of memory, %d streamed in %d pieces, largest request %d", part, size, len(m.memory), m.stream.streamed, len(m.stream.order), d.most.Load())
+			t.Logf("budget %.2f of %d: %d bytes of memory, %d streamed in %d pieces, largest request %d", part, size, len(m.memory), m.weights.streamed(), len(m.weights.(*stream).order), d.most.Load())
 		}
 	}
 }
@@ -165,8 +165,8 @@ func TestStreamPrompt(t *testing.T) {
 		t.Errorf("logits differ by %g", rms)
 	}
 	batches := int64((len(ids) + s.batch - 1) / s.batch)
-	if got, most := d.bytes.Load()-before, (batches+1)*m.stream.streamed; got > most || batches < 2 {
-		t.Errorf("%d bytes were read for %d batches, %d are streamed", got, batches, m.stream.streamed)
+	if got, most := d.bytes.Load()-before, (batches+1)*m.weights.streamed(); got > most || batches < 2 {
+		t.Errorf("%d bytes were read for %d batches, %d are streamed", got, batches, m.weights.streamed())
 	}
 }
 
@@ -227,7 +227,7 @@ func TestStreamMemory(t *testing.T) {
 		}
 		return make([]byte, n), nil
 	}})
-	if m.stream == nil || len(m.memory) > most || len(m.memory) < most/2 {
+	if !streams(m) || len(m.memory) > most || len(m.memory) < most/2 {
 		t.Errorf("%d bytes of memory, of %d", len(m.memory), most)
 	}
 	same(t, eval(t, newSession(t, m), 1, 2, 3), eval(t, newSession(t, load(t, f, Options{inPlace: true})), 1, 2, 3))
@@ -271,4 +271,10 @@ func TestFittingContext(t *testing.T) {
 			t.Errorf("a session of %d tokens, not %d", s.Cap(), n)
 		}
 	}
+}
+
+// streams tells whether a model's weights are streamed.
+func streams(m *Model) bool {
+	_, ok := m.weights.(*stream)
+	return ok
 }

@@ -13,7 +13,7 @@ func (m *Model) chooseThreads() {
 	// Below four processors there is nothing to choose: two are two cores on any
 	// machine of interest. A model in the caches says nothing about memory.
 	const least = 64 << 20
-	if all < 4 || m.stream != nil || len(m.data) < least || len(m.layers) == 0 {
+	if all < 4 || m.weights.streamed() > 0 || m.Memory() < least || m.config.layers == 0 || m.config.arch.embeds {
 		return
 	}
 	s, err := m.NewSession(8)
@@ -58,8 +58,8 @@ func fastest(candidates []int, measure func(int) time.Duration) int {
 func (s *Session) timeDecoding() time.Duration {
 	m, b := s.model, &s.buffers
 	began := time.Now()
-	for i := range min(len(m.layers), 6) {
-		l := &m.layers[i]
+	for i := range min(len(m.decoder.layers), 6) {
+		l := &m.decoder.layers[i]
 		s.mul(b.h, 1, product{l.gate, b.gate}, product{l.up, b.up})
 	}
 	return time.Since(began)
