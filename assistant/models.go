@@ -13,6 +13,7 @@ import (
 	drivefs "alphaos/fs"
 	"alphaos/llm"
 	"alphaos/llm/chat"
+	"alphaos/llm/draft"
 	"alphaos/llm/gguf"
 	"alphaos/models/rules"
 )
@@ -451,7 +452,7 @@ func (l *library) chooseDraft(c *candidate, budget int64) engine.ModelFile {
 		}
 		if d, err := l.candidate(m); err == nil {
 			d.r.Close()
-			if llm.SameVocabulary(c.tables, d.tables) {
+			if draft.SameVocabulary(c.tables, d.tables) {
 				best = m
 			}
 		}

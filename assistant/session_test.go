@@ -25,6 +25,7 @@ import (
 	"alphaos/fs"
 	"alphaos/llm"
 	"alphaos/llm/chat"
+	"alphaos/llm/draft"
 	"alphaos/llm/gguf"
 	"alphaos/llm/sample"
 	"alphaos/models"
@@ -609,7 +610,7 @@ func (s *fakeSession) Generate(c *sample.Sampler) engine.Generator { return &fak
 // fakeGenerator evaluates one token after the other.
 type fakeGenerator struct {
 	s      *fakeSession
-	c      llm.Chooser
+	c      draft.Chooser
 	logits []float32
 	last   int32
 }

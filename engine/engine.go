@@ -25,6 +25,7 @@ import (
 	"alphaos/console"
 	"alphaos/llm"
 	"alphaos/llm/chat"
+	"alphaos/llm/draft"
 	"alphaos/llm/sample"
 	"alphaos/llm/tokenizer"
 )
@@ -94,7 +95,7 @@ type Saver interface {
 	Save(w io.Writer, limit int64) (tokens int, err error)
 }
 
-// Generator chooses the tokens that follow those of its session: see llm.Generator.
+// Generator chooses the tokens that follow those of its session: see draft.Generator.
 type Generator interface {
 	Begin(logits []float32)
 	Next(ctx context.Context) (int32, error)
@@ -174,7 +175,7 @@ func (m *Model) DraftWith(r ModelReader, o llm.Options) error {
 	if err != nil {
 		return err
 	}
-	if m.weights == nil || d.Embedder() || d.Info().Streamed > 0 || !llm.SameVocabulary(m.weights.File(), d.File()) {
+	if m.weights == nil || d.Embedder() || d.Info().Streamed > 0 || !draft.SameVocabulary(m.weights.File(), d.File()) {
 		d.Close()
 		return errors.New("this model cannot draft for the other")
 	}
@@ -230,20 +231,20 @@ func (m *Model) newSession(contextLength int) (Session, error) {
 		return nil, err
 	}
 	r := &session{Session: s}
-	var drafters []llm.Drafter
+	var drafters []draft.Drafter
 	if !m.options.NoDraft {
-		drafters = append(drafters, llm.NewLookup())
+		drafters = append(drafters, draft.NewLookup())
 	}
 	if m.draft != nil {
 		if d, err := m.draft.NewSession(min(s.Cap(), m.draft.Info().Context)); err == nil {
 			r.draft = d
-			drafters = append(drafters, llm.NewModelDrafter(d, func() llm.Chooser { return r.chooser.Ahead() }))
+			drafters = append(drafters, draft.NewModel(d, func() draft.Chooser { return r.chooser.Ahead() }))
 		} else { // no memory for its session: then its weights are of no use either
 			m.draft.Close()
 			m.draft = nil
 		}
 	}
-	r.generator = s.NewGenerator(nil, drafters...)
+	r.generator = draft.NewGenerator(s, nil, drafters...)
 	return r, nil
 }
 
@@ -251,7 +252,7 @@ func (m *Model) newSession(contextLength int) (Session, error) {
 type session struct {
 	*llm.Session
 	draft     *llm.Session // of the smaller model, or nil
-	generator *llm.Generator
+	generator *draft.Generator
 	chooser   *sample.Sampler
 }
 

@@ -23,7 +23,7 @@ type config struct {
 	group       int // heads that share keys and values
 	cached      int // key/value heads of all layers together
 	head        int // length of a head
-	rotated     int // of which rope turns the first so many
+	rotated     int // how many of these RoPE rotates, from the first on
 	vocabulary  int
 
 	epsilon        float64
@@ -156,7 +156,7 @@ func readConfig(f *gguf.File) (config, error) {
 	case valueLength != c.head:
 		return c, fmt.Errorf("keys of %d and values of %d numbers in one head are not supported; they must be equal", c.head, valueLength)
 	case c.rotated > c.head || c.rotated%2 != 0:
-		return c, fmt.Errorf("the model turns %d of the %d numbers in a head, which is impossible: the file is damaged or was converted wrongly", c.rotated, c.head)
+		return c, fmt.Errorf("the model rotates %d of the %d numbers in a head, which is impossible: the file is damaged or was converted wrongly", c.rotated, c.head)
 	}
 	c.ropeScale = 1 / factor
 	c.attentionScale = float32(1 / math.Sqrt(float64(c.head)))

@@ -172,7 +172,7 @@ func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 	if err := m.weights.rows(g.tokenEmbedding, x, ids); err != nil {
 		return err
 	}
-	s.rope.turn(position, n)
+	s.rope.prepare(position, n)
 
 	for i := range g.layers {
 		if err := cmp.Or(ctx.Err(), s.failure); err != nil {
@@ -254,18 +254,18 @@ func (s *Session) normPart(_, t int) {
 	s.model.set.RMSNorm(s.task.y[t*len(w):(t+1)*len(w)], s.task.x[t*len(w):(t+1)*len(w)], w, s.model.config.epsilon)
 }
 
-// attend turns queries and keys by their positions, stores keys and values, and
+// attend rotates queries and keys by their positions, stores keys and values, and
 // computes, for each token and head, the sum of all values so far, weighted by
 // softmax(query*key/sqrt(e)). The query heads that share keys and values go
 // together, and so does a block of tokens, so that keys and values are read once.
 func (s *Session) attend(kv *cache, position, n int) {
 	c, threads, kvHeads := &s.model.config, s.model.pool.threads, len(kv.keys)
 	s.task.kv, s.task.position, s.task.n = kv, position, n
-	work, turning := n*(position+n)*kvHeads*c.head*4, n*kvHeads*kv.group*c.head*16
+	work, rotating := n*(position+n)*kvHeads*c.head*4, n*kvHeads*kv.group*c.head*16
 	if n > 1 { // every key must be there before any token looks
-		s.model.pool.run(n*kvHeads, turning, s.jobs.remember)
+		s.model.pool.run(n*kvHeads, rotating, s.jobs.remember)
 	} else { // a token alone needs only those of its head: attendPart sees to them
-		work += turning
+		work += rotating
 	}
 	s.task.blocks = (n + s.block - 1) / s.block
 	if threads > 1 { // two parts for each, if there are so many
@@ -274,7 +274,7 @@ func (s *Session) attend(kv *cache, position, n int) {
 	s.model.pool.run(s.task.blocks*kvHeads, work, s.jobs.attend)
 }
 
-// rememberPart does what concerns one token and key/value head: it turns the
+// rememberPart does what concerns one token and key/value head: it rotates the
 // queries and the key and stores key and value.
 func (s *Session) rememberPart(_, part int) {
 	c, b, k := &s.model.config, &s.buffers, &s.task
@@ -344,7 +344,7 @@ func (s *Session) swigluPart(_, i int) {
 // prepare brings the n vectors in x into a form.
 func (s *Session) prepare(x []float32, n int, form kernel.Form, cols int) *kernel.Activations {
 	a := s.activations(form, cols)
-	a.Alone = n <= maxDraft+1 // drafting must not change an answer
+	a.Alone = n <= MaxDraft+1 // drafting must not change an answer
 	a.Hold(x, n)
 	s.task.prepared = a
 	s.model.pool.run(n, n*cols*16, s.jobs.prepare)
@@ -401,7 +401,7 @@ func (s *Session) mulPart(_, part int) {
 }
 
 // adjustment is what a layer does to queries, keys and values before they are
-// turned; each part may be nil.
+// rotated; each part may be nil.
 type adjustment struct {
 	bq, bk, bv   []float32 // h*e, g*e, g*e: added
 	qNorm, kNorm []float32 // e: norms of each head

@@ -2,7 +2,7 @@ package llm
 
 import "math"
 
-// rope turns pairs of numbers, neighbours or those of two halves, among the
+// rope is the rotary position embedding (RoPE): it rotates pairs of numbers, neighbours or those of two halves, among the
 // first rotated numbers of a head by angles that grow with the position.
 type rope struct {
 	halves    bool
@@ -23,8 +23,8 @@ func newRope(rotated, capacity int, base, scale float64, factors []float32) rope
 	return r
 }
 
-// turn prepares for n tokens from position on.
-func (r *rope) turn(position, n int) {
+// prepare computes the angles of n tokens from position on.
+func (r *rope) prepare(position, n int) {
 	for t := range n {
 		for i, f := range r.frequency {
 			sin, cos := math.Sincos(float64(position+t) * f)
@@ -33,7 +33,7 @@ func (r *rope) turn(position, n int) {
 	}
 }
 
-// apply turns the head x of token t.
+// apply rotates the head x of token t.
 func (r *rope) apply(x []float32, t int) {
 	n := len(r.frequency)
 	cos, sin := r.cos[t*n:(t+1)*n], r.sin[t*n:(t+1)*n]

@@ -155,11 +155,16 @@ func (m *Model) fittingContext() int {
 // computed in batches; when ctx is done Eval stops between two layers and
 // returns ctx's error, and Len tells how many whole batches were appended.
 func (s *Session) Eval(ctx context.Context, ids []int32) ([]float32, error) {
-	return s.eval(ctx, ids, 1)
+	return s.EvalRows(ctx, ids, 1)
 }
 
-// eval is Eval with the logits of the last rows tokens; rows is at most maxDraft+1.
-func (s *Session) eval(ctx context.Context, ids []int32, rows int) ([]float32, error) {
+// MaxDraft is how many tokens of a draft may follow the last token: the logits of up to so
+// many are the same to the bit together and one by one.
+const MaxDraft = 8
+
+// EvalRows is Eval with the logits of the last rows tokens, one after another; rows is at
+// most MaxDraft+1.
+func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float32, error) {
 	if len(ids) == 0 {
 		return nil, errors.New("no tokens to evaluate")
 	}

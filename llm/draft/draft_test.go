@@ -1,4 +1,4 @@
-package llm
+package draft
 
 import (
 	"bytes"
@@ -13,52 +13,43 @@ import (
 	"testing"
 	"time"
 
+	"alphaos/llm"
 	"alphaos/llm/gguf"
 	"alphaos/llm/llmtest"
 	"alphaos/llm/sample"
 )
 
-// Drafting must not change an answer. So the logits of a token must be the
-// same to the last bit whether it is computed alone or together with others,
-// up to the number that a draft may have.
-func TestBatchInvariance(t *testing.T) {
-	shapes := map[string]llmtest.Shape{"F32": llmtest.Small}
-	for _, q := range []gguf.Type{gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K} {
-		shapes[q.String()] = llmtest.Quantized(q)
+func load(t testing.TB, f *llmtest.File, o llm.Options) *llm.Model {
+	t.Helper()
+	o.Kernel = llm.Kernels()[0]
+	b := f.Bytes()
+	m, err := llm.Load(bytes.NewReader(b), int64(len(b)), o)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for name, shape := range shapes {
-		for _, k := range Kernels() {
-			for _, cache := range []string{"f32", "f16"} {
-				t.Run(fmt.Sprintf("%s/%s/%s", name, k, cache), func(t *testing.T) {
-					m := load(t, llmtest.Llama(shape), Options{Kernel: k, Threads: 2, Cache: cache})
-					prompt := testIDs[:9]
-					single := newSession(t, m)
-					eval(t, single, prompt...)
-					var want [][]float32
-					for _, id := range testIDs[9 : 9+maxDraft+1] {
-						want = append(want, append([]float32(nil), eval(t, single, id)...))
-					}
-					for n := 2; n <= maxDraft+1; n++ {
-						s := newSession(t, m)
-						eval(t, s, prompt...)
-						rows, err := s.eval(context.Background(), testIDs[9:9+n], n)
-						if err != nil {
-							t.Fatal(err)
-						}
-						v := m.config.vocabulary
-						for i := range n {
-							for j, x := range rows[i*v : (i+1)*v] {
-								if math.Float32bits(x) != math.Float32bits(want[i][j]) {
-									t.Fatalf("token %d of %d together: logit %d is %g, alone %g", i, n, j, x, want[i][j])
-								}
-							}
-						}
-					}
-				})
-			}
-		}
-	}
+	t.Cleanup(m.Close)
+	return m
 }
+
+func newSession(t testing.TB, m *llm.Model) *llm.Session {
+	t.Helper()
+	s, err := m.NewSession(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func eval(t testing.TB, s *llm.Session, ids ...int32) []float32 {
+	t.Helper()
+	logits, err := s.Eval(context.Background(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return logits
+}
+
+var testIDs = []int32{1, 100, 200, 42, 42, 7, 269, 5, 260, 33, 1, 2}
 
 // oracle drafts what it was told, or, every few tokens, something else.
 type oracle struct {
@@ -90,8 +81,8 @@ func (stranger) Draft(dst, tokens []int32, n int) []int32 { return append(dst, 1
 
 // newGenerator makes a Generator that drafts as if it had measured: these tests
 // are about what is chosen.
-func newGenerator(s *Session, c Chooser, drafters ...Drafter) *Generator {
-	g := s.NewGenerator(c, drafters...)
+func newGenerator(s *llm.Session, c Chooser, drafters ...Drafter) *Generator {
+	g := NewGenerator(s, c, drafters...)
 	for i := range g.drafts {
 		g.drafts[i].pace.single = 1
 	}
@@ -99,7 +90,7 @@ func newGenerator(s *Session, c Chooser, drafters ...Drafter) *Generator {
 }
 
 // generate chooses n tokens.
-func generate(t testing.TB, m *Model, p sample.Params, n int, d ...Drafter) ([]int32, *Generator) {
+func generate(t testing.TB, m *llm.Model, p sample.Params, n int, d ...Drafter) ([]int32, *Generator) {
 	t.Helper()
 	s := newSession(t, m)
 	logits := eval(t, s, testIDs[:12]...)
@@ -113,75 +104,30 @@ func generate(t testing.TB, m *Model, p sample.Params, n int, d ...Drafter) ([]i
 	return append([]int32(nil), g.Tokens()...), g
 }
 
-// A token's logits are the same to the bit alone and together with as many as a draft
-// has, however many of them attend together, on both sides of a border of what is near
-// in keys and values.
-func TestTogether(t *testing.T) {
-	for _, heads := range []int{6, 8, 14} { // groups of 3, 4 and 7
-		shape := llmtest.Quantized(gguf.Q8_0)
-		shape.Heads, shape.KVHeads, shape.Layers, shape.Context = heads, 2, 1, 300
-		f := llmtest.Llama(shape)
-		for _, cache := range []string{"f32", "f16"} {
-			for _, kernel := range Kernels() {
-				m := load(t, f, Options{Threads: 1 + heads%4, Cache: cache, Kernel: kernel})
-				alone, together := newSession(t, m), newSession(t, m)
-				near := alone.caches[0].keys[0].Near()
-				prefix := slices.Repeat(testIDs, 10)[:256/near*near-4]
-				eval(t, alone, prefix...)
-				eval(t, together, prefix...)
-				ids := testIDs[:maxDraft+1]
-				var want []float32
-				for _, id := range ids {
-					want = append(want, eval(t, alone, id)...)
-				}
-				for _, block := range []int{1, 3, 8} {
-					together.Truncate(len(prefix))
-					together.block = block
-					got, err := together.eval(context.Background(), ids, len(ids))
-					if err != nil {
-						t.Fatal(err)
-					}
-					if !slices.Equal(want, got) {
-						t.Errorf("%d heads, cache %s, %s: tokens together, %d at a time, have other logits than alone", heads, cache, kernel, block)
-					}
-				}
-			}
-		}
-	}
-}
-
 // Whatever is drafted, the tokens of a seed are the same, at any temperature.
 func TestGenerator(t *testing.T) {
-	smallPieces(t, 16<<10)
 	for name, shape := range map[string]llmtest.Shape{"F32": llmtest.Small, "Q4_K": llmtest.Quantized(gguf.Q4_K, gguf.Q6_K), "Q8_0": llmtest.Quantized(gguf.Q8_0)} {
 		shape.Context = 256
 		f := llmtest.Llama(shape)
-		m := load(t, f, Options{Threads: 2, inPlace: true}) // as streamed weights are
-		models := []*Model{m}
-		if name != "F32" {
-			streamed, _ := loadWithin(t, f, Options{Threads: 2, Budget: int64(len(f.Bytes())) * 3 / 4})
-			models = append(models, streamed)
-		}
+		m := load(t, f, llm.Options{Threads: 2})
 		for _, p := range []sample.Params{{}, {RepeatPenalty: 1.1, RepeatLastN: 64}, sample.Default(), {Temperature: 0.3, TopK: 3, TopP: 1}, {Temperature: 2, TopP: 1}} {
 			for seed := range int64(2) {
 				p.Seed = seed + 1
 				want, _ := generate(t, m, p, 120)
 				draft := newSession(t, m)
 				for i, d := range [][]Drafter{{NewLookup()}, {&oracle{text: want}}, {&oracle{text: want, wrong: 3}}, {&oracle{text: want, wrong: 1}}, {stranger{}},
-					{NewModelDrafter(draft, nil)}, {stranger{}, NewLookup(), NewModelDrafter(draft, nil)}} {
-					for _, model := range models {
-						got, g := generate(t, model, p, 120, d...)
-						if !slices.Equal(got, want) {
-							t.Fatalf("%s, %+v, drafter %d: other tokens\n%v\n%v", name, p, i, got, want)
-						}
-						drafted, accepted := g.Drafted()
-						if i == 1 && (drafted < 60 || accepted < drafted*9/10) {
-							t.Errorf("%s: of %d tokens that were right %d were accepted", name, drafted, accepted)
-						}
-						g.Settle()
-						if n := g.s.Len(); n != len(got) && n != len(got)-1 || !slices.Equal(g.s.View(), got[:n]) {
-							t.Errorf("%s: the session holds %d tokens of %d", name, n, len(got))
-						}
+					{NewModel(draft, nil)}, {stranger{}, NewLookup(), NewModel(draft, nil)}} {
+					got, g := generate(t, m, p, 120, d...)
+					if !slices.Equal(got, want) {
+						t.Fatalf("%s, %+v, drafter %d: other tokens\n%v\n%v", name, p, i, got, want)
+					}
+					drafted, accepted := g.Drafted()
+					if i == 1 && (drafted < 60 || accepted < drafted*9/10) {
+						t.Errorf("%s: of %d tokens that were right %d were accepted", name, drafted, accepted)
+					}
+					g.Settle()
+					if n := g.s.Len(); n != len(got) && n != len(got)-1 || !slices.Equal(g.s.View(), got[:n]) {
+						t.Errorf("%s: the session holds %d tokens of %d", name, n, len(got))
 					}
 				}
 			}
@@ -191,7 +137,7 @@ func TestGenerator(t *testing.T) {
 
 // The end of the context, a cancelled answer, and going on after both.
 func TestGeneratorEnds(t *testing.T) {
-	m := load(t, llmtest.Llama(llmtest.Small), Options{Threads: 1})
+	m := load(t, llmtest.Llama(llmtest.Small), llm.Options{Threads: 1})
 	want, _ := generate(t, m, sample.Params{}, 52)
 	s := newSession(t, m)
 	g := newGenerator(s, sample.New(sample.Params{}), &oracle{text: append(slices.Clone(want), want...)})
@@ -212,13 +158,12 @@ func TestGeneratorEnds(t *testing.T) {
 			ctx, err = context.Background(), nil
 		}
 	}
-	if !errors.Is(err, ErrContextFull) || s.Len() != s.Cap() || !slices.Equal(g.Tokens()[:64], want) || len(g.Tokens()) != 65 {
+	if !errors.Is(err, llm.ErrContextFull) || s.Len() != s.Cap() || !slices.Equal(g.Tokens()[:64], want) || len(g.Tokens()) != 65 {
 		t.Errorf("at the end: %v, %d tokens", err, len(g.Tokens()))
 	}
-	nan := s.NewGenerator(sample.New(sample.Params{}))
+	nan := NewGenerator(s, sample.New(sample.Params{}))
 	nan.Begin([]float32{float32(math.NaN()), float32(math.NaN())})
-	m.config.vocabulary = 2
-	if _, err := nan.Next(context.Background()); !errors.Is(err, ErrNoNumber) {
+	if _, err := nan.Next(context.Background()); !errors.Is(err, ErrNaN) {
 		t.Errorf("logits that are no numbers: %v", err)
 	}
 }
@@ -229,20 +174,20 @@ func TestGeneratorEnds(t *testing.T) {
 func TestModelDrafter(t *testing.T) {
 	shape := llmtest.Small
 	shape.Context = 256
-	large := load(t, llmtest.Llama(shape), Options{Threads: 1})
+	large := load(t, llmtest.Llama(shape), llm.Options{Threads: 1})
 	shape.Layers = 1
-	small := load(t, llmtest.Llama(shape), Options{Threads: 1})
+	small := load(t, llmtest.Llama(shape), llm.Options{Threads: 1})
 	if !SameVocabulary(large.File(), small.File()) {
 		t.Error("the vocabularies are said to differ")
 	}
 	for _, p := range []sample.Params{{}, sample.Default(), {Temperature: 1.5, TopP: 0.95}} {
-		for _, m := range []*Model{large, small} {
+		for _, m := range []*llm.Model{large, small} {
 			for seed := range int64(3) {
 				p.Seed = seed + 1
 				want, _ := generate(t, large, p, 120)
 				s := newSession(t, large)
 				c := sample.New(p)
-				g := newGenerator(s, c, NewModelDrafter(newSession(t, m), func() Chooser { return c.Ahead() }))
+				g := newGenerator(s, c, NewModel(newSession(t, m), func() Chooser { return c.Ahead() }))
 				g.Begin(eval(t, s, testIDs[:12]...))
 				for range 120 {
 					if _, err := g.Next(context.Background()); err != nil {
@@ -264,9 +209,9 @@ func TestModelDrafter(t *testing.T) {
 // its probability says: the distribution is unchanged.
 func TestDraftDistribution(t *testing.T) {
 	shape := llmtest.Small
-	m := load(t, llmtest.Llama(shape), Options{Threads: 1})
+	m := load(t, llmtest.Llama(shape), llm.Options{Threads: 1})
 	shape.Layers = 1
-	d := load(t, llmtest.Llama(shape), Options{Threads: 1})
+	d := load(t, llmtest.Llama(shape), llm.Options{Threads: 1})
 	p := sample.Params{Temperature: 1, TopK: 8, TopP: 1, RepeatPenalty: 1}
 	s, draft := newSession(t, m), newSession(t, d)
 	prompt := slices.Clone(eval(t, s, testIDs[:12]...))
@@ -294,7 +239,7 @@ func TestDraftDistribution(t *testing.T) {
 		sampler := sample.New(p)
 		c := &firstFixed{Sampler: sampler, first: first}
 		s.Truncate(12)
-		g := newGenerator(s, c, NewModelDrafter(draft, func() Chooser { return sampler.Ahead() }))
+		g := newGenerator(s, c, NewModel(draft, func() Chooser { return sampler.Ahead() }))
 		g.Begin(prompt)
 		for range 2 {
 			if _, err := g.Next(context.Background()); err != nil {
@@ -481,7 +426,7 @@ func BenchmarkSpeculate(b *testing.B) {
 					return cycle
 				}
 				return i + 1
-			}), Options{Threads: threads})
+			}), llm.Options{Threads: threads})
 			for _, c := range []struct {
 				name  string
 				first int32
@@ -499,7 +444,7 @@ func BenchmarkSpeculate(b *testing.B) {
 					for i := range g {
 						s := newSession(b, m)
 						logits[i] = slices.Clone(eval(b, s, ids...))
-						g[i] = s.NewGenerator(sample.New(sample.Params{}), [][]Drafter{nil, {c.draft}}[i]...)
+						g[i] = NewGenerator(s, sample.New(sample.Params{}), [][]Drafter{nil, {c.draft}}[i]...)
 						g[i].Begin(logits[i])
 					}
 					var times [2][]float64
@@ -547,35 +492,4 @@ func (deceiver) Draft(dst, tokens []int32, n int) []int32 {
 		dst = append(dst, 3)
 	}
 	return dst
-}
-
-// BenchmarkDraft is what a pass of n tokens takes, as many times a pass of one:
-// what drafts cost. The shortest of many passes counts.
-func BenchmarkDraft(b *testing.B) {
-	for _, quant := range []gguf.Type{gguf.Q8_0, gguf.Q4_0, gguf.Q4_K} {
-		f := llmtest.Llama(llmtest.Shape{Embedding: 2048, FeedForward: 8192, Layers: 2, Heads: 32, KVHeads: 8, Head: 64, Vocabulary: 270, Context: 512, Types: []gguf.Type{quant}, Tied: true})
-		for _, threads := range []int{1, 2} {
-			b.Run(fmt.Sprintf("%v/%d", quant, threads), func(b *testing.B) {
-				s := newSession(b, load(b, f, Options{Threads: threads}))
-				best := [maxDraft + 1]float64{}
-				eval(b, s, testIDs...)
-				for b.Loop() {
-					for n := range best {
-						begin := time.Now()
-						if _, err := s.eval(context.Background(), testIDs[:n+1], n+1); err != nil {
-							b.Fatal(err)
-						}
-						if t := time.Since(begin).Seconds(); best[n] == 0 || t < best[n] {
-							best[n] = t
-						}
-						s.Truncate(len(testIDs))
-					}
-				}
-				for _, n := range []int{2, 3, 6, 9} {
-					b.ReportMetric(best[n-1]/best[0], fmt.Sprintf("x%d", n))
-				}
-				b.ReportMetric(best[0]*1e3, "ms")
-			})
-		}
-	}
 }

@@ -1,15 +1,4 @@
-package llm
-
-import (
-	"context"
-	"errors"
-	"slices"
-	"time"
-
-	"alphaos/llm/gguf"
-)
-
-// Speculation: several tokens from one reading of the weights.
+// Package draft is speculation: several tokens from one reading of the weights.
 //
 // Decoding is bound by reading the weights, and reading them for some tokens
 // together costs hardly more than for one. So a draft guesses the next tokens,
@@ -18,10 +7,10 @@ import (
 // position are already there; at the first difference the rest is forgotten.
 //
 // Who drafts, looks up what followed the same words before (Lookup), or asks a
-// smaller model (NewModelDrafter).
+// smaller model (NewModel).
 //
 // This changes no answer. The logits of a token are the same to the last bit
-// whether it is computed alone or in a draft (kernel.Activations.Alone), and
+// whether it is computed alone or in a draft (llm.Session.EvalRows), and
 // the sampler is asked once for each token, in order, with the same logits and
 // the same random numbers: so for one seed the tokens are exactly those that
 // there would be without drafts, at any temperature. Seen as rejection
@@ -35,9 +24,17 @@ import (
 // Drafts cost time when they are wrong. The Generator measures what a pass of
 // each length takes and how many drafted tokens were accepted lately, drafts
 // only as many as pay, and none for a while when none do.
+package draft
 
-// maxDraft is how many tokens a draft has at most.
-const maxDraft = 8
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"alphaos/llm"
+	"alphaos/llm/gguf"
+)
 
 // Chooser chooses a token by the logits and the tokens so far, or returns -1
 // if the logits are no numbers; sample.Sampler is one. It is asked exactly once
@@ -52,14 +49,15 @@ type Drafter interface {
 	Draft(dst, tokens []int32, n int) []int32
 }
 
-// ErrNoNumber is returned when a model's logits are no numbers.
-var ErrNoNumber = errors.New("the model's output is no number: its file is probably damaged")
+// ErrNaN is returned when a model's logits are not numbers.
+var ErrNaN = errors.New("the model's output is not a number: its file is probably damaged")
 
 // Generator chooses the tokens that follow those of a session. While it is in
 // use the session must not be used otherwise, and may hold some more tokens
 // than were chosen; Settle puts an end to that.
 type Generator struct {
-	s       *Session
+	s       *llm.Session
+	v       int // logits of a token
 	chooser Chooser
 	drafts  []drafting // none: no speculation
 	pace    *pace      // of the draft that is evaluated
@@ -67,7 +65,7 @@ type Generator struct {
 	tokens []int32   // all tokens so far
 	logits []float32 // rows of logits: of the last token of tokens, and of the draft
 	draft  []int32   // evaluated, not chosen yet
-	batch  [maxDraft + 1]int32
+	batch  [llm.MaxDraft + 1]int32
 }
 
 // drafting is a drafter and how well it does.
@@ -78,7 +76,7 @@ type drafting struct {
 
 // NewGenerator makes a Generator. The first drafter that knows something and
 // pays is used, for each draft anew; without one there is one token at a time.
-func (s *Session) NewGenerator(c Chooser, drafters ...Drafter) *Generator {
+func NewGenerator(s *llm.Session, c Chooser, drafters ...Drafter) *Generator {
 	g := &Generator{s: s, chooser: c}
 	for _, d := range drafters {
 		g.drafts = append(g.drafts, drafting{d, newPace()})
@@ -96,8 +94,8 @@ func (g *Generator) Use(c Chooser) {
 // Begin goes on from the session's tokens and the logits that Eval returned
 // for the last of them.
 func (g *Generator) Begin(logits []float32) {
-	g.tokens = append(g.tokens[:0], g.s.tokens...)
-	g.logits, g.draft = logits, nil
+	g.tokens = append(g.tokens[:0], g.s.View()...)
+	g.logits, g.draft, g.v = logits, nil, len(logits)
 }
 
 // Next chooses the next token. It is not evaluated before the following call
@@ -109,13 +107,12 @@ func (g *Generator) Next(ctx context.Context) (int32, error) {
 			return -1, err
 		}
 	}
-	v := g.s.model.config.vocabulary
-	id := g.chooser.Sample(g.logits[:v], g.tokens)
+	id := g.chooser.Sample(g.logits[:g.v], g.tokens)
 	if id < 0 {
-		return -1, ErrNoNumber
+		return -1, ErrNaN
 	}
 	if len(g.draft) > 0 && g.draft[0] == id {
-		g.draft, g.logits = g.draft[1:], g.logits[v:]
+		g.draft, g.logits = g.draft[1:], g.logits[g.v:]
 		g.pace.accept()
 	} else {
 		g.s.Truncate(len(g.tokens))
@@ -145,7 +142,7 @@ func (g *Generator) read(ctx context.Context) error {
 			begin = time.Now() // a pass without a draft
 		}
 	}
-	logits, err := g.s.eval(ctx, ids, len(ids))
+	logits, err := g.s.EvalRows(ctx, ids, len(ids))
 	if err != nil {
 		return err
 	}
@@ -166,7 +163,7 @@ func (g *Generator) read(ctx context.Context) error {
 func (g *Generator) known(ids []int32, n int) []int32 {
 	ids = ids[:min(len(ids), n)]
 	for i, id := range ids {
-		if id < 0 || int(id) >= g.s.model.config.vocabulary {
+		if id < 0 || int(id) >= g.v {
 			return ids[:i]
 		}
 	}
@@ -180,8 +177,8 @@ func (g *Generator) Settle() {
 	}
 	g.s.Truncate(len(g.tokens))
 	g.draft = nil
-	if v := g.s.model.config.vocabulary; len(g.logits) > v {
-		g.logits = g.logits[:v]
+	if len(g.logits) > g.v {
+		g.logits = g.logits[:g.v]
 	}
 }
 
@@ -276,7 +273,7 @@ func (p *pace) settle() {
 	p.gain = min(p.gain+float64(hits)-cost, gainLimit)
 	switch {
 	case hits == n:
-		p.limit = min(p.limit*2, maxDraft)
+		p.limit = min(p.limit*2, llm.MaxDraft)
 	case hits < n/2:
 		p.limit = max(hits+1, p.limit/2)
 	}
@@ -354,18 +351,18 @@ func (l *Lookup) Draft(dst, tokens []int32, n int) []int32 {
 // modelDrafter is a smaller model that reads what the larger one has read. Its
 // session keeps what both have in common.
 type modelDrafter struct {
-	s     *Session
+	s     *llm.Session
 	ahead func() Chooser
 	text  []int32 // the tokens so far, and those drafted
 }
 
-// NewModelDrafter drafts with a session of a smaller model of the same
+// NewModel drafts with a session of a smaller model of the same
 // vocabulary. A draft costs as many passes of that model as it has tokens. It
 // guesses what a chooser that ahead returns would choose; if that draws the
 // random numbers that the Generator's own chooser is about to draw
 // (sample.Sampler.Ahead), guesses are right more often than the likeliest token
 // would be. A nil ahead means the likeliest token.
-func NewModelDrafter(s *Session, ahead func() Chooser) Drafter {
+func NewModel(s *llm.Session, ahead func() Chooser) Drafter {
 	if ahead == nil {
 		ahead = func() Chooser { return likeliest{} }
 	}
@@ -385,14 +382,14 @@ func (likeliest) Sample(logits []float32, _ []int32) int32 {
 }
 
 func (d *modelDrafter) Draft(dst, tokens []int32, n int) []int32 {
-	have, same := d.s.tokens, 0
+	have, same := d.s.View(), 0
 	for same < len(have) && same < len(tokens)-1 && have[same] == tokens[same] {
 		same++
 	}
 	d.s.Truncate(same)
 	// What was said since the last draft is read a piece at a time, without drafting: it
 	// is not what a draft costs, and whoever wants the answer to stop does not wait long.
-	if behind := len(tokens) - same; behind > maxDraft+1 {
+	if behind := len(tokens) - same; behind > llm.MaxDraft+1 {
 		const piece = 64
 		if next := tokens[same:][:min(behind-1, piece)]; len(next) <= d.s.Cap()-d.s.Len() {
 			d.s.Eval(context.Background(), next) // an error only costs the draft
