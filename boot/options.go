@@ -55,7 +55,7 @@ var optionTable = []option{
 	{"threads", func(o *Options, v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 0 || n > maxThreads {
-			return fmt.Errorf("is no number of threads: write one from 1 to %d, or 0 to leave the choice to AlphaOS", maxThreads)
+			return fmt.Errorf("is not a number of threads: write one from 1 to %d, or 0 to leave the choice to AlphaOS", maxThreads)
 		}
 		o.Threads = n
 		return nil

@@ -119,7 +119,7 @@ func (f *File) open(fsys fs.FS, dir, name string) (gguf.Part, error) {
 	}
 	r, ok := file.(io.ReaderAt)
 	if !ok || !info.Mode().IsRegular() {
-		return gguf.Part{}, fmt.Errorf("%s is no file to read a model from", name)
+		return gguf.Part{}, fmt.Errorf("%s is not a file that a model can be read from", name)
 	}
 	sum, note := readSum(fsys, dir, name)
 	if note != "" {

@@ -311,7 +311,7 @@ func (m *Model) checkTensors() error {
 		return errors.New(`the model has no tensor "token_embd.weight": the file is damaged or holds only a vocabulary`)
 	}
 	if len(t.Dims) != 2 || t.Dims[1] > 1<<24 {
-		return fmt.Errorf("tensor %q has the shape %v, which is no list of embeddings", t.Name, t.Dims)
+		return fmt.Errorf("tensor %q has the shape %v, which is not a list of embeddings", t.Name, t.Dims)
 	}
 	m.config.vocabulary = int(t.Dims[1])
 	// A model's layers must be in the file before names are made for them.

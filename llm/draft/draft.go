@@ -37,7 +37,7 @@ import (
 )
 
 // Chooser chooses a token by the logits and the tokens so far, or returns -1
-// if the logits are no numbers; sample.Sampler is one. It is asked exactly once
+// if the logits are not numbers; sample.Sampler is one. It is asked exactly once
 // for each token.
 type Chooser interface {
 	Sample(logits []float32, recent []int32) int32

@@ -122,7 +122,7 @@ func (a candidate) before(b candidate) bool {
 	return a.logit > b.logit || a.logit == b.logit && a.id < b.id
 }
 
-// New returns a Sampler. Parameters that are no numbers or out of range count
+// New returns a Sampler. Parameters that are not numbers or out of range count
 // as not limiting anything.
 func New(p Params) *Sampler {
 	s := &Sampler{p: p, seed: p.Seed, penalty: p.Penalty()}
@@ -349,5 +349,5 @@ func (s *Sampler) draw(h []candidate) int32 {
 			return c.id
 		}
 	}
-	return best.id // rounding, or a temperature that is no number
+	return best.id // rounding, or a temperature that is not a number
 }

@@ -189,7 +189,7 @@ type block struct {
 }
 
 // bodyName is the variable in which a block's text waits for its filters. It
-// is no name that a template could write.
+// is a name that no template could write.
 const bodyName = "{%"
 
 type bodyExpr struct{}
