@@ -483,19 +483,24 @@ func (e *callExpr) with(m *machine, s *scope, caller value) value {
 	return nil
 }
 
-type filterExpr struct {
+// applied is a filter or test and what it is applied to, its first argument.
+type applied struct {
 	line int
 	of   expr
 	name string
 	args argExprs
 }
 
-func (e *filterExpr) eval(m *machine, s *scope) value {
+func (e *applied) eval(m *machine, s *scope) args {
 	of := m.eval(e.of, s)
 	a := e.args.eval(m, s, of)
 	m.line = e.line
-	return m.filter(e.name, a)
+	return a
 }
+
+type filterExpr struct{ applied }
+
+func (e *filterExpr) eval(m *machine, s *scope) value { return m.filter(e.name, e.applied.eval(m, s)) }
 
 // filter applies the filter of that name to a's first argument.
 func (m *machine) filter(name string, a args) value {
@@ -508,18 +513,12 @@ func (m *machine) filter(name string, a args) value {
 }
 
 type testExpr struct {
-	line   int
-	of     expr
-	name   string
-	args   argExprs
+	applied
 	negate bool
 }
 
 func (e *testExpr) eval(m *machine, s *scope) value {
-	of := m.eval(e.of, s)
-	a := e.args.eval(m, s, of)
-	m.line = e.line
-	return m.test(e.name, a) != e.negate
+	return m.test(e.name, e.applied.eval(m, s)) != e.negate
 }
 
 // test applies the test of that name to a's first argument.

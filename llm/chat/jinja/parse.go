@@ -394,22 +394,17 @@ func (p *parser) binary(e *expr, line int, op string, right expr) {
 	*e = &binaryExpr{line, op, *e, right}
 }
 
-func (p *parser) or() expr {
-	e := p.and()
-	for p.is(tokName, "or") {
-		line := p.at()
-		p.next()
-		p.binary(&e, line, "or", p.and())
-	}
-	return e
-}
+func (p *parser) or() expr { return p.chain("or", p.and) }
 
-func (p *parser) and() expr {
-	e := p.not()
-	for p.is(tokName, "and") {
+func (p *parser) and() expr { return p.chain("and", p.not) }
+
+// chain parses operands that the word op joins, from left to right.
+func (p *parser) chain(op string, operand func() expr) expr {
+	e := operand()
+	for p.is(tokName, op) {
 		line := p.at()
 		p.next()
-		p.binary(&e, line, "and", p.not())
+		p.binary(&e, line, op, operand())
 	}
 	return e
 }
@@ -685,7 +680,7 @@ func (p *parser) filters(e expr, only bool) expr {
 				t.kind == tokString, t.kind == tokInt, t.kind == tokFloat, t.kind == tokOp && (t.text == "[" || t.text == "{"):
 				a.pos = []expr{p.postfix(p.primary())}
 			}
-			e = &testExpr{line, e, name, a, negate}
+			e = &testExpr{applied{line, e, name, a}, negate}
 		case p.is(tokOp, "("):
 			e = &callExpr{line, e, p.args()}
 		default:
@@ -701,5 +696,5 @@ func (p *parser) namedFilter(e expr) expr {
 	if p.is(tokOp, "(") {
 		a = p.args()
 	}
-	return &filterExpr{line, e, name, a}
+	return &filterExpr{applied{line, e, name, a}}
 }
