@@ -19,7 +19,7 @@ const (
 	msrGSBase = 0xc0000101
 
 	eferSCE = 1 << 0
-	eferNXE = 1 << 11
+	eferNXE = 1 << 11 // without it bit 63 of a page table's entry is reserved; not all firmware sets it
 
 	cr4MCE        = 1 << 6
 	cr4PGE        = 1 << 7
@@ -91,14 +91,15 @@ func kmain() {
 	paging.SetImage(imageBase, imageSize)
 	initClock()
 	takeMemory()
+	keepSlots()
 	ownCR3 = paging.Make(c.fwCR3, readCR4()&cr4LA57 != 0)
 	if ownCR3 == 0 {
 		bootFailed("there is no memory for page tables")
 	}
 	protectImage()
+	initSyscalls(c) // before our tables are used, which have pages that must not be executed: see eferNXE
 	writeCR3(ownCR3)
 	paging.Live = true
-	initSyscalls(c)
 	watchFirmware(firmwareFaultStub())
 	lock()
 	startProcessors()
@@ -239,6 +240,22 @@ func takeMemory() {
 	}
 	if total, _ := paging.Frames(); total == 0 {
 		bootFailed("the machine has too little free memory")
+	}
+}
+
+// keepSlots tells paging what the firmware has that Go code reaches under our page tables,
+// beside the gate: all of the memory map, and the frame buffer, which is not in there.
+func keepSlots() {
+	for p := uintptr(0); p+mapDescSize <= mapSize; p += mapDescSize {
+		d := at[uefi.MemoryDescriptor](addrOf(&mapBuffer) + p)
+		paging.Keep(uintptr(d.PhysicalStart), uintptr(d.NumberOfPages)<<paging.FrameShift)
+	}
+	paging.Keep(0, 1<<32) // interrupt controllers
+	if fwCall(bootServices().LocateProtocol, addrOf(&uefi.GraphicsOutputGUID), 0, addrOf(&outAddr), 0, 0) == 0 {
+		if mode := at[uefi.GraphicsOutput](outAddr).Mode; mode != 0 {
+			m := at[uefi.GraphicsMode](mode)
+			paging.Keep(uintptr(m.FrameBufferBase), uintptr(m.FrameBufferSize))
+		}
 	}
 }
 

@@ -83,6 +83,33 @@ func TestChained(t *testing.T) {
 	}
 }
 
+// TestFirmwareHabits starts AlphaOS on firmware that behaves like others do.
+func TestFirmwareHabits(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	model, want := chatModel(t, story)
+	for _, c := range []struct{ habits, bit string }{
+		{"nonx", "chain: execution allowed by "},
+		{"fullmap", " more of the 512 top-level entries are taken"},
+		{"nonx,fullmap", "chain: execution allowed by "},
+	} {
+		t.Run(c.habits, func(t *testing.T) {
+			loader := vmtest.EFI(t, "./tests/chain", "-ldflags=-X main.habits="+c.habits)
+			disk := vmtest.NewDrive(t, create.Options{EFI: loader, Models: []string{model}, Extra: []create.Extra{
+				image(t), {Path: "limine.conf", Content: []byte(limineConf(t))},
+			}})
+			p := vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2})
+			p.Expect(c.bit)
+			p.Prompt()
+			p.Greedy(100)
+			if got := p.Ask(story); got != want {
+				t.Errorf("in the machine\n%q\nwant\n%q", got, want)
+			}
+			p.Leave("/bye")
+			vmtest.CheckDrive(t, disk)
+		})
+	}
+}
+
 // TestChainedReturns starts, from a program on package amd64, another that returns: the
 // machine then is again as the first one left it, and the firmware gets it back.
 func TestChainedReturns(t *testing.T) {

@@ -24,6 +24,7 @@ const (
 	pteAdr  = 0x000ffffffffff000
 
 	hugePage = 2 << 20
+	slots    = Top >> 39 // top-level entries for addresses below Top
 )
 
 var (
@@ -34,6 +35,7 @@ var (
 	topTable  uintptr // what CR3 holds: the PML4, or the PML5 above it
 
 	fwSlots [512]bool // top-level entries the firmware uses
+	kept    [512]bool // those of them that hold something: see Keep
 )
 
 // at returns the address addr as a pointer.
@@ -50,7 +52,16 @@ func tableEntry(table, addr uintptr, shift uint) *uint64 {
 	return at[uint64](table + addr>>shift&511*8)
 }
 
-// Make builds our top level from the firmware's, with page 0 unmapped. It returns what CR3
+// Keep says that the firmware has something in [addr, addr+n).
+func Keep(addr, n uintptr) {
+	for i := addr >> 39; n > 0 && i <= (addr+n-1)>>39 && i < uintptr(len(kept)); i++ {
+		kept[i] = true
+	}
+}
+
+// Make builds our top level from the firmware's, with page 0 unmapped. Where the firmware
+// maps so much that programs would not have half of the addresses below Top, only what is
+// kept stays: the firmware itself goes on with its own tables. It returns what CR3
 // is to hold, or 0 when there is no memory.
 func Make(fwCR3 uintptr, fiveLevel bool) uintptr {
 	top := copyTable(fwCR3 & pteAdr)
@@ -64,8 +75,17 @@ func Make(fwCR3 uintptr, fiveLevel bool) uintptr {
 		}
 		*at[uint64](top) = uint64(rootTable) | *at[uint64](top)&^pteAdr
 	}
+	taken := 0
 	for i := range fwSlots {
 		fwSlots[i] = *at[uint64](rootTable + uintptr(i)*8)&pteP != 0
+		if fwSlots[i] && i < slots {
+			taken++
+		}
+	}
+	for i := range fwSlots {
+		if taken > slots/2 && fwSlots[i] && !kept[i] {
+			*at[uint64](rootTable + uintptr(i)*8), fwSlots[i] = 0, false
+		}
 	}
 	Hide(0)
 	if freeFrames == 0 {

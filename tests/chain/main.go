@@ -4,7 +4,8 @@
 // MemoryMapped device path); then it sets DeviceHandle and LoadOptions of the loaded
 // image and starts it. Older versions of Limine count the characters of the load
 // options instead of their bytes, and what an image learns about where it came from
-// differs: main.missing says what to get wrong or leave out.
+// differs: main.missing says what to get wrong or leave out. main.habits has OVMF behave like
+// other firmware (habits.go).
 //
 // What a boot manager written in C need not do: this one is a Go program on package
 // amd64, which has taken over processors and memory. It hands both back before.
@@ -181,7 +182,7 @@ func start(image []byte, cmdline string, device uintptr) error {
 
 	fmt.Printf("chain: starting %d bytes with %q\n", len(image), cmdline)
 	amd64.HandBack()
-	if err := service(bs.StartImage, handle, 0, 0); err != nil {
+	if err := uefi.Status(takeOn(bs.StartImage)(handle)).Err(); err != nil {
 		return fmt.Errorf("the image returned: %w", err)
 	}
 	return stillSound()

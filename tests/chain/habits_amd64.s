@@ -1,0 +1,62 @@
+#include "textflag.h"
+
+#define EFER $0xc0000080
+#define NXE 0x800
+
+TEXT ·topTable(SB), NOSPLIT, $0-8
+	LEAQ cr3<>(SB), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+TEXT cr3<>(SB), NOSPLIT|NOFRAME, $0
+	MOVQ CR3, AX
+	RET
+
+TEXT ·writeProtect(SB), NOSPLIT, $0-1
+	MOVQ CR0, AX
+	ORQ  $0x10000, AX
+	CMPB on+0(FP), $0
+	JNE  set
+	ANDQ $~0x10000, AX
+set:
+	MOVQ AX, CR0
+	RET
+
+TEXT ·withoutNX(SB), NOSPLIT, $0-8
+	LEAQ startWithoutNX<>(SB), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+// startWithoutNX calls StartImage, CX, for the handle DX (MS x64 ABI), with EFER.NXE clear.
+// It returns EFI_DEVICE_ERROR without a call if the bit cannot be cleared.
+TEXT startWithoutNX<>(SB), NOSPLIT|NOFRAME, $0
+	PUSHQ BX
+	PUSHQ SI
+	SUBQ  $40, SP
+	MOVQ  CX, BX
+	MOVQ  DX, SI
+	MOVL  EFER, CX
+	RDMSR
+	ANDL  $~NXE, AX
+	WRMSR
+	RDMSR
+	TESTL $NXE, AX
+	MOVQ  $0x8000000000000007, AX
+	JNE   done
+	MOVQ  CR3, AX
+	MOVQ  AX, CR3
+	MOVQ  SI, CX
+	XORL  DX, DX
+	XORL  R8, R8
+	CALL  BX
+	MOVQ  AX, BX
+	MOVL  EFER, CX
+	RDMSR
+	ORL   $NXE, AX
+	WRMSR
+	MOVQ  BX, AX
+done:
+	ADDQ $40, SP
+	POPQ SI
+	POPQ BX
+	BYTE $0xc3 // RET; the assembler would count the pops against this function
