@@ -67,7 +67,7 @@ func OpenScreen() (*Screen, error) {
 	if err != nil {
 		return nil, err
 	}
-	graphicsConsole()
+	textConsole()
 	s := &Screen{gop: gop}
 	if w, h, err := s.currentSize(); err != nil || w < minWidth || h < minHeight {
 		if err := s.enlarge(); err != nil {
@@ -393,16 +393,17 @@ func place(v, mask uint32) uint32 {
 	return (v*top + 127) / 255 << bits.TrailingZeros32(mask)
 }
 
-// consoleState remembers what graphicsConsole changed.
+// consoleState remembers what textConsole changed.
 var consoleState struct {
 	sync.Mutex
 	control uintptr // uefi.ConsoleControl whose mode is to be restored; 0: none
 	mode    uint64  // the mode it had
 }
 
-// graphicsConsole tells firmware with the Console Control protocol that the
-// screen is now ours; otherwise such firmware may draw text over it.
-func graphicsConsole() {
+// textConsole brings firmware with the Console Control protocol into text mode, without a
+// cursor. It draws nothing there by itself, whereas in graphics mode a Mac's AppleEvent
+// takes the keys away from Simple Text Input before they can be read.
+func textConsole() {
 	control, err := locateProtocol(&uefi.ConsoleControlGUID)
 	if err != nil {
 		return // most firmware has none
@@ -412,21 +413,21 @@ func graphicsConsole() {
 	st := uefi.Status(call(at[uefi.ConsoleControl](control).GetMode, control, mode, 0, 0))
 	was := params.cell[0] & 0xffffffff
 	params.Unlock()
-	if st.Err() == nil && was == uefi.ConsoleGraphics {
-		return
+	// A refusal leaves what works on most machines: not worth stopping for.
+	if st.Err() != nil || was != uefi.ConsoleText {
+		st = uefi.Status(call(at[uefi.ConsoleControl](control).SetMode, control, uefi.ConsoleText))
+		consoleState.Lock()
+		if st.Err() == nil && consoleState.control == 0 {
+			consoleState.control, consoleState.mode = control, was
+		}
+		consoleState.Unlock()
 	}
-	// A refusal leaves a screen that works but may be written over: not worth stopping for.
-	if uefi.Status(call(at[uefi.ConsoleControl](control).SetMode, control, uefi.ConsoleGraphics)).Err() != nil {
-		return
-	}
-	consoleState.Lock()
-	defer consoleState.Unlock()
-	if consoleState.control == 0 {
-		consoleState.control, consoleState.mode = control, was
+	if out := fw.st.ConOut; out != 0 {
+		call(at[uefi.SimpleTextOutput](out).EnableCursor, out, 0)
 	}
 }
 
-// restoreConsole undoes graphicsConsole.
+// restoreConsole undoes textConsole; the cursor is for whoever writes text next to show.
 func restoreConsole() {
 	consoleState.Lock()
 	defer consoleState.Unlock()

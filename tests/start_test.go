@@ -91,6 +91,7 @@ func TestFirmwareHabits(t *testing.T) {
 		{"nonx", "chain: execution allowed by "},
 		{"fullmap", " more of the 512 top-level entries are taken"},
 		{"nonx,fullmap", "chain: execution allowed by "},
+		{"apple", "chain: keys are taken away in graphics mode"},
 	} {
 		t.Run(c.habits, func(t *testing.T) {
 			loader := vmtest.EFI(t, "./tests/chain", "-ldflags=-X main.habits="+c.habits)
@@ -99,6 +100,11 @@ func TestFirmwareHabits(t *testing.T) {
 			}})
 			p := vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2})
 			p.Expect(c.bit)
+			p.Prompt()
+			if err := p.VM.SendText(t.Context(), "/show info\n"); err != nil { // on the keyboard
+				t.Fatal(err)
+			}
+			p.Expect("built with")
 			p.Prompt()
 			p.Greedy(100)
 			if got := p.Ask(story); got != want {

@@ -60,3 +60,49 @@ done:
 	POPQ SI
 	POPQ BX
 	BYTE $0xc3 // RET; the assembler would count the pops against this function
+
+TEXT ·console(SB), NOSPLIT, $0-24
+	LEAQ getMode<>(SB), AX
+	MOVQ AX, getMode+0(FP)
+	LEAQ setMode<>(SB), AX
+	MOVQ AX, setMode+8(FP)
+	LEAQ drain<>(SB), AX
+	MOVQ AX, drain+16(FP)
+	RET
+
+// EFI_CONSOLE_CONTROL_PROTOCOL.GetMode(CX this, DX mode, R8 uga exists, R9 locked).
+TEXT getMode<>(SB), NOSPLIT|NOFRAME, $0
+	MOVL ·consoleMode(SB), AX
+	MOVL AX, (DX)
+	TESTQ R8, R8
+	JEQ  nouga
+	MOVB $1, (R8)
+nouga:
+	TESTQ R9, R9
+	JEQ  nolock
+	MOVB $0, (R9)
+nolock:
+	XORL AX, AX
+	RET
+
+// SetMode(CX this, DX mode).
+TEXT setMode<>(SB), NOSPLIT|NOFRAME, $0
+	MOVL DX, ·consoleMode(SB)
+	XORL AX, AX
+	RET
+
+// drain takes all keys while the mode is graphics. EFI_EVENT_NOTIFY: CX event, DX context.
+TEXT drain<>(SB), NOSPLIT|NOFRAME, $0
+	SUBQ $40, SP
+next:
+	CMPL ·consoleMode(SB), $1
+	JNE  out
+	MOVQ ·conIn(SB), CX
+	LEAQ ·keyStroke(SB), DX
+	MOVQ 8(CX), AX
+	CALL AX
+	TESTQ AX, AX
+	JEQ  next
+out:
+	ADDQ $40, SP
+	BYTE $0xc3 // RET; the assembler would count SP against this function
