@@ -18,6 +18,7 @@ package efi
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -35,6 +36,10 @@ const (
 	maxRequest = 16 << 20
 )
 
+// smaller are the sizes that a failed request is tried again in: there is firmware that
+// fails beyond 640 KiB, and some beyond 64.
+var smaller = [...]int{512 << 10, 64 << 10}
+
 // BlockDevice is a disk or a partition behind the firmware's Block I/O. It
 // implements fs.BlockDevice and may be used by several goroutines.
 type BlockDevice struct {
@@ -47,6 +52,7 @@ type BlockDevice struct {
 	mediaID uint32
 	allowed bool   // to write
 	bounce  []byte // physical memory; nil until it is needed
+	most    int    // bytes of a request, after larger ones failed where this did not; 0: maxRequest
 
 	known   []block   // block 0 and the last ones written, by which the drive is recognised
 	gone    bool      // it was not there the last time
@@ -397,17 +403,27 @@ func (d *BlockDevice) move(lba uint64, p []byte, write bool) error {
 		}
 		d.bounce = b
 	}
+	most := cmp.Or(d.most, maxRequest)
+	if !direct {
+		most = min(most, bounceSize)
+	}
+	limited := false
 	for len(p) > 0 {
-		part := p[:min(len(p), maxRequest)]
+		part := p[:min(len(p), most)]
 		buf := part
 		if !direct {
-			part = p[:min(len(p), bounceSize)]
 			buf = d.bounce[:len(part)]
 			if write {
 				copy(buf, part)
 			}
 		}
 		st := uefi.Status(call(fn, d.io, uintptr(d.mediaID), uintptr(lba), uintptr(len(buf)), addressOf(buf)))
+		if st == uefi.DeviceError || st == uefi.BadBufferSize || st == uefi.InvalidParameter || st == uefi.OutOfResources {
+			if i := slices.IndexFunc(smaller[:], func(n int) bool { return n < len(part) }); i >= 0 {
+				most, limited = smaller[i], true
+				continue
+			}
+		}
 		if err := d.explain(medium(st)); err != nil {
 			return err
 		}
@@ -416,6 +432,9 @@ func (d *BlockDevice) move(lba uint64, p []byte, write bool) error {
 		}
 		lba += uint64(len(part) / d.BlockSize())
 		p = p[len(part):]
+	}
+	if limited { // all of it could be had in this size, so the size was what failed
+		d.most = most
 	}
 	return nil
 }

@@ -21,6 +21,8 @@ type fakeDisk struct {
 	reqs    []string // "R lba bytes"
 	flushes int
 	status  uefi.Status // answer to every request, if not Success
+	largest uintptr     // bytes of a request that works; 0: any
+	bad     uintptr     // a block that cannot be read; 0: none
 }
 
 // newDisk installs a disk of 512-byte blocks on a handle.
@@ -39,6 +41,8 @@ func (f *fake) newDisk(h Handle, blocks int) *fakeDisk {
 			return d.status
 		case uint32(a[1]) != d.media.MediaID:
 			return uefi.MediaChanged
+		case d.largest != 0 && a[3] > d.largest, d.bad >= a[2] && d.bad < a[2]+a[3]/bs && d.bad != 0:
+			return uefi.DeviceError
 		case a[3]%bs != 0:
 			return uefi.BadBufferSize
 		case a[4]&uintptr(d.media.IoAlign-1) != 0, (a[2]*bs + a[3]) > uintptr(len(d.data)):
@@ -173,6 +177,44 @@ func TestBlockDevice(t *testing.T) {
 	}
 	if err := d.Flush(); !errors.Is(err, uefi.DeviceError) {
 		t.Errorf("broken device: %v", err)
+	}
+}
+
+// Firmware that fails large requests is asked in smaller ones from then on; a drive with a
+// bad block is not.
+func TestRequestSize(t *testing.T) {
+	f, disk, d := bootVolume(t, 8192)
+	disk.media.RemovableMedia = 0
+	direct, _ := f.alloc(4 << 20)
+	small, _ := f.alloc(1 << 20)
+	disk.bad = 5
+	if err := d.ReadBlocks(0, small); !errors.Is(err, uefi.DeviceError) && !errors.Is(err, fs.ErrIO) {
+		t.Errorf("a bad block: %v", err)
+	}
+	disk.expect(t, "R 0 1048576", "R 0 524288", "R 0 65536")
+	disk.bad = 0
+	if err := d.ReadBlocks(0, small); err != nil {
+		t.Error(err)
+	}
+	disk.expect(t, "R 0 1048576")
+	disk.largest = 640 << 10
+	for range 2 {
+		if err := d.ReadBlocks(0, direct); err != nil || !bytes.Equal(direct, disk.data) {
+			t.Errorf("at most 640 KiB at once: %v", err)
+		}
+	}
+	if n := len(disk.reqs); n != 1+8+8 || d.most != 512<<10 {
+		t.Errorf("%d requests, of at most %d bytes", n, d.most)
+	}
+	disk.reqs, disk.largest = nil, 64<<10
+	clear(direct)
+	for range 2 {
+		if err := d.WriteBlocks(0, direct); err != nil || !bytes.Equal(direct, disk.data) {
+			t.Errorf("at most 64 KiB at once: %v", err)
+		}
+	}
+	if n := len(disk.reqs); n != 1+64+64 || d.most != 64<<10 {
+		t.Errorf("%d requests, of at most %d bytes", n, d.most)
 	}
 }
 
