@@ -346,7 +346,9 @@ func awaitKey() byte {
 		pause()
 	}
 	for {
-		if in != 0 && fwCall(at[uefi.SimpleTextInput](in).ReadKeyStroke, in, addrOf(&keyStroke), 0, 0, 0) == 0 {
+		// Some firmware's ReadKeyStroke does not return while there is no key.
+		if in != 0 && fwCall(bootServices().CheckEvent, at[uefi.SimpleTextInput](in).WaitForKey, 0, 0, 0, 0) != uintptr(uefi.NotReady) &&
+			fwCall(at[uefi.SimpleTextInput](in).ReadKeyStroke, in, addrOf(&keyStroke), 0, 0, 0) == 0 {
 			return byte(keyStroke.UnicodeChar)
 		}
 		if hasCOM1 != 0 && In8(com1+uartLSR)&1 != 0 {

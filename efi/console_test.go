@@ -413,11 +413,26 @@ type fakeKeys struct {
 	ex, plain []uefi.KeyData
 	exDead    uefi.Status // answer of the Ex protocol, if not Success
 	polls     int         // of both
+	freezes   bool        // ReadKeyStroke does not return without a key
 }
+
+// Events of the two protocols.
+const exWaits, plainWaits = 0x71, 0x72
 
 func (f *fake) newKeyboard() *fakeKeys {
 	k := &fakeKeys{}
-	ex := &uefi.SimpleTextInputEx{ReadKeyStrokeEx: f.fn(func(a []uintptr) uefi.Status {
+	f.bs.CheckEvent = f.fn(func(a []uintptr) uefi.Status {
+		k.Lock()
+		defer k.Unlock()
+		switch {
+		case a[0] == exWaits && k.exDead != uefi.Success:
+			return uefi.InvalidParameter
+		case a[0] == exWaits && len(k.ex) > 0, a[0] == plainWaits && len(k.plain) > 0:
+			return uefi.Success
+		}
+		return uefi.NotReady
+	})
+	ex := &uefi.SimpleTextInputEx{WaitForKeyEx: exWaits, ReadKeyStrokeEx: f.fn(func(a []uintptr) uefi.Status {
 		k.Lock()
 		defer k.Unlock()
 		k.polls++
@@ -425,17 +440,23 @@ func (f *fake) newKeyboard() *fakeKeys {
 			return k.exDead
 		}
 		if len(k.ex) == 0 {
+			if k.freezes {
+				f.t.Error("ReadKeyStrokeEx without a key does not return")
+			}
 			return uefi.NotReady
 		}
 		*out[uefi.KeyData](f, a[1]) = k.ex[0]
 		k.ex = k.ex[1:]
 		return uefi.Success
 	})}
-	plain := &uefi.SimpleTextInput{ReadKeyStroke: f.fn(func(a []uintptr) uefi.Status {
+	plain := &uefi.SimpleTextInput{WaitForKey: plainWaits, ReadKeyStroke: f.fn(func(a []uintptr) uefi.Status {
 		k.Lock()
 		defer k.Unlock()
 		k.polls++
 		if len(k.plain) == 0 {
+			if k.freezes {
+				f.t.Error("ReadKeyStroke without a key does not return")
+			}
 			return uefi.NotReady
 		}
 		*out[uefi.InputKey](f, a[1]) = k.plain[0].Key
@@ -530,6 +551,15 @@ func TestKeyboardFallback(t *testing.T) {
 	q.ex, q.plain = typed("ab"), typed("ab")
 	if got := poll(k, 5*probeEvery); got != "ab" {
 		t.Errorf("two queues: %q", got)
+	}
+	// Firmware that is asked only for keys that are there.
+	f = newFake(t)
+	q = f.newKeyboard()
+	q.freezes = true
+	k = openKeyboard()
+	q.plain = typed("hm")
+	if got := poll(k, probeEvery+5); got != "hm" {
+		t.Errorf("freezing: %q", got)
 	}
 	// No Ex protocol at all.
 	f = newFake(t)

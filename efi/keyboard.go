@@ -34,7 +34,8 @@ type keyboard struct {
 	polls     int
 
 	// Kept here so that a poll allocates nothing.
-	exArgs, plainArgs [2]uintptr
+	exArgs, plainArgs   [2]uintptr
+	exEvent, plainEvent [1]uintptr // WaitForKey
 }
 
 // key receives a key from the firmware.
@@ -55,13 +56,19 @@ func openKeyboard() *keyboard {
 	data := uintptr(unsafe.Pointer(&key.data))
 	k.exArgs = [2]uintptr{k.ex, data}
 	k.plainArgs = [2]uintptr{k.plain, data}
+	if k.ex != 0 {
+		k.exEvent[0] = at[uefi.SimpleTextInputEx](k.ex).WaitForKeyEx
+	}
+	if k.plain != 0 {
+		k.plainEvent[0] = at[uefi.SimpleTextInput](k.plain).WaitForKey
+	}
 	return k
 }
 
 // poll returns the next key press, if there is one.
 func (k *keyboard) poll() (uefi.KeyData, bool) {
 	if k.ex != 0 {
-		d, st := read(at[uefi.SimpleTextInputEx](k.ex).ReadKeyStrokeEx, k.exArgs[:])
+		d, st := read(k.exEvent[:], at[uefi.SimpleTextInputEx](k.ex).ReadKeyStrokeEx, k.exArgs[:])
 		if st == uefi.Success {
 			k.proven = true
 			return d, true
@@ -79,7 +86,7 @@ func (k *keyboard) poll() (uefi.KeyData, bool) {
 	if k.plain == 0 {
 		return uefi.KeyData{}, false
 	}
-	d, st := read(at[uefi.SimpleTextInput](k.plain).ReadKeyStroke, k.plainArgs[:])
+	d, st := read(k.plainEvent[:], at[uefi.SimpleTextInput](k.plain).ReadKeyStroke, k.plainArgs[:])
 	if st != uefi.Success {
 		return uefi.KeyData{}, false
 	}
@@ -87,10 +94,15 @@ func (k *keyboard) poll() (uefi.KeyData, bool) {
 	return d, true
 }
 
-// read calls a ReadKeyStroke function. The plain one fills in only the key.
-func read(fn uintptr, args []uintptr) (uefi.KeyData, uefi.Status) {
+// read calls a ReadKeyStroke function, if the event says that a key waits or is none that the
+// firmware knows: there is firmware whose ReadKeyStroke does not return without a key. The
+// plain one fills in only the key.
+func read(event []uintptr, fn uintptr, args []uintptr) (uefi.KeyData, uefi.Status) {
 	key.Lock()
 	defer key.Unlock()
+	if event[0] != 0 && uefi.Status(call(fw.bs.CheckEvent, event...)) == uefi.NotReady {
+		return uefi.KeyData{}, uefi.NotReady
+	}
 	key.data = uefi.KeyData{}
 	st := uefi.Status(call(fn, args...))
 	return key.data, st

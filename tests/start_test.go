@@ -91,6 +91,7 @@ func TestFirmwareHabits(t *testing.T) {
 		{"nonx", "chain: execution allowed by "},
 		{"fullmap", " more of the 512 top-level entries are taken"},
 		{"nonx,fullmap", "chain: execution allowed by "},
+		{"freeze", "chain: reading keys that are not there freezes"},
 		{"apple", "chain: keys are taken away in graphics mode"},
 	} {
 		t.Run(c.habits, func(t *testing.T) {

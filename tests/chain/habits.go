@@ -17,6 +17,8 @@ import (
 //	apple    the Console Control protocol, in graphics mode at first, as after the Mac's
 //	         picker; in that mode a timer takes all keys from ConIn, as AppleEvent does; no
 //	         Simple Text Input Ex
+//	freeze   ReadKeyStroke and ReadKeyStrokeEx of the console do not return unless
+//	         CheckEvent has said just before that a key waits
 //	fullmap  the page tables map all that they can: all of the top-level table is taken, as
 //	         on a machine with 48 bits of physical address
 var habits string
@@ -33,6 +35,7 @@ const (
 func topTable() uintptr                          // the address of a function that returns CR3
 func withoutNX() uintptr                         // that of startWithoutNX
 func console() (getMode, setMode, drain uintptr) // those of the Console Control protocol and of the timer's function
+func keys() (check, read, readEx uintptr)        // CheckEvent and ReadKeyStroke with the habit freeze
 func writeProtect(on bool)                       // CR0.WP: whether read-only pages are that for ring 0 too
 
 func table(addr uintptr) []uint64 { return at[[512]uint64](addr & pageMask)[:] }
@@ -45,6 +48,9 @@ func takeOn(startImage uintptr) (start func(handle uintptr) uintptr) {
 		if err := apple(); err != nil {
 			fmt.Println("chain: FAILED: apple:", err)
 		}
+	}
+	if strings.Contains(habits, "freeze") {
+		freeze()
 	}
 	top := table(amd64.Call(topTable()))
 	writeProtect(false)
@@ -74,6 +80,25 @@ var (
 	control     uefi.ConsoleControl
 	event       uintptr
 )
+
+// What freeze replaces, and the events that say that a key waits.
+var (
+	checkEvent, readKey, readKeyEx uintptr
+	plainEvent, exEvent            uintptr
+	keyWaits                       uint32
+)
+
+func freeze() {
+	st := at[uefi.SystemTable](amd64.SystemTable())
+	bs := at[uefi.BootServices](st.BootServices)
+	plain := at[uefi.SimpleTextInput](st.ConIn)
+	amd64.Call(bs.HandleProtocol, st.ConsoleInHandle, reflect.ValueOf(&uefi.TextInputExGUID).Pointer(), reflect.ValueOf(&out).Pointer())
+	ex := at[uefi.SimpleTextInputEx](out)
+	plainEvent, exEvent = plain.WaitForKey, ex.WaitForKeyEx
+	checkEvent, readKey, readKeyEx = bs.CheckEvent, plain.ReadKeyStroke, ex.ReadKeyStrokeEx
+	bs.CheckEvent, plain.ReadKeyStroke, ex.ReadKeyStrokeEx = keys()
+	fmt.Println("chain: reading keys that are not there freezes")
+}
 
 func apple() error {
 	st := at[uefi.SystemTable](amd64.SystemTable())

@@ -106,3 +106,54 @@ next:
 out:
 	ADDQ $40, SP
 	BYTE $0xc3 // RET; the assembler would count SP against this function
+
+TEXT ·keys(SB), NOSPLIT, $0-24
+	LEAQ check<>(SB), AX
+	MOVQ AX, check+0(FP)
+	LEAQ read<>(SB), AX
+	MOVQ AX, read+8(FP)
+	LEAQ readEx<>(SB), AX
+	MOVQ AX, readEx+16(FP)
+	RET
+
+// check is CheckEvent(CX event), and remembers that a key waits.
+TEXT check<>(SB), NOSPLIT|NOFRAME, $0
+	PUSHQ BX
+	SUBQ $32, SP
+	MOVQ CX, BX
+	MOVQ ·checkEvent(SB), AX
+	CALL AX
+	ADDQ $32, SP
+	TESTQ AX, AX
+	JNE  checked
+	CMPQ BX, ·plainEvent(SB)
+	JEQ  waits
+	CMPQ BX, ·exEvent(SB)
+	JNE  checked
+waits:
+	MOVL $1, ·keyWaits(SB)
+checked:
+	POPQ BX
+	BYTE $0xc3 // RET; the assembler would count the push against this function
+
+TEXT read<>(SB), NOSPLIT|NOFRAME, $0
+	XORL AX, AX
+	XCHGL AX, ·keyWaits(SB)
+	TESTL AX, AX
+	JEQ  frozen
+	MOVQ ·readKey(SB), AX
+	JMP  AX
+frozen:
+	PAUSE
+	JMP  frozen
+
+TEXT readEx<>(SB), NOSPLIT|NOFRAME, $0
+	XORL AX, AX
+	XCHGL AX, ·keyWaits(SB)
+	TESTL AX, AX
+	JEQ  frozen
+	MOVQ ·readKeyEx(SB), AX
+	JMP  AX
+frozen:
+	PAUSE
+	JMP  frozen
