@@ -91,12 +91,11 @@ func Go(t testing.TB, env []string, args ...string) {
 // Pack turns the executable elf into an EFI application's bytes.
 func Pack(t testing.TB, elf string) []byte {
 	t.Helper()
-	f, err := os.Open(elf)
+	program, err := os.ReadFile(elf)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	image, err := pe.Pack(f)
+	image, err := pe.Pack(bytes.NewReader(program))
 	if err != nil {
 		t.Fatal(err)
 	}

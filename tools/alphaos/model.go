@@ -260,6 +260,19 @@ func brief(v any) string {
 	return s
 }
 
+// fromModel opens a model for read, which makes something of it.
+func fromModel[T any](name string, read func(*modelFile) (T, error)) (v T, err error) {
+	m, err := openModel(name)
+	if err != nil {
+		return v, err
+	}
+	defer m.Close()
+	if v, err = read(m); err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return v, err
+}
+
 func modelTokenizeCommand() *cobra.Command {
 	var model string
 	var noBOS, special bool
@@ -276,19 +289,19 @@ unless --special is given.`,
   alphaos model tokenize -m model.gguf --no-bos < story.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			m, err := openModel(model)
+			tok, err := fromModel(model, func(m *modelFile) (*tokenizer.Tokenizer, error) {
+				tok, err := tokenizer.New(m.tables)
+				if err != nil {
+					return nil, err
+				}
+				for _, s := range tok.Warnings() {
+					fmt.Fprintln(cmd.ErrOrStderr(), "note:", s)
+				}
+				return chat.Detect(m.tables).Vocabulary(tok), nil
+			})
 			if err != nil {
 				return err
 			}
-			defer m.Close()
-			tok, err := tokenizer.New(m.tables)
-			if err != nil {
-				return fmt.Errorf("%s: %w", model, err)
-			}
-			for _, s := range tok.Warnings() {
-				fmt.Fprintln(cmd.ErrOrStderr(), "note:", s)
-			}
-			tok = chat.Detect(m.tables).Vocabulary(tok)
 			text, err := io.ReadAll(cmd.InOrStdin())
 			if err != nil {
 				return fmt.Errorf("cannot read the text: %w", err)

@@ -141,16 +141,7 @@ func trainModel(ctx context.Context, name, corpus, vocabulary string, o train.Op
 }
 
 func readVocabulary(name string) (*train.Vocabulary, error) {
-	m, err := openModel(name)
-	if err != nil {
-		return nil, err
-	}
-	defer m.Close()
-	v, err := train.ReadVocabulary(m.tables)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return v, nil
+	return fromModel(name, func(m *modelFile) (*train.Vocabulary, error) { return train.ReadVocabulary(m.tables) })
 }
 
 // writeWhole writes a model file that appears under its name only when it is

@@ -30,14 +30,13 @@ func program(t testing.TB, source string, flags ...string) string {
 
 const hello = "package main\n\nimport _ \"alphaos/amd64\"\n\nfunc main() { println(\"hello\") }\n"
 
-func pack(t testing.TB, name string) []byte {
+func pack(t testing.TB, elf string) []byte {
 	t.Helper()
-	f, err := os.Open(name)
+	program, err := os.ReadFile(elf)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	image, err := Pack(f)
+	image, err := Pack(bytes.NewReader(program))
 	if err != nil {
 		t.Fatal(err)
 	}
