@@ -15,7 +15,9 @@ type architecture struct {
 	name    string // general.architecture
 	epsilon string // key of what norms add to a variance
 	embeds  bool   // it makes embeddings of texts, and does not continue them
-	streams bool   // the graph can use weights from the drive
+	// The matrices of a block in the order in which a pass uses them, if its weights can be
+	// streamed from the drive.
+	streamed []string
 
 	read    func(c *config, f *gguf.File) error             // metadata that only it has; nil: none
 	tensors func(c *config, f *gguf.File) map[string][2]int // all its tensors: rows and columns; a vector has 0 rows

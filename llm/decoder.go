@@ -49,7 +49,8 @@ type decoder struct {
 // RoPE, and a gated feed-forward network, each added to its input. A family may have more
 // tensors in a block (layer), or a block of its own made of the steps below.
 func newDecoder(a architecture) *architecture {
-	a.epsilon, a.streams = "attention.layer_norm_rms_epsilon", true
+	a.epsilon = "attention.layer_norm_rms_epsilon"
+	a.streamed = []string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}
 	a.tensors = func(c *config, f *gguf.File) map[string][2]int { return decoderTensors(c, f, a.layer) }
 	a.bind = bindDecoder
 	if a.block == nil {
@@ -225,6 +226,7 @@ func (s *Session) computeBlock(l *layer, kv *cache, position, n int) {
 // task is the step at work.
 type task struct {
 	x, y, w     []float32
+	layer       *layer
 	kv          *cache
 	position, n int // n: tokens, or numbers to swiglu
 	blocks      int // of tokens that attend together, which differ in size by one at most
@@ -236,11 +238,11 @@ type task struct {
 
 // jobs are the session's methods that do a part of a step.
 type jobs struct {
-	norm, remember, attend, swiglu, prepare, mul func(worker, part int)
+	norm, adjust, remember, attend, swiglu, prepare, mul func(worker, part int)
 }
 
 func (s *Session) bindJobs() {
-	s.jobs = jobs{s.normPart, s.rememberPart, s.attendPart, s.swigluPart, s.preparePart, s.mulPart}
+	s.jobs = jobs{s.normPart, s.adjustPart, s.rememberPart, s.attendPart, s.swigluPart, s.preparePart, s.mulPart}
 }
 
 // norm is the root-mean-square norm of n vectors, times w.
@@ -414,23 +416,25 @@ func (s *Session) adjust(l *layer, n int) {
 	if a.bq == nil && a.bk == nil && a.bv == nil && a.qNorm == nil && a.kNorm == nil {
 		return
 	}
-	c, b := &s.model.config, &s.buffers
-	s.model.pool.each(n, l.wq.Rows, func(t int) {
-		one := func(x []float32, width int, bias, norm []float32) {
-			x = x[t*width : (t+1)*width]
-			if bias != nil {
-				s.model.set.Add(x, bias)
-			}
-			if norm != nil {
-				for ; len(x) > 0; x = x[len(norm):] {
-					s.model.set.RMSNorm(x[:len(norm)], x[:len(norm)], norm, c.epsilon)
-				}
-			}
-		}
-		one(b.q, l.wq.Rows, a.bq, a.qNorm)
-		one(b.k, l.wk.Rows, a.bk, a.kNorm)
-		one(b.v, l.wv.Rows, a.bv, nil)
-	})
+	s.task.layer = l
+	s.model.pool.run(n, n*l.wq.Rows*16, s.jobs.adjust)
+}
+
+func (s *Session) adjustPart(_, t int) {
+	l, b := s.task.layer, &s.buffers
+	s.adjustRow(b.q, t, l.wq.Rows, l.bq, l.qNorm)
+	s.adjustRow(b.k, t, l.wk.Rows, l.bk, l.kNorm)
+	s.adjustRow(b.v, t, l.wv.Rows, l.bv, nil)
+}
+
+func (s *Session) adjustRow(x []float32, t, width int, bias, norm []float32) {
+	x = x[t*width : (t+1)*width]
+	if bias != nil {
+		s.model.set.Add(x, bias)
+	}
+	for ; norm != nil && len(x) > 0; x = x[len(norm):] {
+		s.model.set.RMSNorm(x[:len(norm)], x[:len(norm)], norm, s.model.config.epsilon)
+	}
 }
 
 // addBias adds a bias, which may be nil, to the results of n tokens in x.

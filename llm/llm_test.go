@@ -420,19 +420,25 @@ func TestChosenThreadsCompute(t *testing.T) {
 // A token is decoded without allocating memory, so that the garbage collector
 // has nothing to do in long answers.
 func TestNoAllocations(t *testing.T) {
-	for _, threads := range []int{1, 2} {
-		m := load(t, llmtest.Llama(llmtest.Quantized(gguf.Q4_K, gguf.Q8_0, gguf.Q4_0, gguf.Q6_K)), Options{Threads: threads})
-		s := newSession(t, m)
-		eval(t, s, 1, 2, 3)
-		ctx, ids := context.Background(), []int32{7}
-		n := testing.AllocsPerRun(20, func() {
-			s.Truncate(3)
-			if _, err := s.Eval(ctx, ids); err != nil {
-				t.Error(err)
+	llama := llmtest.Quantized(gguf.Q4_K, gguf.Q8_0, gguf.Q4_0, gguf.Q6_K)
+	biased, qwen2, qwen3 := llama, llama, llama
+	biased.AllBiases = true
+	qwen2.Arch, qwen2.Halves, qwen2.Biases = "qwen2", true, true
+	qwen3.Arch, qwen3.Halves, qwen3.Norms = "qwen3", true, true
+	for name, shape := range map[string]llmtest.Shape{"llama": llama, "biases": biased, "qwen2": qwen2, "qwen3": qwen3} {
+		for _, threads := range []int{1, 2} {
+			s := newSession(t, load(t, llmtest.Llama(shape), Options{Threads: threads}))
+			eval(t, s, 1, 2, 3)
+			ctx, ids := context.Background(), []int32{7}
+			n := testing.AllocsPerRun(20, func() {
+				s.Truncate(3)
+				if _, err := s.Eval(ctx, ids); err != nil {
+					t.Error(err)
+				}
+			})
+			if n != 0 {
+				t.Errorf("%s, %d threads: %v allocations a token", name, threads, n)
 			}
-		})
-		if n != 0 {
-			t.Errorf("%d threads: %v allocations a token", threads, n)
 		}
 	}
 }

@@ -72,9 +72,6 @@ type run struct {
 	offset, n, at int64
 }
 
-// parts of a layer in the order of the graph.
-var matrixOrder = []string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}
-
 // plan lays the model out in a budget of bytes.
 func (m *Model) plan(budget int64) (*layout, error) {
 	least := int64(0)
@@ -113,7 +110,7 @@ func (m *Model) planPieces(budget, size int64) (l *layout, need int64) {
 		}
 	}
 	for i := range m.config.layers {
-		for _, part := range matrixOrder {
+		for _, part := range m.config.arch.streamed {
 			cut(fmt.Sprintf("blk.%d.%s.weight", i, part))
 		}
 	}
@@ -631,11 +628,11 @@ func (m *Model) within(whole int64) (*layout, error) {
 		budget = whole - whole/8
 	}
 	for {
-		if !m.config.arch.streams && refused == nil {
+		if m.config.arch.streamed == nil && refused == nil {
 			refused = fmt.Errorf("there are only %d MiB for it, and models of this architecture cannot be streamed from the drive", budget>>20)
 		}
 		l, err := m.plan(budget)
-		if err != nil || !m.config.arch.streams {
+		if err != nil || m.config.arch.streamed == nil {
 			if refused != nil {
 				err = fmt.Errorf("no memory for the model's %d MiB: %w", (whole+1<<20-1)>>20, refused)
 			}
