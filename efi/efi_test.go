@@ -339,7 +339,7 @@ func TestShutdown(t *testing.T) {
 	}
 	reset = nil
 	disk.status = uefi.DeviceError
-	if err := Shutdown(d); !errors.Is(err, uefi.DeviceError) || reset != nil {
+	if err := Shutdown(d); !errors.Is(err, uefi.DeviceError) || !errors.Is(err, ErrUnflushed) || reset != nil {
 		t.Errorf("a failed flush: %v, reset %v", err, reset)
 	}
 	f.uninstall(0x10)

@@ -169,6 +169,5 @@ func finish(dev *BlockDevice, r uefi.ResetType) error {
 			sleep(settleTime)
 		}
 	}
-	restoreConsole()
 	return ResetSystem(r)
 }

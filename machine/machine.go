@@ -157,8 +157,16 @@ func (m *Machine) Off(con *console.Console, restart bool) {
 	if restart {
 		leave = efi.Restart
 	}
+	off(con, func() error { return leave(m.device) })
+	if m.screen != nil {
+		m.screen.Close()
+	}
+}
+
+// off tells why leave, which does not return otherwise, failed, and has the person try again.
+func off(con *console.Console, leave func() error) {
 	for {
-		err := leave(m.device)
+		err := leave()
 		con.Error("The machine could not be switched off or restarted: " + fs.Explain(err))
 		if !errors.Is(err, efi.ErrUnflushed) {
 			con.Notice("It is safe to hold the power button now.")
