@@ -10,7 +10,8 @@ import (
 )
 
 // habits is set by the linker: habits of other firmware that OVMF takes on before the image
-// starts, any of
+// starts. When the machine is reset or switched off, the serial line tells which of them were
+// met: a habit that nothing came upon proves nothing. They are any of
 //
 //	nonx     the execute-disable bit of page tables is off (EFER.NXE clear), as EDK2 leaves
 //	         it for some settings; with it clear, bit 63 of an entry is reserved
@@ -36,40 +37,50 @@ func topTable() uintptr                          // the address of a function th
 func withoutNX() uintptr                         // that of startWithoutNX
 func console() (getMode, setMode, drain uintptr) // those of the Console Control protocol and of the timer's function
 func keys() (check, read, readEx uintptr)        // CheckEvent and ReadKeyStroke with the habit freeze
+func lastWord() uintptr                          // ResetSystem that tells what was met before
 func writeProtect(on bool)                       // CR0.WP: whether read-only pages are that for ring 0 too
 
 func table(addr uintptr) []uint64 { return at[[512]uint64](addr & pageMask)[:] }
 
-// takeOn gives the firmware the habits and returns the function that starts an image, to be
-// called with StartImage's address and the handle. The other processors were handed back.
-func takeOn(startImage uintptr) (start func(handle uintptr) uintptr) {
+// met is what is said at the end: a letter, or a hyphen, for each habit.
+var met = [...]byte{'c', 'h', 'a', 'i', 'n', ':', ' ', 'm', 'e', 't', ' ', '-', '-', '-', '-', '\n'}
+
+const metNoNX, metFullMap, metFreeze, metApple = 11, 12, 13, 14 // in met
+
+// takeOn gives the firmware the habits and returns the function that starts an image by its
+// handle. The other processors were handed back.
+func takeOn(startImage uintptr) (start func(handle uintptr) uintptr, err error) {
 	start = func(handle uintptr) uintptr { return amd64.Call(startImage, handle, 0, 0) }
+	if habits == "" {
+		return start, nil
+	}
 	if strings.Contains(habits, "apple") {
 		if err := apple(); err != nil {
-			fmt.Println("chain: FAILED: apple:", err)
+			return nil, fmt.Errorf("the habit apple: %w", err)
 		}
 	}
 	if strings.Contains(habits, "freeze") {
-		freeze()
+		if err := freeze(); err != nil {
+			return nil, fmt.Errorf("the habit freeze: %w", err)
+		}
 	}
 	top := table(amd64.Call(topTable()))
 	writeProtect(false)
 	defer writeProtect(true)
+	rs := at[uefi.RuntimeServices](at[uefi.SystemTable](amd64.SystemTable()).RuntimeServices)
+	resetSystem, rs.ResetSystem = rs.ResetSystem, lastWord()
 	if strings.Contains(habits, "fullmap") {
-		n := 0
 		for i := range top {
 			if top[i]&present == 0 {
-				top[i] = top[0]
-				n++
+				top[i], met[metFullMap] = top[0], 'm'
 			}
 		}
-		fmt.Printf("chain: %d more of the 512 top-level entries are taken\n", n)
 	}
 	if strings.Contains(habits, "nonx") {
-		fmt.Printf("chain: execution allowed by %d entries of page tables\n", allowExec(top, 4, map[uint64]bool{}))
+		allowExec(top, 4, map[uint64]bool{})
 		start = func(handle uintptr) uintptr { return amd64.Call(withoutNX(), startImage, handle) }
 	}
-	return start
+	return start, nil
 }
 
 // What the functions of habits_amd64.s work with.
@@ -86,18 +97,22 @@ var (
 	checkEvent, readKey, readKeyEx uintptr
 	plainEvent, exEvent            uintptr
 	keyWaits                       uint32
+	resetSystem                    uintptr // what lastWord replaces
 )
 
-func freeze() {
+func freeze() error {
 	st := at[uefi.SystemTable](amd64.SystemTable())
 	bs := at[uefi.BootServices](st.BootServices)
 	plain := at[uefi.SimpleTextInput](st.ConIn)
-	amd64.Call(bs.HandleProtocol, st.ConsoleInHandle, reflect.ValueOf(&uefi.TextInputExGUID).Pointer(), reflect.ValueOf(&out).Pointer())
+	status := uefi.Status(amd64.Call(bs.HandleProtocol, st.ConsoleInHandle, reflect.ValueOf(&uefi.TextInputExGUID).Pointer(), reflect.ValueOf(&out).Pointer()))
+	if err := status.Err(); err != nil {
+		return err
+	}
 	ex := at[uefi.SimpleTextInputEx](out)
 	plainEvent, exEvent = plain.WaitForKey, ex.WaitForKeyEx
 	checkEvent, readKey, readKeyEx = bs.CheckEvent, plain.ReadKeyStroke, ex.ReadKeyStrokeEx
 	bs.CheckEvent, plain.ReadKeyStroke, ex.ReadKeyStrokeEx = keys()
-	fmt.Println("chain: reading keys that are not there freezes")
+	return nil
 }
 
 func apple() error {
@@ -122,25 +137,19 @@ func apple() error {
 	if err := service(bs.CreateEvent, timerAndSignal, callback, drain, 0, address(&event)); err != nil {
 		return err
 	}
-	fmt.Println("chain: keys are taken away in graphics mode")
 	return service(bs.SetTimer, event, periodic, every)
 }
 
-// allowExec clears the execute-disable bit in a table of a level and below, and returns how
-// often.
-func allowExec(t []uint64, level int, seen map[uint64]bool) (n int) {
+// allowExec clears the execute-disable bit in a table of a level and below.
+func allowExec(t []uint64, level int, seen map[uint64]bool) {
 	for i, e := range t {
 		if e&present == 0 {
 			continue
 		}
-		if e&noExec != 0 {
-			t[i] = e &^ noExec
-			n++
-		}
+		t[i] = e &^ noExec
 		if level > 1 && (level == 4 || e&large == 0) && !seen[e&pageMask] {
 			seen[e&pageMask] = true
-			n += allowExec(table(uintptr(e)), level-1, seen)
+			allowExec(table(uintptr(e)), level-1, seen)
 		}
 	}
-	return n
 }

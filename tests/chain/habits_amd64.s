@@ -1,3 +1,4 @@
+#include "go_asm.h"
 #include "textflag.h"
 
 #define EFER $0xc0000080
@@ -43,6 +44,7 @@ TEXT startWithoutNX<>(SB), NOSPLIT|NOFRAME, $0
 	TESTL $NXE, AX
 	MOVQ  $0x8000000000000007, AX
 	JNE   done
+	MOVB  $'n', ·met+const_metNoNX(SB)
 	MOVQ  CR3, AX
 	MOVQ  AX, CR3
 	MOVQ  SI, CX
@@ -72,6 +74,7 @@ TEXT ·console(SB), NOSPLIT, $0-24
 
 // EFI_CONSOLE_CONTROL_PROTOCOL.GetMode(CX this, DX mode, R8 uga exists, R9 locked).
 TEXT getMode<>(SB), NOSPLIT|NOFRAME, $0
+	MOVB $'a', ·met+const_metApple(SB)
 	MOVL ·consoleMode(SB), AX
 	MOVL AX, (DX)
 	TESTQ R8, R8
@@ -141,6 +144,7 @@ TEXT read<>(SB), NOSPLIT|NOFRAME, $0
 	XCHGL AX, ·keyWaits(SB)
 	TESTL AX, AX
 	JEQ  frozen
+	MOVB $'f', ·met+const_metFreeze(SB)
 	MOVQ ·readKey(SB), AX
 	JMP  AX
 frozen:
@@ -152,8 +156,35 @@ TEXT readEx<>(SB), NOSPLIT|NOFRAME, $0
 	XCHGL AX, ·keyWaits(SB)
 	TESTL AX, AX
 	JEQ  frozen
+	MOVB $'f', ·met+const_metFreeze(SB)
 	MOVQ ·readKeyEx(SB), AX
 	JMP  AX
 frozen:
 	PAUSE
 	JMP  frozen
+
+TEXT ·lastWord(SB), NOSPLIT, $0-8
+	LEAQ tellAndReset<>(SB), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+// tellAndReset writes met to the first serial port and goes on to ResetSystem.
+TEXT tellAndReset<>(SB), NOSPLIT|NOFRAME, $0
+	PUSHQ DX
+	PUSHQ SI
+	LEAQ ·met(SB), SI
+next:
+	MOVW $0x3fd, DX // line status: room for a byte
+	INB
+	TESTB $0x20, AX
+	JEQ  next
+	MOVB (SI), AX
+	MOVW $0x3f8, DX
+	OUTB
+	INCQ SI
+	CMPB AX, $'\n'
+	JNE  next
+	POPQ SI
+	POPQ DX
+	MOVQ ·resetSystem(SB), AX
+	JMP  AX

@@ -182,7 +182,11 @@ func start(image []byte, cmdline string, device uintptr) error {
 
 	fmt.Printf("chain: starting %d bytes with %q\n", len(image), cmdline)
 	amd64.HandBack()
-	if err := uefi.Status(takeOn(bs.StartImage)(handle)).Err(); err != nil {
+	run, err := takeOn(bs.StartImage)
+	if err != nil {
+		return err
+	}
+	if err := uefi.Status(run(handle)).Err(); err != nil {
 		return fmt.Errorf("the image returned: %w", err)
 	}
 	return stillSound()
