@@ -64,6 +64,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 		keep.State = d.OpenState()
 	}
 	start.TellCrash(con, d)
+	start.StartProcessors(con, d)
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
 	m.Ready()
 	weights, sessions := m.ShareMemory()

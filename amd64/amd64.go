@@ -39,13 +39,17 @@
 package amd64
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 	"unsafe"
 
 	"alphaos/amd64/paging"
+	"alphaos/uefi"
 )
 
 // maxCallArgs is the most arguments a firmware function is given.
@@ -157,12 +161,67 @@ func Memory() MemoryStats {
 	return s
 }
 
+// StartProcessors brings the other processors up, so that the program runs on most at most,
+// and returns how many those are. It starts them once: what was handed back stays there. There
+// is firmware that stops in here for ever, so do it when a person can be told before.
+func StartProcessors(most int) int {
+	if Booted() && cpuCount == 1 && most > 1 {
+		c := gateCall{fn: startCall}
+		c.args[0] = uintptr(most)
+		kernelCall(sysFirmwareCall, unsafe.Pointer(&c), 0)
+		useProcessors(cpuCount)
+	}
+	return Processors()
+}
+
 // Processors is how many processors the program runs on at present.
 func Processors() int {
 	if !Booted() {
 		return runtime.NumCPU()
 	}
 	return cpuCount
+}
+
+// Present is how many processors the machine has that the program could run on.
+func Present() int {
+	if !Booted() {
+		return runtime.NumCPU()
+	}
+	return cpusPresent
+}
+
+// Starting tells how the other processors come up: which protocol the firmware has for it, and
+// what it said to that.
+func Starting() string {
+	text := "the firmware has no protocol for other processors"
+	switch {
+	case mpServices == 0:
+		return text
+	case mpFramework:
+		text = "Framework MP services"
+	default:
+		text = "PI MP services"
+	}
+	if mpStatus != 0 {
+		text += fmt.Sprintf(", which refuse them in the background (%v)", uefi.Status(mpStatus))
+	}
+	return text
+}
+
+// Brand is what the processor calls itself (Intel SDM volume 2, CPUID leaves 0x80000002-4).
+func Brand() string {
+	if most, _, _, _ := cpuid(0x80000000, 0); most < 0x80000004 {
+		return "a processor without a name"
+	}
+	var text []byte
+	for leaf := uint32(0x80000002); leaf <= 0x80000004; leaf++ {
+		a, b, c, d := cpuid(leaf, 0)
+		for _, r := range [...]uint32{a, b, c, d} {
+			text = binary.LittleEndian.AppendUint32(text, r)
+		}
+	}
+	name, _, _ := bytes.Cut(text, []byte{0})
+	return strings.Join(strings.Fields(string(name)), " ")
 }
 
 // Mode describes how the firmware has set the processors up: "xAPIC, 4-level page tables".
@@ -198,10 +257,11 @@ func Clock() ClockStats {
 		_, _, _, d := cpuid(0x80000007, 0)
 		s.Invariant = d>>8&1 != 0
 	}
-	for i := range cpus {
-		off := int64(cpus[i].tscApart)
+	for i := range cpuCount {
+		c := processor(i)
+		off := int64(c.tscApart)
 		s.Apart = max(s.Apart, time.Duration(nanoseconds(uint64(max(off, -off)))))
-		s.Within = max(s.Within, time.Duration(nanoseconds(cpus[i].tscWithin)))
+		s.Within = max(s.Within, time.Duration(nanoseconds(c.tscWithin)))
 	}
 	return s
 }

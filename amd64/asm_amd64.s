@@ -16,6 +16,7 @@ GLOBL ·entryPoint(SB), NOPTR, $8
 
 // ADOPT saves the firmware's context in the processor's block at BX, on the stack and
 // in the block, gives the processor a vector state for Go code, its kernel g and stack.
+// Vector instructions come after CR4.OSFXSR and CR0: a processor may arrive without.
 #define ADOPT                                     \
 	PUSHFQ                                           \
 	PUSHQ BP                                         \
@@ -26,6 +27,15 @@ GLOBL ·entryPoint(SB), NOPTR, $8
 	PUSHQ R14                                        \
 	PUSHQ R15                                        \
 	SUBQ  $168, SP                                   \
+	MOVQ CR4, AX                                     \
+	MOVQ AX, cpu_fwCR4(BX)                           \
+	ORQ  $const_cr4OSFXSR, AX                        \
+	MOVQ AX, CR4                                     \
+	MOVQ CR0, AX                                     \
+	MOVQ AX, cpu_fwCR0(BX)                           \
+	ANDQ $~(const_cr0EM|const_cr0TS), AX             \
+	ORQ  $const_cr0MP, AX                            \
+	MOVQ AX, CR0                                     \
 	MOVUPS X6, 0(SP)                                 \
 	MOVUPS X7, 16(SP)                                \
 	MOVUPS X8, 32(SP)                                \
@@ -47,8 +57,6 @@ GLOBL ·entryPoint(SB), NOPTR, $8
 	MOVQ AX, cpu_fwSP(BX)                            \
 	MOVQ CR3, AX                                     \
 	MOVQ AX, cpu_fwCR3(BX)                           \
-	MOVQ CR4, AX                                     \
-	MOVQ AX, cpu_fwCR4(BX)                           \
 	SGDT cpu_fwGDTR(BX)                              \
 	SIDT cpu_fwIDTR(BX)                              \
 	XORL AX, AX                                      \
@@ -101,7 +109,7 @@ TEXT ·efiEntry(SB), NOSPLIT|NOFRAME, $0
 #ifdef FIVELEVELS
 	CALL ·fiveLevels(SB)
 #endif
-	LEAQ ·cpus(SB), BX
+	LEAQ ·bootCPU(SB), BX
 	ADOPT
 	CALL ·kmain(SB)
 	UNDEF
@@ -112,15 +120,14 @@ TEXT ·apEntry(SB), NOSPLIT|NOFRAME, $0
 	MOVL $1, AX
 	LOCK
 	XADDL AX, ·apsEntered(SB)
-	INCL AX // the boot processor has block 0
-	CMPL AX, $const_maxCPUs
-	JLT  room
+	CMPL AX, ·apRoom(SB)
+	JCS  room
 	POPQ BX
 	RET
 room:
-	MOVL $cpu__size, CX
+	MOVL $const_cpuBlock, CX
 	IMULQ CX, AX
-	LEAQ ·cpus(SB), BX
+	MOVQ ·apBlocks(SB), BX
 	ADDQ AX, BX
 	ADOPT
 	SUBQ $16, SP
@@ -205,15 +212,13 @@ TEXT ·leave(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ AX, CR3
 	CALL ·firmwareTables(SB)
 	CMPQ cpu_fwXCR0(BX), $0
-	JEQ  cr4
+	JEQ  efer
 	XORL CX, CX
 	MOVQ cpu_fwXCR0(BX), AX
 	MOVQ AX, DX
 	SHRQ $32, DX
 	XSETBV
-cr4:
-	MOVQ cpu_fwCR4(BX), AX
-	MOVQ AX, CR4
+efer:
 	MOVL $const_msrEFER, CX
 	MOVQ cpu_fwEFER(BX), AX
 	SET_MSR
@@ -235,6 +240,10 @@ cr4:
 	MOVUPS 112(SP), X13
 	MOVUPS 128(SP), X14
 	MOVUPS 144(SP), X15
+	MOVQ cpu_fwCR4(BX), CX
+	MOVQ CX, CR4
+	MOVQ cpu_fwCR0(BX), CX
+	MOVQ CX, CR0
 	ADDQ $168, SP
 	POPQ R15
 	POPQ R14
@@ -295,10 +304,10 @@ TEXT ·gate(SB), NOSPLIT|NOFRAME, $0-8
 	JEQ  novzero
 	VZEROUPPER
 novzero:
+	PUSHQ BP
 	MOVQ SP, ·gateSP(SB)
-	MOVQ BP, ·gateBP(SB)
 	MOVQ BX, SI // preserved too
-	LEAQ ·cpus(SB), BX
+	LEAQ ·bootCPU(SB), BX
 	MOVQ cpu_fwSP(BX), SP
 	MOVQ cpu_fwCR3(BX), AX
 	MOVQ AX, CR3
@@ -327,10 +336,13 @@ call:
 	CLI
 	CLD
 	MOVQ AX, gateCall_ret(BX)
+	JMP  ·gateBack(SB)
 
+// gateBack is the way back from the firmware, on its stack, to whoever called gate.
+TEXT ·gateBack(SB), NOSPLIT|NOFRAME, $0
 	MOVQ ·ownCR3(SB), AX
 	MOVQ AX, CR3
-	LEAQ ·cpus(SB), BX
+	LEAQ ·bootCPU(SB), BX
 	SUBQ $8, SP
 	MOVQ BX, 0(SP)
 	CALL ·loadTables(SB)
@@ -341,8 +353,8 @@ call:
 	MOVL FSBASE, CX
 	SET_MSR
 	MOVQ ·gateSP(SB), SP
-	MOVQ ·gateBP(SB), BP
-	RET
+	POPQ BP
+	BYTE $0xc3 // RET; the assembler would count the pop against this function
 
 // halt sleeps until an interrupt; none can slip in between, since STI takes effect after
 // the next instruction.
@@ -360,19 +372,26 @@ again:
 	JMP again
 
 // ipiHandler acknowledges an IPI that came while the boot processor was in the firmware. It is
-// an EFI_CPU_INTERRUPT_HANDLER.
+// an EFI_CPU_INTERRUPT_HANDLER. Out of the call in startAndLeave it does not return.
 TEXT ·ipiHandler(SB), NOSPLIT|NOFRAME, $0
 	MOVQ ·apicRegs(SB), AX
 	TESTQ AX, AX
 	JEQ  x2apic
 	MOVL $0, const_apicEOI(AX)
-	RET
+	JMP  acknowledged
 x2apic:
 	MOVL $(0x800+const_apicEOI/16), CX
 	XORL AX, AX
 	XORL DX, DX
 	WRMSR
+acknowledged:
+	CMPL ·leaveCall(SB), $0
+	JNE  leave
 	RET
+leave:
+	CLI
+	CLD
+	JMP  ·gateBack(SB)
 
 TEXT ·ipiHandlerStub(SB), NOSPLIT, $0-8
 	LEAQ ·ipiHandler(SB), AX
@@ -387,7 +406,7 @@ TEXT ·firmwareFault(SB), NOSPLIT|NOFRAME, $0
 	CLD
 	MOVQ CX, R12
 	MOVQ DX, R13
-	LEAQ ·cpus(SB), BX
+	LEAQ ·bootCPU(SB), BX
 	LEAQ (cpu_stacks+4*const_kernelStackSize)(BX), SP
 	MOVQ ·ownCR3(SB), AX
 	MOVQ AX, CR3

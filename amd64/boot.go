@@ -21,6 +21,10 @@ const (
 	eferSCE = 1 << 0
 	eferNXE = 1 << 11 // without it bit 63 of a page table's entry is reserved; not all firmware sets it
 
+	cr0MP = 1 << 1
+	cr0EM = 1 << 2
+	cr0TS = 1 << 3
+
 	cr4MCE        = 1 << 6
 	cr4PGE        = 1 << 7
 	cr4OSFXSR     = 1 << 9
@@ -77,7 +81,7 @@ func keep(uintptr) {}
 // firmware's address space. It does not return.
 func kmain() {
 	booted = 1
-	c := &cpus[0]
+	c := &bootCPU
 	probeCOM1()
 	initDescriptors()
 	loadDescriptors(c)
@@ -102,7 +106,7 @@ func kmain() {
 	paging.Live = true
 	watchFirmware(firmwareFaultStub())
 	lock()
-	startProcessors()
+	findProcessors()
 	cleanXSAVE[0] = 0x37f  // FCW
 	cleanXSAVE[3] = 0x1f80 // MXCSR, at byte 24
 	startRuntime(c)
@@ -158,7 +162,7 @@ func initDescriptors() {
 		idt[v][1] = addr >> 32
 	}
 	ownIDTR = tableRegister(addrOf(&idt), uint64(unsafe.Sizeof(idt)-1))
-	ownCR3 = cpus[0].fwCR3
+	ownCR3 = bootCPU.fwCR3
 }
 
 // initClock finds the rate of the time-stamp counter and the time of day.

@@ -199,7 +199,7 @@ func crashFor(cause CrashCause, f *trapFrame, what string) {
 // awaitReport lets the processor that crashed first write its report: a hardware error may
 // reach all of them at once. It does not return.
 func awaitReport(c *cpu) {
-	if c != &cpus[0] {
+	if c != &bootCPU {
 		park(c)
 	}
 	const most = 5e9 // ns
@@ -218,7 +218,7 @@ func park(c *cpu) {
 		answerFlush(c)
 		pause()
 	}
-	returnToFirmware(0)
+	goBack(c)
 }
 
 // traceback prints the chain of return addresses, by frame pointers, as offsets in the
@@ -294,7 +294,7 @@ func decimals(n uintptr) uintptr {
 func stop(cause CrashCause) {
 	atomic.CompareAndSwapUint32(&crashCause, 0, uint32(cause)) // the first is what happened
 	c := thisCPU()
-	if c != &cpus[0] {
+	if c != &bootCPU {
 		atomic.StoreUint32(&crashAsked, 1)
 		signalBoot()
 		park(c)
@@ -354,7 +354,7 @@ func awaitKey() byte {
 		if hasCOM1 != 0 && In8(com1+uartLSR)&1 != 0 {
 			return In8(com1)
 		}
-		haltInFirmware(&cpus[0])
+		haltInFirmware(&bootCPU)
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 // processor passes it.
 
 var (
-	ownCR3         uintptr   // our page tables
-	ownIDTR        [2]uint64 // our interrupt descriptor table
-	gateSP, gateBP uintptr   // the gate's own stack while in the firmware
+	ownCR3  uintptr   // our page tables
+	ownIDTR [2]uint64 // our interrupt descriptor table
+	gateSP  uintptr   // the gate's own stack while in the firmware
 
 	// Firmware calls of threads on other processors, which wait for the boot processor.
 	firmwareCalls queue
@@ -59,7 +59,7 @@ func enterFirmware(c *cpu, call *gateCall) {
 }
 
 func fwCall(fn, a0, a1, a2, a3, a4 uintptr) uintptr {
-	call := &cpus[0].call
+	call := &bootCPU.call
 	call.fn, call.n, call.sti = fn, 5, 1
 	call.args[0], call.args[1], call.args[2], call.args[3], call.args[4] = a0, a1, a2, a3, a4
 	gate(call)
@@ -85,8 +85,8 @@ func returnToFirmware(status uintptr) {
 	leave(status)
 }
 
-// handBackCall is the address of no firmware function: HandBack's call.
-const handBackCall = 0
+// Addresses of no firmware function: the calls of HandBack and StartProcessors.
+const handBackCall, startCall = 0, 1
 
 // bootCall makes a thread's firmware call, on the boot processor.
 func bootCall(c *cpu, call *gateCall) {
@@ -96,6 +96,10 @@ func bootCall(c *cpu, call *gateCall) {
 	}
 	if call.fn == handBackCall {
 		handBack()
+		return
+	}
+	if call.fn == startCall {
+		startProcessors(int(call.args[0]))
 		return
 	}
 	enterFirmware(c, call)
@@ -113,7 +117,7 @@ func firmwareCall(c *cpu, t *thread, p uintptr) uintptr {
 		return errno(eINVAL)
 	}
 	t.call = *user
-	if c == &cpus[0] {
+	if c == &bootCPU {
 		bootCall(c, &t.call)
 		user.ret = t.call.ret
 		// Its time was not charged. Threads that became ready meanwhile wait no longer,
@@ -163,7 +167,7 @@ func outputString(p uintptr) {
 func exit(code uintptr) {
 	const goPanic = 2 // runtime.fatalpanic's exit code
 	c := thisCPU()
-	if c != &cpus[0] {
+	if c != &bootCPU {
 		exitAsked, exitCode = 1, code
 		c.current = 0
 		signalBoot()
@@ -190,7 +194,7 @@ func giveBack(status uintptr) {
 	handBack()
 	watchFirmware(0)
 	// From here on the gate returns to the firmware's own page tables: ours are about to go.
-	ownCR3 = cpus[0].fwCR3
+	ownCR3 = bootCPU.fwCR3
 	for i := 0; ; i++ {
 		base, frames := paging.Region(i)
 		if frames == 0 {

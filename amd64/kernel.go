@@ -18,7 +18,7 @@ import (
 // with the firmware's tables.
 
 const (
-	maxCPUs    = 16
+	maxCPUs    = 64
 	maxThreads = 512
 
 	kernelStackSize = 40 << 10 // of which up to 8 KiB are lost to the guard page
@@ -75,6 +75,8 @@ type cpu struct {
 	slice   int64   // when the current thread's time slice began; see enterFirmware
 	expires int64   // when its timer interrupts; 0: never
 	apic    uintptr // its local APIC's id
+	sibling uintptr // its number among the threads of its core
+	chosen  uintptr // it goes on running the program: see chooseProcessors
 	mode    cpuMode
 	halted  uintptr // in haltHere: there are no registers worth saving
 	flush   uint32  // shootDown waits for this processor to flush its TLB
@@ -89,10 +91,11 @@ type cpu struct {
 
 	// What the processor had when firmware entered the program on it; the gate and leave
 	// put it back.
-	fwCR3, fwCR4             uintptr
+	fwCR0, fwCR3, fwCR4      uintptr
 	fwGDTR, fwIDTR           [2]uint64 // 2 bytes limit, 8 bytes base
 	fwCS, fwSS, fwTR         uintptr
 	fwEFER, fwXCR0           uintptr
+	fwSpurious               uint32
 	fwFSBase, fwGSBase       uintptr
 	fwSTAR, fwLSTAR, fwFMASK uintptr
 	fwSP                     uintptr // stack for calls
@@ -104,6 +107,9 @@ type cpu struct {
 
 	stacks [4][kernelStackSize]byte // system calls, exceptions, interrupts, NMI and double fault
 }
+
+// cpuBlock is the size of a cpu in whole pages.
+const cpuBlock = (unsafe.Sizeof(cpu{}) + paging.FrameSize - 1) &^ (paging.FrameSize - 1)
 
 const (
 	stackSyscall = iota
@@ -123,8 +129,10 @@ var (
 )
 
 var (
-	cpus [maxCPUs]cpu
-	idt  [256][2]uint64
+	bootCPU  cpu
+	cpuTable [maxCPUs]uintptr // addresses of the processors in use, the boot processor first
+	cpuCount int              // how many those are
+	idt      [256][2]uint64
 
 	// kernelLock guards all kernel state. It is released while a processor is halted
 	// or in the firmware.
@@ -135,6 +143,9 @@ var (
 func at[T any](addr uintptr) *T { return *(**T)(unsafe.Pointer(&addr)) }
 
 func addrOf[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
+
+// processor returns the ith of the processors in use.
+func processor(i int) *cpu { return at[cpu](cpuTable[i]) }
 
 func thisCPU() *cpu { return at[cpu](readGS()) }
 
@@ -192,7 +203,7 @@ func onKernelStack(c *cpu, sp uintptr) bool {
 func interrupt(c *cpu, t *thread, vec uintptr) {
 	switch {
 	case vec == vecTimer, vec == vecIPI:
-	case c == &cpus[0]:
+	case c == &bootCPU:
 		forwardInterrupt(c, vec)
 	default: // nothing else is meant for another processor
 		apicWrite(apicEOI, 0)

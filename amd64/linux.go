@@ -77,7 +77,7 @@ func heapUnused(uint64) uint64 { return 0 }
 
 func init() {
 	if Booted() {
-		useProcessors(cpuCount)
+		useProcessors(1)
 	}
 }
 
@@ -85,6 +85,3 @@ func init() {
 // compute keep theirs for 10 ms, and a key must not wait that long. The kernel gives a thread
 // that wakes up a processor at once (thread.go).
 func useProcessors(n int) { runtime.GOMAXPROCS(n + 1) }
-
-// Started is how many processors came up at the start.
-func Started() int { return runtime.NumCPU() }

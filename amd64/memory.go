@@ -157,8 +157,7 @@ func memoryStats(p uintptr) uintptr {
 }
 
 // protectImage gives each section of the image the rights it names, so that no page is
-// writable and executable, and takes away the page below each kernel stack, so that an
-// overflow is a fault.
+// writable and executable.
 func protectImage() {
 	const (
 		scnExecute = 0x20000000
@@ -175,10 +174,13 @@ func protectImage() {
 			}
 		}
 	}
-	for i := range cpus {
-		for j := range cpus[i].stacks {
-			paging.Hide(guardPage(&cpus[i], j))
-		}
+	guardStacks(&bootCPU)
+}
+
+// guardStacks takes away the page below each kernel stack of c, so that an overflow is a fault.
+func guardStacks(c *cpu) {
+	for j := range c.stacks {
+		paging.Hide(guardPage(c, j))
 	}
 }
 

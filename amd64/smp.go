@@ -3,11 +3,12 @@ package amd64
 import (
 	"sync/atomic"
 
+	"alphaos/amd64/paging"
 	"alphaos/uefi"
 )
 
 // Processors. The boot processor starts the others through the firmware's MP
-// services; each then runs the scheduler of thread.go on its own. The firmware can have
+// services when the program asks for them; each then runs the scheduler of thread.go on its own. The firmware can have
 // them back: on leaving the program they return from the procedure that they were
 // started with.
 //
@@ -27,8 +28,9 @@ const (
 )
 
 const (
-	vecIPI   = 0xf0 // from another processor: look for work, or flush the TLB
-	vecTimer = 0xf1 // this processor's own timer
+	// Interrupts between processors take a vector that the firmware does not use.
+	firstIPI, lastIPI = 0xd0, 0xf0
+	vecTimer          = 0xf1 // this processor's own timer
 
 	msrAPICBase = 0x1b
 	apicX2      = 1 << 10
@@ -53,20 +55,28 @@ const (
 )
 
 var (
-	cpuCount     int     // processors that have ever come up
 	apicRegs     uintptr // address of the registers, 0 in x2APIC mode
 	apicTimerMul uint64  // timer ticks a nanosecond, 32.32 fixed point
+	vecIPI       uintptr // from another processor: look for work, or flush the TLB
+
+	cpusPresent int     // processors that there could be
+	apBlocks    uintptr // cpu structures of the other processors
+	apRoom      uint32  // how many those are
 
 	apsEntered uint32 // processors that have entered apEntry
 	apsStarted uint32 // and that are ready
+	apsLeft    uint32 // and that went back to the firmware
 	leaving    uint32 // they are to return to the firmware
 
-	mpEvent   uintptr
-	mpTotal   uintptr
-	mpEnabled uintptr
-	mpMaximum uintptr // the Framework protocol returns these too
-	mpVector  uintptr
-	mpLength  uintptr
+	mpServices  uintptr // the firmware's protocol; 0: it has none
+	mpFramework bool    // it is that of the Framework
+	mpStatus    uintptr // what the firmware says to starting processors in the background
+	mpEvent     uintptr // 0: they were started by a call that was left: see startAndLeave
+	mpTotal     uintptr
+	mpEnabled   uintptr
+	mpMaximum   uintptr // the Framework protocol returns these too
+	mpVector    uintptr
+	mpLength    uintptr
 
 	exitAsked uint32 // a thread on another processor called exit
 	exitCode  uintptr
@@ -97,13 +107,13 @@ func sendIPI(o *cpu) {
 		pause()
 	}
 	apicWrite(apicICRHigh, uint32(o.apic<<24))
-	apicWrite(apicICRLow, vecIPI)
+	apicWrite(apicICRLow, uint32(vecIPI))
 }
 
 // signalBoot makes the boot processor look at what was asked of it. If it is in the
 // firmware, it looks by itself when it comes back.
 func signalBoot() {
-	o := &cpus[0]
+	o := &bootCPU
 	if o.mode == modeIdle {
 		o.mode = modeKernel
 		sendIPI(o)
@@ -120,7 +130,7 @@ func shootDown() {
 	}
 	c := thisCPU()
 	for i := 0; i < cpuCount; i++ {
-		o := &cpus[i]
+		o := processor(i)
 		if o == c {
 			continue
 		}
@@ -131,7 +141,7 @@ func shootDown() {
 		}
 	}
 	for i := 0; i < cpuCount; i++ {
-		for atomic.LoadUint32(&cpus[i].flush) != 0 && atomic.LoadUint32(&leaving) == 0 {
+		for atomic.LoadUint32(&processor(i).flush) != 0 && atomic.LoadUint32(&leaving) == 0 {
 			pause()
 		}
 	}
@@ -149,7 +159,7 @@ func lock() {
 	for !atomic.CompareAndSwapUint32(&kernelLock, 0, 1) {
 		c := thisCPU()
 		answerFlush(c) // whoever has the lock may be waiting for this processor
-		if atomic.LoadUint32(&crashAsked) != 0 && c == &cpus[0] {
+		if atomic.LoadUint32(&crashAsked) != 0 && c == &bootCPU {
 			stop(FaultInKernel) // it may never come
 		}
 		pause()
@@ -158,50 +168,135 @@ func lock() {
 
 func unlock() { atomic.StoreUint32(&kernelLock, 0) }
 
-// startProcessors brings up the other processors, if the firmware can. They then wait for
-// the lock, which the caller has.
-func startProcessors() {
-	const timeout = 5e9 // ns; an emulated processor may be slow to come
+// findProcessors says how many processors there are. This one is alone until
+// startProcessors.
+func findProcessors() {
 	base := readMSR(msrAPICBase)
 	if base&apicX2 == 0 {
 		apicRegs = base & apicAddress
 	}
-	c := &cpus[0]
-	c.apic = apicIdentity()
-	cpuCount = 1
-	mp := findProcessors()
-	if mp == 0 || mpEnabled < 2 {
+	bootCPU.apic = apicIdentity()
+	cpuTable[0], cpuCount, cpusPresent = addrOf(&bootCPU), 1, 1
+	if mpServices = findServices(); mpServices != 0 && mpEnabled > 1 {
+		cpusPresent = int(min(mpEnabled, maxCPUs))
+	}
+}
+
+// startProcessors brings up the other processors, if the firmware can, until there are most.
+// They then wait for the lock, which the caller has.
+func startProcessors(most int) {
+	want := uint32(cpusPresent - 1)
+	if want == 0 || apRoom != 0 || most < 2 {
 		return
 	}
-	if !listenInFirmware(ipiHandlerStub()) {
-		return // a processor that halts in the firmware could not be woken
-	}
-	if fwCall(bootServices().CreateEvent, 0, 0, 0, 0, addrOf(&mpEvent)) != 0 {
+	blocks := paging.AllocRun(uintptr(want)*cpuBlock>>paging.FrameShift, paging.Anywhere)
+	if blocks == 0 {
 		return
 	}
-	want := uint32(mpEnabled - 1)
-	if want > maxCPUs-1 {
-		want = maxCPUs - 1
+	for p := uintptr(0); p < uintptr(want)*cpuBlock; p += 8 {
+		*at[uintptr](blocks + p) = 0
 	}
-	call := &c.call
-	call.fn, call.n, call.sti = at[uefi.MPServices](mp).StartupAllAPs, 7, 1 // the Framework's is in the same place
-	call.args[0], call.args[1], call.args[2], call.args[3] = mp, apStub(), 0, mpEvent
-	call.args[4], call.args[5], call.args[6] = 0, 0, 0
-	gate(call)
-	if call.ret != 0 {
+	for i := uintptr(0); i < uintptr(want); i++ {
+		guardStacks(at[cpu](blocks + i*cpuBlock))
+	}
+	apBlocks = blocks
+	enableAPIC(&bootCPU)
+	for vecIPI = lastIPI; !onInterrupt(vecIPI, ipiHandlerStub()); vecIPI-- {
+		if vecIPI == firstIPI {
+			apicWrite(apicSpurious, bootCPU.fwSpurious)
+			return // a processor that halts in the firmware could not be woken
+		}
+	}
+	atomic.StoreUint32(&apRoom, want)
+	if !startInBackground() && !startAndLeave(want) {
 		return
 	}
+	const timeout = 5e9 // ns; an emulated processor may be slow to come
 	for end := now() + timeout; atomic.LoadUint32(&apsStarted) < want && now() < end; {
 		answerCounter()
 		pause()
 	}
-	cpuCount = 1 + int(atomic.LoadUint32(&apsStarted)) // any that come later go back: see apMain
+	chooseProcessors(most)
 }
 
-// findProcessors returns the firmware's MP services protocol, that of PI (1.7, II-13.4) or
+// chooseProcessors decides who goes on, one thread of each core before its others. The rest, and
+// any that come later, go back: they would be left out of shootdowns.
+func chooseProcessors(most int) {
+	for pass := 0; pass < 2; pass++ {
+		for i := uintptr(0); i < uintptr(apRoom); i++ {
+			c := at[cpu](apBlocks + i*cpuBlock)
+			if cpuCount < most && c.mode == modeKernel && c.chosen == 0 && (pass == 1 || c.sibling == 0) {
+				c.chosen = 1
+				cpuTable[cpuCount] = addrOf(c)
+				cpuCount++
+			}
+		}
+	}
+}
+
+// startInBackground has the firmware start all processors and come back at once.
+func startInBackground() bool {
+	if fwCall(bootServices().CreateEvent, 0, 0, 0, 0, addrOf(&mpEvent)) != 0 {
+		mpEvent = 0
+		return false
+	}
+	if mpStatus = startupAllAPs(mpEvent); mpStatus != 0 {
+		fwCall(bootServices().CloseEvent, mpEvent, 0, 0, 0, 0)
+		mpEvent = 0
+	}
+	return mpStatus == 0
+}
+
+// startAndLeave has the firmware start all processors and wait until they are done, which is
+// never: an interrupt takes the boot processor out of there. Firmware may refuse the other way
+// once it is ready to boot (PI 1.7, II-13.4.3). The boot processor's calls begin at the top of
+// their stack anew, so nothing is left of this one.
+func startAndLeave(want uint32) bool {
+	atomic.StoreUint32(&leaveCall, want)
+	startupAllAPs(0)
+	atomic.StoreUint32(&leaveCall, 0)
+	return atomic.LoadUint32(&apsEntered) != 0
+}
+
+// leaveCall is how many processors must come before the boot processor leaves the call that
+// starts them; 0: it is in no such call.
+var leaveCall uint32
+
+// freeBootCPU takes the boot processor out of startAndLeave. The first processor that comes
+// does it, when the others are there as well or have had their time.
+func freeBootCPU() {
+	want := atomic.LoadUint32(&leaveCall)
+	if want == 0 || atomic.AddUint32(&apsArrived, 1) != 1 {
+		return
+	}
+	const timeout = 2e9 // ns
+	for end := now() + timeout; atomic.LoadUint32(&apsArrived) < want && now() < end; {
+		pause()
+	}
+	sendIPI(&bootCPU)
+}
+
+var apsArrived uint32
+
+// startupAllAPs calls the firmware's function of that name, which is in the same place in both
+// protocols.
+func startupAllAPs(event uintptr) uintptr {
+	const most = 10e6 // us; where the call waits, it must not wait for ever
+	call := &bootCPU.call
+	call.fn, call.n, call.sti, call.ret = at[uefi.MPServices](mpServices).StartupAllAPs, 7, 1, 0
+	call.args[0], call.args[1], call.args[2], call.args[3] = mpServices, apStub(), 0, event
+	call.args[4], call.args[5], call.args[6] = 0, 0, 0
+	if event == 0 {
+		call.args[4] = most
+	}
+	gate(call)
+	return call.ret
+}
+
+// findServices returns the firmware's MP services protocol, that of PI (1.7, II-13.4) or
 // of the Framework before it, which Macs of the EFI 1.10 line have, and notes how many
 // processors there are. It returns 0 where there is neither.
-func findProcessors() uintptr {
+func findServices() uintptr {
 	if fwCall(bootServices().LocateProtocol, addrOf(&uefi.MPServicesGUID), 0, addrOf(&outAddr), 0, 0) == 0 {
 		mp := outAddr
 		if fwCall(at[uefi.MPServices](mp).GetNumberOfProcessors, mp, addrOf(&mpTotal), addrOf(&mpEnabled), 0, 0) != 0 {
@@ -213,7 +308,8 @@ func findProcessors() uintptr {
 		return 0
 	}
 	mp := outAddr
-	call := &cpus[0].call
+	mpFramework = true
+	call := &bootCPU.call
 	call.fn, call.n, call.sti = at[uefi.FrameworkMPServices](mp).GetGeneralMPInfo, 6, 1
 	call.args[0], call.args[1], call.args[2] = mp, addrOf(&mpTotal), addrOf(&mpMaximum)
 	call.args[3], call.args[4], call.args[5] = addrOf(&mpEnabled), addrOf(&mpVector), addrOf(&mpLength)
@@ -224,9 +320,25 @@ func findProcessors() uintptr {
 	return mp
 }
 
-// listenInFirmware has the firmware call handler for IPIs that come while the boot
-// processor runs in it.
-func listenInFirmware(handler uintptr) bool { return onInterrupt(vecIPI, handler) }
+// enableAPIC lets the local APIC take interrupts (Intel SDM volume 3, 11.4.7.1): firmware may
+// leave it disabled.
+func enableAPIC(c *cpu) {
+	c.fwSpurious = apicRead(apicSpurious)
+	apicWrite(apicSpurious, c.fwSpurious|apicEnable|0xff)
+}
+
+// siblingID is this processor's number among the threads of its core (Intel SDM volume 2,
+// CPUID leaf 0x0b).
+func siblingID() uintptr {
+	if max, _, _, _ := cpuid(0, 0); max < 0x0b {
+		return 0
+	}
+	shift, threads, _, id := cpuid(0x0b, 0)
+	if threads == 0 {
+		return 0
+	}
+	return uintptr(id & (1<<(shift&31) - 1))
+}
 
 func apicIdentity() uintptr {
 	id := uintptr(apicRead(apicID))
@@ -240,19 +352,21 @@ func apicIdentity() uintptr {
 func apMain(c *cpu) {
 	loadDescriptors(c)
 	initSyscalls(c)
-	c.apic = apicIdentity()
-	apicWrite(apicSpurious, apicRead(apicSpurious)|apicEnable|0xff)
+	c.apic, c.sibling = apicIdentity(), siblingID()
+	enableAPIC(c)
 	apicWrite(apicDivide, apicDivideBy16)
 	apicWrite(apicLVTTimer, vecTimer)
 	calibrateTimer()
+	freeBootCPU()
 	compareCounters(c)
 	c.mode = modeKernel
 	writeCR3(ownCR3)
 	atomic.AddUint32(&apsStarted, 1)
 	lock()
-	if addrOf(c) > addrOf(&cpus[cpuCount-1]) { // too late: it would be left out of shootdowns
+	if c.chosen == 0 {
+		c.mode = modeOff
 		unlock()
-		returnToFirmware(0)
+		goBack(c)
 	}
 	schedule(c)
 }
@@ -303,21 +417,42 @@ func handBack() {
 	atomic.StoreUint32(&leaving, 1)
 	unlock()
 	for i := 1; i < cpuCount; i++ {
-		sendIPI(&cpus[i])
+		sendIPI(processor(i))
 	}
-	// The firmware says when it has them all: until then they may still be executing
-	// this program, which is about to go.
-	const timeout = 10e9
-	for end := now() + timeout; fwCall(bootServices().CheckEvent, mpEvent, 0, 0, 0, 0) != 0 && now() < end; {
-		pause()
-	}
+	awaitAPs()
 	lock()
-	fwCall(bootServices().CloseEvent, mpEvent, 0, 0, 0, 0)
-	listenInFirmware(0)
+	onInterrupt(vecIPI, 0)
+	apicWrite(apicSpurious, bootCPU.fwSpurious)
 	for i := 1; i < cpuCount; i++ {
-		cpus[i].mode = modeOff
+		processor(i).mode = modeOff
 	}
 	cpuCount = 1
+}
+
+// awaitAPs waits until the firmware has the other processors: until then they may still be
+// executing this program, which is about to go.
+func awaitAPs() {
+	const timeout = 10e9
+	end := now() + timeout
+	if mpEvent != 0 { // the firmware says so
+		for fwCall(bootServices().CheckEvent, mpEvent, 0, 0, 0, 0) != 0 && now() < end {
+			pause()
+		}
+		fwCall(bootServices().CloseEvent, mpEvent, 0, 0, 0, 0)
+		return
+	}
+	for atomic.LoadUint32(&apsLeft) < atomic.LoadUint32(&apsStarted) && now() < end {
+		pause()
+	}
+	const fewInstructions = 10e3 // us
+	fwCall(bootServices().Stall, fewInstructions, 0, 0, 0, 0)
+}
+
+// goBack returns this processor, which is not the boot processor, to the firmware.
+func goBack(c *cpu) {
+	apicWrite(apicSpurious, c.fwSpurious)
+	atomic.AddUint32(&apsLeft, 1)
+	returnToFirmware(0)
 }
 
 // leaveProcessor gives this processor back if that was asked.
@@ -330,7 +465,7 @@ func leaveProcessor(c *cpu) {
 	}
 	setTimer(c, 0)
 	unlock()
-	returnToFirmware(0)
+	goBack(c)
 }
 
 // bootDuties does what only the boot processor can do and others have asked for.

@@ -129,7 +129,7 @@ func systemCall(c *cpu, t *thread) uintptr {
 		if a2 < 8 || !touch(a3, 8, true) {
 			return errno(eINVAL)
 		}
-		*at[uint64](a3) = 1<<cpuCount - 1
+		*at[uint64](a3) = 1<<cpusPresent - 1 // the shift of 64 is none
 		return 8
 	case sysWrite:
 		return write(a1, a2, a3)

@@ -172,13 +172,10 @@ func exitCause() CrashCause {
 	return OutOfMemory
 }
 
-var started = 1
-
 // The runtime has no environment to take GOTRACEBACK from, and counts no processors.
 func init() {
 	if Booted() {
-		started = cpuCount
-		useProcessors(started)
+		useProcessors(1)
 		debug.SetTraceback("all")
 	}
 }
@@ -186,9 +183,6 @@ func init() {
 // useProcessors has the runtime use n processors: an M without work for its P does not
 // sleep for long, so one more would be in the way.
 func useProcessors(n int) { runtime.GOMAXPROCS(n) }
-
-// Started is how many processors came up at the start.
-func Started() int { return started }
 
 // heapUnused is what of the Go heap's memory the runtime has not taken yet.
 func heapUnused(heap uint64) uint64 {

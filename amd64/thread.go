@@ -174,7 +174,7 @@ func wait(c *cpu, t *thread, state threadState, ns int64) {
 	t.deadline = n + ns
 	if nextDeadline == 0 || t.deadline < nextDeadline {
 		nextDeadline = t.deadline
-		if c == &cpus[0] {
+		if c == &bootCPU {
 			keepTime()
 		}
 	}
@@ -200,14 +200,14 @@ func begin(t *thread, n int64) {
 	}
 	// The boot processor last: it wakes slowly, and firmware calls wait for it.
 	for i := cpuCount - 1; i >= 0; i-- {
-		if o := &cpus[i]; o.mode == modeIdle {
+		if o := processor(i); o.mode == modeIdle {
 			o.mode = modeKernel
 			sendIPI(o)
 			return
 		}
 	}
 	for i := cpuCount - 1; i >= 0 && isFresh; i-- {
-		if o := &cpus[i]; o.mode == modeUser && o.spentAt(n) {
+		if o := processor(i); o.mode == modeUser && o.spentAt(n) {
 			sendIPI(o)
 			return
 		}
@@ -240,7 +240,7 @@ func wakeSleepers(n int64) {
 // sleeps while there is none. It does not return.
 func schedule(c *cpu) {
 	for {
-		if c == &cpus[0] {
+		if c == &bootCPU {
 			bootDuties(c)
 		} else {
 			leaveProcessor(c)
@@ -268,7 +268,7 @@ func schedule(c *cpu) {
 // armTimer makes sure that t does not outstay its slice, a sleeper's time or, when a fresh
 // thread waits, its share. The boot processor has the firmware's timer for that.
 func armTimer(c *cpu, t *thread, n int64) {
-	if c == &cpus[0] {
+	if c == &bootCPU {
 		return
 	}
 	end := c.slice + timeSlice
@@ -287,7 +287,7 @@ func keepTime() {
 	if cpuCount < 2 {
 		return
 	}
-	o := &cpus[1]
+	o := processor(1)
 	late := o.expires == 0 || o.expires > nextDeadline+leastRun
 	if late && (o.mode == modeUser || o.mode == modeIdle) {
 		sendIPI(o) // in any other mode it looks at the time by itself
@@ -315,7 +315,7 @@ func dispatch(c *cpu, t *thread) {
 // from which it does not return.
 func idle(c *cpu) {
 	const short = 50e3 // ns
-	if c != &cpus[0] {
+	if c != &bootCPU {
 		c.xsave = 0 // the last thread may run elsewhere: its registers must not be overwritten
 		c.mode = modeIdle
 		ns := int64(0)

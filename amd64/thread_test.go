@@ -49,14 +49,16 @@ func TestWhoRuns(t *testing.T) {
 	}
 }
 
+var testCPUs [3]cpu
+
 // TestBegin checks which processor is interrupted for a thread that becomes ready.
 func TestBegin(t *testing.T) {
 	var registers [1 << 10]uint32 // of a local APIC
-	apicRegs, cpuCount = addrOf(&registers), 3
+	apicRegs, cpuCount, vecIPI = addrOf(&registers), 3, lastIPI
 	ready := &threads[3]
 	defer func() {
-		apicRegs, cpuCount = 0, 0
-		clear(cpus[:3])
+		apicRegs, cpuCount, vecIPI = 0, 0, 0
+		cpuTable = [maxCPUs]uintptr{}
 		clear(threads[:4])
 		fresh, spent = queue{}, queue{}
 	}()
@@ -81,15 +83,16 @@ func TestBegin(t *testing.T) {
 	} {
 		fresh, spent = queue{}, queue{}
 		for i := range c.cpus {
-			cpus[i] = c.cpus[i]
-			cpus[i].apic, cpus[i].current = uintptr(i+1), addrOf(&threads[i])
+			o := &testCPUs[i]
+			*o, cpuTable[i] = c.cpus[i], addrOf(o)
+			o.apic, o.current = uintptr(i+1), addrOf(&threads[i])
 			threads[i] = thread{state: running}
 		}
 		clear(registers[:])
 		*ready = thread{ran: c.ran}
 		begin(ready, at)
 		interrupted := -1
-		if registers[apicICRLow/4] == vecIPI {
+		if registers[apicICRLow/4] == uint32(vecIPI) {
 			interrupted = int(registers[apicICRHigh/4]>>24) - 1
 		}
 		if interrupted != c.want {
@@ -98,7 +101,7 @@ func TestBegin(t *testing.T) {
 		if next := nextThread(at); next != ready {
 			t.Errorf("%s: the thread is in no queue", c.name)
 		}
-		if interrupted >= 0 && cpus[interrupted].mode == modeIdle {
+		if interrupted >= 0 && testCPUs[interrupted].mode == modeIdle {
 			t.Errorf("%s: the processor still counts as idle, and will be interrupted again", c.name)
 		}
 	}

@@ -33,6 +33,7 @@ type Options struct {
 	Safe    bool
 	Kernel  string
 	Threads int    // 0: AlphaOS chooses
+	CPUs    int    // processors to start at most; 0: all
 	Model   string // its name; "": the one used last
 }
 
@@ -58,6 +59,14 @@ var optionTable = []option{
 			return fmt.Errorf("is not a number of threads: write one from 1 to %d, or 0 to leave the choice to AlphaOS", maxThreads)
 		}
 		o.Threads = n
+		return nil
+	}},
+	{"cpus", func(o *Options, v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 0 || n > maxThreads {
+			return fmt.Errorf("is not a number of processors: write one from 1 to %d, or 0 for all of them", maxThreads)
+		}
+		o.CPUs = n
 		return nil
 	}},
 	{"model", func(o *Options, v string) error { o.Model = v; return nil }},
@@ -136,7 +145,7 @@ func quote(s string) string {
 // effective returns the options with what safe mode implies.
 func (o Options) effective() Options {
 	if o.Safe {
-		o.Kernel, o.Threads = "portable", 1
+		o.Kernel, o.Threads, o.CPUs = "portable", 1, 1
 	}
 	return o
 }
@@ -153,6 +162,7 @@ func (o Options) String() string {
 	word(o.Safe, "safe")
 	word(o.Kernel != "", "kernel="+o.Kernel)
 	word(o.Threads != 0, "threads="+strconv.Itoa(o.Threads))
+	word(o.CPUs != 0, "cpus="+strconv.Itoa(o.CPUs))
 	word(o.Model != "", "model="+quote(o.Model))
 	if words == nil {
 		return "none"

@@ -59,9 +59,11 @@ func TestSet(t *testing.T) {
 		{"verbose=maybe safe", Options{Safe: true}, `start: verbose "maybe" is neither on nor off.`},
 		{"threads=-1", Options{}, `start: threads "-1" is not a number of threads`},
 		{"threads=65 verbose", Options{Verbose: true}, `start: threads "65" is not a number of threads`},
+		{"cpus=2 threads=1", Options{CPUs: 2, Threads: 1}, ""},
+		{"cpus=many", Options{}, `start: cpus "many" is not a number of processors`},
 		{"threads", Options{}, `start: threads "" is not a number of threads`},
 		{"kernel=abacus", Options{}, `start: kernel "abacus" is none of this processor's kernels, which are `},
-		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, model.`},
+		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, cpus, model.`},
 		{"safe \u202e" + strings.Repeat("x", 1000), Options{Safe: true}, `start: there is no option "\u202e` + strings.Repeat("x", 39) + `..."; there`},
 	} {
 		var o Options
@@ -94,14 +96,14 @@ func TestPrecedence(t *testing.T) {
 
 func TestSafe(t *testing.T) {
 	got := Options{Safe: true, Kernel: "avx2", Threads: 4, Model: "m", Verbose: true}.effective()
-	if want := (Options{Safe: true, Kernel: "portable", Threads: 1, Model: "m", Verbose: true}); got != want {
+	if want := (Options{Safe: true, Kernel: "portable", Threads: 1, CPUs: 1, Model: "m", Verbose: true}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	plain := Options{Kernel: "avx2", Threads: 4}
 	if plain.effective() != plain {
 		t.Error("options change without safe mode")
 	}
-	if got, want := got.String(), `verbose safe kernel=portable threads=1 model="m"`; got != want {
+	if got, want := got.String(), `verbose safe kernel=portable threads=1 cpus=1 model="m"`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

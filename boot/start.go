@@ -25,8 +25,12 @@ type Machine interface {
 	SinceStart() time.Duration
 	// LoadOptions returns the text that a boot manager passed, and the program's path.
 	LoadOptions() (text, file string, err error)
-	// UseOneProcessor gives the others back to the firmware.
-	UseOneProcessor()
+	// Name is what tells this computer from others.
+	Name() string
+	// PresentProcessors is how many there are, and StartProcessors has the program run on most
+	// of them at most and returns on how many it runs.
+	PresentProcessors() int
+	StartProcessors(most int) int
 	// Facts logs firmware, program, processors, memory and disks.
 	Facts(log *Log)
 	// FindDrive mounts the drive that AlphaOS was started from.
@@ -44,7 +48,6 @@ type Start struct {
 	asked      Options         // as they were given
 	fixed      map[string]bool // options that the file cannot change
 	complaints []string        // sentences that were not told yet
-	alone      bool            // the other processors were handed back
 	told       bool            // the machine's facts are in the log
 }
 
@@ -66,10 +69,6 @@ func Begin(m Machine) *Start {
 func (s *Start) apply() {
 	before := s.Options
 	s.Options = s.asked.effective()
-	if s.Safe && !s.alone {
-		s.machine.UseOneProcessor()
-		s.alone = true
-	}
 	if s.Options != before {
 		s.Log.Printf("options: %v", s.Options)
 	}

@@ -68,6 +68,40 @@ func (c *Console) Progress(title string, total int64) *Progress {
 	return p
 }
 
+// Passing shows text on the screen until the function that it returns is called: for what is
+// over in a moment, or never. Without a screen it is a quiet line that stays.
+func (c *Console) Passing(text string) (over func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text = cleanString(text)
+	if c.surface == nil {
+		c.printLine(Dim, text)
+		c.show()
+		return func() {}
+	}
+	pg := c.page
+	if !pg.fresh {
+		pg.newline()
+	}
+	first := pg.end() - 1
+	old := pg.style
+	pg.style = Dim
+	pg.write(text)
+	pg.style = old
+	last := pg.end() - 1
+	c.show()
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if pg.end()-1 != last || first < pg.dropped { // something else was shown
+			return
+		}
+		pg.lines = pg.lines[:first-pg.dropped]
+		pg.newline()
+		c.show()
+	}
+}
+
 // Set tells how many bytes are done.
 func (p *Progress) Set(done int64) {
 	c := p.c

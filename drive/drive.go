@@ -29,6 +29,7 @@ const (
 	StatePath       = "data/cache/session.kv" // what a model remembers of a conversation
 	CrashPath       = "backup/crash.txt"      // where a crash leaves its report
 	BootLogPath     = "backup/boot.log"       // where a verbose start does
+	ProcessorsPath  = "backup/processors.txt" // on which computers only one can be used
 )
 
 // Device is what a drive's volume lies on.

@@ -40,13 +40,9 @@ func (m *Machine) About() []console.Field {
 	}
 }
 
-// processors says how many processors there are; a safe start uses one.
+// processors says how many processors there are.
 func processors() string {
-	started, used := amd64.Started(), amd64.Processors()
-	if started == used {
-		return fmt.Sprintf("%d in use", used)
-	}
-	return fmt.Sprintf("%d in use, %d were started", used, started)
+	return fmt.Sprintf("%d of %d in use", amd64.Processors(), amd64.Present())
 }
 
 // memoryUse is who has the machine's memory, in bytes.
@@ -133,7 +129,7 @@ func (m *Machine) Facts(log *boot.Log) {
 		path = "a place that the firmware does not tell"
 	}
 	log.Printf("program: %d KiB at %#x, from %s, built with %s", img.Size>>10, img.Base, path, runtime.Version())
-	log.Printf("processors: %s; %s", processors(), amd64.Mode())
+	log.Printf("processors: %s; %s; %s", processors(), amd64.Mode(), amd64.Starting())
 	log.Printf("processor features: %s", strings.Join(cpuFeatures(), " "))
 	log.Printf("time-stamp counters: %s", counters(amd64.Clock()))
 	memoryFacts(log)

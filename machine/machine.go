@@ -52,8 +52,18 @@ func (m *Machine) LoadOptions() (text, file string, err error) {
 	return m.image.Options, m.image.FilePath, m.broken
 }
 
-// UseOneProcessor gives the others back to the firmware.
-func (m *Machine) UseOneProcessor() { amd64.HandBack() }
+// Name is what tells this computer from others: its firmware and its processor.
+func (m *Machine) Name() string {
+	vendor, revision, _ := efi.Firmware()
+	return fmt.Sprintf("%s %#x, %s", vendor, revision, amd64.Brand())
+}
+
+// PresentProcessors is how many there are.
+func (m *Machine) PresentProcessors() int { return amd64.Present() }
+
+// StartProcessors has the program run on most processors at most and returns how many it runs
+// on.
+func (m *Machine) StartProcessors(most int) int { return amd64.StartProcessors(most) }
 
 // Processors is how many there are to compute on.
 func (m *Machine) Processors() int { return amd64.Processors() }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -56,10 +57,10 @@ func TestChained(t *testing.T) {
 		config        ovmf.Config
 		said          []string
 	}{
-		{"with everything", "", ovmf.Config{}, []string{"processors: 1 in use"}},
+		{"with everything", "", ovmf.Config{}, []string{"processors: 1 of 1 in use"}},
 		{
 			"without device and file, size in characters, 2 processors", "device,file,bytes", ovmf.Config{CPUs: 2, Bus: "nvme"},
-			[]string{"processors: 2 in use", "from a place that the firmware does not tell"},
+			[]string{"processors: 2 of 2 in use", "from a place that the firmware does not tell"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,35 +84,80 @@ func TestChained(t *testing.T) {
 	}
 }
 
+// habit is what OVMF does as other firmware does (tests/chain/habits.go), and what becomes of it.
+type habit struct {
+	names  string // with commas between
+	config ovmf.Config
+	said   []string // in /show info
+}
+
+// habits are together what boots in a few minutes; make soak has each alone.
+var habits = []habit{
+	{"nonx,fullmap,keys-freeze", ovmf.Config{}, nil},
+	{"apple-console", ovmf.Config{}, nil},
+}
+
 // TestFirmwareHabits starts AlphaOS on firmware that behaves like others do.
 func TestFirmwareHabits(t *testing.T) {
 	vmtest.NeedQEMU(t)
-	model, want := chatModel(t, story)
-	for _, c := range []struct{ habits, met string }{ // see tests/chain/habits.go
-		{"nonx", "n---"}, {"fullmap", "-m--"}, {"nonx,fullmap,freeze", "nmf-"}, {"apple", "---a"},
-	} {
-		t.Run(c.habits, func(t *testing.T) {
-			loader := vmtest.EFI(t, "./tests/chain", "-ldflags=-X main.habits="+c.habits)
-			disk := vmtest.NewDrive(t, create.Options{EFI: loader, Models: []string{model}, Extra: []create.Extra{
-				image(t), {Path: "limine.conf", Content: []byte(limineConf(t))},
-			}})
-			p := vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2})
-			p.Expect("chain: starting")
-			p.Prompt()
-			if err := p.VM.SendText(t.Context(), "/show info\n"); err != nil { // on the keyboard
-				t.Fatal(err)
-			}
-			p.Expect("built with")
-			p.Prompt()
-			p.Greedy(100)
-			if got := p.Ask(story); got != want {
-				t.Errorf("in the machine\n%q\nwant\n%q", got, want)
-			}
-			p.Leave("/bye")
-			vmtest.Contains(t, p.VM.Output(), "chain: met "+c.met)
-			vmtest.CheckDrive(t, disk)
-		})
+	for _, h := range habits {
+		t.Run(h.names, func(t *testing.T) { h.try(t) })
 	}
+}
+
+// TestEachHabit is TestFirmwareHabits with one habit at a time.
+func TestEachHabit(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	if os.Getenv("ALPHAOS_HABITS") == "" {
+		t.Skip("ALPHAOS_HABITS=all tries all habits, one at a time, and ALPHAOS_HABITS=a,b these together")
+	}
+	for _, h := range habits {
+		if only := os.Getenv("ALPHAOS_HABITS"); only != "all" {
+			h.names = only
+			h.try(t)
+			return
+		}
+		for name := range strings.SplitSeq(h.names, ",") {
+			h := h
+			h.names = name
+			t.Run(name, func(t *testing.T) { h.try(t) })
+		}
+	}
+}
+
+// try starts AlphaOS under a habit, types on the keyboard, asks the model, and checks that the
+// habit was met.
+func (h habit) try(t *testing.T) {
+	model, want := chatModel(t, story)
+	h.config.Disk = vmtest.NewDrive(t, create.Options{EFI: vmtest.EFI(t, "./tests/chain"), Models: []string{model}, Extra: []create.Extra{
+		image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}, {Path: "habits", Content: []byte(h.names)},
+	}})
+	if h.config.CPUs == 0 {
+		h.config.CPUs = 2
+	}
+	p := vmtest.Boot(t, h.config)
+	p.Expect("chain: starting")
+	p.Prompt()
+	if err := p.VM.SendText(t.Context(), "/show info\n"); err != nil { // on the keyboard
+		t.Fatal(err)
+	}
+	vmtest.Contains(t, p.Expect("built with"), h.said...)
+	p.Prompt()
+	p.Greedy(100)
+	if got := p.Ask(story); got != want {
+		t.Errorf("in the machine\n%q\nwant\n%q", got, want)
+	}
+	p.Screenshot("habit-" + strings.ReplaceAll(h.names, ",", "-") + ".png")
+	p.Leave("/bye")
+	_, told, _ := strings.Cut(p.VM.Output(), "chain: met ")
+	told, _, _ = strings.Cut(told, ".")
+	t.Logf("met %s", told)
+	for name := range strings.SplitSeq(h.names, ",") {
+		if !regexp.MustCompile(`(^| )` + name + `=[1-9]`).MatchString(told) {
+			t.Errorf("the habit %s was not met: %q", name, told)
+		}
+	}
+	vmtest.CheckDrive(t, h.config.Disk)
 }
 
 // TestChainedReturns starts, from a program on package amd64, another that returns: the
@@ -164,7 +210,7 @@ func TestShell(t *testing.T) {
 	t.Run("verbose", func(t *testing.T) {
 		p, disk, said := shell(t, "verbose threads=1 color=red")
 		vmtest.Contains(t, said, `Start options: there is no option "color"; there are verbose,`, "options: verbose threads=1",
-			`\EFI\alphaos\alphaos.efi`, "threads 1,", "processors: 2 in use")
+			`\EFI\alphaos\alphaos.efi`, "threads 1,", "processors: 2 of 2 in use")
 		vmtest.Contains(t, said, verboseLines...)
 		p.Screenshot("verbose.png")
 		p.Leave("/bye")
@@ -176,7 +222,7 @@ func TestShell(t *testing.T) {
 		if strings.Contains(said, "firmware:") {
 			t.Errorf("a start is verbose that should not be: %q", said)
 		}
-		vmtest.Contains(t, p.Say("/show info"), "1 in use, 2 were started", "portable, 1 thread")
+		vmtest.Contains(t, p.Say("/show info"), "1 of 2 in use", "portable, 1 thread")
 		p.Leave("/bye")
 		vmtest.CheckDrive(t, disk)
 	})
@@ -193,7 +239,7 @@ func TestSafeStart(t *testing.T) {
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2})
 	said := p.Prompt()
 	vmtest.Contains(t, said, "Safe start: one processor, the portable kernel, and nothing is written but the journal.",
-		`data/config.json: there is no option "colour"`, "processors: 1 in use, 2 were started", "model: kernel portable, threads 1,",
+		`data/config.json: there is no option "colour"`, "processors: 1 of 2 in use", "model: kernel portable, threads 1,",
 		"boot log: not written in a safe start")
 	vmtest.Contains(t, said, verboseLines...)
 	p.Greedy(100)

@@ -58,7 +58,7 @@ func TestTamaGoMachines(t *testing.T) {
 				if got := p.Ask(story); got != want {
 					t.Errorf("in the machine\n%q\nwant\n%q", got, want)
 				}
-				vmtest.Contains(t, p.Say("/show info"), fmt.Sprintf("%d in use\n", cpus), "avx2")
+				vmtest.Contains(t, p.Say("/show info"), fmt.Sprintf("%d of %[1]d in use\n", cpus), "avx2")
 				p.Leave("/bye")
 				vmtest.CheckDrive(t, disk)
 			})

@@ -75,6 +75,8 @@ func DefaultState(size int64) int64 {
 const (
 	crashSize   = 64 << 10
 	bootLogSize = 64 << 10
+
+	processorsSize = 4 << 10
 )
 
 const (
@@ -244,6 +246,7 @@ func contents(o Options) (*fat.Tree, error) {
 	// Blank lines, to be overwritten in place.
 	add(drive.CrashPath, fat.Bytes(bytes.Repeat([]byte("\n"), crashSize)), nil)
 	add(drive.BootLogPath, fat.Bytes(bytes.Repeat([]byte("\n"), bootLogSize)), nil)
+	add(drive.ProcessorsPath, fat.Bytes(bytes.Repeat([]byte("\n"), processorsSize)), nil)
 	add(drive.JournalPath, fat.Content{Size: o.Journal}, nil)
 	if o.State > 0 {
 		add(drive.StatePath, fat.Content{Size: o.State}, nil)

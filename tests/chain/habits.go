@@ -3,141 +3,214 @@ package main
 import (
 	"fmt"
 	"reflect"
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"strings"
+	"unsafe"
 
 	"alphaos/amd64"
 	"alphaos/uefi"
 )
 
-// habits is set by the linker: habits of other firmware that OVMF takes on before the image
-// starts. When the machine is reset or switched off, the serial line tells which of them were
-// met: a habit that nothing came upon proves nothing. They are any of
-//
-//	nonx     the execute-disable bit of page tables is off (EFER.NXE clear), as EDK2 leaves
-//	         it for some settings; with it clear, bit 63 of an entry is reserved
-//	apple    the Console Control protocol, in graphics mode at first, as after the Mac's
-//	         picker; in that mode a timer takes all keys from ConIn, as AppleEvent does; no
-//	         Simple Text Input Ex
-//	freeze   ReadKeyStroke and ReadKeyStrokeEx of the console do not return unless
-//	         CheckEvent has said just before that a key waits
-//	fullmap  the page tables map all that they can: all of the top-level table is taken, as
-//	         on a machine with 48 bits of physical address
-var habits string
-
-// Of a page table's entry.
+// Habits of other firmware that OVMF takes on before the image starts. When the machine is reset
+// or switched off, the serial line tells how often each was met: a habit that nothing came upon
+// proves nothing.
 const (
-	present  = 1 << 0
-	large    = 1 << 7
-	noExec   = 1 << 63
-	pageMask = 0x000ffffffffff000
+	noNX         = iota // EFER.NXE is clear, as EDK2 leaves it for some settings: bit 63 of a page table's entry is reserved
+	fullMap             // every entry of the top-level page table is taken, as where firmware maps all 48 bits of addresses
+	keysFreeze          // ReadKeyStroke does not return unless CheckEvent has just said that a key waits
+	keysOther           // the console's own handle never has a key, another one does
+	appleConsole        // the Console Control protocol, in graphics mode, where a timer takes all keys away; no Simple Text Input Ex: a Mac's AppleEvent
+	mpNone              // no MP services
+	mpRefuse            // StartupAllAPs refuses to work in the background
+	mpHang              // and this one never comes back
+	mpFramework         // the Framework's MP services instead of PI's
+	apRaw               // processors come with CR4.OSFXSR clear and CR0.TS set, the boot processor's local APIC is off, vector 0xf0 is taken
+	disk640             // requests above 640 KiB fail
+	disk64              // above 64 KiB
+	diskHigh            // data never arrives above 4 GiB, and no error says so
+	diskAligned         // buffers must be aligned to 4 KiB, though IoAlign does not say so
+	diskSlow            // 20 MB/s, and 50 ms for FlushBlocks
+	gopBlt              // no frame buffer
+	gopRGBX             // red comes first
+	gopMask             // the pixel format is a set of masks, red first
+	gopPitch            // rows are longer than what is seen of them
+	gopNone             // no graphics at all
+	resetReturns        // ResetSystem comes back without a reset
+	timeZone            // the clock's time zone is garbage
+	timeYear            // the year is 0
+	timeError           // the clock fails
+	memoryMap           // 300 fragments before the largest range, unsorted, descriptors of 64 bytes, a type of the vendor's
+	scribble            // something writes into low memory
+	habitCount
 )
 
-// In habits_amd64.s.
-func topTable() uintptr                          // the address of a function that returns CR3
-func withoutNX() uintptr                         // that of startWithoutNX
-func console() (getMode, setMode, drain uintptr) // those of the Console Control protocol and of the timer's function
-func keys() (check, read, readEx uintptr)        // CheckEvent and ReadKeyStroke with the habit freeze
-func lastWord() uintptr                          // ResetSystem that tells what was met before
-func writeProtect(on bool)                       // CR0.WP: whether read-only pages are that for ring 0 too
+var names = [habitCount]string{
+	"nonx", "fullmap", "keys-freeze", "keys-other", "apple-console", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "ap-raw",
+	"disk-640k", "disk-64k", "disk-high", "disk-aligned", "disk-slow", "gop-blt", "gop-rgbx", "gop-mask", "gop-pitch", "gop-none",
+	"reset-returns", "time-zone", "time-year", "time-error", "map", "scribble",
+}
 
-func table(addr uintptr) []uint64 { return at[[512]uint64](addr & pageMask)[:] }
+var (
+	taken [habitCount]bool
+	met   [habitCount]uint32
+)
 
-// met is what is said at the end: a letter, or a hyphen, for each habit.
-var met = [...]byte{'c', 'h', 'a', 'i', 'n', ':', ' ', 'm', 'e', 't', ' ', '-', '-', '-', '-', '\n'}
+// parseHabits reads a list of habits with commas between. Disk-strict is several at once.
+func parseHabits(text string) error {
+	text = strings.ReplaceAll(text, "disk-strict", "disk-64k,disk-high,disk-aligned,disk-slow")
+	for name := range strings.FieldsFuncSeq(text, func(r rune) bool { return r <= ' ' || r == ',' }) {
+		i := slices.Index(names[:], name)
+		if i < 0 {
+			return fmt.Errorf("there is no habit %q; there are %s", name, strings.Join(names[:], ", "))
+		}
+		taken[i] = true
+	}
+	return nil
+}
 
-const metNoNX, metFullMap, metFreeze, metApple = 11, 12, 13, 14 // in met
+// The firmware's tables, and other things that hooks know.
+var (
+	st *uefi.SystemTable
+	bs *uefi.BootServices
+	rs *uefi.RuntimeServices
+)
+
+// status calls a function of the firmware's.
+func status(fn uintptr, args ...uintptr) error { return uefi.Status(amd64.Call(fn, args...)).Err() }
+
+// addr is the address of a static variable.
+func addr(p any) uintptr { return reflect.ValueOf(p).Pointer() }
+
+// interfaceOn returns a protocol's interface on a handle.
+func interfaceOn(handle uintptr, guid *uefi.GUID) (uintptr, error) {
+	err := status(bs.HandleProtocol, handle, addr(guid), addr(&out))
+	return out, err
+}
+
+// handlesOf lists the handles with a protocol.
+func handlesOf(guid *uefi.GUID) ([]uintptr, error) {
+	const byProtocol = 2
+	outCount = 0
+	if err := status(bs.LocateHandleBuffer, byProtocol, addr(guid), 0, addr(&outCount), addr(&out)); err != nil {
+		return nil, err
+	}
+	list := make([]uintptr, outCount)
+	for i := range list {
+		list[i] = *at[uintptr](out + 8*uintptr(i))
+	}
+	return list, nil
+}
+
+var outCount uintptr
+
+// hide has the firmware know nothing of a protocol any more.
+func hide(guid *uefi.GUID, habit int) {
+	hidden[hiddenCount], hiddenBy[hiddenCount] = *guid, habit
+	if hiddenCount++; hiddenCount > 1 {
+		return
+	}
+	byFirst := func(c *hookCall) { hideCall(c, c.args[0], uefi.NotFound) }
+	bySecond := func(c *hookCall) { hideCall(c, c.args[1], uefi.Unsupported) }
+	replace(&bs.LocateProtocol, byFirst)
+	replace(&bs.LocateHandleBuffer, func(c *hookCall) { hideCall(c, c.args[1], uefi.NotFound) })
+	replace(&bs.HandleProtocol, bySecond)
+	replace(&bs.OpenProtocol, bySecond)
+}
+
+var (
+	hidden      [4]uefi.GUID
+	hiddenBy    [4]int
+	hiddenCount int
+)
+
+func hideCall(c *hookCall, guid uintptr, status uefi.Status) {
+	for i := range hiddenCount {
+		if guid != 0 && *at[[2]uint64](guid) == *at[[2]uint64](uintptr(unsafe.Pointer(&hidden[i]))) {
+			met[hiddenBy[i]]++
+			c.answer(status)
+		}
+	}
+}
+
+// install gives a new handle a protocol.
+func install(guid *uefi.GUID, iface uintptr) error {
+	out = 0
+	return status(bs.InstallProtocolInterface, addr(&out), addr(guid), 0, iface)
+}
 
 // takeOn gives the firmware the habits and returns the function that starts an image by its
 // handle. The other processors were handed back.
 func takeOn(startImage uintptr) (start func(handle uintptr) uintptr, err error) {
 	start = func(handle uintptr) uintptr { return amd64.Call(startImage, handle, 0, 0) }
-	if habits == "" {
+	if !slices.Contains(taken[:], true) {
 		return start, nil
 	}
-	if strings.Contains(habits, "apple") {
-		if err := apple(); err != nil {
-			return nil, fmt.Errorf("the habit apple: %w", err)
-		}
-	}
-	if strings.Contains(habits, "freeze") {
-		if err := freeze(); err != nil {
-			return nil, fmt.Errorf("the habit freeze: %w", err)
-		}
-	}
-	top := table(amd64.Call(topTable()))
+	// A collection under way would make hooks tell the runtime of their stores.
+	debug.SetGCPercent(-1)
+	runtime.GC()
+	hookTLS[0] = addr(&hookG)
 	writeProtect(false)
 	defer writeProtect(true)
-	rs := at[uefi.RuntimeServices](at[uefi.SystemTable](amd64.SystemTable()).RuntimeServices)
-	resetSystem, rs.ResetSystem = rs.ResetSystem, lastWord()
-	if strings.Contains(habits, "fullmap") {
-		for i := range top {
-			if top[i]&present == 0 {
-				top[i], met[metFullMap] = top[0], 'm'
-			}
+	for i, take := range [habitCount]func() error{
+		fullMap: fillMap, keysFreeze: freezeKeys, keysOther: otherKeys, appleConsole: takeConsole,
+		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, apRaw: rawMP,
+		memoryMap: fragment, scribble: startScribble,
+	} {
+		if !taken[i] || take == nil {
+			continue
+		}
+		if err := take(); err != nil {
+			return nil, fmt.Errorf("the habit %s: %w", names[i], err)
 		}
 	}
-	if strings.Contains(habits, "nonx") {
-		allowExec(top, 4, map[uint64]bool{})
+	for _, group := range []struct {
+		first, last int
+		take        func() error
+	}{{disk640, diskSlow, hookDisks}, {gopBlt, gopNone, changeScreens}, {timeZone, timeError, hookTime}} {
+		if !slices.Contains(taken[group.first:group.last+1], true) {
+			continue
+		}
+		if err := group.take(); err != nil {
+			return nil, fmt.Errorf("the habits from %s to %s: %w", names[group.first], names[group.last], err)
+		}
+	}
+	replace(&rs.ResetSystem, func(c *hookCall) {
+		if taken[resetReturns] {
+			met[resetReturns]++
+			c.answer(uefi.Success)
+		}
+		tell()
+	})
+	if taken[noNX] {
+		allowExec(tableAt(amd64.Call(topTable())), 4, map[uint64]bool{})
+		// The bit goes last: amd64 would miss it.
 		start = func(handle uintptr) uintptr { return amd64.Call(withoutNX(), startImage, handle) }
 	}
 	return start, nil
 }
 
-// What the functions of habits_amd64.s work with.
-var (
-	consoleMode uint32 = uefi.ConsoleGraphics
-	conIn       uintptr
-	keyStroke   [2]uint16
-	control     uefi.ConsoleControl
-	event       uintptr
+// Bits of an entry of a page table (Intel SDM volume 3, 4.5).
+const (
+	present = 1 << 0
+	large   = 1 << 7
+	noExec  = 1 << 63
+
+	pageMask = 0x000ffffffffff000
 )
 
-// What freeze replaces, and the events that say that a key waits.
-var (
-	checkEvent, readKey, readKeyEx uintptr
-	plainEvent, exEvent            uintptr
-	keyWaits                       uint32
-	resetSystem                    uintptr // what lastWord replaces
-)
+func tableAt(addr uintptr) []uint64 { return at[[512]uint64](addr & pageMask)[:] }
 
-func freeze() error {
-	st := at[uefi.SystemTable](amd64.SystemTable())
-	bs := at[uefi.BootServices](st.BootServices)
-	plain := at[uefi.SimpleTextInput](st.ConIn)
-	status := uefi.Status(amd64.Call(bs.HandleProtocol, st.ConsoleInHandle, reflect.ValueOf(&uefi.TextInputExGUID).Pointer(), reflect.ValueOf(&out).Pointer()))
-	if err := status.Err(); err != nil {
-		return err
+func fillMap() error {
+	top := tableAt(amd64.Call(topTable()))
+	for i := range top {
+		if top[i]&present == 0 {
+			top[i] = top[0]
+			met[fullMap]++
+		}
 	}
-	ex := at[uefi.SimpleTextInputEx](out)
-	plainEvent, exEvent = plain.WaitForKey, ex.WaitForKeyEx
-	checkEvent, readKey, readKeyEx = bs.CheckEvent, plain.ReadKeyStroke, ex.ReadKeyStrokeEx
-	bs.CheckEvent, plain.ReadKeyStroke, ex.ReadKeyStrokeEx = keys()
 	return nil
-}
-
-func apple() error {
-	st := at[uefi.SystemTable](amd64.SystemTable())
-	bs := at[uefi.BootServices](st.BootServices)
-	service := func(fn uintptr, args ...uintptr) error { return uefi.Status(amd64.Call(fn, args...)).Err() }
-	address := func(p any) uintptr { return reflect.ValueOf(p).Pointer() }
-	conIn = st.ConIn
-	var drain uintptr
-	control.GetMode, control.SetMode, drain = console()
-	out = 0 // a new handle
-	if err := service(bs.InstallProtocolInterface, address(&out), address(&uefi.ConsoleControlGUID), 0, address(&control)); err != nil {
-		return err
-	}
-	if err := service(bs.HandleProtocol, st.ConsoleInHandle, address(&uefi.TextInputExGUID), address(&out)); err != nil {
-		return err
-	}
-	if err := service(bs.UninstallProtocolInterface, st.ConsoleInHandle, address(&uefi.TextInputExGUID), out); err != nil {
-		return err
-	}
-	const timerAndSignal, callback, periodic, every = 0x80000200, 8, 1, 10000 // every 1 ms
-	if err := service(bs.CreateEvent, timerAndSignal, callback, drain, 0, address(&event)); err != nil {
-		return err
-	}
-	return service(bs.SetTimer, event, periodic, every)
 }
 
 // allowExec clears the execute-disable bit in a table of a level and below.
@@ -149,7 +222,414 @@ func allowExec(t []uint64, level int, seen map[uint64]bool) {
 		t[i] = e &^ noExec
 		if level > 1 && (level == 4 || e&large == 0) && !seen[e&pageMask] {
 			seen[e&pageMask] = true
-			allowExec(table(uintptr(e)), level-1, seen)
+			allowExec(tableAt(uintptr(e)), level-1, seen)
 		}
 	}
+}
+
+// What freezeKeys and otherKeys know of the console's input.
+var (
+	plainEvent, exEvent uintptr
+	keyWaits            bool
+	consoleMode         uint32 = uefi.ConsoleGraphics
+	control             uefi.ConsoleControl
+	keyStroke           [2]uint16
+	event               uintptr
+)
+
+// consoleInput finds the console's input.
+func consoleInput() (plain *uefi.SimpleTextInput, ex *uefi.SimpleTextInputEx, err error) {
+	x, err := interfaceOn(st.ConsoleInHandle, &uefi.TextInputExGUID)
+	if err != nil {
+		return nil, nil, err
+	}
+	plain, ex = at[uefi.SimpleTextInput](st.ConIn), at[uefi.SimpleTextInputEx](x)
+	plainEvent, exEvent = plain.WaitForKey, ex.WaitForKeyEx
+	return plain, ex, nil
+}
+
+func freezeKeys() error {
+	plain, ex, err := consoleInput()
+	if err != nil {
+		return err
+	}
+	replace(&bs.CheckEvent, func(c *hookCall) {
+		if e := c.args[0]; e == plainEvent || e == exEvent {
+			keyWaits = c.forward() == uefi.Success
+		}
+	})
+	read := func(c *hookCall) {
+		for !keyWaits {
+		}
+		keyWaits = false
+		met[keysFreeze]++
+	}
+	replace(&plain.ReadKeyStroke, read)
+	replace(&ex.ReadKeyStrokeEx, read)
+	return nil
+}
+
+func otherKeys() error {
+	plain, ex, err := consoleInput()
+	if err != nil {
+		return err
+	}
+	never := func(c *hookCall) {
+		met[keysOther]++
+		c.answer(uefi.NotReady)
+	}
+	replace(&plain.ReadKeyStroke, never)
+	replace(&ex.ReadKeyStrokeEx, never)
+	replace(&bs.CheckEvent, func(c *hookCall) {
+		if e := c.args[0]; e == plainEvent || e == exEvent {
+			c.answer(uefi.NotReady)
+		}
+	})
+	return nil
+}
+
+func takeConsole() error {
+	control.GetMode = stub(0, func(c *hookCall) {
+		met[appleConsole]++
+		*at[uint32](c.args[1]) = consoleMode
+		for _, flag := range c.args[2:4] {
+			if flag != 0 {
+				*at[uint8](flag) = 0
+			}
+		}
+		c.answer(uefi.Success)
+	})
+	control.SetMode = stub(0, func(c *hookCall) {
+		consoleMode = uint32(c.args[1])
+		c.answer(uefi.Success)
+	})
+	if err := install(&uefi.ConsoleControlGUID, addr(&control)); err != nil {
+		return err
+	}
+	hide(&uefi.TextInputExGUID, appleConsole)
+	return everyMillisecond(func(c *hookCall) {
+		args := [8]uintptr{st.ConIn, uintptr(unsafe.Pointer(&keyStroke))}
+		for consoleMode == uefi.ConsoleGraphics && firmware(at[uefi.SimpleTextInput](st.ConIn).ReadKeyStroke, &args) == 0 {
+		}
+		c.answer(uefi.Success)
+	})
+}
+
+// everyMillisecond has notify called by a timer.
+func everyMillisecond(notify func(c *hookCall)) error {
+	const timerAndSignal, callback, periodic, every = 0x80000200, 8, 1, 10000 // 100 ns
+	if err := status(bs.CreateEvent, timerAndSignal, callback, stub(0, notify), 0, addr(&event)); err != nil {
+		return err
+	}
+	return status(bs.SetTimer, event, periodic, every)
+}
+
+func hideMP() error {
+	hide(&uefi.MPServicesGUID, mpNone)
+	return nil
+}
+
+// mpServices returns the firmware's MP services.
+func mpServices() (*uefi.MPServices, error) {
+	err := status(bs.LocateProtocol, addr(&uefi.MPServicesGUID), 0, addr(&out))
+	return at[uefi.MPServices](out), err
+}
+
+func refuseMP() error {
+	mp, err := mpServices()
+	if err != nil {
+		return err
+	}
+	replace(&mp.StartupAllAPs, func(c *hookCall) {
+		if taken[mpHang] {
+			met[mpHang]++
+			tell()
+			for {
+			}
+		}
+		if c.args[3] != 0 { // an event: not in the background
+			met[mpRefuse]++
+			c.answer(uefi.Unsupported)
+		}
+	})
+	return nil
+}
+
+var (
+	framework uefi.FrameworkMPServices
+	piMP      uintptr
+)
+
+func frameworkMP() error {
+	if err := status(bs.LocateProtocol, addr(&uefi.MPServicesGUID), 0, addr(&piMP)); err != nil {
+		return err
+	}
+	hide(&uefi.MPServicesGUID, mpFramework)
+	framework.GetGeneralMPInfo = stub(0, func(c *hookCall) {
+		args := [8]uintptr{piMP, c.args[1], c.args[3]}
+		c.answer(uefi.Status(firmware(at[uefi.MPServices](piMP).GetNumberOfProcessors, &args)))
+		*at[uintptr](c.args[2]) = 64
+		*at[uintptr](*at[uintptr](c.more)), *at[uintptr](*at[uintptr](c.more + 8)) = 0, 0
+	})
+	framework.StartupAllAPs = stub(at[uefi.MPServices](piMP).StartupAllAPs, func(c *hookCall) {
+		met[mpFramework]++
+		c.args[0] = piMP
+	})
+	return install(&uefi.FrameworkMPServicesGUID, addr(&framework))
+}
+
+// What rawMP knows.
+var (
+	rawProcedure uintptr // the procedure that processors are to run
+	rawKept      uint32  // processors that gave back CR0 and CR4 as they came
+)
+
+func rawMP() error {
+	mp, err := mpServices()
+	if err != nil {
+		return err
+	}
+	replace(&mp.StartupAllAPs, func(c *hookCall) {
+		met[apRaw]++
+		rawProcedure, c.args[1] = c.args[1], rawAP()
+	})
+	if err := status(bs.LocateProtocol, addr(&uefi.CPUArchGUID), 0, addr(&out)); err != nil {
+		return err
+	}
+	arch := out
+	const vector = 0xf0
+	if err := status(at[uefi.CPUArch](arch).RegisterInterruptHandler, arch, vector, stub(0, func(c *hookCall) { c.answer(uefi.Success) })); err != nil {
+		return err
+	}
+	const spurious, enable = 0xfee000f0, 1 << 8 // in the local APIC
+	*at[uint32](spurious) &^= enable
+	return nil
+}
+
+// disks has the Block I/O interfaces and their own functions.
+var (
+	disks     [32]struct{ io, read, write, flush uintptr }
+	diskCount int
+)
+
+func hookDisks() error {
+	list, err := handlesOf(&uefi.BlockIOGUID)
+	if err != nil {
+		return err
+	}
+	read := stub(0, func(c *hookCall) { transfer(c, false) })
+	write := stub(0, func(c *hookCall) { transfer(c, true) })
+	flush := stub(0, func(c *hookCall) {
+		for i := range diskCount {
+			if d := &disks[i]; d.io == c.args[0] {
+				c.next = d.flush
+			}
+		}
+		if taken[diskSlow] {
+			stall(50e3)
+		}
+	})
+	for _, h := range list {
+		iface, err := interfaceOn(h, &uefi.BlockIOGUID)
+		if err != nil || diskCount == len(disks) {
+			return fmt.Errorf("block device %d: %w", diskCount, err)
+		}
+		io, d := at[uefi.BlockIO](iface), &disks[diskCount]
+		d.io, d.read, d.write, d.flush = iface, io.ReadBlocks, io.WriteBlocks, io.FlushBlocks
+		io.ReadBlocks, io.WriteBlocks, io.FlushBlocks = read, write, flush
+		diskCount++
+	}
+	return nil
+}
+
+// transfer is ReadBlocks or WriteBlocks(this, medium, block, size, buffer).
+func transfer(c *hookCall, write bool) {
+	for i := range diskCount {
+		if d := &disks[i]; d.io == c.args[0] {
+			if c.next = d.read; write {
+				c.next = d.write
+			}
+		}
+	}
+	const kib, fourGiB = 1 << 10, 4 << 30
+	size, buffer := c.args[3], *at[uintptr](c.more)
+	switch {
+	case taken[disk640] && size > 640*kib:
+		met[disk640]++
+		c.answer(uefi.DeviceError)
+	case taken[disk64] && size > 64*kib:
+		met[disk64]++
+		c.answer(uefi.DeviceError)
+	case taken[diskAligned] && buffer%(4*kib) != 0:
+		c.answer(uefi.InvalidParameter)
+	case taken[diskHigh] && buffer+size > fourGiB:
+		met[diskHigh]++
+		c.answer(uefi.Success)
+	default:
+		met[diskAligned]++
+		if taken[diskSlow] {
+			met[diskSlow]++
+			c.forward()
+			stall(size / 20)
+		}
+	}
+}
+
+// stall waits for a number of microseconds.
+func stall(us uintptr) {
+	args := [8]uintptr{us}
+	firmware(bs.Stall, &args)
+}
+
+func changeScreens() error {
+	if taken[gopNone] {
+		hide(&uefi.GraphicsOutputGUID, gopNone)
+		return nil
+	}
+	list, err := handlesOf(&uefi.GraphicsOutputGUID)
+	if err != nil {
+		return err
+	}
+	var blt uintptr
+	for _, h := range list {
+		iface, err := interfaceOn(h, &uefi.GraphicsOutputGUID)
+		if err != nil {
+			return err
+		}
+		gop := at[uefi.GraphicsOutput](iface)
+		mode := at[uefi.GraphicsMode](gop.Mode)
+		info := at[uefi.GraphicsModeInfo](mode.Info)
+		switch {
+		case taken[gopBlt]:
+			info.PixelFormat, mode.FrameBufferBase, mode.FrameBufferSize = uefi.PixelBltOnly, 0, 0
+			if blt == 0 {
+				blt = stub(gop.Blt, func(c *hookCall) { met[gopBlt]++ })
+				gop.Blt = blt
+			}
+		case taken[gopRGBX]:
+			info.PixelFormat = uefi.PixelRGBX
+			met[gopRGBX]++
+		case taken[gopMask]:
+			info.PixelFormat, info.RedMask, info.GreenMask, info.BlueMask, info.ReservedMask = uefi.PixelBitMask, 0xff, 0xff00, 0xff0000, 0xff000000
+			met[gopMask]++
+		case taken[gopPitch]:
+			// The Bochs display's registers: index 6 is the virtual width.
+			const index, data, virtualWidth, more = 0x1ce, 0x1cf, 6, 64
+			width := uint16(info.HorizontalResolution + more)
+			out16(index, virtualWidth)
+			out16(data, width)
+			if out16(index, virtualWidth); in16(data) != width {
+				return fmt.Errorf("the display has rows of %d pixels, not %d", in16(data), width)
+			}
+			info.PixelsPerScanLine = uint32(width)
+			mode.FrameBufferSize = uintptr(width) * uintptr(info.VerticalResolution) * 4
+			met[gopPitch]++
+		}
+	}
+	return nil
+}
+
+func hookTime() error {
+	replace(&rs.GetTime, func(c *hookCall) {
+		now := at[uefi.Time](c.args[0])
+		if c.forward() != uefi.Success {
+			return
+		}
+		switch {
+		case taken[timeError]:
+			met[timeError]++
+			c.answer(uefi.DeviceError)
+		case taken[timeYear]:
+			met[timeYear]++
+			now.Year = 0
+		default:
+			met[timeZone]++
+			now.TimeZone = 5000
+		}
+	})
+	return nil
+}
+
+// What fragment's hook works with.
+var (
+	mapBuffer              [96 << 10]byte
+	mapSize, mapDescriptor uintptr
+	page                   uintptr
+)
+
+// conventional returns the memory map's free ranges.
+func conventional() (list []uefi.MemoryDescriptor, err error) {
+	mapSize = unsafe.Sizeof(mapBuffer)
+	if err := status(bs.GetMemoryMap, addr(&mapSize), addr(&mapBuffer), addr(&out), addr(&mapDescriptor), addr(&outCount)); err != nil {
+		return nil, err
+	}
+	for p := uintptr(0); p < mapSize; p += mapDescriptor {
+		if d := at[uefi.MemoryDescriptor](addr(&mapBuffer) + p); d.Type == uefi.ConventionalMemory {
+			list = append(list, *d)
+		}
+	}
+	return list, nil
+}
+
+func fragment() error {
+	free, err := conventional()
+	if err != nil || len(free) == 0 {
+		return fmt.Errorf("the memory map: %w", err)
+	}
+	largest := slices.MaxFunc(free, func(a, b uefi.MemoryDescriptor) int { return int(a.NumberOfPages) - int(b.NumberOfPages) })
+	const fragments, pages = 300, 65
+	for i := range uint64(fragments) {
+		page = uintptr(largest.PhysicalStart + (i*pages+pages-1)<<12)
+		if err := status(bs.AllocatePages, uefi.AllocateAddress, uefi.BootServicesData, 1, addr(&page)); err != nil {
+			return fmt.Errorf("fragment %d: %w", i, err)
+		}
+	}
+	replace(&bs.GetMemoryMap, func(c *hookCall) {
+		const size, vendorType, vendorPage = 64, 0x80000001, 0xfed00000
+		given := at[uintptr](c.args[0])
+		mapSize = unsafe.Sizeof(mapBuffer)
+		buffer := uintptr(unsafe.Pointer(&mapBuffer))
+		args := [8]uintptr{uintptr(unsafe.Pointer(&mapSize)), buffer, c.args[2], uintptr(unsafe.Pointer(&mapDescriptor)), *at[uintptr](c.more)}
+		if c.answer(uefi.Status(firmware(c.next, &args))); c.ret != 0 {
+			return
+		}
+		n := mapSize / mapDescriptor
+		room := *given
+		*given, *at[uintptr](c.args[3]) = (n+1)*size, size
+		if room < *given {
+			c.answer(uefi.BufferTooSmall)
+			return
+		}
+		met[memoryMap]++
+		for i := range n {
+			*at[uefi.MemoryDescriptor](c.args[1] + (n-1-i)*size) = *at[uefi.MemoryDescriptor](buffer + i*mapDescriptor)
+		}
+		*at[uefi.MemoryDescriptor](c.args[1] + n*size) = uefi.MemoryDescriptor{Type: vendorType, PhysicalStart: vendorPage, NumberOfPages: 1}
+	})
+	return nil
+}
+
+// startScribble has something written, again and again, where a program that takes the lowest
+// memory first keeps what it needs most.
+func startScribble() error {
+	free, err := conventional()
+	if err != nil {
+		return fmt.Errorf("the memory map: %w", err)
+	}
+	const mib, enough, inside = 1 << 20, 256 << 10, 64 << 10
+	free = slices.DeleteFunc(free, func(d uefi.MemoryDescriptor) bool {
+		return d.PhysicalStart < mib || d.NumberOfPages<<12 < enough
+	})
+	if len(free) == 0 {
+		return fmt.Errorf("there is no low memory")
+	}
+	lowest := slices.MinFunc(free, func(a, b uefi.MemoryDescriptor) int { return int(a.PhysicalStart) - int(b.PhysicalStart) })
+	page = uintptr(lowest.PhysicalStart + inside)
+	return everyMillisecond(func(c *hookCall) {
+		met[scribble]++
+		for i := range uintptr(512) {
+			*at[uint64](page + 8*i) = 0xa5a5a5a5a5a5a5a5
+		}
+		c.answer(uefi.Success)
+	})
 }

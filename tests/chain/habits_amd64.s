@@ -2,7 +2,10 @@
 #include "textflag.h"
 
 #define EFER $0xc0000080
+#define FSBASE $0xc0000100
 #define NXE 0x800
+#define OSFXSR 0x200
+#define TS 8
 
 TEXT ·topTable(SB), NOSPLIT, $0-8
 	LEAQ cr3<>(SB), AX
@@ -21,6 +24,18 @@ TEXT ·writeProtect(SB), NOSPLIT, $0-1
 	ANDQ $~0x10000, AX
 set:
 	MOVQ AX, CR0
+	RET
+
+TEXT ·out16(SB), NOSPLIT, $0-4
+	MOVW port+0(FP), DX
+	MOVW v+2(FP), AX
+	OUTW
+	RET
+
+TEXT ·in16(SB), NOSPLIT, $0-10
+	MOVW port+0(FP), DX
+	INW
+	MOVW AX, ret+8(FP)
 	RET
 
 TEXT ·withoutNX(SB), NOSPLIT, $0-8
@@ -44,7 +59,7 @@ TEXT startWithoutNX<>(SB), NOSPLIT|NOFRAME, $0
 	TESTL $NXE, AX
 	MOVQ  $0x8000000000000007, AX
 	JNE   done
-	MOVB  $'n', ·met+const_metNoNX(SB)
+	INCL  ·met(SB) // noNX
 	MOVQ  CR3, AX
 	MOVQ  AX, CR3
 	MOVQ  SI, CX
@@ -63,128 +78,254 @@ done:
 	POPQ BX
 	BYTE $0xc3 // RET; the assembler would count the pops against this function
 
-TEXT ·console(SB), NOSPLIT, $0-24
-	LEAQ getMode<>(SB), AX
-	MOVQ AX, getMode+0(FP)
-	LEAQ setMode<>(SB), AX
-	MOVQ AX, setMode+8(FP)
-	LEAQ drain<>(SB), AX
-	MOVQ AX, drain+16(FP)
-	RET
-
-// EFI_CONSOLE_CONTROL_PROTOCOL.GetMode(CX this, DX mode, R8 uga exists, R9 locked).
-TEXT getMode<>(SB), NOSPLIT|NOFRAME, $0
-	MOVB $'a', ·met+const_metApple(SB)
-	MOVL ·consoleMode(SB), AX
-	MOVL AX, (DX)
-	TESTQ R8, R8
-	JEQ  nouga
-	MOVB $1, (R8)
-nouga:
-	TESTQ R9, R9
-	JEQ  nolock
-	MOVB $0, (R9)
-nolock:
-	XORL AX, AX
-	RET
-
-// SetMode(CX this, DX mode).
-TEXT setMode<>(SB), NOSPLIT|NOFRAME, $0
-	MOVL DX, ·consoleMode(SB)
-	XORL AX, AX
-	RET
-
-// drain takes all keys while the mode is graphics. EFI_EVENT_NOTIFY: CX event, DX context.
-TEXT drain<>(SB), NOSPLIT|NOFRAME, $0
-	SUBQ $40, SP
-next:
-	CMPL ·consoleMode(SB), $1
-	JNE  out
-	MOVQ ·conIn(SB), CX
-	LEAQ ·keyStroke(SB), DX
-	MOVQ 8(CX), AX
-	CALL AX
-	TESTQ AX, AX
-	JEQ  next
-out:
-	ADDQ $40, SP
-	BYTE $0xc3 // RET; the assembler would count SP against this function
-
-TEXT ·keys(SB), NOSPLIT, $0-24
-	LEAQ check<>(SB), AX
-	MOVQ AX, check+0(FP)
-	LEAQ read<>(SB), AX
-	MOVQ AX, read+8(FP)
-	LEAQ readEx<>(SB), AX
-	MOVQ AX, readEx+16(FP)
-	RET
-
-// check is CheckEvent(CX event), and remembers that a key waits.
-TEXT check<>(SB), NOSPLIT|NOFRAME, $0
-	PUSHQ BX
-	SUBQ $32, SP
-	MOVQ CX, BX
-	MOVQ ·checkEvent(SB), AX
-	CALL AX
-	ADDQ $32, SP
-	TESTQ AX, AX
-	JNE  checked
-	CMPQ BX, ·plainEvent(SB)
-	JEQ  waits
-	CMPQ BX, ·exEvent(SB)
-	JNE  checked
-waits:
-	MOVL $1, ·keyWaits(SB)
-checked:
-	POPQ BX
-	BYTE $0xc3 // RET; the assembler would count the push against this function
-
-TEXT read<>(SB), NOSPLIT|NOFRAME, $0
-	XORL AX, AX
-	XCHGL AX, ·keyWaits(SB)
-	TESTL AX, AX
-	JEQ  frozen
-	MOVB $'f', ·met+const_metFreeze(SB)
-	MOVQ ·readKey(SB), AX
-	JMP  AX
-frozen:
-	PAUSE
-	JMP  frozen
-
-TEXT readEx<>(SB), NOSPLIT|NOFRAME, $0
-	XORL AX, AX
-	XCHGL AX, ·keyWaits(SB)
-	TESTL AX, AX
-	JEQ  frozen
-	MOVB $'f', ·met+const_metFreeze(SB)
-	MOVQ ·readKeyEx(SB), AX
-	JMP  AX
-frozen:
-	PAUSE
-	JMP  frozen
-
-TEXT ·lastWord(SB), NOSPLIT, $0-8
-	LEAQ tellAndReset<>(SB), AX
+TEXT ·rawAP(SB), NOSPLIT, $0-8
+	LEAQ startRaw<>(SB), AX
 	MOVQ AX, ret+0(FP)
 	RET
 
-// tellAndReset writes met to the first serial port and goes on to ResetSystem.
-TEXT tellAndReset<>(SB), NOSPLIT|NOFRAME, $0
-	PUSHQ DX
+// startRaw is an EFI_AP_PROCEDURE that calls another one, rawProcedure, with CR4.OSFXSR clear
+// and CR0.TS set, and counts in rawKept when it gets both back.
+TEXT startRaw<>(SB), NOSPLIT|NOFRAME, $0
+	PUSHQ BX
+	SUBQ $32, SP
+	MOVQ CR4, AX
+	ANDQ $~OSFXSR, AX
+	MOVQ AX, CR4
+	MOVQ CR0, AX
+	ORQ  $TS, AX
+	MOVQ AX, CR0
+	MOVQ ·rawProcedure(SB), AX
+	CALL AX
+	MOVQ CR4, AX
+	MOVQ CR0, CX
+	MOVQ AX, DX
+	SHRQ $6, DX
+	NOTQ DX
+	ANDQ CX, DX
+	TESTQ $TS, DX
+	JEQ  changed
+	LOCK
+	INCL ·rawKept(SB)
+changed:
+	ORQ  $OSFXSR, AX
+	MOVQ AX, CR4
+	ANDQ $~TS, CX
+	MOVQ CX, CR0
+	ADDQ $32, SP
+	POPQ BX
+	BYTE $0xc3 // RET; the assembler would count the pops against this function
+
+TEXT ·stubAt(SB), NOSPLIT, $0-16
+	MOVQ n+0(FP), AX
+	SHLQ $4, AX
+	LEAQ stubs<>(SB), CX
+	ADDQ CX, AX
+	MOVQ AX, ret+8(FP)
+	RET
+
+// stubs are 16 bytes each.
+TEXT stubs<>(SB), NOSPLIT|NOFRAME, $0
+	MOVL $0, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $1, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $2, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $3, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $4, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $5, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $6, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $7, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $8, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $9, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $10, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $11, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $12, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $13, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $14, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $15, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $16, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $17, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $18, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $19, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $20, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $21, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $22, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $23, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $24, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $25, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $26, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $27, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $28, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $29, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $30, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	MOVL $31, AX
+	JMP  hooked<>(SB)
+	PCALIGN $16
+	UNDEF
+
+// hooked has serveHook answer a call, or goes on to the function that it says.
+TEXT hooked<>(SB), NOSPLIT|NOFRAME, $0
+	PUSHQ BX
+	PUSHQ BP
 	PUSHQ SI
-	LEAQ ·met(SB), SI
-next:
-	MOVW $0x3fd, DX // line status: room for a byte
-	INB
-	TESTB $0x20, AX
-	JEQ  next
-	MOVB (SI), AX
-	MOVW $0x3f8, DX
-	OUTB
-	INCQ SI
-	CMPB AX, $'\n'
-	JNE  next
+	PUSHQ DI
+	PUSHQ R12
+	PUSHQ R13
+	PUSHQ R14
+	PUSHQ R15
+	MOVQ SP, R12
+	SUBQ $(16+hookCall__size+160), SP
+	ANDQ $~15, SP
+	LEAQ 16(SP), BX
+	MOVLQZX AX, AX
+	MOVQ AX, hookCall_hook(BX)
+	MOVQ CX, (hookCall_args+0)(BX)
+	MOVQ DX, (hookCall_args+8)(BX)
+	MOVQ R8, (hookCall_args+16)(BX)
+	MOVQ R9, (hookCall_args+24)(BX)
+	LEAQ (64+8+32)(R12), AX // pushed registers, return address, shadow space
+	MOVQ AX, hookCall_more(BX)
+	MOVUPS X6, (hookCall__size+0)(BX)
+	MOVUPS X7, (hookCall__size+16)(BX)
+	MOVUPS X8, (hookCall__size+32)(BX)
+	MOVUPS X9, (hookCall__size+48)(BX)
+	MOVUPS X10, (hookCall__size+64)(BX)
+	MOVUPS X11, (hookCall__size+80)(BX)
+	MOVUPS X12, (hookCall__size+96)(BX)
+	MOVUPS X13, (hookCall__size+112)(BX)
+	MOVUPS X14, (hookCall__size+128)(BX)
+	MOVUPS X15, (hookCall__size+144)(BX)
+	MOVL FSBASE, CX
+	RDMSR
+	MOVL AX, (hookCall_fs+0)(BX)
+	MOVL DX, (hookCall_fs+4)(BX)
+	LEAQ ·hookTLS+8(SB), AX
+	MOVQ AX, DX
+	SHRQ $32, DX
+	WRMSR
+	MOVQ BX, 0(SP)
+	CLD
+	CALL ·serveHook(SB)
+	LEAQ 16(SP), BX
+	MOVL FSBASE, CX
+	MOVL (hookCall_fs+0)(BX), AX
+	MOVL (hookCall_fs+4)(BX), DX
+	WRMSR
+	MOVUPS (hookCall__size+0)(BX), X6
+	MOVUPS (hookCall__size+16)(BX), X7
+	MOVUPS (hookCall__size+32)(BX), X8
+	MOVUPS (hookCall__size+48)(BX), X9
+	MOVUPS (hookCall__size+64)(BX), X10
+	MOVUPS (hookCall__size+80)(BX), X11
+	MOVUPS (hookCall__size+96)(BX), X12
+	MOVUPS (hookCall__size+112)(BX), X13
+	MOVUPS (hookCall__size+128)(BX), X14
+	MOVUPS (hookCall__size+144)(BX), X15
+	MOVQ (hookCall_args+0)(BX), CX
+	MOVQ (hookCall_args+8)(BX), DX
+	MOVQ (hookCall_args+16)(BX), R8
+	MOVQ (hookCall_args+24)(BX), R9
+	MOVQ hookCall_ret(BX), AX
+	MOVQ hookCall_next(BX), R11
+	MOVQ (hookCall_more)(BX), R12
+	LEAQ -(64+8+32)(R12), SP
+	POPQ R15
+	POPQ R14
+	POPQ R13
+	POPQ R12
+	POPQ DI
 	POPQ SI
-	POPQ DX
-	MOVQ ·resetSystem(SB), AX
-	JMP  AX
+	POPQ BP
+	POPQ BX
+	TESTQ R11, R11
+	JEQ  answered
+	JMP  R11
+answered:
+	BYTE $0xc3 // RET; the assembler would count the pops against this function
+
+// func firmware(fn uintptr, args *[8]uintptr) uintptr
+TEXT ·firmware(SB), NOSPLIT|NOFRAME, $0-24
+	PUSHQ R12
+	MOVQ SP, R12
+	MOVQ 16(R12), AX
+	MOVQ 24(R12), BX
+	SUBQ $64, SP
+	ANDQ $~15, SP
+	MOVQ 0(BX), CX
+	MOVQ 8(BX), DX
+	MOVQ 16(BX), R8
+	MOVQ 24(BX), R9
+	MOVQ 32(BX), R10
+	MOVQ R10, 32(SP)
+	MOVQ 40(BX), R10
+	MOVQ R10, 40(SP)
+	MOVQ 48(BX), R10
+	MOVQ R10, 48(SP)
+	MOVQ 56(BX), R10
+	MOVQ R10, 56(SP)
+	CALL AX
+	CLD
+	MOVQ R12, SP
+	MOVQ AX, 32(SP)
+	POPQ R12
+	BYTE $0xc3 // RET; the assembler would count the pop against this function

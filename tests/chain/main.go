@@ -4,8 +4,11 @@
 // MemoryMapped device path); then it sets DeviceHandle and LoadOptions of the loaded
 // image and starts it. Older versions of Limine count the characters of the load
 // options instead of their bytes, and what an image learns about where it came from
-// differs: main.missing says what to get wrong or leave out. main.habits has OVMF behave like
-// other firmware (habits.go).
+// differs: main.missing says what to get wrong or leave out. Where there is no
+// limine.conf, it has the firmware load what another drive would start.
+//
+// The file /habits on its volume, or its load options, name what OVMF is to do before as
+// other firmware does (habits.go).
 //
 // What a boot manager written in C need not do: this one is a Go program on package
 // amd64, which has taken over processors and memory. It hands both back before.
@@ -81,7 +84,23 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	self, err := efi.LoadedImage()
+	if err != nil {
+		return err
+	}
+	st = at[uefi.SystemTable](amd64.SystemTable())
+	bs, rs = at[uefi.BootServices](st.BootServices), at[uefi.RuntimeServices](st.RuntimeServices)
+	list, err := fs.ReadFile(vol, "habits")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := parseHabits(string(list)); err != nil {
+		return err
+	}
 	conf, err := fs.ReadFile(vol, "limine.conf")
+	if errors.Is(err, fs.ErrNotExist) {
+		return startOther(uintptr(self.Device))
+	}
 	if err != nil {
 		return err
 	}
@@ -93,11 +112,55 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	self, err := efi.LoadedImage()
+	buffer, err := physical(image)
 	if err != nil {
 		return err
 	}
-	return start(image, e.cmdline, uintptr(self.Device))
+	// MemoryMapped(EfiLoaderData, first, last) and the end node (10.3.4.4).
+	le := binary.LittleEndian
+	node := le.AppendUint32([]byte{1, 3, 24, 0}, 2)
+	node = le.AppendUint64(node, uint64(address(buffer)))
+	node = le.AppendUint64(node, uint64(address(buffer))+uint64(len(buffer))-1)
+	return start(append(node, endNode...), buffer, e.cmdline, uintptr(self.Device))
+}
+
+// endNode ends a device path.
+var endNode = []byte{0x7f, 0xff, 4, 0}
+
+// startOther has the firmware load EFI/BOOT/BOOTX64.EFI from a volume other than one.
+func startOther(one uintptr) error {
+	volumes, err := handlesOf(&uefi.SimpleFileSystemGUID)
+	if err != nil {
+		return fmt.Errorf("looking for volumes: %w", err)
+	}
+	err = errors.New("there is no other volume")
+	for _, v := range volumes {
+		if v == one {
+			continue
+		}
+		iface, err := interfaceOn(v, &uefi.DevicePathGUID)
+		if err != nil {
+			return fmt.Errorf("a volume's device path: %w", err)
+		}
+		var path []byte
+		for p := iface; ; { // nodes of type, subtype, length (10.3.1)
+			n := uintptr(*at[uint16](p + 2))
+			if *at[uint8](p) == endNode[0] {
+				break
+			}
+			path = append(path, unsafe.Slice(at[byte](p), n)...)
+			p += n
+		}
+		const name = `\EFI\BOOT\BOOTX64.EFI`
+		path = binary.LittleEndian.AppendUint16(append(path, 4, 4), uint16(4+2*len(name)+2)) // media device path, file
+		for _, c := range name {
+			path = append(path, byte(c), 0)
+		}
+		if err := start(append(append(path, 0, 0), endNode...), nil, "", 0); !errors.Is(err, uefi.NotFound) {
+			return err
+		}
+	}
+	return err
 }
 
 // physical returns a copy of p in memory that the firmware sees.
@@ -118,26 +181,16 @@ func at[T any](addr uintptr) *T { return *(**T)(unsafe.Pointer(&addr)) }
 // Out-parameters of firmware calls: the firmware sees the image's own data.
 var out uintptr
 
-// start loads and starts an image (UEFI 2.10, 7.4.1, 7.4.2, 9.1).
-func start(image []byte, cmdline string, device uintptr) error {
-	bs := at[uefi.BootServices](at[uefi.SystemTable](amd64.SystemTable()).BootServices)
-	service := func(fn uintptr, args ...uintptr) error { return uefi.Status(amd64.Call(fn, args...)).Err() }
-	buffer, err := physical(image)
-	if err != nil {
-		return err
-	}
-	// MemoryMapped(EfiLoaderData, first, last) and the end node (10.3.4.4).
-	le := binary.LittleEndian
-	node := le.AppendUint32([]byte{1, 3, 24, 0}, 2)
-	node = le.AppendUint64(node, uint64(address(buffer)))
-	node = le.AppendUint64(node, uint64(address(buffer))+uint64(len(buffer))-1)
-	path, err := physical(append(node, 0x7f, 0xff, 4, 0))
+// start loads an image, from a buffer if there is one, or else by its path, and starts it (UEFI
+// 2.10, 7.4.1, 7.4.2, 9.1).
+func start(path, image []byte, cmdline string, device uintptr) error {
+	path, err := physical(path)
 	if err != nil {
 		return err
 	}
 	var text []byte
 	for _, u := range utf16.Encode([]rune(cmdline)) {
-		text = le.AppendUint16(text, u)
+		text = binary.LittleEndian.AppendUint16(text, u)
 	}
 	size := len(text) // Limine leaves the terminator out
 	if strings.Contains(missing, "bytes") {
@@ -161,26 +214,29 @@ func start(image []byte, cmdline string, device uintptr) error {
 			size /= 2
 			continue
 		}
-		if err := service(bs.FreePages, address(b), uintptr(size>>12)); err != nil {
+		if err := status(bs.FreePages, address(b), uintptr(size>>12)); err != nil {
 			return fmt.Errorf("giving memory back: %w", err)
 		}
 		given += size
 	}
 	fmt.Printf("chain: %d MiB of memory given back\n", given>>20)
 
-	err = service(bs.LoadImage, 0, amd64.ImageHandle(), address(path), address(buffer), uintptr(len(buffer)), uintptr(unsafe.Pointer(&out)))
-	if err != nil {
+	if err := status(bs.LoadImage, 0, amd64.ImageHandle(), address(path), address(image), uintptr(len(image)), addr(&out)); err != nil {
 		return fmt.Errorf("LoadImage: %w", err)
 	}
 	handle := out
-	if err := service(bs.HandleProtocol, handle, uintptr(unsafe.Pointer(&uefi.LoadedImageGUID)), uintptr(unsafe.Pointer(&out))); err != nil {
+	iface, err := interfaceOn(handle, &uefi.LoadedImageGUID)
+	if err != nil {
 		return fmt.Errorf("the loaded image has no description: %w", err)
 	}
-	li := at[uefi.LoadedImage](out)
-	li.DeviceHandle, li.FilePath = device, 0
-	li.LoadOptionsSize, li.LoadOptions = uint32(size), address(options)
+	if image != nil {
+		li := at[uefi.LoadedImage](iface)
+		li.DeviceHandle, li.FilePath = device, 0
+		li.LoadOptionsSize, li.LoadOptions = uint32(size), address(options)
+	}
 
-	fmt.Printf("chain: starting %d bytes with %q\n", len(image), cmdline)
+	amd64.StartProcessors(amd64.Present())
+	fmt.Printf("chain: starting with %q\n", cmdline)
 	amd64.HandBack()
 	run, err := takeOn(bs.StartImage)
 	if err != nil {

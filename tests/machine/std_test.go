@@ -99,6 +99,7 @@ import (
 func init() {
 	if amd64.Booted() {
 		println("std: begin %[2]s")
+		amd64.StartProcessors(amd64.Present())
 		os.Args = []string{"test", "-test.v=true", "-test.short", "-test.run=^Test", "-test.timeout=0"%[3]s}
 	}
 }

@@ -9,7 +9,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -29,7 +28,7 @@ type check struct {
 }
 
 func main() {
-	fmt.Printf("selftest: begin, %d processors, %s\n", runtime.NumCPU(), amd64.Mode())
+	fmt.Printf("selftest: begin, %d processors, %s\n", amd64.StartProcessors(amd64.Present()), amd64.Mode())
 	debug.SetMemoryLimit(600 << 20) // a machine of 1 GiB must do
 	var all []check
 	all = append(all, faultChecks...)

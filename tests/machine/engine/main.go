@@ -54,7 +54,7 @@ func run(ctx context.Context) error {
 	}
 	models[0].Close()
 	models[1].Close()
-	model, err := load(vol, runtime.NumCPU())
+	model, err := load(vol, amd64.StartProcessors(amd64.Present()))
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func main() {
 	}
 	kept := make([]byte, keptMemory)
 	fill(kept, 99)
-	fmt.Printf("torture: begin, %v on %d processors, %s\n", duration, runtime.NumCPU(), amd64.Mode())
+	fmt.Printf("torture: begin, %v on %d processors, %s\n", duration, amd64.StartProcessors(amd64.Present()), amd64.Mode())
 	for _, w := range all {
 		for n := range w.number {
 			go work(w, rand.New(rand.NewPCG(uint64(n), 2026)))
