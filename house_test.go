@@ -37,6 +37,7 @@ var plan = []struct{ rooms, what string }{
 	{"tools/alphaos", "the host command"},
 	{"tools/guide tools/pe tools/train ovmf", "the guide's text, packing, training; a machine to run images in"},
 	{"drive/create", "makes a drive"},
+	{"drive/picker", "its name and icon for a Mac's start-up picker"},
 	{".", "main.go: the order of a start"},
 	{"machine", "console, drive, facts, crash screen and power, made of the two below"},
 	{"efi", "the firmware's services, as block devices, keys and screens"},

@@ -21,7 +21,10 @@ const (
 	Label = "ALPHAOS" // of the volume and of its partition
 
 	EFIPath         = "EFI/BOOT/BOOTX64.EFI"
-	PickerPath      = "EFI/BOOT/.contentDetails" // what the Mac's start-up picker writes below the drive
+	PickerLabel     = "EFI/BOOT/.disk_label" // what a Mac's start-up picker writes below the drive, as a bitmap
+	PickerLabel2x   = "EFI/BOOT/.disk_label_2x"
+	PickerName      = "EFI/BOOT/.contentDetails" // the same as text, which OpenCore takes
+	PickerIcon      = ".VolumeIcon.icns"         // what it draws above that
 	ModelsDir       = "models"
 	ConversationDir = "data/conversations"
 	ConfigPath      = "data/config.json"

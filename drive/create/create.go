@@ -29,6 +29,7 @@ import (
 	"github.com/google/uuid"
 
 	"alphaos/drive"
+	"alphaos/drive/picker"
 	"alphaos/fs/fat"
 	"alphaos/llm"
 	"alphaos/llm/gguf"
@@ -70,6 +71,9 @@ func DefaultState(size int64) int64 {
 	}
 	return min(64*mib, size/16) / mib * mib
 }
+
+// pickerName is what a start-up picker calls the drive.
+const pickerName = "AlphaOS"
 
 // Bytes of the files that are preallocated with blank lines.
 const (
@@ -236,7 +240,13 @@ func contents(o Options) (*fat.Tree, error) {
 	}
 	efi, efiErr := hostFile(o.EFI, checkEFI)
 	add(drive.EFIPath, efi, efiErr)
-	add(drive.PickerPath, fat.Bytes([]byte("AlphaOS")), nil)
+	for i, path := range []string{drive.PickerLabel, drive.PickerLabel2x} {
+		label, labelErr := picker.Label(pickerName, 1+i)
+		add(path, fat.Bytes(label), labelErr)
+	}
+	add(drive.PickerName, fat.Bytes([]byte(pickerName)), nil)
+	icon, iconErr := picker.Icon()
+	add(drive.PickerIcon, fat.Bytes(icon), iconErr)
 	dir(drive.ConversationDir)
 	config := o.Config
 	if config == nil {

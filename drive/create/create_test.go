@@ -194,6 +194,11 @@ func TestCreate(t *testing.T) {
 		}
 	}
 	same(drive.EFIPath, efi)
+	for path, magic := range map[string]string{drive.PickerLabel: "\x01", drive.PickerLabel2x: "\x01", drive.PickerIcon: "icns", drive.PickerName: "AlphaOS"} {
+		if b, err := iofs.ReadFile(v, path); err != nil || !strings.HasPrefix(string(b), magic) {
+			t.Errorf("%s begins with %q, error %v", path, b[:min(len(b), 8)], err)
+		}
+	}
 	for i, name := range names {
 		same(drive.ModelsDir+"/"+name, models[i])
 	}
@@ -321,6 +326,11 @@ func TestMtoolsAgree(t *testing.T) {
 	for _, want := range []string{"Volume in drive : is ALPHAOS", "llama-3.2-1b-instruct.Q8_0.gguf", "LLAMA-~1 GGU", "BOOTX64  EFI", "JOURNAL  LOG", "journal.log", "DATA  ", "conversations", ".contentDetails", "2026-03-01  12:34"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("mdir does not show %q:\n%s", want, out)
+		}
+	}
+	for _, path := range []string{drive.PickerLabel, drive.PickerLabel2x, drive.PickerName, drive.PickerIcon} {
+		if out := tool(t, "mattrib", "-i", at, "::"+path); !strings.Contains(out, " H ") {
+			t.Errorf("mattrib does not say that %s is hidden: %s", path, out)
 		}
 	}
 	if got := tool(t, "mtype", "-i", at, "::data/config.json"); got != "{\n  \"version\": 1\n}\n" {
