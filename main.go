@@ -80,10 +80,12 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 			Budget:       weights,
 			SessionLimit: sessions,
 		}},
-		Drive:   keep,
-		Start:   assistant.Start{Model: start.Model},
-		Machine: host{m, start, provoke(d)},
-		Before:  models.ByRule,
+		Drive:       keep,
+		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone},
+		Machine:     host{m, start, provoke(d)},
+		Now:         m.Now,
+		SetTimezone: start.SetTimezone,
+		Before:      models.ByRule,
 	})
 	if err != nil { // the person was told
 		start.Log.Printf("the session ended with: %v", err)

@@ -181,7 +181,8 @@ func initClock() {
 	}
 	setRate(hz)
 	if fwCall(runtimeServices().GetTime, addrOf(&fwTime), 0, 0, 0, 0) == 0 {
-		wallBase = unixTime(&fwTime)*1e9 - now()
+		s, _, _ := UnixTime(&fwTime)
+		wallBase = s*1e9 - now()
 	}
 }
 

@@ -9,7 +9,10 @@ import (
 
 // Time. The monotonic clock is the time-stamp counter since entry, whose rate is
 // taken from CPUID where the processor or a hypervisor reports it, and otherwise measured
-// against the firmware's Stall. The wall clock is the firmware's time at entry plus that.
+// against the firmware's Stall. The wall clock is the firmware's time at entry plus that. It
+// counts from 1970 when that cannot be right, and takes a clock without a time zone for UTC:
+// whoever knows better corrects what it shows. It is never set, since TamaGo's
+// monotonic clock is the same.
 //
 // Each processor has a counter of its own. Firmware ought to have set them all to the same
 // value; a processor that comes up compares its counter with the boot processor's all the
@@ -118,21 +121,37 @@ func cpuModel() uint32 {
 	return sig>>4&15 | sig>>12&0xf0
 }
 
-// unixTime is the time in seconds since 1970, UTC. Without a zone the clock is taken
-// to be UTC already.
-func unixTime(t *uefi.Time) int64 {
+// UnixTime returns the time that a firmware's clock shows, in seconds since 1970: in UTC when
+// zoned, else the clock's own time as if that were UTC. It is not ok when that is no date, or
+// in a year that a real-time clock does not keep: EDK2's driver takes 1998 to 2097. Garbage for
+// a zone, which some firmware leaves there, counts as none (UEFI 2.10, section 8.3.1).
+func UnixTime(t *uefi.Time) (s int64, zoned, ok bool) {
 	y, m := int64(t.Year), int64(t.Month)
+	if y < 1998 || y > 2097 || m < 1 || m > 12 || t.Day < 1 || int64(t.Day) > daysIn(y, m) ||
+		t.Hour > 23 || t.Minute > 59 || t.Second > 59 {
+		return 0, false, false
+	}
 	if m <= 2 {
 		y--
 		m += 12
 	}
 	// Days since 1970-01-01 in the proleptic Gregorian calendar, years from March.
 	days := 365*y + y/4 - y/100 + y/400 + (153*(m-3)+2)/5 + int64(t.Day) - 1 - 719468
-	s := ((days*24+int64(t.Hour))*60+int64(t.Minute))*60 + int64(t.Second)
-	if t.TimeZone != uefi.UnspecifiedTimeZone {
-		s += int64(t.TimeZone) * 60
+	s = ((days*24+int64(t.Hour))*60+int64(t.Minute))*60 + int64(t.Second)
+	if t.TimeZone < -uefi.MaxTimeZone || t.TimeZone > uefi.MaxTimeZone { // also uefi.UnspecifiedTimeZone
+		return s, false, true
 	}
-	return s
+	return s + int64(t.TimeZone)*60, true, true
+}
+
+func daysIn(year, month int64) int64 {
+	if month == 2 {
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 30 + (month+month>>3)&1
 }
 
 func clockGettime(id, p uintptr) uintptr {

@@ -9,20 +9,64 @@ import (
 )
 
 func TestUnixTime(t *testing.T) {
-	for _, want := range []time.Time{
-		time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC),
-		time.Date(2000, 2, 29, 23, 59, 59, 0, time.UTC),
-		time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC),
-		time.Date(2100, 3, 1, 0, 0, 0, 0, time.UTC),
+	const none = uefi.UnspecifiedTimeZone
+	at := func(y uint16, mo, d, h, mi, s uint8, zone int16) uefi.Time {
+		return uefi.Time{Year: y, Month: mo, Day: d, Hour: h, Minute: mi, Second: s, TimeZone: zone}
+	}
+	for _, c := range []struct {
+		t     uefi.Time
+		want  string // UTC, or "" for no date
+		zoned bool
+	}{
+		{at(1998, 1, 1, 0, 0, 0, none), "1998-01-01 00:00:00", false},
+		{at(2097, 12, 31, 23, 59, 59, none), "2097-12-31 23:59:59", false},
+		{at(1997, 12, 31, 23, 59, 59, none), "", false},
+		{at(2098, 1, 1, 0, 0, 0, none), "", false},
+		{at(0, 0, 0, 0, 0, 0, 0), "", false},
+		{at(0xffff, 0xff, 0xff, 0xff, 0xff, 0xff, -1), "", false},
+		{at(2000, 2, 29, 23, 59, 59, none), "2000-02-29 23:59:59", false},
+		{at(2024, 2, 29, 0, 0, 0, none), "2024-02-29 00:00:00", false},
+		{at(2026, 2, 28, 0, 0, 0, none), "2026-02-28 00:00:00", false},
+		{at(2026, 2, 29, 0, 0, 0, none), "", false},
+		{at(2026, 0, 1, 0, 0, 0, none), "", false},
+		{at(2026, 13, 1, 0, 0, 0, none), "", false},
+		{at(2026, 11, 0, 0, 0, 0, none), "", false},
+		{at(2026, 11, 23, 24, 0, 0, none), "", false},
+		{at(2026, 11, 23, 0, 60, 0, none), "", false},
+		{at(2026, 11, 23, 0, 0, 60, none), "", false},
+		// UTC = local time + zone, in minutes.
+		{at(2026, 11, 23, 4, 5, 6, 0), "2026-11-23 04:05:06", true},
+		{at(2026, 11, 23, 4, 5, 6, -60), "2026-11-23 03:05:06", true},
+		{at(2026, 11, 23, 4, 5, 6, 300), "2026-11-23 09:05:06", true},
+		{at(2026, 12, 31, 4, 5, 6, 1440), "2027-01-01 04:05:06", true},
+		{at(2026, 3, 1, 4, 5, 6, -1440), "2026-02-28 04:05:06", true},
+		{at(2026, 11, 23, 4, 5, 6, 1441), "2026-11-23 04:05:06", false},
+		{at(2026, 11, 23, 4, 5, 6, -1441), "2026-11-23 04:05:06", false},
+		{at(2026, 11, 23, 4, 5, 6, none-1), "2026-11-23 04:05:06", false},
+		{at(2026, 11, 23, 4, 5, 6, 32767), "2026-11-23 04:05:06", false},
+		{at(2026, 11, 23, 4, 5, 6, -32768), "2026-11-23 04:05:06", false},
 	} {
-		e := uefi.Time{Year: uint16(want.Year()), Month: uint8(want.Month()), Day: uint8(want.Day()),
-			Hour: uint8(want.Hour()), Minute: uint8(want.Minute()), Second: uint8(want.Second()), TimeZone: uefi.UnspecifiedTimeZone}
-		if got := unixTime(&e); got != want.Unix() {
-			t.Errorf("%v: %d, want %d", want, got, want.Unix())
+		s, zoned, ok := UnixTime(&c.t)
+		got := ""
+		if ok {
+			got = time.Unix(s, 0).UTC().Format(time.DateTime)
+		} else if s != 0 {
+			t.Errorf("%+v is no date and becomes %d", c.t, s)
 		}
-		e.TimeZone = -60 // UTC = local + zone
-		if got := unixTime(&e); got != want.Unix()-3600 {
-			t.Errorf("%v an hour east: %d", want, got)
+		if got != c.want || zoned != c.zoned {
+			t.Errorf("%+v becomes %q, zoned %v; want %q, %v", c.t, got, zoned, c.want, c.zoned)
+		}
+	}
+	for day := time.Date(1998, 1, 1, 12, 0, 0, 0, time.UTC); day.Year() < 2098; day = day.AddDate(0, 0, 1) {
+		e := at(uint16(day.Year()), uint8(day.Month()), uint8(day.Day()), 12, 0, 0, none)
+		if s, _, ok := UnixTime(&e); !ok || s != day.Unix() {
+			t.Fatalf("%v: %d, %v", day, s, ok)
+		}
+		if next := day.AddDate(0, 0, 1); next.Month() != day.Month() {
+			e.Day++
+			if _, _, ok := UnixTime(&e); ok {
+				t.Fatalf("a day after %v in its month is taken", day)
+			}
 		}
 	}
 }

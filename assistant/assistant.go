@@ -28,6 +28,7 @@ package assistant
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -48,6 +49,10 @@ type Config struct {
 	Machine Machine          // nil: there is nothing to tell of it
 	Now     func() time.Time // nil: time.Now
 
+	// SetTimezone tells the machine the person's time zone, as "+02:00", or "" to forget it; nil:
+	// it needs nobody to tell. The error is a clause about the text.
+	SetTimezone func(text string) error
+
 	// Before may answer a message by rule, without asking the model; nil: the model
 	// answers all messages.
 	Before func(m llm.Info, message string) (answer string, ok bool)
@@ -66,9 +71,10 @@ type Drive struct {
 
 // Start is what a session begins with.
 type Start struct {
-	Model  string            // the name of the model; "": the one used last, else the first that answers
-	Params map[string]string // parameters as /set parameter knows them; they go before saved ones
-	System string            // system prompt when none was set
+	Model    string            // the name of the model; "": the one used last, else the first that answers
+	Params   map[string]string // parameters as /set parameter knows them; they go before saved ones
+	System   string            // system prompt when none was set
+	Timezone string            // as it was told to the machine already; "": the one that was set last
 }
 
 // Run talks until the person shuts down, the input ends or ctx is done. The
@@ -87,13 +93,18 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present}
 	t := &conversation{ui: o.UI, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
 		said: engine.Conversation{System: o.Start.System}}
-	c := &commands{ui: o.UI, machine: o.Machine, journal: j, talk: t,
+	c := &commands{ui: o.UI, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
 		past: &past{ui: o.UI, store: o.Drive.Store, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			loaded: o.Machine.Loaded, journal: j, talk: t}}
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
 	if j.store != nil {
+		if zone := j.setting(timezoneSetting); zone != "" && o.Start.Timezone == "" && o.SetTimezone != nil {
+			if err := o.SetTimezone(zone); err != nil { // another version may have allowed it
+				o.UI.Quiet(fmt.Sprintf("The time zone %q %v.", zone, err))
+			}
+		}
 		c.past.recovered(o.Drive.Recovery)
 		restore(t, j)
 	}

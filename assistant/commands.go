@@ -14,7 +14,7 @@ import (
 const helpText = `Type a message and press Enter. Enter, Ctrl-C or Esc stop an answer; lines that
 you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up.
 
-  /set            set parameters, the system prompt, and whether messages are saved
+  /set            set parameters, system prompt and time zone; save messages or not
   /show           show the model, memory, parameters or the system prompt
   /models         list the models on this drive
   /load NAME      go on with another model (a number or the beginning of its name will do)
@@ -26,6 +26,7 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
 
 const setUsage = `  /set parameter NAME VALUE   /? parameters lists them
   /set system TEXT            what the model is told before each conversation; without TEXT nothing
+  /set timezone +02:00        how far your time is ahead of UTC; without a number forgotten
   /set history                save messages (usual)
   /set nohistory              stop saving messages`
 
@@ -58,12 +59,13 @@ type ModelMemory struct {
 
 // commands are what a person can do besides talking.
 type commands struct {
-	ui      UI
-	machine Machine
-	journal *journal
-	past    *past
-	talk    *conversation
-	library *library
+	ui          UI
+	machine     Machine
+	setTimezone func(text string) error // Config.SetTimezone
+	journal     *journal
+	past        *past
+	talk        *conversation
+	library     *library
 }
 
 // run runs a slash command. ended means that the conversation is over.
@@ -151,6 +153,8 @@ func (c *commands) set(rest string) {
 			c.ui.Quiet("This model only continues text and doesn't read it.")
 		}
 		c.journal.keep("system", arg)
+	case "timezone":
+		c.zone(arg)
 	case "history":
 		if c.journal.store == nil {
 			say(c.ui, "Nothing can be saved in this session.")
@@ -167,6 +171,23 @@ func (c *commands) set(rest string) {
 	default:
 		say(c.ui, "What is to be set?\n"+setUsage)
 	}
+}
+
+// timezoneSetting is the name under which the time zone is kept.
+const timezoneSetting = "timezone"
+
+// zone takes the person's time zone.
+func (c *commands) zone(text string) {
+	if c.setTimezone == nil {
+		say(c.ui, "This computer's own system knows the time zone: set it there.")
+		return
+	}
+	if err := c.setTimezone(text); err != nil {
+		c.ui.Error(fmt.Sprintf("%q %v.", text, err))
+		return
+	}
+	say(c.ui, c.past.now().Format("It is 15:04 on 2 January 2006, UTC-07:00."))
+	c.journal.keep(timezoneSetting, text)
 }
 
 // setParameter sets a parameter; a new num_ctx takes a new context. When that

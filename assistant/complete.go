@@ -11,7 +11,7 @@ func Complete(line string) string {
 	if !strings.HasPrefix(line, "/") {
 		return line
 	}
-	words := []string{"/set parameter ", "/set system ", "/set history", "/set nohistory",
+	words := []string{"/set parameter ", "/set system ", "/set timezone ", "/set history", "/set nohistory",
 		"/show info", "/show memory", "/show parameters", "/show system"}
 	for _, name := range commandNames {
 		words = append(words, name+" ")

@@ -134,6 +134,21 @@ func (w *world) tick(d time.Duration) time.Time {
 	return w.now
 }
 
+// setTimezone is the machine's, of whom nobody knows where it is when it is switched on.
+func (w *world) setTimezone(text string) error {
+	t, err := time.Parse("-07:00", text)
+	if text == "" {
+		t, err = time.Time{}, nil
+	}
+	if err != nil {
+		return errors.New("is not a time zone")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.In(t.Location())
+	return nil
+}
+
 type powerCut struct{}
 
 var prompts = []string{Prompt, "Which model? (number or name; Enter looks again) ", "Shut down anyway? (yes or no) "}
@@ -276,8 +291,9 @@ func (w *world) boot() {
 		}
 	}()
 	w.tick(time.Hour)
+	w.setTimezone("")
 	c := Config{UI: ui{w}, Models: engine.DirModels(stick{w}, "/models"), Now: func() time.Time { return w.tick(0) },
-		Start: Start{Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}}, Before: models.ByRule, Machine: w.machine, loader: w}
+		Start: Start{Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}}, Before: models.ByRule, Machine: w.machine, SetTimezone: w.setTimezone, loader: w}
 	if w.guide {
 		c.Models = engine.WithBuiltIn(c.Models, engine.DirModels(fstest.MapFS{"guide.gguf": modelFile("guide.gguf")}, "."))
 	}

@@ -29,12 +29,14 @@ const maxConfig = 64 << 10
 
 // Options are what optionTable describes. The zero value is a plain start.
 type Options struct {
-	Verbose bool
-	Safe    bool
-	Kernel  string
-	Threads int    // 0: AlphaOS chooses
-	CPUs    int    // processors to start at most; 0: all
-	Model   string // its name; "": the one used last
+	Verbose  bool
+	Safe     bool
+	Kernel   string
+	Threads  int    // 0: AlphaOS chooses
+	CPUs     int    // processors to start at most; 0: all
+	Model    string // its name; "": the one used last
+	Timezone string // the person's, as "+02:00"; "": the one that was set last
+	ClockUTC bool   // the machine's clock runs in UTC
 }
 
 type option struct {
@@ -70,6 +72,20 @@ var optionTable = []option{
 		return nil
 	}},
 	{"model", func(o *Options, v string) error { o.Model = v; return nil }},
+	{"timezone", func(o *Options, v string) error {
+		zone, err := parseZone(v)
+		if err == nil {
+			o.Timezone = zoneText(zone)
+		}
+		return err
+	}},
+	{"clock", func(o *Options, v string) error {
+		if v != "utc" && v != "local" {
+			return errors.New("is neither utc nor local")
+		}
+		o.ClockUTC = v == "utc"
+		return nil
+	}},
 	// The version of the file's format, which drive create writes.
 	{"version", func(_ *Options, v string) error {
 		if v != "1" {
@@ -164,6 +180,8 @@ func (o Options) String() string {
 	word(o.Threads != 0, "threads="+strconv.Itoa(o.Threads))
 	word(o.CPUs != 0, "cpus="+strconv.Itoa(o.CPUs))
 	word(o.Model != "", "model="+quote(o.Model))
+	word(o.Timezone != "", "timezone="+o.Timezone)
+	word(o.ClockUTC, "clock=utc")
 	if words == nil {
 		return "none"
 	}

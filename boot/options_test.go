@@ -63,7 +63,12 @@ func TestSet(t *testing.T) {
 		{"cpus=many", Options{}, `start: cpus "many" is not a number of processors`},
 		{"threads", Options{}, `start: threads "" is not a number of threads`},
 		{"kernel=abacus", Options{}, `start: kernel "abacus" is none of this processor's kernels, which are `},
-		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, cpus, model.`},
+		{"timezone=+2 clock=utc", Options{Timezone: "+02:00", ClockUTC: true}, ""},
+		{"clock=utc clock=local timezone=-330", Options{Timezone: "-03:30"}, ""},
+		{"timezone=Berlin safe", Options{Safe: true}, `start: timezone "Berlin" is not a time zone: write`},
+		{"timezone", Options{}, `start: timezone "" is not a time zone: write`},
+		{"clock=atomic", Options{}, `start: clock "atomic" is neither utc nor local.`},
+		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, cpus, model, timezone, clock.`},
 		{"safe \u202e" + strings.Repeat("x", 1000), Options{Safe: true}, `start: there is no option "\u202e` + strings.Repeat("x", 39) + `..."; there`},
 	} {
 		var o Options
@@ -122,7 +127,7 @@ func TestOptionsAreDescribed(t *testing.T) {
 			t.Errorf("docs/options.md does not describe %s", d.name)
 		}
 		var o Options
-		for _, value := range []string{"on", "portable", "2"} {
+		for _, value := range []string{"on", "portable", "2", "utc"} {
 			if d.set(&o, value) == nil && o != (Options{}) {
 				break
 			}

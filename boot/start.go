@@ -35,6 +35,15 @@ type Machine interface {
 	Facts(log *Log)
 	// FindDrive mounts the drive that AlphaOS was started from.
 	FindDrive(log *Log) (*drive.Drive, error)
+	// SetZone tells the person's time zone, nil if it is not known, and whether the machine's
+	// clock runs in UTC whatever the firmware says.
+	SetZone(zone *time.Location, utc bool)
+	// ClockFault says why what the clock shows cannot be the date; nil when it can.
+	ClockFault() error
+	// Now is the present time.
+	Now() time.Time
+	// GoOnFrom lets a clock with a fault go on from a time.
+	GoOnFrom(t time.Time)
 	// ConnectDisks starts disks that the firmware has left alone.
 	ConnectDisks() error
 }
@@ -69,6 +78,7 @@ func Begin(m Machine) *Start {
 func (s *Start) apply() {
 	before := s.Options
 	s.Options = s.asked.effective()
+	_ = s.SetTimezone(s.Timezone) // it was understood before
 	if s.Options != before {
 		s.Log.Printf("options: %v", s.Options)
 	}
@@ -104,6 +114,9 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 	s.complaints = append(s.complaints, complaints...)
 	s.apply()
 	s.Tell(con)
+	if err := s.machine.ClockFault(); err != nil {
+		con.Quiet("Dates will be wrong: " + fs.Explain(err))
+	}
 	if s.Safe {
 		con.Notice("Safe start: one processor, the portable kernel, and nothing is written but the journal.")
 	}
@@ -134,7 +147,8 @@ func (s *Start) SaveLog() {
 // OpenJournal opens what is saved. Without a journal one can still talk, and is told
 // why nothing will be kept.
 func (s *Start) OpenJournal(d *drive.Drive) (j *store.Store, r store.Recovery, why error) {
-	j, r, why = d.OpenJournal()
+	j, r, why = d.OpenJournal(s.machine.Now)
+	s.machine.GoOnFrom(r.UpTo)
 	switch {
 	case j == nil:
 		s.Log.Printf("journal: %v", why)

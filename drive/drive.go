@@ -67,13 +67,14 @@ func (d *Drive) Ours() bool {
 	return true
 }
 
-// OpenJournal opens what is saved on the drive.
-func (d *Drive) OpenJournal() (s *store.Store, r store.Recovery, err error) {
+// OpenJournal opens what is saved on the drive. What is saved from here on gets its time
+// from now.
+func (d *Drive) OpenJournal(now func() time.Time) (s *store.Store, r store.Recovery, err error) {
 	medium, err := d.OpenInPlace(JournalPath)
 	if err != nil {
 		return nil, r, fmt.Errorf("the journal on the drive cannot be used: %w", err)
 	}
-	return store.Open(medium, time.Now)
+	return store.Open(medium, now)
 }
 
 // OpenState opens the place where the model's memory of the conversation is kept between

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"alphaos/drive"
 	"alphaos/drive/create"
@@ -62,14 +63,14 @@ func TestDrive(t *testing.T) {
 	if !d.Ours() || d.Label() != drive.Label {
 		t.Errorf("a drive just made is not ours; its label is %q", d.Label())
 	}
-	s, _, err := d.OpenJournal()
+	s, _, err := d.OpenJournal(time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(s.Begin(), s.AddUser("hello"), s.End()); err != nil {
 		t.Fatal(err)
 	}
-	s, recovery, err := mount(t, dev).OpenJournal()
+	s, recovery, err := mount(t, dev).OpenJournal(time.Now)
 	if err != nil || recovery.Unclean || len(s.Conversation()) != 1 {
 		t.Errorf("the journal holds %v, %+v, %v", s.Conversation(), recovery, err)
 	}
@@ -108,7 +109,7 @@ func TestNotOurs(t *testing.T) {
 	if d.Ours() {
 		t.Error("a volume without a journal is ours")
 	}
-	if _, _, err := d.OpenJournal(); err == nil || !strings.HasPrefix(err.Error(), "the journal on the drive cannot be used: ") {
+	if _, _, err := d.OpenJournal(time.Now); err == nil || !strings.HasPrefix(err.Error(), "the journal on the drive cannot be used: ") {
 		t.Error(err)
 	}
 }

@@ -105,13 +105,18 @@ func TestTime(t *testing.T) {
 		{Year: 2026, Month: 13, Day: 1},
 		{Year: 2026, Month: 2, Day: 30},
 		{Year: 2026, Month: 2, Day: 1, Hour: 24},
-		{Year: 1899, Month: 2, Day: 1},
-		{Year: 2026, Month: 2, Day: 1, Nanosecond: 1e9},
+		{Year: 1997, Month: 2, Day: 1},
+		{Year: 2098, Month: 2, Day: 1},
 	} {
 		now = bad
 		if got, err := Time(); err == nil {
 			t.Errorf("%+v became %v", bad, got)
 		}
+	}
+	// Garbage where nobody needs it.
+	now = uefi.Time{Year: 2026, Month: 2, Day: 1, Nanosecond: 1e9, TimeZone: 300}
+	if got, err := Time(); err != nil || got.Format(time.RFC3339Nano) != "2026-02-01T05:00:00Z" {
+		t.Errorf("a second in nanoseconds: %v, %v", got, err)
 	}
 	status = uefi.DeviceError
 	if _, err := Time(); !errors.Is(err, uefi.DeviceError) {

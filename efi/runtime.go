@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"alphaos/amd64"
 	"alphaos/fs"
 	"alphaos/uefi"
 )
@@ -15,35 +16,47 @@ import (
 // clock receives EFI_TIME; it is used under the lock of params.
 var clock uefi.Time
 
-// Time reads the machine's clock (8.3.1), in UTC. The firmware keeps local
-// time and, if it knows, its distance from UTC: UTC = local time + TimeZone
-// minutes. A clock without a time zone is taken to run in UTC, as Macs' do.
-func Time() (time.Time, error) {
+// Clock reads the machine's clock (8.3.1).
+func Clock() (uefi.Time, error) {
 	if err := ready(); err != nil {
-		return time.Time{}, err
+		return uefi.Time{}, err
 	}
 	params.Lock()
 	defer params.Unlock()
 	clock = uefi.Time{}
 	if err := uefi.Status(call(fw.rt.GetTime, uintptr(unsafe.Pointer(&clock)), 0)).Err(); err != nil {
-		return time.Time{}, fmt.Errorf("reading the clock: %w", err)
+		return uefi.Time{}, fmt.Errorf("reading the clock: %w", err)
 	}
-	return utc(clock)
+	return clock, nil
 }
 
-// utc returns the time that t tells, in UTC.
-func utc(t uefi.Time) (time.Time, error) {
-	day := time.Date(int(t.Year), time.Month(t.Month), int(t.Day), 0, 0, 0, 0, time.UTC)
-	if t.Year < 1900 || t.Year > 9999 || t.Month < 1 || t.Month > 12 || t.Day < 1 || day.Day() != int(t.Day) ||
-		t.Hour > 23 || t.Minute > 59 || t.Second > 60 || t.Nanosecond > 999999999 {
-		return time.Time{}, fmt.Errorf("the machine's clock shows %04d-%02d-%02d %02d:%02d:%02d, which is no date: set it in the firmware's setup",
+// Time reads the machine's clock, in UTC; a clock without a time zone is taken to run in that.
+func Time() (time.Time, error) {
+	t, err := Clock()
+	if err != nil {
+		return time.Time{}, err
+	}
+	date, _, err := Date(t)
+	return date, err
+}
+
+// Date returns the time that a clock shows, in UTC, and the clock's time zone. The firmware
+// keeps local time and, if it knows, its distance from UTC: UTC = local time + TimeZone
+// minutes. If it does not, zone is nil and date the local time as if it were UTC.
+func Date(t uefi.Time) (date time.Time, zone *time.Location, err error) {
+	s, zoned, ok := amd64.UnixTime(&t)
+	if !ok {
+		return date, nil, fmt.Errorf("the machine's clock shows %04d-%02d-%02d %02d:%02d:%02d, which cannot be right: set it in the firmware's setup",
 			t.Year, t.Month, t.Day, t.Hour, t.Minute, t.Second)
 	}
-	u := time.Date(int(t.Year), time.Month(t.Month), int(t.Day), int(t.Hour), int(t.Minute), int(t.Second), int(t.Nanosecond), time.UTC)
-	if t.TimeZone != uefi.UnspecifiedTimeZone && t.TimeZone >= -1440 && t.TimeZone <= 1440 {
-		u = u.Add(time.Duration(t.TimeZone) * time.Minute)
+	if zoned {
+		zone = time.FixedZone("", -60*int(t.TimeZone))
 	}
-	return u, nil
+	ns := int64(t.Nanosecond)
+	if ns > 999999999 {
+		ns = 0
+	}
+	return time.Unix(s, ns).UTC(), zone, nil
 }
 
 // VariableName names a variable: vendors have name spaces of their own.

@@ -35,6 +35,7 @@ func (m *Machine) About() []console.Field {
 		field("firmware", "%s %#x, UEFI %s", vendor, revision, spec),
 		field("processors", "%s", processors()),
 		field("memory", "%s of %s free", console.Bytes(int64(memory.Free)), console.Bytes(int64(memory.Total))),
+		field("clock", "%s", m.Now().Format("2 January 2006, 15:04, UTC-07:00")),
 		field("start", "Go after %v, drive and journal after %v, reading the model from %v on", ms(m.began), ms(m.ready), ms(m.reading)),
 		field("built with", "%s", runtime.Version()),
 	}
@@ -119,10 +120,11 @@ func (m *Machine) Facts(log *boot.Log) {
 	if err := efi.TableCRC(); err != nil {
 		log.Printf("firmware: %v", err)
 	}
-	if now, err := efi.Time(); err != nil {
+	if m.clock.shown != "" {
+		log.Printf("clock: %s", m.clock.shown)
+	}
+	if err := m.clock.fault; err != nil {
 		log.Printf("clock: %v", err)
-	} else {
-		log.Printf("clock: %s", now.Format(time.DateTime+" MST"))
 	}
 	path := img.FilePath
 	if path == "" {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"alphaos/amd64"
@@ -25,6 +26,7 @@ type Machine struct {
 	broken error            // why that is not known
 	screen *efi.Screen      // or nil
 	device *efi.BlockDevice // the drive's, or nil
+	clock  *clock
 
 	// Times after the firmware's hand-over: of the Go program, of drive and journal, and
 	// of the first memory for a model.
@@ -41,6 +43,9 @@ func Open() (*Machine, error) {
 		return nil, err
 	}
 	m.image, m.broken = efi.LoadedImage()
+	now, err := efi.Clock()
+	vendor, _, _ := efi.Firmware()
+	m.clock = newClock(now, err, strings.Contains(vendor, "Apple"))
 	return m, nil
 }
 

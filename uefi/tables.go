@@ -194,8 +194,12 @@ type Time struct {
 	_          uint8
 }
 
-// UnspecifiedTimeZone is the TimeZone of a clock that does not know its own.
-const UnspecifiedTimeZone = 0x7ff
+// The TimeZone of a clock that does not know its own, and the largest distance from UTC, in
+// minutes to either side.
+const (
+	UnspecifiedTimeZone = 0x7ff
+	MaxTimeZone         = 1440
+)
 
 // ResetType is EFI_RESET_TYPE, section 8.5.1.
 type ResetType uintptr
