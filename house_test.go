@@ -58,7 +58,7 @@ var plan = []struct{ rooms, what string }{
 	{"llm/chat/jinja llm/tokenizer llm/kernel llm/sample", "the template language, text as tokens, arithmetic, the choice of a token"},
 	{"fs/fstest", "failing media, for tests"},
 	{"fs/fat fs/gpt", "FAT32 volumes, partition tables"},
-	{"fs console store llm/gguf uefi", "the ground: block devices, the screen, the journal, model files, the UEFI specification"},
+	{"fs console console/keyboard store llm/gguf uefi", "the ground: block devices, the screen, keyboard layouts, the journal, model files, the UEFI specification"},
 }
 
 // floor returns how far below the roof a package is, or -1.

@@ -103,7 +103,7 @@ esac`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"qemu-system-x86", "ovmf", "mtools", "dosfstools", "gdisk", "python3-jinja2", "ca-certificates", "golang-1.23-go"} {
+	for _, name := range []string{"qemu-system-x86", "ovmf", "mtools", "dosfstools", "gdisk", "xkb-data", "python3-jinja2", "ca-certificates", "golang-1.23-go"} {
 		if !strings.Contains(string(calls), name) {
 			t.Errorf("%s was not installed: %s", name, calls)
 		}
@@ -126,6 +126,9 @@ func TestInstallDoesNothingWhenAllIsThere(t *testing.T) {
 		script(t, bin, tool, "exit 0")
 	}
 	script(t, bin, "go", fakeGo)
+	if err := os.MkdirAll(filepath.Join(bin, "none/usr/share/X11/xkb/symbols"), 0o777); err != nil {
+		t.Fatal(err)
+	}
 	for _, step := range []string{"build", "run", "test"} {
 		out, err := install(t, bin, step, "MINOR=26", "ALPHAOS_OVMF_CODE=x", "SSL_CERT_FILE=x")
 		if err != nil || out != "" {
