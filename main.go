@@ -81,11 +81,12 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 			SessionLimit: sessions,
 		}},
 		Drive:       keep,
-		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone},
+		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard},
 		Machine:     host{m, start, provoke(d)},
 		Now:         m.Now,
 		SetTimezone: start.SetTimezone,
 		Before:      models.ByRule,
+		Keys:        m.Keyboard(),
 	})
 	if err != nil { // the person was told
 		start.Log.Printf("the session ended with: %v", err)

@@ -22,6 +22,7 @@
 //	history.go       showing what was said
 //	journal.go       what is saved, and what is said when that fails
 //	settings.go      parameters
+//	keyboard.go      the layout of the keyboard
 //	ui.go            the terminal
 package assistant
 
@@ -34,6 +35,7 @@ import (
 	"time"
 
 	"alphaos/console"
+	"alphaos/console/keyboard"
 	"alphaos/engine"
 	"alphaos/llm"
 	"alphaos/store"
@@ -46,8 +48,9 @@ type Config struct {
 	Engine  engine.Options // how models are loaded; LLM.Progress, LLM.Expect and Now are overwritten
 	Drive   Drive
 	Start   Start
-	Machine Machine          // nil: there is nothing to tell of it
-	Now     func() time.Time // nil: time.Now
+	Keys    *keyboard.Keyboard // whose layout can be chosen; nil: another system reads the keys
+	Machine Machine            // nil: there is nothing to tell of it
+	Now     func() time.Time   // nil: time.Now
 
 	// SetTimezone tells the machine the person's time zone, as "+02:00", or "" to forget it; nil:
 	// it needs nobody to tell. The error is a clause about the text.
@@ -75,6 +78,7 @@ type Start struct {
 	Params   map[string]string // parameters as /set parameter knows them; they go before saved ones
 	System   string            // system prompt when none was set
 	Timezone string            // as it was told to the machine already; "": the one that was set last
+	Keyboard string            // the layout that Keys was given; "": the saved one goes before it
 }
 
 // Run talks until the person shuts down, the input ends or ctx is done. The
@@ -94,11 +98,13 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	t := &conversation{ui: o.UI, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
 		said: engine.Conversation{System: o.Start.System}}
 	c := &commands{ui: o.UI, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
+		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j},
 		past: &past{ui: o.UI, store: o.Drive.Store, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			loaded: o.Machine.Loaded, journal: j, talk: t}}
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
+	c.keys.begin(o.Start.Keyboard, o.Drive.Recovery.New)
 	if j.store != nil {
 		if zone := j.setting(timezoneSetting); zone != "" && o.Start.Timezone == "" && o.SetTimezone != nil {
 			if err := o.SetTimezone(zone); err != nil { // another version may have allowed it
@@ -156,7 +162,7 @@ func converse(ctx context.Context, c *commands) (Outcome, error) {
 		if err != nil {
 			return EOF, err
 		}
-		text := strings.TrimSpace(line)
+		text := c.keys.meant(strings.TrimSpace(line))
 		if _, leaves := Leaves(text); leaves || strings.HasPrefix(text, "/") {
 			if out, err, ended := c.run(ctx, text); ended {
 				return out, err
@@ -203,7 +209,7 @@ func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ende
 		if rerr != nil {
 			return EOF, rerr, true
 		}
-		text := strings.TrimSpace(line)
+		text := c.keys.meant(strings.TrimSpace(line))
 		listed = text != ""
 		switch _, leaves := Leaves(text); {
 		case text == "":

@@ -14,7 +14,7 @@ import (
 const helpText = `Type a message and press Enter. Enter, Ctrl-C or Esc stop an answer; lines that
 you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up.
 
-  /set            set parameters, system prompt and time zone; save messages or not
+  /set            set parameters, system prompt, keyboard, time zone; save messages or not
   /show           show the model, memory, parameters or the system prompt
   /models         list the models on this drive
   /load NAME      go on with another model (a number or the beginning of its name will do)
@@ -27,6 +27,7 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
 const setUsage = `  /set parameter NAME VALUE   /? parameters lists them
   /set system TEXT            what the model is told before each conversation; without TEXT nothing
   /set timezone +02:00        how far your time is ahead of UTC; without a number forgotten
+  /set keyboard NAME          the layout of your keyboard; without NAME lists them
   /set history                save messages (usual)
   /set nohistory              stop saving messages`
 
@@ -66,6 +67,7 @@ type commands struct {
 	past        *past
 	talk        *conversation
 	library     *library
+	keys        *keys
 }
 
 // run runs a slash command. ended means that the conversation is over.
@@ -155,6 +157,8 @@ func (c *commands) set(rest string) {
 		c.journal.keep("system", arg)
 	case "timezone":
 		c.zone(arg)
+	case "keyboard":
+		c.keys.set(arg)
 	case "history":
 		if c.journal.store == nil {
 			say(c.ui, "Nothing can be saved in this session.")

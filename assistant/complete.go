@@ -1,6 +1,10 @@
 package assistant
 
-import "strings"
+import (
+	"strings"
+
+	"alphaos/console/keyboard"
+)
 
 // commandNames are the commands with which a mistyped one is compared.
 var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history", "/restart", "/bye"}
@@ -11,13 +15,16 @@ func Complete(line string) string {
 	if !strings.HasPrefix(line, "/") {
 		return line
 	}
-	words := []string{"/set parameter ", "/set system ", "/set timezone ", "/set history", "/set nohistory",
+	words := []string{"/set parameter ", "/set system ", "/set keyboard ", "/set timezone ", "/set history", "/set nohistory",
 		"/show info", "/show memory", "/show parameters", "/show system"}
 	for _, name := range commandNames {
 		words = append(words, name+" ")
 	}
 	for _, p := range paramHelp {
 		words = append(words, "/set parameter "+p.name+" ")
+	}
+	for _, l := range keyboard.Layouts() {
+		words = append(words, "/set keyboard "+l.Name)
 	}
 	best := ""
 	for _, w := range words {

@@ -1,6 +1,7 @@
 package assistant
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"alphaos/console"
+	"alphaos/console/keyboard"
 	"alphaos/engine"
 	"alphaos/fs"
 	"alphaos/llm"
@@ -44,6 +46,8 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happen
 //	                      the name tells: see modelFile
 //	# model NAME fails    while it is read
 //	# guide               the guide is built in
+//	# keyboard NAME       what the computer knows of the keyboard: us, if nothing
+//	# asked NAME          the keyboard that is asked for at the starts from now on; -: none
 //	# plain               models are base models
 //	# context N           tokens of the models' context
 //	# journal N           bytes of the journal; 0: none
@@ -106,6 +110,8 @@ type world struct {
 	lines   []string // of the script that are still to come
 	models  fstest.MapFS
 	guide   bool   // is built in
+	keys    string // the layout that the computer knows; "": another system reads the keys
+	asked   string // for at the start
 	failing string // model
 	plain   bool
 	context int
@@ -247,6 +253,12 @@ func (w *world) direct(line string) {
 		w.failing = f[2]
 	case f[1] == "guide":
 		w.guide = true
+	case f[1] == "keyboard":
+		w.keys = f[2]
+	case f[1] == "asked":
+		if w.asked = f[2]; w.asked == "-" {
+			w.asked = ""
+		}
 	case f[1] == "plain":
 		w.plain = true
 	case f[1] == "context":
@@ -296,6 +308,14 @@ func (w *world) boot() {
 		Start: Start{Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}}, Before: models.ByRule, Machine: w.machine, SetTimezone: w.setTimezone, loader: w}
 	if w.guide {
 		c.Models = engine.WithBuiltIn(c.Models, engine.DirModels(fstest.MapFS{"guide.gguf": modelFile("guide.gguf")}, "."))
+	}
+	if w.keys != "" {
+		l, err := keyboard.Find(cmp.Or(w.asked, w.keys))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		c.Keys, c.Start.Keyboard = &keyboard.Keyboard{}, w.asked
+		c.Keys.Use(l)
 	}
 	if w.medium != nil {
 		s, rec, err := store.Open(w.medium, c.Now)

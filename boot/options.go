@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 
+	"alphaos/console/keyboard"
 	"alphaos/drive"
 	drivefs "alphaos/fs"
 	"alphaos/llm"
@@ -37,6 +38,7 @@ type Options struct {
 	Model    string // its name; "": the one used last
 	Timezone string // the person's, as "+02:00"; "": the one that was set last
 	ClockUTC bool   // the machine's clock runs in UTC
+	Keyboard string // its layout's name; "": the one that was set, or that the computer knows of
 }
 
 type option struct {
@@ -84,6 +86,18 @@ var optionTable = []option{
 			return errors.New("is neither utc nor local")
 		}
 		o.ClockUTC = v == "utc"
+		return nil
+	}},
+	{"keyboard", func(o *Options, v string) error {
+		if v == "" {
+			o.Keyboard = ""
+			return nil
+		}
+		l, err := keyboard.Find(v)
+		if err != nil {
+			return err
+		}
+		o.Keyboard = l.Name
 		return nil
 	}},
 	// The version of the file's format, which drive create writes.
@@ -182,6 +196,7 @@ func (o Options) String() string {
 	word(o.Model != "", "model="+quote(o.Model))
 	word(o.Timezone != "", "timezone="+o.Timezone)
 	word(o.ClockUTC, "clock=utc")
+	word(o.Keyboard != "", "keyboard="+o.Keyboard)
 	if words == nil {
 		return "none"
 	}

@@ -68,7 +68,10 @@ func TestSet(t *testing.T) {
 		{"timezone=Berlin safe", Options{Safe: true}, `start: timezone "Berlin" is not a time zone: write`},
 		{"timezone", Options{}, `start: timezone "" is not a time zone: write`},
 		{"clock=atomic", Options{}, `start: clock "atomic" is neither utc nor local.`},
-		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, cpus, model, timezone, clock.`},
+		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, cpus, model, timezone, clock, keyboard.`},
+		{"keyboard=FR-mac keyboard=", Options{}, ""},
+		{"keyboard=at", Options{Keyboard: "de"}, ""},
+		{"keyboard=klingon verbose", Options{Verbose: true}, `start: keyboard "klingon" is none of the keyboard layouts, which are us, us-intl, dvorak, `},
 		{"safe \u202e" + strings.Repeat("x", 1000), Options{Safe: true}, `start: there is no option "\u202e` + strings.Repeat("x", 39) + `..."; there`},
 	} {
 		var o Options
@@ -127,7 +130,7 @@ func TestOptionsAreDescribed(t *testing.T) {
 			t.Errorf("docs/options.md does not describe %s", d.name)
 		}
 		var o Options
-		for _, value := range []string{"on", "portable", "2", "utc"} {
+		for _, value := range []string{"on", "portable", "2", "utc", "de"} {
 			if d.set(&o, value) == nil && o != (Options{}) {
 				break
 			}

@@ -31,6 +31,9 @@ type Machine interface {
 	// of them at most and returns on how many it runs.
 	PresentProcessors() int
 	StartProcessors(most int) int
+	// UseKeyboard reads keys with the layout of that name, or with what the firmware
+	// knows of the keyboard.
+	UseKeyboard(name string, log *Log)
 	// Facts logs firmware, program, processors, memory and disks.
 	Facts(log *Log)
 	// FindDrive mounts the drive that AlphaOS was started from.
@@ -71,6 +74,7 @@ func Begin(m Machine) *Start {
 	s.Log.Printf("load options: %q", text)
 	s.fixed, s.complaints = s.asked.set("Start options", commandLine(text, file), nil)
 	s.apply()
+	s.machine.UseKeyboard(s.Keyboard, &s.Log)
 	return s
 }
 
@@ -113,6 +117,9 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 	_, complaints := s.asked.set(drive.ConfigPath, list, s.fixed)
 	s.complaints = append(s.complaints, complaints...)
 	s.apply()
+	if s.Keyboard != "" {
+		s.machine.UseKeyboard(s.Keyboard, &s.Log)
+	}
 	s.Tell(con)
 	if err := s.machine.ClockFault(); err != nil {
 		con.Quiet("Dates will be wrong: " + fs.Explain(err))

@@ -400,10 +400,104 @@ func TestTranslate(t *testing.T) {
 		{0, 0xd800, 0, console.Key{}, false},
 		{0, 0xffff, 0, console.Key{}, false},
 	} {
-		got, ok := translate(uefi.KeyData{Key: uefi.InputKey{ScanCode: c.scan, UnicodeChar: c.char}, KeyShiftState: c.state})
-		if got != c.want || ok != c.ok {
-			t.Errorf("scan %#x, char %#x, state %#x: %+v, %v; want %+v, %v", c.scan, c.char, c.state, got, ok, c.want, c.ok)
+		got := translate(uefi.KeyData{Key: uefi.InputKey{ScanCode: c.scan, UnicodeChar: c.char}, KeyShiftState: c.state}, us{})
+		var want []console.Key
+		if c.ok {
+			want = []console.Key{c.want}
 		}
+		if !slices.Equal(got, want) {
+			t.Errorf("scan %#x, char %#x, state %#x: %+v, want %+v", c.scan, c.char, c.state, got, want)
+		}
+	}
+}
+
+// french is a layout with a on the key q, m on ; and a comma on m. Its [ is dead.
+type french struct {
+	waits        bool
+	altGr, cpsLk string // pressed so
+}
+
+func (f *french) Press(us rune, altGr, capsLock bool) (text []rune) {
+	if altGr {
+		f.altGr += string(us)
+	}
+	if capsLock {
+		f.cpsLk += string(us)
+	}
+	if us == '[' {
+		f.waits = true
+		return nil
+	}
+	return append(f.Flush(), f.Letter(us))
+}
+
+func (f *french) Letter(us rune) rune {
+	switch us {
+	case 'q':
+		return 'a'
+	case ';':
+		return 'm'
+	case 'm':
+		return ','
+	}
+	return us
+}
+
+func (f *french) Flush() []rune {
+	if f.waits {
+		f.waits = false
+		return []rune{'^'}
+	}
+	return nil
+}
+
+func TestLayout(t *testing.T) {
+	const ctrl, alt, caps = 0x80000008, 0x80000010, 0x84
+	press := func(l Layout, char uint16, state uint32, toggle uint8) (text string) {
+		for _, k := range translate(uefi.KeyData{Key: uefi.InputKey{UnicodeChar: char}, KeyShiftState: state, KeyToggleState: toggle}, l) {
+			if k.Code == console.None {
+				text += string(k.Rune)
+			} else {
+				text += "<" + k.Code.String() + ">"
+			}
+		}
+		return text
+	}
+	l := &french{}
+	for _, c := range []struct {
+		char  uint16
+		state uint32
+		want  string
+	}{
+		{'q', 0, "a"},
+		{'q', ctrl, "<CtrlA>"},
+		{'q' & 0x1f, 0, "<CtrlA>"}, // firmware that makes the control character
+		{'q' & 0x1f, ctrl, "<CtrlA>"},
+		{';', ctrl, "<Enter>"}, // Ctrl-M
+		{'m', ctrl, ""},
+		{'c', ctrl, "<CtrlC>"},
+		{0x1c, 0, ""}, // Ctrl-backslash
+		{0x1b, 0, "<Esc>"},
+		{'\r', 0, "<Enter>"}, {'\t', 0, "<Tab>"}, {'\b', 0, "<Backspace>"},
+		{'[', 0, ""}, {'e', 0, "^e"},
+		{'[', 0, ""}, {'\r', 0, "^<Enter>"},
+		{'[', 0, ""}, {'c', ctrl, "^<CtrlC>"},
+	} {
+		if got := press(l, c.char, c.state, 0); got != c.want {
+			t.Errorf("char %#x, state %#x: %q, want %q", c.char, c.state, got, c.want)
+		}
+	}
+	press(l, 'e', alt, 0)
+	press(l, 'f', alt|ctrl, 0)
+	press(l, 'g', 0x10, 0) // a state that is not valid
+	press(l, 'H', 0, caps)
+	press(l, 'i', 0, 4) // and another
+	if l.altGr != "ef" || l.cpsLk != "H" {
+		t.Errorf("with AltGr %q, with CapsLock %q", l.altGr, l.cpsLk)
+	}
+	press(l, '[', 0, 0)
+	if got := translate(uefi.KeyData{Key: uefi.InputKey{ScanCode: 1}}, l); len(got) != 2 || got[1].Code != console.Up {
+		t.Errorf("an arrow behind an accent: %v", got)
 	}
 }
 
@@ -493,7 +587,7 @@ func TestKeys(t *testing.T) {
 	k := f.newKeyboard()
 	k.ex = typed("Grüße")
 	ctx, cancel := context.WithCancel(context.Background())
-	ch := Keys(ctx)
+	ch := Keys(ctx, nil)
 	if got := collect(ch, 5); got != "Grüße" {
 		t.Errorf("got %q", got)
 	}
@@ -506,12 +600,18 @@ func TestKeys(t *testing.T) {
 	cancel()
 	for range ch {
 	}
+	k.Lock()
+	k.ex = typed("q[q")
+	k.Unlock()
+	if got := collect(Keys(t.Context(), &french{}), 3); got != "a^a" {
+		t.Errorf("got %q", got)
+	}
 }
 
 func TestKeysWithoutKeyboard(t *testing.T) {
 	newFake(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	ch := Keys(ctx)
+	ch := Keys(ctx, nil)
 	cancel()
 	if _, ok := <-ch; ok {
 		t.Error("a key without a keyboard")

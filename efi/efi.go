@@ -22,7 +22,7 @@
 //	if err := efi.Init(); err != nil { ... }     // not under firmware, or no usable tables
 //	screen, err := efi.OpenScreen()              // *efi.Screen is a console.Screen
 //	serial, err := efi.OpenSerial()              // *efi.Serial is an io.ReadWriteCloser; efi.ErrNoSerial on a Mac
-//	keys := []<-chan console.Key{efi.Keys(ctx)}
+//	keys := []<-chan console.Key{efi.Keys(ctx, layout)}   // a nil layout is a US keyboard's
 //	if serial != nil {
 //		keys = append(keys, console.DecodeKeys(ctx, serial))
 //	}

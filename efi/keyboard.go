@@ -5,7 +5,8 @@ package efi
 // allocates nothing; it runs a hundred times a second for as long as the
 // machine is on. Nothing is required of the keyboard but letters and Enter:
 // there are Macs without Esc and function keys, whose firmware may report
-// Ctrl-x as plain x.
+// Ctrl-x as plain x. Whatever is printed on the keys, most firmware reports them
+// as those of a US keyboard; a Layout knows better.
 
 import (
 	"context"
@@ -108,9 +109,33 @@ func read(event []uintptr, fn uintptr, args []uintptr) (uefi.KeyData, uefi.Statu
 	return key.data, st
 }
 
+// Layout is what is printed on the keys of the person's keyboard. Its methods
+// are called from one goroutine.
+type Layout interface {
+	// Press returns the characters that a key types, perhaps none yet. us is
+	// what it types on a US keyboard, with Shift and CapsLock as they are.
+	Press(us rune, altGr, capsLock bool) []rune
+	// Letter returns what the key types without modifiers and accents.
+	Letter(us rune) rune
+	// Flush returns characters that wait for another, when a key comes that
+	// types none.
+	Flush() []rune
+}
+
+// us is the layout of a US keyboard.
+type us struct{}
+
+func (us) Press(r rune, _, _ bool) []rune { return []rune{r} }
+func (us) Letter(r rune) rune             { return r }
+func (us) Flush() []rune                  { return nil }
+
 // Keys polls the firmware's keyboard until ctx is done and then closes the
-// channel. Call it once. Without a keyboard the channel delivers nothing.
-func Keys(ctx context.Context) <-chan console.Key {
+// channel. Call it once. Without a keyboard the channel delivers nothing. A nil
+// layout is that of a US keyboard.
+func Keys(ctx context.Context, layout Layout) <-chan console.Key {
+	if layout == nil {
+		layout = us{}
+	}
 	ch := make(chan console.Key, maxBurst)
 	var k *keyboard
 	if ready() == nil {
@@ -131,14 +156,12 @@ func Keys(ctx context.Context) <-chan console.Key {
 				if !ok {
 					break
 				}
-				pressed, ok := translate(d)
-				if !ok {
-					continue
-				}
-				select {
-				case ch <- pressed:
-				case <-done:
-					return
+				for _, pressed := range translate(d, layout) {
+					select {
+					case ch <- pressed:
+					case <-done:
+						return
+					}
 				}
 			}
 			select {
@@ -151,11 +174,13 @@ func Keys(ctx context.Context) <-chan console.Key {
 	return ch
 }
 
-// Bits of KeyShiftState (12.2.3).
+// Bits of KeyShiftState and KeyToggleState (12.2.3).
 const (
-	shiftStateValid = 0x80000000
-	controlPressed  = 0x0c // right, left
-	altPressed      = 0x30
+	shiftStateValid  = 0x80000000
+	controlPressed   = 0x0c // right, left
+	altPressed       = 0x30
+	toggleStateValid = 0x80
+	capsLockActive   = 0x04
 )
 
 // scanCodes maps EFI scan codes (12.1.2, table 12.1) to keys.
@@ -172,10 +197,11 @@ var scanCodes = [...]console.Code{
 	0x17: console.Esc,
 }
 
-// translate turns what the firmware reports into a key; ok is false for keys
-// that have no use here. A Ctrl combination arrives either as a control
-// character or as the letter with the shift state.
-func translate(d uefi.KeyData) (console.Key, bool) {
+// translate turns what the firmware reports into keys: none for one that has no
+// use here, or that waits for another. A Ctrl combination arrives either as a
+// control character or as the letter with the shift state. Alt makes the characters
+// that AltGr or Option make, as does Ctrl with Alt.
+func translate(d uefi.KeyData, l Layout) []console.Key {
 	var state uint32
 	if d.KeyShiftState&shiftStateValid != 0 {
 		state = d.KeyShiftState
@@ -185,7 +211,7 @@ func translate(d uefi.KeyData) (console.Key, bool) {
 	if r == 0 {
 		s := int(d.Key.ScanCode)
 		if s >= len(scanCodes) || scanCodes[s] == console.None {
-			return console.Key{}, false
+			return nil
 		}
 		c := scanCodes[s]
 		if ctrl && c == console.Left || alt && c == console.Left {
@@ -193,19 +219,45 @@ func translate(d uefi.KeyData) (console.Key, bool) {
 		} else if ctrl && c == console.Right || alt && c == console.Right {
 			c = console.WordRight
 		}
-		return console.Key{Code: c}, true
+		return append(characters(l.Flush()), console.Key{Code: c})
 	}
-	if r < ' ' || r == 0x7f {
-		return console.ControlKey(r)
+	switch {
+	case r == '\b', r == '\t', r == '\n', r == '\r', r == 0x1b, r == 0x7f: // keys of their own
+		return control(r, l)
+	case r < ' ':
+		r, ctrl, alt = r|0x60, true, false
 	}
-	if ctrl && !alt { // with Alt it is AltGr, which makes characters
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '[':
-			return console.ControlKey(r & 0x1f)
+	if ctrl && !alt {
+		switch c := l.Letter(r); {
+		case isLetter(c), c == '[':
+			return control(c&0x1f, l)
+		case r == '[': // Ctrl-[ is Esc on a US keyboard, and a Mac may have no other
+			return control(0x1b, l)
+		case isLetter(r) || d.Key.UnicodeChar < ' ':
+			return nil
 		}
 	}
 	if r >= 0xd800 && r < 0xe000 || r >= 0xfffe { // no character of its own
-		return console.Key{}, false
+		return nil
 	}
-	return console.Key{Rune: r}, true
+	caps := d.KeyToggleState&toggleStateValid != 0 && d.KeyToggleState&capsLockActive != 0
+	return characters(l.Press(r, alt, caps))
+}
+
+// control returns the key that a control character stands for, behind what waits.
+func control(r rune, l Layout) []console.Key {
+	k, ok := console.ControlKey(r)
+	if !ok {
+		return nil
+	}
+	return append(characters(l.Flush()), k)
+}
+
+func isLetter(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }
+
+func characters(text []rune) (keys []console.Key) {
+	for _, r := range text {
+		keys = append(keys, console.Key{Rune: r})
+	}
+	return keys
 }

@@ -15,6 +15,7 @@ import (
 	"alphaos/amd64"
 	"alphaos/boot"
 	"alphaos/console"
+	"alphaos/console/keyboard"
 	"alphaos/drive"
 	"alphaos/efi"
 	"alphaos/fs"
@@ -27,6 +28,7 @@ type Machine struct {
 	screen *efi.Screen      // or nil
 	device *efi.BlockDevice // the drive's, or nil
 	clock  *clock
+	keys   keyboard.Keyboard
 
 	// Times after the firmware's hand-over: of the Go program, of drive and journal, and
 	// of the first memory for a model.
@@ -77,7 +79,7 @@ func (m *Machine) Processors() int { return amd64.Processors() }
 // lack any of them, but not all ways to show text.
 func (m *Machine) OpenConsole(ctx context.Context, complete func(line string) string) (*console.Console, error) {
 	o := console.Options{Complete: complete}
-	keys := []<-chan console.Key{efi.Keys(ctx)}
+	keys := []<-chan console.Key{efi.Keys(ctx, &m.keys)}
 	screen, screenErr := efi.OpenScreen()
 	if screenErr == nil {
 		m.screen, o.Screen = screen, screen // an interface: a nil pointer in it would not be nil

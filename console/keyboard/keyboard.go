@@ -248,6 +248,20 @@ func (k *Keyboard) Letter(us rune) rune {
 	return r
 }
 
+// Retype returns what a text would be if the same keys had been read with layout l. Accents that were put on
+// letters stay there.
+func (k *Keyboard) Retype(text string, l *Layout) string {
+	used := k.Layout()
+	return strings.Map(func(r rune) rune {
+		for level, row := range used.typed[:shiftedAltGr] {
+			if key := slices.Index(row[:min(keys, len(row))], r); key >= 0 && r != none {
+				return l.at(key, level)
+			}
+		}
+		return r
+	}, text)
+}
+
 // Flush returns the accent that waits for its letter, if one does: a key that types no character, such as
 // Enter, ends the wait.
 func (k *Keyboard) Flush() []rune {

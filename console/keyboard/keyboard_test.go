@@ -171,6 +171,21 @@ func TestControlLetters(t *testing.T) {
 	}
 }
 
+func TestRetype(t *testing.T) {
+	for _, c := range []struct{ read, printed, text, want string }{
+		{"us", "de", "&set kezboard de", "/set keyboard de"},
+		{"us", "fr", ">set keyboqrd fr6,qc", "/set keyboard fr-;ac"},
+		{"de", "us", "-set kezboard us", "/set keyboard us"},
+		{"fr", "de", "7é§ ∞", "/2_ ∞"},
+		{"us", "us", "`a~ é", "`a~ é"},
+	} {
+		l, _ := Find(c.printed)
+		if got := use(t, c.read).Retype(c.text, l); got != c.want {
+			t.Errorf("%q read as %s is %q on %s, want %q", c.text, c.read, got, c.printed, c.want)
+		}
+	}
+}
+
 // The layout changes while another goroutine types.
 func TestSwitch(t *testing.T) {
 	k := use(t, "de")

@@ -164,7 +164,7 @@ func latency(ctx context.Context, model *llm.Model) error {
 	if err != nil {
 		return err
 	}
-	pressed := efi.Keys(ctx)
+	pressed := efi.Keys(ctx, nil)
 	d, err := newDecoder(model)
 	if err != nil {
 		return err
