@@ -95,7 +95,7 @@ type habit struct {
 // habits are together what boots in a few minutes; make soak has each alone.
 var habits = []habit{
 	{names: "nonx,fullmap,keys-freeze"},
-	{names: "apple-console"},
+	{names: "apple-console", greets: []string{"The keyboard is read as German (Mac), as macOS does on this computer"}},
 }
 
 // TestFirmwareHabits starts AlphaOS on firmware that behaves like others do.
@@ -139,7 +139,11 @@ func (h habit) try(t *testing.T) {
 	p := vmtest.Boot(t, h.config)
 	p.Expect("chain: starting")
 	vmtest.Contains(t, p.Prompt(), h.greets...)
-	if err := p.VM.SendText(t.Context(), "/show info\n"); err != nil { // on the keyboard
+	command := "/show info\n"
+	if strings.Contains(h.names, "apple-console") {
+		command = "&show info\n" // the key where a German keyboard has the slash
+	}
+	if err := p.VM.SendText(t.Context(), command); err != nil { // on the keyboard
 		t.Fatal(err)
 	}
 	vmtest.Contains(t, p.Expect("built with"), h.said...)
@@ -307,4 +311,36 @@ func TestBadConfig(t *testing.T) {
 	if string(vmtest.ReadFile(t, disk, drive.BootLogPath)) != log {
 		t.Error("a start that was not verbose has written a boot log")
 	}
+}
+
+// TestKeyboardLayout types on the machine's keyboard as a person does whose keys are printed in German, and then
+// on French ones: what is sent are the keys by their names on a US keyboard. The serial line types
+// characters, which no layout changes.
+func TestKeyboardLayout(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	model, _ := chatModel(t, story)
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Config: []byte(`{"keyboard": "de", "verbose": true}`)})
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
+	vmtest.Contains(t, p.Prompt(), "options: verbose keyboard=de")
+	// hit presses keys up to Enter, and returns what the machine says then.
+	hit := func(text string, chords ...string) string {
+		t.Helper()
+		if err := p.VM.SendText(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.VM.SendKeys(t.Context(), append(chords, "ret")...); err != nil {
+			t.Fatal(err)
+		}
+		p.Expect("\n")
+		return p.Prompt()
+	}
+	const words = "Zürich, Gräßliche Öl-Café à l'hôtel: @"
+	vmtest.Contains(t, hit("&set szstem Y[rich, Gr'-liche :l/Caf=e +a l|h`otel> ", "alt_r-q"), "Set system message.")
+	vmtest.Contains(t, hit("&show szstem"), words)
+	vmtest.Contains(t, hit("&set kezboard fr"), "read as French from here on")
+	vmtest.Contains(t, hit(">shoz syste;"), words)
+	vmtest.Contains(t, p.Say("/show system"), words)
+	vmtest.Contains(t, p.Say("/set keyboard"), "French, in use")
+	p.Leave("/bye")
+	vmtest.CheckDrive(t, disk)
 }

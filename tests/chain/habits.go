@@ -21,7 +21,7 @@ const (
 	fullMap             // every entry of the top-level page table is taken, as where firmware maps all 48 bits of addresses
 	keysFreeze          // ReadKeyStroke does not return unless CheckEvent has just said that a key waits
 	keysOther           // the console's own handle never has a key, another one does
-	appleConsole        // the Console Control protocol, in graphics mode, where a timer takes all keys away; no Simple Text Input Ex: a Mac's AppleEvent
+	appleConsole        // the Console Control protocol, in graphics mode, where a timer takes all keys away; no Simple Text Input Ex: a Mac's AppleEvent; its variable tells of a German keyboard
 	mpNone              // no MP services
 	mpRefuse            // StartupAllAPs refuses to work in the background
 	mpHang              // and this one never comes back
@@ -288,6 +288,12 @@ func otherKeys() error {
 	return nil
 }
 
+// The variable of macOS, as the firmware is handed it.
+var (
+	variableName  [32]uint16
+	variableValue = [4]byte{'d', 'e', ':', '3'}
+)
+
 func takeConsole() error {
 	control.GetMode = stub(0, func(c *hookCall) {
 		met[appleConsole]++
@@ -307,6 +313,13 @@ func takeConsole() error {
 		return err
 	}
 	hide(&uefi.TextInputExGUID, appleConsole)
+	for i, r := range "prev-lang:kbd" {
+		variableName[i] = uint16(r)
+	}
+	const ofBootAndRuntime = 0x6
+	if err := status(rs.SetVariable, addr(&variableName), addr(&uefi.AppleBootVariableGUID), ofBootAndRuntime, uintptr(len(variableValue)), addr(&variableValue)); err != nil {
+		return err
+	}
 	return everyMillisecond(func(c *hookCall) {
 		args := [8]uintptr{st.ConIn, uintptr(unsafe.Pointer(&keyStroke))}
 		for consoleMode == uefi.ConsoleGraphics && firmware(at[uefi.SimpleTextInput](st.ConIn).ReadKeyStroke, &args) == 0 {
