@@ -23,6 +23,8 @@ func readCR4() uintptr
 func writeCR3(v uintptr)
 func readMSR(msr uintptr) uintptr
 func writeMSR(msr, v uintptr)
+func tryReadMSR(msr uintptr) (v uintptr, ok bool) // not ok: the processor has no such register
+func tryWriteMSR(msr, v uintptr) (ok bool)        // or not this value
 func cpuid(leaf, sub uint32) (a, b, c, d uint32)
 func rdtsc() uint64
 func rdrand() uint64

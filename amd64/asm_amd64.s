@@ -478,6 +478,9 @@ TEXT ·vectorEntry(SB), NOSPLIT|NOFRAME, $0
 	SUBQ BX, AX
 	SHRQ $3, AX
 	MOVQ AX, 16(SP)
+	CMPQ AX, $const_vecGP
+	JEQ  refused
+frame:
 	PUSH_REST
 	MOVQ cpu_xsave(GS), DI
 	TESTQ DI, DI
@@ -492,6 +495,20 @@ fxsave:
 	FXSAVE64 (DI)
 enter:
 	JMP  ·enterKernel(SB)
+refused: // tryReadMSR and tryWriteMSR go on behind the instruction, with the carry flag set
+	LEAQ ·rdmsr(SB), BX
+	CMPQ BX, 32(SP)
+	JEQ  skip
+	LEAQ ·wrmsr(SB), BX
+	CMPQ BX, 32(SP)
+	JNE  frame
+skip:
+	ADDQ $2, 32(SP)
+	ORQ  $1, 48(SP)
+	POPQ BX
+	POPQ AX
+	ADDQ $16, SP
+	IRETQ
 
 // enterKernel calls trap with the trap frame at SP.
 TEXT ·enterKernel(SB), NOSPLIT|NOFRAME, $0
@@ -633,6 +650,35 @@ TEXT ·writeMSR(SB), NOSPLIT, $0-16
 	MOVQ msr+0(FP), CX
 	MOVQ v+8(FP), AX
 	SET_MSR
+	RET
+
+// rdmsr and wrmsr begin with the instruction that vectorEntry knows by its address.
+TEXT ·rdmsr(SB), NOSPLIT|NOFRAME, $0
+	RDMSR
+	RET
+
+TEXT ·wrmsr(SB), NOSPLIT|NOFRAME, $0
+	WRMSR
+	RET
+
+TEXT ·tryReadMSR(SB), NOSPLIT, $0-17
+	MOVQ msr+0(FP), CX
+	CLC
+	CALL ·rdmsr(SB)
+	SETCC ok+16(FP)
+	SHLQ $32, DX
+	ORQ  DX, AX
+	MOVQ AX, v+8(FP)
+	RET
+
+TEXT ·tryWriteMSR(SB), NOSPLIT, $0-17
+	MOVQ msr+0(FP), CX
+	MOVQ v+8(FP), AX
+	MOVQ AX, DX
+	SHRQ $32, DX
+	CLC
+	CALL ·wrmsr(SB)
+	SETCC ok+16(FP)
 	RET
 
 TEXT ·cpuid(SB), NOSPLIT, $0-24

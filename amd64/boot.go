@@ -104,6 +104,7 @@ func kmain() {
 	initSyscalls(c) // before our tables are used, which have pages that must not be executed: see eferNXE
 	writeCR3(ownCR3)
 	paging.Live = true
+	tune(c)
 	watchFirmware(firmwareFaultStub())
 	lock()
 	findProcessors()

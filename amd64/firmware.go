@@ -78,6 +78,7 @@ func runtimeServices() *uefi.RuntimeServices {
 func returnToFirmware(status uintptr) {
 	if readMSR(msrLSTAR) == syscallStub() {
 		c := thisCPU()
+		untune(c)
 		writeMSR(msrSTAR, c.fwSTAR)
 		writeMSR(msrLSTAR, c.fwLSTAR)
 		writeMSR(msrFMASK, c.fwFMASK)

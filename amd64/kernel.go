@@ -7,9 +7,8 @@ import (
 )
 
 // The kernel proper: kernel.go, boot.go, smp.go, linux.go or tamago.go, memory.go,
-// syscall.go, thread.go, signal.go, firmware.go, clock.go, crash.go, log.go, and package
-// paging. See the rules in the package
-// comment.
+// syscall.go, thread.go, signal.go, firmware.go, clock.go, power.go,
+// crash.go, log.go, and package paging. See the rules in the package comment.
 //
 // Invariant: kernel code runs with interrupts off and keeps no state on its stack
 // across a return to Go code: trap saves the interrupted registers in the current
@@ -100,6 +99,11 @@ type cpu struct {
 	fwSTAR, fwLSTAR, fwFMASK uintptr
 	fwSP                     uintptr // stack for calls
 	fwEntrySP                uintptr // stack at entry, registers saved on it
+
+	// What tune found on the processor; untune puts it back.
+	fwSpeed      uintptr
+	speedMSR     uintptr // whose value that is; 0: none was changed
+	mperf, aperf uint64  // its counters then: see power.go
 
 	call gateCall
 	gdt  [96]uint64

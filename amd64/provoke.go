@@ -17,14 +17,38 @@ func ProvokeFault() { kernelCall(sysProvoke, nil, 0) }
 // ProvokeOverflow makes the kernel overflow its stack.
 func ProvokeOverflow() { kernelCall(sysProvoke, nil, 1) }
 
+// ProvokeRefusal has the processor refuse an address for a model-specific register, which is a
+// general protection fault in the kernel, and reports whether that was noticed, and survived.
+func ProvokeRefusal() bool {
+	refused, _ := kernelCall(sysProvoke, nil, 2)
+	return refused == 1
+}
+
 func unknownSyscall(number, arg uintptr) uintptr {
 	if number == sysProvoke {
-		if arg == 0 {
+		switch arg {
+		case 0:
 			*at[uint64](8) = 1
+		case 2:
+			return refusal()
 		}
 		return overflow(arg)
 	}
 	return errno(eNOSYS)
+}
+
+// refusal returns 1 if a value that is no address of a page is refused by a register that
+// takes only such, and a value that is one is taken.
+func refusal() uintptr {
+	const msrHSAVE, noPage = 0xc0010117, 0xfff // AMD's volume 2, section 15.30.4
+	page, ok := tryReadMSR(msrHSAVE)
+	if !ok || !tryWriteMSR(msrHSAVE, page) || tryWriteMSR(msrHSAVE, noPage) {
+		return 0
+	}
+	if after, ok := tryReadMSR(msrHSAVE); !ok || after != page {
+		return 0
+	}
+	return 1
 }
 
 //go:noinline

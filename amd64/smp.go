@@ -361,6 +361,7 @@ func apMain(c *cpu) {
 	compareCounters(c)
 	c.mode = modeKernel
 	writeCR3(ownCR3)
+	tune(c)
 	atomic.AddUint32(&apsStarted, 1)
 	lock()
 	if c.chosen == 0 {

@@ -59,6 +59,7 @@ const (
 	sysFreePhysical  = 0x1002
 	sysMemoryStats   = 0x1003
 	sysSinceStart    = 0x1004
+	sysSpeed         = 0x1005
 )
 
 // systemCall serves the system call whose registers are in t and returns what AX gets.
@@ -174,6 +175,8 @@ func systemCall(c *cpu, t *thread) uintptr {
 		return memoryStats(a1)
 	case sysSinceStart:
 		return uintptr(now())
+	case sysSpeed:
+		return sampleSpeed(c, a1)
 	}
 	return otherSyscall(c, t)
 }

@@ -31,14 +31,21 @@ func (m *Machine) About() []console.Field {
 	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 	memory := amd64.Memory()
 	vendor, revision, spec := efi.Firmware()
-	return []console.Field{
+	speed := amd64.ProcessorSpeed()
+	lines := []console.Field{
 		field("firmware", "%s %#x, UEFI %s", vendor, revision, spec),
 		field("processors", "%s", processors()),
+		field("speed", "%s", speedText(speed)),
+	}
+	if why := slowed(speed, isMac(vendor)); why != "" {
+		lines = append(lines, field("note", "%s", why))
+	}
+	return append(lines,
 		field("memory", "%s of %s free", console.Bytes(int64(memory.Free)), console.Bytes(int64(memory.Total))),
 		field("clock", "%s", m.Now().Format("2 January 2006, 15:04, UTC-07:00")),
 		field("start", "Go after %v, drive and journal after %v, reading the model from %v on", ms(m.began), ms(m.ready), ms(m.reading)),
 		field("built with", "%s", runtime.Version()),
-	}
+	)
 }
 
 // processors says how many processors there are.
@@ -134,6 +141,7 @@ func (m *Machine) Facts(log *boot.Log) {
 	log.Printf("processors: %s; %s; %s", processors(), amd64.Mode(), amd64.Starting())
 	log.Printf("processor features: %s", strings.Join(cpuFeatures(), " "))
 	log.Printf("time-stamp counters: %s", counters(amd64.Clock()))
+	speedFacts(log, isMac(vendor))
 	memoryFacts(log)
 	diskFacts(log)
 }

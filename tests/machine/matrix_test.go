@@ -14,8 +14,8 @@ import (
 )
 
 // TestMatrix boots a tiny program on machines of all sizes: each must find all
-// processors, correct their time-stamp counters, which this build makes wrong, take
-// nearly all the memory, and go back to the firmware.
+// processors, correct their time-stamp counters, which this build makes wrong, survive a
+// register's refusal of a value, take nearly all the memory, and go back to the firmware.
 func TestMatrix(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	efi := program(t, "hello", "-tags=provoke")
@@ -28,6 +28,7 @@ func TestMatrix(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%dcpu-%dM", cpus, mib), func(t *testing.T) {
 				m := boot(t, ovmf.Config{Disk: disk, CPUs: cpus, MemoryMiB: mib})
+				m.Expect("refusal was survived: true")
 				m.Expect("hello: ")
 				got := "hello: " + m.Expect("\n")
 				f := line.FindStringSubmatch(got)

@@ -1,0 +1,13 @@
+//go:build provoke
+
+package main
+
+import (
+	"fmt"
+
+	"alphaos/amd64"
+)
+
+func init() {
+	fmt.Printf("provoke: a register's refusal was survived: %v\n", amd64.ProvokeRefusal())
+}
