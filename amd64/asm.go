@@ -25,6 +25,7 @@ func readMSR(msr uintptr) uintptr
 func writeMSR(msr, v uintptr)
 func tryReadMSR(msr uintptr) (v uintptr, ok bool) // not ok: the processor has no such register
 func tryWriteMSR(msr, v uintptr) (ok bool)        // or not this value
+func setPAT(v uintptr)
 func cpuid(leaf, sub uint32) (a, b, c, d uint32)
 func rdtsc() uint64
 func rdrand() uint64

@@ -681,6 +681,25 @@ TEXT ·tryWriteMSR(SB), NOSPLIT, $0-17
 	SETCC ok+16(FP)
 	RET
 
+// setPAT follows the order that Intel's SDM, volume 3, section 12.11.8 asks for, as section
+// 12.12.4 says. Global pages are off, so that loading CR3 flushes the whole TLB.
+TEXT ·setPAT(SB), NOSPLIT, $0-8
+	MOVQ CR0, R8
+	MOVQ R8, AX
+	ORQ  $const_cr0CD, AX
+	ANDQ $~const_cr0NW, AX
+	MOVQ AX, CR0
+	WBINVD
+	MOVQ CR3, R9
+	MOVQ R9, CR3
+	MOVL $const_msrPAT, CX
+	MOVQ v+0(FP), AX
+	SET_MSR
+	WBINVD
+	MOVQ R9, CR3
+	MOVQ R8, CR0
+	RET
+
 TEXT ·cpuid(SB), NOSPLIT, $0-24
 	MOVL leaf+0(FP), AX
 	MOVL sub+4(FP), CX

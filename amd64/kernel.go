@@ -7,7 +7,7 @@ import (
 )
 
 // The kernel proper: kernel.go, boot.go, smp.go, linux.go or tamago.go, memory.go,
-// syscall.go, thread.go, signal.go, firmware.go, clock.go, power.go,
+// syscall.go, thread.go, signal.go, firmware.go, clock.go, power.go, pat.go,
 // crash.go, log.go, and package paging. See the rules in the package comment.
 //
 // Invariant: kernel code runs with interrupts off and keeps no state on its stack
@@ -101,9 +101,10 @@ type cpu struct {
 	fwEntrySP                uintptr // stack at entry, registers saved on it
 
 	// What tune found on the processor; untune puts it back.
-	fwSpeed      uintptr
-	speedMSR     uintptr // whose value that is; 0: none was changed
-	mperf, aperf uint64  // its counters then: see power.go
+	fwPAT, fwSpeed uintptr
+	speedMSR       uintptr // whose value fwSpeed is; 0: none was changed
+	patChanged     uintptr
+	mperf, aperf   uint64 // its counters then: see power.go
 
 	call gateCall
 	gdt  [96]uint64

@@ -207,8 +207,9 @@ func (s *speedState) request() (reg int, v uint64) {
 	return -1, 0
 }
 
-// tune makes this processor ours, and fast.
+// tune makes this processor ours: fast, and able to combine what it writes.
 func tune(c *cpu) {
+	tunePAT(c)
 	var s speedState
 	s.read()
 	c.mperf, c.aperf = s.reg[regMPERF], s.reg[regAPERF]
@@ -223,6 +224,7 @@ func untune(c *cpu) {
 		tryWriteMSR(c.speedMSR, c.fwSpeed)
 		c.speedMSR = 0
 	}
+	untunePAT(c)
 }
 
 // speedSample is what the kernel answers to sysSpeed.

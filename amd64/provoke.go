@@ -24,6 +24,13 @@ func ProvokeRefusal() bool {
 	return refused == 1
 }
 
+// PATsChanged is how many processors came with another PAT than they have now. It is all of
+// them only if whoever had them before has put back what it changed.
+func PATsChanged() int {
+	n, _ := kernelCall(sysProvoke, nil, 3)
+	return int(n)
+}
+
 func unknownSyscall(number, arg uintptr) uintptr {
 	if number == sysProvoke {
 		switch arg {
@@ -31,6 +38,12 @@ func unknownSyscall(number, arg uintptr) uintptr {
 			*at[uint64](8) = 1
 		case 2:
 			return refusal()
+		case 3:
+			n := uintptr(0)
+			for i := 0; i < cpuCount; i++ {
+				n += cpus[i].patChanged
+			}
+			return n
 		}
 		return overflow(arg)
 	}

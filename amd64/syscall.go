@@ -60,6 +60,7 @@ const (
 	sysMemoryStats   = 0x1003
 	sysSinceStart    = 0x1004
 	sysSpeed         = 0x1005
+	sysCombine       = 0x1006
 )
 
 // systemCall serves the system call whose registers are in t and returns what AX gets.
@@ -177,6 +178,8 @@ func systemCall(c *cpu, t *thread) uintptr {
 		return uintptr(now())
 	case sysSpeed:
 		return sampleSpeed(c, a1)
+	case sysCombine:
+		return combineWrites(a1)
 	}
 	return otherSyscall(c, t)
 }

@@ -3,7 +3,8 @@ package efi
 // The screen: the Graphics Output Protocol (UEFI 2.10, 12.9) as a
 // console.Screen. Invariant: the frame buffer is only ever written, row by row
 // of the rectangles that changed, since reading it may be uncached and slow
-// beyond use; the console keeps its own copy of every pixel.
+// beyond use; the console keeps its own copy of every pixel. Where the firmware has left
+// it uncachable, amd64 has the processors write in whole cache lines.
 
 import (
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"alphaos/amd64"
 	"alphaos/console"
 	"alphaos/uefi"
 )
@@ -51,6 +53,7 @@ type Screen struct {
 	frame  []uint32 // nil: draw through Blt
 	pitch  int      // pixels from one row to the next
 	encode encoder  // nil: pixels are as in the shadow
+	memory amd64.FrameMapping
 
 	band []byte // physical memory for Blt; nil until it is needed
 }
@@ -248,6 +251,7 @@ func (s *Screen) adopt() error {
 	}
 	s.frame = unsafe.Slice(at[uint32](uintptr(m.FrameBufferBase)), size)
 	s.pitch, s.encode = pitch, encode
+	s.memory = amd64.CombineWrites(uintptr(m.FrameBufferBase), 4*size)
 	return nil
 }
 
@@ -271,11 +275,17 @@ func (s *Screen) Size() (width, height int) { return s.width, s.height }
 
 // String describes the screen, for messages.
 func (s *Screen) String() string {
-	how := "frame buffer"
 	if s.frame == nil {
-		how = "Blt"
+		return fmt.Sprintf("%dx%d, Blt", s.width, s.height)
 	}
-	return fmt.Sprintf("%dx%d, %s", s.width, s.height, how)
+	text := fmt.Sprintf("%dx%d, frame buffer", s.width, s.height)
+	if s.memory.MTRR != amd64.UnknownType {
+		text += fmt.Sprintf(" at %#x, %v by MTRR", uintptr(unsafe.Pointer(unsafe.SliceData(s.frame))), s.memory.MTRR)
+	}
+	if m := s.memory; m.Combined > 0 {
+		text += fmt.Sprintf(", write-combining by PAT: %d of %d pages, the first one's entry %#x, PAT %#016x", m.Combined, m.Pages, m.Entry, m.PAT)
+	}
+	return text
 }
 
 // Flush copies the rectangle r of the shadow to the screen. The shadow holds

@@ -142,6 +142,9 @@ func (m *Machine) Facts(log *boot.Log) {
 	log.Printf("processor features: %s", strings.Join(cpuFeatures(), " "))
 	log.Printf("time-stamp counters: %s", counters(amd64.Clock()))
 	speedFacts(log, isMac(vendor))
+	if m.screen != nil {
+		log.Printf("screen: %s", m.screen)
+	}
 	memoryFacts(log)
 	diskFacts(log)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -43,7 +44,7 @@ func image(t testing.TB) create.Extra {
 
 // verboseLines must be in what a verbose start says.
 var verboseLines = []string{
-	"firmware: ", "EDK II 0x", "clock: 2", "built with go1.", "processor features: ", "SSE2", "time-stamp counters: ", "memory map: ", " taken over, ",
+	"firmware: ", "EDK II 0x", "clock: 2", "built with go1.", "processor features: ", "SSE2", "time-stamp counters: ", "speed: ", "screen: 1280x800", "memory map: ", " taken over, ",
 	"disk: ", "volume: ", "drive: ", "journal: open", "model: kernel ",
 }
 
@@ -73,6 +74,7 @@ func TestChained(t *testing.T) {
 			said := p.Prompt()
 			vmtest.Contains(t, said, `load options: "verbose"`)
 			vmtest.Contains(t, said, append(c.said, verboseLines...)...)
+			combined(t, said)
 			p.Greedy(100)
 			if got := p.Ask(story); got != want {
 				t.Errorf("in the machine\n%q\nwant\n%q", got, want)
@@ -81,6 +83,23 @@ func TestChained(t *testing.T) {
 			vmtest.CheckDrive(t, c.config.Disk)
 			vmtest.Contains(t, string(vmtest.ReadFile(t, c.config.Disk, drive.BootLogPath)), append(c.said, verboseLines...)...)
 		})
+	}
+}
+
+// combined checks that OVMF's frame buffer, which its MTRRs make uncachable, is mapped with
+// entry 7 of the PAT, and that this entry is write-combining.
+func combined(t *testing.T, said string) {
+	t.Helper()
+	m := regexp.MustCompile(`uncachable by MTRR, write-combining by PAT: (\d+) of (\d+) pages, the first one's entry (0x[0-9a-f]+), PAT (0x[0-9a-f]+)`).FindStringSubmatch(said)
+	if m == nil {
+		t.Error("the frame buffer is not said to be write-combining")
+		return
+	}
+	entry, _ := strconv.ParseUint(m[3], 0, 64)
+	pat, _ := strconv.ParseUint(m[4], 0, 64)
+	const pages = 1280 * 800 * 4 / 4096
+	if m[1] != m[2] || m[1] != strconv.Itoa(pages) || entry&0x98 != 0x98 || pat>>56 != 1 {
+		t.Errorf("%s: want all %d pages, bits 7, 4 and 3 in the entry, and 1 in the PAT's highest byte", m[0], pages)
 	}
 }
 

@@ -290,3 +290,65 @@ func TestPageZeroIsUnmappedThroughEveryPageSize(t *testing.T) {
 		})
 	}
 }
+
+// A frame buffer becomes write-combining for us alone, in pages of any size, and what lies
+// beside it stays as it is.
+func TestCombine(t *testing.T) {
+	for _, large := range []uint{12, 21, 30} {
+		pool(t, 64)
+		fw := AllocFrame()
+		table := fw
+		for shift := uint(39); ; shift -= 9 {
+			if shift == large {
+				for i := uint64(0); i < 512; i++ {
+					e := i<<shift | pteP | pteW
+					if shift > 12 {
+						e |= ptePS
+					}
+					*at[uint64](table + uintptr(i)*8) = e
+				}
+				break
+			}
+			next := AllocFrame()
+			*at[uint64](table) = uint64(next) | pteP | pteW
+			table = next
+		}
+		if Make(fw, false) == 0 {
+			t.Fatal("no tables")
+		}
+		const start, end = 0x100000, 0x104000 // within what one table of 4 KiB pages maps
+		for a := uintptr(start); a < end; a += FrameSize {
+			if !Combine(a) || !Combine(a+1) {
+				t.Fatalf("1<<%d: page %#x is refused", large, a)
+			}
+		}
+		const combining = pteWT | pteCD | ptePAT
+		for a := uintptr(start - FrameSize); a <= end; a += FrameSize {
+			want := uint64(a) | pteP | pteW
+			if a >= start && a < end {
+				want |= combining
+			}
+			if got := Entry(a); got != want {
+				t.Errorf("1<<%d: page %#x has entry %#x, want %#x", large, a, got, want)
+			}
+		}
+		table = fw
+		for shift := uint(39); shift > large; shift -= 9 {
+			table = uintptr(*tableEntry(table, start, shift)) & pteAdr
+		}
+		if e := *tableEntry(table, start, large); e&(pteWT|pteCD) != 0 || large == 12 && e&ptePAT != 0 {
+			t.Errorf("1<<%d: the firmware's own entry is %#x", large, e)
+		}
+		if Combine(0) {
+			t.Error("page 0, which is unmapped, is said to be write-combining")
+		}
+		before := Entry(start - FrameSize)
+		*tableEntry(table, start, large) = 0
+		if Combine(1 << 46) {
+			t.Error("what nobody maps is said to be write-combining")
+		}
+		if Entry(start-FrameSize) != before {
+			t.Error("our tables follow the firmware's")
+		}
+	}
+}

@@ -15,8 +15,12 @@ import "unsafe"
 const (
 	pteP  = 1 << 0
 	pteW  = 1 << 1
+	pteWT = 1 << 3 // with pteCD and ptePAT: an entry of the PAT
+	pteCD = 1 << 4
 	ptePS = 1 << 7
-	pteNX = 1 << 63
+	// At the last level, where there are no large pages.
+	ptePAT = 1 << 7
+	pteNX  = 1 << 63
 	// Marks a table of our own under entries that the firmware uses too. The processor
 	// ignores the bit.
 	pteOurs = 1 << 9
@@ -116,6 +120,29 @@ func Restrict(addr uintptr, write, execute bool) bool {
 		*e |= pteNX
 	}
 	return true
+}
+
+// CombiningEntry is the entry of the PAT that Combine gives a page.
+const CombiningEntry = 7
+
+// Combine gives the page of addr, which the firmware maps to itself, the memory type in entry 7
+// of the PAT, for us alone. It reports false, and leaves the page as it is, when that is not
+// possible. Flushing TLBs is left to the caller, who has many pages.
+func Combine(addr uintptr) bool {
+	e := privatePTE(addr)
+	if e == nil || *e&pteP == 0 || uintptr(*e)&pteAdr != addr&^(FrameSize-1) {
+		return false
+	}
+	*e |= pteWT | pteCD | ptePAT
+	return true
+}
+
+// Entry returns the page table entry that maps addr, or 0.
+func Entry(addr uintptr) uint64 {
+	if e, _ := leaf(addr); e != nil {
+		return *e
+	}
+	return 0
 }
 
 // privatePTE returns the last-level entry for an address that the firmware maps, to be

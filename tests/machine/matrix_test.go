@@ -53,14 +53,14 @@ func TestMatrix(t *testing.T) {
 
 // TestComeAndGo starts the tiny program again and again in one boot, from the
 // UEFI shell: each time it must find all processors where the last one left
-// them.
+// them, and as they were before that.
 func TestComeAndGo(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	cpus, times := []int{2}, 5
 	if *soak {
 		cpus, times = []int{2, 4, 8}, 50
 	}
-	efi := program(t, "hello", "-ldflags=-X=main.status=failure")
+	efi := program(t, "hello", "-tags=provoke", "-ldflags=-X=main.status=failure")
 	image, err := os.ReadFile(efi)
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +75,7 @@ func TestComeAndGo(t *testing.T) {
 			m.Expect("startup.nsh")
 			m.Type("\n") // any key but Esc ends the countdown
 			for i := range times {
+				m.Expect(fmt.Sprintf("the PAT is new on %d processors", n))
 				m.Expect("hello: ")
 				got := m.Expect("\n")
 				if *soak {

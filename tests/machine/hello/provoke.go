@@ -9,5 +9,5 @@ import (
 )
 
 func init() {
-	fmt.Printf("provoke: a register's refusal was survived: %v\n", amd64.ProvokeRefusal())
+	fmt.Printf("provoke: a register's refusal was survived: %v; the PAT is new on %d processors\n", amd64.ProvokeRefusal(), amd64.PATsChanged())
 }
