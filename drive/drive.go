@@ -4,7 +4,8 @@
 //
 // The minimal layout has one FAT32 partition, flagged as an EFI system partition. The files
 // that AlphaOS writes are preallocated when the drive is made and overwritten in place, so
-// that nothing else on the volume ever changes.
+// that nothing else on the volume ever changes; but for a report that a person asks for,
+// which is a new file.
 package drive
 
 import (

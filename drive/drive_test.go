@@ -89,7 +89,19 @@ func TestNotOurs(t *testing.T) {
 	if mount(t, volume(t, create.Options{State: -1})).OpenState() != nil {
 		t.Error("there is a place for state")
 	}
-	empty, err := fat.Plan(&fat.Tree{}, 64<<20)
+	d := mount(t, byHand(t, &fat.Tree{}))
+	if d.Ours() {
+		t.Error("a volume without a journal is ours")
+	}
+	if _, _, err := d.OpenJournal(time.Now); err == nil || !strings.HasPrefix(err.Error(), "the journal on the drive cannot be used: ") {
+		t.Error(err)
+	}
+}
+
+// byHand returns a volume that holds only what is in tree.
+func byHand(t *testing.T, tree *fat.Tree) device {
+	t.Helper()
+	plan, err := fat.Plan(tree, 64<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,19 +109,13 @@ func TestNotOurs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	if err := errors.Join(f.Truncate(64<<20), empty.Write(f, 0)); err != nil {
+	t.Cleanup(func() { f.Close() })
+	if err := errors.Join(f.Truncate(64<<20), plan.Write(f, 0)); err != nil {
 		t.Fatal(err)
 	}
 	volume, err := fs.NewFileDevice(f, 64<<20, 512)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := mount(t, device{BlockDevice: volume})
-	if d.Ours() {
-		t.Error("a volume without a journal is ours")
-	}
-	if _, _, err := d.OpenJournal(time.Now); err == nil || !strings.HasPrefix(err.Error(), "the journal on the drive cannot be used: ") {
-		t.Error(err)
-	}
+	return device{BlockDevice: volume}
 }

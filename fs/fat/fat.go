@@ -1,5 +1,5 @@
 // Package fat reads FAT32 volumes (Microsoft, FAT: General Overview of
-// On-Disk Format, version 1.03) and overwrites preallocated files in place.
+// On-Disk Format, version 1.03), overwrites preallocated files in place and adds new ones.
 //
 // A mounted volume is an io/fs.FS. Its files also are io.ReaderAt and
 // io.Seeker, and made for reading models: a file's cluster chain is followed
@@ -19,8 +19,8 @@
 //
 // Plan and Write make a fresh volume (format.go).
 //
-// The invariant behind the caches: this package changes no metadata. Tables
-// and directories are as they were at Mount until the volume is mounted anew.
+// The invariant behind the caches: only Create and Mkdir change metadata, and nobody else does.
+// Where a file lies never changes.
 package fat
 
 import (
@@ -51,6 +51,8 @@ type FS struct {
 
 	label string
 	notes []string
+
+	changes sync.Mutex // held while metadata change
 
 	mu      sync.Mutex
 	tables  map[tableChunk][]byte

@@ -239,14 +239,14 @@ func (v *Format) directory(d *node) []byte {
 	if d.parent == nil {
 		var label [11]byte
 		copy(label[:], fmt.Sprintf("%-11s", v.Label))
-		b = v.appendEntry(b, label, 0x08, 0, 0)
+		b = appendEntry(b, label, 0x08, 0, 0, v.Time)
 	} else {
 		up := d.parent.first
 		if d.parent.parent == nil {
 			up = 0 // the root is written as zero in ".." entries
 		}
-		b = v.appendEntry(b, [11]byte([]byte(".          ")), 0x10, d.first, 0)
-		b = v.appendEntry(b, [11]byte([]byte("..         ")), 0x10, up, 0)
+		b = appendEntry(b, pack(".", ""), 0x10, d.first, 0, v.Time)
+		b = appendEntry(b, pack("..", ""), 0x10, up, 0, v.Time)
 	}
 	for _, n := range d.children {
 		b = n.appendLong(b)
@@ -257,14 +257,14 @@ func (v *Format) directory(d *node) []byte {
 		if n.label[0] == '.' {
 			attr |= 0x02 // hidden, as on systems where the dot means that
 		}
-		b = v.appendEntry(b, n.short, attr, n.first, size)
+		b = appendEntry(b, n.short, attr, n.first, size, v.Time)
 	}
 	return b
 }
 
-func (v *Format) appendEntry(b []byte, short [11]byte, attr byte, first, size uint32) []byte {
+func appendEntry(b []byte, short [11]byte, attr byte, first, size uint32, t time.Time) []byte {
 	le := binary.LittleEndian
-	t := v.Time.UTC()
+	t = t.UTC()
 	switch {
 	case t.Year() < 1980:
 		t = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
