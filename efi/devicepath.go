@@ -58,6 +58,7 @@ const (
 
 	pathEndEntire  = 0xff
 	mediaHardDrive = 1
+	mediaFile      = 4
 )
 
 // next splits off the first node: its type, sub-type and data. ok is false at
@@ -245,7 +246,7 @@ func nodeText(kind, sub byte, d []byte) string {
 		if n >= 16 {
 			return fmt.Sprintf("VenMedia(%s)", uefi.GUIDAt(d))
 		}
-	case pathMedia<<8 | 4:
+	case pathMedia<<8 | mediaFile:
 		units := make([]uint16, 0, n/2)
 		for i := 0; i+1 < n && u16(i) != 0; i += 2 {
 			units = append(units, u16(i))

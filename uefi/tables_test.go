@@ -37,6 +37,7 @@ func TestLayout(t *testing.T) {
 			ConvertPointer 64 GetVariable 72 GetNextVariableName 80 SetVariable 88
 			GetNextHighMonotonicCount 96 ResetSystem 104 UpdateCapsule 112 QueryCapsuleCapabilities 120
 			QueryVariableInfo 128`},
+		{ConfigurationTable{}, 24, "VendorTable 16"},
 		{MemoryDescriptor{}, 40, "PhysicalStart 8 VirtualStart 16 NumberOfPages 24 Attribute 32"},
 		{OpenProtocolInformationEntry{}, 24, "ControllerHandle 8 Attributes 16 OpenCount 20"},
 		{Time{}, 16, "Month 2 Day 3 Hour 4 Minute 5 Second 6 Nanosecond 8 TimeZone 12 Daylight 14"},

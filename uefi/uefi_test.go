@@ -46,3 +46,16 @@ func TestGUID(t *testing.T) {
 		t.Errorf("%+v prints %s", g, g)
 	}
 }
+
+// Two names for one GUID would count something twice.
+func TestKnown(t *testing.T) {
+	for _, list := range [][]Known{KnownProtocols[:], KnownTables[:]} {
+		names, guids := map[string]bool{}, map[GUID]bool{}
+		for _, k := range list {
+			if names[k.Name] || guids[k.GUID] || k.GUID == (GUID{}) || k.Name == "" {
+				t.Errorf("%q %s stands twice, or for nothing", k.Name, k.GUID)
+			}
+			names[k.Name], guids[k.GUID] = true, true
+		}
+	}
+}
