@@ -58,7 +58,7 @@ func run(ctx context.Context) error {
 // talk is the conversation, from the drive's options to the last word.
 func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *console.Console, d *drive.Drive) assistant.Outcome {
 	start.ReadOptions(con, d)
-	keep := assistant.Drive{Present: m.Present}
+	keep := assistant.Drive{Present: m.Present, Report: d.SaveReport}
 	if !start.Safe {
 		m.PrepareCrash(d)
 		keep.State = d.OpenState()
@@ -81,7 +81,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 			SessionLimit: sessions,
 		}},
 		Drive:       keep,
-		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard},
+		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Report: start.Report},
 		Machine:     host{m, start, provoke(d)},
 		Now:         m.Now,
 		SetTimezone: start.SetTimezone,
@@ -100,6 +100,10 @@ type host struct {
 	*machine.Machine
 	*boot.Start
 	fault func()
+}
+
+func (h host) Sections() []assistant.Section {
+	return append(h.Machine.Sections(), h.Start.Sections()...)
 }
 
 func (h host) About() []console.Field {

@@ -39,12 +39,9 @@
 package amd64
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
-	"strings"
 	"time"
 	"unsafe"
 
@@ -206,22 +203,6 @@ func Starting() string {
 		text += fmt.Sprintf(", which refuse them in the background (%v)", uefi.Status(mpStatus))
 	}
 	return text
-}
-
-// Brand is what the processor calls itself (Intel SDM volume 2, CPUID leaves 0x80000002-4).
-func Brand() string {
-	if most, _, _, _ := cpuid(0x80000000, 0); most < 0x80000004 {
-		return "a processor without a name"
-	}
-	var text []byte
-	for leaf := uint32(0x80000002); leaf <= 0x80000004; leaf++ {
-		a, b, c, d := cpuid(leaf, 0)
-		for _, r := range [...]uint32{a, b, c, d} {
-			text = binary.LittleEndian.AppendUint32(text, r)
-		}
-	}
-	name, _, _ := bytes.Cut(text, []byte{0})
-	return strings.Join(strings.Fields(string(name)), " ")
 }
 
 // Mode describes how the firmware has set the processors up: "xAPIC, 4-level page tables".

@@ -83,6 +83,7 @@ func kmain() {
 	booted = 1
 	c := &bootCPU
 	probeCOM1()
+	noteFound()
 	initDescriptors()
 	loadDescriptors(c)
 	setRate(1e9) // until measured

@@ -100,3 +100,15 @@ func TestTableRegister(t *testing.T) {
 		t.Errorf("base %#x, limit %#x", got, uint16(r[0]))
 	}
 }
+
+// CPUID can be asked on a host, too.
+func TestIdentify(t *testing.T) {
+	id := Identify()
+	if len(id.Vendor) != 12 || id.Family == 0 || id.PhysicalBits < 32 || id.PhysicalBits > 52 || id.LinearBits != 48 && id.LinearBits != 57 {
+		t.Errorf("%+v", id)
+	}
+	t.Logf("%+v", id)
+	if h := Found(); h != (HandOver{MPServices: "none"}) || h.NXE() || MTRRs() != nil {
+		t.Errorf("nothing was handed over, but: %+v", h)
+	}
+}

@@ -16,6 +16,8 @@
 //	commands.go      what a person can do besides talking
 //	complete.go      the names of the commands, and typing them
 //	models.go        choosing and loading a model
+//	report.go        a report about the machine
+//	mask.go          what strangers need not know
 //	leave.go         shutting down, with everything saved
 //	answer.go        a message is saved, answered, and the answer saved
 //	conversation.go  the turns, and the model that reads them
@@ -70,6 +72,10 @@ type Drive struct {
 	NoStore  error          // why Store is nil; nil when that is intended
 	State    engine.Medium  // where the model's memory of the conversation is kept between sessions; nil: nowhere
 	Present  func() error   // tells whether the drive is there; nil: it always is
+
+	// Report saves a report in a new file and returns its path; finish replaces it by a
+	// longer one. nil: reports are shown.
+	Report func(now time.Time, text []byte) (path string, finish func([]byte) error, err error)
 }
 
 // Start is what a session begins with.
@@ -79,6 +85,7 @@ type Start struct {
 	System   string            // system prompt when none was set
 	Timezone string            // as it was told to the machine already; "": the one that was set last
 	Keyboard string            // the layout that Keys was given; "": the saved one goes before it
+	Report   bool              // write a report about the machine first
 }
 
 // Run talks until the person shuts down, the input ends or ctx is done. The
@@ -98,7 +105,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	t := &conversation{ui: o.UI, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
 		said: engine.Conversation{System: o.Start.System}}
 	c := &commands{ui: o.UI, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
-		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j},
+		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, saveReport: o.Drive.Report,
 		past: &past{ui: o.UI, store: o.Drive.Store, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			loaded: o.Machine.Loaded, journal: j, talk: t}}
@@ -118,6 +125,9 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		if err := t.settings.set(name, v); err != nil {
 			o.UI.Error(sentence(err))
 		}
+	}
+	if o.Start.Report {
+		c.report(ctx)
 	}
 	out, err := converse(ctx, c)
 	if out == EOF {

@@ -615,7 +615,12 @@ func TestDamagedRealModel(t *testing.T) {
 }
 
 // machine tells what it is asked.
-type machine struct{ loads []Load }
+type machine struct {
+	loads    []Load
+	sections []Section
+}
+
+func (m *machine) Sections() []Section { return m.sections }
 
 func (m *machine) About() []console.Field { return []console.Field{{Name: "about", Value: "it"}} }
 func (m *machine) Loaded(l Load)          { m.loads = append(m.loads, l) }

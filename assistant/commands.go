@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"alphaos/console"
 	"alphaos/fs"
@@ -20,6 +21,7 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /load NAME      go on with another model (a number or the beginning of its name will do)
   /clear          begin a new conversation; the old one is kept
   /history        show this conversation and list the others; /history N shows one
+  /report         write a report about this machine, without anything about you, to the drive
   /restart        save everything and restart
   /bye            save everything and shut down; "please shut down" and "goodbye" do the same
   /?, /help       this help`
@@ -41,6 +43,7 @@ type Machine interface {
 	About() []console.Field             // more for /show info
 	Memory(ModelMemory) []console.Field // for /show memory, with a model that takes so many bytes
 	Loaded(Load)                        // a model was loaded
+	Sections() []Section                // of a report
 }
 
 // unknown is a machine of which there is nothing to tell.
@@ -48,6 +51,7 @@ type unknown struct{}
 
 func (unknown) About() []console.Field { return nil }
 func (unknown) Loaded(Load)            {}
+func (unknown) Sections() []Section    { return nil }
 func (unknown) Memory(m ModelMemory) []console.Field {
 	return []console.Field{{Name: "weights", Value: console.Bytes(m.Weights)}, {Name: "KV cache", Value: console.Bytes(m.Cache)}}
 }
@@ -68,6 +72,7 @@ type commands struct {
 	talk        *conversation
 	library     *library
 	keys        *keys
+	saveReport  func(now time.Time, text []byte) (path string, finish func([]byte) error, err error)
 }
 
 // run runs a slash command. ended means that the conversation is over.
@@ -102,6 +107,8 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		c.clear()
 	case "/history":
 		c.recall(ctx, rest)
+	case "/report":
+		c.report(ctx)
 	default:
 		hint := "/? lists the commands."
 		for _, name := range commandNames {

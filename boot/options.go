@@ -39,6 +39,7 @@ type Options struct {
 	Timezone string // the person's, as "+02:00"; "": the one that was set last
 	ClockUTC bool   // the machine's clock runs in UTC
 	Keyboard string // its layout's name; "": the one that was set, or that the computer knows of
+	Report   bool   // write a report about the machine first
 }
 
 type option struct {
@@ -100,6 +101,7 @@ var optionTable = []option{
 		o.Keyboard = l.Name
 		return nil
 	}},
+	{"report", func(o *Options, v string) (err error) { o.Report, err = onOff(v); return }},
 	// The version of the file's format, which drive create writes.
 	{"version", func(_ *Options, v string) error {
 		if v != "1" {
@@ -197,6 +199,7 @@ func (o Options) String() string {
 	word(o.Timezone != "", "timezone="+o.Timezone)
 	word(o.ClockUTC, "clock=utc")
 	word(o.Keyboard != "", "keyboard="+o.Keyboard)
+	word(o.Report, "report")
 	if words == nil {
 		return "none"
 	}

@@ -23,37 +23,69 @@ func ReportPath(day time.Time, n int) string {
 	return name + ".txt"
 }
 
+// reportRoom is how much longer a report may become than it was at first, in bytes.
+const reportRoom = 16 << 10
+
 // SaveReport saves a report about the machine in a new file and returns its path. It is the
-// one file that AlphaOS adds to a drive. An older report stays.
-func (d *Drive) SaveReport(now time.Time, text []byte) (name string, err error) {
-	fail := func(err error) (string, error) {
-		return "", fmt.Errorf("the report cannot be saved on the drive: %w", err)
+// one file that AlphaOS adds to a drive. An older report stays. finish replaces the report by
+// a longer one, in place.
+func (d *Drive) SaveReport(now time.Time, text []byte) (name string, finish func(text []byte) error, err error) {
+	wrap := func(err error) error {
+		if err != nil {
+			err = fmt.Errorf("the report cannot be saved on the drive: %w", err)
+		}
+		return err
 	}
 	if d.Device.ReadOnly() {
-		return fail(fs.ErrReadOnly)
+		return "", nil, wrap(fs.ErrReadOnly)
 	}
 	if now.Year() < 1980 || now.Year() > 2107 { // which FAT does not have
 		now = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	if err := d.Mkdir(path.Dir(reportBase), now); err != nil && !errors.Is(err, iofs.ErrExist) {
-		return fail(err)
+		return "", nil, wrap(err)
 	}
+	size := len(text) + reportRoom
 	const most = 999
 	for n := 1; n <= most; n++ {
 		name = ReportPath(now, n)
-		err := d.Create(name, text, now)
+		err := d.Create(name, padded(text, size), now)
 		if errors.Is(err, iofs.ErrExist) {
 			continue
 		}
-		if err != nil {
-			return fail(err)
+		if err == nil {
+			err = d.verify(name, padded(text, size))
 		}
-		if got, err := d.ReadFile(name); err != nil {
-			return fail(err)
-		} else if !bytes.Equal(got, text) {
-			return fail(errors.New("what was read back is not what was written"))
-		}
-		return name, nil
+		return name, func(text []byte) error { return wrap(d.overwrite(name, padded(text, size))) }, wrap(err)
 	}
-	return fail(fmt.Errorf("there are %d of this day", most))
+	return "", nil, wrap(fmt.Errorf("there are %d of this day", most))
+}
+
+// padded makes text size bytes long, by empty lines or by leaving out its end.
+func padded(text []byte, size int) []byte {
+	b := bytes.Repeat([]byte("\n"), size)
+	copy(b, text)
+	return b
+}
+
+func (d *Drive) overwrite(name string, content []byte) error {
+	f, err := d.OpenInPlace(name)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(content, 0); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return d.verify(name, content)
+}
+
+func (d *Drive) verify(name string, content []byte) error {
+	got, err := d.ReadFile(name)
+	if err == nil && !bytes.Equal(got, content) {
+		err = errors.New("what was read back is not what was written")
+	}
+	return err
 }

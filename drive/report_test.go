@@ -26,23 +26,27 @@ func TestSaveReport(t *testing.T) {
 		{time.Time{}, "backup/machine-1980-01-01.txt"}, // a clock that was never set
 		{time.Date(22000, 1, 1, 0, 0, 0, 0, time.UTC), "backup/machine-1980-01-01-2.txt"},
 	} {
-		if got, err := mount(t, dev).SaveReport(c.now, []byte("for "+c.want)); err != nil || got != c.want {
+		got, finish, err := mount(t, dev).SaveReport(c.now, []byte("too early"))
+		if err == nil {
+			err = finish([]byte("for " + c.want))
+		}
+		if err != nil || got != c.want {
 			t.Errorf("at %v the report is %q, want %q: %v", c.now, got, c.want, err)
 		}
 	}
 	d := mount(t, dev)
 	for n := 1; n <= 3; n++ {
 		name := drive.ReportPath(day, n)
-		if got, err := d.ReadFile(name); err != nil || string(got) != "for "+name {
+		if got, err := d.ReadFile(name); err != nil || strings.TrimRight(string(got), "\n") != "for "+name {
 			t.Errorf("%s holds %q, %v", name, got, err)
 		}
 	}
 	dev.protected = true
-	if _, err := mount(t, dev).SaveReport(day, nil); !errors.Is(err, fs.ErrReadOnly) {
+	if _, _, err := mount(t, dev).SaveReport(day, nil); !errors.Is(err, fs.ErrReadOnly) {
 		t.Errorf("on a protected drive: %v", err)
 	}
 	full := mount(t, volume(t, create.Options{}))
-	if _, err := full.SaveReport(day, make([]byte, 64<<20)); err == nil || !strings.HasPrefix(err.Error(), "the report cannot be saved on the drive: ") {
+	if _, _, err := full.SaveReport(day, make([]byte, 64<<20)); err == nil || !strings.HasPrefix(err.Error(), "the report cannot be saved on the drive: ") {
 		t.Errorf("on a drive without room: %v", err)
 	}
 }
@@ -54,7 +58,7 @@ func TestSaveReportMakesItsDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := mount(t, byHand(t, &tree))
-	name, err := d.SaveReport(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), []byte("x"))
+	name, _, err := d.SaveReport(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), []byte("x"))
 	if err != nil || name != "backup/machine-2026-03-01.txt" {
 		t.Errorf("%q, %v", name, err)
 	}

@@ -29,6 +29,7 @@ type Machine struct {
 	device *efi.BlockDevice // the drive's, or nil
 	clock  *clock
 	keys   keyboard.Keyboard
+	drive  *drive.Drive // or nil
 
 	// Times after the firmware's hand-over: of the Go program, of drive and journal, and
 	// of the first memory for a model.
@@ -62,7 +63,7 @@ func (m *Machine) LoadOptions() (text, file string, err error) {
 // Name is what tells this computer from others: its firmware and its processor.
 func (m *Machine) Name() string {
 	vendor, revision, _ := efi.Firmware()
-	return fmt.Sprintf("%s %#x, %s", vendor, revision, amd64.Brand())
+	return fmt.Sprintf("%s %#x, %s", vendor, revision, amd64.Identify().Brand)
 }
 
 // PresentProcessors is how many there are.
@@ -105,7 +106,7 @@ func (m *Machine) FindDrive(log *boot.Log) (*drive.Drive, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the drive that AlphaOS was started from cannot be read: %w", err)
 		}
-		m.keep(dev, log)
+		m.keep(dev, d, log)
 		return d, nil
 	}
 	if !errors.Is(err, efi.ErrNoBootVolume) {
@@ -116,7 +117,7 @@ func (m *Machine) FindDrive(log *boot.Log) (*drive.Drive, error) {
 		d, err := drive.Mount(dev)
 		if err == nil && d.Ours() { // others are another system's
 			dev.AllowWrites()
-			m.keep(dev, log)
+			m.keep(dev, d, log)
 			return d, nil
 		}
 	}
@@ -126,10 +127,10 @@ func (m *Machine) FindDrive(log *boot.Log) (*drive.Drive, error) {
 	return nil, errors.New("no AlphaOS drive was found")
 }
 
-// keep makes dev the drive's device.
-func (m *Machine) keep(dev *efi.BlockDevice, log *boot.Log) {
+// keep makes dev the device of the drive d.
+func (m *Machine) keep(dev *efi.BlockDevice, d *drive.Drive, log *boot.Log) {
 	dev.OnError(func(err error) { log.Printf("drive: %v", err) })
-	m.device = dev
+	m.device, m.drive = dev, d
 }
 
 // ConnectDisks starts disks that the firmware has left alone.
