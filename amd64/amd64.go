@@ -109,14 +109,25 @@ var ErrNoMemory = errors.New("not enough free memory")
 // outside the Go heap whose addresses are physical addresses, so that firmware and
 // devices can use it. Its contents are undefined, since large buffers are overwritten at
 // once anyway. It is not garbage collected: see FreePhysical.
-func AllocPhysical(size int) ([]byte, error) {
+func AllocPhysical(size int) ([]byte, error) { return alloc(sysAllocPhysical, size) }
+
+// AllocLow is AllocPhysical for memory below 4 GiB, where a controller with addresses of 32 bits
+// reaches it, if there is any.
+func AllocLow(size int) ([]byte, error) {
+	if b, err := alloc(sysAllocLow, size); err == nil {
+		return b, nil
+	}
+	return AllocPhysical(size)
+}
+
+func alloc(number uintptr, size int) ([]byte, error) {
 	if size <= 0 {
 		return nil, fmt.Errorf("amd64: allocation of %d bytes", size)
 	}
 	if !Booted() {
 		return nil, errors.New("amd64: physical memory can only be had under UEFI firmware")
 	}
-	addr, ok := kernelCall(sysAllocPhysical, nil, uintptr(size))
+	addr, ok := kernelCall(number, nil, uintptr(size))
 	if !ok {
 		return nil, fmt.Errorf("amd64: %d MiB in one piece: %w", (size+1<<20-1)>>20, ErrNoMemory)
 	}

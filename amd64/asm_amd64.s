@@ -222,6 +222,12 @@ efer:
 	MOVL $const_msrEFER, CX
 	MOVQ cpu_fwEFER(BX), AX
 	SET_MSR
+	MOVQ cpu_fwMisc(BX), AX
+	TESTQ AX, AX
+	JEQ  fs
+	MOVL $const_msrMiscEnable, CX
+	SET_MSR
+fs:
 	MOVL FSBASE, CX
 	MOVQ cpu_fwFSBase(BX), AX
 	SET_MSR

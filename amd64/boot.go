@@ -11,12 +11,16 @@ import (
 // runtime.
 
 const (
+	msrMiscEnable = 0x1a0
+
 	msrEFER   = 0xc0000080
 	msrSTAR   = 0xc0000081
 	msrLSTAR  = 0xc0000082
 	msrFMASK  = 0xc0000084
 	msrFSBase = 0xc0000100
 	msrGSBase = 0xc0000101
+
+	genuIntel = 0x756e6547 // the first letters of GenuineIntel in CPUID leaf 0, EBX
 
 	eferSCE = 1 << 0
 	eferNXE = 1 << 11 // without it bit 63 of a page table's entry is reserved; not all firmware sets it
@@ -87,6 +91,8 @@ func kmain() {
 	initDescriptors()
 	loadDescriptors(c)
 	setRate(1e9) // until measured
+	findFrame()
+	reached(stepEntered)
 	fwCall(bootServices().SetWatchdogTimer, 0, 0, 0, 0, 0)
 	if fwCall(bootServices().HandleProtocol, imageHandle, addrOf(&uefi.LoadedImageGUID), addrOf(&outAddr), 0, 0) != 0 {
 		bootFailed("the firmware does not say where it loaded the program")
@@ -95,22 +101,30 @@ func kmain() {
 	imageBase, imageSize = image.ImageBase, uintptr(image.ImageSize)
 	paging.SetImage(imageBase, imageSize)
 	initClock()
+	reached(stepClock)
 	takeMemory()
+	reached(stepMemory)
 	keepSlots()
 	ownCR3 = paging.Make(c.fwCR3, readCR4()&cr4LA57 != 0)
 	if ownCR3 == 0 {
 		bootFailed("there is no memory for page tables")
 	}
+	if !allowNX(c) {
+		paging.ForgetNX()
+	}
 	protectImage()
+	reached(stepTables)
 	initSyscalls(c) // before our tables are used, which have pages that must not be executed: see eferNXE
 	writeCR3(ownCR3)
 	paging.Live = true
+	reached(stepOwnTables)
 	tune(c)
 	watchFirmware(firmwareFaultStub())
 	lock()
 	findProcessors()
 	cleanXSAVE[0] = 0x37f  // FCW
 	cleanXSAVE[3] = 0x1f80 // MXCSR, at byte 24
+	reached(stepRuntime)
 	startRuntime(c)
 }
 
@@ -119,6 +133,11 @@ func bootFailed(why string) {
 	logString(why)
 	logString(".\n")
 	showOnConsole()
+	// The firmware goes on with its next choice, and may clear the screen at once.
+	const patience, step = 20e6, 50e3 // us
+	for waited := 0; waited < patience && pollKey() == 0; waited += step {
+		fwCall(bootServices().Stall, step, 0, 0, 0, 0)
+	}
 	giveBack(uintptr(uefi.Aborted))
 }
 
@@ -216,29 +235,20 @@ func takeMemory() {
 			largest, largestPages = d.PhysicalStart, d.NumberOfPages
 		}
 	}
-	for p := uintptr(0); p+mapDescSize <= mapSize; p += mapDescSize {
-		d := at[uefi.MemoryDescriptor](addrOf(&mapBuffer) + p)
-		base, pages := d.PhysicalStart, d.NumberOfPages
-		if d.Type != uefi.ConventionalMemory {
-			continue
-		}
-		if base < 1<<20 { // leave the first megabyte alone
-			skip := (1<<20 - base) >> paging.FrameShift
-			if pages <= skip {
-				continue
+	// The largest first, since there may be more regions than are kept.
+	lastBase, lastPages := uint64(1<<64-1), uint64(1<<64-1)
+	for {
+		base, pages := uint64(0), uint64(0)
+		for p := uintptr(0); p+mapDescSize <= mapSize; p += mapDescSize {
+			b, n := usable(at[uefi.MemoryDescriptor](addrOf(&mapBuffer)+p), largest)
+			if (n < lastPages || n == lastPages && b < lastBase) && (n > pages || n == pages && b > base) {
+				base, pages = b, n
 			}
-			base, pages = 1<<20, pages-skip
 		}
-		if base == largest || d.PhysicalStart == largest {
-			const share = firmwareShare >> paging.FrameShift
-			if pages <= 2*share {
-				continue
-			}
-			pages -= share
+		if pages == 0 {
+			break
 		}
-		if pages<<paging.FrameShift < minRegion {
-			continue
-		}
+		lastBase, lastPages = base, pages
 		outAddr2 = uintptr(base)
 		if fwCall(bootServices().AllocatePages, uefi.AllocateAddress, uefi.LoaderData, uintptr(pages), addrOf(&outAddr2), 0) == 0 && !paging.AddRegion(uintptr(base), uintptr(pages)) {
 			fwCall(bootServices().FreePages, uintptr(base), uintptr(pages), 0, 0, 0)
@@ -250,26 +260,78 @@ func takeMemory() {
 	}
 }
 
+// usable returns which part of a range of the memory map is taken: of that at largest the
+// firmware keeps its share.
+func usable(d *uefi.MemoryDescriptor, largest uint64) (base, pages uint64) {
+	base, pages = d.PhysicalStart, d.NumberOfPages
+	if d.Type != uefi.ConventionalMemory {
+		return 0, 0
+	}
+	if base < 1<<20 { // leave the first megabyte alone
+		skip := (1<<20 - base) >> paging.FrameShift
+		if pages <= skip {
+			return 0, 0
+		}
+		base, pages = 1<<20, pages-skip
+	}
+	if d.PhysicalStart == largest {
+		const share = firmwareShare >> paging.FrameShift
+		if pages <= 2*share {
+			return 0, 0
+		}
+		pages -= share
+	}
+	if pages<<paging.FrameShift < minRegion {
+		return 0, 0
+	}
+	return base, pages
+}
+
 // keepSlots tells paging what the firmware has that Go code reaches under our page tables,
-// beside the gate: all of the memory map, and the frame buffer, which is not in there.
+// beside the gate: all of the memory map. The frame buffer is not in there: see findFrame.
 func keepSlots() {
 	for p := uintptr(0); p+mapDescSize <= mapSize; p += mapDescSize {
 		d := at[uefi.MemoryDescriptor](addrOf(&mapBuffer) + p)
 		paging.Keep(uintptr(d.PhysicalStart), uintptr(d.NumberOfPages)<<paging.FrameShift)
 	}
 	paging.Keep(0, 1<<32) // interrupt controllers
-	if fwCall(bootServices().LocateProtocol, addrOf(&uefi.GraphicsOutputGUID), 0, addrOf(&outAddr), 0, 0) == 0 {
-		if mode := at[uefi.GraphicsOutput](outAddr).Mode; mode != 0 {
-			m := at[uefi.GraphicsMode](mode)
-			paging.Keep(uintptr(m.FrameBufferBase), uintptr(m.FrameBufferSize))
-		}
+}
+
+// allowNX reports whether pages can be marked as ones that must not be executed. On Intel's
+// processors firmware may have forbidden that (SDM volume 4, IA32_MISC_ENABLE bit 34).
+func allowNX(c *cpu) bool {
+	if hasNX() {
+		return true
 	}
+	const miscXDDisable = 1 << 34
+	_, b, _, _ := cpuid(0, 0)
+	if b != genuIntel {
+		return false
+	}
+	v, ok := tryReadMSR(msrMiscEnable)
+	if ok && v&miscXDDisable != 0 && tryWriteMSR(msrMiscEnable, v&^miscXDDisable) {
+		c.fwMisc = v
+	}
+	return hasNX()
+}
+
+func hasNX() bool {
+	const leaf, nx = 0x80000001, 1 << 20
+	if most, _, _, _ := cpuid(0x80000000, 0); most < leaf {
+		return false
+	}
+	_, _, _, d := cpuid(leaf, 0)
+	return d&nx != 0
 }
 
 // initSyscalls points SYSCALL at the kernel on this processor.
 func initSyscalls(c *cpu) {
 	c.fwSTAR, c.fwLSTAR, c.fwFMASK = readMSR(msrSTAR), readMSR(msrLSTAR), readMSR(msrFMASK)
-	writeMSR(msrEFER, readMSR(msrEFER)|eferSCE|eferNXE)
+	efer := readMSR(msrEFER) | eferSCE
+	if allowNX(c) {
+		efer |= eferNXE
+	}
+	writeMSR(msrEFER, efer)
 	// SYSCALL loads CS from bits 47:32 and SS from the next selector; SYSRET is not used.
 	writeMSR(msrSTAR, selCode<<32)
 	writeMSR(msrLSTAR, syscallStub())

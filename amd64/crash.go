@@ -338,24 +338,32 @@ func reset(kind uefi.ResetType) {
 
 // awaitKey returns a key from the firmware's console or the serial port.
 func awaitKey() byte {
-	in := firmwareTable().ConIn
-	for firmwareBroken != 0 {
-		if hasCOM1 != 0 && In8(com1+uartLSR)&1 != 0 {
-			return In8(com1)
-		}
-		pause()
-	}
 	for {
-		// Some firmware's ReadKeyStroke does not return while there is no key.
-		if in != 0 && fwCall(bootServices().CheckEvent, at[uefi.SimpleTextInput](in).WaitForKey, 0, 0, 0, 0) != uintptr(uefi.NotReady) &&
-			fwCall(at[uefi.SimpleTextInput](in).ReadKeyStroke, in, addrOf(&keyStroke), 0, 0, 0) == 0 {
-			return byte(keyStroke.UnicodeChar)
+		if k := pollKey(); k != 0 {
+			return k
 		}
-		if hasCOM1 != 0 && In8(com1+uartLSR)&1 != 0 {
-			return In8(com1)
+		if firmwareBroken != 0 {
+			pause()
+		} else {
+			haltInFirmware(&bootCPU)
 		}
-		haltInFirmware(&bootCPU)
 	}
+}
+
+// pollKey returns the character of a key that was pressed, on the serial line if the firmware
+// is not to be asked; 0 if there is none.
+func pollKey() byte {
+	in := firmwareTable().ConIn
+	// Some firmware's ReadKeyStroke does not return while there is no key.
+	if firmwareBroken == 0 && in != 0 &&
+		fwCall(bootServices().CheckEvent, at[uefi.SimpleTextInput](in).WaitForKey, 0, 0, 0, 0) != uintptr(uefi.NotReady) &&
+		fwCall(at[uefi.SimpleTextInput](in).ReadKeyStroke, in, addrOf(&keyStroke), 0, 0, 0) == 0 {
+		return byte(keyStroke.UnicodeChar)
+	}
+	if hasCOM1 != 0 && In8(com1+uartLSR)&1 != 0 {
+		return In8(com1)
+	}
+	return 0
 }
 
 func reportByte(i uintptr) byte { return tail[i%tailSize] }
@@ -547,8 +555,12 @@ func fill(colour uint32) {
 
 var textLine [128]uint16
 
-// showOnConsole writes the end of the log to the firmware's text console.
+// showOnConsole writes the end of the log to the firmware's text console, which is mute in
+// graphics mode on firmware with Console Control.
 func showOnConsole() {
+	if fwCall(bootServices().LocateProtocol, addrOf(&uefi.ConsoleControlGUID), 0, addrOf(&outAddr), 0, 0) == 0 {
+		fwCall(at[uefi.ConsoleControl](outAddr).SetMode, outAddr, uefi.ConsoleText, 0, 0, 0)
+	}
 	const most = 2 << 10
 	from := reportStart()
 	if tailLen-from > most {

@@ -94,6 +94,7 @@ type cpu struct {
 	fwGDTR, fwIDTR           [2]uint64 // 2 bytes limit, 8 bytes base
 	fwCS, fwSS, fwTR         uintptr
 	fwEFER, fwXCR0           uintptr
+	fwMisc                   uintptr // IA32_MISC_ENABLE; 0: it was not changed
 	fwSpurious               uint32
 	fwFSBase, fwGSBase       uintptr
 	fwSTAR, fwLSTAR, fwFMASK uintptr

@@ -127,9 +127,12 @@ func madvise(addr, n, advice uintptr) uintptr {
 	return 0
 }
 
-func allocPhysical(n uintptr) uintptr {
+// lowMemory is where all of it is in reach of a device with addresses of 32 bits.
+const lowMemory = 1 << 32
+
+func allocPhysical(n, limit uintptr) uintptr {
 	frames := pageUp(n) >> paging.FrameShift
-	addr := paging.AllocRun(frames, paging.Anywhere)
+	addr := paging.AllocRun(frames, limit)
 	if addr == 0 {
 		return errno(eNOMEM)
 	}

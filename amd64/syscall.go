@@ -4,6 +4,8 @@ package amd64
 // (arch/x86/entry/syscalls/syscall_64.tbl), and a few numbers of our own for this
 // package's API. An unknown number is ENOSYS, as on an older Linux.
 
+import "alphaos/amd64/paging"
+
 const (
 	eSRCH     = 3
 	eBADF     = 9
@@ -56,6 +58,7 @@ const (
 
 	sysFirmwareCall  = 0x1000
 	sysAllocPhysical = 0x1001
+	sysAllocLow      = 0x1007
 	sysFreePhysical  = 0x1002
 	sysMemoryStats   = 0x1003
 	sysSinceStart    = 0x1004
@@ -169,7 +172,9 @@ func systemCall(c *cpu, t *thread) uintptr {
 		random(a1, a2)
 		return a2
 	case sysAllocPhysical:
-		return allocPhysical(a2)
+		return allocPhysical(a2, paging.Anywhere)
+	case sysAllocLow:
+		return allocPhysical(a2, lowMemory)
 	case sysFreePhysical:
 		return freePhysical(a1, a2)
 	case sysMemoryStats:

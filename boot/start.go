@@ -47,6 +47,8 @@ type Machine interface {
 	Now() time.Time
 	// GoOnFrom lets a clock with a fault go on from a time.
 	GoOnFrom(t time.Time)
+	// DriveHabits says what was found out about the drive when it was read.
+	DriveHabits() string
 	// ConnectDisks starts disks that the firmware has left alone.
 	ConnectDisks() error
 }
@@ -172,6 +174,7 @@ func (s *Start) Loaded(l assistant.Load) {
 	i := l.Info
 	speed := int64(float64(i.Bytes) / max(l.Time.Seconds(), 1e-6))
 	s.Log.Printf("model: %q, %s, %s in %v, %s/s", i.Name, i.Quantization, console.Bytes(i.Bytes), l.Time.Round(time.Millisecond), console.Bytes(speed))
+	s.Log.Printf("drive: %s", s.machine.DriveHabits())
 	s.Log.Printf("model: kernel %s, threads %d, %d layers, context %d", i.Kernel, i.Threads, i.Layers, i.Context)
 	s.SaveLog()
 }

@@ -12,7 +12,8 @@ package efi
 // changed elsewhere meanwhile; a change to other blocks only is not seen. The
 // firmware gets only buffers it can see, aligned as the device demands: physical
 // memory goes straight through, anything else by way of a buffer of the device's
-// own. And a device that was found by searching refuses writes until AllowWrites
+// own, below 4 GiB. There are controllers whose data never arrives above that, without
+// an error: the first read that would go there is tried with a known answer. And a device that was found by searching refuses writes until AllowWrites
 // is called, so that no search can end in writing to a Mac's own
 // disk.
 
@@ -31,6 +32,10 @@ import (
 
 const (
 	bounceSize = 1 << 20
+	probeSize  = 64 << 10
+	// directAlign is what memory is aligned to that goes straight through: there are
+	// controllers that demand more than IoAlign says.
+	directAlign = 4096
 	// maxRequest is the most bytes one firmware call is given. Callers ask
 	// for 8 MiB at most; the bound is for drivers that keep sizes in few bits.
 	maxRequest = 16 << 20
@@ -39,6 +44,9 @@ const (
 // smaller are the sizes that a failed request is tried again in: there is firmware that
 // fails beyond 640 KiB, and some beyond 64.
 var smaller = [...]int{512 << 10, 64 << 10}
+
+// lowMemory ends where a controller with addresses of 32 bits reaches. A variable for tests.
+var lowMemory uintptr = 1 << 32
 
 // BlockDevice is a disk or a partition behind the firmware's Block I/O. It
 // implements fs.BlockDevice and may be used by several goroutines.
@@ -53,6 +61,7 @@ type BlockDevice struct {
 	allowed bool   // to write
 	bounce  []byte // physical memory; nil until it is needed
 	most    int    // bytes of a request, after larger ones failed where this did not; 0: maxRequest
+	high    reach  // whether data arrives above lowMemory
 
 	known   []block   // block 0 and the last ones written, by which the drive is recognised
 	gone    bool      // it was not there the last time
@@ -62,6 +71,15 @@ type BlockDevice struct {
 	failed  func(error)
 	said    string // the last error given to failed
 }
+
+// reach is what is known of a controller.
+type reach byte
+
+const (
+	reachUntried reach = iota
+	reachAll
+	reachLow
+)
 
 // block is the content of a block.
 type block struct {
@@ -91,7 +109,7 @@ func openBlock(h Handle) (*BlockDevice, error) {
 	if size < 512 || size > 64<<10 || size&(size-1) != 0 {
 		return nil, fmt.Errorf("%s has blocks of %d bytes, which is not supported", d, size)
 	}
-	if align&(align-1) != 0 || align > 4096 {
+	if align&(align-1) != 0 || align > directAlign {
 		return nil, fmt.Errorf("%s wants buffers aligned to %d bytes, which is not supported", d, align)
 	}
 	if d.media.LastBlock >= 1<<63/uint64(size) {
@@ -390,18 +408,63 @@ func (d *BlockDevice) allow(write bool) error {
 	return d.check()
 }
 
+// try reads into a buffer above lowMemory what it first reads below.
+func (d *BlockDevice) try(lba uint64, p []byte) {
+	p = p[:min(len(p), probeSize)]
+	low := d.bounce[:len(p)]
+	read := func(buf []byte) error {
+		st := call(at[uefi.BlockIO](d.io).ReadBlocks, d.io, uintptr(d.mediaID), uintptr(lba), uintptr(len(buf)), addressOf(buf))
+		return uefi.Status(st).Err()
+	}
+	if read(low) != nil {
+		return
+	}
+	for i, b := range low { // nothing is there yet that could be right
+		p[i] = ^b
+	}
+	if read(p) != nil {
+		return
+	}
+	d.high = reachLow
+	if bytes.Equal(p, low) {
+		d.high = reachAll
+	}
+}
+
+// Habits says what was found out about the device, in words for a log.
+func (d *BlockDevice) Habits() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	text := fmt.Sprintf("requests of up to %d KiB", cmp.Or(d.most, maxRequest)>>10)
+	if d.most != 0 {
+		text += ", larger ones fail"
+	}
+	return text + [...]string{
+		reachUntried: "; no data went above 4 GiB yet",
+		reachAll:     "; data arrives above 4 GiB",
+		reachLow:     "; data does not arrive above 4 GiB, and is copied there",
+	}[d.high]
+}
+
 func (d *BlockDevice) move(lba uint64, p []byte, write bool) error {
 	fn := at[uefi.BlockIO](d.io).ReadBlocks
 	if write {
 		fn = at[uefi.BlockIO](d.io).WriteBlocks
 	}
-	direct := physical(p) && (d.media.IoAlign <= 1 || addressOf(p)&uintptr(d.media.IoAlign-1) == 0)
-	if !direct && d.bounce == nil {
+	direct := physical(p) && addressOf(p)%directAlign == 0
+	high := direct && addressOf(p)+uintptr(len(p)) > lowMemory
+	if (!direct || high && d.high != reachAll) && d.bounce == nil {
 		b, err := alloc(bounceSize)
 		if err != nil {
 			return err
 		}
 		d.bounce = b
+	}
+	if high {
+		if d.high == reachUntried && !write {
+			d.try(lba, p)
+		}
+		direct = d.high == reachAll
 	}
 	most := cmp.Or(d.most, maxRequest)
 	if !direct {

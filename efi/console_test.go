@@ -661,6 +661,24 @@ func TestKeyboardFallback(t *testing.T) {
 	if got := poll(k, probeEvery+5); got != "hm" {
 		t.Errorf("freezing: %q", got)
 	}
+	// Another keyboard's protocol is the one that works; a terminal's is left alone.
+	f = newFake(t)
+	f.newKeyboard()
+	asked := 0
+	other := func(h Handle, path []byte, r rune) {
+		f.install(h, uefi.DevicePathGUID, f.path(pciRoot(), path))
+		f.install(h, uefi.TextInputExGUID, addr(f, &uefi.SimpleTextInputEx{ReadKeyStrokeEx: f.fn(func(a []uintptr) uefi.Status {
+			asked++
+			*out[uefi.KeyData](f, a[1]) = uefi.KeyData{Key: uefi.InputKey{UnicodeChar: uint16(r)}}
+			return uefi.Success
+		})}))
+	}
+	other(0x50, node(pathMessaging, 14, make([]byte, 15)...), 't')
+	other(0x51, usbPort(1), 'u')
+	k = openKeyboard()
+	if got := poll(k, probeEvery+1); got != "uu" || asked != 2 {
+		t.Errorf("another keyboard: %q, asked %d times", got, asked)
+	}
 	// No Ex protocol at all.
 	f = newFake(t)
 	q = f.newKeyboard()

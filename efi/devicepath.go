@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -75,13 +76,19 @@ func (p devicePath) next() (kind, sub byte, data []byte, rest devicePath, ok boo
 }
 
 // usb reports whether the path leads over USB.
-func (p devicePath) usb() bool {
+func (p devicePath) usb() bool { return p.over(5, 15, 16) }
+
+// serial reports whether the path leads over a serial line: a terminal is there.
+func (p devicePath) serial() bool { return p.over(14) }
+
+// over reports whether the path has a messaging node of one of these sub-types (10.3.4).
+func (p devicePath) over(subs ...byte) bool {
 	for {
 		kind, sub, _, rest, ok := p.next()
 		if !ok {
 			return false
 		}
-		if kind == pathMessaging && (sub == 5 || sub == 15 || sub == 16) {
+		if kind == pathMessaging && slices.Contains(subs, sub) {
 			return true
 		}
 		p = rest

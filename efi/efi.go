@@ -60,7 +60,7 @@ import (
 // the firmware.
 var (
 	call     = amd64.Call
-	alloc    = amd64.AllocPhysical
+	alloc    = amd64.AllocLow
 	free     = amd64.FreePhysical
 	physical = amd64.Physical
 	handBack = amd64.HandBack

@@ -110,14 +110,15 @@ func newFake(t *testing.T) *fake {
 	f.seal()
 
 	oldCall, oldAlloc, oldFree, oldPhysical, oldIn8, oldOut8, oldSleep := call, alloc, free, physical, in8, out8, sleep
-	oldFW := fw
+	oldFW, oldLow := fw, lowMemory
+	lowMemory = 1 << 62 // the tests' buffers lie anywhere
 	call, alloc, free, physical = f.call, f.alloc, f.free, f.physical
 	in8 = func(uint16) uint8 { return absent }
 	out8 = func(port uint16, v uint8) {}
 	sleep = func(d time.Duration) { f.slept += d }
 	t.Cleanup(func() {
 		call, alloc, free, physical, in8, out8, sleep = oldCall, oldAlloc, oldFree, oldPhysical, oldIn8, oldOut8, oldSleep
-		fw = oldFW
+		fw, lowMemory = oldFW, oldLow
 		consoleState.control = 0
 		if len(f.pool) > 0 {
 			t.Errorf("%d buffers of the firmware were not freed", len(f.pool))

@@ -24,19 +24,24 @@ const pollInterval = 10 * time.Millisecond
 // there are no more.
 const maxBurst = 64
 
-// probeEvery is how many polls pass between looks at Simple Text Input while
-// the Ex protocol has never delivered a key.
+// probeEvery is how many polls pass between looks at the other sources while no key was
+// delivered.
 const probeEvery = 50
 
-// keyboard reads keys from ConIn.
-type keyboard struct {
-	ex, plain uintptr // protocols; 0: none
-	proven    bool    // ex has delivered a key
-	polls     int
+// keySource is a protocol that gives keys. Its arguments are kept so that a poll allocates
+// nothing.
+type keySource struct {
+	io    uintptr // uefi.SimpleTextInputEx or uefi.SimpleTextInput
+	ex    bool
+	args  [2]uintptr // of ReadKeyStroke
+	event [1]uintptr // WaitForKey
+}
 
-	// Kept here so that a poll allocates nothing.
-	exArgs, plainArgs   [2]uintptr
-	exEvent, plainEvent [1]uintptr // WaitForKey
+// keyboard reads keys from the source that has proven to deliver them.
+type keyboard struct {
+	sources []*keySource // ConIn's first
+	proven  *keySource   // gave the first key
+	polls   int
 }
 
 // key receives a key from the firmware.
@@ -45,67 +50,81 @@ var key struct {
 	data uefi.KeyData
 }
 
-// openKeyboard finds the console's input protocols; nil when there is none.
+// openKeyboard finds the console's input protocols, and that of another keyboard: there is
+// firmware on which only that one works. It returns nil when there is none.
 func openKeyboard() *keyboard {
-	k := &keyboard{plain: fw.st.ConIn}
-	if ex, err := protocol(Handle(fw.st.ConsoleInHandle), &uefi.TextInputExGUID); err == nil {
-		k.ex = ex
+	k := &keyboard{}
+	in := Handle(fw.st.ConsoleInHandle)
+	own, _ := protocol(in, &uefi.TextInputExGUID)
+	k.add(own, true)
+	k.add(fw.st.ConIn, false)
+	others, _ := handles(&uefi.TextInputExGUID)
+	for _, h := range others {
+		ex, err := protocol(h, &uefi.TextInputExGUID)
+		if h == in || err != nil || ex == own || handlePath(h).serial() {
+			continue
+		}
+		k.add(ex, true)
+		break
 	}
-	if k.ex == 0 && k.plain == 0 {
+	if len(k.sources) == 0 {
 		return nil
-	}
-	data := uintptr(unsafe.Pointer(&key.data))
-	k.exArgs = [2]uintptr{k.ex, data}
-	k.plainArgs = [2]uintptr{k.plain, data}
-	if k.ex != 0 {
-		k.exEvent[0] = at[uefi.SimpleTextInputEx](k.ex).WaitForKeyEx
-	}
-	if k.plain != 0 {
-		k.plainEvent[0] = at[uefi.SimpleTextInput](k.plain).WaitForKey
 	}
 	return k
 }
 
-// poll returns the next key press, if there is one.
-func (k *keyboard) poll() (uefi.KeyData, bool) {
-	if k.ex != 0 {
-		d, st := read(k.exEvent[:], at[uefi.SimpleTextInputEx](k.ex).ReadKeyStrokeEx, k.exArgs[:])
-		if st == uefi.Success {
-			k.proven = true
-			return d, true
-		}
-		if k.proven || k.plain == 0 {
-			return uefi.KeyData{}, false
-		}
-		// Some firmware has an Ex protocol that never delivers: until the first
-		// key, look at the other one now and then. Not always, because
-		// drivers may queue each key for both.
-		if k.polls++; k.polls%probeEvery != 0 && st == uefi.NotReady {
-			return uefi.KeyData{}, false
-		}
+func (k *keyboard) add(io uintptr, ex bool) {
+	if io == 0 {
+		return
 	}
-	if k.plain == 0 {
-		return uefi.KeyData{}, false
+	s := &keySource{io: io, ex: ex, args: [2]uintptr{io, uintptr(unsafe.Pointer(&key.data))}}
+	if ex {
+		s.event[0] = at[uefi.SimpleTextInputEx](io).WaitForKeyEx
+	} else {
+		s.event[0] = at[uefi.SimpleTextInput](io).WaitForKey
 	}
-	d, st := read(k.plainEvent[:], at[uefi.SimpleTextInput](k.plain).ReadKeyStroke, k.plainArgs[:])
-	if st != uefi.Success {
-		return uefi.KeyData{}, false
-	}
-	k.ex = 0 // the plain protocol is the one that works
-	return d, true
+	k.sources = append(k.sources, s)
 }
 
-// read calls a ReadKeyStroke function, if the event says that a key waits or is none that the
-// firmware knows: there is firmware whose ReadKeyStroke does not return without a key. The
-// plain one fills in only the key.
-func read(event []uintptr, fn uintptr, args []uintptr) (uefi.KeyData, uefi.Status) {
+// poll returns the next key press, if there is one.
+func (k *keyboard) poll() (uefi.KeyData, bool) {
+	if k.proven != nil {
+		d, st := k.proven.read()
+		return d, st == uefi.Success
+	}
+	// Until the first key all are looked at, the later ones now and then: drivers may queue
+	// each key for several.
+	k.polls++
+	look := k.polls%probeEvery == 0
+	for i, s := range k.sources {
+		if i > 0 && !look {
+			break
+		}
+		d, st := s.read()
+		if st == uefi.Success {
+			k.proven = s
+			return d, true
+		}
+		look = look || st != uefi.NotReady
+	}
+	return uefi.KeyData{}, false
+}
+
+// read calls ReadKeyStroke, if the event says that a key waits or is none that the firmware
+// knows: there is firmware whose ReadKeyStroke does not return without a key. The plain one fills
+// in only the key.
+func (s *keySource) read() (uefi.KeyData, uefi.Status) {
 	key.Lock()
 	defer key.Unlock()
-	if event[0] != 0 && uefi.Status(call(fw.bs.CheckEvent, event...)) == uefi.NotReady {
+	if s.event[0] != 0 && uefi.Status(call(fw.bs.CheckEvent, s.event[:]...)) == uefi.NotReady {
 		return uefi.KeyData{}, uefi.NotReady
 	}
+	fn := at[uefi.SimpleTextInput](s.io).ReadKeyStroke
+	if s.ex {
+		fn = at[uefi.SimpleTextInputEx](s.io).ReadKeyStrokeEx
+	}
 	key.data = uefi.KeyData{}
-	st := uefi.Status(call(fn, args...))
+	st := uefi.Status(call(fn, s.args[:]...))
 	return key.data, st
 }
 

@@ -89,12 +89,33 @@ func (m *Machine) OpenConsole(ctx context.Context, complete func(line string) st
 	switch {
 	case err == nil:
 		o.Serial = serial
+		if screenErr != nil {
+			o.Serial = both{serial, textScreen()}
+		}
 		keys = append(keys, console.DecodeKeys(ctx, serial))
 	case screenErr != nil:
-		o.Serial = efi.TextOutput()
+		o.Serial = textScreen()
 	}
 	o.Keys = console.MergeKeys(keys...)
 	return console.New(o)
+}
+
+// textScreen is the firmware's text console, empty.
+func textScreen() io.Writer {
+	w := efi.TextOutput()
+	io.WriteString(w, "\x1b[2J") // if that fails, so does what follows
+	return w
+}
+
+// both writes to two places, of which one may fail.
+type both [2]io.Writer
+
+func (b both) Write(p []byte) (int, error) {
+	n, err := b[0].Write(p)
+	if m, other := b[1].Write(p); err != nil {
+		return m, other
+	}
+	return n, err
 }
 
 // FindDrive takes the volume the program came from, or, when the firmware does not
@@ -141,6 +162,9 @@ func (m *Machine) ConnectDisks() error {
 
 // Present tells whether the drive is there.
 func (m *Machine) Present() error { return m.device.Present() }
+
+// DriveHabits says what was found out about the drive when it was read.
+func (m *Machine) DriveHabits() string { return m.device.Habits() }
 
 // Ready notes that drive and journal are open.
 func (m *Machine) Ready() { m.ready = amd64.SinceStart() }

@@ -1,12 +1,13 @@
 package paging
 
 // Page frames: the regions of physical memory taken over from firmware at start, with a
-// bitmap for each. Single frames are taken from the bottom of a region and long runs from
-// its top, so that the free space between them stays in one piece.
+// bitmap for each. The highest region is used first, and low memory last: there are machines
+// on which something goes on writing there. In a region single frames are taken from the
+// bottom and long runs from the top, so that the free space between them stays in one piece.
 //
-// Invariant: a set bit is a frame in use; freeFrames counts the clear ones. A single
-// frame is zeroed when it is given out, so that no page shows what an earlier
-// owner wrote.
+// Invariant: regions are in the order of their addresses; a set bit is a frame in use;
+// freeFrames counts the clear ones. A single frame is zeroed when it is given out, so that no
+// page shows what an earlier owner wrote.
 
 const (
 	FrameShift = 12
@@ -18,7 +19,7 @@ const (
 type region struct {
 	base   uintptr // physical address
 	frames uintptr
-	bitmap uintptr // one bit per frame, in the region's own first frames
+	bitmap uintptr // one bit per frame
 	words  uintptr // of the bitmap
 	next   uintptr // no clear bit in the words below
 	huge   uintptr // no free 2 MiB page in the frames below
@@ -32,16 +33,26 @@ var (
 )
 
 // AddRegion takes frames of memory at base into use. It reports false when there are too
-// many regions.
+// many regions. The largest comes first: the others' bitmaps lie there as well.
 func AddRegion(base, frames uintptr) bool {
 	if regionCount == maxRegions {
 		return false
 	}
 	words := (frames + 63) / 64
 	own := (words*8 + FrameSize - 1) >> FrameShift
-	r := &regions[regionCount]
-	*r = region{base: base, frames: frames, bitmap: base, words: words}
-	zero(base, words*8)
+	bitmap := AllocRun(own, Anywhere)
+	if bitmap != 0 {
+		own = 0
+	} else {
+		bitmap = base
+	}
+	zero(bitmap, words*8)
+	i := regionCount
+	for ; i > 0 && regions[i-1].base > base; i-- {
+		regions[i] = regions[i-1]
+	}
+	r := &regions[i]
+	*r = region{base: base, frames: frames, bitmap: bitmap, words: words}
 	for i := uintptr(0); i < own; i++ {
 		r.set(i)
 	}
@@ -72,7 +83,7 @@ func (r *region) used(i uintptr) bool    { return *r.word(i)>>(i&63)&1 != 0 }
 
 // AllocFrame returns the address of a zeroed frame, or 0.
 func AllocFrame() uintptr {
-	for i := 0; i < regionCount; i++ {
+	for i := regionCount - 1; i >= 0; i-- {
 		r := &regions[i]
 		for w := r.next; w < r.words; w++ {
 			v := *at[uint64](r.bitmap + w*8)
@@ -98,7 +109,7 @@ func AllocFrame() uintptr {
 // allocHuge returns the address of a zeroed 2 MiB page, or 0.
 func allocHuge() uintptr {
 	const n = hugePage / FrameSize
-	for i := 0; i < regionCount; i++ {
+	for i := regionCount - 1; i >= 0; i-- {
 		r := &regions[i]
 		for f := r.huge; f+n <= r.frames; {
 			if off := (r.base>>FrameShift + f) % n; off != 0 {

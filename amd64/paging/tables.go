@@ -32,6 +32,8 @@ const (
 )
 
 var (
+	noExec = uint64(pteNX)
+
 	// Live says that processors use these tables, so that their TLBs must be flushed.
 	Live bool
 
@@ -44,6 +46,10 @@ var (
 
 // at returns the address addr as a pointer.
 func at[T any](addr uintptr) *T { return *(**T)(unsafe.Pointer(&addr)) }
+
+// ForgetNX has no page marked as one that must not be executed: the processor cannot do that,
+// and takes the bit for an error.
+func ForgetNX() { noExec = 0 }
 
 // flushTLB removes one page's translation from this processor's TLB.
 func flushTLB(addr uintptr) {
@@ -112,12 +118,12 @@ func Restrict(addr uintptr, write, execute bool) bool {
 	if e == nil {
 		return false
 	}
-	*e = *e &^ (pteW | pteNX)
+	*e &^= pteW | noExec
 	if write {
 		*e |= pteW
 	}
 	if !execute {
-		*e |= pteNX
+		*e |= noExec
 	}
 	return true
 }
@@ -266,7 +272,7 @@ func mapHuge(start, prot uintptr) bool {
 	if f == 0 {
 		return false
 	}
-	*e = uint64(f) | pteP | ptePS | pteNX | writeBit(prot)
+	*e = uint64(f) | pteP | ptePS | noExec | writeBit(prot)
 	return true
 }
 

@@ -112,7 +112,7 @@ func Fault(addr uintptr, write bool) Result {
 		if f == 0 {
 			return NoMemory
 		}
-		*e = uint64(f) | pteP | pteNX | writeBit(a.prot)
+		*e = uint64(f) | pteP | noExec | writeBit(a.prot)
 	}
 	return OK
 }

@@ -26,7 +26,7 @@ const (
 	mpRefuse            // StartupAllAPs refuses to work in the background
 	mpHang              // and this one never comes back
 	mpFramework         // the Framework's MP services instead of PI's
-	apRaw               // processors come with CR4.OSFXSR clear and CR0.TS set, the boot processor's local APIC is off, vector 0xf0 is taken
+	apRaw               // processors come with CR4.OSFXSR clear and CR0.TS set, and vector 0xf0 is taken
 	disk640             // requests above 640 KiB fail
 	disk64              // above 64 KiB
 	diskHigh            // data never arrives above 4 GiB, and no error says so
@@ -41,6 +41,7 @@ const (
 	timeZone            // the clock's time zone is garbage
 	timeYear            // the year is 0
 	timeError           // the clock fails
+	mapError            // the memory map cannot be had
 	memoryMap           // 300 fragments before the largest range, unsorted, descriptors of 64 bytes, a type of the vendor's
 	scribble            // something writes into low memory
 	habitCount
@@ -49,7 +50,7 @@ const (
 var names = [habitCount]string{
 	"nonx", "fullmap", "keys-freeze", "keys-other", "apple-console", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "ap-raw",
 	"disk-640k", "disk-64k", "disk-high", "disk-aligned", "disk-slow", "gop-blt", "gop-rgbx", "gop-mask", "gop-pitch", "gop-none",
-	"reset-returns", "time-zone", "time-year", "time-error", "map", "scribble",
+	"reset-returns", "time-zone", "time-year", "time-error", "map-error", "map", "scribble",
 }
 
 var (
@@ -155,7 +156,7 @@ func takeOn(startImage uintptr) (start func(handle uintptr) uintptr, err error) 
 	defer writeProtect(true)
 	for i, take := range [habitCount]func() error{
 		fullMap: fillMap, keysFreeze: freezeKeys, keysOther: otherKeys, appleConsole: takeConsole,
-		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, apRaw: rawMP,
+		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, apRaw: rawMP, mapError: loseMap,
 		memoryMap: fragment, scribble: startScribble,
 	} {
 		if !taken[i] || take == nil {
@@ -274,14 +275,12 @@ func otherKeys() error {
 	if err != nil {
 		return err
 	}
-	never := func(c *hookCall) {
-		met[keysOther]++
-		c.answer(uefi.NotReady)
-	}
+	never := func(c *hookCall) { c.answer(uefi.NotReady) }
 	replace(&plain.ReadKeyStroke, never)
 	replace(&ex.ReadKeyStrokeEx, never)
 	replace(&bs.CheckEvent, func(c *hookCall) {
 		if e := c.args[0]; e == plainEvent || e == exEvent {
+			met[keysOther]++
 			c.answer(uefi.NotReady)
 		}
 	})
@@ -320,6 +319,11 @@ func takeConsole() error {
 	if err := status(rs.SetVariable, addr(&variableName), addr(&uefi.AppleBootVariableGUID), ofBootAndRuntime, uintptr(len(variableValue)), addr(&variableValue)); err != nil {
 		return err
 	}
+	replace(&at[uefi.SimpleTextOutput](st.ConOut).OutputString, func(c *hookCall) {
+		if consoleMode == uefi.ConsoleGraphics {
+			c.answer(uefi.Success)
+		}
+	})
 	return everyMillisecond(func(c *hookCall) {
 		args := [8]uintptr{st.ConIn, uintptr(unsafe.Pointer(&keyStroke))}
 		for consoleMode == uefi.ConsoleGraphics && firmware(at[uefi.SimpleTextInput](st.ConIn).ReadKeyStroke, &args) == 0 {
@@ -411,12 +415,7 @@ func rawMP() error {
 	}
 	arch := out
 	const vector = 0xf0
-	if err := status(at[uefi.CPUArch](arch).RegisterInterruptHandler, arch, vector, stub(0, func(c *hookCall) { c.answer(uefi.Success) })); err != nil {
-		return err
-	}
-	const spurious, enable = 0xfee000f0, 1 << 8 // in the local APIC
-	*at[uint32](spurious) &^= enable
-	return nil
+	return status(at[uefi.CPUArch](arch).RegisterInterruptHandler, arch, vector, stub(0, func(c *hookCall) { c.answer(uefi.Success) }))
 }
 
 // disks has the Block I/O interfaces and their own functions.
@@ -582,6 +581,14 @@ func conventional() (list []uefi.MemoryDescriptor, err error) {
 		}
 	}
 	return list, nil
+}
+
+func loseMap() error {
+	replace(&bs.GetMemoryMap, func(c *hookCall) {
+		met[mapError]++
+		c.answer(uefi.DeviceError)
+	})
+	return nil
 }
 
 func fragment() error {

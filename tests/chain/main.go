@@ -236,6 +236,7 @@ func start(path, image []byte, cmdline string, device uintptr) error {
 	}
 
 	amd64.StartProcessors(amd64.Present())
+	amd64.Call(at[uefi.SimpleTextOutput](st.ConOut).ClearScreen, st.ConOut) // the blocks of this program's own start
 	fmt.Printf("chain: starting with %q\n", cmdline)
 	amd64.HandBack()
 	run, err := takeOn(bs.StartImage)

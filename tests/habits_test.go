@@ -1,0 +1,208 @@
+package tests
+
+// Firmware that is not OVMF: what others do is done to it by tests/chain, as the file /habits
+// on the drive says.
+
+import (
+	"fmt"
+	"image/color"
+	"math/rand"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"alphaos/drive"
+	"alphaos/drive/create"
+	"alphaos/internal/vmtest"
+	"alphaos/ovmf"
+)
+
+// habits are together what boots in a few minutes. Of those on a line, each works beside the
+// others; tests/chain/habits.go says what they are.
+var habits = []string{
+	"nonx,fullmap,keys-freeze,disk-64k,disk-high,disk-aligned,disk-slow,gop-pitch",
+	"apple-console,mp-framework,gop-rgbx,time-zone,scribble",
+	"keys-other,mp-refuse,map,gop-mask,time-year,disk-640k",
+	"ap-raw,gop-blt,time-error,reset-returns",
+	"mp-none,gop-none",
+}
+
+func TestFirmwareHabits(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	for i, names := range habits {
+		t.Run(names, func(t *testing.T) {
+			c := ovmf.Config{CPUs: 2}
+			if i == 0 {
+				c.MemoryMiB = 6144 // for disk-high
+			}
+			tryHabits(t, c, strings.Split(names, ","))
+		})
+	}
+}
+
+// TestHabitsSoak tries each habit alone, and then combinations of any on all kinds of machines. What
+// ALPHAOS_HABITS names is tried in place of all that.
+func TestHabitsSoak(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	if only := os.Getenv("ALPHAOS_HABITS"); only != "" {
+		tryHabits(t, ovmf.Config{CPUs: 2, MemoryMiB: 6144}, strings.Split(only, ","))
+		return
+	}
+	if *soak == 0 {
+		t.Skip("boots many times: run with -soak 100, or ALPHAOS_HABITS=nonx,fullmap to try these")
+	}
+	all := strings.Split(strings.Join(habits, ","), ",")
+	for _, name := range all {
+		t.Run(name, func(t *testing.T) { tryHabits(t, ovmf.Config{CPUs: 2, MemoryMiB: 6144}, []string{name}) })
+	}
+	buses := []string{"virtio", "ahci", "nvme", "usb"}
+	for i := range *soak {
+		r := rand.New(rand.NewSource(int64(i)))
+		var some []string
+		kinds := map[string]bool{} // of which there is one at a time
+		for _, j := range r.Perm(len(all)) {
+			kind, _, _ := strings.Cut(all[j], "-")
+			switch kind {
+			case "apple":
+				kind = "keys"
+			case "disk":
+				kind = all[j]
+			}
+			if !kinds[kind] && r.Intn(3) == 0 {
+				kinds[kind] = true
+				some = append(some, all[j])
+			}
+		}
+		c := ovmf.Config{CPUs: 1 + r.Intn(4), Bus: buses[r.Intn(len(buses))], MemoryMiB: 6144}
+		t.Run(fmt.Sprintf("%d %s %d processors %s", i+1, c.Bus, c.CPUs, strings.Join(some, ",")), func(t *testing.T) { tryHabits(t, c, some) })
+	}
+}
+
+// tryHabits starts AlphaOS on firmware with habits, types on the keyboard, asks the model, and
+// checks that each habit was met.
+func tryHabits(t *testing.T, c ovmf.Config, names []string) {
+	has := func(name string) bool { return slices.Contains(names, name) }
+	model, want := chatModel(t, story)
+	c.Disk = vmtest.NewDrive(t, create.Options{EFI: vmtest.EFI(t, "./tests/chain"), Models: []string{model}, Extra: []create.Extra{
+		image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}, {Path: "habits", Content: []byte(strings.Join(names, ","))},
+	}})
+	p := vmtest.Boot(t, c)
+	p.Expect("chain: starting")
+	said := p.Prompt()
+	command := "/show info\n"
+	if has("apple-console") {
+		vmtest.Contains(t, said, "The keyboard is read as German (Mac), as macOS does on this computer")
+		command = "&show info\n" // the key where a German keyboard has the slash
+	}
+	if has("time-year") {
+		vmtest.Contains(t, said, "Dates will be wrong: the machine's clock shows")
+	}
+	if err := p.VM.SendText(t.Context(), command); err != nil { // on the keyboard
+		t.Fatal(err)
+	}
+	processors := fmt.Sprintf("%d of %[1]d in use", c.CPUs)
+	if has("mp-none") {
+		processors = "1 of 1 in use"
+	}
+	vmtest.Contains(t, p.Expect("built with"), processors)
+	p.Prompt()
+	p.Greedy(100)
+	if got := p.Ask(story); got != want {
+		t.Errorf("in the machine\n%q\nwant\n%q", got, want)
+	}
+	p.Screenshot("habits-" + strings.Join(names, "-") + ".png")
+	if has("reset-returns") {
+		p.TypeLine("/bye")
+		p.Expect("It is safe to hold the power button now.")
+		p.VM.Kill()
+	} else {
+		p.Leave("/bye")
+	}
+	vmtest.CheckDrive(t, c.Disk)
+	if len(names) == 0 {
+		return
+	}
+	_, told, _ := strings.Cut(p.VM.Output(), "chain: met ")
+	told, _, _ = strings.Cut(told, ".")
+	t.Logf("met %s", told)
+	for _, name := range names {
+		idle := c.CPUs == 1 && (strings.HasPrefix(name, "mp-") || name == "ap-raw") // there is nothing to start
+		if !idle && !regexp.MustCompile(`(^| )`+name+`=[1-9]`).MatchString(told) {
+			t.Errorf("the habit %s was not met: %q", name, told)
+		}
+	}
+}
+
+// TestProcessorsStop starts AlphaOS on firmware that never comes back from starting the other
+// processors: the start after that does without them, and one that is asked to tries again.
+func TestProcessorsStop(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	model, _ := chatModel(t, story)
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.EFI(t, "./tests/chain"), Models: []string{model}, Extra: []create.Extra{
+		image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}, {Path: "habits", Content: []byte("mp-hang")},
+	}})
+	config := ovmf.Config{Disk: disk, CPUs: 2}
+	p := vmtest.Boot(t, config)
+	p.Expect("chain: met mp-hang=1")
+	p.Screenshot("processors-stop.png") // says what is being done
+	p.VM.Kill()
+	p = vmtest.Boot(t, config)
+	vmtest.Contains(t, p.Prompt(), "This computer stopped when its other processors were being started, so AlphaOS uses one.", "cpus=2")
+	vmtest.Contains(t, p.Say("/show info"), "1 of 2 in use")
+	p.Leave("/bye")
+	vmtest.Contains(t, string(vmtest.ReadFile(t, disk, drive.ProcessorsPath)), "EDK II")
+	vmtest.CheckDrive(t, disk)
+}
+
+// TestEarlyFailure starts AlphaOS on a Mac's console and without a memory map: it says in text why it
+// cannot start, under the blocks of the steps that it did.
+func TestEarlyFailure(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.EFI(t, "./tests/chain"), Extra: []create.Extra{
+		image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}, {Path: "habits", Content: []byte("apple-console,map-error")},
+	}})
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2})
+	p.Expect("The program cannot start: the firmware does not tell which memory is free.")
+	text := func() (lit int, blocks []color.Color) {
+		img, err := p.VM.Screen(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for x := range img.Bounds().Dx() {
+			for y := 32; y < img.Bounds().Dy(); y++ { // below the blocks
+				if r, g, b, _ := img.At(x, y).RGBA(); r|g|b != 0 {
+					lit++
+				}
+			}
+		}
+		for i := range 6 {
+			blocks = append(blocks, img.At(16+24*i, 16))
+		}
+		return lit, blocks
+	}
+	for {
+		lit, blocks := text()
+		if lit < 500 { // the text comes after what the serial line says
+			continue
+		}
+		white, yellow := color.RGBA{255, 255, 255, 255}, color.RGBA{255, 255, 0, 255}
+		if !same(blocks[0], white) || !same(blocks[1], yellow) || !same(blocks[2], color.Black) {
+			t.Errorf("the blocks are %v", blocks)
+		}
+		break
+	}
+	p.Screenshot("early-failure.png")
+	p.Type("x") // it goes back to the firmware
+	if _, err := p.VM.Expect(t.Context(), "chain: FAILED: the image returned"); err != nil {
+		t.Error(err)
+	}
+}
+
+// same reports whether two colours look the same.
+func same(a, b color.Color) bool {
+	r, g, bl, _ := a.RGBA()
+	r2, g2, b2, _ := b.RGBA()
+	return r>>8 == r2>>8 && g>>8 == g2>>8 && bl>>8 == b2>>8
+}
