@@ -29,6 +29,13 @@ var habits = []string{
 	"mp-none,gop-none",
 }
 
+// withHabits returns a drive on which tests/chain gives the firmware habits and starts AlphaOS.
+func withHabits(t testing.TB, names string) create.Options {
+	return create.Options{EFI: vmtest.EFI(t, "./tests/chain"), Extra: []create.Extra{
+		image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}, {Path: "habits", Content: []byte(names)},
+	}}
+}
+
 func TestFirmwareHabits(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	for i, names := range habits {
@@ -85,9 +92,9 @@ func TestHabitsSoak(t *testing.T) {
 func tryHabits(t *testing.T, c ovmf.Config, names []string) {
 	has := func(name string) bool { return slices.Contains(names, name) }
 	model, want := chatModel(t, story)
-	c.Disk = vmtest.NewDrive(t, create.Options{EFI: vmtest.EFI(t, "./tests/chain"), Models: []string{model}, Extra: []create.Extra{
-		image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}, {Path: "habits", Content: []byte(strings.Join(names, ","))},
-	}})
+	drive := withHabits(t, strings.Join(names, ","))
+	drive.Models = []string{model}
+	c.Disk = vmtest.NewDrive(t, drive)
 	p := vmtest.Boot(t, c)
 	p.Expect("chain: starting")
 	said := p.Prompt()
@@ -140,9 +147,9 @@ func tryHabits(t *testing.T, c ovmf.Config, names []string) {
 func TestProcessorsStop(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, _ := chatModel(t, story)
-	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.EFI(t, "./tests/chain"), Models: []string{model}, Extra: []create.Extra{
-		image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}, {Path: "habits", Content: []byte("mp-hang")},
-	}})
+	o := withHabits(t, "mp-hang")
+	o.Models = []string{model}
+	disk := vmtest.NewDrive(t, o)
 	config := ovmf.Config{Disk: disk, CPUs: 2}
 	p := vmtest.Boot(t, config)
 	p.Expect("chain: met mp-hang=1")
@@ -160,9 +167,7 @@ func TestProcessorsStop(t *testing.T) {
 // cannot start, under the blocks of the steps that it did.
 func TestEarlyFailure(t *testing.T) {
 	vmtest.NeedQEMU(t)
-	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.EFI(t, "./tests/chain"), Extra: []create.Extra{
-		image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}, {Path: "habits", Content: []byte("apple-console,map-error")},
-	}})
+	disk := vmtest.NewDrive(t, withHabits(t, "apple-console,map-error"))
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2})
 	p.Expect("The program cannot start: the firmware does not tell which memory is free.")
 	text := func() (lit int, blocks []color.Color) {

@@ -19,7 +19,14 @@ const unsaved = 600
 
 const note = "Note: your last session ended unexpectedly. I've recovered your conversation up to"
 
-func TestPowerCut(t *testing.T) {
+func TestPowerCut(t *testing.T) { pullThePlug(t, create.Options{EFI: vmtest.AlphaOS(t)}) }
+
+// TestPowerCutOnStrictDisk has a disk that takes 64 KiB at once, at 20 MB/s, and is slow to flush.
+func TestPowerCutOnStrictDisk(t *testing.T) {
+	pullThePlug(t, withHabits(t, "disk-strict"))
+}
+
+func pullThePlug(t *testing.T, drive create.Options) {
 	vmtest.NeedQEMU(t)
 	model, tokens := reference("stories260K-F32.gguf"), 450
 	if model == "" {
@@ -29,7 +36,8 @@ func TestPowerCut(t *testing.T) {
 	if len(want) < unsaved+200 {
 		t.Fatalf("an answer of %d bytes is too short for this test", len(want))
 	}
-	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
+	drive.Models = []string{model}
+	disk := vmtest.NewDrive(t, drive)
 
 	var shown string // of the answer, when the plug was pulled
 	for i, cut := range []int{8, unsaved + 50, len(want) - 20} {
