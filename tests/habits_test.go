@@ -25,7 +25,7 @@ var habits = []string{
 	"nonx,fullmap,keys-freeze,disk-64k,disk-high,disk-aligned,disk-slow,gop-pitch",
 	"apple-console,mp-framework,gop-rgbx,time-zone,scribble",
 	"keys-other,mp-refuse,map,gop-mask,time-year,disk-640k",
-	"ap-raw,gop-blt,time-error,reset-returns",
+	"strict,ap-raw,gop-blt,time-error,reset-returns",
 	"mp-none,gop-none",
 }
 

@@ -19,6 +19,7 @@ import (
 const (
 	noNX         = iota // EFER.NXE is clear, as EDK2 leaves it for some settings: bit 63 of a page table's entry is reserved
 	fullMap             // every entry of the top-level page table is taken, as where firmware maps all 48 bits of addresses
+	strict              // page 0 is unmapped, data must not be executed, page tables must not be written
 	keysFreeze          // ReadKeyStroke does not return unless CheckEvent has just said that a key waits
 	keysOther           // the console's own handle never has a key, another one does
 	appleConsole        // the Console Control protocol, in graphics mode, where a timer takes all keys away; no Simple Text Input Ex: a Mac's AppleEvent; its variable tells of a German keyboard
@@ -48,7 +49,7 @@ const (
 )
 
 var names = [habitCount]string{
-	"nonx", "fullmap", "keys-freeze", "keys-other", "apple-console", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "ap-raw",
+	"nonx", "fullmap", "strict", "keys-freeze", "keys-other", "apple-console", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "ap-raw",
 	"disk-640k", "disk-64k", "disk-high", "disk-aligned", "disk-slow", "gop-blt", "gop-rgbx", "gop-mask", "gop-pitch", "gop-none",
 	"reset-returns", "time-zone", "time-year", "time-error", "map-error", "map", "scribble",
 }
@@ -155,7 +156,7 @@ func takeOn(startImage uintptr) (start func(handle uintptr) uintptr, err error) 
 	writeProtect(false)
 	defer writeProtect(true)
 	for i, take := range [habitCount]func() error{
-		fullMap: fillMap, keysFreeze: freezeKeys, keysOther: otherKeys, appleConsole: takeConsole,
+		fullMap: fillMap, strict: beStrict, keysFreeze: freezeKeys, keysOther: otherKeys, appleConsole: takeConsole,
 		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, apRaw: rawMP, mapError: loseMap,
 		memoryMap: fragment, scribble: startScribble,
 	} {
@@ -194,9 +195,10 @@ func takeOn(startImage uintptr) (start func(handle uintptr) uintptr, err error) 
 
 // Bits of an entry of a page table (Intel SDM volume 3, 4.5).
 const (
-	present = 1 << 0
-	large   = 1 << 7
-	noExec  = 1 << 63
+	present  = 1 << 0
+	writable = 1 << 1
+	large    = 1 << 7
+	noExec   = 1 << 63
 
 	pageMask = 0x000ffffffffff000
 )
@@ -226,6 +228,70 @@ func allowExec(t []uint64, level int, seen map[uint64]bool) {
 			allowExec(tableAt(uintptr(e)), level-1, seen)
 		}
 	}
+}
+
+// beStrict is what newer firmware for PCs does: of what the memory map calls data or free, nothing
+// may be executed, and the tables that say so are read-only.
+func beStrict() error {
+	mapSize = unsafe.Sizeof(mapBuffer)
+	if err := status(bs.GetMemoryMap, addr(&mapSize), addr(&mapBuffer), addr(&out), addr(&mapDescriptor), addr(&outCount)); err != nil {
+		return err
+	}
+	root := uintptr(amd64.Call(topTable())) & pageMask
+	*entryOf(root, 0) = 0
+	for p := uintptr(0); p < mapSize; p += mapDescriptor {
+		d := at[uefi.MemoryDescriptor](addr(&mapBuffer) + p)
+		switch d.Type {
+		case uefi.LoaderData, uefi.BootServicesData, uefi.RuntimeServicesData, uefi.ConventionalMemory, uefi.ACPIReclaimMemory, uefi.ACPIMemoryNVS:
+		default:
+			continue
+		}
+		for page := uint64(0); page < d.NumberOfPages; page++ {
+			*entryOf(root, uintptr(d.PhysicalStart+page<<12)) |= noExec
+			met[strict]++
+		}
+	}
+	for _, table := range tablesBelow(root, 4, nil) {
+		*entryOf(root, table) &^= writable
+	}
+	return nil
+}
+
+// entryOf returns the last-level entry for an address, splitting large pages on the way.
+func entryOf(table, address uintptr) *uint64 {
+	for shift := uint(39); shift > 12; shift -= 9 {
+		e := at[uint64](table + address>>shift&511*8)
+		if *e&large != 0 {
+			pages, err := amd64.AllocLow(4096)
+			if err != nil {
+				panic(err)
+			}
+			attributes := *e &^ pageMask &^ (1 << 12)
+			if shift == 21 {
+				attributes &^= large
+			}
+			for i := range uint64(512) {
+				*at[uint64](uintptr(unsafe.Pointer(&pages[0])) + uintptr(i)*8) = *e&pageMask&^(1<<shift-1) + i<<(shift-9) | attributes
+			}
+			*e = uint64(uintptr(unsafe.Pointer(&pages[0]))) | present | writable
+		}
+		table = uintptr(*e) & pageMask
+	}
+	return at[uint64](table + address>>12&511*8)
+}
+
+// tablesBelow lists a table and those below it.
+func tablesBelow(table uintptr, level int, list []uintptr) []uintptr {
+	if slices.Contains(list, table) {
+		return list
+	}
+	list = append(list, table)
+	for _, e := range tableAt(table) {
+		if level > 1 && e&present != 0 && (level == 4 || e&large == 0) {
+			list = tablesBelow(uintptr(e)&pageMask, level-1, list)
+		}
+	}
+	return list
 }
 
 // What freezeKeys and otherKeys know of the console's input.
