@@ -1,6 +1,6 @@
 // Package fs reaches the drive: a medium is a BlockDevice, a partition is a
-// Section of one, package gpt finds the partitions and package fat reads the
-// files in them.
+// Section of one. Packages gpt and mbr find the partitions, package volume says
+// what is in each and mounts it; packages fat and exfat know the files in them.
 //
 // Nothing here knows where the blocks come from. Under firmware they come
 // from Block I/O, on a host from an image file (FileDevice), in tests from
@@ -88,3 +88,16 @@ func (s *section) WriteBlocks(lba uint64, p []byte) error {
 	}
 	return s.dev.WriteBlocks(s.first+lba, p)
 }
+
+// Extent is a piece of a file: Count neighbouring blocks of a device from First
+// on.
+type Extent struct{ First, Count uint64 }
+
+// ReadOnly returns dev as a device that cannot be written, for a medium that is
+// not ours.
+func ReadOnly(dev BlockDevice) BlockDevice { return readOnly{dev} }
+
+type readOnly struct{ BlockDevice }
+
+func (readOnly) WriteBlocks(uint64, []byte) error { return ErrReadOnly }
+func (readOnly) Flush() error                     { return nil }

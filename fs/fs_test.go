@@ -93,3 +93,19 @@ func TestFileDevice(t *testing.T) {
 		t.Error("block size 1000 was accepted")
 	}
 }
+
+func TestReadOnly(t *testing.T) {
+	data := make([]byte, 1024)
+	data[512] = 1
+	d := fs.ReadOnly(fstest.NewDevice(data, 512))
+	p := make([]byte, 512)
+	if err := d.ReadBlocks(1, p); err != nil || p[0] != 1 || d.Blocks() != 2 {
+		t.Errorf("error %v", err)
+	}
+	if err := d.WriteBlocks(0, p); !errors.Is(err, fs.ErrReadOnly) || data[0] != 0 {
+		t.Errorf("writing: %v", err)
+	}
+	if err := d.Flush(); err != nil {
+		t.Error(err)
+	}
+}
