@@ -56,9 +56,10 @@ var plan = []struct{ rooms, what string }{
 	{"llm", "weights and graphs"},
 	{"llm/chat", "a conversation as a prompt"},
 	{"llm/chat/jinja llm/tokenizer llm/kernel llm/sample", "the template language, text as tokens, arithmetic, the choice of a token"},
-	{"fs/fstest", "failing media, for tests"},
-	{"fs/exfat", "exFAT volumes, read"},
-	{"fs/fat fs/gpt fs/readfs", "FAT32 volumes, partition tables, what file systems that are only read share"},
+	{"fs/fstest fs/exfat/exfattest", "failing media and exFAT volumes, for tests"},
+	{"fs/volume", "what is on a medium, and reading any of it"},
+	{"fs/exfat fs/gpt", "exFAT volumes, GUID partition tables"},
+	{"fs/fat fs/mbr fs/readfs", "FAT32 volumes, other partition tables, what file systems that are only read share"},
 	{"fs console console/keyboard store llm/gguf uefi", "the ground: block devices, the screen, keyboard layouts, the journal, model files, the UEFI specification"},
 }
 

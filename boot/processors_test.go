@@ -15,7 +15,7 @@ import (
 	"alphaos/drive"
 	"alphaos/drive/create"
 	"alphaos/fs"
-	"alphaos/fs/gpt"
+	"alphaos/fs/volume"
 	"alphaos/internal/petest"
 )
 
@@ -153,11 +153,11 @@ func newDrive(t *testing.T) *drive.Drive {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { image.Close() })
-	volumes, err := gpt.Volumes(image)
-	if err != nil || len(volumes) != 1 {
-		t.Fatal(volumes, err)
+	medium, err := volume.List(image)
+	if err != nil || len(medium.Volumes) != 1 {
+		t.Fatal(medium, err)
 	}
-	d, err := drive.Mount(testDevice{volumes[0]})
+	d, err := drive.Mount(testDevice{medium.Volumes[0]})
 	if err != nil {
 		t.Fatal(err)
 	}

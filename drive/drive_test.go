@@ -12,7 +12,7 @@ import (
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
-	"alphaos/fs/gpt"
+	"alphaos/fs/volume"
 	"alphaos/internal/petest"
 )
 
@@ -25,8 +25,8 @@ type device struct {
 func (d device) ReadOnly() bool { return d.protected }
 func (d device) String() string { return "an image" }
 
-// volume returns the volume of a drive that was made with o.
-func volume(t *testing.T, o create.Options) device {
+// newVolume returns the volume of a drive that was made with o.
+func newVolume(t *testing.T, o create.Options) device {
 	t.Helper()
 	dir := t.TempDir()
 	o.Out, o.EFI, o.Size, o.Journal = filepath.Join(dir, "drive.img"), filepath.Join(dir, "program.efi"), 64<<20, 1<<20
@@ -41,11 +41,11 @@ func volume(t *testing.T, o create.Options) device {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { image.Close() })
-	volumes, err := gpt.Volumes(image)
-	if err != nil || len(volumes) != 1 {
-		t.Fatal(volumes, err)
+	medium, err := volume.List(image)
+	if err != nil || len(medium.Volumes) != 1 {
+		t.Fatal(medium, err)
 	}
-	return device{BlockDevice: volumes[0]}
+	return device{BlockDevice: medium.Volumes[0]}
 }
 
 func mount(t *testing.T, dev device) *drive.Drive {
@@ -58,7 +58,7 @@ func mount(t *testing.T, dev device) *drive.Drive {
 }
 
 func TestDrive(t *testing.T) {
-	dev := volume(t, create.Options{State: 1 << 20})
+	dev := newVolume(t, create.Options{State: 1 << 20})
 	d := mount(t, dev)
 	if !d.Ours() || d.Label() != drive.Label {
 		t.Errorf("a drive just made is not ours; its label is %q", d.Label())
@@ -86,7 +86,7 @@ func TestDrive(t *testing.T) {
 
 // A drive without a place for state is an older one; a volume without a journal is not ours.
 func TestNotOurs(t *testing.T) {
-	if mount(t, volume(t, create.Options{State: -1})).OpenState() != nil {
+	if mount(t, newVolume(t, create.Options{State: -1})).OpenState() != nil {
 		t.Error("there is a place for state")
 	}
 	d := mount(t, byHand(t, &fat.Tree{}))

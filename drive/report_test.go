@@ -13,7 +13,7 @@ import (
 )
 
 func TestSaveReport(t *testing.T) {
-	dev := volume(t, create.Options{})
+	dev := newVolume(t, create.Options{})
 	day := time.Date(2026, 3, 1, 23, 59, 0, 0, time.UTC)
 	for _, c := range []struct {
 		now  time.Time
@@ -45,7 +45,7 @@ func TestSaveReport(t *testing.T) {
 	if _, _, err := mount(t, dev).SaveReport(day, nil); !errors.Is(err, fs.ErrReadOnly) {
 		t.Errorf("on a protected drive: %v", err)
 	}
-	full := mount(t, volume(t, create.Options{}))
+	full := mount(t, newVolume(t, create.Options{}))
 	if _, _, err := full.SaveReport(day, make([]byte, 64<<20)); err == nil || !strings.HasPrefix(err.Error(), "the report cannot be saved on the drive: ") {
 		t.Errorf("on a drive without room: %v", err)
 	}

@@ -13,7 +13,7 @@ import (
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/fstest"
-	"alphaos/fs/gpt"
+	"alphaos/fs/volume"
 	"alphaos/internal/petest"
 	"alphaos/store"
 )
@@ -43,11 +43,11 @@ func TestOnDrive(t *testing.T) {
 	var said []string
 	session := func(cut int) {
 		defer disk.PowerOn()
-		vols, err := gpt.Volumes(d)
+		medium, err := volume.List(d)
 		if err != nil {
 			t.Fatal(err)
 		}
-		vol, err := fat.Mount(vols[0])
+		vol, err := fat.Mount(medium.Volumes[0])
 		if err != nil {
 			t.Fatal(err)
 		}

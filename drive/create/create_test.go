@@ -18,6 +18,7 @@ import (
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
+	"alphaos/fs/volume"
 	"alphaos/internal/petest"
 	"alphaos/llm"
 	"alphaos/llm/gguf"
@@ -84,7 +85,7 @@ func create(t testing.TB, o Options) *Result {
 }
 
 // mount opens the only volume of an image.
-func mount(t testing.TB, img string) (*fat.FS, gpt.Volume) {
+func mount(t testing.TB, img string) (*fat.FS, volume.Volume) {
 	t.Helper()
 	dev, err := fs.OpenFileDevice(img, 512, true)
 	if err != nil {
@@ -95,15 +96,15 @@ func mount(t testing.TB, img string) (*fat.FS, gpt.Volume) {
 	if err != nil || tab.Damage != nil {
 		t.Fatalf("partition table: %v, damage %v", err, tab.Damage)
 	}
-	vols, err := gpt.Volumes(dev)
-	if err != nil || len(vols) != 1 {
-		t.Fatalf("%d volumes, error %v", len(vols), err)
+	medium, err := volume.List(dev)
+	if err != nil || len(medium.Volumes) != 1 {
+		t.Fatalf("%+v, error %v", medium, err)
 	}
-	v, err := fat.Mount(vols[0])
+	v, err := fat.Mount(medium.Volumes[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return v, vols[0]
+	return v, medium.Volumes[0]
 }
 
 // tool runs a program of another maker over the image, which must succeed.

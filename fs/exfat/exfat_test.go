@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"alphaos/fs"
+	"alphaos/fs/exfat/exfattest"
 	disk "alphaos/fs/fstest"
 )
 
@@ -121,7 +122,7 @@ func TestMkfs(t *testing.T) {
 				t.Fatalf("mkfs.exfat: %v\n%s", err, out)
 			}
 			items := sample(4096)
-			write(f, items)
+			exfattest.Write(f, items)
 			fsck(t, name)
 			dev, err := fs.NewFileDevice(f, c.size, c.block)
 			if err != nil {
@@ -152,13 +153,13 @@ func TestLargeFiles(t *testing.T) {
 	if err := f.Truncate(size); err != nil {
 		t.Skip("no sparse files here:", err)
 	}
-	format(f, size, 9, 8, 1, "LARGE")
+	exfattest.Format(f, size, 9, 8, 1, "LARGE")
 	items := []item{
-		{path: "contiguous.gguf", data: content(1, 1000), size: 5<<30 + 5},
-		{path: "scattered.gguf", data: content(2, 300<<10), size: 4<<30 + 7, scattered: true},
-		{path: "begun.gguf", data: content(3, 1000), size: 4<<30 + 9, valid: 600},
+		{Path: "contiguous.gguf", Data: content(1, 1000), Size: 5<<30 + 5},
+		{Path: "scattered.gguf", Data: content(2, 300<<10), Size: 4<<30 + 7, Scattered: true},
+		{Path: "begun.gguf", Data: content(3, 1000), Size: 4<<30 + 9, Valid: 600},
 	}
-	write(f, items)
+	exfattest.Write(f, items)
 	fsck(t, name)
 	dev, err := fs.NewFileDevice(f, size, 512)
 	if err != nil {
@@ -169,50 +170,50 @@ func TestLargeFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, it := range items {
-		info, err := v.Stat(it.path)
-		if err != nil || info.Size() != it.size {
+		info, err := v.Stat(it.Path)
+		if err != nil || info.Size() != it.Size {
 			t.Fatalf("%v, error %v", info, err)
 		}
-		list, err := v.Extents(it.path)
-		if err != nil || it.scattered && len(list) < 30000 || !it.scattered && len(list) != 1 {
-			t.Fatalf("%s: %d extents, error %v", it.path, len(list), err)
+		list, err := v.Extents(it.Path)
+		if err != nil || it.Scattered && len(list) < 30000 || !it.Scattered && len(list) != 1 {
+			t.Fatalf("%s: %d extents, error %v", it.Path, len(list), err)
 		}
 		// What is at the file's end is known by its place on the medium.
 		end := []byte("the end")
-		if it.valid == 0 {
+		if it.Valid == 0 {
 			last := list[len(list)-1]
-			at := int64(last.First+last.Count)*512 - 512 + (it.size-int64(len(end)))%512
-			if it.size%512 < int64(len(end)) { // it lies in two blocks
+			at := int64(last.First+last.Count)*512 - 512 + (it.Size-int64(len(end)))%512
+			if it.Size%512 < int64(len(end)) { // it lies in two blocks
 				at -= 512
 			}
 			if _, err := f.WriteAt(end, at); err != nil {
 				t.Fatal(err)
 			}
 		}
-		file, err := v.Open(it.path)
+		file, err := v.Open(it.Path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := make([]byte, len(it.data))
-		want := slices.Clone(it.data)
-		if it.valid != 0 {
-			clear(want[it.valid:])
+		got := make([]byte, len(it.Data))
+		want := slices.Clone(it.Data)
+		if it.Valid != 0 {
+			clear(want[it.Valid:])
 		}
 		r := file.(io.ReaderAt)
 		if _, err := r.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s: wrong begin, error %v", it.path, err)
+			t.Errorf("%s: wrong begin, error %v", it.Path, err)
 		}
 		got = make([]byte, 20)
-		n, err := r.ReadAt(got, it.size-int64(len(end)))
-		if it.valid != 0 {
+		n, err := r.ReadAt(got, it.Size-int64(len(end)))
+		if it.Valid != 0 {
 			clear(end)
 		}
 		if n != len(end) || err != io.EOF || !bytes.Equal(got[:n], end) {
-			t.Errorf("%s: the end is %q, error %v", it.path, got[:n], err)
+			t.Errorf("%s: the end is %q, error %v", it.Path, got[:n], err)
 		}
 		file.Close()
-		if _, err := v.ReadFile(it.path); err == nil {
-			t.Errorf("%s was read as a whole", it.path)
+		if _, err := v.ReadFile(it.Path); err == nil {
+			t.Errorf("%s was read as a whole", it.Path)
 		}
 	}
 }
@@ -222,12 +223,12 @@ func TestTimes(t *testing.T) {
 	m, _ := newImage(1<<20, 9, 0, 1, items)
 	v := mount(t, m, 512)
 	for _, it := range items {
-		if it.modified.IsZero() {
+		if it.Modified.IsZero() {
 			continue
 		}
-		info, err := v.Stat(it.path)
-		if err != nil || !info.ModTime().Equal(it.modified) {
-			t.Errorf("%s: %v, want %v; error %v", it.path, info.ModTime(), it.modified, err)
+		info, err := v.Stat(it.Path)
+		if err != nil || !info.ModTime().Equal(it.Modified) {
+			t.Errorf("%s: %v, want %v; error %v", it.Path, info.ModTime(), it.Modified, err)
 		}
 	}
 	for _, c := range []struct {
@@ -275,8 +276,8 @@ func TestExtents(t *testing.T) {
 				got = append(got, b...)
 			}
 			for _, it := range items {
-				if it.path == name && it.valid != 0 {
-					data = data[:it.valid]
+				if it.Path == name && it.Valid != 0 {
+					data = data[:it.Valid]
 				}
 			}
 			if len(got)-len(data) >= block || !bytes.HasPrefix(got, data) {
@@ -298,8 +299,8 @@ func TestExtents(t *testing.T) {
 // A file is read in large requests and its clusters are not looked for again.
 func TestRequests(t *testing.T) {
 	m, _ := newImage(64<<20, 9, 6, 1, []item{
-		{path: "large", data: content(1, 24<<20)},
-		{path: "pieces", data: content(2, 8<<20), scattered: true},
+		{Path: "large", Data: content(1, 24<<20)},
+		{Path: "pieces", Data: content(2, 8<<20), Scattered: true},
 	})
 	dev := disk.NewDevice(m, 512)
 	v, err := Mount(dev)
@@ -340,17 +341,17 @@ func TestRequests(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	m, _ := newImage(1<<20, 9, 0, 1, []item{
-		{path: "space.gguf ", data: []byte("1")},
-		{path: "dot.gguf.", data: []byte("2")},
-		{path: "end\uF028", data: []byte("3")},
-		{path: "both", data: []byte("4")},
-		{path: "both.", data: []byte("5")},
-		{path: "what\uF025", data: []byte("6")},
-		{path: "back\\slash", data: []byte("7")},
-		{path: "..", data: []byte("8")},
-		{path: "Straße", data: []byte("9")},
-		{path: "with entries of somebody's own", data: []byte("A"), extra: 2},
-		{path: "and after it", data: []byte("B")},
+		{Path: "space.gguf ", Data: []byte("1")},
+		{Path: "dot.gguf.", Data: []byte("2")},
+		{Path: "end\uF028", Data: []byte("3")},
+		{Path: "both", Data: []byte("4")},
+		{Path: "both.", Data: []byte("5")},
+		{Path: "what\uF025", Data: []byte("6")},
+		{Path: "back\\slash", Data: []byte("7")},
+		{Path: "..", Data: []byte("8")},
+		{Path: "Straße", Data: []byte("9")},
+		{Path: "with entries of somebody's own", Data: []byte("A"), Extra: 2},
+		{Path: "and after it", Data: []byte("B")},
 	})
 	v := mount(t, m, 512)
 	for name, want := range map[string]string{
@@ -380,33 +381,34 @@ func TestOtherVolumes(t *testing.T) {
 func TestDamage(t *testing.T) {
 	const sector = 512
 	items := []item{
-		{path: "dir/inner", data: content(1, 100)},
-		{path: "dir/sub/leaf", data: content(1, 100)},
-		{path: "file", data: content(2, 3000), scattered: true},
-		{path: "flat", data: content(3, 3000)},
-		{path: "last", data: content(4, 3000)},
+		{Path: "dir/inner", Data: content(1, 100)},
+		{Path: "dir/sub/leaf", Data: content(1, 100)},
+		{Path: "file", Data: content(2, 3000), Scattered: true},
+		{Path: "flat", Data: content(3, 3000)},
+		{Path: "last", Data: content(4, 3000)},
 	}
 	sound, at := newImage(256<<10, 9, 0, 1, items)
-	w, root := openWriter(sound)
+	w := exfattest.Open(sound)
+	root := w.Root
 	first := func(m memory, name string) uint32 { return le.Uint32(m[at[name]+32+20:]) }
 	boot := func(f func(b memory)) func(m memory) {
 		return func(m memory) {
 			f(m)
-			sealBoot(m[:12*sector])
+			exfattest.SealBoot(m[:12*sector])
 			copy(m[12*sector:], m[:12*sector])
 		}
 	}
 	set := func(name string, f func(set []byte)) func(m memory) {
 		return func(m memory) {
 			f(m[at[name]:])
-			sealSet(m[at[name]:])
+			exfattest.SealSet(m[at[name]:])
 		}
 	}
 	table := func(c, to uint32) func(m memory) {
-		return func(m memory) { (&writer{m: m, tableAt: w.tableAt}).link(c, to) }
+		return func(m memory) { exfattest.Open(m).Link(c, to) }
 	}
 	fileFirst := first(sound, "file")
-	second := le.Uint32(sound[w.tableAt+4*int64(fileFirst):])
+	second := le.Uint32(sound[w.Table+4*int64(fileFirst):])
 	for _, c := range []struct {
 		name  string
 		spoil func(m memory)
@@ -440,7 +442,7 @@ func TestDamage(t *testing.T) {
 		{"absurd size", set("file", func(s []byte) { s[32+31] = 0xFF }), "file", "claims"},
 		{"valid beyond size", set("flat", func(s []byte) { s[32+9] = 0xFF }), "flat", "of which"},
 		{"no clusters for a size", set("flat", func(s []byte) { s[33] = 0 }), "flat", "no clusters"},
-		{"contiguous beyond the end", set("flat", func(s []byte) { le.PutUint32(s[32+20:], w.count) }), "flat", "does not exist"},
+		{"contiguous beyond the end", set("flat", func(s []byte) { le.PutUint32(s[32+20:], w.Clusters) }), "flat", "does not exist"},
 		{"contiguous from cluster 0", set("flat", func(s []byte) { le.PutUint32(s[32+20:], 0) }), "flat", "cluster 0"},
 		{"contiguous from the largest", set("flat", func(s []byte) { le.PutUint32(s[32+20:], 0xFFFFFFFF) }), "flat", "does not exist"},
 		{"checksum", func(m memory) { m[at["flat"]+2]++ }, "flat", "checksum of its directory entry"},
@@ -472,10 +474,11 @@ func TestDamage(t *testing.T) {
 }
 
 func TestNotes(t *testing.T) {
-	items := []item{{path: "dir/inner", data: content(1, 700)}, {path: "flat", data: content(3, 3000)}}
+	items := []item{{Path: "dir/inner", Data: content(1, 700)}, {Path: "flat", Data: content(3, 3000)}}
 	sound, at := newImage(256<<10, 9, 0, 1, items)
-	w, root := openWriter(sound)
-	up := w.at(root) + 64
+	w := exfattest.Open(sound)
+	root := w.Root
+	up := w.At(root) + 64
 	for _, c := range []struct {
 		name, want string
 		spoil      func(m memory) memory
@@ -490,7 +493,7 @@ func TestNotes(t *testing.T) {
 		{"up-case place", "does not exist", func(m memory) memory { le.PutUint32(m[up+20:], 0); return m }},
 		{"no up-case", "there is none", func(m memory) memory { m[up] = 0x02; return m }},
 		{"no bitmap", "allocation bitmap", func(m memory) memory { m[up-32] = 0x01; return m }},
-		{"hash", "hash of the name", func(m memory) memory { m[at["flat"]+36]++; sealSet(m[at["flat"]:]); return m }},
+		{"hash", "hash of the name", func(m memory) memory { m[at["flat"]+36]++; exfattest.SealSet(m[at["flat"]:]); return m }},
 		{"cut", "copy may be incomplete", func(m memory) memory { return m[:200<<10] }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -527,7 +530,7 @@ func TestNotes(t *testing.T) {
 		})
 	}
 	// What lies beyond a medium that is too small is said to.
-	m := slices.Clone(sound)[:sound.end(w, at["flat"])-1024]
+	m := slices.Clone(sound)[:endOf(sound, w, at["flat"])-1024]
 	v := mount(t, m, 512)
 	if _, err := v.ReadFile("flat"); err == nil || !strings.Contains(err.Error(), "the copy is incomplete") {
 		t.Errorf("error %v", err)
@@ -535,15 +538,15 @@ func TestNotes(t *testing.T) {
 }
 
 // end returns where the file whose entries are at set ends.
-func (m memory) end(w *writer, set int64) int64 {
-	return w.at(le.Uint32(m[set+32+20:])) + int64(le.Uint64(m[set+32+24:]))
+func endOf(m memory, w *exfattest.Volume, set int64) int64 {
+	return w.At(le.Uint32(m[set+32+20:])) + int64(le.Uint64(m[set+32+24:]))
 }
 
 // A directory may have more room than any has entries, and a chain that never ends.
 func TestLargeDirectories(t *testing.T) {
 	var items []item
 	for i := range 3000 {
-		items = append(items, item{path: fmt.Sprintf("many/file %04d", i)})
+		items = append(items, item{Path: fmt.Sprintf("many/file %04d", i)})
 	}
 	m, _ := newImage(4<<20, 9, 0, 1, items)
 	v := mount(t, m, 512)
@@ -553,12 +556,13 @@ func TestLargeDirectories(t *testing.T) {
 
 	// All clusters of a volume of 40 MiB are the root directory, and all its entries in use.
 	m = make(memory, 40<<20)
-	format(m, 40<<20, 9, 3, 1, "")
-	w, root := openWriter(m)
-	for c := root; c < w.count+1; c++ {
-		w.link(c, c+1)
+	exfattest.Format(m, 40<<20, 9, 3, 1, "")
+	w := exfattest.Open(m)
+	root := w.Root
+	for c := root; c < w.Clusters+1; c++ {
+		w.Link(c, c+1)
 	}
-	for i := w.at(root) + 64; i < int64(len(m)); i += 32 {
+	for i := w.At(root) + 64; i < int64(len(m)); i += 32 {
 		m[i] = 0x05
 	}
 	if _, err := Mount(disk.NewDevice(m, 512)); err == nil || !strings.Contains(err.Error(), "524288 entries") {
@@ -590,8 +594,8 @@ func TestClosed(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	m, at := newImage(1<<20, 9, 0, 1, sample(512))
 	dev := disk.NewDevice(m, 512)
-	w, _ := openWriter(m)
-	end := m.end(w, at["models/contiguous.gguf"])
+	w := exfattest.Open(m)
+	end := endOf(m, w, at["models/contiguous.gguf"])
 	dev.MakeUnreadable(end-1024, end)
 	v, err := Mount(dev)
 	if err != nil {
@@ -613,14 +617,14 @@ func FuzzMount(f *testing.F) {
 		f.Add([]byte(m[:bootSize]), []byte(m[24<<m[108]:]), true)
 	}
 	m, _ := newImage(24<<10, 9, 0, 1, []item{
-		{path: "dir/sub/scattered", data: content(1, 2000), scattered: true},
-		{path: "begun", data: content(2, 1000), valid: 700},
-		{path: "empty"},
+		{Path: "dir/sub/scattered", Data: content(1, 2000), Scattered: true},
+		{Path: "begun", Data: content(2, 1000), Valid: 700},
+		{Path: "empty"},
 	})
 	seed(m)
-	m, _ = newImage(26<<10, 9, 1, 2, []item{{path: "dir/chained", data: content(1, 3000), chained: true, extra: 1}})
+	m, _ = newImage(26<<10, 9, 1, 2, []item{{Path: "dir/chained", Data: content(1, 3000), Chained: true, Extra: 1}})
 	seed(m)
-	m, _ = newImage(140<<10, 12, 0, 1, []item{{path: "dir/file", data: content(1, 5000)}})
+	m, _ = newImage(140<<10, 12, 0, 1, []item{{Path: "dir/file", Data: content(1, 5000)}})
 	seed(m)
 	f.Fuzz(func(t *testing.T, boot, rest []byte, big bool) {
 		if len(boot) < bootSize || len(rest) > 1<<20 {
@@ -630,11 +634,11 @@ func FuzzMount(f *testing.F) {
 		data := append(make([]byte, 24*sector), rest...)
 		copy(data, boot[:bootSize])
 		data[510], data[511] = 0x55, 0xAA
-		sealBoot(data[:12*sector])
+		exfattest.SealBoot(data[:12*sector])
 		copy(data[12*sector:], data[:12*sector])
 		for off := 24 * sector; off+32 <= len(data); off += 32 {
 			if data[off] == 0x85 && off+32*(1+int(data[off+1])) <= len(data) {
-				sealSet(data[off:])
+				exfattest.SealSet(data[off:])
 			}
 		}
 		block := 512

@@ -1,18 +1,16 @@
-// Package gpt finds the partitions of a medium.
+// Package gpt reads GUID partition tables and mends them.
 //
 // A GUID partition table (UEFI specification 2.10, section 5.3) is kept
 // twice: a header in block 1 with its entries behind it, and a backup header
 // in the last block with its entries before it. Each header carries a CRC-32
 // of itself and one of the entries. Read believes a table only when both
 // match and every number in it fits the medium, and takes the backup when
-// the primary does not qualify.
-//
-// Volumes also knows media without a GUID partition table: those that are
-// one FAT file system from block 0 on, and those with a plain MBR.
+// the primary does not qualify. A drive copied to a larger one has its backup
+// where the smaller one ended: Read accepts that, Table.Notes tells, and Mend
+// puts it right.
 package gpt
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -23,6 +21,7 @@ import (
 	"unicode/utf16"
 
 	"alphaos/fs"
+	"alphaos/fs/mbr"
 )
 
 // ErrNotGPT is returned, wrapped, for a medium that has no GUID partition
@@ -94,6 +93,36 @@ type Table struct {
 
 	// Damage tells why the primary table was not used; nil when it was.
 	Damage error
+	// Moved says that the backup is not at the end of the medium, where it belongs.
+	// It is before that or, on a medium that is too small, nowhere.
+	Moved bool
+
+	source
+}
+
+// source is what a table was read from.
+type source struct {
+	header    []byte // whole, as it is on the medium
+	entries   []byte // whole blocks
+	alternate uint64 // the block of the other header
+	at        uint64 // the block of the entries
+	last      uint64 // the last usable block
+	blocks    uint64 // of the medium
+}
+
+// Notes tells, in sentences, what is wrong with the table and yet no reason not
+// to use it. Mend mends it.
+func (t *Table) Notes() (notes []string) {
+	if t.Damage != nil {
+		notes = append(notes, fmt.Sprintf("The partition table at the beginning of the drive is damaged (%v), so its backup is used.", t.Damage))
+	}
+	switch {
+	case t.Moved && t.alternate >= t.blocks:
+		notes = append(notes, "The drive is smaller than its partition table says, as after copying a larger drive onto it: the table's backup is missing.")
+	case t.Moved:
+		notes = append(notes, "The drive is larger than its partition table says, as after copying a smaller drive onto it: the table's backup is not at the drive's end, where it belongs.")
+	}
+	return notes
 }
 
 const (
@@ -116,7 +145,32 @@ func Read(dev fs.BlockDevice) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return read(dev, head)
+	if !protective(head) {
+		return nil, fmt.Errorf("block 0 has no protective MBR: %w", ErrNotGPT)
+	}
+	size, last := uint64(dev.BlockSize()), dev.Blocks()-1
+	var ahead []byte // the primary header and what was read behind it
+	if uint64(len(head)) > size {
+		ahead = head[size:]
+	}
+	t, primary := readTable(dev, 1, ahead)
+	if primary == nil {
+		t.Moved = t.alternate != last
+		return t, nil
+	}
+	// The backup belongs in the last block. An image copied to a larger
+	// medium still has it where the primary header says.
+	alternate := t.alternate
+	t, backup := readTable(dev, last, nil)
+	if backup != nil && alternate != 0 && alternate != last {
+		t, backup = readTable(dev, alternate, nil)
+		t.Moved = true
+	}
+	if backup != nil {
+		return nil, fmt.Errorf("both copies of the partition table are damaged: the primary: %w; the backup: %w", primary, backup)
+	}
+	t.Damage = primary
+	return t, nil
 }
 
 // readHead reads the MBR, the primary header and entries of the usual size
@@ -141,110 +195,83 @@ func readHead(dev fs.BlockDevice) ([]byte, error) {
 	return head, nil
 }
 
-func read(dev fs.BlockDevice, head []byte) (*Table, error) {
-	if !protective(head) {
-		return nil, fmt.Errorf("block 0 has no protective MBR: %w", ErrNotGPT)
-	}
-	size, last := uint64(dev.BlockSize()), dev.Blocks()-1
-	var ahead []byte // the primary header and what was read behind it
-	if uint64(len(head)) > size {
-		ahead = head[size:]
-	}
-	t, alternate, primary := readTable(dev, 1, ahead)
-	if primary == nil {
-		return t, nil
-	}
-	// The backup belongs in the last block. An image copied to a larger
-	// medium still has it where the primary header says.
-	t, _, backup := readTable(dev, last, nil)
-	if backup != nil && alternate != 0 && alternate != last {
-		t, _, backup = readTable(dev, alternate, nil)
-	}
-	if backup != nil {
-		return nil, fmt.Errorf("both copies of the partition table are damaged: the primary: %w; the backup: %w", primary, backup)
-	}
-	t.Damage = primary
-	return t, nil
-}
-
 // protective reports whether block 0 is a protective MBR: a partition of
 // type 0xEE that begins at block 1. Hybrid MBRs with further entries count.
 func protective(block []byte) bool {
-	for _, p := range mbrEntries(block) {
-		if p.kind == 0xEE && p.first == 1 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(mbr.Entries(block), func(p mbr.Partition) bool {
+		return p.Type == mbr.Protective && p.First == 1
+	})
 }
 
 // readTable reads the header in block lba and its entries. ahead is what is
-// already known from block lba on, or nil. alternate is where a valid header
-// says the other one is, also when its entries are bad.
-func readTable(dev fs.BlockDevice, lba uint64, ahead []byte) (t *Table, alternate uint64, err error) {
+// already known from block lba on, or nil. With an error the table has nothing
+// but what a valid header says of where the other one is.
+func readTable(dev fs.BlockDevice, lba uint64, ahead []byte) (t *Table, err error) {
+	t = &Table{}
 	size, blocks := uint64(dev.BlockSize()), dev.Blocks()
 	h := ahead
 	if uint64(len(h)) < size {
 		if lba == 0 || lba >= blocks {
-			return nil, 0, fmt.Errorf("there is no block %d for its header", lba)
+			return t, fmt.Errorf("there is no block %d for its header", lba)
 		}
 		h = make([]byte, size)
 		if err := dev.ReadBlocks(lba, h); err != nil {
-			return nil, 0, fmt.Errorf("read its header: %w", err)
+			return t, fmt.Errorf("read its header: %w", err)
 		}
 	}
 	h = h[:size]
 	le := binary.LittleEndian
 	if string(h[:8]) != signature {
-		return nil, 0, fmt.Errorf("block %d has no header", lba)
+		return t, fmt.Errorf("block %d has no header", lba)
 	}
 	hsize := uint64(le.Uint32(h[12:]))
 	if hsize < minHeader || hsize > size {
-		return nil, 0, fmt.Errorf("its header claims to be %d bytes long", hsize)
+		return t, fmt.Errorf("its header claims to be %d bytes long", hsize)
 	}
 	sum := crc32.NewIEEE()
 	sum.Write(h[:16])
 	sum.Write(make([]byte, 4))
 	sum.Write(h[20:hsize])
 	if sum.Sum32() != le.Uint32(h[16:]) {
-		return nil, 0, errors.New("the checksum of its header is wrong")
+		return t, errors.New("the checksum of its header is wrong")
 	}
 	if rev := le.Uint32(h[8:]); rev>>16 != revision>>16 {
-		return nil, 0, fmt.Errorf("its header has the unknown revision %#x", rev)
+		return t, fmt.Errorf("its header has the unknown revision %#x", rev)
 	}
 	if my := le.Uint64(h[24:]); my != lba {
-		return nil, 0, fmt.Errorf("its header in block %d says that it belongs in block %d", lba, my)
+		return t, fmt.Errorf("its header in block %d says that it belongs in block %d", lba, my)
 	}
-	alternate = le.Uint64(h[32:])
+	t.alternate = le.Uint64(h[32:])
 	usable, lastUsable := le.Uint64(h[40:]), le.Uint64(h[48:])
 	if usable > lastUsable || lastUsable >= blocks {
-		return nil, alternate, fmt.Errorf("it is for a larger medium: blocks %d to %d are said to be usable but there are only %d; the copy of this drive may be incomplete", usable, lastUsable, blocks)
+		return t, fmt.Errorf("it is for a larger medium: blocks %d to %d are said to be usable but there are only %d; the copy of this drive may be incomplete", usable, lastUsable, blocks)
 	}
 	at, count, esize := le.Uint64(h[72:]), uint64(le.Uint32(h[80:])), uint64(le.Uint32(h[84:]))
 	if esize < minEntry || esize > maxEntry || esize&(esize-1) != 0 {
-		return nil, alternate, fmt.Errorf("its entries claim to be %d bytes long", esize)
+		return t, fmt.Errorf("its entries claim to be %d bytes long", esize)
 	}
 	if count == 0 || count*esize > entriesLimit {
-		return nil, alternate, fmt.Errorf("it claims to have %d entries of %d bytes", count, esize)
+		return t, fmt.Errorf("it claims to have %d entries of %d bytes", count, esize)
 	}
 	n := (count*esize + size - 1) / size
 	if at < 2 || at > blocks || n > blocks-at {
-		return nil, alternate, fmt.Errorf("its entries are said to be at block %d of %d", at, blocks)
+		return t, fmt.Errorf("its entries are said to be at block %d of %d", at, blocks)
 	}
 	var entries []byte
 	if off := (at - lba) * size; at > lba && at-lba <= uint64(len(ahead))/size && uint64(len(ahead))-off >= n*size {
-		entries = ahead[off : off+count*esize]
+		entries = ahead[off : off+n*size]
 	} else {
 		entries = make([]byte, n*size)
 		if err := dev.ReadBlocks(at, entries); err != nil {
-			return nil, alternate, fmt.Errorf("read its entries: %w", err)
+			return t, fmt.Errorf("read its entries: %w", err)
 		}
-		entries = entries[:count*esize]
 	}
+	t.source = source{h, entries, t.alternate, at, lastUsable, blocks}
+	entries = entries[:count*esize]
 	if crc32.ChecksumIEEE(entries) != le.Uint32(h[88:]) {
-		return nil, alternate, errors.New("the checksum of its entries is wrong")
+		return t, errors.New("the checksum of its entries is wrong")
 	}
-	t = &Table{DiskGUID: GUID(h[56:72])}
+	t.DiskGUID = GUID(h[56:72])
 	for i := range count {
 		e := entries[i*esize:][:esize]
 		if GUID(e[:16]) == (GUID{}) {
@@ -260,7 +287,7 @@ func readTable(dev fs.BlockDevice, lba uint64, ahead []byte) (t *Table, alternat
 			Name:       name(e[56:128]),
 		})
 	}
-	return t, alternate, checkPartitions(t.Partitions, usable, lastUsable)
+	return t, checkPartitions(t.Partitions, usable, lastUsable)
 }
 
 // checkPartitions refuses partitions outside the usable blocks and partitions
@@ -297,26 +324,4 @@ func name(b []byte) string {
 		u = append(u, c)
 	}
 	return string(utf16.Decode(u))
-}
-
-// mbrEntry is a used entry of an MBR's partition table.
-type mbrEntry struct {
-	index        int
-	kind         byte
-	first, count uint64
-}
-
-func mbrEntries(block []byte) []mbrEntry {
-	if len(block) < 512 || !bytes.Equal(block[510:512], []byte{0x55, 0xAA}) {
-		return nil
-	}
-	var list []mbrEntry
-	for i := range 4 {
-		e := block[446+16*i:][:16]
-		m := mbrEntry{i + 1, e[4], uint64(binary.LittleEndian.Uint32(e[8:])), uint64(binary.LittleEndian.Uint32(e[12:]))}
-		if m.kind != 0 && m.count != 0 && e[0]&0x7F == 0 {
-			list = append(list, m)
-		}
-	}
-	return list
 }

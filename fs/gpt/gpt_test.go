@@ -1,7 +1,6 @@
 package gpt
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -137,7 +136,11 @@ func TestReadBackup(t *testing.T) {
 		b := make([]byte, 512*512)
 		copy(b, small.Bytes())
 		b[1024]++
-		ok(t, fstest.NewDevice(b, 512), "entries")
+		d := fstest.NewDevice(b, 512)
+		ok(t, d, "entries")
+		if tab, _ := Read(d); len(tab.Notes()) != 2 {
+			t.Errorf("notes %q", tab.Notes())
+		}
 	})
 	t.Run("both", func(t *testing.T) {
 		d := build(512, 128, part{50, 60, "one"})
@@ -192,152 +195,6 @@ func TestReadRefuses(t *testing.T) {
 		if _, err := Read(d); !errors.Is(err, ErrNotGPT) {
 			t.Errorf("%s: %v, want ErrNotGPT", name, err)
 		}
-		if _, err := Volumes(d); !errors.Is(err, ErrNotGPT) {
-			t.Errorf("%s: Volumes: %v, want ErrNotGPT", name, err)
-		}
-	}
-}
-
-func TestVolumes(t *testing.T) {
-	d := build(512, 256, part{64, 99, "a"}, part{100, 200, "b"})
-	copy(d.Bytes()[100*512:], "here")
-	v, err := Volumes(d)
-	if err != nil || len(v) != 2 {
-		t.Fatalf("%d volumes, error %v", len(v), err)
-	}
-	p := make([]byte, 512)
-	if err := v[1].ReadBlocks(0, p); err != nil || !bytes.HasPrefix(p, []byte("here")) || v[1].Blocks() != 101 || v[1].Name != "b" || v[1].First != 100 {
-		t.Errorf("volume 2 is %+v, error %v", v[1], err)
-	}
-
-	fat := make([]byte, 64*512)
-	copy(fat, []byte{0xEB, 0x58, 0x90, 'm', 'k', 'f', 's', 0, 0, 0, 0, 0x00, 0x02, 8, 32, 0, 2, 0, 0, 0, 0, 0xF8})
-	fat[36] = 1
-	fat[510], fat[511] = 0x55, 0xAA
-	fat[446+4] = 0x0C // boot code that happens to look like a partition
-	fat[446+8], fat[446+12] = 3, 3
-	v, err = Volumes(fstest.NewDevice(fat, 512))
-	if err != nil || len(v) != 1 || v[0].Index != 0 || v[0].Blocks() != 64 {
-		t.Errorf("partitionless medium: %+v, error %v", v, err)
-	}
-
-	mbr := make([]byte, 64*512)
-	mbr[510], mbr[511] = 0x55, 0xAA
-	mbr[446+4], mbr[446+8], mbr[446+12] = 0x83, 2, 3
-	mbr[462+4], mbr[462+8], mbr[462+12] = 0x0C, 8, 200
-	mbr[478+4], mbr[478+8], mbr[478+12] = 0xEF, 100, 8
-	v, err = Volumes(fstest.NewDevice(mbr, 512))
-	if err != nil || len(v) != 1 || v[0].Index != 2 || v[0].First != 8 || v[0].Blocks() != 56 {
-		t.Errorf("MBR: %+v, error %v", v, err)
-	}
-}
-
-// fatVolume puts a FAT boot sector into block lba.
-func fatVolume(b []byte, lba int) {
-	copy(b[lba*512:], []byte{0xEB, 0x58, 0x90, 'm', 'k', 'f', 's', 0, 0, 0, 0, 0x00, 0x02, 8, 32, 0, 2, 0, 0, 0, 0, 0xF8})
-	b[lba*512+36] = 1
-	b[lba*512+510], b[lba*512+511] = 0x55, 0xAA
-}
-
-// mbr puts a partition into entry i of the table in block lba.
-func mbr(b []byte, lba, i int, kind byte, first, count uint32) {
-	e := b[lba*512+446+16*i:]
-	e[4] = kind
-	binary.LittleEndian.PutUint32(e[8:], first)
-	binary.LittleEndian.PutUint32(e[12:], count)
-	b[lba*512+510], b[lba*512+511] = 0x55, 0xAA
-}
-
-// What lies in a partition counts, not the type it is said to be of.
-func TestVolumesByContent(t *testing.T) {
-	for _, kind := range []byte{0x01, 0x06, 0x07, 0x0B, 0x0C, 0x0E, 0x1B, 0x1C, 0x83, 0xAF, 0xEF} {
-		b := make([]byte, 64*512)
-		mbr(b, 0, 0, 0x83, 2, 3) // something else
-		mbr(b, 0, 2, kind, 8, 50)
-		fatVolume(b, 8)
-		v, err := Volumes(fstest.NewDevice(b, 512))
-		if err != nil || len(v) != 1 || v[0].Index != 3 || v[0].First != 8 || v[0].Blocks() != 50 {
-			t.Errorf("type %#x: %+v, error %v", kind, v, err)
-		}
-	}
-}
-
-func TestLogicalPartitions(t *testing.T) {
-	chain := func() []byte {
-		b := make([]byte, 256*512)
-		mbr(b, 0, 0, 0x0C, 8, 20)
-		mbr(b, 0, 1, 0x0F, 40, 200)
-		mbr(b, 40, 0, 0x0B, 8, 30) // at 48
-		mbr(b, 40, 1, 0x05, 60, 40)
-		mbr(b, 100, 0, 0x83, 4, 30) // at 104
-		mbr(b, 100, 1, 0x05, 100, 40)
-		mbr(b, 140, 0, 0x83, 4, 30) // holds no FAT
-		fatVolume(b, 48)
-		fatVolume(b, 104)
-		return b
-	}
-	for _, c := range []struct {
-		name  string
-		spoil func(b []byte)
-		want  []uint64 // first blocks
-	}{
-		{"sound", func([]byte) {}, []uint64{8, 48, 104}},
-		{"link to the first", func(b []byte) { mbr(b, 100, 1, 0x05, 0, 40) }, []uint64{8, 48, 104}},
-		{"link to itself", func(b []byte) { mbr(b, 40, 1, 0x05, 0, 40) }, []uint64{8, 48}},
-		{"link out of the partition", func(b []byte) { mbr(b, 40, 1, 0x05, 1<<31, 40) }, []uint64{8, 48}},
-		{"link out of the medium", func(b []byte) { mbr(b, 0, 1, 0x0F, 40, 1<<31); mbr(b, 40, 1, 0x05, 1<<30, 40) }, []uint64{8, 48}},
-		{"partition out of the medium", func(b []byte) { mbr(b, 0, 1, 0x0F, 40, 1<<31); mbr(b, 40, 0, 0x0B, 1<<30, 40) }, []uint64{8, 104}},
-		{"no first table", func(b []byte) { b[40*512+510] = 0 }, []uint64{8}},
-		{"no second table", func(b []byte) { b[100*512+510] = 0 }, []uint64{8, 48}},
-	} {
-		b := chain()
-		c.spoil(b)
-		v, err := Volumes(fstest.NewDevice(b, 512))
-		var got []uint64
-		for _, v := range v {
-			got = append(got, v.First)
-		}
-		if err != nil || !slices.Equal(got, c.want) {
-			t.Errorf("%s: volumes at %d, want %d, error %v", c.name, got, c.want, err)
-		}
-		if len(v) > 1 && v[1].Index < 5 {
-			t.Errorf("%s: the logical partition has the number %d", c.name, v[1].Index)
-		}
-	}
-	// A chain without end.
-	b := make([]byte, 4096*512)
-	mbr(b, 0, 0, 0x05, 1, 4000)
-	for i := range uint32(3000) {
-		mbr(b, int(i)+1, 0, 0x0B, 1, 1)
-		mbr(b, int(i)+1, 1, 0x05, i+1, 1)
-	}
-	d := fstest.NewDevice(b, 512)
-	if v, err := Volumes(d); err != nil || len(v) > 200 || d.Reads() > 400 {
-		t.Errorf("a long chain: %d volumes, error %v", len(v), err)
-	}
-}
-
-// TestCases finds FAT32 in media where it was once not found, if they lie
-// beside the repository.
-func TestCases(t *testing.T) {
-	images, _ := filepath.Glob("../../../shared/cases/mbr-types/*.img")
-	if len(images) == 0 {
-		t.Skip("no images in ../shared/cases beside the repository")
-	}
-	for _, name := range images {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v, err := Volumes(fstest.NewDevice(b, 512))
-		if err != nil || len(v) != 1 {
-			t.Errorf("%s: %d volumes, error %v", name, len(v), err)
-			continue
-		}
-		block := make([]byte, 512)
-		if err := v[0].ReadBlocks(0, block); err != nil || string(block[82:90]) != "FAT32   " {
-			t.Errorf("%s: the volume begins with %q, error %v", name, block[:90], err)
-		}
 	}
 }
 
@@ -389,41 +246,6 @@ func TestSgdisk(t *testing.T) {
 	}
 }
 
-// Whatever a medium holds, its volumes lie on it and looking for them ends.
-func FuzzVolumes(f *testing.F) {
-	b := make([]byte, 64*512)
-	mbr(b, 0, 0, 0x07, 2, 8)
-	mbr(b, 0, 1, 0x0F, 20, 40)
-	mbr(b, 20, 0, 0x0B, 2, 8)
-	mbr(b, 20, 1, 0x05, 10, 8)
-	mbr(b, 30, 1, 0x05, 10, 8)
-	fatVolume(b, 2)
-	f.Add(b, false)
-	f.Add(b, true)
-	super := make([]byte, 8*512)
-	fatVolume(super, 0)
-	f.Add(super, false)
-	f.Fuzz(func(t *testing.T, data []byte, large bool) {
-		bs := 512
-		if large {
-			bs = 4096
-		}
-		d := fstest.NewDevice(data, bs)
-		list, err := Volumes(d)
-		if (err == nil) == (len(list) == 0) && d.Blocks() > 0 && !bytes.HasPrefix(data[min(len(data), bs):], []byte("EFI PART")) {
-			t.Errorf("%d volumes, error %v", len(list), err)
-		}
-		for _, v := range list {
-			if v.First+v.Blocks() > d.Blocks() || v.Blocks() == 0 {
-				t.Errorf("volume %+v on a medium of %d blocks", v, d.Blocks())
-			}
-		}
-		if n := d.Reads(); n > 1000 {
-			t.Errorf("%d requests", n)
-		}
-	})
-}
-
 func FuzzRead(f *testing.F) {
 	small := build(512, 70, part{34, 36, "x"})
 	f.Add(small.Bytes(), false)
@@ -436,7 +258,7 @@ func FuzzRead(f *testing.F) {
 		if large {
 			bs = 4096
 		}
-		d := fstest.NewDevice(data, bs)
+		d := fstest.NewDevice(slices.Clone(data), bs)
 		if d.Blocks() > 1 {
 			// Without right checksums nothing behind them is ever reached.
 			if d.Blocks() > 2 {
@@ -456,8 +278,15 @@ func FuzzRead(f *testing.F) {
 				t.Errorf("partition %+v on a medium of %d blocks", p, d.Blocks())
 			}
 		}
-		if _, err := Volumes(d); err != nil {
-			t.Errorf("Read succeeded, Volumes: %v", err)
+		before := slices.Clone(tab.Partitions)
+		if _, err := Mend(d); err != nil {
+			return
+		}
+		if tab, err = Read(d); err != nil || len(tab.Notes()) != 0 || !slices.Equal(tab.Partitions, before) {
+			t.Errorf("after mending: %+v, error %v", tab, err)
+		}
+		if did, err := Mend(d); err != nil || did != nil {
+			t.Errorf("mending again: %q, error %v", did, err)
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
-	"alphaos/fs/gpt"
+	"alphaos/fs/volume"
 )
 
 // NewDrive makes a drive image that lasts as long as the test.
@@ -37,22 +37,22 @@ func SmallDrive(t testing.TB, efi string, extra ...create.Extra) string {
 
 // Volume opens the volume of a drive image, to read it and to write files in
 // place, until the test ends.
-func Volume(t testing.TB, disk string) (*fat.FS, gpt.Volume) {
+func Volume(t testing.TB, disk string) (*fat.FS, volume.Volume) {
 	t.Helper()
 	dev, err := fs.OpenFileDevice(disk, 512, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { dev.Close() })
-	volumes, err := gpt.Volumes(dev)
-	if err != nil || len(volumes) != 1 {
-		t.Fatalf("%d volumes: %v", len(volumes), err)
+	medium, err := volume.List(dev)
+	if err != nil || len(medium.Volumes) != 1 {
+		t.Fatalf("%+v: %v", medium, err)
 	}
-	vol, err := fat.Mount(volumes[0])
+	vol, err := fat.Mount(medium.Volumes[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return vol, volumes[0]
+	return vol, medium.Volumes[0]
 }
 
 // ReadFile returns a file of a drive image.
