@@ -243,7 +243,10 @@ func readTable(dev fs.BlockDevice, lba uint64, ahead []byte) (t *Table, err erro
 	}
 	t.alternate = le.Uint64(h[32:])
 	usable, lastUsable := le.Uint64(h[40:]), le.Uint64(h[48:])
-	if usable > lastUsable || lastUsable >= blocks {
+	if usable < 2 || usable > lastUsable {
+		return t, fmt.Errorf("it claims that blocks %d to %d are usable", usable, lastUsable)
+	}
+	if lastUsable >= blocks {
 		return t, fmt.Errorf("it is for a larger medium: blocks %d to %d are said to be usable but there are only %d; the copy of this drive may be incomplete", usable, lastUsable, blocks)
 	}
 	at, count, esize := le.Uint64(h[72:]), uint64(le.Uint32(h[80:])), uint64(le.Uint32(h[84:]))

@@ -161,6 +161,8 @@ func TestReadRefuses(t *testing.T) {
 		{"revision", "revision", func(h, e []byte) { h[10] = 9 }},
 		{"my block", "belongs in block", func(h, e []byte) { h[24] = 9 }},
 		{"usable", "larger medium", func(h, e []byte) { le.PutUint64(h[48:], 1<<40) }},
+		{"usable from the header on", "blocks 1 to", func(h, e []byte) { le.PutUint64(h[40:], 1) }},
+		{"usable backwards", "blocks 99 to", func(h, e []byte) { le.PutUint64(h[40:], 99) }},
 		{"entry size 0", "0 bytes", func(h, e []byte) { le.PutUint32(h[84:], 0) }},
 		{"entry size 129", "129 bytes", func(h, e []byte) { le.PutUint32(h[84:], 129) }},
 		{"entry count", "entries of", func(h, e []byte) { le.PutUint32(h[80:], 1<<31) }},

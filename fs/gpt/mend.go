@@ -43,13 +43,13 @@ func Mend(dev fs.BlockDevice) (did []string, err error) {
 			return nil, fmt.Errorf("partition %d reaches to block %d, where the backup of the partition table belongs; make it smaller", p.Index, p.Last)
 		}
 	}
-	firstUsable := binary.LittleEndian.Uint64(t.header[40:])
 	primaryAt := uint64(2)
 	if t.Damage == nil {
 		primaryAt = t.at
 	}
-	if primaryAt+n > firstUsable {
-		return nil, errors.New("between the beginning of the drive and its first partition there is no room for the partition table")
+	// What is between the copies stays theirs who use it.
+	if firstUsable := binary.LittleEndian.Uint64(t.header[40:]); primaryAt+n > firstUsable || firstUsable > m.last {
+		return nil, fmt.Errorf("there is no room for both copies of the partition table around blocks %d to %d, which are said to be usable", firstUsable, t.source.last)
 	}
 	copies := []tableCopy{
 		m.copy("The partition table at the beginning of the drive was written anew.", 1, last, primaryAt),

@@ -141,6 +141,14 @@ func TestMendRefuses(t *testing.T) {
 	if !bytes.Equal(small.Bytes(), before) {
 		t.Error("something was written")
 	}
+	// No partitions, and usable blocks where the backup belongs.
+	d = build(512, 256)
+	binary.LittleEndian.PutUint64(d.Bytes()[512+40:], 225)
+	binary.LittleEndian.PutUint64(d.Bytes()[512+48:], 225)
+	reseal(d, 1)
+	if did, err := Mend(d); err == nil || !strings.Contains(err.Error(), "no room") || did != nil {
+		t.Errorf("did %q, error %v", did, err)
+	}
 	if _, err := Mend(fstest.NewDevice(make([]byte, 1<<20), 512)); err == nil {
 		t.Error("a medium without a table was mended")
 	}
