@@ -139,6 +139,12 @@ func (m *Machine) Facts(log *boot.Log) {
 	}
 	log.Printf("program: %d KiB at %#x, from %s, built with %s", img.Size>>10, img.Base, path, runtime.Version())
 	log.Printf("processors: %s; %s; %s", processors(), amd64.Mode(), amd64.Starting())
+	id, found := amd64.Identify(), amd64.Found()
+	noExec := "on"
+	if !found.NXE() {
+		noExec = "off"
+	}
+	log.Printf("processor: %s, addresses of %d bits; the firmware left execute-disable %s, PAT %#016x, console: %s", id.Brand, id.PhysicalBits, noExec, found.PAT, efi.ConsoleMode())
 	log.Printf("processor features: %s", strings.Join(cpuFeatures(), " "))
 	log.Printf("time-stamp counters: %s", counters(amd64.Clock()))
 	speedFacts(log, isMac(vendor))
