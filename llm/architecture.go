@@ -60,6 +60,8 @@ type binder struct {
 	err   error // the first
 	there int64 // of the file, before which all is in memory
 	last  int64 // end of the last matrix
+
+	unsummed map[*kernel.Matrix]*gguf.Tensor // those without checksums, which is what sum is for
 }
 
 // matrix is the matrix of that name, or nil. It may be used once wait(b.last) returned.
@@ -73,6 +75,7 @@ func (b *binder) matrix(name string) *kernel.Matrix {
 		b.err = fmt.Errorf("tensor %q: %w", name, err)
 	}
 	b.last = max(b.last, t.Offset+t.Bytes)
+	b.unsummed[w] = t
 	return w
 }
 
@@ -96,9 +99,10 @@ func (b *binder) wait(end int64) {
 	}
 }
 
-// repack rearranges matrices, which were waited for, for speed.
+// repack rearranges matrices, which were waited for, for speed, and makes their checksums.
 func (b *binder) repack(list ...*kernel.Matrix) {
 	if b.err == nil {
 		b.model.weights.repack(b.model.pool.each, list...)
+		b.sum(list...)
 	}
 }

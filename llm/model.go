@@ -75,6 +75,7 @@ type Model struct {
 
 	memory   []byte // as Alloc gave it
 	weights  weights
+	parts    []part   // of what stays in memory, with checksums
 	identity identity // see Identity
 
 	// One of the two graphs; the other is nil.
@@ -154,11 +155,12 @@ func (m *Model) prepare(r io.ReaderAt) (err error) {
 		threads = min(m.options.Processors, maxThreads)
 	}
 	m.pool = newPool(threads, m.options.Processors)
-	b := &binder{model: m}
+	b := &binder{model: m, unsummed: map[*kernel.Matrix]*gguf.Tensor{}}
 	m.config.arch.bind(b)
 	if b.wait(m.end()); b.err != nil {
 		return b.err
 	}
+	b.sumRest()
 	if err := m.weights.sample(&m.identity); err != nil {
 		return err
 	}
@@ -244,7 +246,7 @@ func (m *Model) free() {
 	if m.options.Free != nil && m.options.Alloc != nil && m.memory != nil {
 		m.options.Free(m.memory)
 	}
-	m.memory, m.weights = nil, nil
+	m.memory, m.weights, m.parts = nil, nil, nil
 }
 
 // Close ends the model's goroutines and gives its memory back, after a running

@@ -362,6 +362,18 @@ func (t *stream) kept(offset, n int64) []byte {
 
 func (t *stream) bytes(x *gguf.Tensor) []byte { return t.kept(x.Offset, x.Bytes) }
 
+func (t *stream) inMemory(x *gguf.Tensor) (list [][]byte) {
+	if data := t.bytes(x); data != nil {
+		return [][]byte{data}
+	}
+	for _, s := range t.spans[x.Name] {
+		if s.resident {
+			list = append(list, t.kept(s.offset, s.bytes))
+		}
+	}
+	return list
+}
+
 // wait returns at once: load has read what stays in memory.
 func (t *stream) wait(int64) error { return nil }
 

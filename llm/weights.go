@@ -15,6 +15,8 @@ type weights interface {
 	matrix(t *gguf.Tensor) (*kernel.Matrix, error)
 	// bytes are those of a tensor that is in memory.
 	bytes(t *gguf.Tensor) []byte
+	// inMemory is the stretches of a matrix that stay in memory.
+	inMemory(t *gguf.Tensor) [][]byte
 	// wait returns when all that stays in memory of the file's bytes before end is there, or
 	// will never be.
 	wait(end int64) error
@@ -46,6 +48,8 @@ type resident struct {
 }
 
 func (w *resident) bytes(t *gguf.Tensor) []byte { return w.data[t.Offset-w.start:][:t.Bytes] }
+
+func (w *resident) inMemory(t *gguf.Tensor) [][]byte { return [][]byte{w.bytes(t)} }
 
 func (w *resident) matrix(t *gguf.Tensor) (*kernel.Matrix, error) {
 	return w.set.NewMatrix(t.Type, int(t.Dims[1]), int(t.Dims[0]), w.bytes(t))
