@@ -870,6 +870,9 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		_ = rec.Lost()
+		if h := checked(t, s); h.Lost > 0 {
+			t.Errorf("just opened, %+v", h)
+		}
 		got, _ := words(t, d)
 		if err := s.AddUser("on"); err != nil {
 			if errors.Is(err, ErrFull) {

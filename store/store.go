@@ -97,6 +97,7 @@ type Store struct {
 	begun         bool
 	ended         bool
 	holes         []string // numbers of the records behind holes that were not yet reported
+	lost          uint64   // records that could not be read at the start
 	conversations []conversation
 	settings      map[string]string
 	open          bool // the last message is an answer still growing
@@ -167,6 +168,7 @@ func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
 	}
 	s.open, s.texts = false, ""
 	for _, h := range sc.holes {
+		s.lost += h.Records
 		n := strconv.FormatUint(h.before, 10)
 		if told[n] || h.Offset <= reach || len(s.holes) == mostHoles {
 			continue
