@@ -56,9 +56,16 @@ type Parts struct {
 	Plain bool     // there are no turns: text is continued
 	Stops []string // strings that end an answer when they turn up in its text
 
+	InMemory   Rechecker                                // nil: there are no weights
 	NewSession func(contextLength int) (Session, error) // 0 tokens: the model's own length
 	Now        func() time.Time                         // nil: time.Now
 	Close      func()                                   // nil: there is nothing to close
+}
+
+// Rechecker tells whether weights in memory are still what was loaded: see llm.Model.
+type Rechecker interface {
+	Checkable() int64
+	Recheck(ctx context.Context, progress func(done int64)) ([]llm.Damage, error)
 }
 
 // Text writes a conversation as tokens, up to where the model is to speak, and reads the tokens of its answer: a
@@ -134,7 +141,7 @@ func Load(r ModelReader, o Options) (*Model, error) {
 		t.Template = chat.Detect(w.File()).WithClock(o.Now)
 	}
 	m := New(Parts{Info: w.Info(), About: about(w.Info(), t.Template), Weights: w.Memory(), Sampling: sample.Recommended(w.File()),
-		Text: t, Plain: t.Plain(), Stops: t.Stops(), Now: o.Now, Close: w.Close})
+		Text: t, Plain: t.Plain(), Stops: t.Stops(), InMemory: w, Now: o.Now, Close: w.Close})
 	for _, s := range append(t.tok.Warnings(), t.Warning(), r.Note()) {
 		if s != "" {
 			m.Warnings = append(m.Warnings, s)
@@ -222,6 +229,38 @@ func (m *Model) Memory() (weights, cache int64) {
 		cache = m.session.Memory()
 	}
 	return weights, cache
+}
+
+// Checkable is how many bytes of weights Recheck looks at: all but those that are read from the drive for each token.
+func (m *Model) Checkable() (n int64) {
+	for _, w := range m.inMemory() {
+		n += w.Checkable()
+	}
+	return n
+}
+
+// Recheck tells where weights in memory, those of a drafting model included, are not what was loaded. Nothing may
+// be computed meanwhile.
+func (m *Model) Recheck(ctx context.Context, progress func(done int64)) (bad []llm.Damage, err error) {
+	before := int64(0)
+	for _, w := range m.inMemory() {
+		found, err := w.Recheck(ctx, func(done int64) { progress(before + done) })
+		if bad = append(bad, found...); err != nil {
+			return bad, err
+		}
+		before += w.Checkable()
+	}
+	return bad, nil
+}
+
+func (m *Model) inMemory() (list []Rechecker) {
+	if m.InMemory != nil {
+		list = append(list, m.InMemory)
+	}
+	if m.draft != nil {
+		list = append(list, m.draft)
+	}
+	return list
 }
 
 // newSession begins a session that drafts what the conversation has said before, or what a smaller model says.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +35,9 @@ type ModelReader interface {
 	Close() error
 	// Verify is for a model of which all was read: it tells if the file is damaged.
 	Verify() error
+	// Reread reads all of a file that was just opened, and tells whether it is damaged, as far as
+	// that can be known: compared means that there is a checksum for all of it.
+	Reread(ctx context.Context, progress func(done int64)) (compared bool, err error)
 	// Note is a sentence that a person should read, or "".
 	Note() string
 }

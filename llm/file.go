@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -31,7 +33,7 @@ type File struct {
 	size  int64
 	parts int
 	files []fs.File
-	sums  []*summed
+	sums  []*summed // of each file
 	notes []string
 }
 
@@ -125,9 +127,8 @@ func (f *File) open(fsys fs.FS, dir, name string) (gguf.Part, error) {
 	if note != "" {
 		f.notes = append(f.notes, note)
 	}
-	if sum != nil {
-		s := &summed{r: r, name: name, size: info.Size(), want: sum, hash: sha256.New()}
-		f.sums = append(f.sums, s)
+	s := &summed{r: r, name: name, size: info.Size(), want: sum, hash: sha256.New()}
+	if f.sums = append(f.sums, s); sum != nil {
 		r = s
 	}
 	return gguf.Part{Name: name, R: r, Size: info.Size()}, nil
@@ -165,7 +166,9 @@ func (f *File) Size() int64 { return f.size }
 func (f *File) Parts() int { return f.parts }
 
 // Checked reports whether there is a checksum to Verify.
-func (f *File) Checked() bool { return len(f.sums) > 0 }
+func (f *File) Checked() bool {
+	return slices.ContainsFunc(f.sums, func(s *summed) bool { return s.want != nil })
+}
 
 // Note tells, in a sentence, what a person should know of the file that is no
 // reason not to use it; "" if nothing.
@@ -176,11 +179,28 @@ func (f *File) Note() string { return strings.Join(f.notes, " ") }
 // sentence, when it must not be used.
 func (f *File) Verify() error {
 	for _, s := range f.sums {
-		if err := s.verify(); err != nil {
+		if s.want == nil {
+			continue
+		}
+		if err := s.verify(context.Background(), nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Reread is Verify for a file that was just opened, of which all is read, also what has no
+// checksum. compared tells whether all of it has.
+func (f *File) Reread(ctx context.Context, progress func(done int64)) (compared bool, err error) {
+	compared, done := true, int64(0)
+	for _, s := range f.sums {
+		if err := s.verify(ctx, func(at int64) { progress(done + at) }); err != nil {
+			return false, err
+		}
+		compared, done = compared && s.want != nil, done+s.size
+		progress(done)
+	}
+	return compared, nil
 }
 
 // Close closes all files.
@@ -193,7 +213,8 @@ func (f *File) Close() error {
 	return errors.Join(errs...)
 }
 
-// summed computes the checksum of a file from what is read of it in order.
+// summed computes the checksum of a file from what is read of it in order, and compares it if
+// there is one to compare with.
 type summed struct {
 	r    io.ReaderAt
 	name string
@@ -211,7 +232,9 @@ func (s *summed) ReadAt(p []byte, off int64) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if end := off + int64(n); !s.verified && off <= s.at && end > s.at {
-		s.hash.Write(p[s.at-off : n])
+		if s.want != nil {
+			s.hash.Write(p[s.at-off : n])
+		}
 		s.at = end
 	}
 	return n, err
@@ -224,9 +247,13 @@ func (s *summed) position() int64 {
 	return s.at
 }
 
-func (s *summed) verify() error {
+// verify reads the rest. progress is told how much of the file is read.
+func (s *summed) verify(ctx context.Context, progress func(at int64)) error {
 	buffer := make([]byte, min(4<<20, s.size))
 	for at := s.position(); at < s.size; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		p := buffer[:min(int64(len(buffer)), s.size-at)]
 		_, err := s.ReadAt(p, at)
 		before := at
@@ -236,10 +263,13 @@ func (s *summed) verify() error {
 			}
 			return fmt.Errorf("reading %s at byte %d of %d: %w", s.name, at, s.size, err)
 		}
+		if progress != nil {
+			progress(at)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if got := s.hash.Sum(nil); string(got) != string(s.want) {
+	if got := s.hash.Sum(nil); s.want != nil && string(got) != string(s.want) {
 		return fmt.Errorf("%s does not match its checksum in %s.sha256: it is damaged, so copy or download it again", s.name, s.name)
 	}
 	s.verified = true

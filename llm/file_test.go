@@ -255,3 +255,61 @@ func TestNotNumbers(t *testing.T) {
 		}
 	}
 }
+
+// Reread finds a bit that has flipped since the file was opened for loading, wherever it is, and what
+// cannot be read; of a file without a checksum it tells no more than that.
+func TestReread(t *testing.T) {
+	b := llmtest.Llama(llmtest.Small).Bytes()
+	files := splitFiles(t, b, 2, "m")
+	sum := func(name string) {
+		sum := sha256.Sum256(files[name].Data)
+		files[name+".sha256"] = &fstest.MapFile{Data: ChecksumLine(sum[:], name[len("models/"):])}
+	}
+	const first, second = "models/m-00001-of-00002.gguf", "models/m-00002-of-00002.gguf"
+	reread := func() (compared bool, err error) {
+		f, oerr := Open(files, first)
+		if oerr != nil {
+			t.Fatal(oerr)
+		}
+		defer f.Close()
+		last := int64(0)
+		compared, err = f.Reread(t.Context(), func(done int64) {
+			if done < last {
+				t.Errorf("%d bytes are done, after %d", done, last)
+			}
+			last = done
+		})
+		if want := int64(len(files[first].Data) + len(files[second].Data)); err == nil && last != want {
+			t.Errorf("%d bytes of %d were read", last, want)
+		}
+		return compared, err
+	}
+	sum(first)
+	if compared, err := reread(); compared || err != nil {
+		t.Errorf("with one checksum of two: compared %v, %v", compared, err)
+	}
+	sum(second)
+	if compared, err := reread(); !compared || err != nil {
+		t.Errorf("with checksums: compared %v, %v", compared, err)
+	}
+	for _, name := range []string{first, second} {
+		data := files[name].Data
+		data[len(data)-1] ^= 1
+		if _, err := reread(); err == nil || !strings.HasPrefix(err.Error(), name[len("models/"):]+" does not match its checksum") {
+			t.Errorf("%s is damaged: %v", name, err)
+		}
+		data[len(data)-1] ^= 1
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	one := "models/one.gguf"
+	files[one] = &fstest.MapFile{Data: b}
+	f, err := Open(files, one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Reread(ctx, func(int64) { t.Error("progress") }); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
+	}
+}
