@@ -16,6 +16,7 @@
 //	commands.go      what a person can do besides talking
 //	complete.go      the names of the commands, and typing them
 //	models.go        choosing and loading a model
+//	check.go         whether memory and drive are as they should be
 //	report.go        a report about the machine
 //	mask.go          what strangers need not know
 //	leave.go         shutting down, with everything saved

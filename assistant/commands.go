@@ -21,6 +21,7 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /load NAME      go on with another model (a number or the beginning of its name will do)
   /clear          begin a new conversation; the old one is kept
   /history        show this conversation and list the others; /history N shows one
+  /check          check that memory, the model's file and the journal are as they should be
   /report         write a report about this machine, without anything about you, to the drive
   /restart        save everything and restart
   /bye            save everything and shut down; "please shut down" and "goodbye" do the same
@@ -107,6 +108,8 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		c.clear()
 	case "/history":
 		c.recall(ctx, rest)
+	case "/check":
+		c.check(ctx)
 	case "/report":
 		c.report(ctx)
 	default:

@@ -7,7 +7,7 @@ import (
 )
 
 // commandNames are the commands with which a mistyped one is compared.
-var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history", "/report", "/restart", "/bye"}
+var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history", "/check", "/report", "/restart", "/bye"}
 
 // Complete completes what a person has typed so far: commands, and what /set and
 // /show take. It is for console.Options.Complete.

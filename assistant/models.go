@@ -30,6 +30,7 @@ type library struct {
 	talk    *conversation
 
 	file    engine.ModelReader          // of the model in use
+	drafts  string                      // the name of the file of the model that drafts for it, or ""
 	remarks map[engine.ModelFile]string // what describe found out for good
 }
 
@@ -410,6 +411,7 @@ func (l *library) unload() {
 	if m := l.talk.release(); m != nil {
 		m.Close()
 		l.file.Close()
+		l.drafts = ""
 	}
 }
 
@@ -476,5 +478,7 @@ func (l *library) loadDraft(m *engine.Model, file engine.ModelFile) {
 	p := l.ui.Progress("Loading "+gguf.PlainName(file.Name)+" to draft for it", file.Size)
 	defer p.Done()
 	o.Progress = func(done, _ int64) { p.Set(done) }
-	m.DraftWith(r, o)
+	if m.DraftWith(r, o) == nil {
+		l.drafts = file.Name
+	}
 }

@@ -3,12 +3,14 @@ package assistant
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -52,6 +54,11 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happen
 //	# context N           tokens of the models' context
 //	# journal N           bytes of the journal; 0: none
 //	# boot                the machine is switched on (again)
+//	# sums                beside each model lies its checksum
+//	# memory changes      where weights are, until they are loaded again
+//	# file NAME changes   on the drive
+//	# journal changes     in its second copy
+//	# stop at once        the stop key is pressed when the next long step begins
 //	# stop after N        the stop key is pressed at the N-th piece of the next answer
 //	# cut after N         the plug is pulled there
 //	# cut                 the plug is pulled now
@@ -113,6 +120,7 @@ type world struct {
 	keys    string // the layout that the computer knows; "": another system reads the keys
 	asked   string // for at the start
 	failing string // model
+	changed bool   // where weights are in memory
 	plain   bool
 	context int
 	medium  *memory
@@ -121,6 +129,7 @@ type world struct {
 	mu  sync.Mutex
 	now time.Time
 
+	stopAtOnce          bool
 	stopAfter, cutAfter int
 	failAfter           int
 	away                bool          // the drive
@@ -263,11 +272,25 @@ func (w *world) direct(line string) {
 		w.plain = true
 	case f[1] == "context":
 		w.context = n
+	case f[1] == "journal" && f[2] == "changes":
+		w.medium.data[len(w.medium.data)/2+4096+20] ^= 1
 	case f[1] == "journal":
 		w.medium = nil
 		if n > 0 {
 			w.medium = &memory{data: make([]byte, n)}
 		}
+	case f[1] == "sums":
+		for name, file := range maps.Clone(w.models) {
+			sum := sha256.Sum256(file.Data)
+			w.models[llm.ChecksumPath(name)] = &fstest.MapFile{Data: llm.ChecksumLine(sum[:], path.Base(name))}
+		}
+	case f[1] == "memory":
+		w.changed = true
+	case f[1] == "file":
+		data := w.models["models/"+f[2]].Data
+		data[len(data)-1] ^= 1
+	case f[1] == "stop" && f[2] == "at":
+		w.stopAtOnce = true
 	case f[1] == "stop":
 		w.stopAfter = n
 	case f[1] == "cut" && len(f) == 2:
@@ -489,6 +512,10 @@ func (p *progress) Done()       { p.u.line(fmt.Sprintf("[%s: %d of %d bytes]", p
 
 func (u ui) StopContext(ctx context.Context) (context.Context, func()) {
 	ctx, u.cancel = context.WithCancel(ctx)
+	if u.stopAtOnce {
+		u.stopAtOnce = false
+		u.cancel()
+	}
 	return ctx, u.cancel
 }
 
@@ -518,17 +545,34 @@ func (w *world) Load(r engine.ModelReader, o engine.Options) (*engine.Model, err
 		o.LLM.Expect(llm.Expectation{Bytes: 1.3e9, Memory: 600e6, Streamed: 700e6, Rate: 480e6})
 	}
 	o.LLM.Progress(r.Size(), r.Size())
-	name := ""
-	if gguf.PlainName(f.Name()) == "guide" {
-		name = rules.Guide
+	info := llm.Info{Architecture: "fake"}
+	if r.Size() > 1234 {
+		info.Streamed = 700e6
 	}
+	if gguf.PlainName(f.Name()) == "guide" {
+		info.Name = rules.Guide
+	}
+	w.changed = false
 	m := fake{w}
 	var warnings []string
 	if s := r.Note(); s != "" {
 		warnings = append(warnings, s)
 	}
-	return engine.New(engine.Parts{Info: llm.Info{Architecture: "fake", Name: name}, About: []console.Field{{Name: "architecture", Value: "fake"}}, Weights: 27_100_000, Warnings: warnings,
-		Sampling: sample.Default(), Text: m, Plain: w.plain, Stops: []string{"<stop>"}, NewSession: m.session, Now: o.Now}), nil
+	return engine.New(engine.Parts{Info: info, About: []console.Field{{Name: "architecture", Value: "fake"}}, Weights: 27_100_000, Warnings: warnings,
+		Sampling: sample.Default(), Text: m, Plain: w.plain, Stops: []string{"<stop>"}, InMemory: m, NewSession: m.session, Now: o.Now}), nil
+}
+
+func (f fake) Checkable() int64 { return 27_100_000 }
+
+func (f fake) Recheck(ctx context.Context, progress func(int64)) ([]llm.Damage, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	progress(f.Checkable())
+	if f.changed {
+		return []llm.Damage{{Tensor: "token_embd.weight", Address: 0x40201000, Bytes: 1 << 20}}, nil
+	}
+	return nil, nil
 }
 
 func bytesIDs(s string) (ids []int32) {

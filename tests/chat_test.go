@@ -165,6 +165,7 @@ func TestKeyboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Prompt()
+	vmtest.Contains(t, vmtest.Squeeze(p.Say("/check")), "of weights, as they were loaded", "as its checksum says", "the same in both copies", "All is right.")
 	keys("Goodbye\n")
 	p.Expect("All data saved. Goodbye.")
 	p.Off()
