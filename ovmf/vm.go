@@ -26,6 +26,7 @@ import (
 // Config describes a machine. The zero value of each field is a default.
 type Config struct {
 	Disk      string // image to boot; raw, or qcow2; "" for none
+	First     string // image to boot instead, a raw one, which may start what Disk has; "" for none
 	Bus       string // what the disk hangs on: "virtio" (default), "ahci", "nvme" or "usb"
 	Snapshot  bool   // forget what is written to Disk
 	MemoryMiB int    // default 1024
@@ -260,7 +261,10 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 		default:
 			return nil, fmt.Errorf("no disk bus is called %q: use virtio, ahci, nvme or usb", c.Bus)
 		}
-		args = append(args, "-drive", drive, "-device", device+",drive=disk,bootindex=0")
+		args = append(args, "-drive", drive, "-device", device+",drive=disk,bootindex=1")
+	}
+	if c.First != "" {
+		args = append(args, "-drive", "id=first,if=none,format=raw,file="+escape(c.First), "-device", "virtio-blk-pci,drive=first,bootindex=0")
 	}
 	return args, nil
 }

@@ -73,9 +73,6 @@ func NeedQEMU(t testing.TB) {
 	}
 }
 
-// ForMachine is the environment in which go builds what is to run in the machine.
-var ForMachine = []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64"}
-
 // Go runs the go command in the repository's folder, with env added to the
 // environment.
 func Go(t testing.TB, env []string, args ...string) {
@@ -118,16 +115,18 @@ func once(build func(file string), args ...string) string {
 	return file
 }
 
-// EFI builds a command into an EFI application, as the Makefile does, once for
-// all tests, and returns its path. The package is named from the repository's
+// EFI builds a command into an EFI application, once for all tests, and returns its path. The package is named from the repository's
 // folder on; flags are go build's.
 func EFI(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()
 	args := append(flags, pkg)
 	return once(func(file string) {
 		t.Helper()
-		Go(t, ForMachine, append([]string{"build", "-buildvcs=false", "-trimpath", "-buildmode=pie", "-o", file + ".elf"}, args...)...)
-		if err := os.WriteFile(file, Pack(t, file+".elf"), 0o666); err != nil {
+		image, err := pe.Build(Root(), pkg, flags...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, image, 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}, args...)

@@ -24,6 +24,7 @@ import (
 	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
+	"alphaos/tools/pe"
 )
 
 // stdTest is a package of the standard library whose tests run in the machine.
@@ -128,7 +129,7 @@ func buildStd(t *testing.T, s stdTest) []byte {
 	}
 	elf := vmtest.Scratch(name + ".elf")
 	defer os.Remove(elf)
-	vmtest.Go(t, vmtest.ForMachine, "test", "-c", "-trimpath", "-buildmode=pie", "-tags", s.tags,
+	vmtest.Go(t, pe.ForMachine, "test", "-c", "-trimpath", "-buildmode=pie", "-tags", s.tags,
 		"-overlay", scratchFile(t, name+".json", overlay), "-o", elf, s.path)
 	return vmtest.Pack(t, elf)
 }

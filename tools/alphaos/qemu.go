@@ -34,7 +34,7 @@ func qemuCommand() *cobra.Command {
 }
 
 func qemuRunCommand() *cobra.Command {
-	var memory, display, screen, keyboard string
+	var memory, display, screen, keyboard, firmware string
 	var noReboot bool
 	var config ovmf.Config
 	c := &cobra.Command{
@@ -48,9 +48,13 @@ To shut down safely type /bye at the prompt.
 
 A window opens as well when there is a display and QEMU can show one. KVM is
 used only if it really boots the firmware on this host. What the machine writes
-is kept in the image, unless --snapshot is given. When input comes from a file
+is kept in the image, unless --snapshot is given. With --firmware OVMF does
+before what firmware of some real machines does; docs/machine.md lists its
+habits. When input comes from a file
 or a pipe, each line is typed at a prompt, and the machine is shut down at the
 end.`,
+		Example: `  alphaos qemu run alphaos.img --cpus 2 --bus usb
+  alphaos qemu run alphaos.img --firmware nonx,fullmap`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			images := len(args)
 			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
@@ -79,7 +83,7 @@ end.`,
 			config.Disk = args[0]
 			config.Extra = args[1:]
 			config.Reboot = !noReboot
-			return qemuRun(cmd.Context(), config, display)
+			return qemuRun(cmd.Context(), config, display, firmware)
 		},
 	}
 	f := c.Flags()
@@ -90,6 +94,7 @@ end.`,
 	f.StringVar(&display, "display", "auto", "auto, none, or a window of QEMU's: gtk, sdl, cocoa")
 	f.StringVar(&screen, "screen", "1280x800", "screen size in pixels")
 	f.StringVar(&keyboard, "keyboard", "ps2", "the window's keyboard: ps2 or usb")
+	f.StringVar(&firmware, "firmware", "", "habits of other firmware for OVMF, with commas between")
 	f.BoolVar(&config.Snapshot, "snapshot", false, "forget what the machine writes")
 	f.BoolVar(&noReboot, "no-reboot", false, "end when the machine restarts")
 	return c
@@ -98,7 +103,7 @@ end.`,
 // leaveKey is Ctrl-], as in telnet and virsh.
 const leaveKey = 0x1d
 
-func qemuRun(ctx context.Context, config ovmf.Config, display string) error {
+func qemuRun(ctx context.Context, config ovmf.Config, display, habits string) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -107,6 +112,16 @@ func qemuRun(ctx context.Context, config ovmf.Config, display string) error {
 
 	if _, err := os.Stat(config.Disk); err != nil {
 		return fmt.Errorf("the drive image cannot be opened: %w", err)
+	}
+	if habits != "" {
+		dir, err := os.MkdirTemp("", "alphaos-firmware-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		if config.First, err = habitDrive(dir, habits); err != nil {
+			return err
+		}
 	}
 	accel, why := config.Accel, ""
 	if accel == "" && os.Getenv("ALPHAOS_ACCEL") == "" {

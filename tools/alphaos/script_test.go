@@ -34,10 +34,15 @@ func TestScripts(t *testing.T) {
 		t.Log("reference data is absent; real models are not tested")
 		data = ""
 	}
+	source, err := sourceRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("DATA", data)
+			e.Setenv("SOURCE", source)
 			if err := writeModels(e.WorkDir); err != nil {
 				return err
 			}
