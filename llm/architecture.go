@@ -60,8 +60,6 @@ type binder struct {
 	err   error // the first
 	there int64 // of the file, before which all is in memory
 	last  int64 // end of the last matrix
-
-	unsummed map[*kernel.Matrix]*gguf.Tensor // those without checksums, which is what sum is for
 }
 
 // matrix is the matrix of that name, or nil. It may be used once wait(b.last) returned.
@@ -75,7 +73,6 @@ func (b *binder) matrix(name string) *kernel.Matrix {
 		b.err = fmt.Errorf("tensor %q: %w", name, err)
 	}
 	b.last = max(b.last, t.Offset+t.Bytes)
-	b.unsummed[w] = t
 	return w
 }
 
@@ -99,10 +96,9 @@ func (b *binder) wait(end int64) {
 	}
 }
 
-// repack rearranges matrices, which were waited for, for speed, and makes their checksums.
+// repack rearranges matrices, which were waited for, for speed.
 func (b *binder) repack(list ...*kernel.Matrix) {
 	if b.err == nil {
 		b.model.weights.repack(b.model.pool.each, list...)
-		b.sum(list...)
 	}
 }

@@ -75,8 +75,9 @@ type Model struct {
 
 	memory   []byte // as Alloc gave it
 	weights  weights
-	parts    []part   // of what stays in memory, with checksums
-	identity identity // see Identity
+	parts    []part          // of what stays in memory: see Recheck
+	summed   <-chan struct{} // closed when they have checksums
+	identity identity        // see Identity
 
 	// One of the two graphs; the other is nil.
 	decoder *decoder // of a model that continues texts
@@ -136,6 +137,7 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Threads == 0 {
 		m.chooseThreads()
 	}
+	m.startSums()
 	return m, nil
 }
 
@@ -155,12 +157,11 @@ func (m *Model) prepare(r io.ReaderAt) (err error) {
 		threads = min(m.options.Processors, maxThreads)
 	}
 	m.pool = newPool(threads, m.options.Processors)
-	b := &binder{model: m, unsummed: map[*kernel.Matrix]*gguf.Tensor{}}
+	b := &binder{model: m}
 	m.config.arch.bind(b)
 	if b.wait(m.end()); b.err != nil {
 		return b.err
 	}
-	b.sumRest()
 	if err := m.weights.sample(&m.identity); err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func TestRecheck(t *testing.T) {
 				p := m.parts[i]
 				at := &p.data[len(p.data)-1]
 				*at ^= 0x10
-				want := []Damage{{p.tensor.Name, uintptr(unsafe.Pointer(&p.data[0])), int64(len(p.data))}}
+				want := []Damage{{p.tensor, uintptr(unsafe.Pointer(&p.data[0])), int64(len(p.data))}}
 				if bad := check(); !slices.Equal(bad, want) {
 					t.Errorf("damage %+v, want %+v", bad, want)
 				}
