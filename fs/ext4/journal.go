@@ -1,0 +1,457 @@
+package ext4
+
+// The journal (Linux, include/linux/jbd2.h and fs/jbd2/recovery.c; its numbers are big-endian).
+//
+// A transaction is written to the journal before any of its blocks go to their places: descriptor
+// blocks with tags, each for one of the blocks that follow, which hold what is to come to the
+// places that the tags name; revoke blocks, which name blocks of which no older copy may be used;
+// and a commit block at the end. All carry the transaction's sequence number. What has no commit
+// block never happened. A clean journal has no first block to begin at.
+//
+// The journal is a ring of blocks of a file. Whatever it says, each block is looked at once for
+// each pass: scan finds the control blocks of transactions that were committed, replay keeps for
+// each block of the volume the last copy that is not revoked.
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+const (
+	journalDescriptor = 1
+	journalCommit     = 2
+	journalSuper1     = 3
+	journalSuper2     = 4
+	journalRevoke     = 5
+
+	journalSum1 = 0x1 // a compatible feature; the others are incompatible ones
+	journal64   = 0x2
+	journalLazy = 0x4 // a commit block may be older than its transaction (async_commit)
+	journalSum2 = 0x8
+	journalSum3 = 0x10
+	journalFast = 0x20
+	journalAll  = 0x3F
+
+	tagEscaped  = 1 // the copy began like a control block, and its first four bytes were cleared
+	tagSameUUID = 2
+	tagLast     = 8
+
+	maxReplayed = 1 << 20 // blocks, and as many that are revoked
+)
+
+var journalMagic = []byte{0xC0, 0x3B, 0x39, 0x98}
+
+// replayed is a block of the volume whose content is in the journal.
+type replayed struct {
+	block   uint64
+	at      int64 // byte on the volume
+	escaped bool  // but for the first four bytes, which are journalMagic
+}
+
+// journal is what the journal's superblock says.
+type journal struct {
+	v               *FS
+	n               *inode
+	first, end      uint32 // the ring of blocks
+	start, sequence uint32
+	features        uint32 // incompatible ones
+	sum1            bool
+	seed            uint32
+}
+
+// control is a descriptor or revoke block.
+type control struct {
+	kind, sequence, block uint32
+}
+
+// replay fills in v.replayed if the volume was not unmounted cleanly.
+func (v *FS) replay() error {
+	dirty := v.incompat&incompatReplay != 0
+	if !dirty && (v.group == 0 || v.compat&compatJournal == 0 || v.journal == 0) {
+		return nil // but a backup superblock does not know
+	}
+	if v.journal == 0 {
+		return errors.New("its journal is on another drive; have a computer with Linux mount it once, with that drive")
+	}
+	j, err := v.openJournal()
+	if err != nil || j.start == 0 {
+		return err
+	}
+	list, next, err := j.scan()
+	if err != nil {
+		return err
+	}
+	found, err := j.collect(list)
+	if err != nil {
+		return err
+	}
+	if j.features&journalFast != 0 && j.fastCommits(next) {
+		v.note("What was saved last on the volume is in fast commits, which AlphaOS does not read: have a computer with Linux mount it once.")
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	v.note("The volume was not unmounted cleanly: %d of its blocks are read from its journal.", len(found))
+	for _, r := range found {
+		v.replayed = append(v.replayed, r)
+	}
+	slices.SortFunc(v.replayed, func(a, b replayed) int {
+		if a.block < b.block {
+			return -1
+		}
+		return 1
+	})
+	// What was read so far may be old.
+	clear(v.chunks)
+	clear(v.owner)
+	b := make([]byte, superSize)
+	if err := v.readAt(superAt, b); err != nil {
+		return err
+	}
+	s, err := parseSuper(b)
+	switch {
+	case err != nil && v.group > 0:
+		return nil
+	case err == nil && s.block != v.block:
+		err = fmt.Errorf("it says that blocks have other sizes: %s", remedy)
+	}
+	if err != nil {
+		return err
+	}
+	v.super = s
+	return v.judge()
+}
+
+// openJournal reads the journal's inode and its superblock.
+func (v *FS) openJournal() (*journal, error) {
+	n, err := v.readInode(v.journal)
+	if err == nil && n.mode&modeType != modeFile {
+		err = fmt.Errorf("inode %d is no file: %s", v.journal, remedy)
+	}
+	if err != nil {
+		if v.journalBackup == nil {
+			return nil, err
+		}
+		n = &inode{number: v.journal, mode: modeFile, seed: crc32cNumber(crc32cNumber(v.seed, v.journal), 0)}
+		copy(n.map_[:], v.journalBackup)
+		n.size = int64(binary.LittleEndian.Uint64([]byte(string(v.journalBackup[64:68])+string(v.journalBackup[60:64]))) & (1<<48 - 1))
+		if binary.LittleEndian.Uint16(n.map_[:]) == extentMagic {
+			n.flags |= flagExtents
+		}
+	}
+	j := &journal{v: v, n: n}
+	b, err := j.read(0)
+	if err != nil {
+		return nil, err
+	}
+	be := binary.BigEndian
+	kind := be.Uint32(b[4:])
+	if !bytes.Equal(b[:4], journalMagic) || kind != journalSuper1 && kind != journalSuper2 {
+		return nil, fmt.Errorf("it has no superblock: %s", remedy)
+	}
+	length := be.Uint32(b[0x10:])
+	j.first, j.end = be.Uint32(b[0x14:]), length
+	j.sequence, j.start = be.Uint32(b[0x18:]), be.Uint32(b[0x1C:])
+	if kind == journalSuper2 {
+		j.sum1 = be.Uint32(b[0x24:])&journalSum1 != 0
+		j.features = be.Uint32(b[0x28:])
+	}
+	if unknown := j.features &^ journalAll; unknown != 0 {
+		return nil, fmt.Errorf("it has unknown features, %#x; have a computer with Linux mount the volume once", unknown)
+	}
+	if j.sums() {
+		if j.features&journalSum2 != 0 && j.features&journalSum3 != 0 || b[0x50] != 4 {
+			return nil, fmt.Errorf("its superblock names an unknown kind of checksum: %s", remedy)
+		}
+		if crc32cHole(^uint32(0), b[:superSize], 0xFC, 4) != be.Uint32(b[0xFC:]) {
+			return nil, fmt.Errorf("its superblock does not match its checksum: %s", remedy)
+		}
+		j.seed = crc32c(^uint32(0), b[0x30:0x40])
+	}
+	if j.features&journalFast != 0 {
+		fast := be.Uint32(b[0x54:])
+		if fast == 0 {
+			fast = 256
+		}
+		if length > fast && length-fast >= 1024 {
+			j.end -= fast
+		}
+	}
+	if size := be.Uint32(b[0xC:]); int64(size) != v.block || int64(length) > n.size/v.block || j.first == 0 || j.first >= j.end || j.start != 0 && (j.start < j.first || j.start >= j.end) {
+		return nil, fmt.Errorf("its superblock claims %d blocks of %d bytes, the first transaction in block %d: %s", length, size, j.start, remedy)
+	}
+	return j, nil
+}
+
+// sums tells whether blocks have checksums of their own.
+func (j *journal) sums() bool { return j.features&(journalSum2|journalSum3) != 0 }
+
+// at returns where on the volume a block of the journal is.
+func (j *journal) at(block uint32) (uint64, error) {
+	r, err := j.v.locate(j.n, uint64(block))
+	if err == nil && r.first == 0 {
+		err = fmt.Errorf("its block %d is missing: %s", block, remedy)
+	}
+	return r.first, err
+}
+
+func (j *journal) read(block uint32) ([]byte, error) {
+	at, err := j.at(block)
+	if err != nil {
+		return nil, err
+	}
+	return j.v.metadata(at, 0, j.v.block)
+}
+
+// after returns the block that is n further in the ring.
+func (j *journal) after(block, n uint32) uint32 {
+	return j.first + uint32((uint64(block-j.first)+uint64(n))%uint64(j.end-j.first))
+}
+
+// scan returns the control blocks of transactions that were committed, and the number that the
+// next transaction would have.
+func (j *journal) scan() (list []control, next uint32, err error) {
+	be := binary.BigEndian
+	at, sequence := j.start, j.sequence
+	left := j.end - j.first // blocks of the ring
+	committed := 0          // of list
+	doubtful := false       // a control block does not match its checksum
+	var before uint64       // when the last transaction was committed
+	sum := ^uint32(0)
+	damaged := func() error {
+		return fmt.Errorf("its transaction %d does not match its checksum: %s", sequence, remedy)
+	}
+	for left > 0 {
+		b, err := j.read(at)
+		if err != nil {
+			return nil, 0, err
+		}
+		kind := be.Uint32(b[4:])
+		if !bytes.Equal(b[:4], journalMagic) || be.Uint32(b[8:]) != sequence {
+			break
+		}
+		c := control{kind, sequence, at}
+		at, left = j.after(at, 1), left-1
+		switch kind {
+		case journalDescriptor:
+			doubtful = doubtful || !j.tailAgrees(b)
+			n := uint32(len(j.tags(b)))
+			if n > left {
+				return list[:committed], sequence, nil
+			}
+			if j.sum1 {
+				if sum, err = j.addSum1(crc32be(sum, b), at, n); err != nil {
+					return nil, 0, err
+				}
+			}
+			list = append(list, c)
+			at, left = j.after(at, n), left-n
+		case journalRevoke:
+			doubtful = doubtful || !j.tailAgrees(b)
+			list = append(list, c)
+		case journalCommit:
+			// Blocks that the ring has left from earlier look right now and then, but
+			// are older than what came before them here.
+			when := be.Uint64(b[48:])
+			switch {
+			case !doubtful && j.commitAgrees(b, sum):
+			case when < before || !doubtful && j.features&journalLazy != 0:
+				return list[:committed], sequence, nil
+			default:
+				return nil, 0, damaged()
+			}
+			before, sum = when, ^uint32(0)
+			committed = len(list)
+			sequence++
+		default:
+			return list[:committed], sequence, nil
+		}
+	}
+	return list[:committed], sequence, nil
+}
+
+// addSum1 continues the journal's first kind of checksum over n blocks of it.
+func (j *journal) addSum1(sum, at, n uint32) (uint32, error) {
+	for range n {
+		b, err := j.read(at)
+		if err != nil {
+			return 0, err
+		}
+		sum, at = crc32be(sum, b), j.after(at, 1)
+	}
+	return sum, nil
+}
+
+// tailAgrees tells whether a descriptor or revoke block matches its checksum.
+func (j *journal) tailAgrees(b []byte) bool {
+	end := len(b) - 4
+	return !j.sums() || crc32cHole(j.seed, b, end, 4) == binary.BigEndian.Uint32(b[end:])
+}
+
+// commitAgrees tells whether a commit block matches its checksum, and sum the transaction's.
+func (j *journal) commitAgrees(b []byte, sum uint32) bool {
+	const at, end = 16, 60
+	found := binary.BigEndian.Uint32(b[at:])
+	switch {
+	case j.sums():
+		// Of a block that was torn only the beginning counts.
+		rest := make([]byte, len(b)-end)
+		return crc32cHole(j.seed, b, at, 4) == found ||
+			crc32c(crc32cHole(j.seed, b[:end], at, 4), rest) == found
+	case j.sum1:
+		return b[12] == 1 && b[13] == 4 && found == sum || b[12] == 0 && b[13] == 0 && found == 0
+	}
+	return true
+}
+
+// tag is what a descriptor block says of one block.
+type tag struct {
+	block uint64
+	flags uint16
+	sum   uint32
+}
+
+// tags returns what a descriptor block says of those that follow.
+func (j *journal) tags(b []byte) (list []tag) {
+	be := binary.BigEndian
+	size, end := 8, len(b)
+	switch {
+	case j.features&journalSum3 != 0:
+		size = 16
+	case j.features&journalSum2 != 0:
+		size = 10
+	}
+	if size < 16 && j.features&journal64 != 0 {
+		size += 4
+	}
+	if j.sums() {
+		end -= 4
+	}
+	for at := 12; at+size <= end; {
+		e := b[at:]
+		t := tag{block: uint64(be.Uint32(e)), flags: be.Uint16(e[6:])}
+		if j.features&journal64 != 0 {
+			t.block |= uint64(be.Uint32(e[8:])) << 32
+		}
+		if t.sum = uint32(be.Uint16(e[4:])); size == 16 {
+			t.sum = be.Uint32(e[12:])
+		}
+		list = append(list, t)
+		at += size
+		if t.flags&tagSameUUID == 0 {
+			at += 16
+		}
+		if t.flags&tagLast != 0 {
+			break
+		}
+	}
+	return list
+}
+
+// collect returns the blocks of the volume that control blocks say are in the journal.
+func (j *journal) collect(list []control) (map[uint64]replayed, error) {
+	tooMany := fmt.Errorf("more than %d blocks are in it; have a computer with Linux mount the volume once", maxReplayed)
+	revoked := map[uint64]uint32{} // in which transaction last
+	for _, c := range list {
+		if c.kind != journalRevoke {
+			continue
+		}
+		b, err := j.read(c.block)
+		if err != nil {
+			return nil, err
+		}
+		if err := j.revokes(b, func(block uint64) { revoked[block] = c.sequence }); err != nil {
+			return nil, err
+		}
+		if len(revoked) > maxReplayed {
+			return nil, tooMany
+		}
+	}
+	found := map[uint64]replayed{}
+	for _, c := range list {
+		if c.kind != journalDescriptor {
+			continue
+		}
+		b, err := j.read(c.block)
+		if err != nil {
+			return nil, err
+		}
+		at := c.block
+		for _, t := range j.tags(b) {
+			at = j.after(at, 1)
+			if last, ok := revoked[t.block]; ok && int32(c.sequence-last) <= 0 {
+				continue
+			}
+			if t.block >= j.v.blocks {
+				return nil, fmt.Errorf("it has a copy of block %d of %d: %s", t.block, j.v.blocks, remedy)
+			}
+			if err := j.check(at, c.sequence, t); err != nil {
+				return nil, err
+			}
+			where, err := j.at(at)
+			if err != nil {
+				return nil, err
+			}
+			found[t.block] = replayed{t.block, int64(where) * j.v.block, t.flags&tagEscaped != 0}
+		}
+		if len(found) > maxReplayed {
+			return nil, tooMany
+		}
+	}
+	return found, nil
+}
+
+// revokes calls f for what a revoke block names.
+func (j *journal) revokes(b []byte, f func(block uint64)) error {
+	be := binary.BigEndian
+	end, size := len(b), 4
+	if j.sums() {
+		end -= 4
+	}
+	if j.features&journal64 != 0 {
+		size = 8
+	}
+	used := be.Uint32(b[12:])
+	if used < 16 || int64(used) > int64(end) {
+		return fmt.Errorf("a revoke block in it claims %d bytes: %s", used, remedy)
+	}
+	for at := 16; at+size <= int(used); at += size {
+		if size == 8 {
+			f(be.Uint64(b[at:]))
+		} else {
+			f(uint64(be.Uint32(b[at:])))
+		}
+	}
+	return nil
+}
+
+// check compares a block of the journal with the checksum that its tag has.
+func (j *journal) check(at, sequence uint32, t tag) error {
+	if !j.sums() {
+		return nil
+	}
+	b, err := j.read(at)
+	if err != nil {
+		return err
+	}
+	sum := crc32c(crc32c(j.seed, binary.BigEndian.AppendUint32(nil, sequence)), b)
+	if j.features&journalSum2 != 0 {
+		sum &= 0xFFFF
+	}
+	if sum != t.sum {
+		return fmt.Errorf("its copy of block %d does not match its checksum: %s", t.block, remedy)
+	}
+	return nil
+}
+
+// fastCommits tells whether there are any after the last transaction. They are in an area of
+// their own behind the ring, which begins with a head that says after which.
+func (j *journal) fastCommits(next uint32) bool {
+	b, err := j.read(j.end + 1)
+	le := binary.LittleEndian
+	const head = 9
+	return err == nil && le.Uint16(b) == head && le.Uint32(b[8:]) == next
+}
