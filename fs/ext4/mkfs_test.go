@@ -135,8 +135,7 @@ func source(t testing.TB, many int) string {
 	if err := f.Truncate(1<<30 + 1<<20); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Chmod(filepath.Join(dir, "sizes/60"), 0o4751), os.Chtimes(filepath.Join(dir, "sizes/61"), time.Time{}, time.Unix(-1000, 0)),
-		os.Chtimes(filepath.Join(dir, "models"), time.Time{}, time.Unix(4e9, 0))); err != nil {
+	if err := errors.Join(os.Chmod(filepath.Join(dir, "sizes/60"), 0o4751), os.Chtimes(filepath.Join(dir, "sizes/61"), time.Time{}, time.Unix(-1000, 0))); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -216,7 +215,9 @@ func same(t *testing.T, v *FS, dir string) {
 			}
 			entries, _ := os.ReadDir(p)
 			for _, e := range entries {
-				want = append(want, strings.ToValidUTF8(e.Name(), "\uFFFD"))
+				if e.Name() != "lost+found" {
+					want = append(want, strings.ToValidUTF8(e.Name(), "\uFFFD"))
+				}
 			}
 			slices.Sort(want)
 			if !slices.Equal(have, want) {
@@ -253,34 +254,34 @@ func same(t *testing.T, v *FS, dir string) {
 // compare compares contents of size bytes, byte for byte and in odd places.
 func compare(t testing.TB, name string, got, want io.ReaderAt, size int64) {
 	t.Helper()
-	r := rand.New(rand.NewPCG(uint64(size), 7))
-	at := func(off int64, n int) {
-		g, w := make([]byte, n), make([]byte, n)
-		r := 0
+	const step = 1 << 20
+	buf := make([]byte, 2*min(step, size+1))
+	at := func(off, n int64) {
+		g, w := buf[:n], buf[len(buf)/2:][:n]
 		for i := range g {
 			g[i] = 0xAA
 		}
 		gn, gerr := got.ReadAt(g, off)
-		r, werr := want.ReadAt(w, off)
-		if gn != r || gerr != werr || !bytes.Equal(g[:gn], w[:r]) {
-			t.Errorf("%q: %d bytes at %d are %d other ones, %v; want %d, %v", name, n, off, gn, gerr, r, werr)
+		wn, werr := want.ReadAt(w, off)
+		if gn != wn || gerr != werr || !bytes.Equal(g[:gn], w[:wn]) {
+			t.Errorf("%q: %d bytes at %d are %d other ones, %v; want %d, %v", name, n, off, gn, gerr, wn, werr)
 		}
 	}
-	const step = 1 << 20
 	for off := int64(0); off <= size; off += step {
 		if size > 64<<20 && off > 80<<20 && off < size-8<<20 { // what is in between is a hole
 			continue
 		}
-		at(off, step)
+		at(off, int64(len(buf)/2))
 	}
-	for range min(size, 50) {
-		at(r.Int64N(size+10), r.IntN(1<<r.IntN(18)))
+	r := rand.New(rand.NewPCG(uint64(size), 7))
+	for range min(size/100, 50) {
+		at(r.Int64N(size+10), 1+r.Int64N(min(1<<r.IntN(18), size)))
 	}
 }
 
 func TestMkfs(t *testing.T) {
 	needs(t, "mke2fs", "e2fsck")
-	src := source(t, 3000)
+	src := source(t, 150)
 	for _, c := range []struct {
 		name  string
 		args  string
@@ -306,7 +307,7 @@ func TestMkfs(t *testing.T) {
 		{"bigalloc 1k", "-t ext4 -b 1024 -O bigalloc -C 4096 -g 8192", 512, 128},
 		{"no extents", "-t ext4 -O ^extent,^64bit", 512, 64},
 		{"no extents 1k", "-t ext4 -b 1024 -O ^extent,^64bit", 512, 64},
-		{"csum_seed and more", "-t ext4 -O metadata_csum_seed,large_dir,ea_inode,encrypt,project,quota,verity,mmp,orphan_file,stable_inodes", 512, 64},
+		{"csum_seed and more", "-t ext4 -O metadata_csum_seed,large_dir,ea_inode,encrypt,project,verity,mmp,orphan_file,stable_inodes", 512, 64},
 		{"small inodes", "-t ext4 -I 128", 512, 64},
 		{"large inodes", "-t ext4 -I 1024", 512, 64},
 		{"ext3", "-t ext3", 512, 64},
@@ -337,7 +338,10 @@ func TestIOFS(t *testing.T) {
 	for _, bad := range []string{"nowhere", "circle", "59", "60", "through"} {
 		os.Remove(filepath.Join(src, "links", bad))
 	}
-	os.Remove(filepath.Join(src, "sparse"))
+	// What is right on ext4 and not in io/fs, or takes too long.
+	for _, odd := range []string{"sparse", "models/llama-3.2-3b-instruct-q4_k_m.gguf", "links/absolute", "sizes/5242883", "sizes/307217", "a\\b:c*?\"<>|\n\t.txt", "deep"} {
+		os.RemoveAll(filepath.Join(src, odd))
+	}
 	v := mount(t, open(t, mkfs(t, 64<<20, src, "-t", "ext4"), 512))
 	if err := iofstest.TestFS(v, "links/short", "sizes/0", "many/file number 00001.txt", "日本語のファイル名 😀.txt"); err != nil {
 		t.Error(err)
