@@ -144,43 +144,46 @@ func shown(name []byte) string {
 
 // find looks a name up in a directory.
 func (v *FS) find(dir *inode, name string) (entry, error) {
-	blocks, err := v.dirBlocks(dir)
-	if err != nil {
+	if _, err := v.dirBlocks(dir); err != nil {
 		return entry{}, err
 	}
-	odd := strings.ContainsRune(name, utf8.RuneError)
-	if v.indexed(dir) && !odd {
-		e, err := v.findIndexed(dir, []byte(name))
-		if err != errIndex {
+	if v.indexed(dir) && !strings.ContainsRune(name, utf8.RuneError) {
+		if e, err := v.findIndexed(dir, []byte(name)); err != errIndex {
 			return e, err
 		}
 	}
-	var second entry // whose name is only shown so
+	return v.findLinear(dir, name)
+}
+
+// findLinear looks a name up in all blocks of a directory, and then one that is only shown so.
+func (v *FS) findLinear(dir *inode, name string) (found entry, err error) {
+	blocks, err := v.dirBlocks(dir)
+	if err != nil {
+		return found, err
+	}
+	odd := strings.ContainsRune(name, utf8.RuneError)
 	for block := range blocks {
 		b, err := v.dirBlock(dir, block)
 		if err != nil {
 			return entry{}, err
 		}
 		e, err := v.findIn(dir, block, b, []byte(name))
-		if err == nil || err != iofs.ErrNotExist {
+		if err != iofs.ErrNotExist {
 			return e, err
 		}
-		if odd && second.inode == 0 {
-			err = v.entries(b, func(inode uint32, kind byte, raw []byte, at int) bool {
-				if second.inode == 0 && shown(raw) == name {
-					second = entry{name, inode, kind, position{dir.number, int64(block)*v.block + int64(at)}}
+		if odd && found.inode == 0 {
+			v.entries(b, func(inode uint32, kind byte, raw []byte, at int) bool {
+				if shown(raw) == name {
+					found = entry{name, inode, kind, position{dir.number, int64(block)*v.block + int64(at)}}
 				}
-				return second.inode == 0
+				return found.inode == 0
 			})
-			if err != nil {
-				return entry{}, err
-			}
 		}
 	}
-	if second.inode != 0 {
-		return second, nil
+	if found.inode == 0 {
+		return found, iofs.ErrNotExist
 	}
-	return entry{}, iofs.ErrNotExist
+	return found, nil
 }
 
 // findIn looks a name up in a block of a directory.
