@@ -14,6 +14,7 @@ import (
 
 	"alphaos/fs"
 	"alphaos/fs/exfat"
+	"alphaos/fs/ext4"
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
 	"alphaos/fs/mbr"
@@ -109,9 +110,6 @@ type FS interface {
 	iofs.StatFS
 	Label() string   // "" if it has none
 	Notes() []string // what is odd about it and yet no reason not to use it, in sentences
-	// Extents returns where on the device the content of a file is; what they do not cover
-	// at its end reads as zeros.
-	Extents(name string) ([]fs.Extent, error)
 }
 
 // Mount mounts the volume dev, whatever of the readable kinds it is, and writes nothing on
@@ -127,6 +125,12 @@ func Mount(dev fs.BlockDevice) (FS, error) {
 		return mountFAT(dev)
 	case ExFAT:
 		return mountExFAT(dev)
+	case Ext2, Ext3, Ext4:
+		v, err := ext4.Mount(dev)
+		if err != nil {
+			return nil, err
+		}
+		return v, nil
 	case Unknown:
 		// Its first sector may be damaged, of which both keep a copy.
 		for _, mount := range []func(fs.BlockDevice) (FS, error){mountExFAT, mountFAT} {
@@ -163,12 +167,3 @@ func (f fat32) ReadFile(name string) ([]byte, error)         { return f.v.ReadFi
 func (f fat32) Stat(name string) (iofs.FileInfo, error)      { return f.v.Stat(name) }
 func (f fat32) Label() string                                { return f.v.Label() }
 func (f fat32) Notes() []string                              { return f.v.Notes() }
-
-func (f fat32) Extents(name string) ([]fs.Extent, error) {
-	list, err := f.v.Extents(name)
-	var out []fs.Extent
-	for _, e := range list {
-		out = append(out, fs.Extent(e))
-	}
-	return out, err
-}

@@ -400,6 +400,18 @@ func checkKind(t *testing.T, dev fs.BlockDevice, want volume.Kind, says string) 
 		t.Errorf("it %s; want that it %s; error %v", k.Clause(), says, err)
 	}
 	_, err = volume.Mount(dev)
+	if says == "" {
+		if err != nil {
+			t.Errorf("mounting: %v", err)
+		}
+		return
+	}
+	if k == volume.Ext2 || k == volume.Ext3 || k == volume.Ext4 { // there is no more of it than its first block
+		if err == nil {
+			t.Error("what is not there was mounted")
+		}
+		return
+	}
 	if !errors.Is(err, volume.ErrNotReadable) || !strings.Contains(err.Error(), says) {
 		t.Errorf("mounting: %v, want that it %s", err, says)
 	}
@@ -420,9 +432,9 @@ func TestMakers(t *testing.T) {
 		{"mkfs.fat -F 32", 64, volume.FAT32, ""},
 		{"mkfs.fat -F 32 -S 4096 -s 1", 300, volume.FAT32, ""},
 		{"mkfs.exfat", 16, volume.ExFAT, ""},
-		{"mke2fs -q -t ext2", 4, volume.Ext2, "is ext2"},
-		{"mke2fs -q -t ext3", 16, volume.Ext3, "is ext3"},
-		{"mke2fs -q -t ext4", 16, volume.Ext4, "is ext4"},
+		{"mke2fs -q -t ext2", 4, volume.Ext2, ""},
+		{"mke2fs -q -t ext3", 16, volume.Ext3, ""},
+		{"mke2fs -q -t ext4", 16, volume.Ext4, ""},
 		{"mkfs.ntfs -F -Q -q -s 512 -p 0 -H 0 -S 0", 16, volume.NTFS, "is NTFS"},
 		{"mkfs.btrfs -q", 128, volume.Btrfs, "is Btrfs"},
 		{"mkfs.xfs -q", 300, volume.XFS, "is XFS"},
@@ -494,18 +506,6 @@ func TestMount(t *testing.T) {
 			}
 			r.Close()
 
-			var raw []byte
-			extents, err := v.Extents("models/Model.gguf")
-			for _, e := range extents {
-				b := make([]byte, e.Count*512)
-				if err := dev.ReadBlocks(e.First, b); err != nil {
-					t.Fatal(err)
-				}
-				raw = append(raw, b...)
-			}
-			if err != nil || !bytes.HasPrefix(raw, p) {
-				t.Errorf("%s: %d bytes in %d extents, error %v", name, len(raw), len(extents), err)
-			}
 			if _, ok := v.(interface {
 				OpenInPlace(string) (*fat.InPlace, error)
 			}); ok {
