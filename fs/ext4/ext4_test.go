@@ -69,10 +69,13 @@ func TestIndex(t *testing.T) {
 			if !v.indexed(dir) || dir.size < 1<<20-1<<18 {
 				t.Fatalf("the directory has no index or only %d bytes", dir.size)
 			}
-			for _, name := range names {
+			for i, name := range names {
 				e, err := v.findIndexed(dir, []byte(name))
 				if err != nil {
 					t.Fatalf("%q: %v", name, err)
+				}
+				if i%50 > 0 {
+					continue
 				}
 				if f, err := v.findLinear(dir, name); err != nil || e != f {
 					t.Fatalf("%q: %+v by the index, %+v without, %v", name, e, f, err)
@@ -280,7 +283,10 @@ func TestBackupSuperblock(t *testing.T) {
 			mib = 300
 		}
 		img := mkfs(t, mib<<20, src, strings.Fields(args)...)
-		data := must(os.ReadFile(img))
+		f := must(os.OpenFile(img, os.O_RDWR, 0))
+		defer f.Close()
+		head := make([]byte, 2048)
+		must(f.ReadAt(head, 0))
 		sums := mount(t, open(t, img, 512)).is(roMetadataSum)
 		for what, do := range map[string]func(b []byte){
 			"zeros":    func(b []byte) { clear(b[1024:2048]) },
@@ -291,7 +297,10 @@ func TestBackupSuperblock(t *testing.T) {
 			if what == "checksum" && !sums {
 				continue
 			}
-			v, err := damage(data, "file", do)
+			b := slices.Clone(head)
+			do(b)
+			must(f.WriteAt(b, 0))
+			v, err := Mount(open(t, img, 512))
 			if err != nil {
 				t.Errorf("%s, %s: %v", args, what, err)
 				continue
@@ -303,9 +312,11 @@ func TestBackupSuperblock(t *testing.T) {
 				t.Errorf("%s, %s: notes %q", args, what, n)
 			}
 		}
+		must(f.WriteAt(head, 0))
 		if mib > 20 {
 			continue
 		}
+		data := must(os.ReadFile(img))
 		d := fstest.NewDevice(slices.Clone(data), 512)
 		d.MakeUnreadable(1024, 1025)
 		if _, err := mount(t, d).ReadFile("file"); err != nil {

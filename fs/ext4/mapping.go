@@ -86,14 +86,20 @@ func (v *FS) locateExtent(n *inode, block uint64) (run, error) {
 		return run{}, fmt.Errorf("its extent tree is said to have %d levels: %s", x.depth, remedy)
 	}
 	end := uint64(1) << 32 // where what is looked for ends at the latest
+	if block >= end {
+		return run{0, 1}, nil
+	}
 	for {
 		// The last entry that begins no later.
 		i := sort.Search(x.entries, func(i int) bool { return x.block(i) > block }) - 1
 		if i+1 < x.entries {
 			end = min(end, x.block(i+1))
 		}
-		if i < 0 || end <= block {
-			return run{0, max(1, end-min(end, block))}, nil
+		switch {
+		case end <= block || i > 0 && x.block(i-1) >= x.block(i):
+			return run{}, fmt.Errorf("extents are out of order: %s", remedy)
+		case i < 0:
+			return run{0, end - block}, nil
 		}
 		if x.depth == 0 {
 			r := x.extent(i)

@@ -129,7 +129,7 @@ func (v *FS) judge() error {
 	if v.state&2 != 0 {
 		v.note("Errors were found on the volume when it was last used: check it with e2fsck.")
 	}
-	if v.state&1 == 0 && v.compat&compatJournal == 0 {
+	if v.state&1 == 0 && v.compat&compatJournal == 0 && v.group == 0 { // backups are not kept up
 		v.note("The volume was not unmounted cleanly and has no journal: check it with e2fsck.")
 	}
 	return nil
