@@ -249,10 +249,10 @@ func (f *fake) visible(a, n uintptr) {
 	}
 	if within(uintptr(unsafe.Pointer(&params)), unsafe.Sizeof(params)) ||
 		within(uintptr(unsafe.Pointer(&clock)), unsafe.Sizeof(clock)) ||
-		within(uintptr(unsafe.Pointer(&key.data)), unsafe.Sizeof(key.data)) {
+		within(uintptr(unsafe.Pointer(&key)), unsafe.Sizeof(key)) {
 		return
 	}
-	for _, g := range []*uefi.GUID{&uefi.BlockIOGUID, &uefi.ConsoleControlGUID, &uefi.DevicePathGUID, &uefi.GraphicsOutputGUID,
+	for _, g := range []*uefi.GUID{&uefi.AppleKeyMapGUID, &uefi.BlockIOGUID, &uefi.ConsoleControlGUID, &uefi.DevicePathGUID, &uefi.GraphicsOutputGUID,
 		&uefi.LoadedImageGUID, &uefi.PCIIOGUID, &uefi.USBIOGUID, &uefi.SerialIOGUID, &uefi.TextInputExGUID} {
 		if within(guidAt(g), 16) {
 			return

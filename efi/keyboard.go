@@ -6,11 +6,13 @@ package efi
 // machine is on. Nothing is required of the keyboard but letters and Enter:
 // there are Macs without Esc and function keys, whose firmware may report
 // Ctrl-x as plain x. Whatever is printed on the keys, most firmware reports them
-// as those of a US keyboard; a Layout knows better.
+// as those of a US keyboard; a Layout knows better. A Mac's has another way to tell the keys
+// (applekeys.go).
 
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -31,6 +33,7 @@ const probeEvery = 50
 // keySource is a protocol that gives keys. Its arguments are kept so that a poll allocates
 // nothing.
 type keySource struct {
+	name  string
 	io    uintptr // uefi.SimpleTextInputEx or uefi.SimpleTextInput
 	ex    bool
 	args  [2]uintptr // of ReadKeyStroke
@@ -42,12 +45,30 @@ type keyboard struct {
 	sources []*keySource // ConIn's first
 	proven  *keySource   // gave the first key
 	polls   int
+
+	held     *heldKeys // nil: the firmware does not tell which keys are down
+	heldGive bool      // the sources do not deliver, so keys come from there
 }
 
-// key receives a key from the firmware.
+// key receives keys from the firmware.
 var key struct {
 	sync.Mutex
 	data uefi.KeyData
+
+	// Keys that are down.
+	held      [mostHeld]uint16
+	count     uint64
+	modifiers uint16
+}
+
+var deliveredBy atomic.Pointer[string]
+
+// KeySource names what the keys come from.
+func KeySource() string {
+	if name := deliveredBy.Load(); name != nil {
+		return *name
+	}
+	return "no key was pressed yet"
 }
 
 // openKeyboard finds the console's input protocols, and that of another keyboard: there is
@@ -56,28 +77,29 @@ func openKeyboard() *keyboard {
 	k := &keyboard{}
 	in := Handle(fw.st.ConsoleInHandle)
 	own, _ := protocol(in, &uefi.TextInputExGUID)
-	k.add(own, true)
-	k.add(fw.st.ConIn, false)
+	k.add("Simple Text Input Ex of the console", own, true)
+	k.add("Simple Text Input", fw.st.ConIn, false)
 	others, _ := handles(&uefi.TextInputExGUID)
 	for _, h := range others {
 		ex, err := protocol(h, &uefi.TextInputExGUID)
 		if h == in || err != nil || ex == own || handlePath(h).serial() {
 			continue
 		}
-		k.add(ex, true)
+		k.add("Simple Text Input Ex of another keyboard", ex, true)
 		break
 	}
-	if len(k.sources) == 0 {
+	k.held = openHeldKeys()
+	if len(k.sources) == 0 && k.held == nil {
 		return nil
 	}
 	return k
 }
 
-func (k *keyboard) add(io uintptr, ex bool) {
+func (k *keyboard) add(name string, io uintptr, ex bool) {
 	if io == 0 {
 		return
 	}
-	s := &keySource{io: io, ex: ex, args: [2]uintptr{io, uintptr(unsafe.Pointer(&key.data))}}
+	s := &keySource{name: name, io: io, ex: ex, args: [2]uintptr{io, uintptr(unsafe.Pointer(&key.data))}}
 	if ex {
 		s.event[0] = at[uefi.SimpleTextInputEx](io).WaitForKeyEx
 	} else {
@@ -86,8 +108,32 @@ func (k *keyboard) add(io uintptr, ex bool) {
 	k.sources = append(k.sources, s)
 }
 
-// poll returns the next key press, if there is one.
+// poll returns the next key press, if there is one. The keys that are down count only where the
+// sources do not deliver what they show: the first key, or later several without one between.
 func (k *keyboard) poll() (uefi.KeyData, bool) {
+	if k.held == nil {
+		return k.ask()
+	}
+	k.held.look()
+	if !k.heldGive {
+		if d, ok := k.ask(); ok {
+			if k.held.forget(); !k.proven.ex { // it tells no modifiers
+				d.KeyShiftState = k.held.shiftState()
+			}
+			return d, true
+		}
+		missed := k.held.overdue()
+		if missed == 0 || missed < mostMissed && k.proven != nil {
+			return uefi.KeyData{}, false
+		}
+		k.heldGive = true
+		deliveredBy.Store(&heldKeysName)
+	}
+	return k.held.next()
+}
+
+// ask returns the next key of the sources.
+func (k *keyboard) ask() (uefi.KeyData, bool) {
 	if k.proven != nil {
 		d, st := k.proven.read()
 		return d, st == uefi.Success
@@ -103,6 +149,7 @@ func (k *keyboard) poll() (uefi.KeyData, bool) {
 		d, st := s.read()
 		if st == uefi.Success {
 			k.proven = s
+			deliveredBy.Store(&s.name)
 			return d, true
 		}
 		look = look || st != uefi.NotReady
@@ -132,7 +179,8 @@ func (s *keySource) read() (uefi.KeyData, uefi.Status) {
 // are called from one goroutine.
 type Layout interface {
 	// Press returns the characters that a key types, perhaps none yet. us is
-	// what it types on a US keyboard, with Shift and CapsLock as they are.
+	// what it types on a US keyboard, with Shift and CapsLock as they are, or
+	// ExtraKey or ExtraKeyShifted.
 	Press(us rune, altGr, capsLock bool) []rune
 	// Letter returns what the key types without modifiers and accents.
 	Letter(us rune) rune
@@ -141,12 +189,24 @@ type Layout interface {
 	Flush() []rune
 }
 
+// What stands for the key between the left Shift and z, which a US keyboard lacks, and for
+// that key with Shift: characters of Unicode's area for private use.
+const (
+	ExtraKey        = '\ue064'
+	ExtraKeyShifted = '\ue065'
+)
+
 // us is the layout of a US keyboard.
 type us struct{}
 
-func (us) Press(r rune, _, _ bool) []rune { return []rune{r} }
-func (us) Letter(r rune) rune             { return r }
-func (us) Flush() []rune                  { return nil }
+func (us) Press(r rune, _, _ bool) []rune {
+	if r == ExtraKey || r == ExtraKeyShifted {
+		return nil
+	}
+	return []rune{r}
+}
+func (us) Letter(r rune) rune { return r }
+func (us) Flush() []rune      { return nil }
 
 // Keys polls the firmware's keyboard until ctx is done and then closes the
 // channel. Call it once. Without a keyboard the channel delivers nothing. A nil
@@ -196,7 +256,10 @@ func Keys(ctx context.Context, layout Layout) <-chan console.Key {
 // Bits of KeyShiftState and KeyToggleState (12.2.3).
 const (
 	shiftStateValid  = 0x80000000
+	leftShift        = 0x02
+	leftControl      = 0x08
 	controlPressed   = 0x0c // right, left
+	leftAlt          = 0x20
 	altPressed       = 0x30
 	toggleStateValid = 0x80
 	capsLockActive   = 0x04
@@ -256,8 +319,11 @@ func translate(d uefi.KeyData, l Layout) []console.Key {
 			return nil
 		}
 	}
-	if r >= 0xd800 && r < 0xe000 || r >= 0xfffe { // no character of its own
+	switch {
+	case r >= 0xd800 && r < 0xe000, r >= 0xfffe: // no character of its own
 		return nil
+	case r&^0xff == padKey: // the same with every layout
+		return characters(append(l.Flush(), r&0xff))
 	}
 	caps := d.KeyToggleState&toggleStateValid != 0 && d.KeyToggleState&capsLockActive != 0
 	return characters(l.Press(r, alt, caps))

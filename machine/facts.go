@@ -44,6 +44,7 @@ func (m *Machine) About() []console.Field {
 		field("memory", "%s of %s free", console.Bytes(int64(memory.Free)), console.Bytes(int64(memory.Total))),
 		field("clock", "%s", m.Now().Format("2 January 2006, 15:04, UTC-07:00")),
 		field("start", "Go after %v, drive and journal after %v, reading the model from %v on", ms(m.began), ms(m.ready), ms(m.reading)),
+		field("keyboard", "%s", efi.KeySource()),
 		field("built with", "%s", runtime.Version()),
 	)
 }

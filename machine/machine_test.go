@@ -8,8 +8,12 @@ import (
 	"testing"
 
 	"alphaos/console"
+	"alphaos/console/keyboard"
 	"alphaos/efi"
 )
+
+// The layouts know what the firmware's keys stand for.
+var _ = [1]struct{}{}[efi.ExtraKey-keyboard.Extra+efi.ExtraKeyShifted-keyboard.ExtraShifted]
 
 // Where nobody types any more, the person is told once why the machine is still on, and is
 // told that it may be cut off only if the drive has confirmed all.

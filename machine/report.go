@@ -55,7 +55,7 @@ func (m *Machine) Sections() []assistant.Section {
 			if m.screen != nil {
 				fields = append(fields, field("in use", "%s", m.screen))
 			}
-			return append(fields, field("console mode", "%s", efi.ConsoleMode())), err
+			return append(fields, field("console mode", "%s", efi.ConsoleMode()), field("keys from", "%s", efi.KeySource())), err
 		}),
 		plain("processors", func() ([]console.Field, error) {
 			return processorFields(amd64.Identify(), amd64.Found(), amd64.MTRRs(), cpuFeatures()), nil

@@ -327,6 +327,15 @@ type ConsoleControl struct {
 	LockStdIn uintptr
 }
 
+// AppleKeyMap is APPLE_KEY_MAP_AGGREGATOR_PROTOCOL: of Apple's firmware, as OpenCorePkg
+// describes it. GetKeyStrokes(this, *modifiers, *count, *keys) tells which keys are down.
+// Modifiers and keys are 16 bits each, count is 64 bits wide: on entry the room in keys.
+type AppleKeyMap struct {
+	Revision           uint64
+	GetKeyStrokes      uintptr
+	ContainsKeyStrokes uintptr
+}
+
 // EFI_CONSOLE_CONTROL_SCREEN_MODE.
 const (
 	ConsoleText     = 0

@@ -58,6 +58,7 @@ func TestLayout(t *testing.T) {
 			HorizontalResolution 4 VerticalResolution 8 PixelFormat 12 RedMask 16 GreenMask 20
 			BlueMask 24 ReservedMask 28 PixelsPerScanLine 32`},
 		{ConsoleControl{}, 0, "SetMode 8"},
+		{AppleKeyMap{}, 0, "GetKeyStrokes 8 ContainsKeyStrokes 16"},
 		{BlockIO{}, 0, "Media 8 Reset 16 ReadBlocks 24 WriteBlocks 32 FlushBlocks 40"},
 		{BlockIOMedia{}, 0, `
 			RemovableMedia 4 MediaPresent 5 LogicalPartition 6 ReadOnly 7 WriteCaching 8 BlockSize 12

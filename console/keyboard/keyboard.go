@@ -7,8 +7,8 @@
 //
 // What the firmware does not tell cannot be known here. EDK2's drivers report nothing at all for the key
 // between the left Shift and z (MdeModulePkg, UsbKbDxe and Ps2KeyboardDxe: it has no entry in their tables),
-// so what only that key types is typed with AltGr and the three keys left of the right Shift instead. The
-// keys of the number pad are reported like those of the main block, and cannot be told from them.
+// so what only that key types can also be typed with AltGr and the three keys left of the right Shift. They
+// report the keys of the number pad like those of the main block, and these cannot be told from them.
 package keyboard
 
 import (
@@ -20,15 +20,22 @@ import (
 	"unicode"
 )
 
+// What stands for the key between the left Shift and z where the firmware tells of it, alone and with Shift:
+// characters of Unicode's area for private use.
+const (
+	Extra        = '\ue064'
+	ExtraShifted = '\ue065'
+)
+
 // usKeys are the characters of the keys of a US keyboard, in the order of the rows of layouts.txt, alone and
-// with Shift.
+// with Shift, and of the extra key.
 var usKeys = [2][]rune{
-	[]rune("`1234567890-=" + "qwertyuiop[]\\" + "asdfghjkl;'" + "zxcvbnm,./"),
-	[]rune("~!@#$%^&*()_+" + "QWERTYUIOP{}|" + `ASDFGHJKL:"` + "ZXCVBNM<>?"),
+	[]rune("`1234567890-=" + "qwertyuiop[]\\" + "asdfghjkl;'" + "zxcvbnm,./" + string(Extra)),
+	[]rune("~!@#$%^&*()_+" + "QWERTYUIOP{}|" + `ASDFGHJKL:"` + "ZXCVBNM<>?" + string(ExtraShifted)),
 }
 
 const (
-	keys  = 47 // of usKeys
+	keys  = 47 // of a US keyboard
 	extra = keys
 	none  = '␣' // types nothing
 )
@@ -171,7 +178,7 @@ func (k *Keyboard) using() *Layout {
 }
 
 // Press returns the characters that a key types. us is the character that it types on a US keyboard, Shift and
-// CapsLock included; what no US keyboard types is left as it is. A dead key types nothing at first: the next
+// CapsLock included, or Extra or ExtraShifted; what no US keyboard types is left as it is. A dead key types nothing at first: the next
 // key brings the letter with its accent, or both if there is no such letter.
 func (k *Keyboard) Press(us rune, alt, capsLock bool) []rune {
 	k.mu.Lock()

@@ -54,6 +54,9 @@ func TestTyped(t *testing.T) {
 		{"de", "⟦Y; -ab⟧", "ZÖ ßab"}, // with CapsLock the firmware's letters arrive in the other case
 		{"de", "⟨, . /⟩", "< > |"},
 		{"de-mac", "⟨l 56789 &⟩ `~", "@ []|{} \\ <>"},
+		{"de-mac", "\ue064a\ue065", "â°"}, // the extra key: on a Mac the one left of 1
+		{"de", "\ue064\ue065⟨\ue064⟩ ⟦\ue064⟧", "<>| <"},
+		{"us", "\ue064\ue065", "<>"},
 		{"ch", "; ' [ : \" { } ]a = ⟨2 3 g [⟩", "ö ä ü é à è ! ä ^@ # ŋ ["},
 		{"ch-fr", "; ' [ : \" {", "é à è ö ä ü"},
 		{"fr", "azerty qwerty m ; , 1234567890 !@#$%^&*()", "qwerty azerty , m ; &é\"'(-è_çà 1234567890"},
