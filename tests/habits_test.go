@@ -25,7 +25,7 @@ var habits = []string{
 	"nonx,fullmap,keys-freeze,disk-64k,disk-high,disk-aligned,disk-slow,gop-pitch",
 	"apple-console,mp-framework,gop-rgbx,time-zone,scribble",
 	"keys-other,mp-refuse,map,gop-mask,time-year,disk-640k",
-	"strict,ap-raw,gop-blt,time-error,reset-returns",
+	"apple-silent,strict,ap-raw,gop-blt,time-error,reset-returns",
 	"mp-none,gop-none",
 }
 
@@ -99,7 +99,7 @@ func tryHabits(t *testing.T, c ovmf.Config, names []string) {
 	p.Expect("chain: starting")
 	said := p.Prompt()
 	command := "/show info\n"
-	if has("apple-console") {
+	if has("apple-console") || has("apple-silent") {
 		vmtest.Contains(t, said, "The keyboard is read as German (Mac), as macOS does on this computer")
 		command = "&show info\n" // the key where a German keyboard has the slash
 	}
@@ -113,7 +113,11 @@ func tryHabits(t *testing.T, c ovmf.Config, names []string) {
 	if has("mp-none") {
 		processors = "1 of 1 in use"
 	}
-	vmtest.Contains(t, p.Expect("built with"), processors)
+	keys := "Simple Text Input"
+	if has("apple-silent") {
+		keys = "Apple's key map"
+	}
+	vmtest.Contains(t, p.Expect("built with"), processors, keys)
 	p.Prompt()
 	p.Greedy(100)
 	if got := p.Ask(story); got != want {

@@ -22,7 +22,8 @@ const (
 	strict              // page 0 is unmapped, data must not be executed, page tables must not be written
 	keysFreeze          // ReadKeyStroke does not return unless CheckEvent has just said that a key waits
 	keysOther           // the console's own handle never has a key, another one does
-	appleConsole        // the Console Control protocol, in graphics mode, where a timer takes all keys away; no Simple Text Input Ex: a Mac's AppleEvent; its variable tells of a German keyboard
+	appleConsole        // the Console Control protocol, in graphics mode, where a timer takes all keys away; no Simple Text Input Ex: a Mac's AppleEvent; its key map tells which keys are down, and its variable of a German keyboard
+	appleSilent         // the same, where text mode does not help: the console's input never has a key
 	mpNone              // no MP services
 	mpRefuse            // StartupAllAPs refuses to work in the background
 	mpHang              // and this one never comes back
@@ -49,7 +50,7 @@ const (
 )
 
 var names = [habitCount]string{
-	"nonx", "fullmap", "strict", "keys-freeze", "keys-other", "apple-console", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "ap-raw",
+	"nonx", "fullmap", "strict", "keys-freeze", "keys-other", "apple-console", "apple-silent", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "ap-raw",
 	"disk-640k", "disk-64k", "disk-high", "disk-aligned", "disk-slow", "gop-blt", "gop-rgbx", "gop-mask", "gop-pitch", "gop-none",
 	"reset-returns", "time-zone", "time-year", "time-error", "map-error", "map", "scribble",
 }
@@ -156,7 +157,7 @@ func takeOn(startImage uintptr) (start func(handle uintptr) uintptr, err error) 
 	writeProtect(false)
 	defer writeProtect(true)
 	for i, take := range [habitCount]func() error{
-		fullMap: fillMap, strict: beStrict, keysFreeze: freezeKeys, keysOther: otherKeys, appleConsole: takeConsole,
+		fullMap: fillMap, strict: beStrict, keysFreeze: freezeKeys, keysOther: otherKeys, appleConsole: takeConsole, appleSilent: takeConsole,
 		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, apRaw: rawMP, mapError: loseMap,
 		memoryMap: fragment, scribble: startScribble,
 	} {
@@ -300,7 +301,6 @@ var (
 	keyWaits            bool
 	consoleMode         uint32 = uefi.ConsoleGraphics
 	control             uefi.ConsoleControl
-	keyStroke           [2]uint16
 	event               uintptr
 )
 
@@ -359,6 +359,60 @@ var (
 	variableValue = [4]byte{'d', 'e', ':', '3'}
 )
 
+// What a Mac's console knows of its keys. The timer alone takes them from the firmware.
+var (
+	strokes       [64]uefi.InputKey // a ring
+	stroke        uefi.InputKey
+	readStroke    uintptr // the firmware's ReadKeyStroke
+	struck        uint32  // strokes so far
+	consoleStruck uint32  // of these, those that the console's input has no more
+	mapStruck     uint32  // those that the key map has told of
+	shown         int     // in how many looks at the key map the last of those was down
+	keyMap        uefi.AppleKeyMap
+)
+
+// usChars are what keys type on a US keyboard, by HID usage from 4 on, alone and with Shift.
+var usChars = [2]string{
+	"abcdefghijklmnopqrstuvwxyz1234567890\r\x1b\b\t -=[]\\\x00;'`,./",
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZ!@#$%^&*()\x00\x00\x00\x00\x00_+{}|\x00:\"~<>?",
+}
+
+// tellHeld is GetKeyStrokes(this, modifiers, count, keys). It lets each key be down for two looks and up
+// for one, however long these take.
+func tellHeld(c *hookCall) {
+	const page, first, leftShift, looks = 0x7000, 4, 2, 2
+	room := at[uint64](c.args[2])
+	had := *room
+	*room, *at[uint16](c.args[1]) = 0, 0
+	c.answer(uefi.Success)
+	if shown == looks {
+		shown = 0
+		return
+	}
+	if shown == 0 {
+		if mapStruck == struck {
+			return
+		}
+		mapStruck++
+	}
+	shown++
+	char := strokes[(mapStruck-1)%uint32(len(strokes))].UnicodeChar
+	for shift := range usChars {
+		for i := range len(usChars[shift]) {
+			if char == 0 || uint16(usChars[shift][i]) != char {
+				continue
+			}
+			if *room = 1; had < 1 {
+				c.answer(uefi.BufferTooSmall)
+				return
+			}
+			*at[uint16](c.args[1]), *at[uint16](c.args[3]) = uint16(shift)*leftShift, page|uint16(first+i)
+			met[appleSilent]++
+			return
+		}
+	}
+}
+
 func takeConsole() error {
 	control.GetMode = stub(0, func(c *hookCall) {
 		met[appleConsole]++
@@ -377,6 +431,36 @@ func takeConsole() error {
 	if err := install(&uefi.ConsoleControlGUID, addr(&control)); err != nil {
 		return err
 	}
+	keyMap.GetKeyStrokes = stub(0, tellHeld)
+	if err := install(&uefi.AppleKeyMapGUID, addr(&keyMap)); err != nil {
+		return err
+	}
+	plain, _, err := consoleInput()
+	if err != nil {
+		return err
+	}
+	readStroke = plain.ReadKeyStroke
+	replace(&plain.ReadKeyStroke, func(c *hookCall) {
+		if consoleStruck == struck {
+			c.answer(uefi.NotReady)
+			return
+		}
+		// What was read is not down any more when the next key is.
+		if mapStruck < consoleStruck {
+			mapStruck, shown = consoleStruck, 0
+		}
+		*at[uefi.InputKey](c.args[1]) = strokes[consoleStruck%uint32(len(strokes))]
+		consoleStruck++
+		c.answer(uefi.Success)
+	})
+	replace(&bs.CheckEvent, func(c *hookCall) {
+		if c.args[0] != plainEvent {
+			return
+		}
+		if c.answer(uefi.Success); consoleStruck == struck {
+			c.answer(uefi.NotReady)
+		}
+	})
 	hide(&uefi.TextInputExGUID, appleConsole)
 	for i, r := range "prev-lang:kbd" {
 		variableName[i] = uint16(r)
@@ -391,8 +475,13 @@ func takeConsole() error {
 		}
 	})
 	return everyMillisecond(func(c *hookCall) {
-		args := [8]uintptr{st.ConIn, uintptr(unsafe.Pointer(&keyStroke))}
-		for consoleMode == uefi.ConsoleGraphics && firmware(at[uefi.SimpleTextInput](st.ConIn).ReadKeyStroke, &args) == 0 {
+		args := [8]uintptr{st.ConIn, uintptr(unsafe.Pointer(&stroke))}
+		for firmware(readStroke, &args) == 0 {
+			strokes[struck%uint32(len(strokes))] = stroke
+			struck++
+		}
+		if consoleMode == uefi.ConsoleGraphics || taken[appleSilent] {
+			consoleStruck = struck
 		}
 		c.answer(uefi.Success)
 	})
