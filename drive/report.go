@@ -42,16 +42,20 @@ func (d *Drive) SaveReport(now time.Time, text []byte) (name string, finish func
 	if now.Year() < 1980 || now.Year() > 2107 { // which FAT does not have
 		now = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
-	if err := d.Mkdir(path.Dir(reportBase), now); err != nil && !errors.Is(err, iofs.ErrExist) {
+	d.Clock = func() time.Time { return now }
+	if err := d.Mkdir(path.Dir(reportBase)); err != nil && !errors.Is(err, iofs.ErrExist) {
 		return "", nil, wrap(err)
 	}
 	size := len(text) + reportRoom
 	const most = 999
 	for n := 1; n <= most; n++ {
 		name = ReportPath(now, n)
-		err := d.Create(name, padded(text, size), now)
-		if errors.Is(err, iofs.ErrExist) {
+		if _, err := d.Stat(name); err == nil {
 			continue
+		}
+		err := d.WriteFile(name, padded(text, size))
+		if err == nil {
+			err = d.Sync()
 		}
 		if err == nil {
 			err = d.verify(name, padded(text, size))
@@ -73,6 +77,7 @@ func (d *Drive) overwrite(name string, content []byte) error {
 	if err != nil {
 		return err
 	}
+	defer f.Close()
 	if _, err := f.WriteAt(content, 0); err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (m *Machine) PrepareCrash(d *drive.Drive) {
 	}
 	if d != nil {
 		// Without the file, or with one in pieces, the report is only shown.
-		if e, err := d.Extents(drive.CrashPath); err == nil && len(e) == 1 && !d.Device.ReadOnly() {
+		if e, err := d.Pin(drive.CrashPath); err == nil && len(e) == 1 && !d.Device.ReadOnly() {
 			r.Block = e[0].First
 			r.Bytes = int(e[0].Count) * d.Device.BlockSize()
 			set := func() { // again when the drive was pulled out, or is back

@@ -336,6 +336,7 @@ func (m *Machine) write(ctx context.Context, show assistant.ShowProgress) (n int
 	if err != nil {
 		return 0, 0, fmt.Errorf("writing: %w", err)
 	}
+	defer f.Close()
 	buf, err := amd64.AllocPhysical(request)
 	if err != nil {
 		return 0, 0, err

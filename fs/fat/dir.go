@@ -23,10 +23,14 @@ import (
 
 const (
 	attrReadOnly = 0x01
+	attrHidden   = 0x02
 	attrVolume   = 0x08
 	attrDir      = 0x10
 	attrLong     = 0x0F
 	attrMask     = 0x3F
+
+	attrFile = 0x20 // to be archived, as new files are
+	deleted  = 0xE5 // the first byte of an entry that is none
 
 	entrySize   = 32
 	maxDirBytes = 2 << 20 // 65536 entries, the format's limit
@@ -44,8 +48,12 @@ type entry struct {
 	first    uint32 // cluster; 0 for an empty file
 	size     uint32
 	modified time.Time
+	begin    int // where its entries begin in the directory: those of its long name come first
 	origin
 }
+
+// end is where its entries end.
+func (e entry) end() int { return e.offset + entrySize }
 
 // origin is where an entry is: the first cluster of the directory it is in
 // and its byte offset there. The root directory's is zero.
@@ -61,12 +69,18 @@ type dir struct {
 	entries []entry        // sorted by name
 	byName  map[string]int // by folded long and short name
 	label   string         // of the volume, in the root
+
+	first   uint32
+	runs    []run
+	content []byte // as on the medium
 }
+
+func (d *dir) slots() int { return len(d.content) / entrySize }
 
 // fold returns the form in which names are compared.
 func fold(name string) string { return strings.ToUpper(name) }
 
-// lookup finds a file or directory by its path.
+// lookup finds a file or directory by its path. It wants v.mu, as all below does.
 func (v *FS) lookup(op, name string) (entry, error) {
 	fail := func(err error) (entry, error) {
 		return entry{}, &iofs.PathError{Op: op, Path: name, Err: err}
@@ -108,8 +122,6 @@ func (v *FS) openDir(e entry) (*dir, error) {
 // loadDir returns the directory that begins in cluster first and was found
 // through the entry at from.
 func (v *FS) loadDir(first uint32, from origin) (*dir, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	crossed := errors.New("directory shares clusters with another: the volume is damaged; check it with fsck.fat or the like")
 	if o, ok := v.origin[first]; ok && o != from {
 		return nil, crossed
@@ -140,14 +152,29 @@ func (v *FS) loadDir(first uint32, from origin) (*dir, error) {
 			v.owner[c] = first
 		}
 	}
-	d := parseDir(b, first)
-	if v.entries += 1 + len(d.entries); v.entries > keepEntries {
-		clear(v.dirs)
-		v.entries = 1 + len(d.entries)
-	}
 	v.origin[first] = from
-	v.dirs[first] = d
+	d := parseDir(b, first)
+	d.runs = runs
+	v.keep(d)
 	return d, nil
+}
+
+// keep puts a directory into the cache, in the place of what was known of it.
+func (v *FS) keep(d *dir) {
+	v.drop(d.first)
+	if v.entries += d.slots(); v.entries > keepEntries {
+		clear(v.dirs)
+		v.entries = d.slots()
+	}
+	v.dirs[d.first] = d
+}
+
+// drop forgets a directory.
+func (v *FS) drop(first uint32) {
+	if d := v.dirs[first]; d != nil {
+		v.entries -= d.slots()
+		delete(v.dirs, first)
+	}
 }
 
 // parseDir reads the entries of a directory from its content. Of entries
@@ -155,7 +182,7 @@ func (v *FS) loadDir(first uint32, from origin) (*dir, error) {
 // others.
 func parseDir(b []byte, first uint32) *dir {
 	le := binary.LittleEndian
-	d := &dir{byName: map[string]int{}}
+	d := &dir{byName: map[string]int{}, first: first, content: b}
 	seen := map[string]bool{}
 	add := func(e entry) {
 		if key := fold(e.name); !seen[key] {
@@ -173,7 +200,7 @@ func parseDir(b []byte, first uint32) *dir {
 		}
 		attr := r[11] & attrMask
 		switch {
-		case r[0] == 0xE5: // deleted
+		case r[0] == deleted:
 			long = longName{}
 			continue
 		case attr == attrLong:
@@ -195,6 +222,7 @@ func parseDir(b []byte, first uint32) *dir {
 			first:    (uint32(le.Uint16(r[20:]))<<16 | uint32(le.Uint16(r[26:]))) & entryMask,
 			size:     le.Uint32(r[28:]),
 			modified: decodeTime(le.Uint16(r[24:]), le.Uint16(r[22:])),
+			begin:    off,
 			origin:   origin{first, off},
 		}
 		if e.isDir() {
@@ -202,7 +230,7 @@ func parseDir(b []byte, first uint32) *dir {
 		}
 		e.name = e.short
 		if name := long.end(r[:11]); name != "" {
-			e.name = name
+			e.name, e.begin = name, off-long.n*entrySize
 		}
 		long = longName{}
 		if plain := plainName(e.name); plain != e.name {
@@ -380,6 +408,15 @@ func codePage437(c byte) rune {
 		return rune(c)
 	}
 	return upperHalf[c-utf8.RuneSelf]
+}
+
+// fromCodePage is the contrary of codePage437.
+func fromCodePage(r rune) (byte, bool) {
+	if r < utf8.RuneSelf {
+		return byte(r), true
+	}
+	i := slices.Index(upperHalf, r)
+	return byte(i + utf8.RuneSelf), i >= 0
 }
 
 // decodeTime decodes a date and time of two-second resolution. A date of

@@ -1,5 +1,5 @@
-// Package fat reads FAT32 volumes (Microsoft, FAT: General Overview of
-// On-Disk Format, version 1.03), overwrites preallocated files in place and adds new ones.
+// Package fat reads, writes, makes, checks and repairs FAT32 volumes (Microsoft, FAT:
+// General Overview of On-Disk Format, version 1.03).
 //
 // A mounted volume is an io/fs.FS. Its files also are io.ReaderAt and
 // io.Seeker, and made for reading models: a file's cluster chain is followed
@@ -17,10 +17,16 @@
 // than its medium or than its FAT has entries for is used as far as both reach,
 // and Notes tells.
 //
-// Plan and Write make a fresh volume (format.go).
+// Create and OpenWriter give a Writer (writer.go); change.go has what else changes a volume
+// and says why a power cut at any moment leaves it sound. OpenInPlace overwrites a
+// preallocated file where it lies (inplace.go). Plan and Write make a fresh volume
+// (format.go), Check finds and mends what others left broken (check.go).
 //
-// The invariant behind the caches: only Create and Mkdir change metadata, and nobody else does.
-// Where a file lies never changes.
+// The invariant behind the caches: the FS is the one writer of its volume, and whoever reads
+// or changes tables and directories, or what is known of them, holds FS.mu. What is changed
+// goes to the medium at once, so that a cache never knows more than the medium. A file that is
+// open in place or by its extents is pinned: its clusters stay its own, for whoever has
+// their addresses writes there without asking, even when the program has crashed.
 package fat
 
 import (
@@ -32,6 +38,7 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
+	"time"
 
 	"alphaos/fs"
 )
@@ -52,7 +59,8 @@ type FS struct {
 	label string
 	notes []string
 
-	changes sync.Mutex // held while metadata change
+	// Clock tells the time for new entries; Mount sets time.Now.
+	Clock func() time.Time
 
 	mu      sync.Mutex
 	tables  map[tableChunk][]byte
@@ -60,7 +68,11 @@ type FS struct {
 	entries int               // in dirs, all together
 	origin  map[uint32]origin // directory, by first cluster: its one way in
 	owner   map[uint32]uint32 // cluster of a directory: its first cluster
-	scratch sync.Pool         // *[]byte of bounceSize, for unaligned ends
+	held    map[uint32]*held  // by first cluster: files that are open for reading
+	pins    map[uint32]pin    // by first cluster: files whose extents somebody has
+	writers map[writerKey]*Writer
+	state             // of changes
+	scratch sync.Pool // *[]byte of bounceSize, for unaligned ends
 }
 
 // geometry is the layout of a volume. Offsets and lengths are bytes.
@@ -80,11 +92,35 @@ type geometry struct {
 	label    string
 	signed   bool     // the boot sector ends in 55 AA
 	notes    []string // what is odd
+	info     int64    // FSInfo; 0: there is none
+	backup   int64    // of the boot sector; 0: there is none
+	inUse    bool     // the boot sector says that nobody has put the volume in order
+
+	fromBackup bool // this is what the backup of the boot sector says, since that is damaged
 }
 
 // Mount reads the boot sector of the volume dev, or its backup when that is
 // damaged, and the root directory.
 func Mount(dev fs.BlockDevice) (*FS, error) {
+	v, err := open(dev)
+	if err != nil {
+		return nil, err
+	}
+	root, err := v.loadDir(v.root, origin{})
+	if err != nil {
+		return nil, fmt.Errorf("root directory: %w", err)
+	}
+	v.label, v.notes = v.geometry.label, v.geometry.notes
+	if root.label != "" {
+		v.label = root.label
+	}
+	one, err := v.tableEntry(1)
+	v.wasDirty = v.inUse || err == nil && one&cleanShutdown == 0
+	return v, nil
+}
+
+// open is Mount without the root directory.
+func open(dev fs.BlockDevice) (*FS, error) {
 	size := dev.BlockSize()
 	if size < 512 || size > bounceSize || bits.OnesCount(uint(size)) != 1 {
 		return nil, fmt.Errorf("a block size of %d bytes is not supported; 512 and 4096 are", size)
@@ -96,24 +132,22 @@ func Mount(dev fs.BlockDevice) (*FS, error) {
 		dirs:   map[uint32]*dir{},
 		origin: map[uint32]origin{},
 		owner:  map[uint32]uint32{},
+		held:   map[uint32]*held{}, pins: map[uint32]pin{}, writers: map[writerKey]*Writer{},
+		Clock: time.Now,
 	}
 	v.scratch.New = func() any { b := make([]byte, bounceSize); return &b }
 	if err := v.readBoot(); err != nil {
 		return nil, err
 	}
-	root, err := v.loadDir(v.root, origin{})
-	if err != nil {
-		return nil, fmt.Errorf("root directory: %w", err)
-	}
-	v.label, v.notes = v.geometry.label, v.geometry.notes
-	if root.label != "" {
-		v.label = root.label
-	}
 	return v, nil
 }
 
 // Label returns the volume's label, "" if it has none.
-func (v *FS) Label() string { return v.label }
+func (v *FS) Label() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.label
+}
 
 // Notes tells, in sentences, what is odd about the volume and yet no reason not
 // to use it.
@@ -145,6 +179,7 @@ func (v *FS) readBoot() error {
 		g, berr := parseBoot(b, v.bytes())
 		if berr == nil && g.sector == sector && g.signed && v.agrees(&g) {
 			v.geometry = g
+			v.fromBackup = true
 			return nil
 		}
 	}
@@ -208,6 +243,13 @@ func parseBoot(b []byte, size int64) (g geometry, err error) {
 		total = int64(le.Uint32(b[32:]))
 	}
 	g.sector, g.cluster = sector, sector*perCluster
+	g.inUse = b[bootDirty]&1 != 0
+	if n := int64(le.Uint16(b[48:])); n > 0 && n < reserved {
+		g.info = n * sector
+	}
+	if n := int64(le.Uint16(b[50:])); n > 0 && n < reserved {
+		g.backup = n * sector
+	}
 	g.tableAt, g.tableLen = reserved*sector, int64(le.Uint32(b[36:]))*sector
 	// FAT32 has no root directory of a fixed size. Where there is room for one
 	// all the same, data come behind it.
@@ -258,6 +300,8 @@ func parseBoot(b []byte, size int64) (g geometry, err error) {
 // Open opens a file or directory for reading. Files implement io.ReaderAt
 // and io.Seeker, directories io/fs.ReadDirFile.
 func (v *FS) Open(name string) (iofs.File, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	e, err := v.lookup("open", name)
 	if err != nil {
 		return nil, err
@@ -273,11 +317,14 @@ func (v *FS) Open(name string) (iofs.File, error) {
 	if err != nil {
 		return nil, &iofs.PathError{Op: "open", Path: name, Err: err}
 	}
+	v.hold(e.first)
 	return &file{v: v, path: name, info: info{e}, extent: extent{v, runs, int64(e.size)}}, nil
 }
 
 // ReadDir lists a directory, sorted by name.
 func (v *FS) ReadDir(name string) ([]iofs.DirEntry, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	e, err := v.lookup("readdir", name)
 	if err != nil {
 		return nil, err
@@ -294,6 +341,8 @@ func (v *FS) ReadDir(name string) ([]iofs.DirEntry, error) {
 
 // Stat describes a file or directory without opening it.
 func (v *FS) Stat(name string) (iofs.FileInfo, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	e, err := v.lookup("stat", name)
 	if err != nil {
 		return nil, err
@@ -304,19 +353,17 @@ func (v *FS) Stat(name string) (iofs.FileInfo, error) {
 // ReadFile returns the content of a file, read in as few requests as its
 // place on the volume allows.
 func (v *FS) ReadFile(name string) ([]byte, error) {
-	e, err := v.lookup("read", name)
+	f, err := v.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	if e.isDir() {
+	defer f.Close()
+	x, ok := f.(*file)
+	if !ok {
 		return nil, &iofs.PathError{Op: "read", Path: name, Err: errIsDir}
 	}
-	runs, err := v.fileRuns(e)
-	if err != nil {
-		return nil, &iofs.PathError{Op: "read", Path: name, Err: err}
-	}
-	p := make([]byte, e.size)
-	if _, err := (extent{v, runs, int64(e.size)}).readAt(p, 0); err != nil {
+	p := make([]byte, x.size)
+	if _, err := x.readAt(p, 0); err != nil {
 		return nil, &iofs.PathError{Op: "read", Path: name, Err: err}
 	}
 	return p, nil
@@ -330,12 +377,31 @@ type Extent struct{ First, Count uint64 }
 // comparing with raw reads of the same blocks. The last block may reach
 // beyond the end of the file.
 func (v *FS) Extents(name string) ([]Extent, error) {
-	e, err := v.lookup("extents", name)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	list, _, err := v.extents(name)
+	return list, err
+}
+
+// Pin returns a file's extents for somebody who will use them without asking again: until
+// the volume is mounted anew the file can be neither moved nor truncated, replaced or removed.
+func (v *FS) Pin(name string) ([]Extent, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	list, e, err := v.extents(name)
 	if err != nil {
 		return nil, err
 	}
-	fail := func(err error) ([]Extent, error) {
-		return nil, &iofs.PathError{Op: "extents", Path: name, Err: err}
+	return list, v.pin("pin", name, e)
+}
+
+func (v *FS) extents(name string) ([]Extent, entry, error) {
+	e, err := v.lookup("extents", name)
+	if err != nil {
+		return nil, e, err
+	}
+	fail := func(err error) ([]Extent, entry, error) {
+		return nil, e, &iofs.PathError{Op: "extents", Path: name, Err: err}
 	}
 	if e.isDir() {
 		return fail(errIsDir)
@@ -354,7 +420,7 @@ func (v *FS) Extents(name string) ([]Extent, error) {
 		list = append(list, Extent{uint64(at / v.block), uint64((n + v.block - 1) / v.block)})
 		off += n
 	}
-	return list, nil
+	return list, e, nil
 }
 
 var (

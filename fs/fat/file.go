@@ -135,6 +135,9 @@ func (f *file) Close() error {
 		return f.fail("close", iofs.ErrClosed)
 	}
 	f.closed, f.ahead = true, nil
+	if err := f.v.letGo(f.e.first); err != nil {
+		return f.fail("close", err)
+	}
 	return nil
 }
 

@@ -206,10 +206,10 @@ func (v *Format) bootSector() []byte {
 func (v *Format) infoSector() []byte {
 	le := binary.LittleEndian
 	b := make([]byte, sectorSize)
-	copy(b, "RRaA")
-	copy(b[484:], "rrAa")
-	le.PutUint32(b[488:], v.clusters-v.used)
-	le.PutUint32(b[492:], v.used+1) // the last cluster taken
+	copy(b, infoLead)
+	copy(b[484:], infoMid)
+	le.PutUint32(b[infoFree:], v.clusters-v.used)
+	le.PutUint32(b[infoNext:], v.used+1) // the last cluster taken
 	b[510], b[511] = 0x55, 0xAA
 	return b
 }
@@ -262,8 +262,8 @@ func (v *Format) directory(d *node) []byte {
 	return b
 }
 
-func appendEntry(b []byte, short [11]byte, attr byte, first, size uint32, t time.Time) []byte {
-	le := binary.LittleEndian
+// encodeTime returns a time as a directory entry has it, or the nearest that it can have.
+func encodeTime(t time.Time) (date, clock uint16) {
 	t = t.UTC()
 	switch {
 	case t.Year() < 1980:
@@ -271,8 +271,13 @@ func appendEntry(b []byte, short [11]byte, attr byte, first, size uint32, t time
 	case t.Year() > 2107:
 		t = time.Date(2107, 12, 31, 23, 59, 58, 0, time.UTC)
 	}
-	date := uint16(t.Year()-1980)<<9 | uint16(t.Month())<<5 | uint16(t.Day())
-	clock := uint16(t.Hour())<<11 | uint16(t.Minute())<<5 | uint16(t.Second()/2)
+	date = uint16(t.Year()-1980)<<9 | uint16(t.Month())<<5 | uint16(t.Day())
+	return date, uint16(t.Hour())<<11 | uint16(t.Minute())<<5 | uint16(t.Second()/2)
+}
+
+func appendEntry(b []byte, short [11]byte, attr byte, first, size uint32, t time.Time) []byte {
+	le := binary.LittleEndian
+	date, clock := encodeTime(t)
 	var e [entrySize]byte
 	copy(e[:], short[:])
 	e[11] = attr

@@ -21,14 +21,18 @@ var ErrFull = errors.New("beyond the end of the preallocated file")
 // size. Its methods may be called concurrently; they go to the medium each
 // time, so that what ReadAt returns after WriteAt is what the medium holds.
 type InPlace struct {
-	path string
-	mu   sync.RWMutex
-	x    extent
+	path  string
+	mu    sync.RWMutex
+	x     extent
+	close func() // under FS.mu
 }
 
 // OpenInPlace opens the existing file name to be overwritten inside its
-// size. The caller must not at the same time read it through Open.
+// size. The caller must not at the same time read it through Open. The file is
+// pinned: see Pin.
 func (v *FS) OpenInPlace(name string) (*InPlace, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	e, err := v.lookup("open", name)
 	if err != nil {
 		return nil, err
@@ -46,7 +50,37 @@ func (v *FS) OpenInPlace(name string) (*InPlace, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return &InPlace{path: name, x: extent{v, runs, int64(e.size)}}, nil
+	if err := v.pin("open", name, e); err != nil {
+		return nil, err
+	}
+	return &InPlace{path: name, x: extent{v, runs, int64(e.size)}, close: func() { v.unpin(e) }}, nil
+}
+
+// Scratch returns a piece of the volume that no file has, of size bytes, for measuring how
+// fast the medium is. No file gets it until it is closed.
+func (v *FS) Scratch(size int64) (*InPlace, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := v.changeable(); err != nil {
+		return nil, err
+	}
+	r, err := v.findPiece((size + v.cluster - 1) / v.cluster)
+	if err != nil {
+		return nil, err
+	}
+	v.reserve(r)
+	return &InPlace{path: "free room", x: extent{v, []run{r}, size}, close: func() { v.unreserve([]run{r}) }}, nil
+}
+
+// Close gives up the file's place; nothing may be written there through f any more.
+func (f *InPlace) Close() error {
+	f.x.v.mu.Lock()
+	defer f.x.v.mu.Unlock()
+	if f.close != nil {
+		f.close()
+		f.close = nil
+	}
+	return nil
 }
 
 // Size returns the bytes in the file, which never change in number.

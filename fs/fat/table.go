@@ -5,8 +5,13 @@ package fat
 //
 // It is read in chunks, several at once when a long chain is followed, and
 // kept; when the chunks kept exceed a bound all are dropped and read again
-// as needed. A chain is trusted no further than the volume reaches: it can
-// leave neither the clusters there are nor visit one twice.
+// as needed, so that a volume of 2 TiB takes no more memory than a small one.
+// What is changed in a chunk is written at once, to each copy of the table; of
+// each copy only the entries in question change. A chain is trusted no further
+// than the volume reaches: it can leave neither the clusters there are nor
+// visit one twice.
+//
+// All of it is under FS.mu.
 
 import (
 	"encoding/binary"
@@ -43,8 +48,6 @@ func (v *FS) fileRuns(e entry) ([]run, error) {
 	if n > int64(v.last)-1 {
 		return nil, fmt.Errorf("its directory entry claims %d bytes, more than the volume holds", e.size)
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	return v.chain(e.first, uint32(n), true)
 }
 
@@ -161,4 +164,85 @@ func (v *FS) table(k tableChunk, hint int64) ([]byte, error) {
 		b = b[m:]
 	}
 	return first, nil
+}
+
+// tableEntry returns what the FAT in use says of a cluster.
+func (v *FS) tableEntry(c uint32) (uint32, error) {
+	index := int64(c) * 4 / chunkSize
+	chunk, err := v.table(tableChunk{v.active, index}, 1)
+	if err != nil {
+		return 0, err
+	}
+	return binary.LittleEndian.Uint32(chunk[int64(c)*4-index*chunkSize:]) & entryMask, nil
+}
+
+// tablesInUse are the FATs to write: all, or the one that the boot sector names.
+func (v *FS) tablesInUse() []int {
+	if !v.mirrored {
+		return []int{v.active}
+	}
+	list := []int{v.active}
+	for c := range v.copies {
+		if c != v.active {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// setEntries sets the entries of count clusters from first on, in all FATs in use. Four
+// bits of an entry are not ours.
+func (v *FS) setEntries(first, count uint32, next func(c uint32) uint32) error {
+	le := binary.LittleEndian
+	for _, copy := range v.tablesInUse() {
+		for c := int64(first); c < int64(first)+int64(count); {
+			index := c * 4 / chunkSize
+			chunk, err := v.table(tableChunk{copy, index}, 1)
+			if err != nil {
+				return err
+			}
+			from := c*4 - index*chunkSize
+			to := min((int64(first)+int64(count))*4-index*chunkSize, int64(len(chunk)))
+			if to <= from {
+				return fmt.Errorf("FAT %d has no entry for cluster %d", copy+1, c)
+			}
+			for at := from; at < to; at, c = at+4, c+1 {
+				le.PutUint32(chunk[at:], le.Uint32(chunk[at:])&^entryMask|next(uint32(c)))
+			}
+			// In whole blocks, if the chunk has them, so that none is read first.
+			from &^= v.block - 1
+			to = min((to+v.block-1)&^(v.block-1), int64(len(chunk)))
+			if err := v.writeAt(v.tableAt+int64(copy)*v.tableLen+index*chunkSize+from, chunk[from:to]); err != nil {
+				delete(v.tables, tableChunk{copy, index})
+				v.free = unknownCount
+				return fmt.Errorf("write FAT %d: %w", copy+1, err)
+			}
+		}
+	}
+	return nil
+}
+
+// setEntry sets the entry of one cluster.
+func (v *FS) setEntry(c, next uint32) error {
+	return v.setEntries(c, 1, func(uint32) uint32 { return next })
+}
+
+// linkRuns makes one chain of the clusters in runs; the last leads to next.
+func (v *FS) linkRuns(runs []run, next uint32) error {
+	for i, r := range runs {
+		last, after := r.first+r.count-1, next
+		if i+1 < len(runs) {
+			after = runs[i+1].first
+		}
+		err := v.setEntries(r.first, r.count, func(c uint32) uint32 {
+			if c == last {
+				return after
+			}
+			return c + 1
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
