@@ -48,10 +48,10 @@ import (
 	"unicode/utf16"
 )
 
-const (
-	atomicSize = 512     // what a medium writes as a whole, if anything
-	copyMost   = 1 << 20 // bytes of a file that are copied to keep a change in one write
-)
+const atomicSize = 512 // what a medium writes as a whole, if anything
+
+// copyMost is how many bytes of a file are copied to keep a change in one write. Tests change it.
+var copyMost int64 = 1 << 20
 
 var errDirFull = errors.New("the directory is full")
 
@@ -360,7 +360,7 @@ func (v *FS) renameTo(e entry, d *dir, label string) error {
 	if err != nil {
 		return err
 	}
-	copied := !e.isDir() && e.size > 0 && e.size <= copyMost
+	copied := !e.isDir() && e.size > 0 && int64(e.size) <= copyMost
 	var fresh []run
 	if copied {
 		if fresh, err = v.copyChain(runs, int64(e.size)); err != nil {
@@ -454,7 +454,7 @@ func (v *FS) renameOver(e, target entry) error {
 	if err != nil {
 		return err
 	}
-	first, copied := e.first, e.size <= copyMost
+	first, copied := e.first, int64(e.size) <= copyMost
 	if copied && e.size > 0 {
 		fresh, err := v.copyChain(runs, int64(e.size))
 		if err != nil {

@@ -15,8 +15,8 @@ package fat
 // marked as in use; the next one does the rest.
 //
 // The clusters of protected files, such as a journal that is written where it lies, are left
-// to them: other files that claim them are cut, and nothing of theirs is changed, even when
-// it is wrong.
+// to them: other files that claim them are cut, and when they do not suffice for the file
+// that is said, and nothing changed.
 
 import (
 	"bytes"
@@ -280,20 +280,14 @@ func (c *checker) run() error {
 // restoreBoot writes the boot sector from its backup.
 func (c *checker) restoreBoot() error {
 	b := make([]byte, 512)
-	for _, sector := range []int64{512, 4096} {
-		if sector == c.v.sector {
-			if err := c.v.readAt(6*sector, b); err != nil {
-				return err
-			}
-		}
+	if err := c.v.readAt(6*c.v.sector, b); err != nil {
+		return err
 	}
-	b[bootDirty] |= 1
-	c.note(Problem{Damage, "", "the boot sector is damaged", "it is restored from its backup", c.o.Repair})
 	if err := c.v.writeAt(0, b); err != nil {
 		return err
 	}
 	c.v.fromBackup, c.v.inUse = false, false
-	return c.v.dev.Flush()
+	return c.problem(Damage, "", "it is restored from its backup", "the boot sector is damaged")
 }
 
 // guardFiles finds the clusters of the protected files.
@@ -346,9 +340,14 @@ func reason(err error) error {
 func (c *checker) tables() error {
 	v := c.v
 	if v.mirrored && v.copies > 1 {
-		differ, err := c.compare(-1)
+		differ, marks, err := c.compare(-1)
 		if err != nil {
 			return err
+		}
+		if marks && !c.marked {
+			if err := c.problem(Mark, "", "the mark is taken away", "one FAT says that it was not put in order when it was last used"); err != nil {
+				return err
+			}
 		}
 		if differ > 0 {
 			best, err := c.bestTable()
@@ -358,7 +357,7 @@ func (c *checker) tables() error {
 			if err := c.problem(Lost, "", fmt.Sprintf("all are made as FAT %d is", best+1), "its FATs differ in %d entries", differ); err != nil {
 				return err
 			}
-			if _, err := c.compare(best); err != nil {
+			if _, _, err := c.compare(best); err != nil {
 				return err
 			}
 			clear(v.tables)
@@ -378,9 +377,9 @@ func (c *checker) tables() error {
 	return nil
 }
 
-// compare returns in how many entries the FATs differ from the active one; if best is one of
-// them, the others are made as it is.
-func (c *checker) compare(best int) (differ int, err error) {
+// compare returns in how many entries the FATs differ from the active one, and whether they do
+// in the mark; if best is one of them, the others are made as it is.
+func (c *checker) compare(best int) (differ int, marks bool, err error) {
 	v := c.v
 	from := max(best, 0)
 	if best < 0 {
@@ -391,7 +390,7 @@ func (c *checker) compare(best int) (differ int, err error) {
 	for off := int64(0); off < size; off += int64(len(a)) {
 		n := min(size-off, int64(len(a)))
 		if err := v.readAt(v.tableAt+int64(from)*v.tableLen+off, a[:n]); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		for other := range v.copies {
 			at := v.tableAt + int64(other)*v.tableLen + off
@@ -400,25 +399,29 @@ func (c *checker) compare(best int) (differ int, err error) {
 			}
 			err := v.readAt(at, b[:n])
 			if err != nil && best < 0 {
-				return 0, err
+				return 0, false, err
 			}
 			if err == nil && bytes.Equal(a[:n], b[:n]) {
 				continue
 			}
 			for i := int64(0); i < n; i += 4 {
-				if !bytes.Equal(a[i:i+4], b[i:i+4]) && (off > 0 || i != 4) { // the mark is of no account
-					differ++
+				if !bytes.Equal(a[i:i+4], b[i:i+4]) {
+					if mark := off == 0 && i == 4; mark {
+						marks = true
+					} else {
+						differ++
+					}
 				}
 			}
 			if best < 0 {
 				continue
 			}
 			if err := v.writeAt(at, a[:n]); err != nil {
-				return 0, err
+				return 0, false, err
 			}
 		}
 	}
-	return differ, nil
+	return differ, marks, nil
 }
 
 // bestTable returns the FAT by which the least is wrong with files; the one in use, if
@@ -437,6 +440,9 @@ func (c *checker) bestTable() (int, error) {
 			continue
 		}
 		damage := try.r.More
+		if try.keep { // what is protected counts more
+			damage += mostProblems
+		}
 		for _, p := range try.r.Problems {
 			if p.Kind == Damage {
 				damage++
@@ -810,7 +816,7 @@ func (k *checkedDir) entry(off int, r []byte) error {
 	if have == size && l.why == "" && !l.over {
 		return nil
 	}
-	if guarded {
+	if guarded && have < size {
 		k.note(Problem{Damage, "/" + path.Join(k.path, name), "its clusters are not those that it should have. It is protected, and left as it is", "", false})
 		k.keep = true
 		return nil
@@ -945,18 +951,12 @@ func (c *checker) lost() error {
 	v := c.v
 	c.heads = nil
 	each := func(f func(x, next uint32) error) error {
-		for x := uint32(2); x <= v.last; x++ {
-			next, err := v.tableEntry(x)
-			if err != nil {
-				return err
+		return v.eachEntry(func(x, next uint32) error {
+			if next == 0 || next == entryBad || c.owned.has(x) || c.keep && c.guard != nil && c.guard.has(x) {
+				return nil
 			}
-			if next != 0 && next != entryBad && !c.owned.has(x) && !(c.keep && c.guard != nil && c.guard.has(x)) {
-				if err := f(x, next); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
+			return f(x, next)
+		})
 	}
 	n := int64(0)
 	if err := each(func(x, next uint32) error { n++; return nil }); err != nil {
@@ -1096,17 +1096,17 @@ func (c *checker) save(chains []lostChain) error {
 func (c *checker) info() error {
 	v := c.v
 	c.r.Free, c.r.Bad = 0, 0
-	for x := uint32(2); x <= v.last; x++ {
-		next, err := v.tableEntry(x)
-		if err != nil {
-			return err
-		}
+	err := v.eachEntry(func(_, next uint32) error {
 		switch next {
 		case 0:
 			c.r.Free++
 		case entryBad:
 			c.r.Bad++
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if v.info == 0 {
 		return nil
@@ -1158,7 +1158,13 @@ func (c *checker) boot() error {
 			return err
 		}
 	}
-	if none := []byte("NO NAME    "); b[66] == 0x29 {
+	none := []byte("NO NAME    ")
+	if b[66] != 0x29 && c.label != nil { // the mark that serial number, label and type follow
+		b[66] = 0x29
+		copy(b[71:], none)
+		copy(b[82:], typeName)
+	}
+	if b[66] == 0x29 {
 		was := bytes.Clone(b[71:82])
 		want := c.label
 		if want == nil {

@@ -22,6 +22,7 @@ const (
 	minClusters = 65541 // 65525, the format's limit, and a margin for readers that miscount
 	endOfChain  = 0x0FFFFFFF
 	perMiB      = 1 << 20 / sectorSize
+	typeName    = "FAT32   " // in the boot sector
 )
 
 // Format is a planned FAT32 volume.
@@ -198,7 +199,7 @@ func (v *Format) bootSector() []byte {
 	b[64] = 0x80            // BIOS drive
 	b[66] = 0x29            // serial, label and type follow
 	le.PutUint32(b[67:], v.Serial)
-	copy(b[71:], fmt.Sprintf("%-11s%-8s", v.Label, "FAT32"))
+	copy(b[71:], fmt.Sprintf("%-11s%s", v.Label, typeName))
 	b[510], b[511] = 0x55, 0xAA
 	return b
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"alphaos/fs"
 	"alphaos/fs/fstest"
 )
 
@@ -99,7 +100,7 @@ func (m *model) name() string {
 func (m *model) content() string {
 	n := m.IntN(1 << m.IntN(17))
 	if m.IntN(12) == 0 {
-		n = copyMost + m.IntN(300<<10) // which is not copied
+		n = int(copyMost) + m.IntN(300<<10) // which is not copied
 	}
 	b := make([]byte, n)
 	for i := 0; i+8 <= n; i += 8 {
@@ -436,4 +437,81 @@ func formatted(t testing.TB, tree *Tree, size int64) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// TestLargestVolume uses a volume of 2 TiB, of which a host keeps only what was written. No
+// more of its FAT is in memory than of a small one's.
+func TestLargestVolume(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads a FAT of 256 MiB several times")
+	}
+	const size = 2<<40 - 1<<20
+	plan, err := Plan(&Tree{}, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan.Label, plan.Time = "LARGE", someDay
+	img, err := os.Create(filepath.Join(t.TempDir(), "image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	if err := img.Truncate(size); err != nil {
+		t.Skipf("no file of 2 TiB: %v", err)
+	}
+	if err := plan.Write(img, 0); err != nil {
+		t.Fatal(err)
+	}
+	dev, err := fs.NewFileDevice(img, size, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := Mount(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{".": "directory", "dir": "directory"}
+	if err := v.Mkdir("dir"); err != nil {
+		t.Fatal(err)
+	}
+	put := func(name string) {
+		t.Helper()
+		want[name] = strings.Repeat(name, 20000)
+		if err := v.WriteFile(name, []byte(want[name])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("dir/first")
+	v.next = v.last - 3 // from the end it goes on at the beginning
+	put("dir/last")
+	put("dir/round")
+	if e, err := v.lookup("", "dir/last"); err != nil || e.first < v.last-10 {
+		t.Errorf("%v, %v", e, err)
+	}
+	before, err := v.Free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(v.tables); n > keepChunks {
+		t.Errorf("%d chunks of the FAT are in memory", n)
+	}
+	if v, err = Mount(dev); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "mounted again", everything(t, v), want)
+	v.free = unknownCount // count them
+	v.readState()
+	v.free = unknownCount
+	if free, err := v.Free(); err != nil || free != before {
+		t.Errorf("%d bytes are free, or %d: %v", free, before, err)
+	}
+	if n := len(v.tables); n > keepChunks {
+		t.Errorf("%d chunks of the FAT are in memory", n)
+	}
+	if r, err := Check(dev, CheckOptions{}); err != nil || len(r.Problems) > 0 || r.Free*v.cluster != before {
+		t.Errorf("%v\n%s", err, r)
+	}
 }

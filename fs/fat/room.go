@@ -213,7 +213,7 @@ func (v *FS) Free() (int64, error) {
 	v.readState()
 	if v.free == unknownCount {
 		n := uint32(0)
-		err := v.freeRuns(2, v.last, true, func(r run) bool { n += r.count; return true })
+		err := v.freeRuns(2, v.last, v.last, true, func(r run) bool { n += r.count; return true })
 		if err != nil {
 			return 0, fmt.Errorf("the free room could not be counted: %w", err)
 		}
@@ -230,8 +230,9 @@ func (v *FS) Free() (int64, error) {
 func (v *FS) Size() int64 { return (int64(v.last) - 1) * v.cluster }
 
 // freeRuns calls f for the runs of free clusters from first to last until it returns false;
-// a run ends with a chunk of the table. Reserved ones are not free, unless all is set.
-func (v *FS) freeRuns(first, last uint32, all bool, f func(run) bool) error {
+// a run ends with a chunk of the table, or has most. Reserved ones are not free, unless all
+// is set.
+func (v *FS) freeRuns(first, last, most uint32, all bool, f func(run) bool) error {
 	le := binary.LittleEndian
 	for c := int64(first); c <= int64(last); {
 		index := c / chunkEntries
@@ -252,7 +253,7 @@ func (v *FS) freeRuns(first, last uint32, all bool, f func(run) bool) error {
 		}
 		for c < end {
 			r := run{first: uint32(c)}
-			for ; c < end; c++ {
+			for ; c < end && r.count < most; c++ {
 				at := (c - index*chunkEntries) * 4
 				free := true
 				for _, chunk := range chunks {
@@ -263,7 +264,9 @@ func (v *FS) freeRuns(first, last uint32, all bool, f func(run) bool) error {
 				}
 				r.count++
 			}
-			c++
+			if r.count < most {
+				c++
+			}
 			found = found || r.count > 0
 			for r.count > 0 {
 				part := r
@@ -357,7 +360,7 @@ func (v *FS) alloc(n, after uint32) ([]run, error) {
 	}
 	for _, part := range [][2]uint32{{start, v.last}, {2, start - 1}} {
 		if got < n && part[0] <= part[1] {
-			if err := v.freeRuns(part[0], part[1], false, take); err != nil {
+			if err := v.freeRuns(part[0], part[1], n, false, take); err != nil {
 				v.unreserve(runs)
 				return nil, err
 			}
@@ -375,7 +378,7 @@ func (v *FS) findPiece(n int64) (found run, err error) {
 	v.readState()
 	for _, part := range [][2]uint32{{v.next, v.last}, {2, v.last}} {
 		var r run
-		err = v.freeRuns(part[0], part[1], false, func(q run) bool {
+		err = v.freeRuns(part[0], part[1], v.last, false, func(q run) bool {
 			if r.count > 0 && r.first+r.count == q.first {
 				r.count += q.count
 			} else {

@@ -112,7 +112,18 @@ func (v *FS) follow(copy int, first, n uint32, exact bool) ([]run, error) {
 			}
 			index = i
 		}
-		c = binary.LittleEndian.Uint32(chunk[int64(c)*4-index*chunkSize:]) & entryMask
+		// Neighbours, of which there may be a million, one after the other.
+		b := chunk[int64(c)*4-index*chunkSize:]
+		next := binary.LittleEndian.Uint32(b) & entryMask
+		for ; next == c+1 && next <= v.last && at < n && len(b) >= 8; at++ {
+			runs[len(runs)-1].count++
+			c, b = next, b[4:]
+			next = binary.LittleEndian.Uint32(b) & entryMask
+		}
+		if exact && at == n {
+			return runs, checkRuns(runs)
+		}
+		c = next
 	}
 }
 
@@ -174,6 +185,24 @@ func (v *FS) tableEntry(c uint32) (uint32, error) {
 		return 0, err
 	}
 	return binary.LittleEndian.Uint32(chunk[int64(c)*4-index*chunkSize:]) & entryMask, nil
+}
+
+// eachEntry calls f for the entry of each cluster in the FAT in use. f may change those that it
+// has been called for.
+func (v *FS) eachEntry(f func(c, next uint32) error) error {
+	for c := int64(2); c <= int64(v.last); {
+		index := c / chunkEntries
+		chunk, err := v.table(tableChunk{v.active, index}, readChunks)
+		if err != nil {
+			return err
+		}
+		for end := min((index+1)*chunkEntries, int64(v.last)+1); c < end; c++ {
+			if err := f(uint32(c), binary.LittleEndian.Uint32(chunk[(c-index*chunkEntries)*4:])&entryMask); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // tablesInUse are the FATs to write: all, or the one that the boot sector names.
