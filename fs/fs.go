@@ -1,6 +1,6 @@
 // Package fs reaches the drive: a medium is a BlockDevice, a partition is a
 // Section of one. Packages gpt and mbr find the partitions, package volume says
-// what is in each and mounts it; packages fat and exfat know the files in them.
+// what is in each and mounts it; packages fat, exfat and ext4 know the files in them.
 //
 // Nothing here knows where the blocks come from. Under firmware they come
 // from Block I/O, on a host from an image file (FileDevice), in tests from

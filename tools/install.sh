@@ -122,6 +122,7 @@ fi
 if [ "$step" = test ]; then
 	need dosfstools "fsck.fat checks the file systems we write" command -v fsck.fat
 	need exfatprogs "mkfs.exfat and fsck.exfat: exFAT as others understand it" command -v mkfs.exfat
+	need e2fsprogs "mke2fs and e2fsck make and check the ext4 file systems that we read" command -v mke2fs
 	need gdisk "sgdisk checks the partition tables we write" command -v sgdisk
 	need fdisk "sfdisk writes partition tables that we read" command -v sfdisk
 	need parted "parted does, and checks ours" command -v parted
@@ -136,8 +137,8 @@ if [ ${#packages[@]} -gt 0 ] || [ -n "$go_missing" ]; then
 	if ! command -v apt-get >/dev/null; then
 		[ ${#packages[@]} -eq 0 ] || die "These are missing, and there is no apt-get here to install them:" \
 			"${reasons[@]}" \
-			"(Debian's names. Fedora: qemu-system-x86 edk2-ovmf mtools dosfstools exfatprogs gdisk util-linux parted xkeyboard-config python3-jinja2;" \
-			"Arch: qemu-base edk2-ovmf mtools dosfstools exfatprogs gptfdisk util-linux parted xkeyboard-config python-jinja.) Install them and run make again."
+			"(Debian's names. Fedora: qemu-system-x86 edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gdisk util-linux parted xkeyboard-config python3-jinja2;" \
+			"Arch: qemu-base edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gptfdisk util-linux parted xkeyboard-config python-jinja.) Install them and run make again."
 		no_go ""
 	fi
 	if [ -n "$sudo" ] && ! command -v sudo >/dev/null; then

@@ -80,20 +80,15 @@ func (s *super) is(roFeature uint32) bool { return s.roCompat&roFeature != 0 }
 func (v *FS) readSuper() error {
 	b := make([]byte, superSize)
 	err := v.readDevice(superAt, b)
-	unreadable := err != nil
 	if err == nil {
 		v.super, err = parseSuper(b)
 	}
-	var damaged damagedSuper
-	switch {
-	case err == nil:
-	case unreadable || errors.As(err, &damaged):
-		if !v.readBackup(unreadable || damaged.magic) {
+	if err != nil {
+		var damaged damagedSuper
+		if errors.As(err, &damaged); !v.readBackup(damaged.magic) {
 			return err
 		}
 		v.note("The volume's superblock is damaged, and a backup of it is used: check the volume with e2fsck.")
-	default:
-		return err
 	}
 	if have := uint64(v.size() / v.block); v.incompat&incompatDevice == 0 && v.blocks > have {
 		v.note("The file system is said to have %d blocks, but its partition or medium ends after %d: what lies beyond cannot be read. If the drive was copied, the copy may be incomplete.", v.blocks, have)
@@ -232,10 +227,8 @@ func parseSuper(b []byte) (s super, err error) {
 // as something else: then nothing may say so, and the root directory must be there.
 func (v *FS) readBackup(certain bool) bool {
 	b := make([]byte, superSize)
-	if !certain {
-		if v.readDevice(0, b) != nil || b[510] == 0x55 && b[511] == 0xAA {
-			return false
-		}
+	if !certain && v.readDevice(0, b) == nil && b[510] == 0x55 && b[511] == 0xAA {
+		return false
 	}
 	for log := range 7 {
 		block := int64(1024) << log
