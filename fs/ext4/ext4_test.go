@@ -168,6 +168,31 @@ func TestFragments(t *testing.T) {
 	}
 }
 
+// A file may be longer than 4 GiB.
+func TestLargeFile(t *testing.T) {
+	needs(t, "mke2fs")
+	src := t.TempDir()
+	name := filepath.Join(src, "large")
+	write(t, name, fill(1, 100000))
+	f := must(os.OpenFile(name, os.O_RDWR, 0))
+	defer f.Close()
+	const size = 6<<30 + 77
+	must(f.WriteAt(fill(2, 500000), 5<<30-100000))
+	must(f.WriteAt(fill(3, 500000), size-500000))
+	for _, args := range []string{"-t ext4", "-t ext2 -b 4096"} {
+		v := mount(t, open(t, mkfs(t, 32<<20, src, strings.Fields(args)...), 512))
+		g := must(v.Open("large"))
+		if i, err := g.Stat(); err != nil || i.Size() != size {
+			t.Fatal(i, err)
+		}
+		compare(t, "large", g.(io.ReaderAt), f, size)
+		compare(t, "large", io.NewSectionReader(g.(io.ReaderAt), 5<<30-200000, 700000), io.NewSectionReader(f, 5<<30-200000, 700000), 700000)
+		if _, err := v.ReadFile("large"); err == nil || !strings.Contains(err.Error(), "only be read in parts") {
+			t.Errorf("%s: ReadFile: %v", args, err)
+		}
+	}
+}
+
 func TestTimes(t *testing.T) {
 	needs(t, "mke2fs", "debugfs")
 	src := t.TempDir()
