@@ -235,7 +235,7 @@ func (c *checker) note(p Problem) {
 
 func (c *checker) run() error {
 	v := c.v
-	if v.claimed > v.last {
+	if v.short {
 		c.note(Problem{Damage, "", "it is said to be longer than its partition or medium; if the drive was copied, the copy is incomplete. Nothing is checked or mended, since files may only seem to be cut", "", false})
 		return nil
 	}
@@ -1152,6 +1152,17 @@ func (c *checker) boot() error {
 	if b[510] != 0x55 || b[511] != 0xAA {
 		b[510], b[511] = 0x55, 0xAA
 		if err := c.problem(Mark, "", "it does", "its boot sector does not end in 55 AA"); err != nil {
+			return err
+		}
+		if err := v.writeAt(0, b); err != nil {
+			return err
+		}
+	}
+	if v.claimed > v.last { // readers go no further anyway
+		b[bootDirty] |= 1
+		binary.LittleEndian.PutUint16(b[19:], 0)
+		binary.LittleEndian.PutUint32(b[32:], uint32((v.dataAt+(int64(v.last)-1)*v.cluster)/v.sector))
+		if err := c.problem(Mark, "", "it is said to be so much shorter", "its FAT has no entries for its last %d clusters", v.claimed-v.last); err != nil {
 			return err
 		}
 		if err := v.writeAt(0, b); err != nil {

@@ -87,6 +87,7 @@ type geometry struct {
 	dataAt   int64  // cluster 2
 	last     uint32 // cluster
 	claimed  uint32 // the last one that the boot sector says there is, if more
+	short    bool   // the medium has less than the boot sector says
 	root     uint32
 	media    byte
 	label    string
@@ -259,6 +260,7 @@ func parseBoot(b []byte, size int64) (g geometry, err error) {
 	if total > size/sector {
 		total = size / sector
 	}
+	g.short = claimed > size
 	clusters := (total*sector - g.dataAt) / g.cluster
 	g.claimed = uint32(min((claimed-g.dataAt)/g.cluster+1, entryMask-11))
 	switch {

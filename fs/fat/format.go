@@ -250,6 +250,10 @@ func (v *Format) directory(d *node) []byte {
 		b = appendEntry(b, pack("..", ""), 0x10, up, 0, v.Time)
 	}
 	for _, n := range d.children {
+		for range gap(int64(len(b)/entrySize), n.entries()) {
+			b = append(b, make([]byte, entrySize)...)
+			b[len(b)-entrySize] = deleted
+		}
 		b = n.appendLong(b)
 		attr, size := byte(0x20), uint32(n.bytes())
 		if n.isDir {

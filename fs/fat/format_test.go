@@ -2,6 +2,8 @@ package fat
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -22,6 +24,25 @@ func TestPlan(t *testing.T) {
 		if vol.dataAt()%mib != 0 {
 			t.Errorf("%d bytes: data begin at byte %d", c.size, vol.dataAt())
 		}
+	}
+	// Names lie in one sector each, but for those that do not fit in one.
+	names := &Tree{}
+	for i := range 60 {
+		if err := names.Add(strings.Repeat("name ", 1+i%40)+fmt.Sprint(i), Content{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v, err := Mount(ram{formatted(t, names, 40*mib)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range v.dirs[v.root].entries {
+		if e.begin/512 != e.offset/512 && e.end()-e.begin <= 512 {
+			t.Errorf("%s lies in two sectors", e.name)
+		}
+	}
+	if n := len(v.dirs[v.root].entries); n != 60 {
+		t.Errorf("%d names", n)
 	}
 	full := &Tree{}
 	if err := full.Add("a file", Content{Size: 60 * mib}); err != nil {

@@ -18,7 +18,7 @@ import (
 	"alphaos/fs/fstest"
 )
 
-var steps = flag.Int("steps", 1500, "how many operations TestModel does on each volume")
+var steps = flag.Int("steps", 800, "how many operations TestModel does on each volume")
 
 // mkfs returns a volume that mkfs.fat made; args are its own.
 func mkfs(t testing.TB, size int, args ...string) []byte {

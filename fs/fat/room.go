@@ -115,7 +115,7 @@ func (v *FS) Dirty() bool { return v.wasDirty }
 // changeable returns nil if the layout of the volume is known well enough to change it.
 func (v *FS) changeable() error {
 	switch {
-	case v.claimed > v.last:
+	case v.short:
 		return errors.New("the volume is said to be longer than it is: nothing new is written on it")
 	case v.cluster%v.block != 0 || v.dataAt%v.block != 0:
 		return errors.New("the clusters of the volume are not whole blocks of the device: nothing new is written on it")

@@ -62,9 +62,22 @@ func (n *node) bytes() int64 {
 		entries = 1 // the volume label
 	}
 	for _, c := range n.children {
-		entries += 1 + int64(len(c.long)+12)/13
+		entries += gap(entries, c.entries()) + c.entries()
 	}
 	return entries * entrySize
+}
+
+// entries returns how many entries n has in its directory.
+func (n *node) entries() int64 { return 1 + int64(len(n.long)+longUnits-1)/longUnits }
+
+// gap returns how many entries of a directory stay free behind the first at of them, so that
+// the next k lie in one sector: then one write changes or removes the name.
+func gap(at, k int64) int64 {
+	const most = atomicSize / entrySize
+	if rest := most - at%most; k > rest && k <= most {
+		return rest
+	}
+	return 0
 }
 
 func (n *node) walk(f func(*node)) {
