@@ -799,6 +799,11 @@ func startScribble() error {
 		return fmt.Errorf("there is no low memory")
 	}
 	lowest := slices.MinFunc(free, func(a, b uefi.MemoryDescriptor) int { return int(a.PhysicalStart) - int(b.PhysicalStart) })
+	// A page that is taken divides it from the rest: it may be part of the largest range.
+	page = uintptr(lowest.PhysicalStart + enough - 4<<10)
+	if err := status(bs.AllocatePages, uefi.AllocateAddress, uefi.BootServicesData, 1, addr(&page)); err != nil {
+		return fmt.Errorf("dividing low memory: %w", err)
+	}
 	page = uintptr(lowest.PhysicalStart + inside)
 	return everyMillisecond(func(c *hookCall) {
 		met[scribble]++
