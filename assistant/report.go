@@ -68,7 +68,7 @@ func (c *commands) report(ctx context.Context) {
 		c.ui.Error("The report could not be saved, so it stands above: " + fs.Explain(err))
 		return
 	}
-	say(c.ui, "The report is saved on the drive as /"+name+". It tells of this machine and nothing of you: read it on another computer, then send it.")
+	say(c.ui, "The report is saved on the drive as "+name+". It tells of this machine and nothing of you: read it on another computer, then send it.")
 }
 
 // write returns the section as text.

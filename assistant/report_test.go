@@ -69,7 +69,7 @@ func (r *reports) save(now time.Time, text []byte) (string, func([]byte) error, 
 	if r.err != nil {
 		return "", nil, r.err
 	}
-	name := "backup/machine" + now.Format("-2006-01-02") + ".txt"
+	name := "/backup/machine" + now.Format("-2006-01-02") + ".txt"
 	r.names, r.texts = append(r.names, name), append(r.texts, string(text))
 	return name, func(text []byte) error { r.texts = append(r.texts, string(text)); return nil }, nil
 }

@@ -265,11 +265,11 @@ func isProgram(word, file string) bool {
 		file != "" && base(word) == base(file)
 }
 
-// readConfig reads the options file in the drive's file system. A missing or empty
+// readConfig reads the options file in the drive's file system, which people know as called. A missing or empty
 // one has no settings; of one that is ignored a sentence tells why.
-func readConfig(vol fs.FS) (list []setting, complaint string) {
+func readConfig(vol fs.FS, called string) (list []setting, complaint string) {
 	ignore := func(err error) ([]setting, string) {
-		return nil, drive.ConfigPath + " is ignored: " + drivefs.Explain(err)
+		return nil, called + " is ignored: " + drivefs.Explain(err)
 	}
 	f, err := vol.Open(drive.ConfigPath)
 	if errors.Is(err, fs.ErrNotExist) {

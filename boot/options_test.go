@@ -176,14 +176,14 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%q gives %q, want %q", name, got, c.want)
 		}
 	}
-	if list, complaint := readConfig(fstest.MapFS{}); list != nil || complaint != "" {
+	if list, complaint := readConfig(fstest.MapFS{}, drive.ConfigPath); list != nil || complaint != "" {
 		t.Errorf("no file: %q, %q", list, complaint)
 	}
-	_, complaint := readConfig(fstest.MapFS{drive.ConfigPath: {Data: []byte("?")}})
+	_, complaint := readConfig(fstest.MapFS{drive.ConfigPath: {Data: []byte("?")}}, drive.ConfigPath)
 	if !strings.HasPrefix(complaint, "data/config.json is ignored: it is not valid JSON") || !strings.HasSuffix(complaint, ").") {
 		t.Errorf("a bad file: %q", complaint)
 	}
-	_, complaint = readConfig(pulledOut{})
+	_, complaint = readConfig(pulledOut{}, drive.ConfigPath)
 	if complaint != "data/config.json is ignored: the drive was pulled out. Plug it in again." {
 		t.Errorf("a drive that is not there: %q", complaint)
 	}

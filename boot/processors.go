@@ -96,7 +96,7 @@ func (s *Start) StartProcessors(con *console.Console, d *drive.Drive) {
 		return
 	}
 	mark := func(names []string) {
-		if file == nil || d.Device.ReadOnly() {
+		if file == nil || d.ReadOnly() {
 			return
 		}
 		if err := writeMarks(file, names); err != nil {

@@ -45,7 +45,7 @@ func (l *Log) fields() (fields []console.Field) {
 			}
 		case strings.HasPrefix(text, "drive: \""):
 			if label, on, ok := strings.Cut(text[len("drive: "):], "\" on "); ok {
-				if label != `"`+drive.Label {
+				if !drive.OurLabel(label[1:]) {
 					label = `"another label`
 				}
 				text = "drive: " + label + "\" on " + on

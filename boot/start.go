@@ -107,16 +107,19 @@ func (s *Start) Tell(con *console.Console) {
 // ReadOptions reads the file of options on the drive and says what kind of start this
 // is. The log goes to the drive from here on, unless nothing is to be written.
 func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
-	s.Log.Printf("drive: %q on %s", d.Label(), d.Device)
+	for _, v := range d.Volumes() {
+		s.Log.Printf("drive: %q on %s", v.Label(), v.Device)
+	}
 	for _, note := range d.Notes() {
 		con.Quiet(note)
 		s.Log.Printf("drive: %s", note)
 	}
-	list, complaint := readConfig(d)
+	file := strings.TrimPrefix(d.Where(drive.ConfigPath), "/")
+	list, complaint := readConfig(d, file)
 	if complaint != "" {
 		s.complaints = append(s.complaints, complaint)
 	}
-	_, complaints := s.asked.set(drive.ConfigPath, list, s.fixed)
+	_, complaints := s.asked.set(file, list, s.fixed)
 	s.complaints = append(s.complaints, complaints...)
 	s.apply()
 	if s.Keyboard != "" {
@@ -133,7 +136,7 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 	case !s.Verbose:
 	case s.Safe:
 		s.Log.Printf("boot log: not written in a safe start")
-	case d.Device.ReadOnly():
+	case d.ReadOnly():
 		s.Log.Printf("boot log: not written, the drive is write protected")
 	default:
 		f, err := d.OpenInPlace(drive.BootLogPath)
@@ -226,7 +229,7 @@ func (s *Start) TellCrash(con *console.Console, d *drive.Drive) {
 	if _, err := f.ReadAt(head, 0); err != nil && err != io.EOF || !bytes.Equal(head, []byte(CrashNew)) {
 		return
 	}
-	con.Notice("AlphaOS stopped with an error last time. Its report is on the drive: /" + drive.CrashPath)
+	con.Notice("AlphaOS stopped with an error last time. Its report is on the drive: " + d.Where(drive.CrashPath))
 	if s.Safe {
 		return
 	}

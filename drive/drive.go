@@ -2,24 +2,28 @@
 // means. It is the one owner of these paths: who makes a drive (drive/create), starts from
 // one and tells a person about a file there all ask here.
 //
-// The minimal layout has one FAT32 partition, flagged as an EFI system partition. The files
-// that AlphaOS writes are preallocated when the drive is made and overwritten in place, so
-// that nothing else on the volume ever changes; but for a report that a person asks for,
-// which is a new file.
+// layout.go says which partitions a drive has and where on them things are; everybody else
+// uses the paths below, whatever the layout. The files that AlphaOS writes are preallocated
+// when the drive is made and overwritten in place, so that nothing else on the volumes ever
+// changes; but for a report that a person asks for, which is a new file.
 package drive
 
 import (
+	"errors"
 	"fmt"
+	iofs "io/fs"
+	"slices"
 	"time"
 
 	"alphaos/fs"
 	"alphaos/fs/fat"
+	"alphaos/fs/gpt"
 	"alphaos/store"
 )
 
-// Where things are, from the root of the volume on.
+// Where things are: logical paths, which the layout leads to their place.
 const (
-	Label = "ALPHAOS" // of the volume and of its partition
+	Label = "ALPHAOS" // of the volume of the minimal layout and of its partition
 
 	EFIPath         = "EFI/BOOT/BOOTX64.EFI"
 	PickerLabel     = "EFI/BOOT/.disk_label" // what a Mac's start-up picker writes below the drive, as a bitmap
@@ -27,38 +31,166 @@ const (
 	PickerName      = "EFI/BOOT/.contentDetails" // the same as text, which OpenCore takes
 	PickerIcon      = ".VolumeIcon.icns"         // what it draws above that
 	ModelsDir       = "models"
+	DocumentsDir    = "documents"
+	ToolsDir        = "tools"
+	FontsDir        = "fonts"
 	ConversationDir = "data/conversations"
 	ConfigPath      = "data/config.json"
 	JournalPath     = "data/journal/journal.log"
 	StatePath       = "data/cache/session.kv" // what a model remembers of a conversation
-	CrashPath       = "backup/crash.txt"      // where a crash leaves its report
-	BootLogPath     = "backup/boot.log"       // where a verbose start does
-	ProcessorsPath  = "backup/processors.txt" // on which computers only one can be used
+	BackupDir       = "data/backup"
+
+	reportsDir     = "backup"                // of the following, and of reports about the machine
+	CrashPath      = "backup/crash.txt"      // where a crash leaves its report
+	BootLogPath    = "backup/boot.log"       // where a verbose start does
+	ProcessorsPath = "backup/processors.txt" // on which computers only one can be used
 )
 
-// Device is what a drive's volume lies on.
+// Device is what a volume lies on.
 type Device interface {
 	fs.BlockDevice
 	ReadOnly() bool // the medium is write protected
 	String() string // for the log
 }
 
-// Drive is a mounted AlphaOS drive.
-type Drive struct {
+// Partition is a partition of a disk, as its partition table has it.
+type Partition struct {
+	Device   Device
+	TypeGUID gpt.GUID
+	Name     string
+}
+
+// Volume is a mounted partition of a drive.
+type Volume struct {
 	*fat.FS
 	Device Device
 }
 
-// Mount mounts the volume on dev.
-func Mount(dev Device) (*Drive, error) {
+// Drive is a mounted AlphaOS drive. It is an io/fs.FS of logical paths.
+type Drive struct {
+	Layout  Layout
+	volumes [len(Parts)]*Volume // by Part; nil: missing
+	missing [len(Parts)]error   // why
+	notes   []string
+}
+
+// Mount mounts the drive of which dev is the partition that the firmware knows. The other
+// partitions of the full layout are looked for among others, which must be those of the same
+// disk: on any other they are another drive's. A drive on which one of them is missing or
+// damaged is used as far as it goes; its Notes tell.
+func Mount(dev Device, others ...Partition) (*Drive, error) {
 	vol, err := fat.Mount(dev)
 	if err != nil {
 		return nil, err
 	}
-	return &Drive{vol, dev}, nil
+	d := &Drive{volumes: [len(Parts)]*Volume{ESP: {vol, dev}}}
+	if vol.Label() == Parts[ESP].Label {
+		d.Layout = Full
+	}
+	for part := System; part <= Knowledge; part++ {
+		d.volumes[part], d.missing[part] = find(part, others)
+		if d.volumes[part] != nil {
+			d.Layout = Full
+		}
+	}
+	for part := System; part <= Knowledge && d.Layout == Full; part++ {
+		if err := d.missing[part]; err != nil {
+			d.notes = append(d.notes, fmt.Sprintf("The drive's %s partition, %s, cannot be used: %s", Parts[part].Name, Parts[part].Label, fs.Explain(err)))
+		}
+	}
+	return d, nil
 }
 
-// Ours tells whether the volume is an AlphaOS drive: it has a journal.
+// find mounts a partition of the full layout. It is the one of the right type that the table
+// calls so or, if there is none, whose volume has that label: there are tools that lose the one
+// and people who change the other.
+func find(part Part, among []Partition) (*Volume, error) {
+	want := Parts[part]
+	for _, p := range among {
+		if p.TypeGUID == want.TypeGUID && p.Name == want.Label {
+			vol, err := fat.Mount(p.Device)
+			if err != nil {
+				return nil, err
+			}
+			return &Volume{vol, p.Device}, nil
+		}
+	}
+	for _, p := range among {
+		if p.TypeGUID != want.TypeGUID {
+			continue
+		}
+		if vol, err := fat.Mount(p.Device); err == nil && vol.Label() == want.Label {
+			return &Volume{vol, p.Device}, nil
+		}
+	}
+	return nil, errors.New("it is not on the drive that AlphaOS was started from")
+}
+
+// Volumes returns the mounted partitions.
+func (d *Drive) Volumes() (list []*Volume) {
+	for _, v := range d.volumes {
+		if v != nil {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// On returns the volume that has the logical path name, and the path there.
+func (d *Drive) On(name string) (*Volume, string, error) {
+	part, at := d.Layout.At(name)
+	if v := d.volumes[part]; v != nil {
+		return v, at, nil
+	}
+	return nil, "", &iofs.PathError{Op: "open", Path: name, Err: fmt.Errorf("there is no %s partition: %w", Parts[part].Name, d.missing[part])}
+}
+
+// Open opens a file or directory for reading, as fat.FS does.
+func (d *Drive) Open(name string) (iofs.File, error) {
+	v, at, err := d.On(name)
+	if err != nil {
+		return nil, err
+	}
+	return v.Open(at)
+}
+
+// ReadDir lists a directory, sorted by name.
+func (d *Drive) ReadDir(name string) ([]iofs.DirEntry, error) {
+	v, at, err := d.On(name)
+	if err != nil {
+		return nil, err
+	}
+	return v.ReadDir(at)
+}
+
+// OpenInPlace opens an existing file to be overwritten inside its size.
+func (d *Drive) OpenInPlace(name string) (*fat.InPlace, error) {
+	v, at, err := d.On(name)
+	if err != nil {
+		return nil, err
+	}
+	return v.OpenInPlace(at)
+}
+
+// Where says in words where the logical path name is, for a person who looks for it.
+func (d *Drive) Where(name string) string { return d.Layout.Where(name) }
+
+// ReadOnly tells whether the medium is write protected.
+func (d *Drive) ReadOnly() bool { return d.volumes[ESP].Device.ReadOnly() }
+
+// Notes tells, in sentences, what is odd about the drive and yet no reason not to use it.
+func (d *Drive) Notes() []string {
+	notes := slices.Clone(d.notes)
+	for _, v := range d.Volumes() {
+		notes = append(notes, v.Notes()...)
+	}
+	return notes
+}
+
+// Note adds a sentence to Notes.
+func (d *Drive) Note(sentence string) { d.notes = append(d.notes, sentence) }
+
+// Ours tells whether this is an AlphaOS drive: it has a journal.
 func (d *Drive) Ours() bool {
 	f, err := d.Open(JournalPath)
 	if err != nil {
@@ -81,7 +213,7 @@ func (d *Drive) OpenJournal(now func() time.Time) (s *store.Store, r store.Recov
 // OpenState opens the place where the model's memory of the conversation is kept between
 // sessions. It is nil where there is none, as on an older drive or a protected one.
 func (d *Drive) OpenState() store.Medium {
-	if d.Device.ReadOnly() {
+	if d.ReadOnly() {
 		return nil
 	}
 	f, err := d.OpenInPlace(StatePath)

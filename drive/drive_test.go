@@ -60,8 +60,8 @@ func mount(t *testing.T, dev device) *drive.Drive {
 func TestDrive(t *testing.T) {
 	dev := newVolume(t, create.Options{State: 1 << 20})
 	d := mount(t, dev)
-	if !d.Ours() || d.Label() != drive.Label {
-		t.Errorf("a drive just made is not ours; its label is %q", d.Label())
+	if !d.Ours() || d.Volumes()[0].Label() != drive.Label {
+		t.Errorf("a drive just made is not ours; its label is %q", d.Volumes()[0].Label())
 	}
 	s, _, err := d.OpenJournal(time.Now)
 	if err != nil {

@@ -26,41 +26,46 @@ func ReportPath(day time.Time, n int) string {
 // reportRoom is how much longer a report may become than it was at first, in bytes.
 const reportRoom = 16 << 10
 
-// SaveReport saves a report about the machine in a new file and returns its path. It is the
+// SaveReport saves a report about the machine in a new file and returns where that is. It is the
 // one file that AlphaOS adds to a drive. An older report stays. finish replaces the report by
 // a longer one, in place.
-func (d *Drive) SaveReport(now time.Time, text []byte) (name string, finish func(text []byte) error, err error) {
+func (d *Drive) SaveReport(now time.Time, text []byte) (where string, finish func(text []byte) error, err error) {
 	wrap := func(err error) error {
 		if err != nil {
 			err = fmt.Errorf("the report cannot be saved on the drive: %w", err)
 		}
 		return err
 	}
-	if d.Device.ReadOnly() {
+	if d.ReadOnly() {
 		return "", nil, wrap(fs.ErrReadOnly)
+	}
+	v, base, err := d.On(reportBase)
+	if err != nil {
+		return "", nil, wrap(err)
 	}
 	if now.Year() < 1980 || now.Year() > 2107 { // which FAT does not have
 		now = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
-	d.Clock = func() time.Time { return now }
-	if err := d.Mkdir(path.Dir(reportBase)); err != nil && !errors.Is(err, iofs.ErrExist) {
+	v.Clock = func() time.Time { return now }
+	if err := v.Mkdir(path.Dir(base)); err != nil && !errors.Is(err, iofs.ErrExist) {
 		return "", nil, wrap(err)
 	}
 	size := len(text) + reportRoom
 	const most = 999
 	for n := 1; n <= most; n++ {
-		name = ReportPath(now, n)
-		if _, err := d.Stat(name); err == nil {
+		name := ReportPath(now, n)
+		_, at := d.Layout.At(name)
+		if _, err := v.Stat(at); err == nil {
 			continue
 		}
-		err := d.WriteFile(name, padded(text, size))
+		err := v.WriteFile(at, padded(text, size))
 		if err == nil {
-			err = d.Sync()
+			err = v.Sync()
 		}
 		if err == nil {
 			err = d.verify(name, padded(text, size))
 		}
-		return name, func(text []byte) error { return wrap(d.overwrite(name, padded(text, size))) }, wrap(err)
+		return d.Where(name), func(text []byte) error { return wrap(d.overwrite(name, padded(text, size))) }, wrap(err)
 	}
 	return "", nil, wrap(fmt.Errorf("there are %d of this day", most))
 }
@@ -88,7 +93,7 @@ func (d *Drive) overwrite(name string, content []byte) error {
 }
 
 func (d *Drive) verify(name string, content []byte) error {
-	got, err := d.ReadFile(name)
+	got, err := iofs.ReadFile(d, name)
 	if err == nil && !bytes.Equal(got, content) {
 		err = errors.New("what was read back is not what was written")
 	}

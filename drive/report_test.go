@@ -2,6 +2,7 @@ package drive_test
 
 import (
 	"errors"
+	iofs "io/fs"
 	"strings"
 	"testing"
 	"time"
@@ -19,12 +20,12 @@ func TestSaveReport(t *testing.T) {
 		now  time.Time
 		want string
 	}{
-		{day, "backup/machine-2026-03-01.txt"},
-		{day, "backup/machine-2026-03-01-2.txt"},
-		{day, "backup/machine-2026-03-01-3.txt"},
-		{day.AddDate(0, 0, 1), "backup/machine-2026-03-02.txt"},
-		{time.Time{}, "backup/machine-1980-01-01.txt"}, // a clock that was never set
-		{time.Date(22000, 1, 1, 0, 0, 0, 0, time.UTC), "backup/machine-1980-01-01-2.txt"},
+		{day, "/backup/machine-2026-03-01.txt"},
+		{day, "/backup/machine-2026-03-01-2.txt"},
+		{day, "/backup/machine-2026-03-01-3.txt"},
+		{day.AddDate(0, 0, 1), "/backup/machine-2026-03-02.txt"},
+		{time.Time{}, "/backup/machine-1980-01-01.txt"}, // a clock that was never set
+		{time.Date(22000, 1, 1, 0, 0, 0, 0, time.UTC), "/backup/machine-1980-01-01-2.txt"},
 	} {
 		got, finish, err := mount(t, dev).SaveReport(c.now, []byte("too early"))
 		if err == nil {
@@ -37,7 +38,7 @@ func TestSaveReport(t *testing.T) {
 	d := mount(t, dev)
 	for n := 1; n <= 3; n++ {
 		name := drive.ReportPath(day, n)
-		if got, err := d.ReadFile(name); err != nil || strings.TrimRight(string(got), "\n") != "for "+name {
+		if got, err := iofs.ReadFile(d, name); err != nil || strings.TrimRight(string(got), "\n") != "for /"+name {
 			t.Errorf("%s holds %q, %v", name, got, err)
 		}
 	}
@@ -59,7 +60,7 @@ func TestSaveReportMakesItsDirectory(t *testing.T) {
 	}
 	d := mount(t, byHand(t, &tree))
 	name, _, err := d.SaveReport(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), []byte("x"))
-	if err != nil || name != "backup/machine-2026-03-01.txt" {
+	if err != nil || name != "/backup/machine-2026-03-01.txt" {
 		t.Errorf("%q, %v", name, err)
 	}
 }

@@ -9,7 +9,9 @@ package efi
 // finds it: the partition has the same name and size, and the few blocks that are
 // remembered are the same, which are its first one and those that were written
 // last. So another drive is not taken for it, nor one where any of these was
-// changed elsewhere meanwhile; a change to other blocks only is not seen. The
+// changed elsewhere meanwhile; a change to other blocks only is not seen. Partitions of one
+// disk that are used Together come back together, on one disk: not one of them from a
+// copy of the drive. The
 // firmware gets only buffers it can see, aligned as the device demands: physical
 // memory goes straight through, anything else by way of a buffer of the device's
 // own, below 4 GiB. There are controllers whose data never arrives above that, without
@@ -53,7 +55,8 @@ var lowMemory uintptr = 1 << 32
 type BlockDevice struct {
 	media uefi.BlockIOMedia // as it was when the device was opened
 
-	mu      sync.Mutex // one request at a time, and the fields below
+	mu      *sync.Mutex    // one request at a time, and the fields below; the same for all of group
+	group   []*BlockDevice // see Together; nil: the device alone
 	handle  Handle
 	io      uintptr // uefi.BlockIO
 	path    devicePath
@@ -100,7 +103,7 @@ func openBlock(h Handle) (*BlockDevice, error) {
 	if media == 0 {
 		return nil, uefi.NotFound
 	}
-	d := &BlockDevice{handle: h, io: addr, media: *at[uefi.BlockIOMedia](media), path: handlePath(h)}
+	d := &BlockDevice{mu: new(sync.Mutex), handle: h, io: addr, media: *at[uefi.BlockIOMedia](media), path: handlePath(h)}
 	d.mediaID = d.media.MediaID
 	if d.media.MediaPresent == 0 {
 		return nil, fmt.Errorf("%s: %w", d, medium(uefi.NoMedia))
@@ -234,9 +237,12 @@ func (d *BlockDevice) Present() error { return d.request(d.check) }
 func (d *BlockDevice) request(f func() error) error {
 	d.mu.Lock()
 	err := f()
-	var changed func()
-	if d.moved {
-		d.moved, changed = false, d.changed
+	var changed []func()
+	for _, x := range d.together() {
+		if x.moved && x.changed != nil {
+			changed = append(changed, x.changed)
+		}
+		x.moved = false
 	}
 	var failed func(error)
 	if err == nil {
@@ -245,8 +251,8 @@ func (d *BlockDevice) request(f func() error) error {
 		d.said, failed = text, d.failed
 	}
 	d.mu.Unlock()
-	if changed != nil {
-		changed()
+	for _, f := range changed {
+		f()
 	}
 	if failed != nil {
 		failed(err)
@@ -258,12 +264,32 @@ func (d *BlockDevice) request(f func() error) error {
 func (d *BlockDevice) check() error {
 	err := d.there()
 	if err != nil && d.find() {
-		err, d.moved = nil, true
+		err = nil
 	}
 	if gone := err != nil; gone != d.gone {
-		d.gone, d.moved = gone, true
+		for _, x := range d.together() {
+			if gone := x.there() != nil; gone != x.gone {
+				x.gone, x.moved = gone, true
+			}
+		}
 	}
 	return err
+}
+
+// Together makes partitions of one disk parts of one drive: when it was pulled out, they are
+// found again only all on one disk. It comes before they are used by several goroutines.
+func Together(list ...*BlockDevice) {
+	for _, d := range list {
+		d.mu, d.group = list[0].mu, list
+	}
+}
+
+// together returns the group of d, at least d itself.
+func (d *BlockDevice) together() []*BlockDevice {
+	if d.group == nil {
+		return []*BlockDevice{d}
+	}
+	return d.group
 }
 
 // there returns nil if the device and the medium are still the same.
@@ -286,7 +312,8 @@ func (d *BlockDevice) there() error {
 	return nil
 }
 
-// find looks for the drive among those that are there now.
+// find looks for the drive among those that are there now, and for all parts of it that are
+// used.
 func (d *BlockDevice) find() bool {
 	if len(d.known) == 0 {
 		return false
@@ -296,18 +323,52 @@ func (d *BlockDevice) find() bool {
 	if err != nil {
 		return false
 	}
+	disks := map[string][]*BlockDevice{} // what there is that may be one, by the path of the whole disk
+	var paths []string
 	for _, h := range hs {
 		n, err := openBlock(h)
-		if err != nil || n.media.BlockSize != d.media.BlockSize || n.media.LastBlock != d.media.LastBlock || n.media.IoAlign > d.media.IoAlign ||
-			n.media.LogicalPartition != d.media.LogicalPartition || n.media.ReadOnly != d.media.ReadOnly || !bytes.Equal(n.path.partition(), d.path.partition()) {
+		if err != nil {
 			continue
 		}
-		if n.holds(d.known) {
-			d.handle, d.io, d.path, d.mediaID = n.handle, n.io, n.path, n.mediaID
+		path := string(n.path.disk())
+		if disks[path] == nil {
+			paths = append(paths, path)
+		}
+		disks[path] = append(disks[path], n)
+	}
+	for _, path := range paths {
+		if d.foundOn(disks[path]) {
 			return true
 		}
 	}
 	return false
+}
+
+// foundOn reports whether the parts of one disk are those of the drive, and goes on with them
+// then.
+func (d *BlockDevice) foundOn(parts []*BlockDevice) bool {
+	var found []*BlockDevice
+	for _, x := range d.together() {
+		i := slices.IndexFunc(parts, x.is)
+		if i < 0 {
+			return false
+		}
+		found = append(found, parts[i])
+	}
+	for i, x := range d.together() {
+		if n := found[i]; x == d || x.there() != nil {
+			x.handle, x.io, x.path, x.mediaID = n.handle, n.io, n.path, n.mediaID
+			x.moved = true
+		}
+	}
+	return true
+}
+
+// is reports whether n is the same device, perhaps in another place.
+func (d *BlockDevice) is(n *BlockDevice) bool {
+	return n.media.BlockSize == d.media.BlockSize && n.media.LastBlock == d.media.LastBlock && n.media.IoAlign <= d.media.IoAlign &&
+		n.media.LogicalPartition == d.media.LogicalPartition && n.media.ReadOnly == d.media.ReadOnly &&
+		bytes.Equal(n.path.partition(), d.path.partition()) && n.holds(d.known)
 }
 
 // holds reports whether the device has these blocks.

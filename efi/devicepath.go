@@ -130,6 +130,9 @@ func (p devicePath) partition() devicePath {
 	}
 }
 
+// disk returns the path of the whole disk: without the node of a partition at the end.
+func (p devicePath) disk() devicePath { return p[:len(p)-len(p.partition())] }
+
 // contains reports whether inner is reached through p: p is a proper prefix.
 func (p devicePath) contains(inner devicePath) bool {
 	return len(p) < len(inner) && bytes.HasPrefix(inner, p)

@@ -322,11 +322,11 @@ func TestShutdown(t *testing.T) {
 	f := newFake(t)
 	var reset []uintptr
 	f.rt.ResetSystem = f.fn(func(a []uintptr) uefi.Status { reset = slices.Clone(a); return uefi.Unsupported })
-	err := Shutdown(nil)
+	err := Shutdown()
 	if err == nil || !strings.Contains(err.Error(), "did not power it off") || !slices.Equal(reset, []uintptr{2, 0, 0, 0}) {
 		t.Errorf("shutdown: %v, %v", err, reset)
 	}
-	if Restart(nil) == nil || reset[0] != 0 {
+	if Restart() == nil || reset[0] != 0 {
 		t.Errorf("restart: %v", reset)
 	}
 

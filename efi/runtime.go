@@ -162,25 +162,26 @@ var sleep = time.Sleep
 // ErrUnflushed is wrapped by Shutdown's error when the drive did not confirm what was written.
 var ErrUnflushed = errors.New("the drive does not confirm that everything was written")
 
-// Shutdown flushes dev (which may be nil), gives its medium time to settle if
-// it is on USB or removable, and powers the machine off. It returns only when
-// something went wrong; if the flush failed, the machine is not powered off,
-// so that the person can be told and asked. A drive that was pulled out has
-// nothing to flush.
-func Shutdown(dev *BlockDevice) error { return finish(dev, uefi.ResetShutdown) }
+// Shutdown flushes the parts of a drive, gives its medium time to settle if it is on USB or
+// removable, and powers the machine off. It returns only when something went wrong; if a flush
+// failed, the machine is not powered off, so that the person can be told and asked. A drive
+// that was pulled out has nothing to flush.
+func Shutdown(drive ...*BlockDevice) error { return finish(drive, uefi.ResetShutdown) }
 
 // Restart is Shutdown with a cold reset at the end.
-func Restart(dev *BlockDevice) error { return finish(dev, uefi.ResetCold) }
+func Restart(drive ...*BlockDevice) error { return finish(drive, uefi.ResetCold) }
 
-func finish(dev *BlockDevice, r uefi.ResetType) error {
-	if dev != nil {
+func finish(drive []*BlockDevice, r uefi.ResetType) error {
+	settle := false
+	for _, dev := range drive {
 		err := dev.Flush()
 		if err != nil && !errors.Is(err, fs.ErrRemoved) {
 			return fmt.Errorf("%w: %w", ErrUnflushed, err)
 		}
-		if err == nil && dev.Removable() {
-			sleep(settleTime)
-		}
+		settle = settle || err == nil && dev.Removable()
+	}
+	if settle {
+		sleep(settleTime)
 	}
 	return ResetSystem(r)
 }

@@ -5,7 +5,9 @@ package efi
 // without any driver are started, and only by ConnectStorage.
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -68,6 +70,38 @@ func Volumes() ([]*BlockDevice, error) {
 	}
 	slices.SortStableFunc(list, func(a, b *BlockDevice) int { return cmp.Compare(rank(a), rank(b)) })
 	return list, err
+}
+
+// Disk returns the whole disk that the partition d is on, and its other partitions. None of
+// them is writable until AllowWrites is called.
+func (d *BlockDevice) Disk() (disk *BlockDevice, others []*BlockDevice, err error) {
+	if d.path.partition() == nil {
+		return nil, nil, fmt.Errorf("%s is no partition of a disk: %w", d, uefi.NotFound)
+	}
+	// An error is about devices that are left out. If the disk is one, that is said below.
+	list, _ := blockDevices(func(n *BlockDevice) bool { return bytes.Equal(n.path.disk(), d.path.disk()) })
+	for _, n := range list {
+		switch {
+		case n.path.partition() == nil:
+			disk = n
+		case n.handle != d.handle:
+			others = append(others, n)
+		}
+	}
+	if disk == nil {
+		return nil, nil, fmt.Errorf("the disk that %s is on cannot be found: %w", d, uefi.NotFound)
+	}
+	return disk, others, nil
+}
+
+// Entry returns the number of a partition and its GUID in the disk's partition table, if that is
+// one of GUIDs (10.3.5.1).
+func (d *BlockDevice) Entry() (number int, guid [16]byte, ok bool) {
+	_, _, node, _, ok := d.path.partition().next()
+	if !ok || len(node) != 38 || node[37] != 2 {
+		return 0, guid, false
+	}
+	return int(binary.LittleEndian.Uint32(node)), [16]byte(node[20:36]), true
 }
 
 func blockDevices(want func(*BlockDevice) bool) ([]*BlockDevice, error) {

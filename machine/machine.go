@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"alphaos/amd64"
-	"alphaos/boot"
 	"alphaos/console"
 	"alphaos/console/keyboard"
 	"alphaos/drive"
@@ -23,13 +22,13 @@ import (
 
 // Machine is the computer.
 type Machine struct {
-	image  efi.Image        // this program
-	broken error            // why that is not known
-	screen *efi.Screen      // or nil
-	device *efi.BlockDevice // the drive's, or nil
+	image  efi.Image   // this program
+	broken error       // why that is not known
+	screen *efi.Screen // or nil
 	clock  *clock
 	keys   keyboard.Keyboard
-	drive  *drive.Drive // or nil
+	drive  *drive.Drive       // or nil
+	parts  []*efi.BlockDevice // the drive's partitions that are used
 
 	// Times after the firmware's hand-over: of the Go program, of drive and journal, and
 	// of the first memory for a model.
@@ -118,54 +117,6 @@ func (b both) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// FindDrive takes the volume the program came from, or, when the firmware does not
-// tell (a boot manager loaded it from memory), the first that holds a journal of ours.
-func (m *Machine) FindDrive(log *boot.Log) (*drive.Drive, error) {
-	dev, err := efi.BootVolume()
-	if err == nil {
-		d, err := drive.Mount(dev)
-		if err != nil {
-			return nil, fmt.Errorf("the drive that AlphaOS was started from cannot be read: %w", err)
-		}
-		m.keep(dev, d, log)
-		return d, nil
-	}
-	if !errors.Is(err, efi.ErrNoBootVolume) {
-		return nil, err
-	}
-	volumes, listErr := efi.Volumes()
-	for _, dev := range volumes {
-		d, err := drive.Mount(dev)
-		if err == nil && d.Ours() { // others are another system's
-			dev.AllowWrites()
-			m.keep(dev, d, log)
-			return d, nil
-		}
-	}
-	if listErr != nil {
-		log.Printf("disks: %v", listErr)
-	}
-	return nil, errors.New("no AlphaOS drive was found")
-}
-
-// keep makes dev the device of the drive d.
-func (m *Machine) keep(dev *efi.BlockDevice, d *drive.Drive, log *boot.Log) {
-	dev.OnError(func(err error) { log.Printf("drive: %v", err) })
-	m.device, m.drive = dev, d
-}
-
-// ConnectDisks starts disks that the firmware has left alone.
-func (m *Machine) ConnectDisks() error {
-	_, err := efi.ConnectStorage()
-	return err
-}
-
-// Present tells whether the drive is there.
-func (m *Machine) Present() error { return m.device.Present() }
-
-// DriveHabits says what was found out about the drive when it was read.
-func (m *Machine) DriveHabits() string { return m.device.Habits() }
-
 // Ready notes that drive and journal are open.
 func (m *Machine) Ready() { m.ready = amd64.SinceStart() }
 
@@ -199,7 +150,7 @@ func (m *Machine) Off(con *console.Console, restart bool) {
 	if restart {
 		leave = efi.Restart
 	}
-	off(con, func() error { return leave(m.device) })
+	off(con, func() error { return leave(m.parts...) })
 	if m.screen != nil {
 		m.screen.Close()
 	}

@@ -248,8 +248,8 @@ func (m *Machine) disks() (fields []console.Field, err error) {
 		fields = append(fields, field(name, "%s in blocks of %d, aligned to %d, %s%s, %s",
 			console.Bytes(int64(d.Blocks())*int64(d.BlockSize())), d.BlockSize(), d.Align(), d.Bus(), kind, d.Way()))
 	}
-	if m.device != nil {
-		describe("the drive", m.device)
+	for _, dev := range m.parts {
+		describe("the drive", dev)
 	}
 	list, diskErr := efi.Disks()
 	for i, d := range list {
@@ -270,11 +270,12 @@ func (m *Machine) driveSpeed(ctx context.Context, show assistant.ShowProgress) (
 	if m.drive == nil {
 		return nil, errors.New("there is no drive")
 	}
-	name, extents, err := largest(m.drive)
+	name := largest(m.drive)
+	dev, extents, err := where(m.drive, name)
 	if err == nil {
 		var n int64
 		var took time.Duration
-		n, took, err = m.read(ctx, extents, show)
+		n, took, err = read(ctx, dev, extents, show)
 		fields = append(fields, field("reads", "%s, of %s", rate(n, took), name))
 	}
 	n, took, writeErr := m.write(ctx, show)
@@ -285,7 +286,7 @@ func (m *Machine) driveSpeed(ctx context.Context, show assistant.ShowProgress) (
 }
 
 // largest finds the largest model on the drive, or else the program.
-func largest(d *drive.Drive) (name string, extents []fat.Extent, err error) {
+func largest(d *drive.Drive) (name string) {
 	name = drive.EFIPath
 	most := int64(0)
 	if list, err := d.ReadDir(drive.ModelsDir); err == nil {
@@ -295,19 +296,18 @@ func largest(d *drive.Drive) (name string, extents []fat.Extent, err error) {
 			}
 		}
 	}
-	extents, err = d.Extents(name)
-	return name, extents, err
+	return name
 }
 
 // read reads blocks in the size of request that loading a model does.
-func (m *Machine) read(ctx context.Context, extents []fat.Extent, show assistant.ShowProgress) (n int64, took time.Duration, err error) {
+func read(ctx context.Context, dev *efi.BlockDevice, extents []fat.Extent, show assistant.ShowProgress) (n int64, took time.Duration, err error) {
 	const request, most, long = 4 << 20, 256 << 20, 5 * time.Second
 	buf, err := amd64.AllocPhysical(request)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer amd64.FreePhysical(buf)
-	size := int64(m.device.BlockSize())
+	size := int64(dev.BlockSize())
 	total := int64(0)
 	for _, e := range extents {
 		total += int64(e.Count) * size
@@ -319,7 +319,7 @@ func (m *Machine) read(ctx context.Context, extents []fat.Extent, show assistant
 	for _, e := range extents {
 		for e.Count > 0 && n < total && ctx.Err() == nil && time.Since(began) < long {
 			blocks := min(e.Count, request/uint64(size))
-			if err := m.device.ReadBlocks(e.First, buf[:int64(blocks)*size]); err != nil {
+			if err := dev.ReadBlocks(e.First, buf[:int64(blocks)*size]); err != nil {
 				return n, time.Since(began), err
 			}
 			e.First, e.Count = e.First+blocks, e.Count-blocks
@@ -332,7 +332,11 @@ func (m *Machine) read(ctx context.Context, extents []fat.Extent, show assistant
 
 func (m *Machine) write(ctx context.Context, show assistant.ShowProgress) (n int64, took time.Duration, err error) {
 	const request, total, long = 1 << 20, 8 << 20, 5 * time.Second
-	f, err := m.drive.Scratch(total)
+	var f *fat.InPlace
+	v, _, err := m.drive.On(drive.JournalPath)
+	if err == nil {
+		f, err = v.Scratch(total)
+	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("writing: %w", err)
 	}

@@ -1,0 +1,136 @@
+package drive
+
+// The layouts of a drive: which partitions it has, and where on them each thing lives.
+//
+// Everybody else names a thing by its logical path, which is its place on a drive of the
+// minimal layout. Places says where it is in the full layout; At asks it. A path that it
+// does not know is where the firmware finds it: on the EFI system partition, as it is.
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"alphaos/fs/gpt"
+)
+
+// Layout is how a drive is divided.
+type Layout int
+
+const (
+	Minimal Layout = iota // one partition for everything
+	Full                  // three: for the firmware, for models and settings, for what is said and known
+)
+
+// Layouts are the names of the layouts.
+var Layouts = [...]string{Minimal: "minimal", Full: "full"}
+
+func (l Layout) String() string { return Layouts[l] }
+
+// Part is a partition of a drive. The minimal layout has the first one only.
+type Part int
+
+const (
+	ESP       Part = iota // the EFI system partition: what the firmware starts, and reports of what went wrong
+	System                // models and settings
+	Knowledge             // conversations and documents
+)
+
+// PartInfo describes a partition.
+type PartInfo struct {
+	Name     string   // in a sentence
+	Label    string   // of the volume and of its partition, in the full layout
+	TypeGUID gpt.GUID // the one by which every system mounts it
+}
+
+// Parts describes the partitions in their order on the drive.
+var Parts = [...]PartInfo{
+	ESP:       {"EFI system", "ALPHAOS_ESP", gpt.EFISystem},
+	System:    {"system", "ALPHAOS_SYS", gpt.BasicData},
+	Knowledge: {"knowledge", "ALPHAOS_DATA", gpt.BasicData},
+}
+
+// Count is how many partitions the layout has.
+func (l Layout) Count() int {
+	if l == Full {
+		return len(Parts)
+	}
+	return 1
+}
+
+// Label is the label of a partition of the layout and of its volume.
+func (l Layout) Label(p Part) string {
+	if l == Full {
+		return Parts[p].Label
+	}
+	return Label
+}
+
+// OurLabel tells whether a volume with that label may be one of an AlphaOS drive.
+func OurLabel(label string) bool {
+	for part := range Parts {
+		if label == Label || label == Parts[part].Label {
+			return true
+		}
+	}
+	return false
+}
+
+// Places says where in the full layout things are that lie elsewhere than in the minimal
+// one. A directory stands for all that is below it.
+var Places = []struct {
+	Path string // logical
+	Part Part
+	Full string // its path on that partition
+}{
+	{ModelsDir, System, ModelsDir},
+	{ToolsDir, System, ToolsDir},
+	{FontsDir, System, FontsDir},
+	{ConfigPath, System, "config/config.json"},
+	{ConversationDir, Knowledge, "conversations"},
+	{DocumentsDir, Knowledge, DocumentsDir},
+	{JournalPath, Knowledge, "journal/journal.log"},
+	{StatePath, Knowledge, "cache/session.kv"},
+	{BackupDir, Knowledge, "backup"},
+	// What tells why a start failed must be readable when the other partitions are not.
+	{reportsDir, ESP, "logs"},
+}
+
+// At returns where the logical path name is: the partition and the path there.
+func (l Layout) At(name string) (Part, string) {
+	if l == Full {
+		for _, p := range Places {
+			if rest, ok := strings.CutPrefix(name, p.Path); ok && (rest == "" || rest[0] == '/') {
+				return p.Part, p.Full + rest
+			}
+		}
+	}
+	return ESP, name
+}
+
+// Where says in words where the logical path name is, for a person who looks for it.
+func (l Layout) Where(name string) string {
+	part, at := l.At(name)
+	if l == Full {
+		return fmt.Sprintf("/%s on the partition %s", at, l.Label(part))
+	}
+	return "/" + at
+}
+
+// Dirs returns the logical paths of the directories that a new drive has, even if they are
+// empty.
+func (l Layout) Dirs() []string {
+	dirs := []string{ConversationDir, ModelsDir, DocumentsDir}
+	if l == Full {
+		dirs = append(dirs, ToolsDir, FontsDir, BackupDir)
+	}
+	return dirs
+}
+
+// ParseLayout returns the layout of that name.
+func ParseLayout(name string) (Layout, error) {
+	if i := slices.Index(Layouts[:], name); i >= 0 {
+		return Layout(i), nil
+	}
+	return 0, fmt.Errorf("layout %q is not known; use --layout %s", name, strings.Join(Layouts[:], " or --layout "))
+}
