@@ -227,17 +227,38 @@ type summed struct {
 	verified bool
 }
 
-func (s *summed) ReadAt(p []byte, off int64) (int, error) {
-	n, err := s.r.ReadAt(p, off)
+// sumPiece is what is read while the piece before it is summed: a sum takes about as long as a
+// fast drive, so that neither should wait for the other.
+const sumPiece = 1 << 20
+
+func (s *summed) ReadAt(p []byte, off int64) (n int, err error) {
+	size := sumPiece
+	if s.want == nil || off > s.position() { // there is nothing to sum
+		size = len(p)
+	}
+	var summing sync.WaitGroup
+	defer summing.Wait()
+	for n < len(p) && err == nil {
+		piece, at := p[n:min(n+size, len(p))], off+int64(n)
+		var got int
+		got, err = s.r.ReadAt(piece, at)
+		summing.Wait()
+		summing.Go(func() { s.add(piece[:got], at) })
+		n += got
+	}
+	return n, err
+}
+
+// add takes bytes of the file from off on into the checksum, if they are the next ones.
+func (s *summed) add(p []byte, off int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if end := off + int64(n); !s.verified && off <= s.at && end > s.at {
+	if end := off + int64(len(p)); !s.verified && off <= s.at && end > s.at {
 		if s.want != nil {
-			s.hash.Write(p[s.at-off : n])
+			s.hash.Write(p[s.at-off:])
 		}
 		s.at = end
 	}
-	return n, err
 }
 
 // position is how much of the file is in the hash.
