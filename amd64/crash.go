@@ -91,14 +91,21 @@ var (
 
 const reportMax = 64 << 10
 
-// SetCrashReport says where a crash can be shown and saved, and in which words. These must
-// be constants: what lies in the Go heap may be damaged when they are needed.
+// reportWords holds the words of a report that are no constants.
+var reportWords [4 << 10]byte
+
+// SetCrashReport says where a crash can be shown and saved, and in which words. They are kept
+// outside the Go heap, which may be damaged when they are needed.
 func SetCrashReport(r CrashReport) {
 	words := unsafe.Slice((*string)(unsafe.Pointer(&r.Words)), unsafe.Sizeof(r.Words)/unsafe.Sizeof(""))
-	for _, w := range words {
-		if addr := uintptr(unsafe.Pointer(unsafe.StringData(w))); w != "" && Booted() && addr-imageBase >= imageSize {
-			panic("amd64.SetCrashReport: the words of a report must be constants")
+	room := reportWords[:]
+	for i, w := range words {
+		if addr := uintptr(unsafe.Pointer(unsafe.StringData(w))); w == "" || Booted() && addr-imageBase < imageSize {
+			continue
 		}
+		n := copy(room, w)
+		words[i] = unsafe.String(unsafe.SliceData(room), n)
+		room = room[n:]
 	}
 	r.Bytes = min(r.Bytes, reportMax)
 	report = r
