@@ -84,7 +84,7 @@ func Mount(dev Device, others ...Partition) (*Drive, error) {
 		return nil, err
 	}
 	d := &Drive{volumes: [len(Parts)]*Volume{ESP: {vol, dev}}}
-	if vol.Label() == Parts[ESP].Label {
+	if vol.Label() == Parts[ESP].Volume {
 		d.Layout = Full
 	}
 	for part := System; part <= Knowledge; part++ {
@@ -95,7 +95,7 @@ func Mount(dev Device, others ...Partition) (*Drive, error) {
 	}
 	for part := System; part <= Knowledge && d.Layout == Full; part++ {
 		if err := d.missing[part]; err != nil {
-			d.notes = append(d.notes, fmt.Sprintf("The drive's %s partition, %s, cannot be used: %s", Parts[part].Name, Parts[part].Label, fs.Explain(err)))
+			d.notes = append(d.notes, fmt.Sprintf("The drive's %s partition, %s, cannot be used: %s", Parts[part].Name, Parts[part].Volume, fs.Explain(err)))
 		}
 	}
 	return d, nil
@@ -119,7 +119,7 @@ func find(part Part, among []Partition) (*Volume, error) {
 		if p.TypeGUID != want.TypeGUID {
 			continue
 		}
-		if vol, err := fat.Mount(p.Device); err == nil && vol.Label() == want.Label {
+		if vol, err := fat.Mount(p.Device); err == nil && vol.Label() == want.Volume {
 			return &Volume{vol, p.Device}, nil
 		}
 	}

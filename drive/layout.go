@@ -39,15 +39,16 @@ const (
 // PartInfo describes a partition.
 type PartInfo struct {
 	Name     string   // in a sentence
-	Label    string   // of the volume and of its partition, in the full layout
+	Label    string   // of the partition, in the full layout
+	Volume   string   // of the volume there, which FAT cuts off after 11 characters
 	TypeGUID gpt.GUID // the one by which every system mounts it
 }
 
 // Parts describes the partitions in their order on the drive.
 var Parts = [...]PartInfo{
-	ESP:       {"EFI system", "ALPHAOS_ESP", gpt.EFISystem},
-	System:    {"system", "ALPHAOS_SYS", gpt.BasicData},
-	Knowledge: {"knowledge", "ALPHAOS_DATA", gpt.BasicData},
+	ESP:       {"EFI system", "ALPHAOS_ESP", "ALPHAOS_ESP", gpt.EFISystem},
+	System:    {"system", "ALPHAOS_SYS", "ALPHAOS_SYS", gpt.BasicData},
+	Knowledge: {"knowledge", "ALPHAOS_DATA", "ALPHAOSDATA", gpt.BasicData},
 }
 
 // Count is how many partitions the layout has.
@@ -58,18 +59,18 @@ func (l Layout) Count() int {
 	return 1
 }
 
-// Label is the label of a partition of the layout and of its volume.
-func (l Layout) Label(p Part) string {
+// Labels returns the label of a partition of the layout and that of its volume.
+func (l Layout) Labels(p Part) (partition, volume string) {
 	if l == Full {
-		return Parts[p].Label
+		return Parts[p].Label, Parts[p].Volume
 	}
-	return Label
+	return Label, Label
 }
 
 // OurLabel tells whether a volume with that label may be one of an AlphaOS drive.
 func OurLabel(label string) bool {
 	for part := range Parts {
-		if label == Label || label == Parts[part].Label {
+		if label == Label || label == Parts[part].Volume {
 			return true
 		}
 	}
@@ -112,7 +113,7 @@ func (l Layout) At(name string) (Part, string) {
 func (l Layout) Where(name string) string {
 	part, at := l.At(name)
 	if l == Full {
-		return fmt.Sprintf("/%s on the partition %s", at, l.Label(part))
+		return fmt.Sprintf("/%s on %s", at, Parts[part].Volume)
 	}
 	return "/" + at
 }

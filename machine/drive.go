@@ -94,7 +94,7 @@ func mount(dev *efi.BlockDevice, log *boot.Log) (d *drive.Drive, first bool, err
 		d.Note(note)
 	}
 	label := d.Volumes()[0].Label()
-	further := slices.ContainsFunc(drive.Parts[drive.System:], func(p drive.PartInfo) bool { return p.Label == own.Name || p.Label == label })
+	further := slices.ContainsFunc(drive.Parts[drive.System:], func(p drive.PartInfo) bool { return p.Label == own.Name || p.Volume == label })
 	return d, !further, nil
 }
 

@@ -11,7 +11,6 @@ package create
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -24,10 +23,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/diskfs/go-diskfs/backend"
-	"github.com/diskfs/go-diskfs/partition/gpt"
-	"github.com/google/uuid"
-
 	"alphaos/drive"
 	"alphaos/drive/picker"
 	"alphaos/fs/fat"
@@ -37,16 +32,21 @@ import (
 
 // Options says what drive to make.
 type Options struct {
-	Out     string   // image file to make
-	Layout  string   // "minimal", also when empty: one FAT32 partition flagged esp
-	Size    int64    // bytes; 0: 512 MiB or what the contents need
-	Models  []string // GGUF files, put into /models under their own names, each with its checksum
-	EFI     string   // the EFI application, put at /EFI/BOOT/BOOTX64.EFI
-	Journal int64    // bytes preallocated for the journal; 0: DefaultJournal
-	State   int64    // bytes preallocated for what a model remembers of a conversation; 0: DefaultState; negative: none
-	Config  []byte   // /data/config.json, unchecked; nil: one without options
-	Extra   []Extra  // further files, put on the drive unchecked
-	Replace bool     // an existing Out may be replaced
+	Out    string   // image file to make
+	Layout string   // "minimal", "full", or "": full on drives of FullFrom and more
+	Size   int64    // bytes; 0: 512 MiB, in the full layout FullFrom, or what the contents need
+	ESP    int64    // bytes of the full layout's EFI system partition; 0: 512 MiB, less on a small drive
+	System int64    // bytes of its system partition; 0: 8 GiB, less on a small drive, or what the models need
+	Models []string // GGUF files, put into /models under their own names, each with its checksum
+	EFI    string   // the EFI application, put at /EFI/BOOT/BOOTX64.EFI
+
+	Documents []string // files, put into /documents under their own names
+
+	Journal int64   // bytes preallocated for the journal; 0: DefaultJournal
+	State   int64   // bytes preallocated for what a model remembers of a conversation; 0: DefaultState; negative: none
+	Config  []byte  // the file of options, unchecked; nil: one without options
+	Extra   []Extra // further files, put on the drive unchecked
+	Replace bool    // an existing Out may be replaced
 
 	// Time is the time of every file on the drive. When it is zero it is the
 	// present, and the drive gets random identifiers; else the same options
@@ -56,7 +56,7 @@ type Options struct {
 
 // Extra is a further file to put on a drive.
 type Extra struct {
-	Path    string // on the drive, from its root on, with slashes
+	Path    string // logical, as package drive has it
 	Content []byte
 }
 
@@ -95,16 +95,32 @@ const (
 // Result tells what was made.
 type Result struct {
 	Size    int64 // bytes in the image
-	Free    int64 // bytes free on its volume
+	Layout  drive.Layout
+	Volumes []Volume
 	Models  int
 	Journal int64
+}
+
+// Volume tells of a partition that was made.
+type Volume struct {
+	Label      string
+	Size, Free int64 // bytes
+}
+
+// Free is how many bytes are free on all volumes.
+func (r *Result) Free() (n int64) {
+	for _, v := range r.Volumes {
+		n += v.Free
+	}
+	return n
 }
 
 // Drive makes a drive image. Errors are for a person: each says what is
 // wrong and what to do.
 func Drive(o Options) (*Result, error) {
-	if o.Layout != "" && o.Layout != "minimal" {
-		return nil, fmt.Errorf("layout %q is not known; use --layout minimal", o.Layout)
+	layout, err := o.layout()
+	if err != nil {
+		return nil, err
 	}
 	if err := checkOut(o); err != nil {
 		return nil, err
@@ -125,45 +141,49 @@ func Drive(o Options) (*Result, error) {
 	if stamp.IsZero() {
 		stamp = time.Now()
 	}
-	files, err := contents(o)
+	files, err := contents(o, layout)
 	if err != nil {
 		return nil, err
 	}
-	size, err := imageSize(o.Size, files)
+	size, parts, err := divide(o, layout, files)
 	if err != nil {
 		return nil, err
 	}
-	vol, err := fat.Plan(files, size-2*partitionAt)
+	disk, err := identifiers(o, size, parts)
 	if err != nil {
 		return nil, err
 	}
-	id, err := identifiers(o, size)
-	if err != nil {
-		return nil, err
+	r := &Result{Size: size, Layout: layout, Models: len(o.Models), Journal: o.Journal}
+	for i := range parts {
+		p := &parts[i]
+		if p.volume, err = fat.Plan(p.files, p.size); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.label, err)
+		}
+		p.volume.Hidden = p.at / sectorSize
+		p.volume.Label = p.label
+		p.volume.Time = stamp
+		p.volume.Serial = p.serial
+		r.Volumes = append(r.Volumes, Volume{p.label, p.size, p.volume.Free()})
 	}
-	vol.Hidden = partitionAt / sectorSize
-	vol.Label = drive.Label
-	vol.Time = stamp
-	vol.Serial = binary.LittleEndian.Uint32(id[32:])
 
 	err = atomically(o.Out, func(f *os.File) error {
 		if err := f.Truncate(size); err != nil {
 			return err
 		}
-		if err := writeTable(f, size, id); err != nil {
+		if err := writeTable(f, size, disk, parts); err != nil {
 			return err
 		}
-		return vol.Write(f, partitionAt)
+		for _, p := range parts {
+			if err := p.volume.Write(f, p.at); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make %s: %w", o.Out, err)
 	}
-	return &Result{
-		Size:    size,
-		Free:    vol.Free(),
-		Models:  len(o.Models),
-		Journal: o.Journal,
-	}, nil
+	return r, nil
 }
 
 func checkOut(o Options) error {
@@ -186,56 +206,20 @@ func checkOut(o Options) error {
 	return nil
 }
 
-// imageSize returns the size of the image: the one asked for when root fits,
-// or one that fits.
-func imageSize(asked int64, files *fat.Tree) (int64, error) {
-	if asked > largestSize {
-		return 0, fmt.Errorf("a drive of %s cannot be made; FAT32 ends at %s", FormatSize(asked), FormatSize(largestSize))
+// contents gathers what goes on each partition of the drive, and checks it.
+func contents(o Options, layout drive.Layout) ([]*fat.Tree, error) {
+	files := make([]*fat.Tree, layout.Count())
+	for i := range files {
+		files[i] = &fat.Tree{}
 	}
-	usable := asked / mib * mib
-	fits := func(size int64) bool {
-		_, err := fat.Plan(files, size-2*partitionAt)
-		return err == nil
-	}
-	switch {
-	case asked == 0 && fits(usualSize):
-		return usualSize, nil
-	case asked != 0 && fits(usable):
-		return usable, nil
-	}
-	// The smallest size that fits, in MiB.
-	low, high := int64(1), int64(largestSize/mib)
-	if !fits(high * mib) {
-		return 0, fmt.Errorf("the files are too large for a drive of %s, FAT32's limit", FormatSize(largestSize))
-	}
-	for low+1 < high {
-		if mid := (low + high) / 2; fits(mid * mib) {
-			high = mid
-		} else {
-			low = mid
-		}
-	}
-	if asked != 0 {
-		return 0, fmt.Errorf("%s is too small: the files and the file system need %s; use --size %dM or more", FormatSize(asked), FormatSize(high*mib), high)
-	}
-	return (high + 64) * mib, nil
-}
-
-// contents gathers what goes on the drive, and checks it.
-func contents(o Options) (*fat.Tree, error) {
-	files := &fat.Tree{}
 	var err error
 	add := func(path string, c fat.Content, cerr error) {
 		if err == nil {
 			err = cerr
 		}
 		if err == nil {
-			err = files.Add(path, c)
-		}
-	}
-	dir := func(path string) {
-		if err == nil {
-			err = files.AddDir(path)
+			part, at := layout.At(path)
+			err = files[part].Add(at, c)
 		}
 	}
 	efi, efiErr := hostFile(o.EFI, checkEFI)
@@ -247,7 +231,11 @@ func contents(o Options) (*fat.Tree, error) {
 	add(drive.PickerName, fat.Bytes([]byte(pickerName)), nil)
 	icon, iconErr := picker.Icon()
 	add(drive.PickerIcon, fat.Bytes(icon), iconErr)
-	dir(drive.ConversationDir)
+	for _, path := range layout.Dirs() {
+		if part, at := layout.At(path); err == nil {
+			err = files[part].AddDir(at)
+		}
+	}
 	config := o.Config
 	if config == nil {
 		config = []byte("{\n  \"version\": 1\n}\n")
@@ -261,7 +249,6 @@ func contents(o Options) (*fat.Tree, error) {
 	if o.State > 0 {
 		add(drive.StatePath, fat.Content{Size: o.State}, nil)
 	}
-	dir(drive.ModelsDir)
 	for _, name := range o.Models {
 		m, modelErr := hostFile(name, checkGGUF)
 		if err == nil && modelErr == nil {
@@ -271,6 +258,10 @@ func contents(o Options) (*fat.Tree, error) {
 		m, sum := summed(m, filepath.Base(name))
 		add(path, m, modelErr)
 		add(llm.ChecksumPath(path), sum, nil)
+	}
+	for _, name := range o.Documents {
+		c, cerr := hostFile(name, func(io.ReaderAt, int64) error { return nil })
+		add(drive.DocumentsDir+"/"+filepath.Base(name), c, cerr)
 	}
 	for _, x := range o.Extra {
 		add(x.Path, fat.Bytes(x.Content), nil)
@@ -307,7 +298,7 @@ func hostFile(name string, check func(io.ReaderAt, int64) error) (c fat.Content,
 		return c, fmt.Errorf("%s is not an ordinary file", name)
 	}
 	if fi.Size() > maxFileSize {
-		return c, fmt.Errorf("%s has %s but a file on FAT32 can have no more than 4 GiB; split it with alphaos model split or choose a smaller quantization", name, FormatSize(fi.Size()))
+		return c, fmt.Errorf("%s has %s but a file on FAT32 can have no more than 4 GiB; split it (a model with alphaos model split) or choose a smaller one", name, FormatSize(fi.Size()))
 	}
 	if err := check(f, fi.Size()); err != nil {
 		return c, fmt.Errorf("%s %w", name, err)
@@ -381,65 +372,6 @@ func checkModel(name string, models []string) error {
 		return fmt.Errorf("%s cannot be used: %w", name, err)
 	}
 	return nil
-}
-
-// identifiers returns two GUIDs and a volume serial number, 36 bytes.
-func identifiers(o Options, size int64) ([]byte, error) {
-	id := make([]byte, 36)
-	if o.Time.IsZero() {
-		if _, err := rand.Read(id); err != nil {
-			return nil, err
-		}
-	} else {
-		h := sha256.New()
-		fmt.Fprintln(h, "alphaos drive", o.Time.Unix(), size, o.Journal)
-		for _, m := range o.Models {
-			fmt.Fprintf(h, "%q\n", filepath.Base(m))
-		}
-		sum := h.Sum(nil)
-		next := sha256.Sum256(sum)
-		copy(id, sum)
-		copy(id[32:], next[:])
-	}
-	for _, g := range [][]byte{id[:16], id[16:32]} { // version 4, RFC 9562
-		g[6] = g[6]&0x0F | 0x40
-		g[8] = g[8]&0x3F | 0x80
-	}
-	return id, nil
-}
-
-// writeTable writes the partition table: one partition, flagged esp.
-func writeTable(f *os.File, size int64, id []byte) error {
-	disk, part := uuid.UUID(id[:16]), uuid.UUID(id[16:32])
-	first := uint64(partitionAt / sectorSize)
-	sectors := uint64(size-2*partitionAt) / sectorSize
-	t := gpt.Table{
-		LogicalSectorSize:  sectorSize,
-		PhysicalSectorSize: sectorSize,
-		ProtectiveMBR:      true,
-		GUID:               disk.String(),
-		Partitions: []*gpt.Partition{{
-			Index: 1, // left out, it would be refused
-			Start: first,
-			End:   first + sectors - 1,
-			Size:  sectors * sectorSize,
-			Type:  gpt.EFISystemPartition,
-			Name:  drive.Label,
-			GUID:  part.String(),
-		}},
-	}
-	// The library calls Sync after each write of a file that can, which an
-	// image that is not yet in place does not need.
-	if err := t.Write(struct{ backend.WritableFile }{f}, size); err != nil {
-		return fmt.Errorf("partition table: %w", err)
-	}
-	// It leaves the MBR's cylinder fields zero; UEFI 2.10 section 5.2.3 says
-	// what they are.
-	if _, err := f.WriteAt([]byte{0x00, 0x02, 0x00}, 447); err != nil {
-		return err
-	}
-	_, err := f.WriteAt([]byte{0xFF, 0xFF, 0xFF}, 451)
-	return err
 }
 
 // atomically lets write make a file that replaces name when it is complete.

@@ -132,6 +132,12 @@ func verify(t testing.TB, img string) {
 		t.Errorf("sgdisk -i 1:\n%s", out)
 	}
 	_, vol := mount(t, img)
+	fsck(t, vol)
+}
+
+// fsck has fsck.fat look at a volume.
+func fsck(t testing.TB, vol volume.Volume) {
+	t.Helper()
 	part := filepath.Join(t.TempDir(), "partition")
 	f, err := os.Create(part)
 	if err != nil {
@@ -346,9 +352,9 @@ func TestSizes(t *testing.T) {
 	for _, size := range []int64{52 * mib, 100 * mib, 200 * mib, 300 * mib, 1 << 30, 10 << 30, 20 << 30, 64 << 30} {
 		t.Run(FormatSize(size), func(t *testing.T) {
 			img := filepath.Join(t.TempDir(), "image")
-			r := create(t, Options{Out: img, Size: size, EFI: efi, Models: []string{model(t, "stories.gguf", 100000)}, Time: stamp})
-			if r.Free <= 0 || r.Free >= size {
-				t.Errorf("%d bytes free", r.Free)
+			r := create(t, Options{Out: img, Layout: "minimal", Size: size, EFI: efi, Models: []string{model(t, "stories.gguf", 100000)}, Time: stamp})
+			if r.Free() <= 0 || r.Free() >= size {
+				t.Errorf("%d bytes free", r.Free())
 			}
 			v, _ := mount(t, img)
 			if _, err := iofs.ReadFile(v, drive.EFIPath); err != nil {
@@ -392,16 +398,16 @@ func TestGrowsToFit(t *testing.T) {
 	if err := os.Truncate(big, 600*mib); err != nil {
 		t.Fatal(err)
 	}
-	root, err := contents(Options{EFI: efi, Journal: DefaultJournal, Models: []string{big}})
+	root, err := contents(Options{EFI: efi, Journal: DefaultJournal, Models: []string{big}}, drive.Minimal)
 	if err != nil {
 		t.Fatal(err)
 	}
-	size, err := imageSize(0, root)
+	size, err := imageSize(0, root[0])
 	if err != nil || size < 650*mib || size > 720*mib {
 		t.Errorf("size %s, error %v", FormatSize(size), err)
 	}
 	// What the refusal of a small size recommends must be enough.
-	_, err = imageSize(512*mib, root)
+	_, err = imageSize(512*mib, root[0])
 	if err == nil {
 		t.Fatal("600 MiB fit on 512")
 	}
@@ -411,10 +417,10 @@ func TestGrowsToFit(t *testing.T) {
 	} else if _, serr := fmt.Sscanf(err.Error()[i:], "--size %dM", &need); serr != nil {
 		t.Fatalf("error %q: %v", err, serr)
 	}
-	if _, err := imageSize(need*mib, root); err != nil {
+	if _, err := imageSize(need*mib, root[0]); err != nil {
 		t.Errorf("%d MiB were recommended: %v", need, err)
 	}
-	if _, err := imageSize((need-1)*mib, root); err == nil {
+	if _, err := imageSize((need-1)*mib, root[0]); err == nil {
 		t.Errorf("%d MiB were recommended but less is enough", need)
 	}
 }
@@ -464,7 +470,12 @@ func TestRefusals(t *testing.T) {
 		{"device", "is a device", Options{Out: "/dev/null", EFI: efi, Replace: true}},
 		{"directory", "not an ordinary file", Options{Out: dir, EFI: efi, Replace: true}},
 		{"no directory", "no such file", Options{Out: filepath.Join(dir, "no", "out"), EFI: efi}},
-		{"layout", "layout \"full\" is not known", Options{Out: out, EFI: efi, Layout: "full"}},
+		{"layout", "layout \"fuller\" is not known", Options{Out: out, EFI: efi, Layout: "fuller"}},
+		{"partition of no layout", "for --layout full", Options{Out: out, EFI: efi, System: mib}},
+		{"full too small", "too small for the full layout", Options{Out: out, EFI: efi, Layout: "full", Size: 80 * mib}},
+		{"partition too small", "--system 1 MiB is too small: the files and the file system need ", Options{Out: out, EFI: efi, Layout: "full", System: mib}},
+		{"partitions too large", "other sizes of --esp and --system", Options{Out: out, EFI: efi, Size: 20 << 30, ESP: 1 << 30, System: 19 << 30}},
+		{"document missing", "no such file", Options{Out: out, EFI: efi, Documents: []string{filepath.Join(dir, "none")}}},
 		{"too small", "too small", Options{Out: out, EFI: efi, Size: 20 * mib}},
 		{"tiny", "too small", Options{Out: out, EFI: efi, Size: 1}},
 		{"too large", "FAT32 ends at", Options{Out: out, EFI: efi, Size: 3 << 40}},

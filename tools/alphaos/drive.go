@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"alphaos/drive"
 	"alphaos/drive/create"
 	"alphaos/engine"
 )
@@ -25,17 +26,22 @@ func driveCommand() *cobra.Command {
 
 func driveCreateCommand() *cobra.Command {
 	var o create.Options
-	var size, journal, state string
+	var size, esp, system, journal, state string
 	cmd := &cobra.Command{
 		Use:   "create OUT.img --efi BOOTX64.EFI [--model FILE]...",
 		Short: "Make a drive image that a Mac or QEMU can start from",
 		Long: `Make a drive image that a Mac or QEMU can start from.
 
-The minimal layout is a GUID partition table with one FAT32 partition, flagged
-esp, that holds the EFI application, the models, and room for conversations.
+Both layouts have a GUID partition table and FAT32, which every computer reads. The
+minimal one has one partition, flagged esp, for everything. The full one, which drives
+of 16G and more have unless --layout says otherwise, has three: ALPHAOS_ESP with the EFI
+application, ALPHAOS_SYS with models and settings, and ALPHAOSDATA, as large as is left,
+with conversations and documents.
+
 With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 		Example: `  alphaos drive create alphaos.img --efi build/BOOTX64.EFI --model llama-3.2-1b-q8.gguf
-  alphaos drive create alphaos.img --size 32G --efi build/BOOTX64.EFI --model a.gguf --model b.gguf --yes`,
+  alphaos drive create alphaos.img --size 32G --efi build/BOOTX64.EFI --model a.gguf --model b.gguf --yes
+  alphaos drive create alphaos.img --size 256G --efi build/BOOTX64.EFI --system 16G --document notes.pdf`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("name one image file to make, for example: alphaos drive create alphaos.img --efi BOOTX64.EFI")
@@ -54,6 +60,20 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 				}
 				if o.Size == 0 {
 					return errors.New("--size: a drive of 0 bytes cannot be made")
+				}
+			}
+			for _, p := range []struct {
+				flag, text string
+				size       *int64
+			}{{"--esp", esp, &o.ESP}, {"--system", system, &o.System}} {
+				if p.text == "" {
+					continue
+				}
+				if *p.size, err = create.ParseSize(p.text); err == nil && *p.size == 0 {
+					err = errors.New("a partition of 0 bytes cannot be made")
+				}
+				if err != nil {
+					return fmt.Errorf("%s: %w", p.flag, err)
 				}
 			}
 			if o.Journal, err = create.ParseSize(journal); err != nil {
@@ -93,14 +113,22 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			case 1:
 				held = "1 model"
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, journal %s, %s free\n", o.Out, create.FormatSize(r.Size), held, create.FormatSize(r.Journal), create.FormatSize(r.Free))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, journal %s, %s free\n", o.Out, create.FormatSize(r.Size), held, create.FormatSize(r.Journal), create.FormatSize(r.Free()))
+			if r.Layout == drive.Full {
+				for _, v := range r.Volumes {
+					fmt.Fprintf(cmd.OutOrStdout(), "  %-12s  %s, %s free\n", v.Label, create.FormatSize(v.Size), create.FormatSize(v.Free))
+				}
+			}
 			return nil
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Layout, "layout", "minimal", "layout of the drive: minimal")
-	f.StringVar(&size, "size", "", "size of the drive, such as 512M or 32G (default 512M, or what the models need)")
+	f.StringVar(&o.Layout, "layout", "", "layout of the drive: minimal or full (default full if --size is 16G or more, else minimal)")
+	f.StringVar(&size, "size", "", "size of the drive, such as 512M or 32G (default 512M, in the full layout 16G, or what the models need)")
+	f.StringVar(&esp, "esp", "", "size of the full layout's EFI system partition (default 512M, or an eighth of a small drive)")
+	f.StringVar(&system, "system", "", "size of the full layout's partition for models (default 8G, half of a small drive, or what the models need)")
 	f.StringArrayVar(&o.Models, "model", nil, "GGUF `file` to put into /models; may be repeated (default: none; the guide model is part of the program)")
+	f.StringArrayVar(&o.Documents, "document", nil, "`file` to put among the documents; may be repeated")
 	f.StringVar(&o.EFI, "efi", "", "the EFI application, BOOTX64.EFI")
 	f.StringVar(&journal, "journal", "16M", "size of the preallocated journal")
 	f.StringVar(&state, "state", "", "space for what a model remembers of the last conversation, so that the next start goes on at once; 0: none (default 64M, or a sixteenth of a drive below 1G)")

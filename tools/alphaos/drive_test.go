@@ -65,6 +65,12 @@ func TestDriveCreate(t *testing.T) {
 	if out, err := driveRun("create", img, "--efi", efi, "--yes"); err != nil || !strings.Contains(out, "512 MiB, no model but the guide in the program (add others with --model)") {
 		t.Errorf("without --model: said %q, error %v", out, err)
 	}
+	out, err = driveRun("create", img, "--efi", efi, "--yes", "--layout", "full", "--size", "256M", "--esp", "48M", "--document", a)
+	for _, want := range []string{"256 MiB, no model", "\n  ALPHAOS_ESP   48 MiB, ", "\n  ALPHAOS_SYS   128 MiB, ", "\n  ALPHAOSDATA   78 MiB, "} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("a full layout: said %q, not %q, error %v", out, want, err)
+		}
+	}
 	// Files that would not be in the list of models.
 	for _, name := range []string{"model.bin", ".hidden.gguf", "UPPER.GGUF"} {
 		out, err := driveRun("create", img, "--efi", efi, "--yes", "--model", file(name, model("x")))
@@ -84,7 +90,10 @@ func TestDriveCreate(t *testing.T) {
 		{"--size: a drive of 0 bytes", []string{"create", img, "--efi", efi, "--size", "0"}},
 		{"--journal: \"\" is not a size", []string{"create", img, "--efi", efi, "--journal", ""}},
 		{"--journal: a drive needs a journal", []string{"create", img, "--efi", efi, "--journal", "0"}},
-		{"layout \"full\" is not known", []string{"create", img, "--efi", efi, "--yes", "--layout", "full"}},
+		{"layout \"fuller\" is not known", []string{"create", img, "--efi", efi, "--yes", "--layout", "fuller"}},
+		{"--esp: \"some\" is not a size", []string{"create", img, "--efi", efi, "--yes", "--esp", "some"}},
+		{"--system: a partition of 0 bytes", []string{"create", img, "--efi", efi, "--yes", "--system", "0"}},
+		{"--esp and --system are for --layout full", []string{"create", img, "--efi", efi, "--yes", "--esp", "64M"}},
 		{"is too small", []string{"create", img, "--efi", efi, "--yes", "--size", "30M"}},
 		{"cut.gguf cannot be used: corrupt GGUF file", []string{"create", img, "--efi", efi, "--yes", "--model", file("cut.gguf", model("whole")[:40])}},
 		{"no space or full stop at the end", []string{"create", img, "--efi", efi, "--yes", "--model", file("space.gguf ", model("x"))}},

@@ -1,0 +1,238 @@
+package create
+
+// How the image is divided: sizes and identifiers of its partitions, and the table that says so.
+// All begin and end on a MiB, and the last one ends a MiB before the image does.
+
+import (
+	"cmp"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/diskfs/go-diskfs/backend"
+	"github.com/diskfs/go-diskfs/partition/gpt"
+	"github.com/google/uuid"
+
+	"alphaos/drive"
+	"alphaos/fs/fat"
+)
+
+// FullFrom is the size in bytes from which on a drive has the full layout, unless its maker
+// wants another.
+const FullFrom = 16 << 30
+
+// Usual sizes of partitions of the full layout.
+const (
+	usualESP    = 512 * mib
+	usualSystem = 8 << 30
+)
+
+// partition is one that is to be made.
+type partition struct {
+	label    string // of the volume
+	name     string // of the partition
+	typeGUID gpt.Type
+	at, size int64 // bytes
+	files    *fat.Tree
+	volume   *fat.Format
+	guid     uuid.UUID
+	serial   uint32
+}
+
+// layout returns the layout that is asked for.
+func (o Options) layout() (drive.Layout, error) {
+	layout := drive.Minimal
+	if o.Layout != "" {
+		var err error
+		if layout, err = drive.ParseLayout(o.Layout); err != nil {
+			return 0, err
+		}
+	} else if o.Size >= FullFrom {
+		layout = drive.Full
+	}
+	if layout != drive.Full && (o.ESP != 0 || o.System != 0) {
+		return 0, errors.New("the minimal layout has one partition; --esp and --system are for --layout full")
+	}
+	return layout, nil
+}
+
+// divide returns the size of the image and its partitions, in which the files fit.
+func divide(o Options, layout drive.Layout, files []*fat.Tree) (size int64, parts []partition, err error) {
+	if o.Size > largestSize {
+		return 0, nil, fmt.Errorf("a drive of %s cannot be made; FAT32 ends at %s", FormatSize(o.Size), FormatSize(largestSize))
+	}
+	sizes := []int64{0}
+	if layout == drive.Full {
+		size, sizes, err = fullSizes(o, files)
+	} else if size, err = imageSize(o.Size, files[0]); err == nil {
+		sizes[0] = size - 2*partitionAt
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	at := int64(partitionAt)
+	for i, n := range sizes {
+		part := drive.Part(i)
+		name, label := layout.Labels(part)
+		kind := gpt.Type(drive.Parts[part].TypeGUID.String())
+		parts = append(parts, partition{label: label, name: name, typeGUID: kind, at: at, size: n, files: files[i]})
+		at += n
+	}
+	return size, parts, nil
+}
+
+// smallest returns the bytes of the smallest volume, in whole MiB, that files fit in.
+func smallest(files *fat.Tree) (int64, error) {
+	fits := func(size int64) bool {
+		_, err := fat.Plan(files, size*mib)
+		return err == nil
+	}
+	low, high := int64(1), int64(largestSize/mib)
+	if !fits(high) {
+		return 0, fmt.Errorf("the files are too large for a drive of %s, FAT32's limit", FormatSize(largestSize))
+	}
+	for low+1 < high {
+		if mid := (low + high) / 2; fits(mid) {
+			high = mid
+		} else {
+			low = mid
+		}
+	}
+	return high * mib, nil
+}
+
+// imageSize returns the size of an image with one partition: the one asked for when the files
+// fit, or one that they fit in.
+func imageSize(asked int64, files *fat.Tree) (int64, error) {
+	need, err := smallest(files)
+	if err != nil {
+		return 0, err
+	}
+	need += 2 * partitionAt
+	usable := asked / mib * mib
+	switch {
+	case asked == 0 && need <= usualSize:
+		return usualSize, nil
+	case asked == 0:
+		return need + 64*mib, nil
+	case usable < need:
+		return 0, fmt.Errorf("%s is too small: the files and the file system need %s; use --size %dM or more", FormatSize(asked), FormatSize(need), need/mib)
+	}
+	return usable, nil
+}
+
+// fullSizes returns the sizes of an image of the full layout and of its partitions.
+func fullSizes(o Options, files []*fat.Tree) (size int64, sizes []int64, err error) {
+	needs := make([]int64, len(files))
+	for i := range files {
+		if needs[i], err = smallest(files[i]); err != nil {
+			return 0, nil, err
+		}
+	}
+	size = o.Size / mib * mib
+	room := cmp.Or(size, FullFrom)
+	sizes = []int64{
+		drive.ESP:    max(min(usualESP, room/8/mib*mib), needs[drive.ESP]),
+		drive.System: max(min(usualSystem, room/2/mib*mib), needs[drive.System]),
+	}
+	for _, p := range []struct {
+		part  drive.Part
+		asked int64
+		flag  string
+	}{{drive.ESP, o.ESP, "--esp"}, {drive.System, o.System, "--system"}} {
+		if p.asked == 0 {
+			continue
+		}
+		if sizes[p.part] = p.asked / mib * mib; sizes[p.part] < needs[p.part] {
+			return 0, nil, fmt.Errorf("%s %s is too small: the files and the file system need %s; use %s %dM or more",
+				p.flag, FormatSize(p.asked), FormatSize(needs[p.part]), p.flag, needs[p.part]/mib)
+		}
+	}
+	others := 2*partitionAt + sizes[drive.ESP] + sizes[drive.System]
+	need := others + needs[drive.Knowledge]
+	if size == 0 {
+		size = max(FullFrom, need+64*mib)
+	}
+	if size > largestSize {
+		return 0, nil, fmt.Errorf("the files are too large for a drive of %s, FAT32's limit", FormatSize(largestSize))
+	}
+	if size < need {
+		return 0, nil, fmt.Errorf("%s is too small for the full layout: its partitions need %s and %s for the firmware and the system, and %s for what is known; use --size %dM or more, other sizes of --esp and --system, or --layout minimal",
+			FormatSize(size), FormatSize(sizes[drive.ESP]), FormatSize(sizes[drive.System]), FormatSize(needs[drive.Knowledge]), need/mib)
+	}
+	return size, append(sizes, size-others), nil
+}
+
+// identifiers gives the partitions their GUIDs and volume serial numbers, and returns the disk's
+// GUID. They are random (version 4, RFC 9562) unless the same options are to give the same bytes.
+func identifiers(o Options, size int64, parts []partition) (disk uuid.UUID, err error) {
+	id := make([]byte, 32*(1+len(parts)))
+	if o.Time.IsZero() {
+		if _, err := rand.Read(id); err != nil {
+			return disk, err
+		}
+	} else {
+		h := sha256.New()
+		fmt.Fprintln(h, "alphaos drive", o.Time.Unix(), size, o.Journal, len(parts))
+		for _, m := range o.Models {
+			fmt.Fprintf(h, "%q\n", filepath.Base(m))
+		}
+		sum := h.Sum(nil)
+		for i := 0; i < len(id); i += len(sum) {
+			copy(id[i:], sum)
+			next := sha256.Sum256(sum)
+			sum = next[:]
+		}
+	}
+	take := func() (g uuid.UUID, serial uint32) {
+		copy(g[:], id)
+		g[6] = g[6]&0x0F | 0x40
+		g[8] = g[8]&0x3F | 0x80
+		serial = binary.LittleEndian.Uint32(id[16:])
+		id = id[32:]
+		return g, serial
+	}
+	disk, _ = take()
+	for i := range parts {
+		parts[i].guid, parts[i].serial = take()
+	}
+	return disk, nil
+}
+
+// writeTable writes the partition table.
+func writeTable(f *os.File, size int64, disk uuid.UUID, parts []partition) error {
+	t := gpt.Table{
+		LogicalSectorSize:  sectorSize,
+		PhysicalSectorSize: sectorSize,
+		ProtectiveMBR:      true,
+		GUID:               disk.String(),
+	}
+	for i, p := range parts {
+		first, sectors := uint64(p.at/sectorSize), uint64(p.size/sectorSize)
+		t.Partitions = append(t.Partitions, &gpt.Partition{
+			Index: i + 1, // left out, it would be refused
+			Start: first,
+			End:   first + sectors - 1,
+			Size:  sectors * sectorSize,
+			Type:  p.typeGUID,
+			Name:  p.name,
+			GUID:  p.guid.String(),
+		})
+	}
+	// The library calls Sync after each write of a file that can, which an
+	// image that is not yet in place does not need.
+	if err := t.Write(struct{ backend.WritableFile }{f}, size); err != nil {
+		return fmt.Errorf("partition table: %w", err)
+	}
+	// It leaves the MBR's cylinder fields zero; UEFI 2.10 section 5.2.3 says
+	// what they are.
+	if _, err := f.WriteAt([]byte{0x00, 0x02, 0x00}, 447); err != nil {
+		return err
+	}
+	_, err := f.WriteAt([]byte{0xFF, 0xFF, 0xFF}, 451)
+	return err
+}
