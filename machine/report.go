@@ -204,7 +204,7 @@ func processorFields(id amd64.Identity, found amd64.HandOver, mtrrs, features []
 		field("hypervisor", "%s", cmp.Or(id.Hypervisor, "none")),
 		field("threads", "%s a core, %s a package", known(id.ThreadsPerCore), known(id.ThreadsPerPackage)),
 		field("firmware knows", "%d, of which %d are enabled; MP services: %s", found.Logical, found.Enabled, found.MPServices),
-		field("in use", "%s", processors()),
+		field("in use", "%d of %d", amd64.Processors(), amd64.Present()),
 		field("mode", "%s", amd64.Mode()),
 		field("address bits", "%d physical, %d linear", id.PhysicalBits, id.LinearBits),
 		field("EFER", "%#x as found, NXE %v", found.EFER, found.NXE()),
