@@ -18,8 +18,11 @@ import (
 	"alphaos/fs/fstest"
 )
 
-var cuts = flag.Int("cuts", 2500, "how many cuts of power TestCuts simulates; each is checked by fsck.fat, too, if there are more than 10000")
-var spoils = flag.Int("spoils", 60, "how many volumes TestCheckRandom spoils")
+var (
+	cuts   = flag.Int("cuts", 2500, "how many cuts of power TestCuts simulates")
+	asked  = flag.Int("fsck", 50, "of how many of these fsck.fat judges one")
+	spoils = flag.Int("spoils", 60, "how many volumes TestCheckRandom spoils")
+)
 
 // A job is one change of a volume: a person's, or a program's. do does it; after is what the
 // volume holds then, given what it held. In between, the names in may may be as before or as
@@ -163,11 +166,11 @@ func TestCuts(t *testing.T) {
 			want := *cuts * c.share / 100
 			n := 0
 			for cut := 1; cut <= total && !t.Failed(); cut += max(1, total*2/want) {
-				runCut(t, base, c.block, jobs, cut, 1, n%sampled(50) == 0)
+				runCut(t, base, c.block, jobs, cut, 1, n%*asked == 0)
 				n++
 			}
 			for seed := uint64(2); n < want && !t.Failed(); seed++ {
-				runCut(t, base, c.block, jobs, 1+int(seed*2654435761%uint64(total)), seed, n%sampled(50) == 0)
+				runCut(t, base, c.block, jobs, 1+int(seed*2654435761%uint64(total)), seed, n%*asked == 0)
 				n++
 			}
 			t.Logf("%d steps, %d cuts", total, n)
@@ -196,19 +199,11 @@ func TestCutsLarge(t *testing.T) {
 		if n >= total {
 			seed, cut = uint64(n), 1+int(uint64(n)*2654435761%uint64(total))
 		}
-		runCut(t, base, 512, jobs, cut, seed, n%sampled(10) == 0)
+		runCut(t, base, 512, jobs, cut, seed, n%*asked == 0)
 		if t.Failed() {
 			return
 		}
 	}
-}
-
-// sampled is n, or 1 when there is time for all.
-func sampled(n int) int {
-	if *cuts > 10000 {
-		return 1
-	}
-	return n
 }
 
 // runCut does the jobs on a fresh volume and cuts the power after so many steps; in order, with
@@ -276,15 +271,16 @@ func runCut(t *testing.T, base []byte, block int, jobs []job, cut int, seed uint
 	if under == nil || under.name != "rename b to a/c" { // a directory with two names has neither, until that is mended
 		judge(t, what, left, block, all, after)
 	}
-	img := filepath.Join(t.TempDir(), "image")
 	ask := func(what string, b []byte, allowed *regexp.Regexp) {
 		t.Helper()
 		if !outside {
 			return
 		}
+		img := filepath.Join(t.TempDir(), "image")
 		if err := os.WriteFile(img, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		defer os.Remove(img)
 		for _, line := range fsck(t, img) {
 			if allowed == nil || !allowed.MatchString(line) {
 				t.Errorf("%s: fsck.fat says: %s", what, line)
