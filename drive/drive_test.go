@@ -101,10 +101,17 @@ func TestNotOurs(t *testing.T) {
 // byHand returns a volume that holds only what is in tree.
 func byHand(t *testing.T, tree *fat.Tree) device {
 	t.Helper()
+	return labelled(t, "", tree)
+}
+
+// labelled is byHand for a volume with a label.
+func labelled(t *testing.T, label string, tree *fat.Tree) device {
+	t.Helper()
 	plan, err := fat.Plan(tree, 64<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
+	plan.Label = label
 	f, err := os.Create(filepath.Join(t.TempDir(), "volume"))
 	if err != nil {
 		t.Fatal(err)

@@ -109,6 +109,12 @@ func (l Layout) At(name string) (Part, string) {
 	return ESP, name
 }
 
+// Where in the full layout the files are that a crash names, as Where says it.
+const (
+	FullConfig = "/config/config.json on ALPHAOS_SYS"
+	FullCrash  = "/logs/crash.txt on ALPHAOS_ESP"
+)
+
 // Where says in words where the logical path name is, for a person who looks for it.
 func (l Layout) Where(name string) string {
 	part, at := l.At(name)

@@ -60,7 +60,7 @@ func TestChained(t *testing.T) {
 	}{
 		{"with everything", "", ovmf.Config{}, []string{"processors: 1 of 1 in use"}},
 		{
-			"without device and file, size in characters, 2 processors", "device,file,bytes", ovmf.Config{CPUs: 2, Bus: "nvme"},
+			"without device and file, size in characters, 2 processors", "device,bytes", ovmf.Config{CPUs: 2, Bus: "nvme"},
 			[]string{"processors: 2 of 2 in use", "from a place that the firmware does not tell"},
 		},
 	} {

@@ -2,12 +2,15 @@ package vmtest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"alphaos/drive"
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
@@ -55,11 +58,40 @@ func Volume(t testing.TB, disk string) (*fat.FS, volume.Volume) {
 	return vol, medium.Volumes[0]
 }
 
-// ReadFile returns a file of a drive image.
+// device is a volume as package drive wants it.
+type device struct{ volume.Volume }
+
+func (device) ReadOnly() bool   { return false }
+func (d device) String() string { return d.Name }
+
+// Drive mounts a drive image of any layout, until the test ends.
+func Drive(t testing.TB, disk string) (*drive.Drive, []volume.Volume) {
+	t.Helper()
+	dev, err := fs.OpenFileDevice(disk, 512, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	medium, err := volume.List(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var others []drive.Partition
+	for _, v := range medium.Volumes[1:] {
+		others = append(others, drive.Partition{Device: device{v}, TypeGUID: v.TypeGUID, Name: v.Name})
+	}
+	d, err := drive.Mount(device{medium.Volumes[0]}, others...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, medium.Volumes
+}
+
+// ReadFile returns a file of a drive image, by its logical path.
 func ReadFile(t testing.TB, disk, name string) []byte {
 	t.Helper()
-	vol, _ := Volume(t, disk)
-	f, err := vol.OpenInPlace(name)
+	d, _ := Drive(t, disk)
+	f, err := d.OpenInPlace(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +100,21 @@ func ReadFile(t testing.TB, disk, name string) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// Sum is the SHA-256 of a file, to tell whether it was changed.
+func Sum(t testing.TB, name string) string {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Besides returns all of a drive image, with zeros for a file's blocks.
@@ -89,7 +136,7 @@ func Besides(t testing.TB, disk, name string) []byte {
 }
 
 // CheckDrive has other programs check a drive image: sgdisk its partition
-// table, and fsck.fat its volume. Whatever happened to a machine, they must
+// table, and fsck.fat its volumes. Whatever happened to a machine, they must
 // find its drive in order.
 func CheckDrive(t testing.TB, disk string) {
 	t.Helper()
@@ -107,7 +154,14 @@ func CheckDrive(t testing.TB, disk string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	_, part := Volume(t, disk)
+	_, volumes := Drive(t, disk)
+	for _, part := range volumes {
+		checkVolume(t, f, part)
+	}
+}
+
+func checkVolume(t testing.TB, f *os.File, part volume.Volume) {
+	t.Helper()
 	volume := filepath.Join(t.TempDir(), "volume.fat")
 	out, err := os.Create(volume)
 	if err != nil {

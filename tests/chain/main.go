@@ -34,8 +34,8 @@ import (
 	"alphaos/uefi"
 )
 
-// missing is set by the linker: any of "bytes" (LoadOptionsSize counts characters),
-// "file" (no FilePath) and "device" (no DeviceHandle).
+// missing is set by the linker: any of "bytes" (LoadOptionsSize counts characters)
+// and "device" (no DeviceHandle).
 var missing string
 
 func main() {
@@ -231,6 +231,9 @@ func start(path, image []byte, cmdline string, device uintptr) error {
 	}
 	if image != nil {
 		li := at[uefi.LoadedImage](iface)
+		if strings.Contains(missing, "device") {
+			device = 0
+		}
 		li.DeviceHandle, li.FilePath = device, 0
 		li.LoadOptionsSize, li.LoadOptions = uint32(size), address(options)
 	}
