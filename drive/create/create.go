@@ -1,12 +1,13 @@
-// Package create makes AlphaOS drives: image files that can be written to a
-// flash drive or started in QEMU.
+// Package create makes AlphaOS drives: a flash drive itself, or an image file that can be
+// written to one or started in QEMU.
 //
 // The partition table comes from github.com/diskfs/go-diskfs; the FAT32 volume is
 // fs/fat's own, since the library's is slow and has to be repaired afterwards (".." entries,
 // FSInfo). Model files are copied straight to their place, and their checksums computed on
 // the way.
 //
-// The image appears under its name only when it is complete.
+// An image appears under its name only when it is complete. Package media writes either, reads
+// it back and compares.
 package create
 
 import (
@@ -16,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	iofs "io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"alphaos/drive"
+	"alphaos/drive/media"
 	"alphaos/drive/picker"
 	"alphaos/fs/fat"
 	"alphaos/llm"
@@ -32,13 +33,14 @@ import (
 
 // Options says what drive to make.
 type Options struct {
-	Out    string   // image file to make
-	Layout string   // "minimal", "full", or "": full on drives of FullFrom and more
-	Size   int64    // bytes; 0: 512 MiB, in the full layout FullFrom, or what the contents need
-	ESP    int64    // bytes of the full layout's EFI system partition; 0: 512 MiB, less on a small drive
-	System int64    // bytes of its system partition; 0: 8 GiB, less on a small drive, or what the models need
-	Models []string // GGUF files, put into /models under their own names, each with its checksum
-	EFI    string   // the EFI application, put at /EFI/BOOT/BOOTX64.EFI
+	Out    string      // image file to make
+	Disk   *media.Disk // the drive to make it on instead, if not nil; all of it is used
+	Layout string      // "minimal", "full", or "": full on drives of FullFrom and more
+	Size   int64       // bytes; 0: 512 MiB, in the full layout FullFrom, or what the contents need
+	ESP    int64       // bytes of the full layout's EFI system partition; 0: 512 MiB, less on a small drive
+	System int64       // bytes of its system partition; 0: 8 GiB, less on a small drive, or what the models need
+	Models []string    // GGUF files, put into /models under their own names, each with its checksum
+	EFI    string      // the EFI application, put at /EFI/BOOT/BOOTX64.EFI
 
 	Documents []string // files, put into /documents under their own names
 
@@ -47,6 +49,11 @@ type Options struct {
 	Config  []byte  // the file of options, unchecked; nil: one without options
 	Extra   []Extra // further files, put on the drive unchecked
 	Replace bool    // an existing Out may be replaced
+	Verify  bool    // what was written is read back and compared
+
+	// Progress begins a step in which total bytes are dealt with, and returns what is told
+	// how many are done; it may be nil.
+	Progress func(step string, total int64) func(done int64)
 
 	// Time is the time of every file on the drive. When it is zero it is the
 	// present, and the drive gets random identifiers; else the same options
@@ -99,6 +106,8 @@ type Result struct {
 	Volumes []Volume
 	Models  int
 	Journal int64
+
+	Verified string // how it was read back, to end a sentence with; "" if it was not
 }
 
 // Volume tells of a partition that was made.
@@ -118,11 +127,21 @@ func (r *Result) Free() (n int64) {
 // Drive makes a drive image. Errors are for a person: each says what is
 // wrong and what to do.
 func Drive(o Options) (*Result, error) {
-	layout, err := o.layout()
-	if err != nil {
+	out := media.Out{Image: o.Out, Disk: o.Disk, Replace: o.Replace, Verify: o.Verify, Progress: o.Progress}
+	if err := out.Check(); err != nil {
 		return nil, err
 	}
-	if err := checkOut(o); err != nil {
+	if d := o.Disk; d != nil {
+		switch {
+		case o.Size != 0:
+			return nil, fmt.Errorf("a size is for images only: of %s all is used", d.Path)
+		case d.BlockSize != sectorSize:
+			return nil, fmt.Errorf("%s has blocks of %d bytes; a drive can be made only on one with blocks of %d", d.Path, d.BlockSize, sectorSize)
+		}
+		o.Size = d.Size
+	}
+	layout, err := o.layout()
+	if err != nil {
 		return nil, err
 	}
 	if o.Journal == 0 {
@@ -166,44 +185,34 @@ func Drive(o Options) (*Result, error) {
 		r.Volumes = append(r.Volumes, Volume{p.label, p.size, p.volume.Free()})
 	}
 
-	err = atomically(o.Out, func(f *os.File) error {
-		if err := f.Truncate(size); err != nil {
-			return err
-		}
-		if err := writeTable(f, size, disk, parts); err != nil {
+	// Clusters in use come first, so what follows them can stay as it is.
+	used := int64(partitionAt)
+	for _, p := range parts {
+		used += p.size - p.volume.Free()
+	}
+	whole := size
+	if o.Disk != nil {
+		whole = o.Disk.Size // which may not be in MiB
+	}
+	verified, err := out.Write(whole, used, func(w *media.Writer) error {
+		if err := writeTable(w, disk, parts); err != nil {
 			return err
 		}
 		for _, p := range parts {
-			if err := p.volume.Write(f, p.at); err != nil {
+			if err := p.volume.Write(w, p.at); err != nil {
+				return err
+			}
+			if err := w.Zero(p.at, p.size-p.volume.Free()); err != nil {
 				return err
 			}
 		}
-		return nil
+		return w.Zero(0, partitionAt)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make %s: %w", o.Out, err)
+		return nil, fmt.Errorf("make %s: %w", out.Name(), err)
 	}
+	r.Size, r.Verified = whole, verified
 	return r, nil
-}
-
-func checkOut(o Options) error {
-	if o.Out == "" {
-		return errors.New("no image file was named")
-	}
-	fi, err := os.Stat(o.Out)
-	switch {
-	case errors.Is(err, iofs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case fi.Mode()&iofs.ModeDevice != 0:
-		return fmt.Errorf("%s is a device; only image files can be made so far: make one and copy it to the device", o.Out)
-	case !fi.Mode().IsRegular():
-		return fmt.Errorf("%s is not an ordinary file; name a file to be made", o.Out)
-	case !o.Replace:
-		return fmt.Errorf("%s exists; add --yes to replace it", o.Out)
-	}
-	return nil
 }
 
 // contents gathers what goes on each partition of the drive, and checks it.
@@ -374,28 +383,6 @@ func checkModel(name string, models []string) error {
 	return nil
 }
 
-// atomically lets write make a file that replaces name when it is complete.
-func atomically(name string, write func(*os.File) error) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return err
-	}
-	err = write(f)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
-}
-
 // ParseSize reads a number of bytes such as 512M: K, M, G and T, also
 // followed by B or iB, stand for powers of 1024.
 func ParseSize(s string) (int64, error) {
@@ -425,14 +412,4 @@ func ParseSize(s string) (int64, error) {
 }
 
 // FormatSize writes a number of bytes for a person.
-func FormatSize(n int64) string {
-	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
-	f, i := float64(n), 0
-	for f >= 1024 && i < len(units)-1 {
-		f, i = f/1024, i+1
-	}
-	if f == float64(int64(f)) {
-		return fmt.Sprintf("%d %s", int64(f), units[i])
-	}
-	return fmt.Sprintf("%.1f %s", f, units[i])
-}
+func FormatSize(n int64) string { return media.FormatSize(n) }

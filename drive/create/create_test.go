@@ -9,12 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"alphaos/drive"
+	"alphaos/drive/media"
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
@@ -555,5 +557,64 @@ func BenchmarkCreate(b *testing.B) {
 				create(b, Options{Out: img, EFI: efi, Models: []string{m}, Replace: true})
 			}
 		})
+	}
+}
+
+// TestDevice makes a drive on a loop device that is full of something else, and has sgdisk and
+// fsck.fat look at it.
+func TestDevice(t *testing.T) {
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		t.Skip("loop devices need Linux and root")
+	}
+	const size = 80*mib + 4096
+	img := hostTemp(t, "medium", bytes.Repeat([]byte{0xA5}, size))
+	path, err := exec.Command("losetup", "-f", "--show", img).Output()
+	if err != nil {
+		t.Skip("losetup makes no loop device here")
+	}
+	name := strings.TrimSpace(string(path))
+	detach := func() { exec.Command("losetup", "-d", name).Run() }
+	defer detach()
+	disks, err := media.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := media.Find(disks, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Disk: &d, Journal: 1 << 20, EFI: efiFile(t), Models: []string{model(t, "m.gguf", 3<<20)}, Verify: true, Time: stamp}
+	r := create(t, o)
+	if r.Size != size || r.Verified == "" {
+		t.Errorf("%+v", r)
+	}
+	o.Disk, o.Out, o.Size = nil, filepath.Join(t.TempDir(), "same.img"), 80*mib
+	create(t, o)
+	detach()
+	verify(t, img)
+	on, _ := mount(t, img)
+	in, _ := mount(t, o.Out)
+	if err := iofs.WalkDir(in, ".", func(path string, e iofs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		want, err := in.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if got, err := on.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s differs from that in an image: %v", path, err)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	o.Disk = &media.Disk{Path: "/dev/x", Size: size, BlockSize: 512}
+	if _, err := Drive(o); err == nil || !strings.Contains(err.Error(), "a size is for images only") {
+		t.Error(err)
+	}
+	o.Size, o.Disk.BlockSize = 0, 4096
+	if _, err := Drive(o); err == nil || !strings.Contains(err.Error(), "has blocks of 4096 bytes") {
+		t.Error(err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
+	iofs "io/fs"
 	"path/filepath"
 
 	"github.com/diskfs/go-diskfs/backend"
@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"alphaos/drive"
+	"alphaos/drive/media"
 	"alphaos/fs/fat"
 )
 
@@ -203,8 +204,8 @@ func identifiers(o Options, size int64, parts []partition) (disk uuid.UUID, err 
 	return disk, nil
 }
 
-// writeTable writes the partition table.
-func writeTable(f *os.File, size int64, disk uuid.UUID, parts []partition) error {
+// writeTable writes the partition table, with its copy at the end of the drive.
+func writeTable(f *media.Writer, disk uuid.UUID, parts []partition) error {
 	t := gpt.Table{
 		LogicalSectorSize:  sectorSize,
 		PhysicalSectorSize: sectorSize,
@@ -223,9 +224,7 @@ func writeTable(f *os.File, size int64, disk uuid.UUID, parts []partition) error
 			GUID:  p.guid.String(),
 		})
 	}
-	// The library calls Sync after each write of a file that can, which an
-	// image that is not yet in place does not need.
-	if err := t.Write(struct{ backend.WritableFile }{f}, size); err != nil {
+	if err := t.Write(struct{ backend.WritableFile }{tableFile{f}}, f.Size()); err != nil {
 		return fmt.Errorf("partition table: %w", err)
 	}
 	// It leaves the MBR's cylinder fields zero; UEFI 2.10 section 5.2.3 says
@@ -236,3 +235,11 @@ func writeTable(f *os.File, size int64, disk uuid.UUID, parts []partition) error
 	_, err := f.WriteAt([]byte{0xFF, 0xFF, 0xFF}, 451)
 	return err
 }
+
+// tableFile is what the library takes for a file, of which it only calls WriteAt, and Sync
+// after each time unless that is hidden.
+type tableFile struct{ *media.Writer }
+
+func (tableFile) Stat() (iofs.FileInfo, error) { return nil, errors.ErrUnsupported }
+func (tableFile) Read([]byte) (int, error)     { return 0, errors.ErrUnsupported }
+func (tableFile) Close() error                 { return nil }

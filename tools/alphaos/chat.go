@@ -398,7 +398,7 @@ func openJournal(name string) (*journalFile, error) {
 		f.Close()
 		return nil, fmt.Errorf("journal %s: %w", name, err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := lock(f); err != nil {
 		return fail(errors.New("another chat uses it; end that one or name another file"))
 	}
 	st, err := f.Stat()

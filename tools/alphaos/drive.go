@@ -12,25 +12,35 @@ import (
 
 	"alphaos/drive"
 	"alphaos/drive/create"
+	"alphaos/drive/media"
 	"alphaos/engine"
 )
 
 func driveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drive",
-		Short: "Make AlphaOS drives",
+		Short: "Make, copy and keep AlphaOS drives",
 	}
-	cmd.AddCommand(driveCreateCommand())
+	cmd.AddCommand(
+		driveListCommand(),
+		driveCreateCommand(),
+	)
 	return cmd
 }
 
 func driveCreateCommand() *cobra.Command {
 	var o create.Options
+	var target outFlags
 	var size, esp, system, journal, state string
 	cmd := &cobra.Command{
-		Use:   "create OUT.img --efi BOOTX64.EFI [--model FILE]...",
-		Short: "Make a drive image that a Mac or QEMU can start from",
-		Long: `Make a drive image that a Mac or QEMU can start from.
+		Use:   "create TARGET --efi BOOTX64.EFI [--model FILE]...",
+		Short: "Make a drive, or an image of one, that a Mac, a PC or QEMU can start from",
+		Long: `Make a drive, or an image of one, that a Mac, a PC or QEMU can start from.
+
+TARGET is the image file to make or, on Linux and macOS, a whole drive of
+alphaos drive list, such as /dev/sdb or /dev/disk2, all of which is replaced.
+A drive that is inside the computer or mounted is taken only when its name is
+typed. What was written is read back and compared.
 
 Both layouts have a GUID partition table and FAT32, which every computer reads. The
 minimal one has one partition, flagged esp, for everything. The full one, which drives
@@ -39,17 +49,24 @@ application, ALPHAOS_SYS with models and settings, and ALPHAOSDATA, as large as 
 with conversations and documents.
 
 With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
-		Example: `  alphaos drive create alphaos.img --efi build/BOOTX64.EFI --model llama-3.2-1b-q8.gguf
+		Example: `  sudo alphaos drive create /dev/sdb --efi BOOTX64.EFI --model llama-3.2-1b-q8.gguf
+  alphaos drive create alphaos.img --efi build/BOOTX64.EFI --model llama-3.2-1b-q8.gguf
   alphaos drive create alphaos.img --size 32G --efi build/BOOTX64.EFI --model a.gguf --model b.gguf --yes
   alphaos drive create alphaos.img --size 256G --efi build/BOOTX64.EFI --system 16G --document notes.pdf`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return errors.New("name one image file to make, for example: alphaos drive create alphaos.img --efi BOOTX64.EFI")
+			if len(args) == 1 {
+				return nil
 			}
-			return nil
+			err := errors.New("name one image file to make, or one drive, for example: alphaos drive create alphaos.img --efi BOOTX64.EFI")
+			if disks, lerr := media.List(); lerr == nil && len(args) == 0 {
+				err = fmt.Errorf("%w; %s", err, candidates(disks))
+			}
+			return err
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Out = args[0]
+			if o.EFI == "" {
+				o.EFI = besideProgram("BOOTX64.EFI")
+			}
 			if o.EFI == "" {
 				return errors.New("no EFI application was named; add --efi BOOTX64.EFI (make builds build/BOOTX64.EFI)")
 			}
@@ -97,6 +114,11 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 				}
 				o.Time = time.Unix(n, 0)
 			}
+			out, err := target.out(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			o.Out, o.Disk, o.Replace, o.Verify, o.Progress = out.Image, out.Disk, out.Replace, out.Verify, out.Progress
 			r, err := create.Drive(o)
 			if err != nil {
 				return err
@@ -113,25 +135,26 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			case 1:
 				held = "1 model"
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, journal %s, %s free\n", o.Out, create.FormatSize(r.Size), held, create.FormatSize(r.Journal), create.FormatSize(r.Free()))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, journal %s, %s free\n", out.Name(), create.FormatSize(r.Size), held, create.FormatSize(r.Journal), create.FormatSize(r.Free()))
 			if r.Layout == drive.Full {
 				for _, v := range r.Volumes {
 					fmt.Fprintf(cmd.OutOrStdout(), "  %-12s  %s, %s free\n", v.Label, create.FormatSize(v.Size), create.FormatSize(v.Free))
 				}
 			}
+			sayVerified(cmd, r.Verified)
 			return nil
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Layout, "layout", "", "layout of the drive: minimal or full (default full if --size is 16G or more, else minimal)")
-	f.StringVar(&size, "size", "", "size of the drive, such as 512M or 32G (default 512M, in the full layout 16G, or what the models need)")
+	f.StringVar(&size, "size", "", "size of an image, such as 512M or 32G (default 512M, in the full layout 16G, or what the models need)")
 	f.StringVar(&esp, "esp", "", "size of the full layout's EFI system partition (default 512M, or an eighth of a small drive)")
 	f.StringVar(&system, "system", "", "size of the full layout's partition for models (default 8G, half of a small drive, or what the models need)")
 	f.StringArrayVar(&o.Models, "model", nil, "GGUF `file` to put into /models; may be repeated (default: none; the guide model is part of the program)")
 	f.StringArrayVar(&o.Documents, "document", nil, "`file` to put among the documents; may be repeated")
-	f.StringVar(&o.EFI, "efi", "", "the EFI application, BOOTX64.EFI")
+	f.StringVar(&o.EFI, "efi", "", "the EFI application, BOOTX64.EFI (default: the one beside this program)")
 	f.StringVar(&journal, "journal", "16M", "size of the preallocated journal")
 	f.StringVar(&state, "state", "", "space for what a model remembers of the last conversation, so that the next start goes on at once; 0: none (default 64M, or a sixteenth of a drive below 1G)")
-	f.BoolVar(&o.Replace, "yes", false, "replace OUT.img if it exists")
+	target.add(cmd)
 	return cmd
 }
