@@ -165,6 +165,10 @@ func (o Out) fill(w *Writer, total int64, write func(*Writer) error, read readAt
 	return how, nil
 }
 
+// Uncache makes the next reads of a file that was synced come from its medium, where the
+// system lets us, and says how.
+func Uncache(f *os.File) string { return dropFile(f) }
+
 // Atomically lets write make a file that replaces name when it is complete.
 func Atomically(name string, write func(*os.File) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")

@@ -24,6 +24,9 @@ func driveCommand() *cobra.Command {
 	cmd.AddCommand(
 		driveListCommand(),
 		driveCreateCommand(),
+		driveCloneCommand(),
+		driveBackupCommand(),
+		driveRestoreCommand(),
 	)
 	return cmd
 }

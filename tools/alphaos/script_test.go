@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"alphaos/internal/petest"
 	"alphaos/llm/gguf"
 	"alphaos/llm/llmtest"
 )
@@ -144,6 +145,7 @@ func writeModels(dir string) error {
 	typed = append(typed, gguf.KeyValue{Key: "tokenizer.chat_template",
 		Value: "{% for m in messages %}<|turn>{{ m.role }}{{ m.content }}<turn|>{% endfor %}<|turn><missing>"})
 	for name, data := range map[string][]byte{
+		"app.efi":         petest.Application(nil),
 		"chain.gguf":      plain,
 		"chat.gguf":       talk,
 		"typed.gguf":      llmtest.New(typed...).Bytes(),
