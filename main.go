@@ -70,7 +70,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 	weights, sessions := m.ShareMemory()
 	outcome, err := assistant.Run(ctx, assistant.Config{
 		UI:     assistant.Terminal(con),
-		Models: engine.WithBuiltIn(engine.DirModels(d, drive.ModelsDir), engine.DirModels(models.Files, ".")),
+		Models: engine.Elsewhere(engine.WithBuiltIn(engine.DirModels(d, drive.ModelsDir), engine.DirModels(models.Files, ".")), m.OtherModels),
 		Engine: engine.Options{LLM: llm.Options{
 			Threads:      start.Threads,
 			Processors:   m.Processors(),

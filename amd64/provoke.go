@@ -41,7 +41,7 @@ func unknownSyscall(number, arg uintptr) uintptr {
 		case 3:
 			n := uintptr(0)
 			for i := 0; i < cpuCount; i++ {
-				n += cpus[i].patChanged
+				n += processor(i).patChanged
 			}
 			return n
 		}

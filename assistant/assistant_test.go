@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -661,4 +662,39 @@ func FuzzLine(f *testing.F) {
 		w.lines = []string{"you> " + line, "you> /bye"}
 		w.boot()
 	})
+}
+
+// Models on other drives are looked for when a person asks, can be loaded then, and are not what the
+// next session begins with.
+func TestModelsElsewhere(t *testing.T) {
+	dir := func(name string) engine.Models {
+		return engine.DirModels(fstest.MapFS{"models/" + name: modelFile(name)}, "models")
+	}
+	looked := 0
+	w := &world{t: t, context: 100, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
+		medium: &memory{data: make([]byte, 64<<10)}, now: time.Unix(1e9, 0)}
+	w.wrap = func(own engine.Models) engine.Models {
+		return engine.Elsewhere(own, func() ([]engine.Place, error) {
+			looked++
+			return []engine.Place{{Name: "STICK/models", Models: dir("large.gguf")}}, errors.New("the drive 64 GB on USB is damaged")
+		})
+	}
+	w.lines = []string{"you> /models", "you> /load STICK/models/large", "you> /models all", "you> /load STICK", "you> /models all", "you> /bye"}
+	w.boot()
+	said := w.out.String()
+	list, rest, _ := strings.Cut(said, "/models all")
+	if looked != 2 || strings.Count(list, "large") != 2 || !strings.Contains(list, `There is no model "STICK/models/large"`) {
+		t.Errorf("looked %d times; before that was asked for:\n%s", looked, list)
+	}
+	for _, want := range []string{"The drive 64 GB on USB is damaged", "2  STICK/models/large  1.23 kB", "Going on with STICK/models/large.", "STICK/models/large  1.23 kB  in use"} {
+		if !strings.Contains(rest, want) {
+			t.Errorf("it does not say %q:\n%s", want, rest)
+		}
+	}
+	w.out.Reset()
+	w.lines = []string{"you> /models", "you> /bye"}
+	w.boot()
+	if said := w.out.String(); !strings.Contains(said, "tiny  1.23 kB  in use") || strings.Contains(said, "used last") {
+		t.Errorf("the next session:\n%s", said)
+	}
 }

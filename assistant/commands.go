@@ -17,7 +17,7 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
 
   /set            set parameters, system prompt, keyboard, time zone; save messages or not
   /show           show the model, memory, parameters or the system prompt
-  /models         list the models on this drive
+  /models         list the models on this drive; /models all also those on other drives
   /load NAME      go on with another model (a number or the beginning of its name will do)
   /clear          begin a new conversation; the old one is kept
   /history        show this conversation and list the others; /history N shows one
@@ -101,7 +101,11 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 	case "/show":
 		c.show(rest)
 	case "/models", "/list":
-		c.library.list()
+		if strings.EqualFold(rest, "all") {
+			c.library.listAll()
+		} else {
+			c.library.list()
+		}
 	case "/load":
 		c.library.choose(ctx, rest)
 	case "/clear":

@@ -16,7 +16,7 @@ func Complete(line string) string {
 		return line
 	}
 	words := []string{"/set parameter ", "/set system ", "/set keyboard ", "/set timezone ", "/set history", "/set nohistory",
-		"/show info", "/show memory", "/show parameters", "/show system"}
+		"/models all", "/show info", "/show memory", "/show parameters", "/show system"}
 	for _, name := range commandNames {
 		words = append(words, name+" ")
 	}

@@ -31,6 +31,7 @@ type library struct {
 
 	file    engine.ModelReader          // of the model in use
 	drafts  string                      // the name of the file of the model that drafts for it, or ""
+	others  []engine.ModelFile          // elsewhere, as they were last listed
 	remarks map[engine.ModelFile]string // what describe found out for good
 }
 
@@ -51,6 +52,33 @@ func (weights) Load(r engine.ModelReader, o engine.Options) (*engine.Model, erro
 type Load struct {
 	Info llm.Info
 	Time time.Duration // from opening the file to the first possible prompt
+}
+
+// searcher finds models on other drives: *engine.Places.
+type searcher interface {
+	ListAll() ([]engine.ModelFile, error)
+}
+
+// listAll shows all models, those on other drives too.
+func (l *library) listAll() {
+	files, ok := l.files.(searcher)
+	if !ok {
+		say(l.ui, "There are no other drives here, only these models:")
+		l.list()
+		return
+	}
+	l.ui.Quiet("Looking at other drives, which are only read.")
+	own, err := l.files.List()
+	if err != nil {
+		l.ui.Error(sentence(err))
+	}
+	if l.others, err = files.ListAll(); err != nil {
+		l.ui.Quiet(sentence(err))
+	}
+	l.show(append(own, l.others...))
+	if len(l.others) == 0 {
+		say(l.ui, "There are no models on other drives. AlphaOS reads FAT32, exFAT and ext4, and looks in the first folder there and in its folder \"models\".")
+	}
 }
 
 // list shows all models.
@@ -139,7 +167,7 @@ func (l *library) choose(ctx context.Context, want string) {
 	if err != nil {
 		l.ui.Error(sentence(err))
 	}
-	file, err := engine.Find(list, want)
+	file, err := engine.Find(append(list, l.others...), want)
 	if err != nil {
 		l.ui.Error(sentence(err))
 		return
@@ -291,9 +319,10 @@ func (l *library) loadBest(ctx context.Context) (guides []engine.ModelFile, err 
 }
 
 // prefer lets the next session begin with the model in use, unless that is a guide:
-// a better model that is copied to the drive must not be hidden by it.
+// a better model that is copied to the drive must not be hidden by it. Nor does it begin with one
+// on another drive, which may not be there then.
 func (l *library) prefer(m engine.ModelFile) {
-	if !m.BuiltIn && !rules.IsGuide(l.talk.model.Info.Name) {
+	if !m.BuiltIn && !m.Elsewhere && !rules.IsGuide(l.talk.model.Info.Name) {
 		l.journal.keep("model", m.Name)
 	}
 }

@@ -116,11 +116,12 @@ type world struct {
 	out     strings.Builder
 	lines   []string // of the script that are still to come
 	models  fstest.MapFS
-	guide   bool   // is built in
-	keys    string // the layout that the computer knows; "": another system reads the keys
-	asked   string // for at the start
-	failing string // model
-	changed bool   // where weights are in memory
+	wrap    func(engine.Models) engine.Models // the models as the assistant sees them; nil: as they are
+	guide   bool                              // is built in
+	keys    string                            // the layout that the computer knows; "": another system reads the keys
+	asked   string                            // for at the start
+	failing string                            // model
+	changed bool                              // where weights are in memory
 	plain   bool
 	context int
 	medium  *memory
@@ -329,6 +330,9 @@ func (w *world) boot() {
 	w.setTimezone("")
 	c := Config{UI: ui{w}, Models: engine.DirModels(stick{w}, "/models"), Now: func() time.Time { return w.tick(0) },
 		Start: Start{Params: map[string]string{"temperature": "0", "repeat_penalty": "1"}}, Before: models.ByRule, Machine: w.machine, SetTimezone: w.setTimezone, loader: w}
+	if w.wrap != nil {
+		c.Models = w.wrap(c.Models)
+	}
 	if w.guide {
 		c.Models = engine.WithBuiltIn(c.Models, engine.DirModels(fstest.MapFS{"guide.gguf": modelFile("guide.gguf")}, "."))
 	}

@@ -94,6 +94,9 @@ func (d *BlockDevice) Disk() (disk *BlockDevice, others []*BlockDevice, err erro
 	return disk, others, nil
 }
 
+// Same reports whether d and other are the same device of the firmware.
+func (d *BlockDevice) Same(other *BlockDevice) bool { return d.handle == other.handle }
+
 // Entry returns the number of a partition and its GUID in the disk's partition table, if that is
 // one of GUIDs (10.3.5.1).
 func (d *BlockDevice) Entry() (number int, guid [16]byte, ok bool) {

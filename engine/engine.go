@@ -8,6 +8,7 @@
 // changed.
 //
 //	files.go         finding and opening models
+//	places.go        and those on other drives
 //	engine.go        a loaded model and its context
 //	conversation.go  what the model sees of a conversation, and how that fits the context
 //	writer.go        the text of an answer, without what a person should not see

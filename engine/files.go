@@ -26,6 +26,8 @@ type ModelFile struct {
 	Name    string // of the file, without its directory; of a split model the first part that is there
 	Size    int64  // bytes, of all parts together
 	BuiltIn bool   // part of the program, not of the drive
+
+	Elsewhere bool // on another drive, with which its name begins
 }
 
 // ModelReader is an open model file: see llm.File.

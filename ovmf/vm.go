@@ -63,6 +63,9 @@ type VM struct {
 	reason string
 }
 
+// variableStore is the file with the machine's copy of Firmware.Vars.
+const variableStore = "vars.fd"
+
 // Start boots a machine. When ctx ends, the machine is killed.
 func Start(ctx context.Context, c Config) (*VM, error) {
 	qemu, err := Program()
@@ -225,7 +228,7 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 	code := "if=pflash,format=raw,unit=0,readonly=on,file=" + escape(c.Firmware.Code)
 	args = append(args, "-drive", code)
 	if c.Firmware.Vars != "" {
-		vars := filepath.Join(dir, "vars.fd")
+		vars := filepath.Join(dir, variableStore)
 		if err := copyFile(vars, c.Firmware.Vars); err != nil {
 			return nil, fmt.Errorf("copying the firmware's variable store: %w", err)
 		}
@@ -421,6 +424,15 @@ func (vm *VM) Plug(ctx context.Context, disk string, port int) error {
 		return vm.explain("plugging the drive in", err)
 	}
 	return nil
+}
+
+// Variables returns the firmware's variable store as it is now; nil if the firmware has none of its own.
+func (vm *VM) Variables() ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(vm.dir, variableStore))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
 }
 
 // Output returns all that the machine has sent on the serial port, without

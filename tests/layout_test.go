@@ -34,7 +34,7 @@ func TestFullLayout(t *testing.T) {
 	disk := fullDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Config: []byte(`{"verbose": true}`)})
 	other := fullDrive(t, create.Options{EFI: vmtest.AlphaOS(t)}) // as it has no model, the guide would talk
 	sum := vmtest.Sum(t, other)
-	config := ovmf.Config{Disk: disk, Bus: "usb", Extra: beside(other, "virtio-blk-pci,bootindex=1")}
+	config := ovmf.Config{Disk: disk, Bus: "usb", Extra: beside(other, "virtio-blk-pci,bootindex=2")}
 	p := vmtest.Boot(t, config)
 	said := p.Prompt()
 	vmtest.Contains(t, said, `drive: "ALPHAOS_ESP" on `, `drive: "ALPHAOS_SYS" on `, `drive: "ALPHAOSDATA" on `, "journal: open")
@@ -80,7 +80,7 @@ func TestTwoDrives(t *testing.T) {
 	one := fullDrive(t, create.Options{EFI: loader, Extra: []create.Extra{image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}}})
 	two := fullDrive(t, create.Options{EFI: notBootable(t)})
 	sums := map[string]string{one: vmtest.Sum(t, one), two: vmtest.Sum(t, two)}
-	p := vmtest.Boot(t, ovmf.Config{Disk: one, Extra: beside(two, "nvme,serial=two,bootindex=1")})
+	p := vmtest.Boot(t, ovmf.Config{Disk: one, Extra: beside(two, "nvme,serial=two,bootindex=2")})
 	p.Expect("chain: starting")
 	said := p.Prompt()
 	vmtest.Contains(t, said, "There are 2 AlphaOS drives, and the firmware does not say which one AlphaOS was started from. In use is the one of ")
