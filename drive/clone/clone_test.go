@@ -45,7 +45,7 @@ func newDrive(t testing.TB) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.WriteAt(bytes.Repeat([]byte("junk"), 4096), 71*mib-r.Free+mib); err != nil {
+	if _, err := f.WriteAt(bytes.Repeat([]byte("junk"), 4096), 71*mib-r.Free()+mib); err != nil {
 		t.Fatal(err)
 	}
 	return img
