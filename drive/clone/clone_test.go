@@ -274,9 +274,12 @@ func TestOtherMedia(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 50 {
-		if err := v.Create(fmt.Sprintf("file%d.txt", i), random(i*1234), time.Now()); err != nil {
+		if err := v.WriteFile(fmt.Sprintf("file%d.txt", i), random(i*1234)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
 	}
 	dev.Close()
 	for _, size := range []int64{40 * mib, 80 * mib, 500 * mib} {
