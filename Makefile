@@ -66,8 +66,8 @@ test: need-test build
 	@$(GO) vet ./...
 	@if [ -z "$(TAMAGO)" ]; then echo "The TamaGo build is not tested: make test TAMAGO=/path/to/tamago-go/bin/go does it."; fi
 	@status=0; \
-	$(GO) test -timeout 10m $$($(GO) list ./... | grep -v -e '/ovmf$$' -e '/tests$$' -e '/tests/machine$$') || status=1; \
-	$(GO) test -count=1 -p 1 -timeout 30m ./ovmf ./tests ./tests/machine || status=1; \
+	$(GO) test -timeout 20m $$($(GO) list ./... | grep -v -e '/ovmf$$' -e '/tests$$' -e '/tests/machine$$') || status=1; \
+	$(GO) test -count=1 -p 1 -timeout 60m ./ovmf ./tests ./tests/machine || status=1; \
 	exit $$status
 
 # The same corpus gives the same model, to the bit. Interrupted, it goes on where it was.
