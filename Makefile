@@ -1,6 +1,7 @@
 # make            build/BOOTX64.EFI, the UEFI application    [TAMAGO=/path/to/tamago-go/bin/go: also BOOTX64-tamago.EFI]
 # make run        talk to it in QEMU    [MODEL=file.gguf] [MEMORY=4G] [CPUS=2] [BUS=usb]
 # make image      build/alphaos.img, a drive image    [MODEL=file.gguf]
+# make release    build/release: the host command for Linux, macOS and Windows, BOOTX64.EFI, and checksums; the same bytes each time
 # make test       all tests, also those that boot the image in QEMU    [TAMAGO=...]
 # make model      trains the guide model in models/ anew, in about an hour on two cores
 # make bench      benchmarks, on the host and in QEMU
@@ -15,7 +16,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := build
-.PHONY: build image run test model bench soak clean distclean need-build need-run need-test
+.PHONY: build release image run test model bench soak clean distclean need-build need-run need-test
 
 MODEL ?=
 MEMORY ?=
@@ -26,6 +27,7 @@ CUTS ?= 100000
 FUZZ ?= 10m
 QEMUFLAGS ?=
 TAMAGO ?=
+RELEASES := linux-amd64 linux-arm64 macos-amd64 macos-arm64 windows-amd64.exe windows-arm64.exe
 
 # Some distributions forbid Go to fetch the toolchain that go.mod asks for.
 export GOTOOLCHAIN ?= auto
@@ -49,6 +51,18 @@ build: need-build
 		echo "build/BOOTX64-tamago.EFI is ready ($$(stat -c %s build/BOOTX64-tamago.EFI) bytes)."; \
 	fi
 
+release: build
+	@rm -rf build/release
+	@mkdir -p build/release
+	@cp build/BOOTX64.EFI build/release/
+	@for release in $(RELEASES); do \
+		platform=$${release%.exe}; os=$${platform%-*}; \
+		CGO_ENABLED=0 GOOS=$${os/macos/darwin} GOARCH=$${platform#*-} \
+			$(GO) build -buildvcs=false -trimpath -ldflags=-buildid= -o build/release/alphaos-$$release ./tools/alphaos; \
+	done
+	@cd build/release && sha256sum -- * >SHA256SUMS
+	@echo "build/release is ready:" && cat build/release/SHA256SUMS
+
 image: build
 	@tools/drive.sh image build/alphaos.img "$(MODEL)"
 
@@ -64,6 +78,7 @@ test: need-test build
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files --cached --others --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "Not formatted (run gofmt -w): $$unformatted"; exit 1; fi
 	@$(GO) vet ./...
+	@for os in darwin windows; do GOOS=$$os $(GO) vet ./tools/alphaos ./drive/...; done
 	@if [ -z "$(TAMAGO)" ]; then echo "The TamaGo build is not tested: make test TAMAGO=/path/to/tamago-go/bin/go does it."; fi
 	@status=0; \
 	$(GO) test -timeout 20m $$($(GO) list ./... | grep -v -e '/ovmf$$' -e '/tests$$' -e '/tests/machine$$') || status=1; \
@@ -88,7 +103,7 @@ soak: need-test build
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./tests -soak $(BOOTS)
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestHabitsSoak$$' ./tests -soak $$((3 * $(BOOTS)))
 	@$(GO) test -count=1 -timeout 0 -v ./tests/machine -soak
-	@for room in $$($(GO) list ./fs/...); do \
+	@for room in $$($(GO) list ./fs/... ./drive/...); do \
 		for fuzz in $$($(GO) test -list '^Fuzz' $$room | sed -n '/^Fuzz/p'); do \
 			$(GO) test -run '^$$' -fuzz "^$$fuzz\$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x $$room; \
 		done; \
