@@ -122,7 +122,7 @@ esac`)
 func TestInstallDoesNothingWhenAllIsThere(t *testing.T) {
 	bin := bareMachine(t)
 	script(t, bin, "apt-get", `echo "apt-get was called"; exit 1`)
-	for _, tool := range []string{"qemu-system-x86_64", "mcopy", "fsck.fat", "mke2fs", "sgdisk", "python3"} {
+	for _, tool := range []string{"qemu-system-x86_64", "mcopy", "fsck.fat", "mke2fs", "mkfs.exfat", "sfdisk", "parted", "zstd", "sgdisk", "python3"} {
 		script(t, bin, tool, "exit 0")
 	}
 	script(t, bin, "go", fakeGo)
