@@ -59,8 +59,8 @@ var plan = []struct{ rooms, what string }{
 	{"fs/fstest fs/exfat/exfattest", "failing media and exFAT volumes, for tests"},
 	{"fs/volume", "what is on a medium, and reading any of it"},
 	{"fs/fatsize", "FAT32 volumes as copies of another size"},
-	{"fs/exfat fs/gpt", "exFAT volumes, GUID partition tables"},
-	{"fs/fat fs/ext4 fs/mbr fs/readfs", "FAT32 and ext4 volumes, other partition tables, what file systems that are only read share"},
+	{"fs/fat fs/exfat fs/ext4 fs/gpt", "FAT32, exFAT and ext4 volumes, GUID partition tables"},
+	{"fs/mbr fs/readfs", "other partition tables, the open files of all volumes"},
 	{"fs console console/keyboard store llm/gguf uefi", "the ground: block devices, the screen, keyboard layouts, the journal, model files, the UEFI specification"},
 }
 

@@ -57,7 +57,9 @@ const (
 var (
 	apicRegs     uintptr // address of the registers, 0 in x2APIC mode
 	apicTimerMul uint64  // timer ticks a nanosecond, 32.32 fixed point
-	vecIPI       uintptr // from another processor: look for work, or flush the TLB
+	listening    bool    // the firmware has a handler for vecIPI
+
+	vecIPI uintptr = lastIPI // from another processor: look for work, or flush the TLB
 
 	cpusPresent int     // processors that there could be
 	apBlocks    uintptr // cpu structures of the other processors
@@ -207,6 +209,7 @@ func startProcessors(most int) {
 			return // a processor that halts in the firmware could not be woken
 		}
 	}
+	listening = true
 	atomic.StoreUint32(&apRoom, want)
 	if !startInBackground() && !startAndLeave(want) {
 		return
@@ -412,7 +415,7 @@ func setTimer(c *cpu, ns int64) {
 // handBack returns the other processors to the firmware; their threads continue here.
 // The caller is the boot processor and has the lock.
 func handBack() {
-	if cpuCount < 2 {
+	if !listening { // no other was ever asked for, nor is a handler left in the firmware
 		return
 	}
 	atomic.StoreUint32(&leaving, 1)
@@ -423,6 +426,7 @@ func handBack() {
 	awaitAPs()
 	lock()
 	onInterrupt(vecIPI, 0)
+	listening = false
 	apicWrite(apicSpurious, bootCPU.fwSpurious)
 	for i := 1; i < cpuCount; i++ {
 		processor(i).mode = modeOff

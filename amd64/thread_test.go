@@ -54,10 +54,10 @@ var testCPUs [3]cpu
 // TestBegin checks which processor is interrupted for a thread that becomes ready.
 func TestBegin(t *testing.T) {
 	var registers [1 << 10]uint32 // of a local APIC
-	apicRegs, cpuCount, vecIPI = addrOf(&registers), 3, lastIPI
+	apicRegs, cpuCount = addrOf(&registers), 3
 	ready := &threads[3]
 	defer func() {
-		apicRegs, cpuCount, vecIPI = 0, 0, 0
+		apicRegs, cpuCount = 0, 0
 		cpuTable = [maxCPUs]uintptr{}
 		clear(threads[:4])
 		fresh, spent = queue{}, queue{}

@@ -355,7 +355,7 @@ func (v *FS) Open(name string) (iofs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readfs.File(name, e.info(), c), nil
+	return readfs.File(name, e.info(), c, nil), nil
 }
 
 // fileContent returns what the file e holds.

@@ -30,6 +30,7 @@ import (
 	"sync"
 
 	"alphaos/fs"
+	"alphaos/fs/readfs"
 )
 
 // ErrNotExt4 is returned, wrapped, by Mount for a volume that holds something else, or nothing.
@@ -131,13 +132,13 @@ func (v *FS) Open(name string) (iofs.File, error) {
 		if err != nil {
 			return fail(err)
 		}
-		return &dirFile{path: name, info: info, list: list}, nil
+		return readfs.Dir(name, info, list), nil
 	}
 	c, err := v.content(n)
 	if err != nil {
 		return fail(err)
 	}
-	return &file{path: name, info: info, content: c}, nil
+	return readfs.File(name, info, c, nil), nil
 }
 
 // ReadDir lists a directory, sorted by name.
@@ -147,7 +148,7 @@ func (v *FS) ReadDir(name string) ([]iofs.DirEntry, error) {
 		return nil, err
 	}
 	if !n.isDir() {
-		return nil, &iofs.PathError{Op: "readdir", Path: name, Err: errNotDir}
+		return nil, &iofs.PathError{Op: "readdir", Path: name, Err: readfs.ErrNotDir}
 	}
 	list, err := v.list(n)
 	if err != nil {
@@ -198,7 +199,7 @@ func (v *FS) ReadFile(name string) ([]byte, error) {
 		return nil, &iofs.PathError{Op: "read", Path: name, Err: err}
 	}
 	if n.isDir() {
-		return fail(errIsDir)
+		return fail(readfs.ErrIsDir)
 	}
 	c, err := v.content(n)
 	if err != nil {
@@ -290,7 +291,5 @@ func (v *FS) target(n *inode) (string, error) {
 }
 
 var (
-	errNotDir    = errors.New("not a directory")
-	errIsDir     = errors.New("is a directory")
 	errEncrypted = errors.New("it is encrypted by ext4, which AlphaOS does not read; on the computer that has the key, copy it to where nothing is encrypted")
 )

@@ -17,6 +17,7 @@ import (
 
 	"alphaos/fs"
 	"alphaos/fs/fstest"
+	"alphaos/fs/readfs"
 )
 
 // watch remembers the buffers that a device was asked to fill.
@@ -430,10 +431,10 @@ func TestErrors(t *testing.T) {
 			t.Errorf("Open(%q): %v, want %v", name, err, want)
 		}
 	}
-	if _, err := v.ReadFile("many"); !errors.Is(err, errIsDir) {
+	if _, err := v.ReadFile("many"); !errors.Is(err, readfs.ErrIsDir) {
 		t.Errorf("ReadFile of a directory: %v", err)
 	}
-	if _, err := v.ReadDir("file"); !errors.Is(err, errNotDir) {
+	if _, err := v.ReadDir("file"); !errors.Is(err, readfs.ErrNotDir) {
 		t.Errorf("ReadDir of a file: %v", err)
 	}
 	if _, err := v.ReadLink("file"); !errors.Is(err, iofs.ErrInvalid) {

@@ -46,6 +46,8 @@ import (
 	"path"
 	"time"
 	"unicode/utf16"
+
+	"alphaos/fs/readfs"
 )
 
 const atomicSize = 512 // what a medium writes as a whole, if anything
@@ -91,7 +93,7 @@ func (v *FS) parentOf(op, name string) (d *dir, label string, err error) {
 		return nil, "", err
 	}
 	if !e.isDir() {
-		return nil, "", errNotDir
+		return nil, "", readfs.ErrNotDir
 	}
 	label = path.Base(name)
 	if err := checkName(label); err != nil {

@@ -34,6 +34,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	iofs "io/fs"
 	"math/bits"
 	"slices"
@@ -41,6 +42,7 @@ import (
 	"time"
 
 	"alphaos/fs"
+	"alphaos/fs/readfs"
 )
 
 // ErrNotFAT32 is returned, wrapped, by Mount for a volume that holds
@@ -313,14 +315,14 @@ func (v *FS) Open(name string) (iofs.File, error) {
 		if err != nil {
 			return nil, &iofs.PathError{Op: "open", Path: name, Err: err}
 		}
-		return &dirFile{path: name, info: info{e}, list: d.list()}, nil
+		return readfs.Dir(name, info{e}, d.list()), nil
 	}
 	runs, err := v.fileRuns(e)
 	if err != nil {
 		return nil, &iofs.PathError{Op: "open", Path: name, Err: err}
 	}
 	v.hold(e.first)
-	return &file{v: v, path: name, info: info{e}, extent: extent{v, runs, int64(e.size)}}, nil
+	return readfs.File(name, info{e}, extent{v, runs, int64(e.size)}, func() error { return v.letGo(e.first) }), nil
 }
 
 // ReadDir lists a directory, sorted by name.
@@ -332,7 +334,7 @@ func (v *FS) ReadDir(name string) ([]iofs.DirEntry, error) {
 		return nil, err
 	}
 	if !e.isDir() {
-		return nil, &iofs.PathError{Op: "readdir", Path: name, Err: errNotDir}
+		return nil, &iofs.PathError{Op: "readdir", Path: name, Err: readfs.ErrNotDir}
 	}
 	d, err := v.openDir(e)
 	if err != nil {
@@ -360,15 +362,16 @@ func (v *FS) ReadFile(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	x, ok := f.(*file)
-	if !ok {
-		return nil, &iofs.PathError{Op: "read", Path: name, Err: errIsDir}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
-	p := make([]byte, x.size)
-	if _, err := x.readAt(p, 0); err != nil {
-		return nil, &iofs.PathError{Op: "read", Path: name, Err: err}
+	if info.IsDir() {
+		return nil, &iofs.PathError{Op: "read", Path: name, Err: readfs.ErrIsDir}
 	}
-	return p, nil
+	p := make([]byte, info.Size())
+	_, err = io.ReadFull(f, p)
+	return p, err
 }
 
 // Extent is a piece of a file: Count neighbouring blocks of the device from
@@ -406,7 +409,7 @@ func (v *FS) extents(name string) ([]Extent, entry, error) {
 		return nil, e, &iofs.PathError{Op: "extents", Path: name, Err: err}
 	}
 	if e.isDir() {
-		return fail(errIsDir)
+		return fail(readfs.ErrIsDir)
 	}
 	if v.cluster%v.block != 0 || v.dataAt%v.block != 0 {
 		return fail(errors.New("the clusters of the volume are not whole blocks of the device"))
@@ -425,7 +428,4 @@ func (v *FS) extents(name string) ([]Extent, entry, error) {
 	return list, e, nil
 }
 
-var (
-	errNotDir = errors.New("not a directory")
-	errIsDir  = errors.New("is a directory")
-)
+var ()

@@ -2,12 +2,8 @@ package fat
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	iofs "io/fs"
-	"slices"
 	"sort"
-	"sync"
 )
 
 const (
@@ -47,6 +43,12 @@ func (x extent) readAt(p []byte, off int64) (int, error) {
 	}
 	return done, nil
 }
+
+// Size returns the bytes in the content.
+func (x extent) Size() int64 { return x.size }
+
+// Align returns the bytes in a block of the device.
+func (x extent) Align() int64 { return x.v.block }
 
 // ReadAt reads len(p) bytes at off as io.ReaderAt asks for.
 func (x extent) ReadAt(p []byte, off int64) (int, error) {
@@ -106,158 +108,4 @@ func (v *FS) readUnaligned(lba uint64, head int64, p []byte) error {
 	err := v.dev.ReadBlocks(lba, b)
 	copy(p, b[head:])
 	return err
-}
-
-// file is an open file.
-type file struct {
-	v    *FS
-	path string
-	info
-	extent
-
-	mu      sync.Mutex
-	off     int64
-	ahead   []byte // content from aheadAt on, for small sequential reads
-	aheadAt int64
-	closed  bool
-}
-
-func (f *file) Stat() (iofs.FileInfo, error) { return f.info, nil }
-
-func (f *file) fail(op string, err error) error {
-	return &iofs.PathError{Op: op, Path: f.path, Err: err}
-}
-
-func (f *file) Close() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return f.fail("close", iofs.ErrClosed)
-	}
-	f.closed, f.ahead = true, nil
-	if err := f.v.letGo(f.e.first); err != nil {
-		return f.fail("close", err)
-	}
-	return nil
-}
-
-// ReadAt reads as io.ReaderAt asks for; several may run at once.
-func (f *file) ReadAt(p []byte, off int64) (int, error) {
-	f.mu.Lock()
-	closed := f.closed
-	f.mu.Unlock()
-	if closed {
-		return 0, f.fail("read", iofs.ErrClosed)
-	}
-	n, err := f.extent.ReadAt(p, off)
-	if err != nil && err != io.EOF {
-		err = f.fail("read", err)
-	}
-	return n, err
-}
-
-func (f *file) Read(p []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return 0, f.fail("read", iofs.ErrClosed)
-	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if f.off >= f.extent.size {
-		return 0, io.EOF
-	}
-	var n int
-	var err error
-	rest := f.extent.size - f.off
-	if int64(len(p)) >= min(aheadSize, rest) {
-		n, err = f.extent.readAt(p[:min(int64(len(p)), rest)], f.off)
-	} else {
-		if f.off < f.aheadAt || f.off >= f.aheadAt+int64(len(f.ahead)) {
-			err = f.fill()
-		}
-		if f.off < f.aheadAt+int64(len(f.ahead)) {
-			n, err = copy(p, f.ahead[f.off-f.aheadAt:]), nil
-		}
-	}
-	f.off += int64(n)
-	if err != nil {
-		err = f.fail("read", err)
-	}
-	return n, err
-}
-
-// fill reads what surrounds f.off into f.ahead, beginning at a block so that
-// the request is aligned. After an error f.ahead holds what came before it.
-func (f *file) fill() error {
-	f.aheadAt = f.off &^ (f.v.block - 1)
-	f.ahead = slices.Grow(f.ahead[:0], aheadSize)[:min(aheadSize, f.extent.size-f.aheadAt)]
-	n, err := f.extent.readAt(f.ahead, f.aheadAt)
-	f.ahead = f.ahead[:n]
-	return err
-}
-
-func (f *file) Seek(offset int64, whence int) (int64, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return 0, f.fail("seek", iofs.ErrClosed)
-	}
-	switch whence {
-	case io.SeekStart:
-	case io.SeekCurrent:
-		offset += f.off
-	case io.SeekEnd:
-		offset += f.extent.size
-	default:
-		return 0, f.fail("seek", fmt.Errorf("whence %d: %w", whence, iofs.ErrInvalid))
-	}
-	if offset < 0 {
-		return 0, f.fail("seek", fmt.Errorf("before the beginning: %w", iofs.ErrInvalid))
-	}
-	f.off = offset
-	return offset, nil
-}
-
-// dirFile is an open directory.
-type dirFile struct {
-	path string
-	info
-	mu     sync.Mutex
-	list   []iofs.DirEntry // still to be returned
-	closed bool
-}
-
-func (d *dirFile) Stat() (iofs.FileInfo, error) { return d.info, nil }
-
-func (d *dirFile) Read([]byte) (int, error) {
-	return 0, &iofs.PathError{Op: "read", Path: d.path, Err: errIsDir}
-}
-
-func (d *dirFile) Close() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return &iofs.PathError{Op: "close", Path: d.path, Err: iofs.ErrClosed}
-	}
-	d.closed = true
-	return nil
-}
-
-func (d *dirFile) ReadDir(n int) ([]iofs.DirEntry, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil, &iofs.PathError{Op: "readdir", Path: d.path, Err: iofs.ErrClosed}
-	}
-	if n <= 0 || n > len(d.list) {
-		if n > 0 && len(d.list) == 0 {
-			return nil, io.EOF
-		}
-		n = len(d.list)
-	}
-	list := d.list[:n:n]
-	d.list = d.list[n:]
-	return list, nil
 }

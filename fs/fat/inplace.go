@@ -11,6 +11,8 @@ import (
 	"io"
 	iofs "io/fs"
 	"sync"
+
+	"alphaos/fs/readfs"
 )
 
 // ErrFull is returned, wrapped, for a write that reaches beyond the end of a
@@ -42,7 +44,7 @@ func (v *FS) OpenInPlace(name string) (*InPlace, error) {
 	}
 	switch {
 	case e.isDir():
-		return fail(errIsDir)
+		return fail(readfs.ErrIsDir)
 	case e.attr&attrReadOnly != 0:
 		return fail(fmt.Errorf("the file is marked read-only: %w", iofs.ErrPermission))
 	}

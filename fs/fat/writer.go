@@ -20,6 +20,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"alphaos/fs/readfs"
 )
 
 // ErrTooLarge is returned, wrapped, for a file of 4 GiB or more.
@@ -101,7 +103,7 @@ func (v *FS) openWriter(name string, create bool) (*Writer, error) {
 	e, err := v.lookup(op, name)
 	switch {
 	case err == nil && e.isDir():
-		return fail(errIsDir)
+		return fail(readfs.ErrIsDir)
 	case err == nil:
 		if err := v.mayChange(e); err != nil {
 			return fail(err)

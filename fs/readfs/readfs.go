@@ -1,8 +1,9 @@
-// Package readfs is what file systems that are only read have in common: the bytes of a
-// volume, files that lie in pieces on it, and directories that are listed.
+// Package readfs is what all file systems have in common when they are read: open files, and
+// directories that are listed; and for those whose files are Runs that are known beforehand, the
+// bytes of a volume and files that lie in pieces on it.
 //
-// A file system says where a file's content is, as Runs, and gets an open file that is an
-// io.ReaderAt and io.Seeker. It is made for reading models: whole runs move straight into
+// A file system gives the Contents of a file and gets an open file that is an io.ReaderAt and
+// io.Seeker. It is made for reading models: whole runs move straight into
 // the caller's buffer in requests of up to 8 MiB, and only an unaligned first and last
 // block go through a buffer of its own.
 package readfs
@@ -120,6 +121,9 @@ func (c Content) Size() int64 {
 	return last.Off + last.Len
 }
 
+// Align returns the bytes in a block of the device.
+func (c Content) Align() int64 { return c.vol.block }
+
 // ReadAt reads len(p) bytes at off as io.ReaderAt asks for.
 func (c Content) ReadAt(p []byte, off int64) (int, error) {
 	size := c.Size()
@@ -195,11 +199,19 @@ func (i Info) Mode() iofs.FileMode {
 	return 0o444
 }
 
+// Contents is what an open file holds.
+type Contents interface {
+	io.ReaderAt
+	Size() int64  // bytes
+	Align() int64 // bytes of the blocks at which requests had better begin
+}
+
 // file is an open file.
 type file struct {
 	path    string
-	info    Info
-	content Content
+	info    iofs.FileInfo
+	content Contents
+	letGo   func() error // when it is closed; or nil
 
 	mu      sync.Mutex
 	off     int64
@@ -208,9 +220,10 @@ type file struct {
 	closed  bool
 }
 
-// File opens a file, which is an io.ReaderAt and io.Seeker, too.
-func File(path string, info Info, c Content) iofs.File {
-	return &file{path: path, info: info, content: c}
+// File opens a file, which is an io.ReaderAt and io.Seeker, too. letGo is called when it is
+// closed, if it is not nil.
+func File(path string, info iofs.FileInfo, c Contents, letGo func() error) iofs.File {
+	return &file{path: path, info: info, content: c, letGo: letGo}
 }
 
 func (f *file) Stat() (iofs.FileInfo, error) { return f.info, nil }
@@ -226,6 +239,11 @@ func (f *file) Close() error {
 		return f.fail("close", iofs.ErrClosed)
 	}
 	f.closed, f.ahead = true, nil
+	if f.letGo != nil {
+		if err := f.letGo(); err != nil {
+			return f.fail("close", err)
+		}
+	}
 	return nil
 }
 
@@ -279,7 +297,7 @@ func (f *file) Read(p []byte) (int, error) {
 // fill reads what surrounds f.off into f.ahead, beginning at a block so that the request
 // is aligned. After an error f.ahead holds what came before it.
 func (f *file) fill() error {
-	f.aheadAt = f.off &^ (f.content.vol.block - 1)
+	f.aheadAt = f.off &^ (f.content.Align() - 1)
 	f.ahead = slices.Grow(f.ahead[:0], aheadSize)[:min(aheadSize, f.content.Size()-f.aheadAt)]
 	n, err := f.content.ReadAt(f.ahead, f.aheadAt)
 	f.ahead = f.ahead[:n]
@@ -311,14 +329,14 @@ func (f *file) Seek(offset int64, whence int) (int64, error) {
 // dir is an open directory.
 type dir struct {
 	path   string
-	info   Info
+	info   iofs.FileInfo
 	mu     sync.Mutex
 	list   []iofs.DirEntry // still to be returned
 	closed bool
 }
 
 // Dir opens a directory that holds list.
-func Dir(path string, info Info, list []iofs.DirEntry) iofs.ReadDirFile {
+func Dir(path string, info iofs.FileInfo, list []iofs.DirEntry) iofs.ReadDirFile {
 	return &dir{path: path, info: info, list: list}
 }
 

@@ -38,7 +38,7 @@ func TestFile(t *testing.T) {
 				want = append(want, disk[r.At:][:r.Len]...)
 			}
 		}
-		f := File("dir/name", Info{FileName: "name", Bytes: int64(len(want))}, vol.Content(runs))
+		f := File("dir/name", Info{FileName: "name", Bytes: int64(len(want))}, vol.Content(runs), nil)
 		if err := iotest.TestReader(f, want); err != nil {
 			t.Error(err)
 		}
@@ -74,7 +74,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%d bytes at %d: %v", c.n, c.off, err)
 		}
 	}
-	f := File("f", Info{FileName: "f"}, vol.Content(nil))
+	f := File("f", Info{FileName: "f"}, vol.Content(nil), nil)
 	if _, err := f.(io.Seeker).Seek(-1, io.SeekStart); !errors.Is(err, iofs.ErrInvalid) {
 		t.Errorf("error %v", err)
 	}
