@@ -124,6 +124,9 @@ func tryHabits(t *testing.T, c ovmf.Config, names []string) {
 		t.Errorf("in the machine\n%q\nwant\n%q", got, want)
 	}
 	p.Screenshot("habits-" + strings.Join(names, "-") + ".png")
+	if !has("gop-none") {
+		checkScreen(t, p, has("gop-rgbx") || has("gop-mask"))
+	}
 	if has("reset-returns") {
 		p.TypeLine("/bye")
 		p.Expect("It is safe to hold the power button now.")
@@ -143,6 +146,39 @@ func tryHabits(t *testing.T, c ovmf.Config, names []string) {
 		if !idle && !regexp.MustCompile(`(^| )`+name+`=[1-9]`).MatchString(told) {
 			t.Errorf("the habit %s was not met: %q", name, told)
 		}
+	}
+}
+
+// checkScreen checks that the conversation is on the screen as it should be: the margin at the
+// left is empty, which it is not when rows are longer than they are drawn, and the background is
+// blue rather than red or, where the firmware was made to say that red comes first, the reverse.
+func checkScreen(t *testing.T, p *vmtest.Person, swapped bool) {
+	t.Helper()
+	img, err := p.VM.Screen(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ground := img.At(1, 1)
+	if r, _, b, _ := ground.RGBA(); r == b || (r > b) != swapped {
+		t.Errorf("the background is %v, red and blue swapped: %v", ground, swapped)
+	}
+	for y := range img.Bounds().Dy() {
+		for x := range 16 {
+			if !same(img.At(x, y), ground) {
+				t.Fatalf("something is drawn in the margin at %d, %d", x, y)
+			}
+		}
+	}
+	lit := 0
+	for y := range img.Bounds().Dy() {
+		for x := range img.Bounds().Dx() {
+			if !same(img.At(x, y), ground) {
+				lit++
+			}
+		}
+	}
+	if lit < 5000 {
+		t.Errorf("%d pixels are lit: want a conversation", lit)
 	}
 }
 
