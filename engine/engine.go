@@ -346,6 +346,9 @@ func about(i llm.Info, t chat.Template) (fields []console.Field) {
 		threads = "thread"
 	}
 	add("computes with", "%s, %d %s", i.Kernel, i.Threads, threads)
+	if i.Fetch != "" {
+		add("fetches ahead", "%s (bytes, by type of weights)", i.Fetch)
+	}
 	return fields
 }
 

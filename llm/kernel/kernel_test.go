@@ -463,6 +463,15 @@ func TestRows(t *testing.T) {
 						}
 					}
 				}
+				many, weights := randomVector(r, 7*cols), randomVector(r, 7*n)
+				alone := slices.Clone(many)
+				rows.Sum(many, 7, weights, n, 3, n-3)
+				for v := range 7 {
+					rows.Sum(alone[v*cols:][:cols], 1, weights[v*n:], n, 3, n-3)
+				}
+				if !slices.Equal(many, alone) {
+					t.Fatalf("%s, %d columns, half %v: sums together have other bits", s.Name(), cols, half)
+				}
 				sum, x := randomVector(r, cols), randomVector(r, n-1)
 				want := make([]float64, cols)
 				for j := range want {
@@ -472,9 +481,9 @@ func TestRows(t *testing.T) {
 					}
 				}
 				whole := slices.Clone(sum)
-				rows.Sum(whole, x, 0)
-				rows.Sum(sum, x[:99], 0)
-				rows.Sum(sum, x[99:], 99)
+				rows.Sum(whole, 1, x, 0, 0, n-1)
+				rows.Sum(sum, 1, x, 0, 0, 99)
+				rows.Sum(sum, 1, x[99:], 0, 99, n-1-99)
 				if !slices.Equal(sum, whole) {
 					t.Fatalf("%s, %d columns, half %v: a sum in pieces has other bits", s.Name(), cols, half)
 				}

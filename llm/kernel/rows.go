@@ -24,10 +24,10 @@ func (s *Set) NewRows(rows, cols int, half bool) *Rows {
 	r := &Rows{cols: cols}
 	if half {
 		r.f16 = make([]uint16, rows*cols)
-		r.m = Matrix{Type: gguf.F16, Rows: rows, Cols: cols, data: bytesOf(r.f16), rowBytes: 2 * cols, set: s}
+		r.m = Matrix{Type: gguf.F16, Rows: rows, Cols: cols, data: bytesOf(r.f16), rowBytes: 2 * cols, set: s, fetch: fetches[0]}
 	} else {
 		r.f32 = make([]float32, rows*cols)
-		r.m = Matrix{Type: gguf.F32, Rows: rows, Cols: cols, data: bytesOf(r.f32), rowBytes: 4 * cols, set: s}
+		r.m = Matrix{Type: gguf.F32, Rows: rows, Cols: cols, data: bytesOf(r.f32), rowBytes: 4 * cols, set: s, fetch: fetches[0]}
 	}
 	return r
 }
@@ -63,12 +63,12 @@ func (r *Rows) Mul(y []float32, step int, a *Activations, from, to int) {
 	r.m.Mul(y, step, a, from, to)
 }
 
-// Sum adds x[i] times row first+i, for every i < len(x), to y, one after another:
-// however rows are divided, the bits are the same. More than Near at a time would
-// keep the garbage collector waiting.
-func (r *Rows) Sum(y, x []float32, first int) {
-	if len(y) != r.cols || first < 0 || len(x) > r.m.Rows-first {
+// Sum adds, for each of n vectors t, x[t*step+i] times row first+i, for every i < rows, to the
+// t-th cols numbers of y, one after another: however rows and vectors are divided, the bits
+// are the same. More rows than Near at a time would keep the garbage collector waiting.
+func (r *Rows) Sum(y []float32, n int, x []float32, step, first, rows int) {
+	if n < 1 || len(y) != n*r.cols || first < 0 || rows < 0 || rows > r.m.Rows-first || len(x) < (n-1)*step+rows {
 		panic("kernel: sum of rows out of range")
 	}
-	r.m.set.sum(&r.m, first, y, x)
+	r.m.set.sum(&r.m, y, n, x, step, first, rows)
 }
