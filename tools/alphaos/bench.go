@@ -199,9 +199,11 @@ func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, lo
 				if err != nil {
 					return err
 				}
-				result.Way = rates[0].Way.String()
-				limits = append(limits, rates[0].Median)
-				shares = append(shares, float64(info.PerToken)*float64(generate)/t.Seconds()/rates[0].Median)
+				if len(rates) > 0 {
+					result.Way = rates[0].Way.String()
+					limits = append(limits, rates[0].Median)
+					shares = append(shares, float64(info.PerToken)*float64(generate)/t.Seconds()/rates[0].Median)
+				}
 			}
 		}
 		if len(limits) > 0 {
