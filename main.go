@@ -75,6 +75,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 			Threads:      start.Threads,
 			Processors:   m.Processors(),
 			Kernel:       start.Kernel,
+			Cache:        start.Cache,
 			Alloc:        m.Alloc,
 			Free:         m.Free,
 			Budget:       weights,

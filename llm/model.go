@@ -30,7 +30,7 @@ type Options struct {
 	Processors   int                         // processors there are to compute on; 0: as many as the Go runtime uses
 	Kernel       string                      // one of Kernels(); "": the fastest, by measurement
 	Fetch        string                      // one of kernel.Fetches, in words; "": by measurement, for each type
-	Cache        string                      // keys and values as "f32" or "f16"; "": f32, unless they would take over 512 MiB
+	Cache        string                      // keys and values as "f32", "f16" or "q8_0" (f16 if heads are no multiple of 32 long); "": f32, unless they would take over 512 MiB
 	SessionLimit int64                       // bytes of memory a session may take; 0: 8 GiB
 	Budget       int64                       // bytes of memory for the weights, beyond which they are streamed from the file; 0: what Alloc can give
 	Alloc        func(n int) ([]byte, error) // memory for the weights, best page-aligned; nil: the Go heap
@@ -112,8 +112,8 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Processors == 0 {
 		o.Processors = min(runtime.GOMAXPROCS(0), runtime.NumCPU())
 	}
-	if o.Cache != "" && o.Cache != "f32" && o.Cache != "f16" {
-		return nil, fmt.Errorf("there is no cache type %q; there are f32 and f16", o.Cache)
+	if !slices.Contains([]string{"", "f32", "f16", "q8_0"}, o.Cache) {
+		return nil, fmt.Errorf("there is no cache type %q; there are f32, f16 and q8_0", o.Cache)
 	}
 	if o.Fetch != "" {
 		if _, err := kernel.ParseFetch(o.Fetch); err != nil {

@@ -43,6 +43,15 @@ func sumColumns(m *Matrix, left int, y []float32, n int, x []float32, step, firs
 	}
 }
 
+func sumQ8_0(y []float32, w []byte, f float32) {
+	for ; len(y) > 0; y, w = y[32:], w[34:] {
+		factor := f * f16At(w, 0)
+		for i, q := range w[2:34] {
+			y[i] += factor * float32(int8(q))
+		}
+	}
+}
+
 func dotQ8_0(w []byte, a *Activations, t, col int) float32 {
 	q, s := a.q[t*a.cols+col:(t+1)*a.cols], a.s8[(t*a.cols+col)/32:]
 	var sum float32

@@ -1,4 +1,5 @@
-// Row kernels of types whose weights are floating-point numbers: a block is 8 of them.
+// Row kernels of types whose weights are floating-point numbers: a block is 8 of them. And
+// sums of rows, which tables of keys and values need, also of Q8_0.
 // LOAD makes float32 of a block, of size bytes.
 
 #define LOAD_F32(m, y) VMOVUPS m, y
@@ -282,3 +283,72 @@ TEXT sum1F16<>(SB), NOSPLIT|NOFRAME, $0-8
 
 TEXT sum4F16<>(SB), NOSPLIT|NOFRAME, $0-8
 	SUM4(LOAD_F16, 16)
+
+// The same of Q8_0: 16 columns at a time, half a block. R14 is where they are in the block.
+#define QUANTS \
+	VPBROADCASTW (BX), X8; \
+	VCVTPH2PS X8, Y8; \
+	VPMOVSXBD (BX)(R14*1), Y9; \
+	VPMOVSXBD 8(BX)(R14*1), Y10; \
+	VCVTDQ2PS Y9, Y9; \
+	VCVTDQ2PS Y10, Y10
+
+#define WEIGHTED_Q8(x, a, b) \
+	VBROADCASTSS x, Y11; \
+	VMULPS Y8, Y11, Y11; \
+	FMADD(Y9, Y11, a, Y12); \
+	FMADD(Y10, Y11, b, Y13)
+
+#define BEGINHALVES \
+	BEGIN4; \
+	MOVQ call_n(AX), CX; \
+	SHRQ $1, CX; \
+	MOVQ call_step(AX), R10; \
+	MOVQ call_ystep(AX), DI; \
+	LEAQ (DI)(DI*2), R11; \
+	MOVQ $2, R14
+
+#define NEXTHALF(again) \
+	ADDQ $64, R13; \
+	XORQ $16, R14; \
+	CMPQ R14, $2; \
+	JNE  same; \
+	ADDQ $34, R12; \
+same: \
+	DECQ CX; \
+	JNE  again; \
+	VZEROUPPER; \
+	RET
+
+TEXT sum1Q80<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINHALVES
+half:
+	VMOVUPS 0(R13), Y0
+	VMOVUPS 32(R13), Y4
+	COLUMNS
+row:
+	LINE(BX)
+	QUANTS
+	WEIGHTED_Q8((SI), Y0, Y4)
+	NEXTROWS(row)
+	VMOVUPS Y0, 0(R13)
+	VMOVUPS Y4, 32(R13)
+	NEXTHALF(half)
+
+TEXT sum4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINHALVES
+half:
+	RESULTS(FROMY, 0, Y0, Y1, Y2, Y3)
+	RESULTS(FROMY, 32, Y4, Y5, Y6, Y7)
+	COLUMNS
+row:
+	LINE(BX)
+	QUANTS
+	WEIGHTED_Q8((SI), Y0, Y4)
+	WEIGHTED_Q8((SI)(R8*1), Y1, Y5)
+	WEIGHTED_Q8((SI)(R8*2), Y2, Y6)
+	WEIGHTED_Q8((SI)(R9*1), Y3, Y7)
+	NEXTROWS(row)
+	RESULTS(TOY, 0, Y0, Y1, Y2, Y3)
+	RESULTS(TOY, 32, Y4, Y5, Y6, Y7)
+	NEXTHALF(half)

@@ -107,6 +107,7 @@ treats any model as one.`,
 	f.StringArrayVar(&set, "set", nil, "another parameter, as in --set top_k=20")
 	f.IntVarP(&o.llm.Threads, "threads", "t", 0, "threads to compute with (0: choose)")
 	kernelFlag(cmd, &o.llm.Kernel)
+	f.StringVar(&o.llm.Cache, "kv", "", "keys and values as f32, f16 or q8_0 (default: f32, or f16 where that takes more than 512 MiB)")
 	f.IntVar(&budget, "budget", 0, "MiB of memory for the weights; what is beyond is streamed from the file (0: any)")
 	f.BoolVar(&o.plain, "no-draft", false, "with -p: never draft tokens from the context")
 	f.IntVar(&o.context, "context", 0, "context length in tokens (0: the model's own)")
