@@ -169,6 +169,7 @@ nomce:
 	MOVL $3, R9
 	BTL  $28, R8 // AVX
 	JCC  setxcr0
+	MOVQ $1, ·hasAVX(SB)
 	MOVL $const_xcr0AVX, R9
 	XORL AX, AX
 	CPUID
@@ -306,7 +307,7 @@ TEXT ·loadTables(SB), NOSPLIT|NOFRAME, $0-8
 // gate calls a firmware function under the firmware's context.
 TEXT ·gate(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ 8(SP), BX // preserved by the callee, as are SI, DI, BP, R12-R15
-	CMPQ ·hasXSAVE(SB), $0
+	CMPQ ·hasAVX(SB), $0
 	JEQ  novzero
 	VZEROUPPER
 novzero:

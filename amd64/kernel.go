@@ -132,6 +132,7 @@ var (
 	systemTable uintptr
 
 	hasXSAVE uintptr
+	hasAVX   uintptr // there are processors with XSAVE and without it
 )
 
 var (

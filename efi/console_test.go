@@ -665,19 +665,40 @@ func TestKeyboardFallback(t *testing.T) {
 	f = newFake(t)
 	f.newKeyboard()
 	asked := 0
-	other := func(h Handle, path []byte, r rune) {
-		f.install(h, uefi.DevicePathGUID, f.path(pciRoot(), path))
-		f.install(h, uefi.TextInputExGUID, addr(f, &uefi.SimpleTextInputEx{ReadKeyStrokeEx: f.fn(func(a []uintptr) uefi.Status {
+	other := func(h Handle, path []byte, r rune) *uefi.SimpleTextInputEx {
+		ex := &uefi.SimpleTextInputEx{ReadKeyStrokeEx: f.fn(func(a []uintptr) uefi.Status {
 			asked++
 			*out[uefi.KeyData](f, a[1]) = uefi.KeyData{Key: uefi.InputKey{UnicodeChar: uint16(r)}}
 			return uefi.Success
-		})}))
+		})}
+		f.install(h, uefi.DevicePathGUID, f.path(pciRoot(), path))
+		f.install(h, uefi.TextInputExGUID, addr(f, ex))
+		return ex
 	}
 	other(0x50, node(pathMessaging, 14, make([]byte, 15)...), 't')
-	other(0x51, usbPort(1), 'u')
+	pulled := other(0x51, usbPort(1), 'u')
 	k = openKeyboard()
 	if got := poll(k, probeEvery+1); got != "uu" || asked != 2 {
 		t.Errorf("another keyboard: %q, asked %d times", got, asked)
+	}
+	// It is pulled out, and its memory is somebody else's: it is not asked any more, and another
+	// one is found.
+	f.uninstall(0x51)
+	*pulled = uefi.SimpleTextInputEx{WaitForKeyEx: 0xdead, ReadKeyStrokeEx: 0xdead}
+	if got := poll(k, 2*probeEvery); got != "" || len(k.sources) != 2 {
+		t.Errorf("pulled out: %q, %d sources", got, len(k.sources))
+	}
+	next := other(0x52, usbPort(1), 'v')
+	if got := poll(k, probeEvery+1); !strings.HasPrefix(got, "vv") {
+		t.Errorf("another one plugged in: %q", got)
+	}
+	if n := testing.AllocsPerRun(100, func() { k.poll() }); n != 0 {
+		t.Errorf("%v allocations a poll", n)
+	}
+	// One that is back where it was has another event.
+	next.WaitForKeyEx = exWaits
+	if got := poll(k, 1); got != "" {
+		t.Errorf("nothing pressed: %q", got)
 	}
 	// No Ex protocol at all.
 	f = newFake(t)

@@ -240,7 +240,7 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 		args = append(args, "-device", "qemu-xhci,id=xhci")
 	}
 	if c.USBKeyboard {
-		args = append(args, "-device", "usb-kbd,bus=xhci.0")
+		args = append(args, "-device", "usb-kbd,id=keyboard,bus=xhci.0")
 	}
 	if c.Disk != "" {
 		format, err := imageFormat(c.Disk)

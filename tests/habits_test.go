@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"alphaos/drive"
 	"alphaos/drive/create"
@@ -200,6 +201,56 @@ func TestProcessorsStop(t *testing.T) {
 	vmtest.Contains(t, p.Say("/show info"), "1 of 2 in use")
 	p.Leave("/bye")
 	vmtest.Contains(t, string(vmtest.ReadFile(t, disk, drive.ProcessorsPath)), "EDK II")
+	vmtest.CheckDrive(t, disk)
+}
+
+// TestKeyboardPulledOut types on a keyboard that firmware has beside a console whose own is dead, plugs another
+// in and pulls the first out, whose memory the firmware then uses for something else, and goes on typing.
+func TestKeyboardPulledOut(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	disk := vmtest.NewDrive(t, withHabits(t, "keys-other"))
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, USBKeyboard: true, Extra: []string{"-machine", "i8042=off"}})
+	p.Expect("chain: starting")
+	p.Prompt()
+	monitor := func(command string) string {
+		t.Helper()
+		out, err := p.VM.Monitor(t.Context(), command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	use := func() {
+		t.Helper()
+		said, end := len(p.VM.Output()), time.Now().Add(vmtest.Patience/6)
+		for len(p.VM.Output()) == said { // until AlphaOS has found the keyboard
+			if time.Now().After(end) {
+				t.Fatal("no key arrives")
+			}
+			if err := p.VM.SendKeys(t.Context(), "ret"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if err := p.VM.SendText(t.Context(), "/show info\n"); err != nil {
+			t.Fatal(err)
+		}
+		p.Expect("Simple Text Input Ex of another keyboard")
+		p.Prompt()
+	}
+	use()
+	keyboard := "keyboard"
+	for _, next := range []string{"second", "third"} {
+		monitor("device_add usb-kbd,id=" + next + ",bus=xhci.0")
+		for strings.Contains(monitor("info usb"), "Device 0.0") { // until the firmware has given it an address
+			time.Sleep(time.Second)
+		}
+		p.Say("/?") // it then knows the rest too
+		monitor("device_del " + keyboard)
+		use()
+		keyboard = next
+	}
+	p.Leave("/bye")
 	vmtest.CheckDrive(t, disk)
 }
 
