@@ -67,11 +67,16 @@ func (v *FS) change(op, name string, f func() error) error {
 
 func (v *FS) changeLocked(op, name string, f func() error) error {
 	err := v.touch()
+	v.dev.begin()
 	if err == nil {
 		err = f()
 	}
 	if err == nil {
 		return nil
+	}
+	if v.dev.failed.Load() {
+		v.wasDirty, v.free = true, unknownCount
+		clear(v.full)
 	}
 	clear(v.tables)
 	clear(v.dirs)
@@ -284,48 +289,56 @@ func (v *FS) Rename(from, to string) error {
 		if e.isDir() && e.first == v.root {
 			return iofs.ErrInvalid
 		}
-		if err := v.mayChange(e); err != nil {
-			return err
+		err = v.rename(e, to)
+		if err != nil && v.dev.failed.Load() && (e.isDir() || int64(e.size) > copyMost) {
+			v.twoNames = true
 		}
-		d, label, err := v.parentOf("rename", to)
-		if err != nil {
-			return err
-		}
-		if v.writers[writerKey{d.first, fold(label)}] != nil {
-			return ErrBusy
-		}
-		if e.isDir() {
-			if v.isBelow(d.first, e.first) {
-				return errors.New("a directory cannot be moved into itself")
-			}
-			for _, p := range v.pins {
-				if v.isBelow(p.at.parent, e.first) {
-					return fmt.Errorf("%s: %w", p.path, ErrPinned)
-				}
-			}
-			if v.depth(d.first) >= maxDepth-1 {
-				return fmt.Errorf("directories more than %d levels deep are not supported", maxDepth)
-			}
-		}
-		target, err := v.lookup("rename", to)
-		switch {
-		case errors.Is(err, iofs.ErrNotExist):
-			return v.renameTo(e, d, label)
-		case err != nil:
-			return err
-		case target.origin == e.origin:
-			if target.name == label {
-				return nil
-			}
-			return v.renameTo(e, d, label) // in other letters
-		case e.isDir() || target.isDir():
-			return iofs.ErrExist
-		}
-		if err := v.mayChange(target); err != nil {
-			return err
-		}
-		return v.renameOver(e, target)
+		return err
 	})
+}
+
+func (v *FS) rename(e entry, to string) error {
+	if err := v.mayChange(e); err != nil {
+		return err
+	}
+	d, label, err := v.parentOf("rename", to)
+	if err != nil {
+		return err
+	}
+	if v.writers[writerKey{d.first, fold(label)}] != nil {
+		return ErrBusy
+	}
+	if e.isDir() {
+		if v.isBelow(d.first, e.first) {
+			return errors.New("a directory cannot be moved into itself")
+		}
+		for _, p := range v.pins {
+			if v.isBelow(p.at.parent, e.first) {
+				return fmt.Errorf("%s: %w", p.path, ErrPinned)
+			}
+		}
+		if v.depth(d.first) >= maxDepth-1 {
+			return fmt.Errorf("directories more than %d levels deep are not supported", maxDepth)
+		}
+	}
+	target, err := v.lookup("rename", to)
+	switch {
+	case errors.Is(err, iofs.ErrNotExist):
+		return v.renameTo(e, d, label)
+	case err != nil:
+		return err
+	case target.origin == e.origin:
+		if target.name == label {
+			return nil
+		}
+		return v.renameTo(e, d, label) // in other letters
+	case e.isDir() || target.isDir():
+		return iofs.ErrExist
+	}
+	if err := v.mayChange(target); err != nil {
+		return err
+	}
+	return v.renameOver(e, target)
 }
 
 // renameTo gives e a name that nothing else has in the directory d.

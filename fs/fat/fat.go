@@ -54,7 +54,7 @@ var ErrNotFAT32 = errors.New("not a FAT32 volume")
 // Names are matched without regard to case, by their long and their short
 // form. Times on the volume are taken as UTC.
 type FS struct {
-	dev   fs.BlockDevice
+	dev   *watched
 	block int64 // bytes in a block of dev
 	geometry
 
@@ -129,7 +129,7 @@ func open(dev fs.BlockDevice) (*FS, error) {
 		return nil, fmt.Errorf("a block size of %d bytes is not supported; 512 and 4096 are", size)
 	}
 	v := &FS{
-		dev:    dev,
+		dev:    &watched{BlockDevice: dev},
 		block:  int64(size),
 		tables: map[tableChunk][]byte{},
 		dirs:   map[uint32]*dir{},
@@ -322,7 +322,7 @@ func (v *FS) Open(name string) (iofs.File, error) {
 		return nil, &iofs.PathError{Op: "open", Path: name, Err: err}
 	}
 	v.hold(e.first)
-	return readfs.File(name, info{e}, extent{v, runs, int64(e.size)}, func() error { return v.letGo(e.first) }), nil
+	return readfs.File(name, info{e}, extent{v, runs, int64(e.size)}, func() error { return v.letGo(name, e.first) }), nil
 }
 
 // ReadDir lists a directory, sorted by name.
