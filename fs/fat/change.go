@@ -104,12 +104,12 @@ func (v *FS) parentOf(op, name string) (d *dir, label string, err error) {
 	if err := checkName(label); err != nil {
 		return nil, "", err
 	}
-	d, err = v.openDir(e)
+	d, err = v.ownDir(e.first, e.origin)
 	return d, label, err
 }
 
-// dirOf returns the directory in which e is.
-func (v *FS) dirOf(e entry) (*dir, error) { return v.loadDir(e.parent, v.origin[e.parent]) }
+// dirOf returns the directory in which e is, to be changed.
+func (v *FS) dirOf(e entry) (*dir, error) { return v.ownDir(e.parent, v.origin[e.parent]) }
 
 // mayChange returns nil if nobody minds that e is changed.
 func (v *FS) mayChange(e entry) error {
@@ -266,16 +266,16 @@ func (v *FS) mayEmpty(e entry) error {
 	return nil
 }
 
-// chainOf returns the clusters of a file or directory.
+// chainOf returns the clusters of a file or directory that is to be changed.
 func (v *FS) chainOf(e entry) ([]run, error) {
-	if e.isDir() {
-		d, err := v.openDir(e)
-		if err != nil {
-			return nil, err
-		}
-		return d.runs, nil
+	if !e.isDir() {
+		return v.ownRuns(e)
 	}
-	return v.fileRuns(e)
+	d, err := v.ownDir(e.first, e.origin)
+	if err != nil {
+		return nil, err
+	}
+	return d.runs, nil
 }
 
 // Rename gives a file or directory another name, which may be in another directory. A file
@@ -447,7 +447,7 @@ func (v *FS) renameOver(e, target entry) error {
 	if err != nil {
 		return err
 	}
-	old, err := v.fileRuns(target)
+	old, err := v.ownRuns(target)
 	if err != nil {
 		return err
 	}
@@ -465,7 +465,7 @@ func (v *FS) renameOver(e, target entry) error {
 		}
 		return v.release(target.first, old)
 	}
-	runs, err := v.fileRuns(e)
+	runs, err := v.ownRuns(e)
 	if err != nil {
 		return err
 	}
@@ -573,7 +573,7 @@ func (v *FS) SetLabel(label string) error {
 		if err != nil {
 			return err
 		}
-		root, err := v.loadDir(v.root, origin{})
+		root, err := v.ownDir(v.root, origin{})
 		if err != nil {
 			return err
 		}

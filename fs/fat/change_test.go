@@ -283,6 +283,58 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// What only the second FAT has a chain for is read, and not changed: the first may have given its
+// clusters to others. When the first cannot be read there is nothing against the second.
+func TestStrayChain(t *testing.T) {
+	for _, c := range []struct {
+		what, want string
+		do         func(v *FS) error
+	}{
+		{"write", "do not agree", func(v *FS) error { return v.WriteFile("FRAGMENT.BIN", nil) }},
+		{"append", "do not agree", func(v *FS) error { _, err := v.OpenWriter("FRAGMENT.BIN"); return err }},
+		{"remove", "do not agree", func(v *FS) error { return v.Remove("FRAGMENT.BIN") }},
+		{"rename", "do not agree", func(v *FS) error { return v.Rename("FRAGMENT.BIN", "other/x") }},
+		{"rename over", "do not agree", func(v *FS) error { return v.Rename("ONE", "FRAGMENT.BIN") }},
+		{"pin", "do not agree", func(v *FS) error { _, err := v.Pin("FRAGMENT.BIN"); return err }},
+		{"in place", "do not agree", func(v *FS) error { _, err := v.OpenInPlace("FRAGMENT.BIN"); return err }},
+		{"write in a directory", "do not agree", func(v *FS) error { return v.WriteFile("MODELS/x", nil) }},
+		{"mkdir in a directory", "do not agree", func(v *FS) error { return v.Mkdir("MODELS/x") }},
+		{"remove in a directory", "do not agree", func(v *FS) error { return v.Remove("MODELS/EMPTY") }},
+		{"rename a directory", "do not agree", func(v *FS) error { return v.Rename("MODELS", "other/x") }},
+		{"read", "", func(v *FS) error { _, err := v.ReadFile("FRAGMENT.BIN"); return err }},
+		{"list", "", func(v *FS) error { _, err := v.ReadDir("MODELS"); return err }},
+		{"read by extents", "", func(v *FS) error { _, err := v.Extents("FRAGMENT.BIN"); return err }},
+	} {
+		m := sample(512, 1, 2)
+		if err := m.mount(t).Mkdir("other"); err != nil {
+			t.Fatal(err)
+		}
+		m.file(2, "ONE        ", 3, 38)
+		m.set(0, 5, endOfChain) // of FRAGMENT.BIN, which the first FAT has given to another
+		m.set(0, 3, 0)          // MODELS
+		before := slices.Clone(m.b[m.tableAt(0):])
+		err := c.do(m.mount(t))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want ... %s ...", c.what, err, c.want)
+		}
+		before[7], m.b[m.tableAt(0)+7] = 0, 0 // the mark
+		before[m.table*512+7], m.b[m.tableAt(1)+7] = 0, 0
+		if !bytes.Equal(before, m.b[m.tableAt(0):]) {
+			t.Errorf("%s: something was changed", c.what)
+		}
+	}
+	m := sample(512, 1, 2)
+	d := m.device()
+	d.MakeUnreadable(int64(m.tableAt(0)), int64(m.tableAt(0)+512))
+	v, err := Mount(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.OpenInPlace("MODELS/JOURNAL.LOG"); err != nil {
+		t.Errorf("a journal of which the first FAT cannot be read: %v", err)
+	}
+}
+
 // What lies behind a directory's end means nothing, and must not come to light.
 func TestCreateBehindTheEnd(t *testing.T) {
 	for used := range 16 {

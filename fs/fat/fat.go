@@ -384,7 +384,7 @@ type Extent struct{ First, Count uint64 }
 func (v *FS) Extents(name string) ([]Extent, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	list, _, err := v.extents(name)
+	list, _, err := v.extents(name, v.fileRuns)
 	return list, err
 }
 
@@ -393,14 +393,14 @@ func (v *FS) Extents(name string) ([]Extent, error) {
 func (v *FS) Pin(name string) ([]Extent, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	list, e, err := v.extents(name)
+	list, e, err := v.extents(name, v.ownRuns)
 	if err != nil {
 		return nil, err
 	}
 	return list, v.pin("pin", name, e)
 }
 
-func (v *FS) extents(name string) ([]Extent, entry, error) {
+func (v *FS) extents(name string, runsOf func(entry) ([]run, error)) ([]Extent, entry, error) {
 	e, err := v.lookup("extents", name)
 	if err != nil {
 		return nil, e, err
@@ -414,7 +414,7 @@ func (v *FS) extents(name string) ([]Extent, entry, error) {
 	if v.cluster%v.block != 0 || v.dataAt%v.block != 0 {
 		return fail(errors.New("the clusters of the volume are not whole blocks of the device"))
 	}
-	runs, err := v.fileRuns(e)
+	runs, err := runsOf(e)
 	if err != nil {
 		return fail(err)
 	}
