@@ -2,6 +2,7 @@ package fat
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -332,6 +333,25 @@ func TestStrayChain(t *testing.T) {
 	}
 	if _, err := v.OpenInPlace("MODELS/JOURNAL.LOG"); err != nil {
 		t.Errorf("a journal of which the first FAT cannot be read: %v", err)
+	}
+}
+
+// A volume whose count of free clusters is too low takes what there is room for.
+func TestWrongFreeCount(t *testing.T) {
+	m := damaged(t)
+	binary.LittleEndian.PutUint32(m.b[512+infoFree:], 0)
+	v := m.mount(t)
+	if err := v.WriteFile("x", []byte("x")); err != nil {
+		t.Error(err)
+	}
+	if err := v.WriteFile("large", make([]byte, 512*40)); !errors.Is(err, ErrNoRoom) {
+		t.Error(err)
+	}
+	if err := v.Sync(); err != nil {
+		t.Error(err)
+	}
+	if r, err := Check(m.device(), CheckOptions{}); err != nil || len(r.Problems) > 0 {
+		t.Errorf("%s, %v", r, err)
 	}
 }
 

@@ -52,6 +52,7 @@ type state struct {
 	twoNames bool   // something may have two names, of which none may be removed
 	dirty    bool   // it is marked as being in use
 	free     uint32 // clusters, or unknownCount
+	counted  bool   // free comes from the FAT, not from FSInfo
 	next     uint32 // where to look for free ones
 	full     []bool // chunks of the FAT with no free entry
 	reserved []run  // clusters taken that are free in the FAT, by first
@@ -127,11 +128,11 @@ func (v *FS) readState() {
 	}
 }
 
-// readInfo returns the sector FSInfo, if there is one.
+// readInfo returns the sector FSInfo, and whether it is one.
 func (v *FS) readInfo() ([]byte, bool) {
 	b := make([]byte, 512)
 	if v.info == 0 || v.readAt(v.info, b) != nil {
-		return nil, false
+		return b, false
 	}
 	return b, string(b[:4]) == infoLead && string(b[484:488]) == infoMid && b[510] == 0x55 && b[511] == 0xAA
 }
@@ -256,18 +257,26 @@ func (v *FS) Free() (int64, error) {
 	defer v.mu.Unlock()
 	v.readState()
 	if v.free == unknownCount {
-		n := uint32(0)
-		err := v.freeRuns(2, v.last, v.last, true, func(r run) bool { n += r.count; return true })
-		if err != nil {
-			return 0, fmt.Errorf("the free room could not be counted: %w", err)
+		if err := v.count(); err != nil {
+			return 0, err
 		}
-		v.free = n
 	}
 	n := int64(v.free)
 	for _, r := range v.reserved {
 		n -= int64(r.count)
 	}
 	return max(n, 0) * v.cluster, nil
+}
+
+// count counts the free clusters.
+func (v *FS) count() error {
+	n := uint32(0)
+	err := v.freeRuns(2, v.last, v.last, true, func(r run) bool { n += r.count; return true })
+	if err != nil {
+		return fmt.Errorf("the free room could not be counted: %w", err)
+	}
+	v.free, v.counted = n, true
+	return nil
 }
 
 // Size returns how many bytes the volume has for files and directories.
@@ -385,6 +394,11 @@ func (v *FS) alloc(n, after uint32) ([]run, error) {
 		return nil, nil
 	}
 	v.readState()
+	if v.free != unknownCount && n > v.free && !v.counted { // FSInfo may be wrong
+		if err := v.count(); err != nil {
+			return nil, err
+		}
+	}
 	if v.free != unknownCount && n > v.free {
 		return nil, ErrNoRoom
 	}
