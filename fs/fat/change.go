@@ -29,8 +29,8 @@ package fat
 //   - a file that grows or gets shorter has clusters beyond its size. A check cuts them off.
 //   - a file, or a directory, that gets another name has both. Check knows that, and takes one
 //     away; checks of others leave the content to only one of the two.
-//   - a file that replaces another has no name yet, and the other is still there. A file that
-//     is to replace another is therefore better written by Create, which needs no second name.
+//     Of a file that replaces another the name that is left may be its old one. A file that is
+//     to replace another is therefore better written by Create, which needs no second name.
 //
 // And a name that others have written across two sectors of a directory's first cluster leaves
 // part of it behind when it is removed; no system shows that.
@@ -477,30 +477,18 @@ func (v *FS) renameOver(e, target entry) error {
 		}
 		first = fresh[0].first
 	}
-	leave := func() error {
-		from, err := v.dirOf(e)
-		if err != nil {
-			return err
-		}
-		return v.store(from, without(from.content, e), e.begin, e.end())
-	}
-	if !copied {
-		if err := leave(); err != nil {
-			return err
-		}
-		if d, err = v.dirOf(target); err != nil {
-			return err
-		}
-	}
 	content := bytes.Clone(d.content)
 	take(content, first)
 	if err := v.store(d, content, target.offset, target.end()); err != nil {
 		return err
 	}
+	if from, err = v.dirOf(e); err != nil { // store has changed it, if it is the same
+		return err
+	}
+	if err := v.store(from, without(from.content, e), e.begin, e.end()); err != nil {
+		return err
+	}
 	if copied {
-		if err := leave(); err != nil {
-			return err
-		}
 		if err := v.release(e.first, runs); err != nil {
 			return err
 		}
