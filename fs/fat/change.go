@@ -383,12 +383,16 @@ func (v *FS) renameTo(e entry, d *dir, label string) error {
 		}
 		setFirst(raw, fresh[0].first)
 	}
-	if e.isDir() && e.parent != d.first {
+	moved := e.isDir() && e.parent != d.first
+	if moved {
 		if err := v.setParent(e, runs, d.first); err != nil {
 			return err
 		}
 	}
 	if err := v.putNew(d, label, raw, fresh); err != nil {
+		if moved { // there was no room for it
+			err = errors.Join(err, v.setParent(e, runs, e.parent))
+		}
 		return err
 	}
 	if from, err = v.dirOf(e); err != nil { // put has changed it, if it is the same

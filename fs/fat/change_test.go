@@ -355,6 +355,33 @@ func TestWrongFreeCount(t *testing.T) {
 	}
 }
 
+// A directory that cannot be moved since there is no room for its name is as it was.
+func TestMoveWithoutRoom(t *testing.T) {
+	m := damaged(t)
+	v := m.mount(t)
+	for _, dir := range []string{"a", "a/sub", "b"} {
+		if err := v.Mkdir(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free, err := v.Free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.WriteFile("large", make([]byte, free)); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Rename("a/sub", "b/"+strings.Repeat("x", 200)); !errors.Is(err, ErrNoRoom) {
+		t.Error(err)
+	}
+	if err := v.Sync(); err != nil {
+		t.Error(err)
+	}
+	if r, err := Check(m.device(), CheckOptions{}); err != nil || len(r.Problems) > 0 {
+		t.Errorf("%s, %v", r, err)
+	}
+}
+
 // What lies behind a directory's end means nothing, and must not come to light.
 func TestCreateBehindTheEnd(t *testing.T) {
 	for used := range 16 {
