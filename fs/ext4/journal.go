@@ -39,8 +39,14 @@ const (
 	tagSameUUID = 2
 	tagLast     = 8
 
-	maxReplayed = 1 << 20 // blocks, and as many that are revoked
+	maxJournal = 10_240_000 // blocks; mke2fs makes none that is longer
 )
+
+// maxReplayed is how many blocks a journal may have for the volume, how many may be revoked and how
+// many control blocks there may be. Tests change it.
+var maxReplayed = 1 << 20
+
+var errTooMany = errors.New("more is in it than fits in memory; have a computer with Linux mount the volume once")
 
 var journalMagic = []byte{0xC0, 0x3B, 0x39, 0x98}
 
@@ -180,7 +186,7 @@ func (v *FS) openJournal() (*journal, error) {
 			j.end -= fast
 		}
 	}
-	if size := be.Uint32(b[0xC:]); int64(size) != v.block || int64(length) > n.size/v.block || j.first == 0 || j.first >= j.end || j.start != 0 && (j.start < j.first || j.start >= j.end) {
+	if size := be.Uint32(b[0xC:]); int64(size) != v.block || int64(length) > n.size/v.block || uint64(length) > min(v.blocks, maxJournal) || j.first == 0 || j.first >= j.end || j.start != 0 && (j.start < j.first || j.start >= j.end) {
 		return nil, fmt.Errorf("its superblock claims %d blocks of %d bytes, the first transaction in block %d: %s", length, size, j.start, remedy)
 	}
 	return j, nil
@@ -225,6 +231,9 @@ func (j *journal) scan() (list []control, next uint32, err error) {
 		return fmt.Errorf("its transaction %d does not match its checksum: %s", sequence, remedy)
 	}
 	for left > 0 {
+		if len(list) > maxReplayed {
+			return nil, 0, errTooMany
+		}
 		b, err := j.read(at)
 		if err != nil {
 			return nil, 0, err
@@ -353,7 +362,6 @@ func (j *journal) tags(b []byte) (list []tag) {
 
 // collect returns the blocks of the volume that control blocks say are in the journal.
 func (j *journal) collect(list []control) (map[uint64]replayed, error) {
-	tooMany := fmt.Errorf("more than %d blocks are in it; have a computer with Linux mount the volume once", maxReplayed)
 	revoked := map[uint64]uint32{} // in which transaction last
 	for _, c := range list {
 		if c.kind != journalRevoke {
@@ -367,7 +375,7 @@ func (j *journal) collect(list []control) (map[uint64]replayed, error) {
 			return nil, err
 		}
 		if len(revoked) > maxReplayed {
-			return nil, tooMany
+			return nil, errTooMany
 		}
 	}
 	found := map[uint64]replayed{}
@@ -385,8 +393,9 @@ func (j *journal) collect(list []control) (map[uint64]replayed, error) {
 			if last, ok := revoked[t.block]; ok && int32(c.sequence-last) <= 0 {
 				continue
 			}
-			if t.block >= j.v.blocks {
-				return nil, fmt.Errorf("it has a copy of block %d of %d: %s", t.block, j.v.blocks, remedy)
+			// The superblock as it is may count fewer than that in the journal, if the volume grew.
+			if most := uint64(j.v.size() / j.v.block); t.block >= most {
+				return nil, fmt.Errorf("it has a copy of block %d of %d: %s", t.block, most, remedy)
 			}
 			if err := j.check(at, c.sequence, t); err != nil {
 				return nil, err
@@ -398,7 +407,7 @@ func (j *journal) collect(list []control) (map[uint64]replayed, error) {
 			found[t.block] = replayed{t.block, int64(where) * j.v.block, t.flags&tagEscaped != 0}
 		}
 		if len(found) > maxReplayed {
-			return nil, tooMany
+			return nil, errTooMany
 		}
 	}
 	return found, nil

@@ -3,6 +3,7 @@ package ext4
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -249,6 +250,10 @@ func TestJournalRing(t *testing.T) {
 		}, ""},
 		{"begins behind its end", func(b []byte) { be.PutUint32(b[at(0)+0x1C:], 1024) }, "the first transaction in block 1024"},
 		{"too long", func(b []byte) { be.PutUint32(b[at(0)+0x10:], 1<<20) }, "claims 1048576 blocks"},
+		{"longer than the volume", func(b []byte) {
+			be.PutUint32(b[at(0)+0x10:], 1<<20)
+			binary.LittleEndian.PutUint32(b[int(must(v.inodeTable(0)))*1024+7*int(v.inodeSize)+4:], 1<<30)
+		}, "claims 1048576 blocks"},
 		{"begins at itself", func(b []byte) { be.PutUint32(b[at(0)+0x14:], 0) }, "claims"},
 		{"other blocks", func(b []byte) { be.PutUint32(b[at(0)+0xC:], 4096) }, "blocks of 4096 bytes"},
 		{"unknown feature", func(b []byte) { be.PutUint32(b[at(0)+0x28:], 0x40) }, "unknown features, 0x40"},
@@ -267,6 +272,23 @@ func TestJournalRing(t *testing.T) {
 				t.Errorf("%s: the file is not from the journal, %v", c.name, err)
 			}
 		}
+	}
+	// A block that the superblock does not count yet, since the volume grew, is taken.
+	grown := append(slices.Clone(data), make([]byte, 1<<20)...)
+	be.PutUint32(grown[at(1)+12:], uint32(v.blocks))
+	if w, err := Mount(fstest.NewDevice(grown, 512)); err != nil || len(w.replayed) != 1 {
+		t.Errorf("a block of a volume that grew: %v", err)
+	}
+	// More than fits in memory is refused.
+	defer func(n int) { maxReplayed = n }(maxReplayed)
+	maxReplayed = 100
+	full := slices.Clone(data)
+	for i := uint64(1); i < 1024; i++ {
+		copy(full[at(i):], full[at(1):][:12])
+		be.PutUint32(full[at(i)+4:], journalRevoke)
+	}
+	if _, err := Mount(fstest.NewDevice(full, 512)); !errors.Is(err, errTooMany) {
+		t.Errorf("a ring of revoke blocks: %v", err)
 	}
 	// The journal's own inode is damaged, but the superblock knows where it is.
 	b := slices.Clone(data)

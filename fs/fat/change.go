@@ -29,8 +29,8 @@ package fat
 //   - a file that grows or gets shorter has clusters beyond its size. A check cuts them off.
 //   - a file, or a directory, that gets another name has both. Check knows that, and takes one
 //     away; checks of others leave the content to only one of the two.
-//   - a file that replaces another has no name yet, and the other is still there. A file that
-//     is to replace another is therefore better written by Create, which needs no second name.
+//     Of a file that replaces another the name that is left may be its old one. A file that is
+//     to replace another is therefore better written by Create, which needs no second name.
 //
 // And a name that others have written across two sectors of a directory's first cluster leaves
 // part of it behind when it is removed; no system shows that.
@@ -67,11 +67,16 @@ func (v *FS) change(op, name string, f func() error) error {
 
 func (v *FS) changeLocked(op, name string, f func() error) error {
 	err := v.touch()
+	v.dev.begin()
 	if err == nil {
 		err = f()
 	}
 	if err == nil {
 		return nil
+	}
+	if v.dev.failed.Load() {
+		v.wasDirty, v.free = true, unknownCount
+		clear(v.full)
 	}
 	clear(v.tables)
 	clear(v.dirs)
@@ -99,12 +104,12 @@ func (v *FS) parentOf(op, name string) (d *dir, label string, err error) {
 	if err := checkName(label); err != nil {
 		return nil, "", err
 	}
-	d, err = v.openDir(e)
+	d, err = v.ownDir(e.first, e.origin)
 	return d, label, err
 }
 
-// dirOf returns the directory in which e is.
-func (v *FS) dirOf(e entry) (*dir, error) { return v.loadDir(e.parent, v.origin[e.parent]) }
+// dirOf returns the directory in which e is, to be changed.
+func (v *FS) dirOf(e entry) (*dir, error) { return v.ownDir(e.parent, v.origin[e.parent]) }
 
 // mayChange returns nil if nobody minds that e is changed.
 func (v *FS) mayChange(e entry) error {
@@ -261,16 +266,16 @@ func (v *FS) mayEmpty(e entry) error {
 	return nil
 }
 
-// chainOf returns the clusters of a file or directory.
+// chainOf returns the clusters of a file or directory that is to be changed.
 func (v *FS) chainOf(e entry) ([]run, error) {
-	if e.isDir() {
-		d, err := v.openDir(e)
-		if err != nil {
-			return nil, err
-		}
-		return d.runs, nil
+	if !e.isDir() {
+		return v.ownRuns(e)
 	}
-	return v.fileRuns(e)
+	d, err := v.ownDir(e.first, e.origin)
+	if err != nil {
+		return nil, err
+	}
+	return d.runs, nil
 }
 
 // Rename gives a file or directory another name, which may be in another directory. A file
@@ -284,48 +289,56 @@ func (v *FS) Rename(from, to string) error {
 		if e.isDir() && e.first == v.root {
 			return iofs.ErrInvalid
 		}
-		if err := v.mayChange(e); err != nil {
-			return err
+		err = v.rename(e, to)
+		if err != nil && v.dev.failed.Load() && (e.isDir() || int64(e.size) > copyMost) {
+			v.twoNames = true
 		}
-		d, label, err := v.parentOf("rename", to)
-		if err != nil {
-			return err
-		}
-		if v.writers[writerKey{d.first, fold(label)}] != nil {
-			return ErrBusy
-		}
-		if e.isDir() {
-			if v.isBelow(d.first, e.first) {
-				return errors.New("a directory cannot be moved into itself")
-			}
-			for _, p := range v.pins {
-				if v.isBelow(p.at.parent, e.first) {
-					return fmt.Errorf("%s: %w", p.path, ErrPinned)
-				}
-			}
-			if v.depth(d.first) >= maxDepth-1 {
-				return fmt.Errorf("directories more than %d levels deep are not supported", maxDepth)
-			}
-		}
-		target, err := v.lookup("rename", to)
-		switch {
-		case errors.Is(err, iofs.ErrNotExist):
-			return v.renameTo(e, d, label)
-		case err != nil:
-			return err
-		case target.origin == e.origin:
-			if target.name == label {
-				return nil
-			}
-			return v.renameTo(e, d, label) // in other letters
-		case e.isDir() || target.isDir():
-			return iofs.ErrExist
-		}
-		if err := v.mayChange(target); err != nil {
-			return err
-		}
-		return v.renameOver(e, target)
+		return err
 	})
+}
+
+func (v *FS) rename(e entry, to string) error {
+	if err := v.mayChange(e); err != nil {
+		return err
+	}
+	d, label, err := v.parentOf("rename", to)
+	if err != nil {
+		return err
+	}
+	if v.writers[writerKey{d.first, fold(label)}] != nil {
+		return ErrBusy
+	}
+	if e.isDir() {
+		if v.isBelow(d.first, e.first) {
+			return errors.New("a directory cannot be moved into itself")
+		}
+		for _, p := range v.pins {
+			if v.isBelow(p.at.parent, e.first) {
+				return fmt.Errorf("%s: %w", p.path, ErrPinned)
+			}
+		}
+		if v.depth(d.first) >= maxDepth-1 {
+			return fmt.Errorf("directories more than %d levels deep are not supported", maxDepth)
+		}
+	}
+	target, err := v.lookup("rename", to)
+	switch {
+	case errors.Is(err, iofs.ErrNotExist):
+		return v.renameTo(e, d, label)
+	case err != nil:
+		return err
+	case target.origin == e.origin:
+		if target.name == label {
+			return nil
+		}
+		return v.renameTo(e, d, label) // in other letters
+	case e.isDir() || target.isDir():
+		return iofs.ErrExist
+	}
+	if err := v.mayChange(target); err != nil {
+		return err
+	}
+	return v.renameOver(e, target)
 }
 
 // renameTo gives e a name that nothing else has in the directory d.
@@ -370,12 +383,16 @@ func (v *FS) renameTo(e entry, d *dir, label string) error {
 		}
 		setFirst(raw, fresh[0].first)
 	}
-	if e.isDir() && e.parent != d.first {
+	moved := e.isDir() && e.parent != d.first
+	if moved {
 		if err := v.setParent(e, runs, d.first); err != nil {
 			return err
 		}
 	}
 	if err := v.putNew(d, label, raw, fresh); err != nil {
+		if moved { // there was no room for it
+			err = errors.Join(err, v.setParent(e, runs, e.parent))
+		}
 		return err
 	}
 	if from, err = v.dirOf(e); err != nil { // put has changed it, if it is the same
@@ -434,7 +451,7 @@ func (v *FS) renameOver(e, target entry) error {
 	if err != nil {
 		return err
 	}
-	old, err := v.fileRuns(target)
+	old, err := v.ownRuns(target)
 	if err != nil {
 		return err
 	}
@@ -452,7 +469,7 @@ func (v *FS) renameOver(e, target entry) error {
 		}
 		return v.release(target.first, old)
 	}
-	runs, err := v.fileRuns(e)
+	runs, err := v.ownRuns(e)
 	if err != nil {
 		return err
 	}
@@ -464,30 +481,18 @@ func (v *FS) renameOver(e, target entry) error {
 		}
 		first = fresh[0].first
 	}
-	leave := func() error {
-		from, err := v.dirOf(e)
-		if err != nil {
-			return err
-		}
-		return v.store(from, without(from.content, e), e.begin, e.end())
-	}
-	if !copied {
-		if err := leave(); err != nil {
-			return err
-		}
-		if d, err = v.dirOf(target); err != nil {
-			return err
-		}
-	}
 	content := bytes.Clone(d.content)
 	take(content, first)
 	if err := v.store(d, content, target.offset, target.end()); err != nil {
 		return err
 	}
+	if from, err = v.dirOf(e); err != nil { // store has changed it, if it is the same
+		return err
+	}
+	if err := v.store(from, without(from.content, e), e.begin, e.end()); err != nil {
+		return err
+	}
 	if copied {
-		if err := leave(); err != nil {
-			return err
-		}
 		if err := v.release(e.first, runs); err != nil {
 			return err
 		}
@@ -560,7 +565,7 @@ func (v *FS) SetLabel(label string) error {
 		if err != nil {
 			return err
 		}
-		root, err := v.loadDir(v.root, origin{})
+		root, err := v.ownDir(v.root, origin{})
 		if err != nil {
 			return err
 		}

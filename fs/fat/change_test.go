@@ -2,6 +2,7 @@ package fat
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -280,6 +281,104 @@ func TestRefuses(t *testing.T) {
 	}
 	if err := w.WriteFile("x", []byte("x")); err == nil || !strings.Contains(err.Error(), "not whole blocks") {
 		t.Errorf("clusters smaller than a block: %v", err)
+	}
+}
+
+// What only the second FAT has a chain for is read, and not changed: the first may have given its
+// clusters to others. When the first cannot be read there is nothing against the second.
+func TestStrayChain(t *testing.T) {
+	for _, c := range []struct {
+		what, want string
+		do         func(v *FS) error
+	}{
+		{"write", "do not agree", func(v *FS) error { return v.WriteFile("FRAGMENT.BIN", nil) }},
+		{"append", "do not agree", func(v *FS) error { _, err := v.OpenWriter("FRAGMENT.BIN"); return err }},
+		{"remove", "do not agree", func(v *FS) error { return v.Remove("FRAGMENT.BIN") }},
+		{"rename", "do not agree", func(v *FS) error { return v.Rename("FRAGMENT.BIN", "other/x") }},
+		{"rename over", "do not agree", func(v *FS) error { return v.Rename("ONE", "FRAGMENT.BIN") }},
+		{"pin", "do not agree", func(v *FS) error { _, err := v.Pin("FRAGMENT.BIN"); return err }},
+		{"in place", "do not agree", func(v *FS) error { _, err := v.OpenInPlace("FRAGMENT.BIN"); return err }},
+		{"write in a directory", "do not agree", func(v *FS) error { return v.WriteFile("MODELS/x", nil) }},
+		{"mkdir in a directory", "do not agree", func(v *FS) error { return v.Mkdir("MODELS/x") }},
+		{"remove in a directory", "do not agree", func(v *FS) error { return v.Remove("MODELS/EMPTY") }},
+		{"rename a directory", "do not agree", func(v *FS) error { return v.Rename("MODELS", "other/x") }},
+		{"read", "", func(v *FS) error { _, err := v.ReadFile("FRAGMENT.BIN"); return err }},
+		{"list", "", func(v *FS) error { _, err := v.ReadDir("MODELS"); return err }},
+		{"read by extents", "", func(v *FS) error { _, err := v.Extents("FRAGMENT.BIN"); return err }},
+	} {
+		m := sample(512, 1, 2)
+		if err := m.mount(t).Mkdir("other"); err != nil {
+			t.Fatal(err)
+		}
+		m.file(2, "ONE        ", 3, 38)
+		m.set(0, 5, endOfChain) // of FRAGMENT.BIN, which the first FAT has given to another
+		m.set(0, 3, 0)          // MODELS
+		before := slices.Clone(m.b[m.tableAt(0):])
+		err := c.do(m.mount(t))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want ... %s ...", c.what, err, c.want)
+		}
+		before[7], m.b[m.tableAt(0)+7] = 0, 0 // the mark
+		before[m.table*512+7], m.b[m.tableAt(1)+7] = 0, 0
+		if !bytes.Equal(before, m.b[m.tableAt(0):]) {
+			t.Errorf("%s: something was changed", c.what)
+		}
+	}
+	m := sample(512, 1, 2)
+	d := m.device()
+	d.MakeUnreadable(int64(m.tableAt(0)), int64(m.tableAt(0)+512))
+	v, err := Mount(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.OpenInPlace("MODELS/JOURNAL.LOG"); err != nil {
+		t.Errorf("a journal of which the first FAT cannot be read: %v", err)
+	}
+}
+
+// A volume whose count of free clusters is too low takes what there is room for.
+func TestWrongFreeCount(t *testing.T) {
+	m := damaged(t)
+	binary.LittleEndian.PutUint32(m.b[512+infoFree:], 0)
+	v := m.mount(t)
+	if err := v.WriteFile("x", []byte("x")); err != nil {
+		t.Error(err)
+	}
+	if err := v.WriteFile("large", make([]byte, 512*40)); !errors.Is(err, ErrNoRoom) {
+		t.Error(err)
+	}
+	if err := v.Sync(); err != nil {
+		t.Error(err)
+	}
+	if r, err := Check(m.device(), CheckOptions{}); err != nil || len(r.Problems) > 0 {
+		t.Errorf("%s, %v", r, err)
+	}
+}
+
+// A directory that cannot be moved since there is no room for its name is as it was.
+func TestMoveWithoutRoom(t *testing.T) {
+	m := damaged(t)
+	v := m.mount(t)
+	for _, dir := range []string{"a", "a/sub", "b"} {
+		if err := v.Mkdir(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free, err := v.Free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.WriteFile("large", make([]byte, free)); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Rename("a/sub", "b/"+strings.Repeat("x", 200)); !errors.Is(err, ErrNoRoom) {
+		t.Error(err)
+	}
+	if err := v.Sync(); err != nil {
+		t.Error(err)
+	}
+	if r, err := Check(m.device(), CheckOptions{}); err != nil || len(r.Problems) > 0 {
+		t.Errorf("%s, %v", r, err)
 	}
 }
 

@@ -285,6 +285,20 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
+// A sector that cannot be read can be written again, if what it has to say is known.
+func TestCheckUnreadable(t *testing.T) {
+	m := damaged(t)
+	d := m.device()
+	d.MakeUnreadable(512, 1024)
+	r, err := Check(d, CheckOptions{Repair: true})
+	if err != nil || !strings.Contains(r.String(), "counts free clusters is damaged") {
+		t.Errorf("FSInfo: %v\n%s", err, r)
+	}
+	if r, err := Check(d, CheckOptions{}); err != nil || len(r.Problems) > 0 {
+		t.Errorf("after repair: %v\n%s", err, r)
+	}
+}
+
 // filled is a volume with much in it, to be spoiled.
 func filled(t testing.TB) []byte {
 	t.Helper()

@@ -72,6 +72,7 @@ type dir struct {
 
 	first   uint32
 	runs    []run
+	stray   bool   // the FAT in use does not have them
 	content []byte // as on the medium
 }
 
@@ -130,7 +131,7 @@ func (v *FS) loadDir(first uint32, from origin) (*dir, error) {
 		return d, nil
 	}
 	most := max(maxDirBytes/v.cluster, 1)
-	runs, err := v.chain(first, uint32(min(most, int64(v.last)-1)), false)
+	runs, stray, err := v.chain(first, uint32(min(most, int64(v.last)-1)), false)
 	if err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
@@ -154,9 +155,18 @@ func (v *FS) loadDir(first uint32, from origin) (*dir, error) {
 	}
 	v.origin[first] = from
 	d := parseDir(b, first)
-	d.runs = runs
+	d.runs, d.stray = runs, stray
 	v.keep(d)
 	return d, nil
+}
+
+// ownDir is loadDir for whoever changes the directory.
+func (v *FS) ownDir(first uint32, from origin) (*dir, error) {
+	d, err := v.loadDir(first, from)
+	if err == nil && d.stray {
+		return nil, errStray
+	}
+	return d, err
 }
 
 // keep puts a directory into the cache, in the place of what was known of it.

@@ -54,7 +54,7 @@ var ErrNotFAT32 = errors.New("not a FAT32 volume")
 // Names are matched without regard to case, by their long and their short
 // form. Times on the volume are taken as UTC.
 type FS struct {
-	dev   fs.BlockDevice
+	dev   *watched
 	block int64 // bytes in a block of dev
 	geometry
 
@@ -129,7 +129,7 @@ func open(dev fs.BlockDevice) (*FS, error) {
 		return nil, fmt.Errorf("a block size of %d bytes is not supported; 512 and 4096 are", size)
 	}
 	v := &FS{
-		dev:    dev,
+		dev:    &watched{BlockDevice: dev},
 		block:  int64(size),
 		tables: map[tableChunk][]byte{},
 		dirs:   map[uint32]*dir{},
@@ -322,7 +322,7 @@ func (v *FS) Open(name string) (iofs.File, error) {
 		return nil, &iofs.PathError{Op: "open", Path: name, Err: err}
 	}
 	v.hold(e.first)
-	return readfs.File(name, info{e}, extent{v, runs, int64(e.size)}, func() error { return v.letGo(e.first) }), nil
+	return readfs.File(name, info{e}, extent{v, runs, int64(e.size)}, func() error { return v.letGo(name, e.first) }), nil
 }
 
 // ReadDir lists a directory, sorted by name.
@@ -384,7 +384,7 @@ type Extent struct{ First, Count uint64 }
 func (v *FS) Extents(name string) ([]Extent, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	list, _, err := v.extents(name)
+	list, _, err := v.extents(name, v.fileRuns)
 	return list, err
 }
 
@@ -393,14 +393,14 @@ func (v *FS) Extents(name string) ([]Extent, error) {
 func (v *FS) Pin(name string) ([]Extent, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	list, e, err := v.extents(name)
+	list, e, err := v.extents(name, v.ownRuns)
 	if err != nil {
 		return nil, err
 	}
 	return list, v.pin("pin", name, e)
 }
 
-func (v *FS) extents(name string) ([]Extent, entry, error) {
+func (v *FS) extents(name string, runsOf func(entry) ([]run, error)) ([]Extent, entry, error) {
 	e, err := v.lookup("extents", name)
 	if err != nil {
 		return nil, e, err
@@ -414,7 +414,7 @@ func (v *FS) extents(name string) ([]Extent, entry, error) {
 	if v.cluster%v.block != 0 || v.dataAt%v.block != 0 {
 		return fail(errors.New("the clusters of the volume are not whole blocks of the device"))
 	}
-	runs, err := v.fileRuns(e)
+	runs, err := runsOf(e)
 	if err != nil {
 		return fail(err)
 	}

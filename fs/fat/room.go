@@ -10,7 +10,8 @@ package fat
 //
 // Before its first change a volume is marked as being in use, and its count of free clusters
 // as unknown; Sync writes the count and takes the mark away. Other systems check a marked
-// volume. One that was marked when it was mounted stays so until somebody has checked it.
+// volume. One that was marked when it was mounted, or on which the medium failed in the middle
+// of a change, stays so until somebody has checked it.
 
 import (
 	"encoding/binary"
@@ -19,6 +20,9 @@ import (
 	iofs "io/fs"
 	"slices"
 	"sort"
+	"sync/atomic"
+
+	"alphaos/fs"
 )
 
 var (
@@ -44,12 +48,51 @@ const (
 
 // state is what a mounted volume knows of its free room and of what is under way.
 type state struct {
-	wasDirty bool   // when it was mounted
+	wasDirty bool   // when it was mounted, or since a change has failed half-way
+	twoNames bool   // something may have two names, of which none may be removed
 	dirty    bool   // it is marked as being in use
 	free     uint32 // clusters, or unknownCount
+	counted  bool   // free comes from the FAT, not from FSInfo
 	next     uint32 // where to look for free ones
 	full     []bool // chunks of the FAT with no free entry
 	reserved []run  // clusters taken that are free in the FAT, by first
+}
+
+// watched is the medium, and tells whether a change may have been done in part: a write or a
+// flush has failed since begin, or a read has after a write.
+type watched struct {
+	fs.BlockDevice
+	wrote, failed atomic.Bool
+}
+
+func (w *watched) begin() {
+	w.wrote.Store(false)
+	w.failed.Store(false)
+}
+
+func (w *watched) ReadBlocks(lba uint64, p []byte) error {
+	err := w.BlockDevice.ReadBlocks(lba, p)
+	if err != nil && w.wrote.Load() {
+		w.failed.Store(true)
+	}
+	return err
+}
+
+func (w *watched) WriteBlocks(lba uint64, p []byte) error {
+	w.wrote.Store(true)
+	err := w.BlockDevice.WriteBlocks(lba, p)
+	if err != nil {
+		w.failed.Store(true)
+	}
+	return err
+}
+
+func (w *watched) Flush() error {
+	err := w.BlockDevice.Flush()
+	if err != nil {
+		w.failed.Store(true)
+	}
+	return err
 }
 
 // held is a file's clusters as long as readers have them.
@@ -85,11 +128,11 @@ func (v *FS) readState() {
 	}
 }
 
-// readInfo returns the sector FSInfo, if there is one.
+// readInfo returns the sector FSInfo, and whether it is one.
 func (v *FS) readInfo() ([]byte, bool) {
 	b := make([]byte, 512)
 	if v.info == 0 || v.readAt(v.info, b) != nil {
-		return nil, false
+		return b, false
 	}
 	return b, string(b[:4]) == infoLead && string(b[484:488]) == infoMid && b[510] == 0x55 && b[511] == 0xAA
 }
@@ -108,8 +151,8 @@ func (v *FS) writeInfo(free uint32) error {
 	return v.writeAt(v.info, b)
 }
 
-// Dirty tells whether the volume was not put in order when it was last used: somebody should
-// check it.
+// Dirty tells whether the volume was not put in order when it was last used, or a change has
+// failed half-way since: somebody should check it.
 func (v *FS) Dirty() bool { return v.wasDirty }
 
 // changeable returns nil if the layout of the volume is known well enough to change it.
@@ -121,6 +164,8 @@ func (v *FS) changeable() error {
 		return errors.New("the clusters of the volume are not whole blocks of the device: nothing new is written on it")
 	case v.fromBackup:
 		return errors.New("the volume's boot sector is damaged: have it repaired before anything new is written on it")
+	case v.twoNames:
+		return errors.New("a file or directory may have two names since the medium failed while it was renamed: have the volume checked before anything new is written on it")
 	}
 	return nil
 }
@@ -212,18 +257,26 @@ func (v *FS) Free() (int64, error) {
 	defer v.mu.Unlock()
 	v.readState()
 	if v.free == unknownCount {
-		n := uint32(0)
-		err := v.freeRuns(2, v.last, v.last, true, func(r run) bool { n += r.count; return true })
-		if err != nil {
-			return 0, fmt.Errorf("the free room could not be counted: %w", err)
+		if err := v.count(); err != nil {
+			return 0, err
 		}
-		v.free = n
 	}
 	n := int64(v.free)
 	for _, r := range v.reserved {
 		n -= int64(r.count)
 	}
 	return max(n, 0) * v.cluster, nil
+}
+
+// count counts the free clusters.
+func (v *FS) count() error {
+	n := uint32(0)
+	err := v.freeRuns(2, v.last, v.last, true, func(r run) bool { n += r.count; return true })
+	if err != nil {
+		return fmt.Errorf("the free room could not be counted: %w", err)
+	}
+	v.free, v.counted = n, true
+	return nil
 }
 
 // Size returns how many bytes the volume has for files and directories.
@@ -341,6 +394,11 @@ func (v *FS) alloc(n, after uint32) ([]run, error) {
 		return nil, nil
 	}
 	v.readState()
+	if v.free != unknownCount && n > v.free && !v.counted { // FSInfo may be wrong
+		if err := v.count(); err != nil {
+			return nil, err
+		}
+	}
 	if v.free != unknownCount && n > v.free {
 		return nil, ErrNoRoom
 	}
@@ -500,7 +558,7 @@ func (v *FS) hold(first uint32) {
 }
 
 // letGo ends what hold began.
-func (v *FS) letGo(first uint32) error {
+func (v *FS) letGo(name string, first uint32) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	h := v.held[first]
@@ -514,10 +572,7 @@ func (v *FS) letGo(first uint32) error {
 	if len(h.doomed) == 0 {
 		return nil
 	}
-	if err := v.touch(); err != nil {
-		return err
-	}
-	return v.release(0, h.doomed)
+	return v.changeLocked("close", name, func() error { return v.release(0, h.doomed) })
 }
 
 // pin keeps a file where it is.

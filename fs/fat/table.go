@@ -39,35 +39,57 @@ type tableChunk struct {
 // of the file come before them.
 type run struct{ first, count, at uint32 }
 
-// fileRuns returns where the content of e is.
+var (
+	errReadFAT = errors.New("read FAT")
+	// errStray is the refusal to change what only a copy of the FAT in use has: its clusters may
+	// belong to others by now.
+	errStray = errors.New("the FATs do not agree on where it lies: have the volume checked before this is changed")
+)
+
+// fileRuns returns where the content of e is, for reading.
 func (v *FS) fileRuns(e entry) ([]run, error) {
+	runs, _, err := v.fileChain(e)
+	return runs, err
+}
+
+// ownRuns returns where the content of e is, for whoever writes there or frees it.
+func (v *FS) ownRuns(e entry) ([]run, error) {
+	runs, stray, err := v.fileChain(e)
+	if stray {
+		return nil, errStray
+	}
+	return runs, err
+}
+
+func (v *FS) fileChain(e entry) (runs []run, stray bool, err error) {
 	if e.size == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	n := (int64(e.size) + v.cluster - 1) / v.cluster
 	if n > int64(v.last)-1 {
-		return nil, fmt.Errorf("its directory entry claims %d bytes, more than the volume holds", e.size)
+		return nil, false, fmt.Errorf("its directory entry claims %d bytes, more than the volume holds", e.size)
 	}
 	return v.chain(e.first, uint32(n), true)
 }
 
 // chain follows a chain of clusters from first on: exactly n of them, or
 // with exact unset to its end, which must come within n. When one FAT
-// cannot be read or has a broken chain, its copies are tried.
-func (v *FS) chain(first, n uint32, exact bool) ([]run, error) {
-	runs, err := v.follow(v.active, first, n, exact)
+// cannot be read or has a broken chain, its copies are tried; stray tells that
+// the FAT in use says otherwise.
+func (v *FS) chain(first, n uint32, exact bool) (runs []run, stray bool, err error) {
+	runs, err = v.follow(v.active, first, n, exact)
 	if err == nil || !v.mirrored {
-		return runs, err
+		return runs, false, err
 	}
 	for c := range v.copies {
 		if c == v.active {
 			continue
 		}
 		if runs, cerr := v.follow(c, first, n, exact); cerr == nil {
-			return runs, nil
+			return runs, !errors.Is(err, errReadFAT), nil
 		}
 	}
-	return nil, err
+	return nil, false, err
 }
 
 func (v *FS) follow(copy int, first, n uint32, exact bool) ([]run, error) {
@@ -163,7 +185,7 @@ func (v *FS) table(k tableChunk, hint int64) ([]byte, error) {
 		if n > 1 { // the bad block may be in what was only likely to be needed
 			return v.table(k, 1)
 		}
-		return nil, fmt.Errorf("read FAT %d: %w", k.copy+1, err)
+		return nil, fmt.Errorf("%w %d: %w", errReadFAT, k.copy+1, err)
 	}
 	if int64(len(v.tables))+n > keepChunks {
 		clear(v.tables)

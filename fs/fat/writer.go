@@ -108,7 +108,7 @@ func (v *FS) openWriter(name string, create bool) (*Writer, error) {
 		if err := v.mayChange(e); err != nil {
 			return fail(err)
 		}
-		if w.old, err = v.fileRuns(e); err != nil {
+		if w.old, err = v.ownRuns(e); err != nil {
 			return fail(err)
 		}
 		w.exists, w.at, w.oldSize, w.key = true, e, int64(e.size), keyOf(e)

@@ -203,13 +203,18 @@ func (n *Volume) fit() {
 		n.clusters = maxClusters
 	}
 	if (n.clusters+2)*4 > n.table {
-		old := n.dataAt()
+		was, old := *n, n.dataAt()
 		n.table = ((n.clusters+2)*4 + n.sector - 1) / n.sector * n.sector
 		// Data stay as they were on the larger blocks of flash.
 		if over := (n.dataAt() - old) % mib; over != 0 && n.reserved+mib-over <= math.MaxUint16*n.sector {
 			n.reserved += mib - over
 		}
 		n.clusters = min((n.bytes-n.dataAt())/n.cluster, maxClusters)
+		// For a little more room a longer FAT would take more clusters than it gives, and files with them.
+		if most := was.table/4 - 2; n.clusters < most {
+			n.table, n.reserved, n.clusters = was.table, was.reserved, most
+			n.bytes = n.dataAt() + most*n.cluster
+		}
 	}
 	if n.clusters == maxClusters {
 		n.bytes = n.dataAt() + n.clusters*n.cluster

@@ -161,6 +161,33 @@ func TestCopy(t *testing.T) {
 	}
 }
 
+// A full volume that becomes a little larger loses nothing to its longer FAT.
+func TestCopyFull(t *testing.T) {
+	v, err := fat.Mount(sparse{format(t), volumeSize / 512})
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := v.Free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := format(t, int(free))
+	for _, more := range []int64{512, 4096, 64 << 10, 512 << 10, mib - 512, mib, mib + 8192, 2 * mib} {
+		out, err := resized(t, b, volumeSize+more)
+		if err != nil {
+			t.Fatalf("%d bytes more: %v", more, err)
+		}
+		mounted, err := fat.Mount(sparse{out, uint64(len(out) / 512)})
+		if err != nil || len(mounted.Notes()) > 0 {
+			t.Fatal(mounted.Notes(), err)
+		}
+		if got, err := mounted.ReadFile("file0"); err != nil || !bytes.Equal(got, bytes.Repeat([]byte{1}, int(free))) {
+			t.Errorf("%d bytes more: the file differs, %v", more, err)
+		}
+		fsck(t, out)
+	}
+}
+
 func fsck(t *testing.T, b []byte) {
 	t.Helper()
 	if _, err := exec.LookPath("fsck.fat"); err != nil {
