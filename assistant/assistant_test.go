@@ -25,27 +25,45 @@ import (
 	"alphaos/store"
 )
 
-func TestIsShutdown(t *testing.T) {
-	for text, want := range map[string]bool{
-		"shut down": true, "Shut down": true, "shutdown": true, "SHUT DOWN!": true,
-		"Please shut down.": true, "please, shut down": true, "Shut down, please.": true,
-		"shut down now": true, "Goodbye": true, "goodbye.": true, "Good bye!": true,
-		"Goodbye, Alpha!": true, "ok goodbye": true, "  please   shut   down  ": true,
-		"tell me how to shut down a reactor":   false,
-		"shut down the reactor":                false,
-		"Please shut down the valve":           false,
-		"what does goodbye mean":               false,
-		"goodbye yellow brick road":            false,
-		"please":                               false,
-		"now":                                  false,
-		"":                                     false,
-		"...":                                  false,
-		"don't shut down":                      false,
-		"shut":                                 false,
-		"\"Please shut down,\" said the robot": false,
+// What people say to the computer does what they mean when it is all that they say; what they say to the
+// model goes to the model.
+func TestPhrases(t *testing.T) {
+	for command, texts := range map[string][]string{
+		"/bye": {"shut down", "Shut down", "shutdown", "SHUT DOWN!", "Please shut down.", "please, shut down", "Shut down, please.",
+			"shut down now", "Goodbye", "goodbye.", "Good bye!", "Goodbye, Alpha!", "ok goodbye", "  please   shut   down  ", "Please shut down the computer.",
+			"turn yourself off", "Bitte herunterfahren", "Auf Wiedersehen!", "Fahre den Computer herunter, bitte"},
+		"/restart":       {"restart", "Restart!", "please restart", "Restart now, please", "reboot", "Neustart", "Bitte neu starten"},
+		"/forget":        {"forget that", "Forget that, please.", "Please forget what I just said", "Vergiss das!", "Vergiss, was ich gesagt habe."},
+		"/documents":     {"show my documents", "Please show me my documents", "Zeig mir meine Dokumente"},
+		"/conversations": {"show my conversations", "list my conversations.", "Zeige meine Gespräche"},
+		"/new":           {"new conversation", "Start a new conversation, please."},
+		"": {
+			"how do I restart nginx?", "restart nginx", "Restart the nginx service", "what does restart do", "should I restart?", "restart?", "don't restart",
+			"tell me how to shut down a reactor", "shut down the reactor", "Please shut down the valve", "what does goodbye mean", "goodbye?", "goodbye yellow brick road",
+			"\"Please shut down,\" said the robot", "\"goodbye\"", "translate: goodbye", "How do you say goodbye in German", "Goodbye was the last word she said.",
+			"please", "please please", "now", "ok", "", "...", "don't shut down", "shut", "off", "turn off", "switch off", "bye now, she said", "I said goodbye",
+			"goodbye\nand thanks", "Dear Ann,\ngoodbye", "shut down\n\n",
+			"forget it", "forget that I like tea", "forget about it", "I forget that", "how do I forget that", "don't forget that",
+			"show my documents about nginx", "show me documents", "what are my documents", "document",
+			"start a new conversation about tea", "new", "conversation",
+			"wie starte ich nginx neu?", "nginx neu starten", "herunterfahren ist schwer", "vergiss das nicht", "vergiss nicht das Brot", "wie sagt man auf wiedersehen",
+			"Zeig mir meine Dokumente von gestern", "neustart?", "bitte", "/bye", "/restart",
+		},
 	} {
-		if got := isShutdown(text); got != want {
-			t.Errorf("isShutdown(%q) = %v", text, got)
+		for _, text := range texts {
+			if got, ok := asCommand(text); got != command || ok != (command != "") {
+				t.Errorf("%q means %q, want %q", text, got, command)
+			}
+		}
+	}
+	for command, list := range phrases {
+		if !slices.Contains(commandNames, command) {
+			t.Errorf("%s is no command", command)
+		}
+		for _, p := range list {
+			if got, _ := asCommand("Please " + strings.ToUpper(p) + "!"); got != command {
+				t.Errorf("%q means %q", p, got)
+			}
 		}
 	}
 }
@@ -53,7 +71,7 @@ func TestIsShutdown(t *testing.T) {
 func TestLeaves(t *testing.T) {
 	for line, want := range map[string]string{
 		"/bye": "off", " /QUIT ": "off", "/exit": "off", "please shut down": "off", "/restart": "restart",
-		"": "", "/models": "", "/?": "", "restart": "", "/bye now": "off", "off": "", "/byebye": "",
+		"": "", "/models": "", "/?": "", "restart": "restart", "restart nginx": "", "forget that": "", "/bye now": "off", "off": "", "/byebye": "",
 	} {
 		got := ""
 		if out, ok := Leaves(line); ok {
@@ -551,7 +569,7 @@ func TestCutInRealAnswer(t *testing.T) {
 	c.Models = models
 	c.Start.Params = map[string]string{"temperature": "0", "num_predict": "5"}
 	p = sit(t, c)
-	p.expect("Note: your last session ended unexpectedly. I've recovered your conversation up to ")
+	p.expect("Note: Your last session ended unexpectedly. I've recovered your conversation up to ")
 	msgs := c.Drive.Store.Conversation()
 	if len(msgs) != 2 || msgs[0].Text != "Once upon a time" || !msgs[1].Partial ||
 		len(msgs[1].Text) < 300 || !strings.HasPrefix(whole, msgs[1].Text) {

@@ -360,9 +360,6 @@ func (s *Store) closeReserve() int64  { return min(32<<10, s.j.capacity/8) }
 // commit writes records, if reserve bytes stay free behind them, and replays
 // them. The first commit of a session begins it.
 func (s *Store) commit(reserve int64, recs ...record) error {
-	if s.ended {
-		return errors.New("the session has ended")
-	}
 	if !s.begun {
 		if err := s.begin(); err != nil {
 			return err
@@ -412,9 +409,6 @@ func bytesText(n int64) string {
 func (s *Store) Begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		return errors.New("the session has ended")
-	}
 	if s.begun {
 		return nil
 	}
@@ -432,7 +426,7 @@ func (s *Store) begin() error {
 	if err := s.write(0, recs...); err != nil {
 		return err
 	}
-	s.begun, s.holes = true, nil
+	s.begun, s.ended, s.holes = true, false, nil
 	s.j.rescue(s.closeReserve())
 	return nil
 }
@@ -463,8 +457,8 @@ func (s *Store) Setting(name string) string {
 	return s.settings[name]
 }
 
-// End marks the session as cleanly ended: the last thing to be written. After
-// it nothing can be.
+// End marks the session as cleanly ended: the last thing to be written. Whatever
+// is saved after it begins another session.
 func (s *Store) End() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -474,7 +468,7 @@ func (s *Store) End() error {
 	if err := s.commit(0, record{kind: kindSessionEnd}); err != nil {
 		return err
 	}
-	s.ended = true
+	s.ended, s.begun = true, false
 	return nil
 }
 

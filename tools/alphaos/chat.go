@@ -361,6 +361,7 @@ func (u *pipeUI) StopContext(ctx context.Context) (context.Context, func()) {
 
 func (u *pipeUI) Clear()               {}
 func (u *pipeUI) AddHistory(...string) {}
+func (u *pipeUI) Prefill(string) bool  { return false }
 
 func (u *pipeUI) ReplayAnswer(text, note string) { u.Replay(assistant.Speaker, text, note) }
 
