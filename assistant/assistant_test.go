@@ -716,3 +716,33 @@ func TestModelsElsewhere(t *testing.T) {
 		t.Errorf("the next session:\n%s", said)
 	}
 }
+
+// All commands, and all that is understood as one, are described.
+func TestCommandsAreDescribed(t *testing.T) {
+	b, err := os.ReadFile("../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for _, name := range commandNames {
+		if !strings.Contains(text, "`"+name) {
+			t.Errorf("docs/commands.md does not describe %s", name)
+		}
+	}
+	for line := range strings.Lines(text) {
+		if said, command, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | `/"); ok {
+			for p := range strings.FieldsFuncSeq(said, func(r rune) bool { return r == ',' || r == ';' }) {
+				if got, _ := asCommand(strings.TrimSpace(p)); said[0] != '`' && got != "/"+strings.Trim(command, "`| \n") {
+					t.Errorf("docs/commands.md has %q for %s, and it means %q", p, command, got)
+				}
+			}
+		}
+	}
+	for command, list := range phrases {
+		for _, p := range list {
+			if !strings.Contains(strings.ToLower(text), p) {
+				t.Errorf("docs/commands.md does not say that %q means %s", p, command)
+			}
+		}
+	}
+}

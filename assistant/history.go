@@ -67,6 +67,9 @@ func (h *past) end(name string) {
 	for _, m := range msgs[from:] {
 		h.replay(m, 600)
 	}
+	if msgs[len(msgs)-1].Role == store.User {
+		h.ui.Quiet("This was not answered: /retry does it.")
+	}
 	say(h.ui, "") // what comes now was not said then
 }
 

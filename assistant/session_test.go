@@ -263,7 +263,10 @@ func (w *world) direct(line string) {
 		w.file("documents/"+f[2], strings.ReplaceAll(strings.Join(f[3:], " "), `\n`, "\n"))
 	case f[1] == "files":
 		for _, name := range slices.Sorted(maps.Keys(w.files)) {
-			fmt.Fprintf(&w.out, "[%s]\n%s", name, w.files[name].Data)
+			fmt.Fprintf(&w.out, "[%s]\n", name)
+			for line := range strings.Lines(string(w.files[name].Data)) {
+				w.out.WriteString("  " + strings.TrimSuffix(line, "\n") + "\n")
+			}
 		}
 	case f[1] == "models":
 		clear(w.models)
