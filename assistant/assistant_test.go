@@ -668,7 +668,8 @@ func TestLoadedAndMemory(t *testing.T) {
 
 // FuzzLine types anything at the prompt.
 func FuzzLine(f *testing.F) {
-	for _, s := range []string{"/", "/set parameter num_ctx -1", "/history 0", "/load ?", "count to 5", "/show \x00", "please please shut down", "/set system \"", "/? /set"} {
+	for _, s := range []string{"/", "/set parameter num_ctx -1", "/history 0", "/load ?", "count to 5", "/show \x00", "please please shut down", "/set system \"", "/? /set",
+		"/open \"", "/open 1", "/rename 1 x", "/rename \x00", "/delete", "/find \"", "/find İ\xff", "/export 1 json", "/save 1 ../x", "/copy -1", "/edit", "/edit code", "/retry", "forget that", "/conversations \""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
@@ -677,7 +678,7 @@ func FuzzLine(f *testing.F) {
 		}
 		w := &world{t: t, context: 100, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
 			medium: &memory{data: make([]byte, 64<<10)}, now: time.Unix(1e9, 0)}
-		w.lines = []string{"you> " + line, "you> /bye"}
+		w.lines = []string{"you> hello", "you> " + line, "you> /bye"}
 		w.boot()
 	})
 }
