@@ -46,7 +46,7 @@ var plan = []struct{ rooms, what string }{
 	{"amd64/paging", "its page frames, page tables and VMAs"},
 	{"boot", "what happens before the conversation"},
 	{"assistant", "the conversation"},
-	{"engine", "a model that answers"},
+	{"engine archive", "a model that answers; conversations as files"},
 	{"models", "the guide model"},
 	{"models/rules", "what is answered by rule in its place"},
 	{"drive", "where each thing lives on the drive"},

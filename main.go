@@ -58,7 +58,7 @@ func run(ctx context.Context) error {
 // talk is the conversation, from the drive's options to the last word.
 func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *console.Console, d *drive.Drive) assistant.Outcome {
 	start.ReadOptions(con, d)
-	keep := assistant.Drive{Present: m.Present, Report: d.SaveReport}
+	keep := assistant.Drive{Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
 	if !start.Safe {
 		m.PrepareCrash(d)
 		keep.State = d.OpenState()

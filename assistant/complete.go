@@ -7,7 +7,9 @@ import (
 )
 
 // commandNames are the commands with which a mistyped one is compared.
-var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history", "/check", "/report", "/restart", "/bye"}
+var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history",
+	"/new", "/conversations", "/open", "/find", "/retry", "/edit", "/forget", "/rename", "/delete", "/export", "/save", "/copy", "/documents",
+	"/check", "/report", "/restart", "/bye"}
 
 // Complete completes what a person has typed so far: commands, and what /set and
 // /show take. It is for console.Options.Complete.
@@ -16,7 +18,7 @@ func Complete(line string) string {
 		return line
 	}
 	words := []string{"/set parameter ", "/set system ", "/set keyboard ", "/set timezone ", "/set history", "/set nohistory",
-		"/models all", "/show info", "/show memory", "/show parameters", "/show system"}
+		"/conversations all", "/models all", "/show info", "/show memory", "/show parameters", "/show system"}
 	for _, name := range commandNames {
 		words = append(words, name+" ")
 	}

@@ -57,6 +57,7 @@ func TestFullLayout(t *testing.T) {
 		t.Errorf("after it was plugged in again: %q", said)
 	}
 	vmtest.Contains(t, p.Say("/models"), "in use") // which is read again, on the system partition
+	vmtest.Contains(t, vmtest.Squeeze(p.Say("/export")), "4 messages written to /backup/", "-once-upon-a-time.md on ALPHAOSDATA (")
 	p.Leave("/bye")
 	vmtest.CheckDrive(t, disk)
 	vmtest.Contains(t, string(vmtest.ReadFile(t, disk, drive.BootLogPath)), "journal: open")

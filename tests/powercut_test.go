@@ -17,7 +17,7 @@ import (
 // pieces of half a kilobyte at most, and one may be on its way.
 const unsaved = 600
 
-const note = "Note: your last session ended unexpectedly. I've recovered your conversation up to"
+const note = "Note: Your last session ended unexpectedly. I've recovered your conversation up to"
 
 func TestPowerCut(t *testing.T) { pullThePlug(t, create.Options{EFI: vmtest.AlphaOS(t)}) }
 

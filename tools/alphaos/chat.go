@@ -60,7 +60,9 @@ With --prompt the model answers once: its text alone goes to standard output,
 statistics go to standard error. On a terminal control characters are shown, not
 obeyed; a file or a pipe gets the very bytes. Without it a conversation begins on the
 terminal; type /? for its commands, and Ctrl-C to stop an answer. When input
-comes from a file or a pipe, each line is a message.
+comes from a file or a pipe, each line is a message. With --journal conversations
+are kept: /conversations lists them, /open N goes on with one. What /export and
+/save write goes into the working directory.
 
 A model without a chat template is a base model: it continues the text. --raw
 treats any model as one.`,
@@ -223,6 +225,7 @@ func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (
 		Engine: engine.Options{LLM: o.llm, Raw: o.raw},
 		Start:  assistant.Start{Model: files.name, Params: o.set, System: o.system},
 		Before: models.ByRule,
+		Drive:  assistant.Drive{SaveDocument: saveDocument, SaveExport: saveExport},
 	}
 	if o.journal != "" {
 		medium, err := openJournal(o.journal)
@@ -362,6 +365,7 @@ func (u *pipeUI) StopContext(ctx context.Context) (context.Context, func()) {
 
 func (u *pipeUI) Clear()               {}
 func (u *pipeUI) AddHistory(...string) {}
+func (u *pipeUI) Prefill(string) bool  { return false }
 
 func (u *pipeUI) ReplayAnswer(text, note string) { u.Replay(assistant.Speaker, text, note) }
 
