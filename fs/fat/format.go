@@ -36,7 +36,7 @@ type Format struct {
 	used     uint32
 	nodes    []*node // in the order of their clusters
 
-	Label  string
+	Label  string // up to 11 capitals, digits and spaces
 	Serial uint32
 	Time   time.Time // of all files
 	Hidden int64     // sectors of 512 bytes on the medium before the volume
@@ -126,7 +126,11 @@ func (v *Format) Write(f Target, at int64) error {
 		_, err := f.WriteAt(b, at+off)
 		return err
 	}
-	boot, info := v.bootSector(), v.infoSector()
+	label, err := packLabel(v.Label)
+	if err != nil {
+		return err
+	}
+	boot, info := v.bootSector(label), v.infoSector()
 	for _, sector := range []int64{0, 6} { // the second is the backup
 		if err := put(boot, sector*sectorSize); err != nil {
 			return err
@@ -143,11 +147,10 @@ func (v *Format) Write(f Target, at int64) error {
 	}
 	for _, n := range v.nodes {
 		off := v.dataAt() + int64(n.first-2)*v.cluster
-		var err error
 		switch {
 		case n.clusters == 0:
 		case n.isDir:
-			err = put(v.directory(n), off)
+			err = put(v.directory(n, label), off)
 		case n.Open != nil:
 			err = copyFile(f, at+off, n)
 		}
@@ -179,7 +182,7 @@ func copyFile(f Target, at int64, n *node) (err error) {
 	return nil
 }
 
-func (v *Format) bootSector() []byte {
+func (v *Format) bootSector(label [11]byte) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, sectorSize)
 	copy(b, "\xEB\x58\x90MSWIN4.1") // the name that readers trust most
@@ -199,7 +202,8 @@ func (v *Format) bootSector() []byte {
 	b[64] = 0x80            // BIOS drive
 	b[66] = 0x29            // serial, label and type follow
 	le.PutUint32(b[67:], v.Serial)
-	copy(b[71:], fmt.Sprintf("%-11s%s", v.Label, typeName))
+	copy(b[71:], label[:])
+	copy(b[82:], typeName)
 	b[510], b[511] = 0x55, 0xAA
 	return b
 }
@@ -235,11 +239,9 @@ func (v *Format) fat() []byte {
 }
 
 // directory returns the content of a directory.
-func (v *Format) directory(d *node) []byte {
+func (v *Format) directory(d *node, label [11]byte) []byte {
 	b := make([]byte, 0, d.bytes())
 	if d.parent == nil {
-		var label [11]byte
-		copy(label[:], fmt.Sprintf("%-11s", v.Label))
 		b = appendEntry(b, label, 0x08, 0, 0, v.Time)
 	} else {
 		up := d.parent.first

@@ -54,3 +54,31 @@ func TestPlan(t *testing.T) {
 		}
 	}
 }
+
+// A label that does not fit is refused before anything is written.
+func TestFormatLabel(t *testing.T) {
+	for label, want := range map[string]string{
+		"ELEVEN CHAR": "", "TWELVE CHARS": "longer than the 11", "a*b": "does not allow", "ALPHA.OS": "does not allow", "lower": "does not allow", " LEADING": "does not allow", "日本": "does not allow",
+	} {
+		v, err := Plan(&Tree{}, 40<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Label = label
+		out := &sink{}
+		err = v.Write(out, 0)
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%q: %v", label, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want) || out.n > 0):
+			t.Errorf("%q: error %v after %d bytes; want %q", label, err, out.n, want)
+		}
+	}
+}
+
+// sink counts what is written, and keeps none of it.
+type sink struct{ n int64 }
+
+func (s *sink) Write(p []byte) (int, error)            { s.n += int64(len(p)); return len(p), nil }
+func (s *sink) WriteAt(p []byte, _ int64) (int, error) { return s.Write(p) }
+func (s *sink) Seek(off int64, _ int) (int64, error)   { return off, nil }
