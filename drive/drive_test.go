@@ -107,7 +107,7 @@ func byHand(t *testing.T, tree *fat.Tree) device {
 // labelled is byHand for a volume with a label.
 func labelled(t *testing.T, label string, tree *fat.Tree) device {
 	t.Helper()
-	plan, err := fat.Plan(tree, 64<<20)
+	plan, err := fat.Plan(tree, 64<<20, 512)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func internalDisk(t *testing.T, model string) string {
 		if err := tree.Add(part.name, fat.Bytes(part.content)); err != nil {
 			t.Fatal(err)
 		}
-		v, err := fat.Plan(&tree, part.size)
+		v, err := fat.Plan(&tree, part.size, 512)
 		if err != nil {
 			t.Fatal(err)
 		}
