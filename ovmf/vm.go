@@ -29,6 +29,7 @@ type Config struct {
 	First     string // image to boot instead, a raw one, which may start what Disk has; "" for none
 	Bus       string // what the disk hangs on: "virtio" (default), "ahci", "nvme" or "usb"
 	BlockSize int    // bytes in a block of Disk, 512 (default) or 4096; on ahci only 512
+	WriteRate int    // bytes a second that Disk takes at the most; 0: as many as the host does
 	Snapshot  bool   // forget what is written to Disk
 	MemoryMiB int    // default 1024
 	CPUs      int    // default 1
@@ -249,6 +250,9 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 			return nil, err
 		}
 		drive := "id=disk,if=none,format=" + format + ",file=" + escape(c.Disk)
+		if c.WriteRate > 0 {
+			drive += ",throttling.bps-write=" + strconv.Itoa(c.WriteRate)
+		}
 		if c.Snapshot {
 			drive += ",snapshot=on"
 		}

@@ -164,24 +164,28 @@ func CheckDrive(t testing.TB, disk string) {
 			t.Errorf("sgdisk -v: %v\n%s", err, out)
 		}
 	}
+	for _, part := range volumes {
+		file := Extract(t, disk, part)
+		if out, err := exec.Command("fsck.fat", "-n", file).CombinedOutput(); err != nil {
+			t.Errorf("fsck.fat -n: %v\n%s", err, out)
+		}
+		os.Remove(file)
+	}
+}
+
+// Extract copies a volume of a drive image into a file, which lasts as long as the test.
+func Extract(t testing.TB, disk string, part volume.Volume) string {
+	t.Helper()
 	f, err := os.Open(disk)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	for _, part := range volumes {
-		checkVolume(t, f, part)
-	}
-}
-
-func checkVolume(t testing.TB, f *os.File, part volume.Volume) {
-	t.Helper()
-	volume := filepath.Join(t.TempDir(), "volume.fat")
-	out, err := os.Create(volume)
+	file := filepath.Join(t.TempDir(), "volume.fat")
+	out, err := os.Create(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.Remove(volume)
 	block := int64(part.BlockSize())
 	err = copySparse(out, io.NewSectionReader(f, int64(part.First)*block, int64(part.Blocks())*block))
 	if cerr := out.Close(); err == nil {
@@ -190,9 +194,7 @@ func checkVolume(t testing.TB, f *os.File, part volume.Volume) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("fsck.fat", "-n", volume).CombinedOutput(); err != nil {
-		t.Errorf("fsck.fat -n: %v\n%s", err, out)
-	}
+	return file
 }
 
 // copySparse copies all of from, leaving holes for what is zero.
