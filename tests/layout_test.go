@@ -116,7 +116,7 @@ func TestTwoDrives(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	loader := vmtest.EFI(t, "./tests/chain", "-ldflags=-X main.missing=device,bytes")
 	one := fullDrive(t, create.Options{EFI: loader, Extra: []create.Extra{image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}}})
-	two := fullDrive(t, create.Options{EFI: notBootable(t)})
+	two := fullDrive(t, create.Options{}) // which the firmware passes over
 	sums := map[string]string{one: vmtest.Sum(t, one), two: vmtest.Sum(t, two)}
 	p := vmtest.Boot(t, ovmf.Config{Disk: one, Extra: beside(two, "nvme,serial=two,bootindex=2")})
 	p.Expect("chain: starting")

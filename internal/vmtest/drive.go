@@ -16,11 +16,20 @@ import (
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
 	"alphaos/fs/volume"
+	"alphaos/internal/petest"
 )
 
-// NewDrive makes a drive image that lasts as long as the test.
+// NewDrive makes a drive image that lasts as long as the test. Unless o names an application it
+// has one with nothing to start behind its headers: the firmware passes it over and goes on
+// to its shell.
 func NewDrive(t testing.TB, o create.Options) string {
 	t.Helper()
+	if o.EFI == "" {
+		o.EFI = filepath.Join(t.TempDir(), "BOOTX64.EFI")
+		if err := os.WriteFile(o.EFI, petest.Application(nil), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
 	o.Out = filepath.Join(t.TempDir(), "drive.img")
 	if _, err := create.Drive(o); err != nil {
 		t.Fatal(err)
