@@ -33,7 +33,8 @@ import (
 // that folder as well. A new package needs a place here.
 var plan = []struct{ rooms, what string }{
 	{"tests/...", "end-to-end tests, and the programs that they boot"},
-	{"internal/...", "what only tests import"},
+	{"internal/vmtest", "boots the machine for tests"},
+	{"internal/...", "what else only tests import"},
 	{"tools/alphaos", "the host command"},
 	{"tools/guide tools/pe tools/train ovmf", "the guide's text, packing, training; a machine to run images in"},
 	{"drive/create drive/clone", "makes a drive; copies one, and keeps copies in backups"},

@@ -526,8 +526,11 @@ func TestConnectStorage(t *testing.T) {
 	add(5, 0x0c03, uefi.OpenGetProtocol, uefi.OpenByDriver|0x20, 0x04) // USB, live
 	add(6, 0x0104)                                                     // RAID without a driver to be had
 	add(7, 0x0c05, uefi.OpenGetProtocol)                               // SMBus
+	f.install(8, uefi.USBIOGUID, addr(f, new(uefi.PCIIO)))             // a second stick on the live controller
+	f.install(9, uefi.USBIOGUID, addr(f, new(uefi.PCIIO)))
+	f.users[9] = []uint32{uefi.OpenByDriver} // the one that was started from
 	n, err := ConnectStorage()
-	if n != 2 || err != nil || fmt.Sprint(connected) != "[1 3 6]" {
+	if n != 3 || err != nil || fmt.Sprint(connected) != "[1 3 6 8]" {
 		t.Errorf("%d started, %v; connected %v", n, err, connected)
 	}
 }

@@ -14,15 +14,15 @@ import (
 	"alphaos/ovmf"
 )
 
-// steps are what a shutdown shows, in this order.
-var steps = []string{"Pending writes: ", "Conversation: ", "Session metadata: saved", "Partitions: closed", "All data saved. Goodbye."}
+// endSteps are what a shutdown shows, in this order.
+var endSteps = []string{"Pending writes: ", "Conversation: ", "Session metadata: saved", "Partitions: closed", "All data saved. Goodbye."}
 
 // leaveByStep says words and sees each step of the shutdown.
 func leaveByStep(t *testing.T, p *vmtest.Person, words string) {
 	t.Helper()
 	p.TypeLine(words)
 	said := p.Expect("All data saved. Goodbye.")
-	for _, step := range steps {
+	for _, step := range endSteps {
 		_, rest, ok := strings.Cut(said, step)
 		if !ok {
 			t.Errorf("%q does not show %q, or not in its turn: %q", words, step, said)

@@ -17,6 +17,7 @@ import (
 
 	"alphaos/fs"
 	"alphaos/fs/fstest"
+	"alphaos/internal/fsck"
 )
 
 // checked repairs a volume in place; a second check, and fsck.fat where there is one, must then
@@ -57,7 +58,7 @@ func checked(t testing.TB, what string, b []byte, block int, o CheckOptions) Rep
 		if err := os.WriteFile(img, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if said := fsck(t, img); len(said) > 0 {
+		if said := fsck.Says(t, img); len(said) > 0 {
 			t.Errorf("%s: after repair of\n%s\nfsck.fat says: %s", what, r, strings.Join(said, "\n"))
 		}
 	}

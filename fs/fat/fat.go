@@ -36,7 +36,6 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
-	"math/bits"
 	"slices"
 	"sync"
 	"time"
@@ -55,7 +54,8 @@ var ErrNotFAT32 = errors.New("not a FAT32 volume")
 // form. Times on the volume are taken as UTC.
 type FS struct {
 	dev   *watched
-	block int64 // bytes in a block of dev
+	vol   *readfs.Bytes // of dev
+	block int64         // bytes in a block of dev
 	geometry
 
 	label string
@@ -73,8 +73,7 @@ type FS struct {
 	held    map[uint32]*held  // by first cluster: files that are open for reading
 	pins    map[uint32]pin    // by first cluster: files whose extents somebody has
 	writers map[writerKey]*Writer
-	state             // of changes
-	scratch sync.Pool // *[]byte of bounceSize, for unaligned ends
+	state   // of changes
 }
 
 // geometry is the layout of a volume. Offsets and lengths are bytes.
@@ -124,13 +123,15 @@ func Mount(dev fs.BlockDevice) (*FS, error) {
 
 // open is Mount without the root directory.
 func open(dev fs.BlockDevice) (*FS, error) {
-	size := dev.BlockSize()
-	if size < 512 || size > bounceSize || bits.OnesCount(uint(size)) != 1 {
-		return nil, fmt.Errorf("a block size of %d bytes is not supported; 512 and 4096 are", size)
+	w := &watched{BlockDevice: dev}
+	vol, err := readfs.New(w)
+	if err != nil {
+		return nil, err
 	}
 	v := &FS{
-		dev:    &watched{BlockDevice: dev},
-		block:  int64(size),
+		dev:    w,
+		vol:    vol,
+		block:  int64(dev.BlockSize()),
 		tables: map[tableChunk][]byte{},
 		dirs:   map[uint32]*dir{},
 		origin: map[uint32]origin{},
@@ -138,7 +139,6 @@ func open(dev fs.BlockDevice) (*FS, error) {
 		held:   map[uint32]*held{}, pins: map[uint32]pin{}, writers: map[writerKey]*Writer{},
 		Clock: time.Now,
 	}
-	v.scratch.New = func() any { b := make([]byte, bounceSize); return &b }
 	if err := v.readBoot(); err != nil {
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func (v *FS) readBoot() error {
 	b := make([]byte, 512)
 	err := v.readAt(0, b)
 	if err == nil {
-		v.geometry, err = parseBoot(b, v.bytes())
+		v.geometry, err = parseBoot(b, v.vol.Size())
 	}
 	if err == nil && !v.signed && !v.agrees(&v.geometry) {
 		err = fmt.Errorf("the volume has no boot sector: %w", ErrNotFAT32)
@@ -179,7 +179,7 @@ func (v *FS) readBoot() error {
 		if v.readAt(6*sector, b) != nil {
 			continue
 		}
-		g, berr := parseBoot(b, v.bytes())
+		g, berr := parseBoot(b, v.vol.Size())
 		if berr == nil && g.sector == sector && g.signed && v.agrees(&g) {
 			v.geometry = g
 			v.fromBackup = true
@@ -194,11 +194,6 @@ func (v *FS) agrees(g *geometry) bool {
 	var first [4]byte
 	return v.readAt(g.tableAt+int64(g.active)*g.tableLen, first[:]) == nil &&
 		binary.LittleEndian.Uint32(first[:])&entryMask == entryMask&^0xFF|uint32(g.media)
-}
-
-func (v *FS) bytes() int64 {
-	const most = 1 << 62
-	return int64(min(v.dev.Blocks(), most/uint64(v.block))) * v.block
 }
 
 // otherFormat is the refusal of a volume that is surely not FAT32.

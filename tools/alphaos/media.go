@@ -42,6 +42,9 @@ func listDisks(w io.Writer, disks []media.Disk) error {
 		if d.ReadOnly {
 			notes = strings.TrimPrefix(notes+"; is write-protected", "; ")
 		}
+		if d.BlockSize != 512 {
+			notes = strings.TrimPrefix(fmt.Sprintf("%s; has sectors of %d bytes", notes, d.BlockSize), "; ")
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", d.Path, media.FormatSize(d.Size), d.Bus, d.Model, notes)
 	}
 	return t.Flush()

@@ -57,13 +57,15 @@ func TestListDisks(t *testing.T) {
 	var b strings.Builder
 	err := listDisks(&b, []media.Disk{
 		{Path: "/dev/loop0", Virtual: true},
-		{Path: "/dev/sda", Size: 1 << 40, Bus: "SATA", Model: "Disk", System: true, Mounts: []string{"/"}},
-		{Path: "/dev/sdb", Size: 32 << 30, Bus: "USB", Model: "Ultra", External: true, ReadOnly: true},
-		{Path: "/dev/sdc", Size: 32 << 30, Bus: "USB", Model: "Ultra", External: true},
+		{Path: "/dev/sda", Size: 1 << 40, Bus: "SATA", Model: "Disk", System: true, Mounts: []string{"/"}, BlockSize: 512},
+		{Path: "/dev/sdb", Size: 32 << 30, Bus: "USB", Model: "Ultra", External: true, ReadOnly: true, BlockSize: 4096},
+		{Path: "/dev/sdc", Size: 32 << 30, Bus: "USB", Model: "Ultra", External: true, BlockSize: 512},
+		{Path: "/dev/sdd", Size: 32 << 30, Bus: "USB", Model: "Other", External: true, BlockSize: 4096},
 	})
 	want := `/dev/sda  1 TiB   SATA  Disk   holds the system that is running; is inside this computer; is mounted at /
-/dev/sdb  32 GiB  USB   Ultra  is write-protected
+/dev/sdb  32 GiB  USB   Ultra  is write-protected; has sectors of 4096 bytes
 /dev/sdc  32 GiB  USB   Ultra  
+/dev/sdd  32 GiB  USB   Other  has sectors of 4096 bytes
 `
 	if b.String() != want || err != nil {
 		t.Errorf("%v\n%s", err, b.String())
