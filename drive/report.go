@@ -43,9 +43,7 @@ func (d *Drive) SaveReport(now time.Time, text []byte) (where string, finish fun
 	if err != nil {
 		return "", nil, wrap(err)
 	}
-	if now.Year() < 1980 || now.Year() > 2107 { // which FAT does not have
-		now = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
-	}
+	now = fatTime(now)
 	v.Clock = func() time.Time { return now }
 	if err := v.Mkdir(path.Dir(base)); err != nil && !errors.Is(err, iofs.ErrExist) {
 		return "", nil, wrap(err)
