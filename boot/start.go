@@ -140,8 +140,10 @@ func (s *Start) Mend(con *console.Console, d *drive.Drive, unclean bool) {
 	if s.Safe || !unclean && !d.Dirty() {
 		return
 	}
-	defer con.Passing("Looking whether the drive is in order ...")()
-	for _, sentence := range d.Mend(unclean, s.machine.Now(), s.Log.Printf) {
+	over := con.Passing("Looking whether the drive is in order ...")
+	said := d.Mend(unclean, s.machine.Now(), s.Log.Printf)
+	over()
+	for _, sentence := range said {
 		con.Notice(sentence)
 	}
 }
