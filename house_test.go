@@ -37,7 +37,7 @@ var plan = []struct{ rooms, what string }{
 	{"internal/...", "what else only tests import"},
 	{"tools/alphaos", "the host command"},
 	{"tools/guide tools/pe tools/train ovmf", "the guide's text, packing, training; a machine to run images in"},
-	{"drive/create drive/clone", "makes a drive; copies one, and keeps copies in backups"},
+	{"drive/create drive/clone drive/check", "makes a drive; copies one, and keeps copies in backups; checks and mends one"},
 	{"drive/picker drive/media", "its name and icon for a Mac's start-up picker; the drives of the host"},
 	{".", "main.go: the order of a start"},
 	{"machine", "console, drive, facts, crash screen and power, made of the two below"},
@@ -94,7 +94,7 @@ var laws = []struct {
 	{what: "llm stands alone", all: "llm/...", only: "llm/..."},
 	{what: "amd64 knows nothing of the product", all: "amd64/...", only: "amd64/... uefi"},
 	{what: "efi knows devices, not the product", all: "efi/...", only: "amd64/... uefi fs console"},
-	{what: "the product needs no tool", all: ". machine boot assistant engine drive store models/... llm/... fs/... console", but: "drive/create", not: "tools/... ovmf drive/create drive/clone drive/media"},
+	{what: "the product needs no tool", all: ". machine boot assistant engine drive store models/... llm/... fs/... console", but: "drive/create", not: "tools/... ovmf drive/create drive/clone drive/check drive/media"},
 }
 
 // A pkg is a package of the house. Paths are without the module's name: main.go's is ".".

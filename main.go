@@ -63,9 +63,11 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 		m.PrepareCrash(d)
 		keep.State = d.OpenState()
 	}
+	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
+	start.Mend(con, d, keep.Recovery.Unclean)
+	start.KeepLog(d)
 	start.TellCrash(con, d)
 	start.StartProcessors(con, d)
-	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
 	m.Ready()
 	weights, sessions := m.ShareMemory()
 	outcome, err := assistant.Run(ctx, assistant.Config{

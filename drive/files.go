@@ -66,9 +66,7 @@ func (d *Drive) save(now time.Time, name string, content []byte, replace bool) (
 
 // stamp gives files that are written from here on their time: now, or another that FAT has.
 func (v *Volume) stamp(now time.Time) time.Time {
-	if now.Year() < 1980 || now.Year() > 2107 {
-		now = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
-	}
+	now = fatTime(now)
 	v.Clock = func() time.Time { return now }
 	return now
 }

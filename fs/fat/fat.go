@@ -108,9 +108,17 @@ func Mount(dev fs.BlockDevice) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.begin(); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// begin reads what is known of a mounted volume from its beginning.
+func (v *FS) begin() error {
 	root, err := v.loadDir(v.root, origin{})
 	if err != nil {
-		return nil, fmt.Errorf("root directory: %w", err)
+		return fmt.Errorf("root directory: %w", err)
 	}
 	v.label, v.notes = v.geometry.label, v.geometry.notes
 	if root.label != "" {
@@ -118,7 +126,7 @@ func Mount(dev fs.BlockDevice) (*FS, error) {
 	}
 	one, err := v.tableEntry(1)
 	v.wasDirty = v.inUse || err == nil && one&cleanShutdown == 0
-	return v, nil
+	return nil
 }
 
 // open is Mount without the root directory.
@@ -422,5 +430,3 @@ func (v *FS) extents(name string, runsOf func(entry) ([]run, error)) ([]Extent, 
 	}
 	return list, e, nil
 }
-
-var ()

@@ -178,7 +178,7 @@ func Read(dev fs.BlockDevice) (*Table, error) {
 func BlockSize(f fs.File, size int64) int {
 	for _, block := range []int{512, 4096} {
 		if dev, err := fs.NewFileDevice(f, size, block); err == nil {
-			if _, err := Read(dev); err == nil {
+			if found, err := Check(dev); err == nil || found != nil {
 				return block
 			}
 		}

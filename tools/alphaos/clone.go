@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +13,6 @@ import (
 	"alphaos/drive/create"
 	"alphaos/drive/media"
 	"alphaos/fs"
-	"alphaos/fs/gpt"
 )
 
 func driveCloneCommand() *cobra.Command {
@@ -129,9 +127,12 @@ of it, too. With --verify all of a backup is read and compared with them.`,
 	return cmd
 }
 
-func two(what string) cobra.PositionalArgs {
+func one(what string) cobra.PositionalArgs { return named(1, what) }
+func two(what string) cobra.PositionalArgs { return named(2, what) }
+
+func named(n int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) != 2 {
+		if len(args) != n {
 			return fmt.Errorf("name %s", what)
 		}
 		return nil
@@ -221,9 +222,6 @@ func openDrive(name string) (*driveSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	if disk != nil && len(disk.Mounts) > 0 {
-		return nil, fmt.Errorf("%s is mounted at %s; unmount it, so that nothing changes while it is read", disk.Path, strings.Join(disk.Mounts, ", "))
-	}
 	f, err := media.OpenSource(name, disk)
 	if err != nil {
 		return nil, err
@@ -238,11 +236,7 @@ func openDrive(name string) (*driveSource, error) {
 		s.Source, s.data = b, b.Data
 		return s, nil
 	}
-	block := f.BlockSize
-	if block == 0 {
-		block = gpt.BlockSize(f, f.Size)
-	}
-	dev, err := fs.NewFileDevice(f, f.Size, block)
+	dev, err := fs.NewFileDevice(f, f.Size, f.BlockSize)
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)

@@ -19,11 +19,12 @@ import (
 func driveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drive",
-		Short: "Make, copy and keep AlphaOS drives",
+		Short: "Make, check, copy and keep AlphaOS drives",
 	}
 	cmd.AddCommand(
 		driveListCommand(),
 		driveCreateCommand(),
+		driveCheckCommand(),
 		driveCloneCommand(),
 		driveBackupCommand(),
 		driveRestoreCommand(),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"strings"
 	"testing"
@@ -49,6 +50,35 @@ func TestConfirm(t *testing.T) {
 		}
 		if strings.Contains(c.err, "nothing") && !errors.Is(err, errDeclined) {
 			t.Errorf("%s: %v is not declined", c.what, err)
+		}
+	}
+}
+
+// What is to be changed asks less than what is to be erased, and no more of the system's drive.
+func TestSure(t *testing.T) {
+	inside := media.Disk{Name: "sda", Path: "/dev/sda", Size: 1 << 40, Bus: "SATA"}
+	system := inside
+	system.System = true
+	for _, c := range []struct {
+		what, name, input string
+		disk              media.Disk
+		err, asked        string
+	}{
+		{"a stick", "", "", media.Disk{Name: "sdz", External: true}, "", ""},
+		{"inside, its name", "", "sda\n", inside, "", "/dev/sda (1 TiB, SATA) is inside this computer.\nIf something on it is to be changed all the same, type its name, sda: "},
+		{"inside, nobody there", "", "", inside, "that is not the name of the drive", "type its name"},
+		{"inside, --name", "sda", "", inside, "", ""},
+		{"inside, --name of another", "sdb", "sda\n", inside, "if it is to be changed all the same, add --name sda", ""},
+		{"the system's", "sda", "sda\n", system, "so it cannot be changed from here", ""},
+	} {
+		var asked strings.Builder
+		q := questions{bufio.NewReader(strings.NewReader(c.input)), &asked}
+		err := q.sure(c.disk, "changed", "something on it is to be changed", c.name, false)
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %v, want %q", c.what, err, c.err)
+		}
+		if !strings.Contains(asked.String(), c.asked) || c.asked == "" && asked.Len() > 0 {
+			t.Errorf("%s: asked %q, want %q", c.what, asked.String(), c.asked)
 		}
 	}
 }
