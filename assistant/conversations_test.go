@@ -116,6 +116,9 @@ func TestDeletedLeavesState(t *testing.T) {
 			t.Errorf("after %q the state still has it", how)
 		}
 		w.evening("my secret is 12345678901234567890", "forget that", "Forget it? (yes or no) yes", "/bye")
+		if !slices.Contains(w.dropped, "my secret is 12345678901234567890") || slices.Contains(w.dropped, "hello, this is long enough to be kept") {
+			t.Errorf("after %q the Up key does not bring back %q", how, w.dropped)
+		}
 		if secret() {
 			t.Error("what was forgotten in the same session was saved with the state")
 		}
