@@ -104,6 +104,11 @@ func (c *conversation) unsay() {
 			if !ok {
 				return nil
 			}
+			for _, b := range c.journal.store.Branches(c.journal.store.Current().ID) {
+				if b.After >= index {
+					dropTyped(c.ui, b.Messages)
+				}
+			}
 			return c.journal.store.Forget(index)
 		})
 		if err != nil {
@@ -114,6 +119,7 @@ func (c *conversation) unsay() {
 	if n := len(c.kept); n > 0 {
 		c.kept = c.kept[:n-1]
 	}
+	dropTyped(c.ui, []store.Message{{Role: store.User, Text: c.said.Turns[at].Text}})
 	c.said.Turns = c.said.Turns[:at]
 	c.said.First = min(c.said.First, at)
 	if c.model != nil {
@@ -123,6 +129,15 @@ func (c *conversation) unsay() {
 	say(c.ui, "Forgotten.")
 	if kept {
 		c.ui.Quiet(stillOnDrive)
+	}
+}
+
+// dropTyped has the Up key not bring back what a person typed of messages.
+func dropTyped(k Keyboard, messages []store.Message) {
+	for _, m := range messages {
+		if m.Role == store.User {
+			k.DropHistory(m.Text, "/edit "+m.Text)
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ const conversationsUsage = `  /conversations      lists the last ones; with all,
   /retry              answers the last message once more; the old answer stays in the journal
   /edit TEXT          says TEXT in the place of the last message; without TEXT types that
   /forget             deletes the last message and its answer; so does "forget that"
-  /export [N] [FORM]  writes this one, or N, to the drive; FORM is md (usual) or json
+  /export N FORM      writes N, or this one, to the drive; FORM is md (usual) or json
   /save N FILE        saves the N-th block of code among your documents; without N the last one
   /copy N             types that block for you, if it is one line`
 

@@ -177,10 +177,15 @@ func (c *commands) delete(rest string) {
 		say(c.ui, "It stays.")
 		return
 	}
+	said := c.journal.store.Messages(which.ID)
+	for _, b := range c.journal.store.Branches(which.ID) {
+		said = append(said, b.Messages...)
+	}
 	if err := c.journal.arrange(func() error { return c.journal.store.Delete(which.ID) }); err != nil {
 		c.ui.Error("It could not be deleted: " + fs.Explain(err))
 		return
 	}
+	dropTyped(c.ui, said)
 	if here {
 		c.talk.clear()
 		c.ui.Clear()

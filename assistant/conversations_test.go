@@ -115,6 +115,13 @@ func TestDeletedLeavesState(t *testing.T) {
 		if secret() {
 			t.Errorf("after %q the state still has it", how)
 		}
+		w.evening("my secret is 12345678901234567890", "forget that", "Forget it? (yes or no) yes", "/bye")
+		if !slices.Contains(w.dropped, "my secret is 12345678901234567890") || slices.Contains(w.dropped, "hello, this is long enough to be kept") {
+			t.Errorf("after %q the Up key does not bring back %q", how, w.dropped)
+		}
+		if secret() {
+			t.Error("what was forgotten in the same session was saved with the state")
+		}
 		w.evening("/open 1", "something else, which is long enough as well", "/bye")
 		if secret() || w.state.data[0] != 'S' {
 			t.Errorf("after %q and another evening the state has it, or nothing", how)

@@ -75,6 +75,9 @@ func (c *commands) export(rest string) {
 		return
 	}
 	say(c.ui, fmt.Sprintf("%s written to %s (%s).", count(len(file.Said), "message", "messages"), path, console.Bytes(int64(len(content)))))
+	if which == "" && file.ID != 0 && c.journal.secret {
+		c.ui.Quiet("What was said after /set nohistory is not in it.")
+	}
 	if file.ID != 0 {
 		c.ui.Quiet("That is a copy: it stays when you delete the conversation.")
 	}

@@ -139,6 +139,7 @@ type world struct {
 	failAfter           int
 	away                bool          // the drive
 	waiting             int           // lines behind the next one
+	dropped             []string      // lines that the Up key does not bring back any more
 	returns             int           // see "# drive returns"; 0: nobody looks, <0: never
 	think               time.Duration // before a line is typed
 	cancel              func()        // stops the answer
@@ -507,6 +508,8 @@ func (u ui) Error(s string)  { u.line("!! " + s) }
 func (u ui) Clear()          { u.line("[clear]") }
 
 func (u ui) AddHistory(...string) {}
+
+func (u ui) DropHistory(lines ...string) { u.dropped = append(u.dropped, lines...) }
 
 // Prefill shows what the next line begins with; the person deletes it.
 func (u ui) Prefill(text string) bool {

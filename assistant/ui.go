@@ -61,8 +61,9 @@ type Keyboard interface {
 	StopContext(ctx context.Context) (context.Context, func())
 	// Prefill has the next ReadLine begin with text, which the person may change; false: it can't.
 	Prefill(text string) bool
-	// AddHistory lets the person bring back earlier messages.
+	// AddHistory lets the person bring back earlier messages; DropHistory forgets some.
 	AddHistory(lines ...string)
+	DropHistory(lines ...string)
 }
 
 // Terminal makes a UI of a console.

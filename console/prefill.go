@@ -1,6 +1,9 @@
 package console
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Prefill has the next ReadLine begin with text, as if the person had typed it. It returns false for text of more than
 // one line, which would be sent, and when they have typed something that waits, which would come behind it.
@@ -20,4 +23,11 @@ func (c *Console) Prefill(text string) bool {
 	}
 	c.queue = keys
 	return true
+}
+
+// DropHistory has the Up key not bring back these lines any more.
+func (c *Console) DropHistory(lines ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.history = slices.DeleteFunc(c.history, func(line string) bool { return slices.Contains(lines, line) })
 }

@@ -21,6 +21,18 @@ func TestPrefill(t *testing.T) {
 			t.Errorf("%.20q was put there", text)
 		}
 	}
+	r.AddHistory("a secret", "no secret", "a secret")
+	r.DropHistory("a secret", "never said")
+	ch = r.read("you> ")
+	r.press(Up, Enter)
+	if res := <-ch; res.line != "no secret" {
+		t.Errorf("the Up key brings back %q", res.line)
+	}
+	ch = r.read("you> ")
+	r.press(Up, Up, Enter)
+	if res := <-ch; res.line != "fmt.Println(2)" {
+		t.Errorf("the Up key twice brings back %q", res.line)
+	}
 	ch = r.read("you> ")
 	r.press("next", Enter)
 	if res := <-ch; res.line != "next" {

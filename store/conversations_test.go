@@ -2,9 +2,12 @@ package store
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+
+	"alphaos/fs/fstest"
 )
 
 // exchange says something and answers it.
@@ -188,6 +191,43 @@ func TestDeletedAmongOthers(t *testing.T) {
 	s, _ = open(t, m)
 	if got, want := texts(s.Conversation()), "one | first | again 0 | yes | again 1 | yes | again 2 | yes"; got != want || len(s.Conversations()) != 1 {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// What can't be read at the start at which a conversation is deleted, and comes to light later, is not deleted with
+// it if it belongs to another.
+func TestDeletedAroundHidden(t *testing.T) {
+	d := fstest.New(1<<20, 512, 0, rand.New(rand.NewPCG(5, 5)))
+	s, _ := open(t, d)
+	exchange(t, s, "one", strings.Repeat("first ", 2000))
+	at := s.j.tail / blockSize * blockSize
+	must(t, s.NewConversation())
+	exchange(t, s, "other", strings.Repeat("second ", 1000))
+	must(t, s.GoOn(1))
+	exchange(t, s, "two", strings.Repeat("third ", 1000))
+	must(t, s.End())
+	from, to := at+blockSize, s.j.tail/blockSize*blockSize
+	d.Fail = func(op fstest.Op, off int64, n int) error {
+		for _, half := range []int64{0, d.Size() / 2} {
+			if op == fstest.Read && off < half+to && off+int64(n) > half+from {
+				return fstest.ErrPassing
+			}
+		}
+		return nil
+	}
+	s, rec := open(t, d)
+	if got := dump(s); rec.Unread == 0 && len(rec.Holes) == 0 || strings.Contains(got, "second second") {
+		t.Fatalf("nothing is hidden: %+v", rec)
+	}
+	must(t, s.GoOn(1))
+	exchange(t, s, "three", "fourth")
+	must(t, s.Delete(1), s.End())
+	d.Fail = nil
+	s, _ = open(t, d)
+	if got := dump(s); !strings.Contains(got, "other") || !strings.Contains(got, "second second") {
+		t.Errorf("another conversation is gone, too:\n%.2000s", got)
+	} else if strings.Contains(got, "first") || strings.Contains(got, "third") || strings.Contains(got, "fourth") {
+		t.Errorf("the deleted one is back:\n%.2000s", got)
 	}
 }
 

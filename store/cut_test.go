@@ -31,7 +31,8 @@ type talker struct {
 	restarts int
 	cuts     int
 	anyOrder bool
-	moved    int // how often words were all there, in another order
+	blind    bool // the session does not see all that was said
+	moved    int  // how often words were all there, in another order
 }
 
 // said is what a journal says.
@@ -229,7 +230,7 @@ func (t *talker) step(s *store.Store) error {
 	}
 	text := fmt.Sprintf("%d %s.", t.r.IntN(1e6), strings.Repeat("x", n))
 	kinds := 18
-	if t.anyOrder { // by which it is told what belongs where
+	if t.anyOrder || t.blind { // the order tells what belongs where, and places are counted
 		kinds = 12
 	}
 	current := s.Current()
@@ -509,11 +510,15 @@ func live(f fault, seed uint64) (cuts int, err error) {
 		if err != nil && !f.flaky && !d.Off() && !errors.Is(err, store.ErrFull) {
 			return t.cuts, err
 		}
+		t.blind = err == nil && read(s).String() != t.said.String()
 		for i := 0; err == nil && !d.Off() && (cut || i < 12) && i < 60; i++ {
 			if i == 20 && !cut {
 				break
 			}
-			if e := t.step(s); errors.Is(e, store.ErrFull) {
+			e := t.step(s)
+			// Where there is no room to move away from what can't be written, it is full as well.
+			used, total := s.Usage()
+			if errors.Is(e, store.ErrFull) || e != nil && total-used < 16<<10 {
 				break
 			} else if e != nil && !d.Off() && !f.flaky {
 				return t.cuts, e

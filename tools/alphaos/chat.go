@@ -363,9 +363,10 @@ func (u *pipeUI) StopContext(ctx context.Context) (context.Context, func()) {
 	return signal.NotifyContext(ctx, os.Interrupt)
 }
 
-func (u *pipeUI) Clear()               {}
-func (u *pipeUI) AddHistory(...string) {}
-func (u *pipeUI) Prefill(string) bool  { return false }
+func (u *pipeUI) Clear()                {}
+func (u *pipeUI) AddHistory(...string)  {}
+func (u *pipeUI) DropHistory(...string) {}
+func (u *pipeUI) Prefill(string) bool   { return false }
 
 func (u *pipeUI) ReplayAnswer(text, note string) { u.Replay(assistant.Speaker, text, note) }
 
