@@ -75,8 +75,14 @@ func (c *conversation) tell(text string) {
 func (c *conversation) reply(ctx context.Context) {
 	ctx, done := c.ui.StopContext(ctx)
 	defer done()
+	defer c.showState()
+	meter := &meter{c: c, now: c.now, begun: c.now()}
+	c.model.Reading = meter.reading
 	s := c.speak()
-	r := c.model.Answer(ctx, &c.said, c.settings.Params, s.say)
+	r := c.model.Answer(ctx, &c.said, c.settings.Params, func(text string) error {
+		meter.token()
+		return s.say(text)
+	})
 	used, size := c.model.Context()
 	s.end(store.Stats{Model: c.name, Tokens: r.Tokens, Elapsed: r.Writing, Context: used}, r.Partial())
 

@@ -15,12 +15,13 @@ import (
 const helpText = `Type a message and press Enter. Enter, Ctrl-C or Esc stop an answer; lines that
 you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up.
 
-  /set            set parameters, system prompt, keyboard, time zone; save messages or not
+  /set            set parameters, system prompt, screen, keyboard, time zone; save messages or not
   /show           show the model, memory, parameters or the system prompt
   /models         list the models on this drive; /models all also those on other drives
   /load NAME      go on with another model (a number or the beginning of its name will do)
   /clear          begin a new conversation; the old one is kept
   /history        show this conversation and list the others; /history N shows one
+  /raw            show answers as they came, or laid out again
   /check          check that memory, the model's file and the journal are as they should be
   /report         write a report about this machine, without anything about you, to the drive
   /restart        save everything and restart
@@ -31,6 +32,8 @@ const setUsage = `  /set parameter NAME VALUE   /? parameters lists them
   /set system TEXT            what the model is told before each conversation; without TEXT nothing
   /set timezone +02:00        how far your time is ahead of UTC; without a number forgotten
   /set keyboard NAME          the layout of your keyboard; without NAME lists them
+  /set theme NAME             how the screen looks: night, day or contrast
+  /set text SIZE              how large the text is: small, normal, large or huge
   /set history                save messages (usual)
   /set nohistory              stop saving messages`
 
@@ -73,6 +76,7 @@ type commands struct {
 	talk        *conversation
 	library     *library
 	keys        *keys
+	look        *look
 	saveReport  func(now time.Time, text []byte) (path string, finish func([]byte) error, err error)
 }
 
@@ -112,6 +116,8 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		c.clear()
 	case "/history":
 		c.recall(ctx, rest)
+	case "/raw":
+		c.look.toggleRaw()
 	case "/check":
 		c.check(ctx)
 	case "/report":
@@ -173,6 +179,8 @@ func (c *commands) set(rest string) {
 		c.zone(arg)
 	case "keyboard":
 		c.keys.set(arg)
+	case "theme", "text":
+		c.look.set(strings.ToLower(what), strings.ToLower(arg))
 	case "history":
 		if c.journal.store == nil {
 			say(c.ui, "Nothing can be saved in this session.")

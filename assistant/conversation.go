@@ -16,6 +16,8 @@ import (
 // that is talked to.
 type conversation struct {
 	ui       UI
+	display  Display
+	now      func() time.Time
 	journal  *journal
 	settings *settings
 	before   func(m llm.Info, message string) (answer string, ok bool) // Config.Before
@@ -26,6 +28,7 @@ type conversation struct {
 
 	said    engine.Conversation // the most recent turns
 	earlier int                 // how many messages came before those
+	title   string              // of the conversation; "": it is made of the first message
 }
 
 // A conversation may be years long. What is done at the start and for each
@@ -44,7 +47,10 @@ func (c *conversation) recall(s *store.Store) {
 			c.ui.AddHistory(m.Text)
 		}
 	}
-	c.earlier = total - len(last)
+	if c.earlier = total - len(last); c.earlier > 0 {
+		list := s.Conversations()
+		c.title = list[len(list)-1].Title
+	}
 }
 
 // forget drops the oldest turns when there are more than any context holds.
@@ -56,7 +62,7 @@ func (c *conversation) forget() {
 
 // clear begins a new conversation.
 func (c *conversation) clear() {
-	c.said.Turns, c.earlier, c.said.First = nil, 0, 0
+	c.said.Turns, c.earlier, c.said.First, c.title = nil, 0, 0, ""
 	if c.model != nil {
 		c.model.Forget()
 	}
