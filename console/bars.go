@@ -130,9 +130,9 @@ func (c *Console) statusBar() (left [][]span, right []span) {
 		left = [][]span{{{"reading back", barTitle}, {fmt.Sprintf("  row %d of %d", c.viewTop-c.page.dropped+1, c.allRows()-c.page.dropped), barText}}}
 		hint("↑ ↓", "a row")
 		hint("Space", "a page back")
-		hint("Tab", "a page on")
-		hint("← →", "a message")
 		hint("Enter", "returns")
+		hint("← →", "a message")
+		hint("Tab", "a page on")
 	case running && c.ahead.open():
 		hint("Enter", "sends this next")
 		hint("Enter", "with nothing typed "+enter)

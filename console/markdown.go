@@ -255,6 +255,7 @@ func (m *markdown) layText(line string, ended bool) {
 		for range max(min(measure, p.cols-len(lead)), 0) {
 			*p.row() = append(*p.row(), cell{'─', rule, 0})
 		}
+		p.fresh = false
 		m.lists, m.blank = nil, false
 		m.next()
 		return
@@ -273,18 +274,24 @@ func (m *markdown) layText(line string, ended bool) {
 		lead = append(lead, blankCells(textWidth(mark))...)
 		body = entry
 	case column > 0 && len(m.lists) > 0: // more of an entry
-		lead = append(lead, blankCells(2*min(len(m.lists), 8))...)
+		depth := 0
+		for depth < len(m.lists) && m.lists[depth] < column {
+			depth++
+		}
+		lead = append(lead, blankCells(2*min(depth, 8))...)
 	default:
 		m.lists = nil
+		lead = append(lead, blankCells(column)...) // drawings are made so
 	}
 	if len(lead) > p.cols/2 {
 		lead = lead[:p.cols/2]
 	}
 	if isEntry && style == Answer {
-		p.hang = lead
+		p.hang, p.lead = lead, len(*p.row())
 	} else {
 		m.start(lead)
 	}
+	p.fresh = false
 	in := inliner{text: body, base: style, ended: ended, put: func(s string, st Style) {
 		p.style = st
 		p.write(s)
@@ -359,7 +366,7 @@ func (m *markdown) layCode(line string, ended bool) {
 		line = line[1:]
 	}
 	// The ground is as wide as prose, or as the line, up to the number at the edge of the screen.
-	most := max(p.cols-m.base-2-codeMargin, 8)
+	most := max(p.cols-m.base-2-codeMargin, 4)
 	narrow := newPage(most, 1<<20, p.clusters)
 	narrow.write(line)
 	pad := cell{' ', code, 0}
@@ -375,9 +382,9 @@ func (m *markdown) layCode(line string, ended bool) {
 		for wide := m.base + min(measure, most) + 2; len(row) < wide; {
 			row = append(row, pad)
 		}
-		if i == 0 && m.coded == 0 {
+		if number := strconv.Itoa(m.numbers); i == 0 && m.coded == 0 && len(row)+1+len(number) <= p.cols {
 			row = append(row, cell{id: ' '})
-			for _, r := range strconv.Itoa(m.numbers) {
+			for _, r := range number {
 				row = append(row, cell{glyphID(r), Dim, 0})
 			}
 		}

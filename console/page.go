@@ -73,6 +73,7 @@ type page struct {
 	lines     [][]cell
 	dropped   int    // rows forgotten: lines[i] is row dropped+i since the beginning
 	hang      []cell // what new and continued rows begin with
+	left      int    // the edge from which prose is measured
 	style     Style
 	mark      uint8 // given to the next cell
 	fresh     bool  // nothing was written in the last row yet
@@ -133,7 +134,10 @@ func blankCells(n int) []cell { return blanks[:min(n, len(blanks))] }
 func (p *page) indent() int { return len(p.hang) }
 
 // setIndent changes the left edge, also of the last row if it is still untouched.
-func (p *page) setIndent(n int) { p.setHang(blankCells(min(n, p.cols/2))) }
+func (p *page) setIndent(n int) {
+	p.left = min(n, p.cols/2)
+	p.setHang(blankCells(p.left))
+}
 
 // setHang is setIndent with cells that are not blank.
 func (p *page) setHang(lead []cell) {
@@ -166,7 +170,7 @@ func (p *page) rewind(row int) {
 
 // limit is where the last row ends. Prose has its measure; what stands in columns, as lists do, may use all.
 func (p *page) limit() int {
-	most := p.indent() + p.measure
+	most := p.left + p.measure
 	if p.measure == 0 || most >= p.cols || p.program() && (p.over > p.indent() || p.over < 0 && p.column() > p.indent()) {
 		return p.cols
 	}
@@ -248,8 +252,6 @@ func (p *page) put(c string, w int) {
 		if !p.full && !(w == 2) {
 			at = p.wordStart(*row)
 		}
-		tail := (*row)[at:]
-		*row = (*row)[:at]
 		lead := p.hang
 		if p.measure > 0 && p.program() {
 			if p.over < 0 {
@@ -257,6 +259,11 @@ func (p *page) put(c string, w int) {
 			}
 			lead = blankCells(p.over)
 		}
+		if len(lead)+len(*row)-at+w > p.cols { // the word would not fit there either
+			at = len(*row)
+		}
+		tail := (*row)[at:]
+		*row = (*row)[:at]
 		p.newRow(lead)
 		row = p.row()
 		*row = append(*row, tail...)

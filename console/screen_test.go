@@ -4,10 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"image"
-	"image/color"
-	"image/png"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -42,27 +38,6 @@ func (m *memScreen) Flush(pixels []uint32, stride int, r image.Rectangle) error 
 		copy(m.pix[(r.Min.Y+y)*m.w+r.Min.X:][:r.Dx()], pixels[y*stride:])
 	}
 	return nil
-}
-
-func (m *memScreen) save(t testing.TB, name string) {
-	dir := os.Getenv("CONSOLE_PNG")
-	if dir == "" {
-		return
-	}
-	img := image.NewRGBA(image.Rect(0, 0, m.w, m.h))
-	for i, p := range m.pix {
-		img.SetRGBA(i%m.w, i/m.w, color.RGBA{uint8(p >> 16), uint8(p >> 8), uint8(p), 255})
-	}
-	f, err := os.Create(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := png.Encode(f, img); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // serialLine collects what is sent.

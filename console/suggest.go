@@ -1,7 +1,8 @@
 package console
 
-// The list of what a line that begins with a slash may become. It lies over the conversation, right above the line,
-// which stays where it is; the serial line does without it, and completes with the Tab key alone.
+// The list of what a line that begins with a slash may become. It stands in the empty rows below the line or, where
+// there are too few, over the rows above it, so that nothing moves while one types. The serial line does without it,
+// and completes with the Tab key alone.
 
 // Suggestion is a line that a person may mean.
 type Suggestion struct {
@@ -55,14 +56,14 @@ func (c *Console) choose(by int) bool {
 	return true
 }
 
-// layList lays the list over the rows above the line, whose first row is y, or below if there is no room.
+// layList lays the list over the rows below the line, whose first row is y, or above if there is no room.
 func (c *Console) layList(y int) {
 	s := c.surface
 	n := min(len(c.list), maxList)
 	from := min(max(c.choice-maxList+1, 0), len(c.list)-n)
-	at := y - n
-	if at < 0 {
-		at = min(y+len(c.edit.lines), s.rows-n)
+	at := y + len(c.edit.lines)
+	if at+n > s.rows {
+		at = max(y-n, 0)
 	}
 	left := max(c.gutter-2, 0)
 	names := 0
