@@ -27,6 +27,8 @@ type editor struct {
 	over   bool // more was typed than fits, which was told
 	asked  bool // this is the answer to a question
 
+	leaving bool // Ctrl-D was pressed
+
 	hist  int    // index into the history; len(history) is the line being written
 	draft string // that line, while an older one is shown
 
@@ -459,6 +461,9 @@ func byteAt(s string, col int) int {
 
 // key applies one key; done ends the line.
 func (e *editor) key(c *Console, k Key) (done bool, err error) {
+	if k.Code != CtrlD {
+		e.leaving = false
+	}
 	switch k.Code {
 	case None:
 		switch r := k.Rune; {
@@ -476,8 +481,13 @@ func (e *editor) key(c *Console, k Key) (done bool, err error) {
 	case CtrlC:
 		return true, ErrInterrupted
 	case CtrlD:
-		if e.text == "" {
+		if e.text == "" && (e.leaving || e.asked || c.surface == nil) {
 			return true, io.EOF
+		}
+		if e.text == "" { // a machine is not switched off by a slip
+			e.leaving = true
+			c.printLine(Notice, "Ctrl-D once more ends the conversation; any other key goes on with it.")
+			break
 		}
 		e.text = e.text[:e.pos] + e.text[e.next():]
 	case Delete:

@@ -29,10 +29,9 @@ func (c *Console) suggest(e *editor) {
 		return
 	}
 	for _, s := range c.suggests(e.text) {
-		c.list = append(c.list, Suggestion{cleanString(s.Text), cleanString(s.Help)})
-	}
-	if len(c.list) == 1 && c.list[0].Text == e.text {
-		c.list = nil
+		if s.Text != e.text {
+			c.list = append(c.list, Suggestion{cleanString(s.Text), cleanString(s.Help)})
+		}
 	}
 	if len(c.list) != len(old) {
 		c.choice = -1
