@@ -194,7 +194,7 @@ func TestNothingControlsTheTerminal(t *testing.T) {
 	p := r.Progress("\x1b[0m", 1)
 	p.Done()
 	ch := r.read("\x1b]> ")
-	r.press("\x1b\x07\u202e", CtrlD)
+	r.press("\x1b\x07\u202e", CtrlD, CtrlD)
 	if res := <-ch; res.err != io.EOF {
 		t.Error("control characters were taken as text:", res)
 	}
