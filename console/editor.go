@@ -97,7 +97,7 @@ func (c *Console) read(prompt string, aside bool) (string, error) {
 
 		var gap <-chan time.Time
 		if c.mayGoOn(e) {
-			gap = time.After(pasteGap)
+			gap = time.After(3 * pasteGap) // a busy machine hands keys over late
 		}
 		c.mu.Unlock()
 		select {
