@@ -86,6 +86,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 		Drive:       keep,
 		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Report: start.Report},
 		Machine:     host{m, start, provoke(d)},
+		Display:     con,
 		Now:         m.Now,
 		SetTimezone: start.SetTimezone,
 		Before:      models.ByRule,

@@ -92,7 +92,13 @@ func (c *conversation) tell(text string) {
 func (c *conversation) reply(ctx context.Context, s *speech) chat.Turn {
 	ctx, done := c.ui.StopContext(ctx)
 	defer done()
-	r := c.model.Answer(ctx, &c.said, c.settings.Params, s.say)
+	defer c.showState()
+	meter := &meter{c: c, now: c.now, begun: c.now()}
+	c.model.Reading = meter.reading
+	r := c.model.Answer(ctx, &c.said, c.settings.Params, func(text string) error {
+		meter.token()
+		return s.say(text)
+	})
 	used, size := c.model.Context()
 	s.end(store.Stats{Model: c.name, Tokens: r.Tokens, Elapsed: r.Writing, Context: used}, r.Partial())
 

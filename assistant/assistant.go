@@ -21,6 +21,7 @@
 //	check.go         whether memory and drive are as they should be
 //	report.go        a report about the machine
 //	mask.go          what strangers need not know
+//	display.go       the bars around the conversation, and how the screen looks
 //	leave.go         shutting down, with everything saved
 //	phrases.go       messages that mean a command
 //	again.go         another answer, another message, none at all
@@ -58,6 +59,7 @@ type Config struct {
 	Start   Start
 	Keys    *keyboard.Keyboard // whose layout can be chosen; nil: another system reads the keys
 	Machine Machine            // nil: there is nothing to tell of it
+	Display Display            // nil: there is no screen around the conversation
 	Now     func() time.Time   // nil: time.Now
 
 	// SetTimezone tells the machine the person's time zone, as "+02:00", or "" to forget it; nil:
@@ -116,18 +118,23 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	if o.Machine == nil {
 		o.Machine = unknown{}
 	}
+	if o.Display == nil {
+		o.Display = noDisplay{}
+	}
 	o.Engine.Now = o.Now
 	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present}
-	t := &conversation{ui: o.UI, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State, close: o.Drive.Close,
-		said: engine.Conversation{System: o.Start.System}}
+	t := &conversation{ui: o.UI, display: o.Display, now: o.Now, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
+		close: o.Drive.Close, said: engine.Conversation{System: o.Start.System}}
 	c := &commands{ui: o.UI, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
-		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, drive: o.Drive,
+		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j}, drive: o.Drive,
 		past: &past{ui: o.UI, store: o.Drive.Store, journal: j, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			loaded: o.Machine.Loaded, journal: j, talk: t}}
 	t.when = c.past.when
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
+	c.look.begin()
+	o.Display.Suggest(c.suggest)
 	c.keys.begin(o.Start.Keyboard, o.Drive.Recovery.New)
 	if j.store != nil {
 		if zone := j.setting(timezoneSetting); zone != "" && o.Start.Timezone == "" && o.SetTimezone != nil {
@@ -206,6 +213,7 @@ func converse(ctx context.Context, c *commands) (Outcome, error) {
 
 // readLine waits for a line; meanwhile the model reads what it has not read yet.
 func readLine(ctx context.Context, c *commands) (string, error) {
+	c.talk.showState()
 	defer c.talk.warm(ctx)()
 	return c.ui.ReadLine(Prompt)
 }

@@ -398,16 +398,35 @@ func (p *person) says(line string) {
 	}
 }
 
-// A letter that is pasted into an answer and has a line "Goodbye" does not switch off before all of it was
+// What is pasted is one message.
+func TestPastedLetter(t *testing.T) {
+	w := &world{t: t, context: 4000, now: time.Unix(1e9, 0)}
+	c := openStore(t, &memory{data: make([]byte, 256<<10)})
+	c.Models = engine.DirModels(fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")}, "/models")
+	c.Now = func() time.Time { return w.tick(time.Second) }
+	c.loader = w
+	c.Start.Params = map[string]string{"temperature": "0"}
+	p := sit(t, c)
+	p.says("Dear Alpha,\r\rGoodbye\rAnn")
+	p.expect("Dear Alpha,\r\n... \r\n... Goodbye\r\n... Ann\r\nalpha> ")
+	p.says("/bye")
+	p.expect("All data saved. Goodbye.")
+	<-p.done
+	if msgs, _ := c.Drive.Store.Tail(100); len(msgs) != 2 || msgs[0].Text != "Dear Alpha,\n\nGoodbye\nAnn" {
+		t.Errorf("%+v are saved", msgs)
+	}
+}
+
+// A line "Goodbye" among those that are typed while an answer runs does not switch off before all of them were
 // read, unless the person wants that.
-func TestPastedGoodbye(t *testing.T) {
+func TestGoodbyeAhead(t *testing.T) {
 	w := &world{t: t, context: 4000, now: time.Unix(1e9, 0)}
 	c := openStore(t, &memory{data: make([]byte, 256<<10)})
 	c.Models = engine.DirModels(fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")}, "/models")
 	c.Now = func() time.Time { return w.tick(time.Second) } // nothing comes quickly
 	c.Start.Params = map[string]string{"temperature": "0", "repeat_penalty": "1"}
 	c.loader = w
-	p := sit(t, c)
+	p := sitWith(t, c, false)
 	answer := func(line, question string) {
 		p.expect(question)
 		io.WriteString(p.keys, line+"\r")
@@ -430,12 +449,23 @@ func TestPastedGoodbye(t *testing.T) {
 }
 
 // sit begins a session at a console on a serial line.
-func sit(t *testing.T, c Config) *person {
+func sit(t *testing.T, c Config) *person { return sitWith(t, c, true) }
+
+// sitWith is sit where, unless pasted is set, keys count as pressed one by one.
+func sitWith(t *testing.T, c Config, pasted bool) *person {
 	t.Helper()
 	r, w := io.Pipe()
 	p := &person{t: t, more: make(chan struct{}, 1), keys: w, done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
-	con, err := console.New(console.Options{Serial: p, Keys: console.DecodeKeys(ctx, r), Now: c.Now})
+	keys := make(chan console.Key, 64)
+	go func() {
+		defer close(keys)
+		for k := range console.DecodeKeys(ctx, r) {
+			k.Quick = k.Quick && pasted
+			keys <- k
+		}
+	}()
+	con, err := console.New(console.Options{Serial: p, Keys: keys, Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

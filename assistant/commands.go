@@ -20,10 +20,11 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /history        show this conversation and list the others; /history N shows one
   /export         write this conversation to the drive; /save N FILE a block of code of it
   /documents      list the documents on the drive; so does "show my documents"
-  /set            set parameters, system prompt, keyboard, time zone; save messages or not
+  /set            set parameters, system prompt, screen, keyboard, time zone; save messages or not
   /show           show the model, memory, parameters or the system prompt
   /models         list the models on this drive; /models all also those on other drives
   /load NAME      go on with another model (a number or the beginning of its name will do)
+  /raw            show answers as they came, or laid out again
   /check          check that memory, the model's file and the journal are as they should be
   /report         write a report about this machine, without anything about you, to the drive
   /restart        save everything and restart; so does "restart"
@@ -47,6 +48,8 @@ const setUsage = `  /set parameter NAME VALUE   /? parameters lists them
   /set system TEXT            what the model is told before each conversation; without TEXT nothing
   /set timezone +02:00        how far your time is ahead of UTC; without a number forgotten
   /set keyboard NAME          the layout of your keyboard; without NAME lists them
+  /set theme NAME             how the screen looks: night, day or contrast
+  /set text SIZE              how large the text is: small, normal, large or huge
   /set history                save messages (usual)
   /set nohistory              stop saving messages`
 
@@ -90,6 +93,7 @@ type commands struct {
 	library     *library
 	keys        *keys
 	drive       Drive
+	look        *look
 }
 
 // run runs a slash command. ended means that the conversation is over.
@@ -161,6 +165,8 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		c.copyCode(rest)
 	case "/documents":
 		c.documents(ctx)
+	case "/raw":
+		c.look.toggleRaw()
 	case "/check":
 		c.check(ctx)
 	case "/report":
@@ -222,6 +228,8 @@ func (c *commands) set(rest string) {
 		c.zone(arg)
 	case "keyboard":
 		c.keys.set(arg)
+	case "theme", "text":
+		c.look.set(strings.ToLower(what), strings.ToLower(arg))
 	case "history":
 		if c.journal.store == nil {
 			say(c.ui, "Nothing can be saved in this session.")

@@ -16,6 +16,8 @@ import (
 // that is talked to.
 type conversation struct {
 	ui       UI
+	display  Display
+	now      func() time.Time
 	journal  *journal
 	settings *settings
 	before   func(m llm.Info, message string) (answer string, ok bool) // Config.Before

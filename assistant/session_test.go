@@ -608,6 +608,9 @@ const (
 type fake struct{ *world }
 
 func (w *world) Load(r engine.ModelReader, o engine.Options) (*engine.Model, error) {
+	if s, ok := r.(*stoppable); ok {
+		r = s.ModelReader
+	}
 	f, ok := r.(*llm.File)
 	if !ok {
 		w.t.Fatal("not an open file")

@@ -135,10 +135,10 @@ func TestScreenFormats(t *testing.T) {
 			if w, h := s.Size(); w != 800 || h != 600 {
 				t.Errorf("size %dx%d", w, h)
 			}
-			shadow := slices.Repeat([]uint32{pixel}, 800*600)
-			shadow[7*800+11] = 0
+			pixels := slices.Repeat([]uint32{pixel}, 800*600)
+			pixels[2*800+1] = 0
 			r := image.Rect(10, 5, 100, 17)
-			if err := s.Flush(shadow, 800, r); err != nil {
+			if err := s.Flush(pixels, 800, r); err != nil {
 				t.Fatal(err)
 			}
 			got := g.frame
@@ -164,14 +164,11 @@ func TestScreenFormats(t *testing.T) {
 					t.Fatalf("pixel at %v is %#08x, want %#08x", at, p, want)
 				}
 			}
-			if err := s.Flush(shadow, 800, image.Rect(-50, 590, 5000, 5000)); err != nil {
-				t.Errorf("a rectangle beyond the screen: %v", err)
+			if s.Flush(pixels, 800, image.Rect(-50, 590, 5000, 5000)) == nil || s.Flush(pixels, 800, image.Rect(900, 0, 910, 10)) == nil {
+				t.Error("a rectangle beyond the screen was accepted")
 			}
-			if err := s.Flush(shadow, 800, image.Rect(900, 0, 910, 10)); err != nil {
-				t.Errorf("a rectangle outside the screen: %v", err)
-			}
-			if s.Flush(shadow[:100], 800, r) == nil || s.Flush(shadow, 50, r) == nil {
-				t.Error("a shadow that is too small was accepted")
+			if s.Flush(pixels[:100], 800, r) == nil || s.Flush(pixels, 50, r) == nil {
+				t.Error("too few pixels were accepted")
 			}
 			if err := s.Close(); err != nil {
 				t.Error(err)

@@ -188,7 +188,7 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 	if need := rows * s.model.config.vocabulary; len(s.logits) < need {
 		s.logits = make([]float32, need)
 	}
-	before := len(s.tokens)
+	before, all := len(s.tokens), len(ids)
 	for len(ids) > 0 {
 		n, want := min(s.batch, len(ids)), 0
 		if n == len(ids) {
@@ -202,8 +202,19 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 			return nil, errNotNumbers
 		}
 		ids = ids[n:]
+		if report, ok := ctx.Value(progressKey{}).(func(done, total int)); ok {
+			report(all-len(ids), all)
+		}
 	}
 	return s.logits[:rows*s.model.config.vocabulary], nil
+}
+
+type progressKey struct{}
+
+// WithProgress returns a context with which Eval calls report after each batch of tokens: how many
+// of those that it was given are evaluated.
+func WithProgress(ctx context.Context, report func(done, total int)) context.Context {
+	return context.WithValue(ctx, progressKey{}, report)
 }
 
 // Len is the number of tokens evaluated so far.

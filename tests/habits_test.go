@@ -150,22 +150,37 @@ func tryHabits(t *testing.T, c ovmf.Config, names []string) {
 	}
 }
 
-// checkScreen checks that the conversation is on the screen as it should be: the margin at the
-// left is empty, which it is not when rows are longer than they are drawn, and the background is
-// blue rather than red or, where the firmware was made to say that red comes first, the reverse.
+// checkScreen checks that the conversation is on the screen as it should be: there is a bar at the top and one at
+// the bottom, between them the margin at the left is empty, which it is not when rows are longer than they are
+// drawn, and both grounds are blue rather than red or, where the firmware was made to say that red comes first, the
+// reverse.
 func checkScreen(t *testing.T, p *vmtest.Person, swapped bool) {
 	t.Helper()
 	img, err := p.VM.Screen(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ground := img.At(1, 1)
-	if r, _, b, _ := ground.RGBA(); r == b || (r > b) != swapped {
-		t.Errorf("the background is %v, red and blue swapped: %v", ground, swapped)
+	height := img.Bounds().Dy()
+	bar, ground := img.At(1, 1), img.At(1, height/2)
+	for _, c := range []color.Color{bar, ground} {
+		if r, _, b, _ := c.RGBA(); r == b || (r > b) != swapped {
+			t.Errorf("the ground is %v, red and blue swapped: %v", c, swapped)
+		}
 	}
-	for y := range img.Bounds().Dy() {
-		for x := range 16 {
-			if !same(img.At(x, y), ground) {
+	thick := 0 // of a bar
+	for thick < height/4 && same(img.At(1, thick), bar) {
+		thick++
+	}
+	if same(bar, ground) || thick < 16 || thick > height/10 {
+		t.Errorf("the bar at the top is %d pixels thick, %v on %v", thick, bar, ground)
+	}
+	for y := range height {
+		want := ground
+		if y < thick || y >= height-thick {
+			want = bar
+		}
+		for x := range 12 {
+			if !same(img.At(x, y), want) {
 				t.Fatalf("something is drawn in the margin at %d, %d", x, y)
 			}
 		}
