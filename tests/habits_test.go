@@ -26,7 +26,7 @@ var habits = []string{
 	"nonx,fullmap,keys-freeze,disk-64k,disk-high,disk-aligned,disk-slow,gop-pitch",
 	"apple-console,mp-framework,gop-rgbx,time-zone,scribble",
 	"keys-other,mp-refuse,map,gop-mask,time-year,disk-640k",
-	"apple-silent,strict,ap-raw,gop-blt,time-error,reset-returns",
+	"apple-silent,strict,ap-raw,vectors,gop-blt,time-error,reset-returns",
 	"mp-none,gop-none",
 }
 
@@ -75,6 +75,8 @@ func TestHabitsSoak(t *testing.T) {
 			switch kind {
 			case "apple":
 				kind = "keys"
+			case "ap": // it needs processors that are started, and that come back
+				kind = "mp"
 			case "disk":
 				kind = all[j]
 			}

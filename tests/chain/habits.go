@@ -28,7 +28,8 @@ const (
 	mpRefuse            // StartupAllAPs refuses to work in the background
 	mpHang              // and this one never comes back
 	mpFramework         // the Framework's MP services instead of PI's
-	apRaw               // processors come with CR4.OSFXSR clear and CR0.TS set, and vector 0xf0 is taken
+	apRaw               // processors come with CR4.OSFXSR clear and CR0.TS set, and must be given back so
+	vectors             // devices interrupt the boot processor with the vectors 0xf0 and 0xf1
 	disk640             // requests above 640 KiB fail
 	disk64              // above 64 KiB
 	diskHigh            // data never arrives above 4 GiB, and no error says so
@@ -50,7 +51,7 @@ const (
 )
 
 var names = [habitCount]string{
-	"nonx", "fullmap", "strict", "keys-freeze", "keys-other", "apple-console", "apple-silent", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "ap-raw",
+	"nonx", "fullmap", "strict", "keys-freeze", "keys-other", "apple-console", "apple-silent", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "ap-raw", "vectors",
 	"disk-640k", "disk-64k", "disk-high", "disk-aligned", "disk-slow", "gop-blt", "gop-rgbx", "gop-mask", "gop-pitch", "gop-none",
 	"reset-returns", "time-zone", "time-year", "time-error", "map-error", "map", "scribble",
 }
@@ -158,7 +159,7 @@ func takeOn(startImage uintptr) (start func(handle uintptr) uintptr, err error) 
 	defer writeProtect(true)
 	for i, take := range [habitCount]func() error{
 		fullMap: fillMap, strict: beStrict, keysFreeze: freezeKeys, keysOther: otherKeys, appleConsole: takeConsole, appleSilent: takeConsole,
-		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, apRaw: rawMP, mapError: loseMap,
+		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, apRaw: rawMP, vectors: interrupt, mapError: loseMap,
 		memoryMap: fragment, scribble: startScribble,
 	} {
 		if !taken[i] || take == nil {
@@ -550,27 +551,63 @@ func frameworkMP() error {
 	return install(&uefi.FrameworkMPServicesGUID, addr(&framework))
 }
 
-// What rawMP knows.
-var (
-	rawProcedure uintptr // the procedure that processors are to run
-	rawKept      uint32  // processors that gave back CR0 and CR4 as they came
-)
+var rawProcedure uintptr // what rawMP's processors are to run
 
 func rawMP() error {
 	mp, err := mpServices()
 	if err != nil {
 		return err
 	}
-	replace(&mp.StartupAllAPs, func(c *hookCall) {
-		met[apRaw]++
-		rawProcedure, c.args[1] = c.args[1], rawAP()
-	})
+	replace(&mp.StartupAllAPs, func(c *hookCall) { rawProcedure, c.args[1] = c.args[1], rawAP() })
+	return nil
+}
+
+// Interrupts of interrupt: those that came to the firmware's handlers, and whether one did not.
+var interrupts, interruptsServed uint32
+
+// interrupt has one come whenever the program has looked whether a key waits. It is pending until
+// interrupts are on again, which is in the program.
+func interrupt() error {
+	const (
+		first          = 0xf0
+		commandLow     = 0xfee00300 // the local APIC's interrupt command register (Intel SDM volume 3, 11.6.1)
+		endOfInterrupt = 0xfee000b0
+		toItself       = 1<<18 | 1<<14
+	)
+	if plainEvent == 0 {
+		if _, _, err := consoleInput(); err != nil {
+			return err
+		}
+	}
 	if err := status(bs.LocateProtocol, addr(&uefi.CPUArchGUID), 0, addr(&out)); err != nil {
 		return err
 	}
 	arch := out
-	const vector = 0xf0
-	return status(at[uefi.CPUArch](arch).RegisterInterruptHandler, arch, vector, stub(0, func(c *hookCall) { c.answer(uefi.Success) }))
+	serve := stub(0, func(c *hookCall) {
+		interruptsServed++
+		*at[uint32](endOfInterrupt) = 0
+		c.answer(uefi.Success)
+	})
+	for vector := range uintptr(2) {
+		if err := status(at[uefi.CPUArch](arch).RegisterInterruptHandler, arch, first+vector, serve); err != nil {
+			return err
+		}
+	}
+	replace(&bs.CheckEvent, func(c *hookCall) {
+		if e := c.args[0]; e != plainEvent && e != exEvent {
+			return
+		}
+		c.forward()
+		if interruptsServed != interrupts {
+			met[vectors] = 0 // the last one was lost
+			return
+		}
+		met[vectors] = interrupts
+		interruptsOff()
+		*at[uint32](commandLow) = toItself | (first + interrupts%2)
+		interrupts++
+	})
+	return nil
 }
 
 // disks has the Block I/O interfaces and their own functions.
