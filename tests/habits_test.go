@@ -28,6 +28,7 @@ var habits = []string{
 	"keys-other,mp-refuse,map,gop-mask,time-year,disk-640k",
 	"apple-silent,strict,ap-raw,vectors,gop-blt,time-error,reset-returns",
 	"mp-none,gop-none",
+	"mp-deaf",
 }
 
 // withHabits returns a drive on which tests/chain gives the firmware habits and starts AlphaOS.
@@ -115,6 +116,8 @@ func tryHabits(t *testing.T, c ovmf.Config, names []string) {
 	processors := fmt.Sprintf("%d of %[1]d in use", c.CPUs)
 	if has("mp-none") {
 		processors = "1 of 1 in use"
+	} else if has("mp-deaf") {
+		processors = fmt.Sprintf("1 of %d in use", c.CPUs)
 	}
 	keys := "Simple Text Input"
 	if has("apple-silent") {

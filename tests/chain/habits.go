@@ -25,9 +25,10 @@ const (
 	appleConsole        // the Console Control protocol, in graphics mode, where a timer takes all keys away; no Simple Text Input Ex: a Mac's AppleEvent; its key map tells which keys are down, and its variable of a German keyboard
 	appleSilent         // the same, where text mode does not help: the console's input never has a key
 	mpNone              // no MP services
-	mpRefuse            // StartupAllAPs refuses to work in the background
+	mpRefuse            // StartupAllAPs refuses to work in the background, and in the foreground an event's function takes long
 	mpHang              // and this one never comes back
 	mpFramework         // the Framework's MP services instead of PI's
+	mpDeaf              // this one only waits, with interrupts off, and ends what it started when its time is over
 	apRaw               // processors come with CR4.OSFXSR clear and CR0.TS set, and must be given back so
 	vectors             // devices interrupt the boot processor with the vectors 0xf0 and 0xf1
 	disk640             // requests above 640 KiB fail
@@ -51,7 +52,7 @@ const (
 )
 
 var names = [habitCount]string{
-	"nonx", "fullmap", "strict", "keys-freeze", "keys-other", "apple-console", "apple-silent", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "ap-raw", "vectors",
+	"nonx", "fullmap", "strict", "keys-freeze", "keys-other", "apple-console", "apple-silent", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "mp-deaf", "ap-raw", "vectors",
 	"disk-640k", "disk-64k", "disk-high", "disk-aligned", "disk-slow", "gop-blt", "gop-rgbx", "gop-mask", "gop-pitch", "gop-none",
 	"reset-returns", "time-zone", "time-year", "time-error", "map-error", "map", "scribble",
 }
@@ -159,7 +160,7 @@ func takeOn(startImage uintptr) (start func(handle uintptr) uintptr, err error) 
 	defer writeProtect(true)
 	for i, take := range [habitCount]func() error{
 		fullMap: fillMap, strict: beStrict, keysFreeze: freezeKeys, keysOther: otherKeys, appleConsole: takeConsole, appleSilent: takeConsole,
-		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, apRaw: rawMP, vectors: interrupt, mapError: loseMap,
+		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, mpDeaf: refuseMP, apRaw: rawMP, vectors: interrupt, mapError: loseMap,
 		memoryMap: fragment, scribble: startScribble,
 	} {
 		if !taken[i] || take == nil {
@@ -520,12 +521,45 @@ func refuseMP() error {
 			for {
 			}
 		}
-		if c.args[3] != 0 { // an event: not in the background
-			met[mpRefuse]++
+		switch {
+		case c.args[3] != 0: // an event: not in the background
 			c.answer(uefi.Unsupported)
+		case taken[mpDeaf]:
+			const high = 31
+			old := raiseTPL(high)
+			if c.forward() == uefi.Timeout {
+				met[mpDeaf]++
+			}
+			restoreTPL(old)
+		default:
+			waiting = true
 		}
 	})
-	return nil
+	if taken[mpDeaf] || taken[mpHang] {
+		return nil
+	}
+	// While the call waits an event's function takes so long that the processors come meanwhile.
+	return everyMillisecond(func(c *hookCall) {
+		if waiting {
+			waiting = false
+			const long = 2e6 // us
+			stall(long)
+			met[mpRefuse]++
+		}
+		c.answer(uefi.Success)
+	})
+}
+
+var waiting bool // the boot processor is in StartupAllAPs
+
+func raiseTPL(level uintptr) uintptr {
+	args := [8]uintptr{level}
+	return firmware(bs.RaiseTPL, &args)
+}
+
+func restoreTPL(level uintptr) {
+	args := [8]uintptr{level}
+	firmware(bs.RestoreTPL, &args)
 }
 
 var (
