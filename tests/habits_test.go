@@ -28,7 +28,7 @@ var habits = []string{
 	"keys-other,mp-refuse,map,gop-mask,time-year,disk-640k",
 	"apple-silent,strict,ap-raw,vectors,gop-blt,time-error,reset-returns",
 	"mp-none,gop-none",
-	"mp-deaf",
+	"mp-deaf,map-moves",
 }
 
 // withHabits returns a drive on which tests/chain gives the firmware habits and starts AlphaOS.

@@ -46,6 +46,7 @@ const (
 	timeYear            // the year is 0
 	timeError           // the clock fails
 	mapError            // the memory map cannot be had
+	mapMoves            // a page of the first range that is asked for was taken after the memory map was read
 	memoryMap           // 300 fragments before the largest range, unsorted, descriptors of 64 bytes, a type of the vendor's
 	scribble            // something writes into low memory
 	habitCount
@@ -54,7 +55,7 @@ const (
 var names = [habitCount]string{
 	"nonx", "fullmap", "strict", "keys-freeze", "keys-other", "apple-console", "apple-silent", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "mp-deaf", "ap-raw", "vectors",
 	"disk-640k", "disk-64k", "disk-high", "disk-aligned", "disk-slow", "gop-blt", "gop-rgbx", "gop-mask", "gop-pitch", "gop-none",
-	"reset-returns", "time-zone", "time-year", "time-error", "map-error", "map", "scribble",
+	"reset-returns", "time-zone", "time-year", "time-error", "map-error", "map-moves", "map", "scribble",
 }
 
 var (
@@ -160,8 +161,8 @@ func takeOn(startImage uintptr) (start func(handle uintptr) uintptr, err error) 
 	defer writeProtect(true)
 	for i, take := range [habitCount]func() error{
 		fullMap: fillMap, strict: beStrict, keysFreeze: freezeKeys, keysOther: otherKeys, appleConsole: takeConsole, appleSilent: takeConsole,
-		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, mpDeaf: refuseMP, apRaw: rawMP, vectors: interrupt, mapError: loseMap,
-		memoryMap: fragment, scribble: startScribble,
+		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, mpDeaf: refuseMP,
+		apRaw: rawMP, vectors: interrupt, mapError: loseMap, mapMoves: moveMap, memoryMap: fragment, scribble: startScribble,
 	} {
 		if !taken[i] || take == nil {
 			continue
@@ -816,6 +817,29 @@ func loseMap() error {
 	})
 	return nil
 }
+
+// moveMap takes a page of the first range that a program asks for by its address: what it read in the map is
+// not so any more. The habit is met when the program asks for the rest.
+func moveMap() error {
+	replace(&bs.AllocatePages, func(c *hookCall) {
+		if c.args[0] != uefi.AllocateAddress || met[mapMoves] > 0 {
+			return
+		}
+		asked := *at[uintptr](c.args[3])
+		switch {
+		case movedFrom == 0:
+			movedFrom = asked
+			page = asked + c.args[2]/2<<12
+			args := [8]uintptr{uefi.AllocateAddress, uefi.BootServicesData, 1, uintptr(unsafe.Pointer(&page))}
+			firmware(c.next, &args)
+		case asked == movedFrom:
+			met[mapMoves]++
+		}
+	})
+	return nil
+}
+
+var movedFrom uintptr // where the range begins
 
 func fragment() error {
 	free, err := conventional()
