@@ -578,7 +578,7 @@ func FuzzDevicePath(f *testing.F) {
 			}
 		}
 		p.usb()
-		p.acpi(0x0501, 0)
+		p.acpi(0x0501)
 		if p.contains(p) {
 			t.Error("a path contains itself")
 		}
