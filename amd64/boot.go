@@ -309,8 +309,9 @@ func usable(d *uefi.MemoryDescriptor, share uint64) (base, pages uint64) {
 }
 
 // keepSlots tells paging what the firmware has that Go code reaches under our page tables,
-// beside the gate: all of the memory map. The frame buffer is not in there: see findFrame.
+// beside the gate: all of the memory map, and frame buffers, which are not in there.
 func keepSlots() {
+	keepFrames()
 	for p := uintptr(0); p+mapDescSize <= mapSize; p += mapDescSize {
 		d := at[uefi.MemoryDescriptor](addrOf(&mapBuffer) + p)
 		paging.Keep(uintptr(d.PhysicalStart), uintptr(d.NumberOfPages)<<paging.FrameShift)

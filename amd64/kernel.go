@@ -96,6 +96,7 @@ type cpu struct {
 	fwEFER, fwXCR0           uintptr
 	fwMisc                   uintptr // IA32_MISC_ENABLE; 0: it was not changed
 	fwSpurious               uint32
+	fwTimer, fwDivide        uint32 // of the local APIC's timer, which the boot processor keeps
 	fwFSBase, fwGSBase       uintptr
 	fwSTAR, fwLSTAR, fwFMASK uintptr
 	fwSP                     uintptr // stack for calls

@@ -376,6 +376,7 @@ func apMain(c *cpu) {
 	initSyscalls(c)
 	c.apic, c.sibling = apicIdentity(), siblingID()
 	enableAPIC(c)
+	c.fwTimer, c.fwDivide = apicRead(apicLVTTimer), apicRead(apicDivide)
 	apicWrite(apicDivide, apicDivideBy16)
 	apicWrite(apicLVTTimer, vecTimer)
 	calibrateTimer()
@@ -474,6 +475,9 @@ func awaitAPs() {
 
 // goBack returns this processor, which is not the boot processor, to the firmware.
 func goBack(c *cpu) {
+	setTimer(c, 0)
+	apicWrite(apicLVTTimer, c.fwTimer)
+	apicWrite(apicDivide, c.fwDivide)
 	apicWrite(apicSpurious, c.fwSpurious)
 	atomic.AddUint32(&apsLeft, 1)
 	returnToFirmware(0)
@@ -487,7 +491,6 @@ func leaveProcessor(c *cpu) {
 	if c.current != 0 {
 		c.yield(now())
 	}
-	setTimer(c, 0)
 	unlock()
 	goBack(c)
 }
