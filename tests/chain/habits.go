@@ -705,7 +705,9 @@ func transfer(c *hookCall, write bool) {
 		met[diskHigh]++
 		c.answer(uefi.Success)
 	default:
-		met[diskAligned]++
+		if taken[diskAligned] {
+			met[diskAligned]++
+		}
 		if taken[diskSlow] {
 			met[diskSlow]++
 			c.forward()
