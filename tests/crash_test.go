@@ -31,7 +31,7 @@ func TestCrashStrictDisk(t *testing.T) {
 	o.Extra[0].Content = program
 	o.Extra = append(o.Extra, create.Extra{Path: "provoke", Content: []byte("panic")})
 	disk := vmtest.NewDrive(t, o)
-	p := vmtest.Boot(t, ovmf.Config{Disk: disk, MemoryMiB: 6144})
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, MemoryMiB: 3072})
 	p.Expect("chain: starting")
 	p.Prompt()
 	p.TypeLine("/show info")

@@ -534,15 +534,17 @@ func refuseMP() error {
 			restoreTPL(old)
 		default:
 			waiting = true
+			lateProcedure, c.args[1] = c.args[1], lateAP()
 		}
 	})
 	if taken[mpDeaf] || taken[mpHang] {
 		return nil
 	}
-	// While the call waits an event's function takes so long that the processors come meanwhile.
+	// While the call waits an event's function takes so long that the processors, which wait for it to
+	// begin, come meanwhile.
 	return everyMillisecond(func(c *hookCall) {
 		if waiting {
-			waiting = false
+			waiting, busy = false, 1
 			const long = 2e6 // us
 			stall(long)
 			met[mpRefuse]++
@@ -551,7 +553,12 @@ func refuseMP() error {
 	})
 }
 
-var waiting bool // the boot processor is in StartupAllAPs
+// What refuseMP knows.
+var (
+	waiting       bool    // the boot processor is in StartupAllAPs
+	busy          uint32  // and in the event's function, or was
+	lateProcedure uintptr // what processors are to run then
+)
 
 func raiseTPL(level uintptr) uintptr {
 	args := [8]uintptr{level}

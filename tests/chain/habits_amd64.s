@@ -119,6 +119,23 @@ changed:
 	POPQ BX
 	BYTE $0xc3 // RET; the assembler would count the pops against this function
 
+TEXT ·lateAP(SB), NOSPLIT, $0-8
+	LEAQ startLate<>(SB), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+// startLate is an EFI_AP_PROCEDURE that goes on to another one, lateProcedure, when the boot
+// processor is busy.
+TEXT startLate<>(SB), NOSPLIT|NOFRAME, $0
+	JMP  look
+wait:
+	PAUSE
+look:
+	CMPL ·busy(SB), $0
+	JEQ  wait
+	MOVQ ·lateProcedure(SB), AX
+	JMP  AX
+
 TEXT ·stubAt(SB), NOSPLIT, $0-16
 	MOVQ n+0(FP), AX
 	SHLQ $4, AX
