@@ -379,7 +379,9 @@ again:
 	JMP again
 
 // ipiHandler acknowledges an IPI that came while the boot processor was in the firmware. It is
-// an EFI_CPU_INTERRUPT_HANDLER. Out of the call in startAndLeave it does not return.
+// an EFI_CPU_INTERRUPT_HANDLER. Out of the call in startAndLeave it does not return, if the firmware's
+// task priority is that of applications: a higher one means that a function that the firmware notified of
+// an event was interrupted, which must come to its end.
 TEXT ·ipiHandler(SB), NOSPLIT|NOFRAME, $0
 	MOVQ ·apicRegs(SB), AX
 	TESTQ AX, AX
@@ -396,6 +398,20 @@ acknowledged:
 	JNE  leave
 	RET
 leave:
+	SUBQ $40, SP
+	MOVL $const_tplHigh, CX
+	MOVQ ·raiseTPL(SB), AX
+	CALL AX
+	MOVQ AX, 32(SP)
+	MOVQ AX, CX
+	MOVQ ·restoreTPL(SB), AX
+	CALL AX
+	MOVQ 32(SP), AX
+	ADDQ $40, SP
+	CMPQ AX, $const_tplApplication
+	JEQ  out
+	RET
+out:
 	CLI
 	CLD
 	JMP  ·gateBack(SB)

@@ -215,15 +215,6 @@ func (s *Screen) enlarge() error {
 	return s.setMode(best.Number)
 }
 
-// SetMode switches to one of Modes. The screen is black afterwards, and its
-// Size changes.
-func (s *Screen) SetMode(number int) error {
-	if err := s.setMode(number); err != nil {
-		return err
-	}
-	return s.adopt()
-}
-
 func (s *Screen) setMode(number int) error {
 	if err := uefi.Status(call(at[uefi.GraphicsOutput](s.gop).SetMode, s.gop, uintptr(number))).Err(); err != nil {
 		return fmt.Errorf("setting screen mode %d: %w", number, err)

@@ -1,8 +1,8 @@
 package efi
 
-// Which disks there are. Invariant: looking changes nothing. Controllers that
-// a driver already manages are left alone; only storage and USB controllers
-// without any driver are started, and only by ConnectStorage.
+// Which disks there are. Invariant: looking changes nothing. What a driver already
+// manages is left alone: only storage and USB controllers without any driver are started, by
+// ConnectStorage, and USB devices without one, by connectUSB when something is missing.
 
 import (
 	"bytes"

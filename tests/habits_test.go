@@ -26,8 +26,9 @@ var habits = []string{
 	"nonx,fullmap,keys-freeze,disk-64k,disk-high,disk-aligned,disk-slow,gop-pitch",
 	"apple-console,mp-framework,gop-rgbx,time-zone,scribble",
 	"keys-other,mp-refuse,map,gop-mask,time-year,disk-640k",
-	"apple-silent,strict,ap-raw,gop-blt,time-error,reset-returns",
+	"apple-silent,strict,ap-raw,vectors,gop-blt,time-error,reset-returns",
 	"mp-none,gop-none",
+	"mp-deaf,map-moves",
 }
 
 // withHabits returns a drive on which tests/chain gives the firmware habits and starts AlphaOS.
@@ -75,6 +76,8 @@ func TestHabitsSoak(t *testing.T) {
 			switch kind {
 			case "apple":
 				kind = "keys"
+			case "ap": // it needs processors that are started, and that come back
+				kind = "mp"
 			case "disk":
 				kind = all[j]
 			}
@@ -113,6 +116,8 @@ func tryHabits(t *testing.T, c ovmf.Config, names []string) {
 	processors := fmt.Sprintf("%d of %[1]d in use", c.CPUs)
 	if has("mp-none") {
 		processors = "1 of 1 in use"
+	} else if has("mp-deaf") {
+		processors = fmt.Sprintf("1 of %d in use", c.CPUs)
 	}
 	keys := "Simple Text Input"
 	if has("apple-silent") {
