@@ -241,7 +241,8 @@ type chainDevice struct {
 	root                  []byte
 	table, dataAt, blocks uint64
 	last                  uint32
-	requests              int
+	next                  func(c uint32) uint32 // cluster behind c; nil: c+1
+	requests, most        int                   // most bytes of the FAT that may be read; 0: any
 }
 
 func (d *chainDevice) BlockSize() int                   { return 512 }
@@ -250,6 +251,11 @@ func (d *chainDevice) WriteBlocks(uint64, []byte) error { return errors.New("rea
 func (d *chainDevice) Flush() error                     { return nil }
 func (d *chainDevice) ReadBlocks(lba uint64, p []byte) error {
 	d.requests++
+	if d.most > 0 {
+		if d.most -= len(p); d.most <= 0 {
+			return errors.New("enough was read")
+		}
+	}
 	for ; len(p) > 0; lba, p = lba+1, p[512:] {
 		b := p[:512]
 		clear(b)
@@ -260,8 +266,11 @@ func (d *chainDevice) ReadBlocks(lba uint64, p []byte) error {
 			for i := range 128 {
 				c := uint32(lba-d.table)*128 + uint32(i)
 				next := c + 1
-				if c == 2 || c == d.last {
+				switch {
+				case c == 2 || c == d.last:
 					next = 0x0FFFFFFF
+				case d.next != nil:
+					next = d.next(c)
 				}
 				binary.LittleEndian.PutUint32(b[4*i:], next)
 			}
@@ -272,6 +281,35 @@ func (d *chainDevice) ReadBlocks(lba uint64, p []byte) error {
 		}
 	}
 	return nil
+}
+
+// A chain that leads from one end of a large FAT to the other and back is given up before all
+// of that has been read again and again.
+func TestHostileChain(t *testing.T) {
+	const clusters, table = 32 << 20, 128 << 20 / 512
+	d := &chainDevice{image: newImage(512, 1, 10, 1), last: clusters + 2}
+	le := binary.LittleEndian
+	le.PutUint32(d.image.b[32:], 8+table+clusters-4)
+	le.PutUint32(d.image.b[36:], table)
+	d.table, d.dataAt = 8, 8+table
+	d.blocks = d.dataAt + clusters - 4
+	d.image.add(2, "BIG     GUF", "", 0x20, 3, 1<<32-1)
+	d.root = append(slices.Clone(d.image.data(2)), make([]byte, 8*512)...)
+	d.next = func(c uint32) uint32 { // every other time to the neighbouring chunk, so that it seems to go on
+		jump := uint32(chunkEntries)
+		if c/chunkEntries%2 == 1 {
+			jump = 17 * chunkEntries
+		}
+		return 3 + (c-2+jump)%(clusters-100)
+	}
+	v, err := Mount(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.most = 3 << 30
+	if _, err := v.Open("big.guf"); err == nil || !strings.Contains(err.Error(), "too many pieces") {
+		t.Error(err)
+	}
 }
 
 func TestSecondFAT(t *testing.T) {
