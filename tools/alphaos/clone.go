@@ -186,7 +186,12 @@ func copyDrive(cmd *cobra.Command, from, to, size string, target *outFlags) erro
 	return nil
 }
 
+// same tells whether two names are those of one file or drive. On macOS a drive has two.
 func same(a, b string) bool {
+	if da, err := diskOf(a); err == nil && da != nil {
+		db, err := diskOf(b)
+		return err == nil && db != nil && da.Name == db.Name
+	}
 	fa, err := os.Stat(a)
 	if err != nil {
 		return false
