@@ -209,6 +209,8 @@ func TestRefuses(t *testing.T) {
 		{"below a file", write("models/EMPTY/x"), "not a directory"},
 		{"characters", write("models/a?b"), "does not allow"},
 		{"full stop", write("models/x."), "space or full stop"},
+		{"a stand-in", write("models/a\uf021b"), "in place of one"},
+		{"a stand-in for a space", write("models/a\uf028"), "in place of one"},
 		{"not UTF-8", write("models/x\xff"), "invalid"},
 		{"long", write("models/" + strings.Repeat("x", 256)), "longer than the 255"},
 		{"read-only", write("READONLY"), "read-only"},
