@@ -20,6 +20,7 @@ import (
 	"alphaos/console"
 	"alphaos/drive"
 	"alphaos/efi"
+	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/uefi"
 )
@@ -300,7 +301,7 @@ func largest(d *drive.Drive) (name string) {
 }
 
 // read reads blocks in the size of request that loading a model does.
-func read(ctx context.Context, dev *efi.BlockDevice, extents []fat.Extent, show assistant.ShowProgress) (n int64, took time.Duration, err error) {
+func read(ctx context.Context, dev *efi.BlockDevice, extents []fs.Extent, show assistant.ShowProgress) (n int64, took time.Duration, err error) {
 	const request, most, long = 4 << 20, 256 << 20, 5 * time.Second
 	buf, err := amd64.AllocPhysical(request)
 	if err != nil {

@@ -225,6 +225,9 @@ func TestLongChain(t *testing.T) {
 		if runs, err := v.Extents("big.guf"); err != nil || len(runs) != 1 || runs[0].Count != uint64(clusters)*uint64(v.cluster)/512 {
 			t.Errorf("%v runs, %v", runs, err)
 		}
+		if _, err := v.ReadFile("big.guf"); err == nil || !strings.Contains(err.Error(), "only be read in parts") {
+			t.Errorf("reading %d bytes as a whole: %v", size, err)
+		}
 		off := (size - 600) &^ 511
 		p := make([]byte, 2000)
 		n, err := f.(io.ReaderAt).ReadAt(p, off)
@@ -631,6 +634,24 @@ func TestFAT16(t *testing.T) {
 		if _, err := Mount(d); !errors.Is(err, ErrNotFAT32) || !strings.Contains(err.Error(), "FAT16") {
 			t.Errorf("FAT%s: %v", bits, err)
 		}
+	}
+}
+
+// What is known of directories stays within a bound.
+func TestManyDirectories(t *testing.T) {
+	defer func(n int) { keepOwners = n }(keepOwners)
+	keepOwners = 3
+	m := sample(512, 1, 2)
+	m.dir(2, "ONE        ", 35)
+	m.dir(2, "TWO        ", 36)
+	v := m.mount(t)
+	for dir, ok := range map[string]bool{"MODELS": true, "ONE": true} {
+		if _, err := v.ReadDir(dir); (err == nil) != ok {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	if _, err := v.ReadDir("TWO"); err == nil || !strings.Contains(err.Error(), "more than 3 clusters") {
+		t.Error(err)
 	}
 }
 

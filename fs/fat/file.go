@@ -7,9 +7,8 @@ import (
 )
 
 const (
-	maxRequest = 8 << 20   // bytes in one request to the medium
-	bounceSize = 64 << 10  // an unaligned request up to this is bounced whole
-	aheadSize  = 128 << 10 // what Read keeps for small sequential reads
+	maxRequest = 8 << 20  // bytes in one request to the medium
+	bounceSize = 64 << 10 // an unaligned request up to this is bounced whole
 )
 
 // extent is the content of a file: size bytes in runs of clusters.
