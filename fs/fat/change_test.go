@@ -384,6 +384,30 @@ func TestMoveWithoutRoom(t *testing.T) {
 	}
 }
 
+// A directory is not moved to where what is below it has no path any more.
+func TestMoveDeep(t *testing.T) {
+	m := newImage(512, 1, 200, 2)
+	v := m.mount(t)
+	deep := func(name string, n int) string { return name + strings.Repeat("/"+name, n-1) }
+	for _, name := range []string{"a", "b"} {
+		for n := 1; n <= 40; n++ {
+			if err := v.Mkdir(deep(name, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := v.Rename("a", deep("b", maxDepth-1-40+1)+"/a"); err == nil || !strings.Contains(err.Error(), "levels deep") {
+		t.Error(err)
+	}
+	to := deep("b", maxDepth-1-40) + "/a"
+	if err := v.Rename("a", to); err != nil {
+		t.Error(err)
+	}
+	if err := v.WriteFile(to+strings.Repeat("/a", 39)+"/file", []byte("x")); err != nil {
+		t.Error(err)
+	}
+}
+
 // What lies behind a directory's end means nothing, and must not come to light.
 func TestCreateBehindTheEnd(t *testing.T) {
 	for used := range 16 {
