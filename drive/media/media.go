@@ -88,6 +88,17 @@ func Find(all []Disk, path string) (Disk, error) {
 	return Disk{}, fmt.Errorf("there is no drive %s", path)
 }
 
+// still returns nil if d is among the drives that there are now. Others may have got its path
+// since a person agreed to erase it.
+func (d Disk) still(now []Disk) error {
+	for _, n := range now {
+		if n.Path == d.Path && n.Name == d.Name && n.Model == d.Model && n.Bus == d.Bus && n.Size == d.Size && !n.System {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not plugged in any more, or another drive is there now; nothing was written: look at alphaos drive list and start again", d.Title())
+}
+
 // FormatSize writes a number of bytes for a person.
 func FormatSize(n int64) string {
 	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}

@@ -112,6 +112,34 @@ func TestDangers(t *testing.T) {
 	}
 }
 
+// A drive that has another's path is not the one that a person agreed to erase.
+func TestStill(t *testing.T) {
+	d, err := Find(desktop(t), "/dev/sdb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.still(desktop(t)); err != nil {
+		t.Error(err)
+	}
+	for what, change := range map[string]func(d *Disk){
+		"gone":        func(d *Disk) { d.Name, d.Path = "sdz", "/dev/sdz" },
+		"larger":      func(d *Disk) { d.Size += 512 },
+		"another":     func(d *Disk) { d.Model = "SanDisk Cruzer" },
+		"elsewhere":   func(d *Disk) { d.Bus = "SATA" },
+		"the systems": func(d *Disk) { d.System = true },
+	} {
+		now := desktop(t)
+		for i := range now {
+			if now[i].Name == "sdb" {
+				change(&now[i])
+			}
+		}
+		if err := d.still(now); err == nil || !strings.Contains(err.Error(), "/dev/sdb") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestCandidates(t *testing.T) {
 	names := func(list []Disk) (names []string) {
 		for _, d := range Candidates(list) {

@@ -113,6 +113,14 @@ func (o Out) device(size, total int64, write func(*Writer) error) (verified stri
 			err = cerr
 		}
 	}()
+	// From now on f is one drive. Before, it was what had that name.
+	now, err := List()
+	if err != nil {
+		return "", err
+	}
+	if err := o.Disk.still(now); err != nil {
+		return "", err
+	}
 	w := NewWriter(disk{f}, size, false)
 	verified, err = o.fill(w, total, write, f.ReadAt, func() string { return uncacheDisk(f, direct) })
 	if err == nil {
@@ -155,7 +163,7 @@ func (o Out) fill(w *Writer, total int64, write func(*Writer) error, read readAt
 	if err := w.Flush(); err != nil {
 		return "", err
 	}
-	if o.Disk != nil || o.Verify { // an image that nobody looks at again can wait
+	if o.Disk != nil || o.Verify { // else Atomically does
 		if err := w.Sync(); err != nil {
 			return "", err
 		}
@@ -175,7 +183,11 @@ func (o Out) fill(w *Writer, total int64, write func(*Writer) error, read readAt
 // system lets us, and says how.
 func Uncache(f *os.File) string { return dropFile(f) }
 
-// Atomically lets write make a file that replaces name when it is complete.
+// syncFile makes a file durable. Tests change it.
+var syncFile = (*os.File).Sync
+
+// Atomically lets write make a file that replaces name when it is complete and durable, so that
+// there is one of the two whenever the power goes away.
 func Atomically(name string, write func(*os.File) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
 	if err != nil {
@@ -185,6 +197,9 @@ func Atomically(name string, write func(*os.File) error) error {
 	if err == nil {
 		err = f.Chmod(0o644)
 	}
+	if err == nil {
+		err = syncFile(f)
+	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
@@ -193,6 +208,10 @@ func Atomically(name string, write func(*os.File) error) error {
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
+	}
+	if dir, err := os.Open(filepath.Dir(name)); err == nil { // the new name, where the system can
+		dir.Sync()
+		dir.Close()
 	}
 	return nil
 }

@@ -215,6 +215,32 @@ func TestOut(t *testing.T) {
 	}
 }
 
+// An image keeps its old content until the new is on the medium.
+func TestAtomically(t *testing.T) {
+	defer func(f func(*os.File) error) { syncFile = f }(syncFile)
+	name := filepath.Join(t.TempDir(), "image")
+	content := func() string { b, _ := os.ReadFile(name); return string(b) }
+	write := func(s string) error {
+		return Atomically(name, func(f *os.File) error { _, err := f.WriteString(s); return err })
+	}
+	if err := write("old"); err != nil || content() != "old" {
+		t.Fatalf("%q, %v", content(), err)
+	}
+	failed := errors.New("no answer")
+	syncFile = func(f *os.File) error {
+		if b, err := os.ReadFile(f.Name()); string(b) != "new" || content() != "old" {
+			t.Errorf("%q with %q in its place, %v", b, content(), err)
+		}
+		return failed
+	}
+	if err := write("new"); !errors.Is(err, failed) || content() != "old" {
+		t.Errorf("%q, %v", content(), err)
+	}
+	if list, _ := os.ReadDir(filepath.Dir(name)); len(list) != 1 {
+		t.Errorf("%d files are left", len(list))
+	}
+}
+
 // loop returns a loop device over an image of size bytes, where there is root and a kernel
 // that has any.
 func loop(t *testing.T, size int64) Disk {
@@ -267,6 +293,11 @@ func TestDevice(t *testing.T) {
 	got := make([]byte, size)
 	if err := readFull(src, got, 0); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("the device holds something else, %v", err)
+	}
+	other := d
+	other.Model = "of another maker"
+	if _, err := (Out{Disk: &other}).Write(size, size, func(*Writer) error { t.Error("written"); return nil }); err == nil || !strings.Contains(err.Error(), "another drive is there now") {
+		t.Errorf("a drive that took the place of another: %v", err)
 	}
 	// Whoever holds a device keeps others off it.
 	f, _, err := openDisk(d)

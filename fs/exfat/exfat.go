@@ -75,7 +75,6 @@ const (
 	minShift, maxShift = 9, 12 // of the bytes in a sector
 	bootSectors        = 12    // in the boot region, which its backup follows
 	maxNotes           = 32
-	maxWhole           = 256 << 20 // what ReadFile reads, in bytes
 )
 
 // Mount reads the boot region of the volume dev, or its backup when that is damaged, and
@@ -412,8 +411,8 @@ func (v *FS) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.size > maxWhole {
-		return nil, &iofs.PathError{Op: "read", Path: name, Err: fmt.Errorf("with %d bytes it is too large to be read as a whole", e.size)}
+	if err := readfs.CheckWhole(e.size); err != nil {
+		return nil, &iofs.PathError{Op: "read", Path: name, Err: err}
 	}
 	p := make([]byte, e.size)
 	if len(p) == 0 {

@@ -24,6 +24,7 @@ const (
 	chunkSize  = 64 << 10 // bytes of the FAT
 	readChunks = 16       // at most, in one request
 	keepChunks = 128
+	moreChunks = 1 << 14 // read for one chain, besides each once
 	maxRuns    = 1 << 20 // in a file
 )
 
@@ -95,7 +96,7 @@ func written(runs []readfs.Run, valid int64) []readfs.Run {
 // and more tells whether it goes on. v.mu is held.
 func (v *FS) chain(first uint32, n int64, exact bool) (runs []readfs.Run, more bool, err error) {
 	var chunk []byte
-	index := int64(-1)
+	index, ahead, read := int64(-1), int64(readChunks), int64(0)
 	for c, at := first, int64(0); ; {
 		if c == entryEnd && at > 0 {
 			if exact {
@@ -112,8 +113,8 @@ func (v *FS) chain(first uint32, n int64, exact bool) (runs []readfs.Run, more b
 		where := v.at(c)
 		if k := len(runs) - 1; k >= 0 && runs[k].At+runs[k].Len == where {
 			runs[k].Len += v.cluster
-		} else if len(runs) == maxRuns {
-			return nil, false, fmt.Errorf("it lies in more than %d pieces: copy it off the drive and back again", maxRuns)
+		} else if len(runs) == maxRuns || read > v.tableLen/chunkSize+moreChunks {
+			return nil, false, errors.New("it lies in too many pieces: copy it off the drive and back again")
 		} else {
 			runs = append(runs, readfs.Run{Off: at * v.cluster, At: where, Len: v.cluster})
 		}
@@ -122,9 +123,18 @@ func (v *FS) chain(first uint32, n int64, exact bool) (runs []readfs.Run, more b
 			return runs, false, checkRuns(runs)
 		}
 		if i := int64(c) * 4 / chunkSize; i != index {
+			// More than one at once is of use as long as the chain goes on in the next.
+			if i == index+1 {
+				ahead = min(2*ahead, readChunks)
+			} else if index >= 0 {
+				ahead = 1
+			}
 			hint := int64(1)
 			if exact {
-				hint += (n - at) * 4 / chunkSize
+				hint = min(hint+(n-at)*4/chunkSize, ahead)
+			}
+			if v.tables[i] == nil {
+				read++
 			}
 			if chunk, err = v.table(i, hint); err != nil {
 				return nil, false, err

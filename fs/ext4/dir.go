@@ -18,6 +18,13 @@ const (
 	tailSize   = 12      // an entry without a name that holds the block's checksum
 )
 
+// keepOwners is how many directories, and blocks of these, are known at most. Tests change it.
+var keepOwners = 1 << 20
+
+func tooManyDirs() error {
+	return fmt.Errorf("the volume's directories take more than %d blocks, which is not supported", keepOwners)
+}
+
 var errIndex = errors.New("the directory's index is damaged")
 
 // entry is one of a directory.
@@ -44,11 +51,15 @@ func (v *FS) dirBlock(dir *inode, block uint32) ([]byte, error) {
 	}
 	v.mu.Lock()
 	owner, known := v.owner[r.first]
-	if !known {
+	full := !known && len(v.owner) >= keepOwners
+	if !known && !full {
 		owner = position{dir.number, at}
 		v.owner[r.first] = owner
 	}
 	v.mu.Unlock()
+	if full {
+		return nil, tooManyDirs()
+	}
 	if owner != (position{dir.number, at}) {
 		return nil, fmt.Errorf("a block of the directory is used twice: %s", remedy)
 	}
@@ -217,6 +228,8 @@ func (v *FS) enter(dir *inode, e entry) (*inode, error) {
 		defer v.mu.Unlock()
 		if o, ok := v.origin[n.number]; ok && o != e.position {
 			return nil, fmt.Errorf("two entries lead to the same directory: %s", remedy)
+		} else if !ok && len(v.origin) >= keepOwners {
+			return nil, tooManyDirs()
 		}
 		v.origin[n.number] = e.position
 	}

@@ -185,7 +185,7 @@ func (v *FS) ReadLink(name string) (string, error) {
 }
 
 // ReadFile returns the content of a file, read in as few requests as its place on the volume
-// allows.
+// allows. A file may be larger than any memory, so there is a limit.
 func (v *FS) ReadFile(name string) ([]byte, error) {
 	n, err := v.resolve("read", name, true)
 	if err != nil {
@@ -201,8 +201,8 @@ func (v *FS) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return fail(err)
 	}
-	if c.size > v.vol.Size() {
-		return fail(fmt.Errorf("the file has %d bytes, more than its volume, and can only be read in parts", c.size))
+	if err := readfs.CheckWhole(c.size); err != nil {
+		return fail(err)
 	}
 	p := make([]byte, c.size)
 	if _, err := c.readAt(p, 0); err != nil {

@@ -740,3 +740,23 @@ func TestConcurrent(t *testing.T) {
 		}
 	}
 }
+
+// What is known of directories stays within a bound.
+func TestManyDirectories(t *testing.T) {
+	needs(t, "mke2fs")
+	defer func(n int) { keepOwners = n }(keepOwners)
+	keepOwners = 3
+	src := t.TempDir()
+	for _, dir := range []string{"a", "b", "c", "d"} {
+		write(t, filepath.Join(src, dir, "file"), fill(1, 10))
+	}
+	v := mount(t, open(t, mkfs(t, 8<<20, src, "-t", "ext4", "-b", "1024"), 512))
+	for _, dir := range []string{"a", "b"} {
+		if _, err := v.ReadDir(dir); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := v.ReadDir("c"); err == nil || !strings.Contains(err.Error(), "more than 3 blocks") {
+		t.Error(err)
+	}
+}

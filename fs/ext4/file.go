@@ -6,8 +6,6 @@ import (
 	"io"
 )
 
-const aheadSize = 128 << 10 // what Read keeps for small sequential reads
-
 // content is what a file holds.
 type content struct {
 	v    *FS

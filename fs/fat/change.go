@@ -44,6 +44,7 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"path"
+	"slices"
 	"time"
 	"unicode/utf16"
 
@@ -174,6 +175,16 @@ func (v *FS) depth(first uint32) (n int) {
 		first = v.origin[first].parent
 	}
 	return n
+}
+
+// tooDeep tells whether a directory, or one below it, has no path when it is so many directories
+// below the root.
+func (v *FS) tooDeep(e entry, depth int) bool {
+	if depth >= maxDepth {
+		return true
+	}
+	d, err := v.openDir(e)
+	return err == nil && slices.ContainsFunc(d.entries, func(e entry) bool { return e.isDir() && v.tooDeep(e, depth+1) })
 }
 
 // isBelow tells whether the directory first is below, or is, the directory top.
@@ -317,7 +328,7 @@ func (v *FS) rename(e entry, to string) error {
 				return fmt.Errorf("%s: %w", p.path, ErrPinned)
 			}
 		}
-		if v.depth(d.first) >= maxDepth-1 {
+		if depth := v.depth(d.first); depth > v.depth(e.parent) && v.tooDeep(e, depth+1) {
 			return fmt.Errorf("directories more than %d levels deep are not supported", maxDepth)
 		}
 	}

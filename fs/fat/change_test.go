@@ -187,6 +187,8 @@ func TestRefuses(t *testing.T) {
 		{"below a file", write("models/EMPTY/x"), "not a directory"},
 		{"characters", write("models/a?b"), "does not allow"},
 		{"full stop", write("models/x."), "space or full stop"},
+		{"a stand-in", write("models/a\uf021b"), "in place of one"},
+		{"a stand-in for a space", write("models/a\uf028"), "in place of one"},
 		{"not UTF-8", write("models/x\xff"), "invalid"},
 		{"long", write("models/" + strings.Repeat("x", 256)), "longer than the 255"},
 		{"read-only", write("READONLY"), "read-only"},
@@ -357,6 +359,30 @@ func TestMoveWithoutRoom(t *testing.T) {
 	}
 	if r, err := Check(m.device(), CheckOptions{}); err != nil || len(r.Problems) > 0 {
 		t.Errorf("%s, %v", r, err)
+	}
+}
+
+// A directory is not moved to where what is below it has no path any more.
+func TestMoveDeep(t *testing.T) {
+	m := newImage(512, 1, 200, 2)
+	v := m.mount(t)
+	deep := func(name string, n int) string { return name + strings.Repeat("/"+name, n-1) }
+	for _, name := range []string{"a", "b"} {
+		for n := 1; n <= 40; n++ {
+			if err := v.Mkdir(deep(name, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := v.Rename("a", deep("b", maxDepth-1-40+1)+"/a"); err == nil || !strings.Contains(err.Error(), "levels deep") {
+		t.Error(err)
+	}
+	to := deep("b", maxDepth-1-40) + "/a"
+	if err := v.Rename("a", to); err != nil {
+		t.Error(err)
+	}
+	if err := v.WriteFile(to+strings.Repeat("/a", 39)+"/file", []byte("x")); err != nil {
+		t.Error(err)
 	}
 }
 

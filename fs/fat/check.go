@@ -218,14 +218,18 @@ type overlay struct {
 var errTooMuch = errors.New("more is wrong than fits in memory")
 
 func (o *overlay) ReadBlocks(lba uint64, p []byte) error {
-	if err := o.BlockDevice.ReadBlocks(lba, p); err != nil {
+	err := o.BlockDevice.ReadBlocks(lba, p)
+	if len(o.blocks) == 0 {
 		return err
 	}
-	if len(o.blocks) == 0 {
-		return nil
-	}
 	for size := o.BlockSize(); len(p) > 0; lba, p = lba+1, p[size:] {
-		copy(p[:size], o.blocks[lba])
+		if b, ok := o.blocks[lba]; ok {
+			copy(p, b)
+		} else if err != nil {
+			if err := o.BlockDevice.ReadBlocks(lba, p[:size]); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -274,15 +278,31 @@ type checker struct {
 	keep    bool            // lost clusters are left as they are
 	marked  bool
 	label   []byte // in the root
-	todo    []checkDir
+	todo    []*checkDir
 	quick   bool // only one FAT is looked at
+
+	differ int    // entries of the FATs
+	marks  bool   // they do in the mark
+	unread []bool // FATs that cannot be read as a whole
 }
 
 // checkDir is a directory still to be looked at.
 type checkDir struct {
-	path          string
+	name          string
+	up            *checkDir // nil for the root
 	first, parent uint32
 	runs          []run
+}
+
+// path returns the path of something in d; of one that no reader would follow, the end.
+func (d *checkDir) path(name string) string {
+	for n := 0; d.up != nil; n, d = n+1, d.up {
+		if n == maxDepth {
+			return ".../" + name
+		}
+		name = path.Join(d.name, name)
+	}
+	return "/" + name
 }
 
 func newChecker(dev fs.BlockDevice, o CheckOptions) (*checker, error) {
@@ -325,6 +345,15 @@ func (c *checker) run() error {
 	if v.short {
 		c.note(Problem{Damage, "", "it is said to be longer than its partition or medium; if the drive was copied, the copy is incomplete. Nothing is checked or mended, since files may only seem to be cut", "", false})
 		return nil
+	}
+	if v.mirrored && v.copies > 1 {
+		var err error
+		if c.differ, c.marks, err = c.compare(-1); err != nil {
+			return err
+		}
+		if slices.Contains(c.unread, true) { // until it has been written again
+			v.active, v.mirrored = max(slices.Index(c.unread, false), 0), false
+		}
 	}
 	one, err := v.tableEntry(1)
 	if err != nil {
@@ -434,29 +463,28 @@ func reason(err error) error {
 // tables makes the FATs agree, as the best of them is, and puts their first entries right.
 func (c *checker) tables() error {
 	v := c.v
-	if v.mirrored && v.copies > 1 {
-		differ, marks, err := c.compare(-1)
+	if c.marks && !c.marked {
+		if err := c.problem(Mark, "", "the mark is taken away", "one FAT says that it was not put in order when it was last used"); err != nil {
+			return err
+		}
+	}
+	if n := slices.Index(c.unread, true); n >= 0 || c.differ > 0 {
+		best, err := c.bestTable()
 		if err != nil {
 			return err
 		}
-		if marks && !c.marked {
-			if err := c.problem(Mark, "", "the mark is taken away", "one FAT says that it was not put in order when it was last used"); err != nil {
-				return err
-			}
+		what := fmt.Sprintf("its FATs differ in %d entries", c.differ)
+		if n >= 0 {
+			what = fmt.Sprintf("FAT %d cannot be read as a whole", n+1)
 		}
-		if differ > 0 {
-			best, err := c.bestTable()
-			if err != nil {
-				return err
-			}
-			if err := c.problem(Lost, "", fmt.Sprintf("all are made as FAT %d is", best+1), "its FATs differ in %d entries", differ); err != nil {
-				return err
-			}
-			if _, _, err := c.compare(best); err != nil {
-				return err
-			}
-			clear(v.tables)
+		if err := c.problem(Lost, "", fmt.Sprintf("all are made as FAT %d is", best+1), "%s", what); err != nil {
+			return err
 		}
+		if _, _, err := c.compare(best); err != nil {
+			return err
+		}
+		v.active, v.mirrored = 0, true
+		clear(v.tables)
 	}
 	want := uint32(0x0FFFFF00) | uint32(v.media)
 	if first, err := v.tableEntry(0); err != nil {
@@ -482,19 +510,28 @@ func (c *checker) compare(best int) (differ int, marks bool, err error) {
 	}
 	size := (int64(v.last) + 1) * 4
 	a, b := make([]byte, 1<<20), make([]byte, 1<<20)
+	if best < 0 {
+		c.unread = make([]bool, v.copies)
+	}
 	for off := int64(0); off < size; off += int64(len(a)) {
 		n := min(size-off, int64(len(a)))
-		if err := v.readAt(v.tableAt+int64(from)*v.tableLen+off, a[:n]); err != nil {
-			return 0, false, err
+		whole := min((n+v.block-1)&^(v.block-1), v.tableLen-off) // so that no block is read first
+		aerr := v.readAt(v.tableAt+int64(from)*v.tableLen+off, a[:whole])
+		if aerr != nil && best >= 0 {
+			return 0, false, aerr
+		}
+		if aerr != nil {
+			c.unread[from] = true
 		}
 		for other := range v.copies {
 			at := v.tableAt + int64(other)*v.tableLen + off
 			if other == from {
 				continue
 			}
-			err := v.readAt(at, b[:n])
-			if err != nil && best < 0 {
-				return 0, false, err
+			err := v.readAt(at, b[:whole])
+			if best < 0 && (err != nil || aerr != nil) {
+				c.unread[other] = c.unread[other] || err != nil
+				continue
 			}
 			if err == nil && bytes.Equal(a[:n], b[:n]) {
 				continue
@@ -511,7 +548,7 @@ func (c *checker) compare(best int) (differ int, marks bool, err error) {
 			if best < 0 {
 				continue
 			}
-			if err := v.writeAt(at, a[:n]); err != nil {
+			if err := v.writeAt(at, a[:whole]); err != nil {
 				return 0, false, err
 			}
 		}
@@ -524,7 +561,7 @@ func (c *checker) compare(best int) (differ int, marks bool, err error) {
 func (c *checker) bestTable() (int, error) {
 	type verdict struct{ table, safe, there, damage int }
 	var list []verdict
-	for _, n := range c.v.tablesInUse() {
+	for n := range c.v.copies {
 		o := c.o
 		o.Repair, o.SaveLost = false, false
 		try, err := newChecker(&overlay{BlockDevice: c.v.dev, blocks: map[uint64][]byte{}}, o)
@@ -655,13 +692,14 @@ func (c *checker) tree() error {
 			return err
 		}
 	}
-	c.todo = append(c.todo, checkDir{"", v.root, v.root, l.runs})
+	c.todo = append(c.todo, &checkDir{first: v.root, parent: v.root, runs: l.runs})
 	for len(c.todo) > 0 {
 		d := c.todo[len(c.todo)-1]
 		c.todo = c.todo[:len(c.todo)-1]
 		if err := c.dir(d); err != nil {
 			return err
 		}
+		d.runs = nil // what is below d keeps d
 	}
 	return nil
 }
@@ -676,12 +714,12 @@ func (l link) words() string {
 }
 
 // dir looks at a directory, and puts those in it on the list.
-func (c *checker) dir(d checkDir) error {
+func (c *checker) dir(d *checkDir) error {
 	v := c.v
 	x := extent{v, d.runs, int64(clustersIn(d.runs)) * v.cluster}
 	was := make([]byte, x.size)
 	if _, err := x.readAt(was, 0); err != nil {
-		return fmt.Errorf("/%s: %w", d.path, err)
+		return fmt.Errorf("%s: %w", d.path(""), err)
 	}
 	k := &checkedDir{checker: c, checkDir: d, b: bytes.Clone(was), long: -1,
 		short: map[[11]byte]bool{}, names: map[string]bool{}, all: map[[11]byte]bool{}}
@@ -704,7 +742,7 @@ func (c *checker) dir(d checkDir) error {
 // checkedDir is the directory that is being looked at.
 type checkedDir struct {
 	*checker
-	checkDir
+	*checkDir
 	b     []byte
 	long  int // where the entries of a long name began; -1: there is none
 	name  longName
@@ -717,7 +755,7 @@ type checkedDir struct {
 func (k *checkedDir) isRoot() bool { return k.first == k.v.root }
 
 func (k *checkedDir) problem(kind Kind, name, remedy, what string, args ...any) error {
-	return k.checker.problem(kind, "/"+path.Join(k.path, name), remedy, what, args...)
+	return k.checker.problem(kind, k.path(name), remedy, what, args...)
 }
 
 func (k *checkedDir) look() error {
@@ -930,7 +968,7 @@ func (k *checkedDir) entry(off int, r []byte) error {
 		return nil
 	}
 	if guarded && have < size {
-		k.note(Problem{Damage, "/" + path.Join(k.path, name), "its clusters are not those that it should have. It is protected, and left as it is", "", false})
+		k.note(Problem{Damage, k.path(name), "its clusters are not those that it should have. It is protected, and left as it is", "", false})
 		k.keep = true
 		return nil
 	}
@@ -1059,7 +1097,7 @@ func (k *checkedDir) subdir(name string, r []byte, first uint32, size int64, rem
 			return err
 		}
 	}
-	k.todo = append(k.todo, checkDir{path.Join(k.path, name), first, k.first, l.runs})
+	k.todo = append(k.todo, &checkDir{name, k.checkDir, first, k.first, l.runs})
 	return nil
 }
 

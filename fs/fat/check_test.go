@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -303,6 +304,74 @@ func TestCheckUnreadable(t *testing.T) {
 	}
 	if r, err := Check(d, CheckOptions{}); err != nil || len(r.Problems) > 0 {
 		t.Errorf("after repair: %v\n%s", err, r)
+	}
+	// Any sector of either FAT.
+	for sector := range 2 {
+		for table := range 2 {
+			large := newImage(512, 1, 150, 2)
+			for _, c := range []uint32{3, 4, 140} {
+				large.file(2, fmt.Sprintf("FILE%-7d", c), 500, c)
+			}
+			if _, err := Check(large.device(), CheckOptions{Repair: true}); err != nil {
+				t.Fatal(err)
+			}
+			want := everything(t, large.mount(t))
+			d := large.device()
+			at := int64(large.tableAt(table) + 512*sector)
+			d.MakeUnreadable(at, at+512)
+			dry, err := Check(d, CheckOptions{})
+			if err != nil {
+				t.Errorf("sector %d of FAT %d: %v", sector, table+1, err)
+				continue
+			}
+			r, err := Check(d, CheckOptions{Repair: true})
+			if err != nil || len(r.Problems) != 1 || len(dry.Problems) != 1 || !strings.Contains(r.String(), fmt.Sprintf("FAT %d cannot be read as a whole. Mended: all are made as FAT %d is", table+1, 2-table)) {
+				t.Errorf("sector %d of FAT %d: %v\n%s%s", sector, table+1, err, dry, r)
+			}
+			if r, err := Check(d, CheckOptions{}); err != nil || len(r.Problems) > 0 {
+				t.Errorf("after repair: %v\n%s", err, r)
+			}
+			same(t, "after repair", everything(t, large.mount(t)), want)
+		}
+	}
+	m = damaged(t)
+	d = m.device()
+	d.MakeUnreadable(int64(m.tableAt(0)), int64(m.tableAt(2)))
+	if _, err := Check(d, CheckOptions{Repair: true}); !errors.Is(err, fstest.ErrUnreadable) {
+		t.Errorf("no FAT can be read: %v", err)
+	}
+}
+
+// The memory for a volume with directories one below the other grows with their number only.
+func TestCheckDeep(t *testing.T) {
+	const depth = 3000
+	m := newImage(512, 1, depth+10, 2)
+	name, parent := strings.Repeat("n", 100), uint32(2)
+	for c := uint32(3); c < depth+3; c++ {
+		m.add(parent, "D          ", name, attrDir, c, 0)
+		m.chain(c)
+		up := parent
+		if up == 2 {
+			up = 0
+		}
+		m.add(c, ".          ", "", attrDir, c, 0)
+		m.add(c, "..         ", "", attrDir, up, 0)
+		parent = c
+	}
+	m.add(parent, "TWICE      ", "", 0x20, 0, 0)
+	m.add(parent, "TWICE      ", "", 0x20, 0, 0)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r, err := Check(m.device(), CheckOptions{Repair: true})
+	runtime.ReadMemStats(&after)
+	if err != nil || r.Dirs != depth+1 {
+		t.Errorf("%v, %d directories", err, r.Dirs)
+	}
+	if n := (after.TotalAlloc - before.TotalAlloc) / depth; n > 40<<10 {
+		t.Errorf("%d bytes for each directory", n)
+	}
+	if s := r.String(); !strings.Contains(s, ".../n") || !strings.Contains(s, "n/TWICE: another") || len(s) > 10000 {
+		t.Errorf("%.3000s", s)
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"alphaos/fs/readfs"
 )
 
 const (
@@ -39,6 +41,9 @@ const (
 	longUnits   = 13      // UTF-16 code units in a long name's entry
 	longEntries = 20      // for one name
 )
+
+// keepOwners is how many clusters of directories are known at most. Tests change it.
+var keepOwners = 1 << 20
 
 // entry describes a file or directory.
 type entry struct {
@@ -135,14 +140,19 @@ func (v *FS) loadDir(first uint32, from origin) (*dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
-	clusters := int64(0)
+	clusters, fresh := int64(0), 0
 	for _, r := range runs {
 		clusters += int64(r.count)
 		for c := r.first; c < r.first+r.count; c++ {
-			if o, ok := v.owner[c]; ok && o != first {
+			if o, ok := v.owner[c]; !ok {
+				fresh++
+			} else if o != first {
 				return nil, crossed
 			}
 		}
+	}
+	if fresh > 0 && len(v.owner)+fresh > keepOwners {
+		return nil, fmt.Errorf("the volume's directories take more than %d clusters, which is not supported", keepOwners)
 	}
 	b := make([]byte, clusters*v.cluster)
 	if _, err := (extent{v, runs, int64(len(b))}).readAt(b, 0); err != nil {
@@ -200,7 +210,7 @@ func parseDir(b []byte, first uint32) *dir {
 			d.entries = append(d.entries, e)
 		}
 	}
-	var unusual []entry // by names that plainName has changed
+	var unusual []entry // by names that PlainName has changed
 	var raw []string    // as they were
 	var long longName
 	for off := 0; off+entrySize <= len(b); off += entrySize {
@@ -243,7 +253,7 @@ func parseDir(b []byte, first uint32) *dir {
 			e.name, e.begin = name, off-long.n*entrySize
 		}
 		long = longName{}
-		if plain := plainName(e.name); plain != e.name {
+		if plain := readfs.PlainName(e.name); plain != e.name {
 			raw = append(raw, e.name)
 			e.name = plain
 			unusual = append(unusual, e)
@@ -332,23 +342,6 @@ func (l *longName) end(short []byte) string {
 		return ""
 	}
 	return name
-}
-
-// plainName is a name without what FAT ignores or does not allow, and some
-// systems write all the same: spaces and full stops at the end, and the
-// characters from the private use area that macOS writes for those Windows
-// forbids.
-func plainName(name string) string {
-	plain := strings.Map(func(r rune) rune {
-		if i := r - 0xF020; i >= 0 && i < 10 && i != 6 { // no backslash: a path cannot have it
-			return rune("\"*:<>?\\| ."[i])
-		}
-		return r
-	}, name)
-	if plain = strings.TrimRight(plain, " ."); plain == "" {
-		return name
-	}
-	return plain
 }
 
 // illegal reports whether a character may not be part of a name.

@@ -358,7 +358,7 @@ func (v *FS) Stat(name string) (iofs.FileInfo, error) {
 }
 
 // ReadFile returns the content of a file, read in as few requests as its
-// place on the volume allows.
+// place on the volume allows. A file may be larger than any memory, so there is a limit.
 func (v *FS) ReadFile(name string) ([]byte, error) {
 	f, err := v.Open(name)
 	if err != nil {
@@ -371,6 +371,9 @@ func (v *FS) ReadFile(name string) ([]byte, error) {
 	}
 	if info.IsDir() {
 		return nil, &iofs.PathError{Op: "read", Path: name, Err: readfs.ErrIsDir}
+	}
+	if err := readfs.CheckWhole(info.Size()); err != nil {
+		return nil, &iofs.PathError{Op: "read", Path: name, Err: err}
 	}
 	p := make([]byte, info.Size())
 	_, err = io.ReadFull(f, p)
@@ -425,7 +428,7 @@ func (v *FS) extents(name string, runsOf func(entry) ([]run, error)) ([]Extent, 
 	var list []Extent
 	for off := int64(0); off < x.size; {
 		at, n := x.piece(off)
-		list = append(list, Extent{uint64(at / v.block), uint64((n + v.block - 1) / v.block)})
+		list = append(list, Extent{First: uint64(at / v.block), Count: uint64((n + v.block - 1) / v.block)})
 		off += n
 	}
 	return list, e, nil

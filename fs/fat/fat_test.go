@@ -225,6 +225,9 @@ func TestLongChain(t *testing.T) {
 		if runs, err := v.Extents("big.guf"); err != nil || len(runs) != 1 || runs[0].Count != uint64(clusters)*uint64(v.cluster)/512 {
 			t.Errorf("%v runs, %v", runs, err)
 		}
+		if _, err := v.ReadFile("big.guf"); err == nil || !strings.Contains(err.Error(), "only be read in parts") {
+			t.Errorf("reading %d bytes as a whole: %v", size, err)
+		}
 		off := (size - 600) &^ 511
 		p := make([]byte, 2000)
 		n, err := f.(io.ReaderAt).ReadAt(p, off)
@@ -241,7 +244,8 @@ type chainDevice struct {
 	root                  []byte
 	table, dataAt, blocks uint64
 	last                  uint32
-	requests              int
+	next                  func(c uint32) uint32 // cluster behind c; nil: c+1
+	requests, most        int                   // most bytes of the FAT that may be read; 0: any
 }
 
 func (d *chainDevice) BlockSize() int                   { return 512 }
@@ -250,6 +254,11 @@ func (d *chainDevice) WriteBlocks(uint64, []byte) error { return errors.New("rea
 func (d *chainDevice) Flush() error                     { return nil }
 func (d *chainDevice) ReadBlocks(lba uint64, p []byte) error {
 	d.requests++
+	if d.most > 0 {
+		if d.most -= len(p); d.most <= 0 {
+			return errors.New("enough was read")
+		}
+	}
 	for ; len(p) > 0; lba, p = lba+1, p[512:] {
 		b := p[:512]
 		clear(b)
@@ -260,8 +269,11 @@ func (d *chainDevice) ReadBlocks(lba uint64, p []byte) error {
 			for i := range 128 {
 				c := uint32(lba-d.table)*128 + uint32(i)
 				next := c + 1
-				if c == 2 || c == d.last {
+				switch {
+				case c == 2 || c == d.last:
 					next = 0x0FFFFFFF
+				case d.next != nil:
+					next = d.next(c)
 				}
 				binary.LittleEndian.PutUint32(b[4*i:], next)
 			}
@@ -272,6 +284,35 @@ func (d *chainDevice) ReadBlocks(lba uint64, p []byte) error {
 		}
 	}
 	return nil
+}
+
+// A chain that leads from one end of a large FAT to the other and back is given up before all
+// of that has been read again and again.
+func TestHostileChain(t *testing.T) {
+	const clusters, table = 32 << 20, 128 << 20 / 512
+	d := &chainDevice{image: newImage(512, 1, 10, 1), last: clusters + 2}
+	le := binary.LittleEndian
+	le.PutUint32(d.image.b[32:], 8+table+clusters-4)
+	le.PutUint32(d.image.b[36:], table)
+	d.table, d.dataAt = 8, 8+table
+	d.blocks = d.dataAt + clusters - 4
+	d.image.add(2, "BIG     GUF", "", 0x20, 3, 1<<32-1)
+	d.root = append(slices.Clone(d.image.data(2)), make([]byte, 8*512)...)
+	d.next = func(c uint32) uint32 { // every other time to the neighbouring chunk, so that it seems to go on
+		jump := uint32(chunkEntries)
+		if c/chunkEntries%2 == 1 {
+			jump = 17 * chunkEntries
+		}
+		return 3 + (c-2+jump)%(clusters-100)
+	}
+	v, err := Mount(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.most = 3 << 30
+	if _, err := v.Open("big.guf"); err == nil || !strings.Contains(err.Error(), "too many pieces") {
+		t.Error(err)
+	}
 }
 
 func TestSecondFAT(t *testing.T) {
@@ -593,6 +634,24 @@ func TestFAT16(t *testing.T) {
 		if _, err := Mount(d); !errors.Is(err, ErrNotFAT32) || !strings.Contains(err.Error(), "FAT16") {
 			t.Errorf("FAT%s: %v", bits, err)
 		}
+	}
+}
+
+// What is known of directories stays within a bound.
+func TestManyDirectories(t *testing.T) {
+	defer func(n int) { keepOwners = n }(keepOwners)
+	keepOwners = 3
+	m := sample(512, 1, 2)
+	m.dir(2, "ONE        ", 35)
+	m.dir(2, "TWO        ", 36)
+	v := m.mount(t)
+	for dir, ok := range map[string]bool{"MODELS": true, "ONE": true} {
+		if _, err := v.ReadDir(dir); (err == nil) != ok {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	if _, err := v.ReadDir("TWO"); err == nil || !strings.Contains(err.Error(), "more than 3 clusters") {
+		t.Error(err)
 	}
 }
 

@@ -28,6 +28,8 @@ const (
 	chunkSize  = 64 << 10 // bytes of the table
 	readChunks = 16       // at most, in one request
 	keepChunks = 128
+	moreChunks = 1 << 14 // read for one chain, besides each once
+	maxRuns    = 1 << 20 // in a file
 )
 
 type tableChunk struct {
@@ -95,7 +97,7 @@ func (v *FS) chain(first, n uint32, exact bool) (runs []run, stray bool, err err
 func (v *FS) follow(copy int, first, n uint32, exact bool) ([]run, error) {
 	var runs []run
 	var chunk []byte
-	index := int64(-1)
+	index, ahead, read := int64(-1), int64(readChunks), int64(0)
 	for c, at := first, uint32(0); ; {
 		switch {
 		case c >= 2 && c <= v.last:
@@ -116,6 +118,8 @@ func (v *FS) follow(copy int, first, n uint32, exact bool) ([]run, error) {
 		}
 		if k := len(runs) - 1; k >= 0 && runs[k].first+runs[k].count == c {
 			runs[k].count++
+		} else if len(runs) == maxRuns || read > v.tableLen/chunkSize+moreChunks {
+			return nil, errors.New("it lies in too many pieces: copy it off the drive and back again")
 		} else {
 			runs = append(runs, run{c, 1, at})
 		}
@@ -124,9 +128,18 @@ func (v *FS) follow(copy int, first, n uint32, exact bool) ([]run, error) {
 			return runs, checkRuns(runs)
 		}
 		if i := int64(c) * 4 / chunkSize; i != index {
+			// More than one at once is of use as long as the chain goes on in the next.
+			if i == index+1 {
+				ahead = min(2*ahead, readChunks)
+			} else if index >= 0 {
+				ahead = 1
+			}
 			hint := int64(1)
 			if exact {
-				hint += int64(n-at) * 4 / chunkSize
+				hint = min(hint+int64(n-at)*4/chunkSize, ahead)
+			}
+			if _, ok := v.tables[tableChunk{copy, i}]; !ok {
+				read++
 			}
 			var err error
 			if chunk, err = v.table(tableChunk{copy, i}, hint); err != nil {

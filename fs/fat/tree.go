@@ -11,6 +11,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf16"
+
+	"alphaos/fs/readfs"
 )
 
 // Tree is what goes on a volume: files and directories by their paths, with slashes.
@@ -153,6 +155,8 @@ func checkName(name string) error {
 		return fmt.Errorf(`the name %q has a character that FAT32 does not allow (" * / : < > ? \ | or one that does not print); rename the file`, name)
 	case name == "" || strings.TrimRight(name, " .") != name:
 		return fmt.Errorf("the name %q cannot be used on FAT32, which allows no space or full stop at the end; rename the file", name)
+	case readfs.PlainName(name) != name:
+		return fmt.Errorf("the name %q has a character that macOS writes in place of one that FAT32 does not allow; rename the file", name)
 	}
 	return nil
 }

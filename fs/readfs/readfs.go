@@ -27,6 +27,7 @@ const (
 	maxRequest = 8 << 20   // bytes in one request to the medium
 	bounceSize = 64 << 10  // an unaligned request up to this is bounced whole
 	aheadSize  = 128 << 10 // what Read keeps for small sequential reads
+	maxWhole   = 256 << 20 // bytes of a file that is read as a whole
 )
 
 // What a request for the wrong kind of file gets.
@@ -34,6 +35,15 @@ var (
 	ErrNotDir = errors.New("not a directory")
 	ErrIsDir  = errors.New("is a directory")
 )
+
+// CheckWhole returns an error for a file that is too large for ReadFile: it may say that it is
+// larger than any memory.
+func CheckWhole(size int64) error {
+	if size > maxWhole {
+		return fmt.Errorf("the file has %d bytes and can only be read in parts", size)
+	}
+	return nil
+}
 
 // Bytes is a volume that is read, and written, at any byte. It may be used concurrently, but
 // not to write different bytes of a block.

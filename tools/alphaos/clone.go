@@ -198,7 +198,12 @@ func sectors(size int) string {
 	return fmt.Sprintf(" in sectors of %d bytes", size)
 }
 
+// same tells whether two names are those of one file or drive. On macOS a drive has two.
 func same(a, b string) bool {
+	if da, err := diskOf(a); err == nil && da != nil {
+		db, err := diskOf(b)
+		return err == nil && db != nil && da.Name == db.Name
+	}
 	fa, err := os.Stat(a)
 	if err != nil {
 		return false
