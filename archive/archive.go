@@ -129,6 +129,9 @@ func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // Blocks returns the blocks of code in a text in Markdown: what stands between fences, as CommonMark 0.31,
 // section 4.5, has them. One that is not closed goes on to the end.
 func Blocks(text string) (blocks []string) {
+	if !strings.Contains(text, "```") && !strings.Contains(text, "~~~") {
+		return nil
+	}
 	fence, indent := "", 0 // "": none is open
 	var code strings.Builder
 	for line := range strings.Lines(text) {

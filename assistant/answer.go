@@ -143,6 +143,7 @@ type speech struct {
 
 // speak begins an answer that is saved in saved, unless that is nil.
 func (c *conversation) speak(saved *store.Answer) *speech {
+	c.display.CodeFrom(c.codeBefore(len(c.said.Turns)))
 	c.ui.BeginAnswer()
 	return &speech{ui: c.ui, journal: c.journal, saved: saved}
 }

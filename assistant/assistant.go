@@ -127,7 +127,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		close: o.Drive.Close, said: engine.Conversation{System: o.Start.System}}
 	c := &commands{ui: o.UI, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
 		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j}, drive: o.Drive,
-		past: &past{ui: o.UI, store: o.Drive.Store, journal: j, now: o.Now},
+		past: &past{ui: o.UI, display: o.Display, store: o.Drive.Store, journal: j, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			loaded: o.Machine.Loaded, journal: j, talk: t}}
 	t.when = c.past.when

@@ -15,7 +15,7 @@ const helpText = `Type a message and press Enter. Enter, Ctrl-C or Esc stop an a
 you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up.
 
   /retry          answer the last message once more; /edit TEXT changes the message
-  /new, /clear    begin a new conversation; the old one is kept
+  /clear, /new    begin a new conversation; the old one is kept
   /conversations  list the conversations; /open N goes on with one, /find WORDS searches
   /history        show this conversation and list the others; /history N shows one
   /export         write this conversation to the drive; /save N FILE a block of code of it
@@ -42,7 +42,7 @@ const conversationsUsage = `  /conversations      lists the last ones; with all,
   /forget             deletes the last message and its answer; so does "forget that"
   /export N FORM      writes N, or this one, to the drive; FORM is md (usual) or json
   /save N FILE        saves the N-th block of code among your documents; without N the last one
-  /copy N             types that block for you, if it is one line`
+  /copy N             types that block for you`
 
 const setUsage = `  /set parameter NAME VALUE   /? parameters lists them
   /set system TEXT            what the model is told before each conversation; without TEXT nothing

@@ -3,6 +3,7 @@ package assistant
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"alphaos/console"
@@ -102,12 +103,23 @@ func (c *commands) suggest(line string) (list []console.Suggestion) {
 		for _, m := range c.library.known {
 			add("/load "+gguf.PlainName(m.Name), console.Bytes(m.Size))
 		}
-	case begins("/history ") && c.past.store != nil:
-		for _, x := range c.past.store.Conversations() {
-			add(fmt.Sprint("/history ", x.ID), x.Title)
-		}
 	case !strings.Contains(line, " "):
 		list = usage(helpText)
+		for _, s := range usage(conversationsUsage) {
+			if !slices.ContainsFunc(list, func(have console.Suggestion) bool { return have.Text == s.Text }) {
+				list = append(list, s)
+			}
+		}
+	case c.past.store != nil:
+		for _, command := range []string{"/open ", "/history ", "/rename ", "/delete ", "/export "} {
+			if begins(command) {
+				past := c.past.list()
+				slices.Reverse(past) // the last one first
+				for _, x := range past {
+					add(fmt.Sprint(command, x.ID), x.Title)
+				}
+			}
+		}
 	}
 	n := 0
 	for _, s := range list {

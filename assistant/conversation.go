@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"alphaos/archive"
 	"alphaos/engine"
 	"alphaos/fs"
 	"alphaos/llm"
@@ -31,6 +32,7 @@ type conversation struct {
 	said    engine.Conversation // the most recent turns
 	earlier int                 // how many messages came before those
 	kept    []bool              // for the person's last messages: whether they are in the store; those before are
+	code    int                 // how many blocks of code there are in those
 }
 
 // A conversation may be years long. What is done at the start and for each
@@ -49,19 +51,45 @@ func (c *conversation) recall(s *store.Store) {
 			c.ui.AddHistory(m.Text)
 		}
 	}
-	c.earlier = total - len(last)
+	if c.earlier = total - len(last); c.earlier > 0 {
+		for _, m := range s.Conversation()[:c.earlier] {
+			c.code += blocks(m.Role, m.Text)
+		}
+	}
+}
+
+// blocks is how many blocks of code a message has: only answers count.
+func blocks(role, text string) int {
+	if role != store.Assistant {
+		return 0
+	}
+	return len(archive.Blocks(text))
+}
+
+// codeBefore is how many blocks of code there are in the conversation before the nth turn.
+func (c *conversation) codeBefore(n int) int {
+	count := c.code
+	for _, t := range c.said.Turns[:n] {
+		count += blocks(t.Role, t.Text)
+	}
+	return count
 }
 
 // forget drops the oldest turns when there are more than any context holds.
 func (c *conversation) forget() {
 	if n := len(c.said.Turns) - maxTurns; n > maxTurns/4 {
-		c.earlier += c.said.Drop(n)
+		old := c.said.Turns
+		n = c.said.Drop(n)
+		c.earlier += n
+		for _, t := range old[:n] {
+			c.code += blocks(t.Role, t.Text)
+		}
 	}
 }
 
 // clear begins a new conversation.
 func (c *conversation) clear() {
-	c.said.Turns, c.earlier, c.said.First, c.kept = nil, 0, 0, nil
+	c.said.Turns, c.earlier, c.said.First, c.kept, c.code = nil, 0, 0, nil, 0
 	if c.model != nil {
 		c.model.Forget()
 	}

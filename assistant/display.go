@@ -16,6 +16,8 @@ type Display interface {
 	// that tells which ones there are.
 	SetTheme(name string) error
 	SetTextSize(name string) error
+	// CodeFrom says how many blocks of code there were before the next answer: it numbers its own from there on.
+	CodeFrom(n int)
 	// Raw has answers shown as they came, or as Markdown.
 	Raw(on bool)
 	// Suggest takes what a line may become while it is typed.
@@ -28,6 +30,7 @@ type noDisplay struct{}
 func (noDisplay) SetBars(func(*console.Bars))               {}
 func (noDisplay) SetTheme(string) error                     { return errNoDisplay }
 func (noDisplay) SetTextSize(string) error                  { return errNoDisplay }
+func (noDisplay) CodeFrom(int)                              {}
 func (noDisplay) Raw(bool)                                  {}
 func (noDisplay) Suggest(func(string) []console.Suggestion) {}
 

@@ -22,6 +22,7 @@ type panel struct {
 	said        []console.Bars
 	theme, size string
 	raw         bool
+	code        []int // CodeFrom
 	suggest     func(string) []console.Suggestion
 }
 
@@ -42,6 +43,7 @@ func (p *panel) SetTheme(name string) error {
 
 func (p *panel) SetTextSize(name string) error               { p.size = name; return nil }
 func (p *panel) Raw(on bool)                                 { p.raw = on }
+func (p *panel) CodeFrom(n int)                              { p.code = append(p.code, n) }
 func (p *panel) Suggest(f func(string) []console.Suggestion) { p.suggest = f }
 
 func (p *panel) all() []console.Bars {
@@ -108,6 +110,34 @@ func TestBarsOfConversation(t *testing.T) {
 	}
 }
 
+// Each answer is told how many blocks of code came before it, whatever was shown or said again meanwhile; the title is
+// that of the conversation in which one is.
+func TestCodeNumbers(t *testing.T) {
+	disk := &memory{data: make([]byte, 256<<10)}
+	c, d := displayed(t, disk)
+	p := sit(t, c)
+	for _, line := range []string{"code", "more code", "/retry", "code", "/rename Programs", "/new", "more code", "hello", "/open 1", "more code", "/bye"} {
+		p.says(line)
+	}
+	<-p.done
+	// The answers, the retried one, the next; the new conversation's two; the end of the old one, shown; its next answer.
+	if want := []int{0, 2, 2, 3, 0, 1, 2, 2, 3, 3, 5}; !slices.Equal(d.code, want) {
+		t.Errorf("there were %v blocks before, want %v", d.code, want)
+	}
+	if all := d.all(); all[len(all)-1].Title != "Programs" {
+		t.Errorf("in the conversation that was opened the bar says %+v", all[len(all)-1])
+	}
+	c, d = displayed(t, disk)
+	p = sit(t, c)
+	p.says("/save 6 x") // there is no drive
+	p.says("hello")
+	p.says("/bye")
+	<-p.done
+	if want := []int{3, 3, 5, 5, 6}; !slices.Equal(d.code, want) {
+		t.Errorf("in the next session there were %v blocks before, want %v", d.code, want)
+	}
+}
+
 func TestMeter(t *testing.T) {
 	d, now := &panel{}, time.Unix(1e9, 0)
 	m := &meter{c: &conversation{display: d}, now: func() time.Time { return now }, begun: now}
@@ -141,7 +171,7 @@ func TestSuggest(t *testing.T) {
 	p.says("/clear")
 	p.expect(Prompt)
 	for line, want := range map[string][]string{
-		"/":                {"/set ", "/models", "/load ", "/clear", "/raw", "/bye", "/help"},
+		"/":                {"/set ", "/models", "/load ", "/new", "/raw", "/bye", "/help", "/open ", "/find ", "/delete", "/save "},
 		"/mo":              {"/models"},
 		"/set t":           {"/set timezone ", "/set theme ", "/set text "},
 		"/set theme ":      {"/set theme night", "/set theme day"},
@@ -151,6 +181,8 @@ func TestSuggest(t *testing.T) {
 		"/show ":           {"/show info", "/show memory"},
 		"/load ":           {"/load other", "/load tiny"},
 		"/history ":        {"/history 1"},
+		"/open ":           {"/open 1"},
+		"/export ":         {"/export 1"},
 		"/xyz":             nil,
 	} {
 		var got []string

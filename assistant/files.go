@@ -177,7 +177,7 @@ func (c *commands) copyCode(rest string) {
 		return
 	}
 	if !c.ui.Prefill(strings.TrimRight(text, "\n")) {
-		say(c.ui, fmt.Sprintf("Block %d has %s and can't be typed into one, and there is no clipboard here. /save %d FILE saves it.", n, count(strings.Count(text, "\n"), "line", "lines"), n))
+		say(c.ui, fmt.Sprintf("Block %d can't be typed for you now, and there is no clipboard here. /save %d FILE saves it.", n, n))
 	}
 }
 

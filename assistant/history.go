@@ -16,6 +16,7 @@ type past struct {
 	ui      UI
 	store   *store.Store // nil: there is none
 	journal *journal
+	display Display
 	now     func() time.Time
 }
 
@@ -64,8 +65,14 @@ func (h *past) end(name string) {
 		head = fmt.Sprintf("The end of %s (%d messages, /history shows all)", name, total)
 	}
 	h.ui.Quiet(head + ", " + h.when(msgs[len(msgs)-1].Time) + ":")
+	code := 0 // blocks of it before
+	for _, m := range h.store.Conversation()[:total-len(msgs)+from] {
+		code += blocks(m.Role, m.Text)
+	}
 	for _, m := range msgs[from:] {
+		h.display.CodeFrom(code)
 		h.replay(m, 600)
+		code += blocks(m.Role, m.Text)
 	}
 	if msgs[len(msgs)-1].Role == store.User {
 		h.ui.Quiet("This was not answered: /retry does it.")
@@ -103,8 +110,11 @@ func (h *past) unsaved(turns []chat.Turn, gone int) {
 	if gone > 0 {
 		h.ui.Quiet("The first " + count(gone, "message is", "messages are") + " not kept.")
 	}
+	code := 0
 	for _, t := range turns {
+		h.display.CodeFrom(code)
 		h.replay(store.Message{Role: t.Role, Text: t.Text}, 0)
+		code += blocks(t.Role, t.Text)
 	}
 	if len(turns) == 0 {
 		say(h.ui, nothingSaid)
@@ -149,8 +159,10 @@ func (h *past) all(ctx context.Context, whole bool) {
 func (h *past) recite(ctx context.Context, msgs []store.Message) {
 	ctx, done := h.ui.StopContext(ctx)
 	defer done()
-	day := ""
+	day, code := "", 0
 	for i, m := range msgs {
+		h.display.CodeFrom(code)
+		code += blocks(m.Role, m.Text)
 		if ctx.Err() != nil {
 			h.ui.Quiet("Stopped. " + count(len(msgs)-i, "message more", "messages more"))
 			return

@@ -171,7 +171,7 @@ func BenchmarkFind(b *testing.B) {
 		b.Fatal(err)
 	}
 	j := &journal{ui: ui{w}, store: s}
-	c := &commands{ui: ui{w}, journal: j, past: &past{ui: ui{w}, store: s, journal: j, now: func() time.Time { return w.tick(0) }}}
+	c := &commands{ui: ui{w}, journal: j, past: &past{ui: ui{w}, display: noDisplay{}, store: s, journal: j, now: func() time.Time { return w.tick(0) }}}
 	for b.Loop() {
 		w.out.Reset()
 		c.find(context.Background(), "question 9999")

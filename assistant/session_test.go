@@ -513,9 +513,6 @@ func (u ui) DropHistory(lines ...string) { u.dropped = append(u.dropped, lines..
 
 // Prefill shows what the next line begins with; the person deletes it.
 func (u ui) Prefill(text string) bool {
-	if strings.Contains(text, "\n") {
-		return false
-	}
 	u.line("[typed: " + text + "]")
 	return true
 }

@@ -196,6 +196,13 @@ func (c *Console) BeginAnswer() {
 	c.show()
 }
 
+// CodeFrom says how many blocks of code there were before the next answer, which numbers its own from there on.
+func (c *Console) CodeFrom(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.md.from = n
+}
+
 // Quiet shows text as dim lines of their own.
 func (c *Console) Quiet(text string) { c.line(Dim, text) }
 

@@ -36,7 +36,8 @@ type markdown struct {
 	fence   string // what ends fenced code; "": there is none
 	strip   int    // blanks in front of the line that began it
 	coded   int    // its lines so far
-	numbers int    // code blocks of this answer
+	numbers int    // code blocks so far, of this answer and those before
+	from    int    // those before the next answer
 
 	table    []string // lines that may be one
 	tableRow int      // where they begin
@@ -48,8 +49,9 @@ const maxLine = 4 << 10
 
 // begin begins an answer in the last row, behind what stands there.
 func (m *markdown) begin() {
-	*m = markdown{p: m.p, raw: m.raw, open: true, base: m.p.indent(), begun: m.p.end() - 1, blank: true}
+	*m = markdown{p: m.p, raw: m.raw, from: m.from, numbers: m.from, open: true, base: m.p.indent(), begun: m.p.end() - 1, blank: true}
 	m.first = append(m.first, *m.p.row()...)
+	m.p.record(codePiece, strconv.Itoa(m.from))
 	m.p.record(answerPiece, "")
 }
 

@@ -282,3 +282,33 @@ func BenchmarkToken(b *testing.B) {
 		})
 	}
 }
+
+// Blocks of code have the numbers that they are told, also when all is laid out anew.
+func TestCodeFrom(t *testing.T) {
+	r := newRig(t, 1280, 800)
+	numbers := func() (list []string) {
+		for line := range strings.Lines(r.text()) {
+			if f := strings.Fields(line); len(f) >= 2 && f[len(f)-2] == "code" {
+				list = append(list, f[len(f)-1])
+			}
+		}
+		return list
+	}
+	const two = "```\ncode\n```\nand\n```\ncode\n```\n"
+	r.CodeFrom(6)
+	r.ReplayAnswer(two, "")
+	r.CodeFrom(8)
+	r.BeginAnswer()
+	r.write(two)
+	r.Quiet("20 tokens")
+	want := []string{"7", "8", "9", "10"}
+	if got := numbers(); !slices.Equal(got, want) {
+		t.Errorf("numbered %v, want %v\n%s", got, want, r.text())
+	}
+	if err := r.SetTextSize("large"); err != nil {
+		t.Fatal(err)
+	}
+	if got := numbers(); !slices.Equal(got, want) {
+		t.Errorf("laid out anew they are %v, want %v", got, want)
+	}
+}

@@ -1,15 +1,12 @@
 package console
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
-// Prefill has the next ReadLine begin with text, as if the person had typed it. It returns false for text of more than
-// one line, which would be sent, and when they have typed something that waits, which would come behind it.
+// Prefill has the next ReadLine begin with text, as if the person had typed it. It returns false when they have typed
+// something that waits, which would come behind it.
 func (c *Console) Prefill(text string) bool {
 	text = cleanString(text)
-	if strings.Contains(text, "\n") || len(text) > maxInput {
+	if len(text) > maxInput {
 		return false
 	}
 	c.mu.Lock()

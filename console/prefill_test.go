@@ -16,10 +16,16 @@ func TestPrefill(t *testing.T) {
 	if res := <-ch; res.line != "fmt.Println(2)" || res.err != nil {
 		t.Errorf("got %q, %v", res.line, res.err)
 	}
-	for _, text := range []string{"one\ntwo", "line\n", strings.Repeat("x", maxInput+1)} {
-		if r.Prefill(text) {
-			t.Errorf("%.20q was put there", text)
-		}
+	if r.Prefill(strings.Repeat("x", maxInput+1)) {
+		t.Error("more was put there than fits")
+	}
+	if !r.Prefill("one\n  two") {
+		t.Error("lines can't be put there")
+	}
+	ch = r.read("you> ")
+	r.press("!", Enter)
+	if res := <-ch; res.line != "one\n  two!" {
+		t.Errorf("got %q", res.line)
 	}
 	r.AddHistory("a secret", "no secret", "a secret")
 	r.DropHistory("a secret", "never said")
@@ -30,7 +36,7 @@ func TestPrefill(t *testing.T) {
 	}
 	ch = r.read("you> ")
 	r.press(Up, Up, Enter)
-	if res := <-ch; res.line != "fmt.Println(2)" {
+	if res := <-ch; res.line != "one\n  two!" {
 		t.Errorf("the Up key twice brings back %q", res.line)
 	}
 	ch = r.read("you> ")

@@ -3,12 +3,16 @@ package console
 // The script is what the page was made of, as it was given: from it, the page is laid out anew when the text
 // changes its size, or an answer is to be seen as it came. It reaches back as far as the page does.
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 type kind uint8
 
 const (
 	textPiece   kind = iota
+	codePiece        // how many blocks of code come before the next answer
 	answerPiece      // an answer begins: Markdown
 	morePiece        // more of it, behind something else
 	pausePiece       // something else interrupts it
@@ -77,6 +81,8 @@ func (c *Console) relay(cols int) {
 		switch x.kind {
 		case textPiece:
 			c.page.write(string(x.text))
+		case codePiece:
+			c.md.from, _ = strconv.Atoi(string(x.text))
 		case answerPiece:
 			c.md.begin()
 			c.md.write(string(x.text))
