@@ -47,12 +47,12 @@ func TestKills(t *testing.T) {
 			talk.disk = vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Layout: []string{"full", "minimal"}[i/10%2], Size: 200 << 20, Journal: 1 << 20})
 			documents.files, documents.round, talk.files = map[string]string{}, 0, map[string]string{}
 		}
-		k, pull := &documents, documents.churn
+		k, pull, most := &documents, documents.churn, 15*time.Second
 		if i%2 == 1 {
-			k, pull = &talk, talk.converse
+			k, pull, most = &talk, talk.converse, 30*time.Second // a report takes a while
 		}
 		bus, rate := []string{"virtio", "ahci", "nvme", "usb"}[r.IntN(4)], 64<<10<<r.IntN(8)
-		after := time.Duration(r.Int64N(int64(15 * time.Second)))
+		after := time.Duration(r.Int64N(int64(most)))
 		t.Run(fmt.Sprintf("%d-%s", i+1, bus), func(t *testing.T) {
 			pull(t, ovmf.Config{Disk: k.disk, Bus: bus, WriteRate: rate}, after)
 			k.sound(t, i%8 > 5)

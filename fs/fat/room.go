@@ -237,19 +237,16 @@ func (v *FS) Sync() error {
 			return nil
 		}
 	}
+	// Until then the count is said to be unknown, so it may come later than the mark.
 	if err := v.writeInfo(v.free); err != nil {
 		return fail(err)
 	}
-	if err := v.dev.Flush(); err != nil {
-		return fail(err)
+	if !v.wasDirty {
+		if err := v.mark(false); err != nil {
+			return fail(err)
+		}
+		v.dirty = false
 	}
-	if v.wasDirty {
-		return nil
-	}
-	if err := v.mark(false); err != nil {
-		return fail(err)
-	}
-	v.dirty = false
 	if err := v.dev.Flush(); err != nil {
 		return fail(err)
 	}
