@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"alphaos/fs"
 	"alphaos/fs/fat"
+	"alphaos/fs/fstest"
+	"alphaos/internal/fattest"
 )
 
 const volumeSize = 40 * mib
@@ -154,24 +155,12 @@ func TestCopy(t *testing.T) {
 				t.Errorf("%d bytes: file %d differs, %v", size, i, err)
 			}
 		}
-		fsck(t, out)
+		if sound, said := fattest.Fsck(t, fstest.NewDevice(out, 512)); !sound {
+			t.Errorf("fsck.fat -n: %s", said)
+		}
 	}
 	if _, err := resized(t, b, v.Least()-512); err == nil {
 		t.Error("the volume became smaller than it can be")
-	}
-}
-
-func fsck(t *testing.T, b []byte) {
-	t.Helper()
-	if _, err := exec.LookPath("fsck.fat"); err != nil {
-		t.Skip("fsck.fat is not installed (package dosfstools)")
-	}
-	name := filepath.Join(t.TempDir(), "volume")
-	if err := os.WriteFile(name, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("fsck.fat", "-n", name).CombinedOutput(); err != nil {
-		t.Errorf("fsck.fat -n: %v\n%s", err, out)
 	}
 }
 

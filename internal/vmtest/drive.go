@@ -1,7 +1,6 @@
 package vmtest
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/volume"
+	"alphaos/internal/fattest"
 )
 
 // NewDrive makes a drive image that lasts as long as the test.
@@ -58,12 +58,6 @@ func Volume(t testing.TB, disk string) (*fat.FS, volume.Volume) {
 	return vol, medium.Volumes[0]
 }
 
-// device is a volume as package drive wants it.
-type device struct{ volume.Volume }
-
-func (device) ReadOnly() bool   { return false }
-func (d device) String() string { return d.Name }
-
 // Drive mounts a drive image of any layout, until the test ends.
 func Drive(t testing.TB, disk string) (*drive.Drive, []volume.Volume) {
 	t.Helper()
@@ -76,11 +70,7 @@ func Drive(t testing.TB, disk string) (*drive.Drive, []volume.Volume) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var others []drive.Partition
-	for _, v := range medium.Volumes[1:] {
-		others = append(others, drive.Partition{Device: device{v}, TypeGUID: v.TypeGUID, Name: v.Name})
-	}
-	d, err := drive.Mount(device{medium.Volumes[0]}, others...)
+	d, err := drive.Open(dev, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,51 +139,10 @@ func CheckDrive(t testing.TB, disk string) {
 	if out, err := exec.Command("sgdisk", "-v", disk).CombinedOutput(); err != nil {
 		t.Errorf("sgdisk -v: %v\n%s", err, out)
 	}
-	f, err := os.Open(disk)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
 	_, volumes := Drive(t, disk)
 	for _, part := range volumes {
-		checkVolume(t, f, part)
-	}
-}
-
-func checkVolume(t testing.TB, f *os.File, part volume.Volume) {
-	t.Helper()
-	volume := filepath.Join(t.TempDir(), "volume.fat")
-	out, err := os.Create(volume)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.Remove(volume)
-	err = copySparse(out, io.NewSectionReader(f, int64(part.First)*512, int64(part.Blocks())*512))
-	if cerr := out.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("fsck.fat", "-n", volume).CombinedOutput(); err != nil {
-		t.Errorf("fsck.fat -n: %v\n%s", err, out)
-	}
-}
-
-// copySparse copies all of from, leaving holes for what is zero.
-func copySparse(to *os.File, from *io.SectionReader) error {
-	buf, zero := make([]byte, 1<<20), make([]byte, 1<<20)
-	for at := int64(0); at < from.Size(); {
-		n, err := from.ReadAt(buf, at)
-		if err != nil && err != io.EOF {
-			return err
+		if sound, said := fattest.Fsck(t, part); !sound {
+			t.Errorf("fsck.fat -n: %s", said)
 		}
-		if !bytes.Equal(buf[:n], zero[:n]) {
-			if _, err := to.WriteAt(buf[:n], at); err != nil {
-				return err
-			}
-		}
-		at += int64(n)
 	}
-	return to.Truncate(from.Size())
 }
