@@ -57,7 +57,7 @@ var plan = []struct{ rooms, what string }{
 	{"llm", "weights and graphs"},
 	{"llm/chat", "a conversation as a prompt"},
 	{"llm/chat/jinja llm/tokenizer llm/kernel llm/sample", "the template language, text as tokens, arithmetic, the choice of a token"},
-	{"fs/fstest fs/exfat/exfattest", "failing media and exFAT volumes, for tests"},
+	{"fs/fstest fs/exfat/exfattest fs/fat/fattest", "failing media, exFAT volumes and damaged FAT32 ones, for tests"},
 	{"fs/volume", "what is on a medium, and reading any of it"},
 	{"fs/fatsize", "FAT32 volumes as copies of another size"},
 	{"fs/fat fs/exfat fs/ext4 fs/gpt", "FAT32, exFAT and ext4 volumes, GUID partition tables"},

@@ -12,8 +12,8 @@ import (
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
+	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
-	"alphaos/internal/fattest"
 )
 
 // counted counts what is asked of a device, and fails when it is to.

@@ -19,9 +19,9 @@ import (
 	"alphaos/fs"
 	"alphaos/fs/exfat/exfattest"
 	"alphaos/fs/fat"
+	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
 	"alphaos/fs/volume"
-	"alphaos/internal/fattest"
 	"alphaos/internal/petest"
 )
 

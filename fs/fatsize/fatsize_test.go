@@ -11,8 +11,8 @@ import (
 
 	"alphaos/fs"
 	"alphaos/fs/fat"
+	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
-	"alphaos/internal/fattest"
 )
 
 const volumeSize = 40 * mib

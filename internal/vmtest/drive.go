@@ -13,8 +13,8 @@ import (
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
+	"alphaos/fs/fat/fattest"
 	"alphaos/fs/volume"
-	"alphaos/internal/fattest"
 )
 
 // NewDrive makes a drive image that lasts as long as the test.
