@@ -37,7 +37,8 @@ var plan = []struct{ rooms, what string }{
 	{"internal/...", "what else only tests import"},
 	{"tools/alphaos", "the host command"},
 	{"tools/guide tools/pe tools/train ovmf", "the guide's text, packing, training; a machine to run images in"},
-	{"drive/create drive/clone drive/check", "makes a drive; copies one, and keeps copies in backups; checks and mends one"},
+	{"drive/create drive/clone drive/check drive/update", "makes a drive; copies one, and keeps copies in backups; checks and mends one; adds files to one"},
+	{"drive/content", "files of the host that go on one"},
 	{"drive/picker drive/media", "its name and icon for a Mac's start-up picker; the drives of the host"},
 	{".", "main.go: the order of a start"},
 	{"machine", "console, drive, facts, crash screen and power, made of the two below"},
@@ -57,7 +58,7 @@ var plan = []struct{ rooms, what string }{
 	{"llm", "weights and graphs"},
 	{"llm/chat", "a conversation as a prompt"},
 	{"llm/chat/jinja llm/tokenizer llm/kernel llm/sample", "the template language, text as tokens, arithmetic, the choice of a token"},
-	{"fs/fstest fs/exfat/exfattest", "failing media and exFAT volumes, for tests"},
+	{"fs/fstest fs/exfat/exfattest fs/fat/fattest", "failing media, exFAT volumes and damaged FAT32 ones, for tests"},
 	{"fs/volume", "what is on a medium, and reading any of it"},
 	{"fs/fatsize", "FAT32 volumes as copies of another size"},
 	{"fs/fat fs/exfat fs/ext4 fs/gpt", "FAT32, exFAT and ext4 volumes, GUID partition tables"},
@@ -94,7 +95,7 @@ var laws = []struct {
 	{what: "llm stands alone", all: "llm/...", only: "llm/..."},
 	{what: "amd64 knows nothing of the product", all: "amd64/...", only: "amd64/... uefi"},
 	{what: "efi knows devices, not the product", all: "efi/...", only: "amd64/... uefi fs console"},
-	{what: "the product needs no tool", all: ". machine boot assistant engine drive store models/... llm/... fs/... console", but: "drive/create", not: "tools/... ovmf drive/create drive/clone drive/check drive/media"},
+	{what: "the product needs no tool", all: ". machine boot assistant engine drive store models/... llm/... fs/... console", but: "drive/create", not: "tools/... ovmf drive/create drive/clone drive/check drive/update drive/content drive/media"},
 }
 
 // A pkg is a package of the house. Paths are without the module's name: main.go's is ".".

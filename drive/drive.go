@@ -5,7 +5,8 @@
 // layout.go says which partitions a drive has and where on them things are; everybody else
 // uses the paths below, whatever the layout. The files that AlphaOS writes are preallocated
 // when the drive is made and overwritten in place, so that nothing else on the volumes ever
-// changes; but for files that a person asks for: reports, copies of conversations, documents.
+// changes; but for files that a person asks for (reports, copies of conversations, documents), and
+// for what Mend puts in order.
 package drive
 
 import (
@@ -26,7 +27,8 @@ const (
 	Label = "ALPHAOS" // of the volume of the minimal layout and of its partition
 
 	EFIPath         = "EFI/BOOT/BOOTX64.EFI"
-	PickerLabel     = "EFI/BOOT/.disk_label" // what a Mac's start-up picker writes below the drive, as a bitmap
+	ChainedPath     = "EFI/alphaos/alphaos.efi" // the program where a boot manager is at EFIPath, as docs/limine.md has it
+	PickerLabel     = "EFI/BOOT/.disk_label"    // what a Mac's start-up picker writes below the drive, as a bitmap
 	PickerLabel2x   = "EFI/BOOT/.disk_label_2x"
 	PickerName      = "EFI/BOOT/.contentDetails" // the same as text, which OpenCore takes
 	PickerIcon      = ".VolumeIcon.icns"         // what it draws above that

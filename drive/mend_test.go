@@ -12,8 +12,8 @@ import (
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
+	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
-	"alphaos/internal/fattest"
 )
 
 // counted counts what is asked of a device, and fails when it is to.
@@ -129,7 +129,9 @@ func TestMendTells(t *testing.T) {
 	dev := newVolume(t, create.Options{})
 	v := fattest.Open(t, dev)
 	v.Mark()
-	v.Change(32, 4, func(b []byte) { b[2]++ }) // longer than its partition
+	for _, boot := range []int64{0, 6 * 512} {
+		v.Change(boot+32, 4, func(b []byte) { b[2]++ }) // longer than its partition
+	}
 	d := mount(t, dev)
 	said := d.Mend(false, time.Now(), t.Logf)
 	if len(said) != 1 || !strings.Contains(said[0], "could not be mended: it is said to be longer than its partition") {

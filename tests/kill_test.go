@@ -20,6 +20,7 @@ import (
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
+	"alphaos/fs/fat/fattest"
 	"alphaos/internal/fsck"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
@@ -213,7 +214,7 @@ func (k *killed) sound(t *testing.T, repair bool) {
 	t.Helper()
 	_, volumes := vmtest.Drive(t, k.disk)
 	for _, v := range volumes {
-		img := vmtest.Extract(t, k.disk, v)
+		img := fattest.Copy(t, v)
 		for _, line := range fsck.Says(t, img) {
 			if !fsck.Harmless.MatchString(line) {
 				t.Errorf("fsck.fat of volume %d: %s", v.Index, line)
@@ -238,7 +239,7 @@ func (k *killed) sound(t *testing.T, repair bool) {
 			}
 		}
 		if repair {
-			img = vmtest.Extract(t, k.disk, v)
+			img = fattest.Copy(t, v)
 		}
 		if said := fsck.Says(t, img); len(said) > 0 {
 			t.Errorf("after our repair of volume %d fsck.fat says: %q", v.Index, said)

@@ -79,7 +79,7 @@ func TestLeavesNoTrace(t *testing.T) {
 	}
 	script := "for %i in 0 1 2 3 4 5 6 7\r\n if exist fs%i:\\EFI\\alphaos\\alphaos.efi then\r\n  fs%i:\r\n endif\r\nendfor\r\npause\r\n\\EFI\\alphaos\\alphaos.efi\r\n"
 	disk := fullDrive(t, create.Options{Extra: []create.Extra{
-		{Path: chained, Content: program}, {Path: "provoke", Content: []byte("panic")}, {Path: "startup.nsh", Content: []byte(script)}}})
+		{Path: drive.ChainedPath, Content: program}, {Path: "provoke", Content: []byte("panic")}, {Path: "startup.nsh", Content: []byte(script)}}})
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb", Extra: beside(internal, "nvme,serial=internal,bootindex=2")})
 	p.Expect("Enter 'q' to quit")
 	variables, err := p.VM.Variables()

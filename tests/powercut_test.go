@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"alphaos/drive/create"
-	"alphaos/internal/fattest"
+	"alphaos/fs/fat/fattest"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 )

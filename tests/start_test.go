@@ -4,6 +4,7 @@ package tests
 // manager, with start options.
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,12 +15,11 @@ import (
 
 	"alphaos/drive"
 	"alphaos/drive/create"
+	"alphaos/drive/media"
+	"alphaos/drive/update"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 )
-
-// chained is where AlphaOS lies when something else is what the firmware starts.
-const chained = "EFI/alphaos/alphaos.efi"
 
 // image returns AlphaOS as a file to put there.
 func image(t testing.TB) create.Extra {
@@ -28,7 +28,7 @@ func image(t testing.TB) create.Extra {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return create.Extra{Path: chained, Content: content}
+	return create.Extra{Path: drive.ChainedPath, Content: content}
 }
 
 // verboseLines must be in what a verbose start says.
@@ -75,6 +75,20 @@ func TestChained(t *testing.T) {
 	}
 }
 
+// TestUpdateKnows has the program in the place of a boot manager's and in that which one starts, and a drive
+// that is given the same once more: AlphaOS is known by what is in it.
+func TestUpdateKnows(t *testing.T) {
+	efi := vmtest.AlphaOS(t)
+	dev, err := media.OpenInPlace(vmtest.SmallDrive(t, efi, image(t)), nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	if _, err := update.Program(dev, efi, update.Options{}); !errors.Is(err, update.ErrSame) {
+		t.Error(err)
+	}
+}
+
 // combined checks that OVMF's frame buffer, which its MTRRs make uncachable, is mapped with
 // entry 7 of the PAT, and that this entry is write-combining.
 func combined(t *testing.T, said string) {
@@ -103,7 +117,7 @@ func TestChainedReturns(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk := vmtest.NewDrive(t, create.Options{EFI: loader, Extra: []create.Extra{
-		{Path: chained, Content: content}, {Path: "limine.conf", Content: []byte(limineConf(t))},
+		{Path: drive.ChainedPath, Content: content}, {Path: "limine.conf", Content: []byte(limineConf(t))},
 	}})
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2, MemoryMiB: 2048})
 	p.Expect("chain: starting")

@@ -16,9 +16,9 @@ import (
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
+	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
 	volumes "alphaos/fs/volume"
-	"alphaos/internal/fattest"
 	"alphaos/internal/petest"
 )
 

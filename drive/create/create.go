@@ -12,23 +12,17 @@ package create
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"alphaos/drive"
+	"alphaos/drive/content"
 	"alphaos/drive/media"
 	"alphaos/drive/picker"
 	"alphaos/fs/fat"
 	"alphaos/llm"
-	"alphaos/llm/gguf"
 )
 
 // Options says what drive to make.
@@ -96,7 +90,6 @@ const (
 	partitionAt = mib // bytes before the partition, and left free after it
 	usualSize   = 512 * mib
 	largestSize = 2 << 40 // what FAT32 can count in 512-byte sectors
-	maxFileSize = 1<<32 - 1
 )
 
 // Result tells what was made.
@@ -154,13 +147,13 @@ func Drive(o Options) (*Result, error) {
 	if o.Journal == 0 {
 		o.Journal = DefaultJournal
 	}
-	if o.Journal < 64<<10 || o.Journal > maxFileSize {
+	if o.Journal < 64<<10 || o.Journal > content.MaxFile {
 		return nil, fmt.Errorf("a journal of %s cannot be made; choose from 64K up to 4095M", FormatSize(o.Journal))
 	}
 	if o.State == 0 {
 		o.State = DefaultState(o.Size)
 	}
-	if o.State > maxFileSize {
+	if o.State > content.MaxFile {
 		return nil, fmt.Errorf("a saved state of %s cannot be made; choose up to 4095M", FormatSize(o.State))
 	}
 	stamp := o.Time
@@ -238,7 +231,7 @@ func contents(o Options, layout drive.Layout) ([]*fat.Tree, error) {
 			err = files[part].Add(at, c)
 		}
 	}
-	efi, efiErr := hostFile(o.EFI, checkEFI)
+	efi, efiErr := content.Program(o.EFI)
 	add(drive.EFIPath, efi, efiErr)
 	for i, path := range []string{drive.PickerLabel, drive.PickerLabel2x} {
 		label, labelErr := picker.Label(pickerName, 1+i)
@@ -266,128 +259,22 @@ func contents(o Options, layout drive.Layout) ([]*fat.Tree, error) {
 		add(drive.StatePath, fat.Content{Size: o.State}, nil)
 	}
 	for _, name := range o.Models {
-		m, modelErr := hostFile(name, checkGGUF)
-		if err == nil && modelErr == nil {
-			modelErr = checkModel(name, o.Models)
+		if err != nil { // a model is read whole to be checked
+			break
 		}
+		m, sum, modelErr := content.Model(name, o.Models)
 		path := drive.ModelsDir + "/" + filepath.Base(name)
-		m, sum := summed(m, filepath.Base(name))
 		add(path, m, modelErr)
 		add(llm.ChecksumPath(path), sum, nil)
 	}
 	for _, name := range o.Documents {
-		c, cerr := hostFile(name, func(io.ReaderAt, int64) error { return nil })
+		c, cerr := content.File(name)
 		add(drive.DocumentsDir+"/"+filepath.Base(name), c, cerr)
 	}
 	for _, x := range o.Extra {
 		add(x.Path, fat.Bytes(x.Content), nil)
 	}
 	return files, err
-}
-
-// summed returns c and the content of its checksum file, which is known once c was copied.
-func summed(c fat.Content, name string) (whole, sum fat.Content) {
-	hash := sha256.New()
-	whole = fat.Content{Size: c.Size, Open: func() (io.ReadCloser, error) {
-		f, err := c.Open()
-		return struct {
-			io.Reader
-			io.Closer
-		}{io.TeeReader(f, hash), f}, err
-	}}
-	line := func() []byte { return llm.ChecksumLine(hash.Sum(nil), name) }
-	return whole, fat.Content{Size: int64(len(line())), Open: func() (io.ReadCloser, error) { return fat.Bytes(line()).Open() }}
-}
-
-// hostFile is the content of a file of the host after check has seen it.
-func hostFile(name string, check func(io.ReaderAt, int64) error) (c fat.Content, err error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return c, err
-	}
-	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return c, err
-	}
-	if !fi.Mode().IsRegular() {
-		return c, fmt.Errorf("%s is not an ordinary file", name)
-	}
-	if fi.Size() > maxFileSize {
-		return c, fmt.Errorf("%s has %s but a file on FAT32 can have no more than 4 GiB; split it (a model with alphaos model split) or choose a smaller one", name, FormatSize(fi.Size()))
-	}
-	if err := check(f, fi.Size()); err != nil {
-		return c, fmt.Errorf("%s %w", name, err)
-	}
-	return fat.Content{Size: fi.Size(), Open: func() (io.ReadCloser, error) { return os.Open(name) }}, nil
-}
-
-// checkEFI reports whether a file is a PE32+ EFI application for x86-64.
-func checkEFI(r io.ReaderAt, size int64) error {
-	var dos [64]byte
-	if _, err := r.ReadAt(dos[:], 0); err != nil && err != io.EOF {
-		return fmt.Errorf("cannot be read: %w", err)
-	}
-	if string(dos[:4]) == "\x7fELF" {
-		return errors.New("is a Linux program; make it an EFI application with alphaos efi pack")
-	}
-	var pe [96]byte
-	if string(dos[:2]) == "MZ" {
-		if _, err := r.ReadAt(pe[:], int64(binary.LittleEndian.Uint32(dos[60:]))); err != nil && err != io.EOF {
-			return fmt.Errorf("cannot be read: %w", err)
-		}
-	}
-	le := binary.LittleEndian
-	switch {
-	case string(pe[:4]) != "PE\x00\x00":
-		return errors.New("is not an EFI application: it has no PE header")
-	case le.Uint16(pe[4:]) != 0x8664 || le.Uint16(pe[24:]) != 0x20B:
-		return errors.New("is not an EFI application for x86-64")
-	case le.Uint16(pe[24+68:]) != 10:
-		return errors.New("is a PE program but not an EFI application")
-	}
-	return nil
-}
-
-func checkGGUF(r io.ReaderAt, size int64) error {
-	var magic [len(gguf.Magic)]byte
-	if _, err := r.ReadAt(magic[:], 0); err != nil && err != io.EOF {
-		return fmt.Errorf("cannot be read: %w", err)
-	}
-	if string(magic[:]) != gguf.Magic {
-		return errors.New("is not a GGUF model: it does not begin with GGUF; convert it with llama.cpp's convert_hf_to_gguf.py or download a .gguf file")
-	}
-	return nil
-}
-
-// checkModel makes sure that a model is whole: that it is as long as its tables
-// say, that it matches the checksum that lies beside it, if one does, and that all
-// parts of a split one are there and among models.
-func checkModel(name string, models []string) error {
-	base := filepath.Base(name)
-	f, err := llm.Open(os.DirFS(filepath.Dir(name)), base)
-	if err != nil {
-		return fmt.Errorf("%s cannot be used: %w", name, err)
-	}
-	defer f.Close()
-	if _, err := gguf.Read(f, f.Size()); err != nil {
-		return fmt.Errorf("%s cannot be used: %w", name, err)
-	}
-	if f.Parts() > 1 {
-		parts, _ := gguf.Parts(base)
-		for _, part := range parts {
-			if !slices.ContainsFunc(models, func(m string) bool { return strings.EqualFold(filepath.Base(m), part) }) {
-				return fmt.Errorf("%s is one of the %d parts of a model and %s is not among the models; add --model with it", name, len(parts), part)
-			}
-		}
-		if base != f.Name() {
-			return nil // the first part's turn is everyone's
-		}
-	}
-	if err := f.Verify(); err != nil {
-		return fmt.Errorf("%s cannot be used: %w", name, err)
-	}
-	return nil
 }
 
 // ParseSize reads a number of bytes such as 512M: K, M, G and T, also

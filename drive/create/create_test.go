@@ -521,7 +521,7 @@ func TestRefusals(t *testing.T) {
 		{"model cut in its head", "download or copy it again", Options{Out: out, EFI: efi, Models: []string{hostTemp(t, "cut.gguf", modelBytes(t, "tensor", 5000)[:60])}}},
 		{"model's checksum", "wrong.gguf does not match its checksum in wrong.gguf.sha256", Options{Out: out, EFI: efi, Models: []string{wrong}}},
 		{"part missing", "part 2 of 2 of the model, a-00002-of-00002.gguf, is missing", Options{Out: out, EFI: efi, Models: []string{hostTemp(t, "a-00001-of-00002.gguf", part(t, 0, 2))}}},
-		{"part not named", "add --model with it", Options{Out: out, EFI: efi, Models: []string{filepath.Join(dir, "s-00002-of-00002.gguf")}}},
+		{"part not named", "name that one, too", Options{Out: out, EFI: efi, Models: []string{filepath.Join(dir, "s-00002-of-00002.gguf")}}},
 		{"part cut short", "s-00002-of-00002.gguf: corrupt GGUF file: tensor \"tensor1\" ends beyond the file's 900 bytes",
 			Options{Out: out, EFI: efi, Models: []string{filepath.Join(dir, "cut", "s-00001-of-00002.gguf"), filepath.Join(dir, "cut", "s-00002-of-00002.gguf")}}},
 		{"model twice", "two files", Options{Out: out, EFI: efi, Models: []string{good, model(t, "GOOD.gguf", 10)}}},

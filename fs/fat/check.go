@@ -310,6 +310,9 @@ func newChecker(dev fs.BlockDevice, o CheckOptions) (*checker, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.preferBackup(); err != nil {
+		return nil, err
+	}
 	n := v.last/64 + 1
 	c := &checker{v: v, o: o, owned: make(bitmap, n), heads: make(bitmap, n), guarded: map[origin]bool{}, ways: map[uint32]bool{}}
 	c.r.Clusters = int64(v.last) - 1
@@ -317,6 +320,24 @@ func newChecker(dev fs.BlockDevice, o CheckOptions) (*checker, error) {
 		v.Clock = func() time.Time { return o.Time }
 	}
 	return c, nil
+}
+
+// preferBackup takes the volume for what the backup of the boot sector says, if that is sound and says
+// something else than a boot sector with oddities.
+func (v *FS) preferBackup() error {
+	if v.fromBackup || len(v.geometry.notes) == 0 && v.info != 0 && v.backup != 0 {
+		return nil
+	}
+	boot, backup := make([]byte, 512), make([]byte, 512)
+	if err := v.readAt(0, boot); err != nil {
+		return err
+	}
+	const from, to = 11, 64 // the fields that describe the volume
+	g, ok := v.backupBoot(backup)
+	if ok && len(g.notes) == 0 && g.info != 0 && g.backup != 0 && !bytes.Equal(boot[from:to], backup[from:to]) {
+		v.geometry, v.fromBackup = g, true
+	}
+	return nil
 }
 
 // problem notes what is wrong and is being mended.
@@ -484,6 +505,11 @@ func (c *checker) tables() error {
 			return err
 		}
 		v.active, v.mirrored = 0, true
+		clear(v.tables)
+	} else if c.marks { // also in the bits of that entry that are nobody's
+		if _, _, err := c.compare(v.active); err != nil {
+			return err
+		}
 		clear(v.tables)
 	}
 	want := uint32(0x0FFFFF00) | uint32(v.media)

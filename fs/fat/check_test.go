@@ -134,6 +134,8 @@ func TestCheckMends(t *testing.T) {
 		{"dirty", "not put in order", func(m *image) { m.b[65] |= 1 }},
 		{"dirty FAT", "not put in order", func(m *image) { m.set(-1, 1, 0x07FFFFFF) }},
 		{"boot sector", "restored from its backup", func(m *image) { clear(m.b[:512]) }},
+		{"boot sector overwritten", "restored from its backup", func(m *image) { copy(m.b[32:64], "MODELS     \x10") }},
+		{"boot sector without places", "restored from its backup", func(m *image) { clear(m.b[48:52]) }},
 		{"backup", "backup of the boot sector", func(m *image) { m.b[6*512+100] ^= 1 }},
 		{"signature", "55 AA", func(m *image) { m.b[510] = 0 }},
 		{"boot label", "label in the boot sector", func(m *image) { m.b[71] = 'X' }},
@@ -142,6 +144,7 @@ func TestCheckMends(t *testing.T) {
 		{"label with clusters", "label has clusters", func(m *image) { root(m, 0)[26] = 9 }},
 		{"FAT 0", "begin with the medium's kind", func(m *image) { m.set(-1, 0, 0x0FFFFF00) }},
 		{"one FAT dirty", "one FAT says", func(m *image) { m.set(1, 1, 0x07FFFFFF) }},
+		{"unused bits of the mark", "one FAT says", func(m *image) { m.set(1, 1, 0xFFFFFFFF) }},
 		{"FATs differ", "FATs differ in 1", func(m *image) { m.set(1, 5, 0) }},
 		{"first FAT worse", "made as FAT 2", func(m *image) { m.set(0, 9, 0); m.set(0, 25, 0) }},
 		{"free count", "said to have 3 free", func(m *image) { le.PutUint32(m.b[512+488:], 3) }},
@@ -278,6 +281,7 @@ func TestCheckSaves(t *testing.T) {
 func TestCheckRefuses(t *testing.T) {
 	m := damaged(t)
 	m.b[33]++
+	m.b[6*512+33]++
 	before := slices.Clone(m.b)
 	r, err := Check(m.device(), CheckOptions{Repair: true})
 	if err != nil || len(r.Problems) != 1 || !strings.Contains(r.String(), "longer than its partition") || !bytes.Equal(before, m.b) {

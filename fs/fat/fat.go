@@ -181,20 +181,27 @@ func (v *FS) readBoot() error {
 	if errors.As(err, &other) {
 		return err
 	}
-	// The backup lies in sector 6. It may be left from before the volume was
-	// formatted as something else, so the FAT has to agree with it.
-	for _, sector := range []int64{512, 4096} {
+	if g, ok := v.backupBoot(b); ok {
+		v.geometry = g
+		v.fromBackup = true
+		return nil
+	}
+	return err
+}
+
+// backupBoot reads the backup of the boot sector into b. It may be left from before the volume was
+// formatted as something else, so the FAT has to agree with it.
+func (v *FS) backupBoot(b []byte) (geometry, bool) {
+	for _, sector := range []int64{512, 4096} { // it lies in sector 6
 		if v.readAt(6*sector, b) != nil {
 			continue
 		}
-		g, berr := parseBoot(b, v.vol.Size())
-		if berr == nil && g.sector == sector && g.signed && v.agrees(&g) {
-			v.geometry = g
-			v.fromBackup = true
-			return nil
+		g, err := parseBoot(b, v.vol.Size())
+		if err == nil && g.sector == sector && g.signed && v.agrees(&g) {
+			return g, true
 		}
 	}
-	return err
+	return geometry{}, false
 }
 
 // agrees reports whether the FAT begins as the boot sector has it.

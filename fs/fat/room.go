@@ -281,6 +281,9 @@ func (v *FS) count() error {
 	return nil
 }
 
+// ClusterSize returns the bytes in a cluster, of which each file takes whole ones.
+func (v *FS) ClusterSize() int64 { return v.cluster }
+
 // Size returns how many bytes the volume has for files and directories.
 func (v *FS) Size() int64 { return (int64(v.last) - 1) * v.cluster }
 

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"alphaos/fs"
 	"alphaos/fs/fat"
+	"alphaos/fs/fat/fattest"
+	"alphaos/fs/fstest"
 )
 
 const volumeSize = 40 * mib
@@ -154,7 +155,9 @@ func TestCopy(t *testing.T) {
 				t.Errorf("%d bytes: file %d differs, %v", size, i, err)
 			}
 		}
-		fsck(t, out)
+		if sound, said := fattest.Fsck(t, fstest.NewDevice(out, 512)); !sound {
+			t.Errorf("fsck.fat -n: %s", said)
+		}
 	}
 	if _, err := resized(t, b, v.Least()-512); err == nil {
 		t.Error("the volume became smaller than it can be")
@@ -184,21 +187,9 @@ func TestCopyFull(t *testing.T) {
 		if got, err := mounted.ReadFile("file0"); err != nil || !bytes.Equal(got, bytes.Repeat([]byte{1}, int(free))) {
 			t.Errorf("%d bytes more: the file differs, %v", more, err)
 		}
-		fsck(t, out)
-	}
-}
-
-func fsck(t *testing.T, b []byte) {
-	t.Helper()
-	if _, err := exec.LookPath("fsck.fat"); err != nil {
-		t.Skip("fsck.fat is not installed (package dosfstools)")
-	}
-	name := filepath.Join(t.TempDir(), "volume")
-	if err := os.WriteFile(name, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("fsck.fat", "-n", name).CombinedOutput(); err != nil {
-		t.Errorf("fsck.fat -n: %v\n%s", err, out)
+		if sound, said := fattest.Fsck(t, fstest.NewDevice(out, 512)); !sound {
+			t.Errorf("fsck.fat -n: %s", said)
+		}
 	}
 }
 

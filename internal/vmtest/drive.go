@@ -1,7 +1,6 @@
 package vmtest
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
+	"alphaos/fs/fat/fattest"
 	"alphaos/fs/gpt"
 	"alphaos/fs/volume"
 	"alphaos/internal/petest"
@@ -82,12 +82,6 @@ func Volume(t testing.TB, disk string) (*fat.FS, volume.Volume) {
 	return vol, medium.Volumes[0]
 }
 
-// device is a volume as package drive wants it.
-type device struct{ volume.Volume }
-
-func (device) ReadOnly() bool   { return false }
-func (d device) String() string { return d.Name }
-
 // Drive mounts a drive image of any layout, until the test ends.
 func Drive(t testing.TB, disk string) (*drive.Drive, []volume.Volume) {
 	t.Helper()
@@ -95,11 +89,7 @@ func Drive(t testing.TB, disk string) (*drive.Drive, []volume.Volume) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var others []drive.Partition
-	for _, v := range medium.Volumes[1:] {
-		others = append(others, drive.Partition{Device: device{v}, TypeGUID: v.TypeGUID, Name: v.Name})
-	}
-	d, err := drive.Mount(device{medium.Volumes[0]}, others...)
+	d, err := drive.Open(Medium(t, disk), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,52 +164,8 @@ func CheckDrive(t testing.TB, disk string) {
 		}
 	}
 	for _, part := range volumes {
-		file := Extract(t, disk, part)
-		if out, err := exec.Command("fsck.fat", "-n", file).CombinedOutput(); err != nil {
-			t.Errorf("fsck.fat -n: %v\n%s", err, out)
+		if sound, said := fattest.Fsck(t, part); !sound {
+			t.Errorf("fsck.fat -n: %s", said)
 		}
-		os.Remove(file)
 	}
-}
-
-// Extract copies a volume of a drive image into a file, which lasts as long as the test.
-func Extract(t testing.TB, disk string, part volume.Volume) string {
-	t.Helper()
-	f, err := os.Open(disk)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	file := filepath.Join(t.TempDir(), "volume.fat")
-	out, err := os.Create(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block := int64(part.BlockSize())
-	err = copySparse(out, io.NewSectionReader(f, int64(part.First)*block, int64(part.Blocks())*block))
-	if cerr := out.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
-// copySparse copies all of from, leaving holes for what is zero.
-func copySparse(to *os.File, from *io.SectionReader) error {
-	buf, zero := make([]byte, 1<<20), make([]byte, 1<<20)
-	for at := int64(0); at < from.Size(); {
-		n, err := from.ReadAt(buf, at)
-		if err != nil && err != io.EOF {
-			return err
-		}
-		if !bytes.Equal(buf[:n], zero[:n]) {
-			if _, err := to.WriteAt(buf[:n], at); err != nil {
-				return err
-			}
-		}
-		at += int64(n)
-	}
-	return to.Truncate(from.Size())
 }

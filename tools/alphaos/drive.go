@@ -19,12 +19,14 @@ import (
 func driveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drive",
-		Short: "Make, check, copy and keep AlphaOS drives",
+		Short: "Make, fill, check, copy and keep AlphaOS drives",
 	}
 	cmd.AddCommand(
 		driveListCommand(),
 		driveCreateCommand(),
 		driveCheckCommand(),
+		driveAddCommand(),
+		driveUpdateCommand(),
 		driveCloneCommand(),
 		driveBackupCommand(),
 		driveRestoreCommand(),
@@ -71,13 +73,10 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			return err
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.EFI == "" {
-				o.EFI = besideProgram("BOOTX64.EFI")
-			}
-			if o.EFI == "" {
-				return errors.New("no EFI application was named; add --efi BOOTX64.EFI (make builds build/BOOTX64.EFI)")
-			}
 			var err error
+			if o.EFI, err = programFile(o.EFI); err != nil {
+				return err
+			}
 			if size != "" {
 				if o.Size, err = create.ParseSize(size); err != nil {
 					return fmt.Errorf("--size: %w", err)
@@ -132,7 +131,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			}
 			for _, m := range o.Models {
 				if name := filepath.Base(m); !engine.Listed(name) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "note: %s will not be in the list of models, which has files whose names end in .gguf and do not begin with a full stop; rename it\n", name)
+					fmt.Fprintf(cmd.ErrOrStderr(), notListed, name)
 				}
 			}
 			held := fmt.Sprintf("%d models", r.Models)

@@ -3,12 +3,18 @@ package main
 // What changes a drive and keeps what is on it: checks, further files, a newer program.
 
 import (
+	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"alphaos/drive"
 	"alphaos/drive/check"
+	"alphaos/drive/media"
+	"alphaos/drive/update"
+	"alphaos/engine"
 )
 
 func driveCheckCommand() *cobra.Command {
@@ -58,6 +64,104 @@ nothing is wrong, or all was mended, else 1.`,
 	f.BoolVar(&o.SaveLost, "save-lost", false, "with --repair: make files FSCKnnnn.REC of room that no file has, in place of freeing it")
 	target.add(cmd)
 	return cmd
+}
+
+func driveAddCommand() *cobra.Command {
+	var target targetFlags
+	var noVerify bool
+	var o update.Options
+	cmd := &cobra.Command{
+		Use:   "add TARGET FILE...",
+		Short: "Put models, documents and fonts on a drive that there is",
+		Long: `Put models, documents and fonts on a drive that there is, or on an image.
+
+By the ends of their names models go to /models, each with its checksum, documents to
+/documents and fonts to /fonts, wherever the drive's layout has these. All else on the
+drive stays. Nothing is written if not all fits. What was written is read back and
+compared.`,
+		Example: `  sudo alphaos drive add /dev/sdb llama-3.2-1b-q8.gguf notes.pdf
+  alphaos drive add alphaos.img recipe.md --to documents/kitchen`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return errors.New("name TARGET and the files to add, for example: alphaos drive add /dev/sdb notes.pdf")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return target.change(cmd, args[0], func(dev *media.InPlace) error {
+				o.Verify, o.Progress = !noVerify, meterOf(cmd).Step
+				r, err := update.Add(dev, args[1:], o)
+				if err != nil {
+					return err
+				}
+				for _, f := range r.Files {
+					if path.Dir(f.Name) == drive.ModelsDir && !engine.Listed(path.Base(f.Name)) {
+						fmt.Fprintf(cmd.ErrOrStderr(), notListed, path.Base(f.Name))
+					}
+				}
+				sayUpdated(cmd, args[0], r)
+				return nil
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.To, "to", "", "`directory` on the drive for all of the files, such as documents/kitchen (default: where each belongs)")
+	f.BoolVar(&o.Replace, "replace", false, "give files that there are this content")
+	f.BoolVar(&noVerify, "no-verify", false, "do not read back and compare what was written")
+	target.add(cmd)
+	return cmd
+}
+
+func driveUpdateCommand() *cobra.Command {
+	var target targetFlags
+	var noVerify bool
+	var efi string
+	cmd := &cobra.Command{
+		Use:   "update TARGET [--efi BOOTX64.EFI]",
+		Short: "Give a drive a newer AlphaOS, and keep all that is on it",
+		Long: `Give a drive, or an image, a newer AlphaOS, and keep all that is on it.
+
+Only the EFI application is replaced: /` + drive.EFIPath + `, or on a drive
+with a boot manager in that place /` + drive.ChainedPath + `. Whenever the power
+goes, the old one or the new one is there, whole.`,
+		Example: `  sudo alphaos drive update /dev/sdb --efi BOOTX64.EFI`,
+		Args:    one("TARGET, an image or a drive, for example: alphaos drive update /dev/sdb"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			program, err := programFile(efi)
+			if err != nil {
+				return err
+			}
+			return target.change(cmd, args[0], func(dev *media.InPlace) error {
+				r, err := update.Program(dev, program, update.Options{Verify: !noVerify, Progress: meterOf(cmd).Step})
+				if errors.Is(err, update.ErrSame) {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s has this program already; nothing was written.\n", args[0])
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				sayUpdated(cmd, args[0], r)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&efi, "efi", "", "the EFI application, BOOTX64.EFI (default: the one beside this program)")
+	cmd.Flags().BoolVar(&noVerify, "no-verify", false, "do not read back and compare what was written")
+	target.add(cmd)
+	return cmd
+}
+
+// sayUpdated tells what was written on a drive.
+func sayUpdated(cmd *cobra.Command, name string, r *update.Result) {
+	w := cmd.OutOrStdout()
+	for _, s := range r.Said {
+		fmt.Fprintln(w, s)
+	}
+	fmt.Fprintf(w, "%s: written, and %s are free now:\n", name, media.FormatSize(r.Free))
+	for _, f := range r.Files {
+		fmt.Fprintf(w, "  %s, %s\n", f.Where, media.FormatSize(f.Size))
+	}
+	sayVerified(cmd, r.Verified)
 }
 
 func problems(n int) string {

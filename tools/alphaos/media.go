@@ -93,6 +93,9 @@ func meterOf(cmd *cobra.Command) *media.Meter {
 	return &media.Meter{W: io.Discard}
 }
 
+// notListed warns of a model's name.
+const notListed = "note: %s will not be in the list of models, which has files whose names end in .gguf and do not begin with a full stop; rename it\n"
+
 // diskOf returns the drive that is named, or nil for the name of an image file.
 func diskOf(name string) (*media.Disk, error) {
 	if !media.IsDevice(name) {
@@ -199,15 +202,34 @@ func (t *targetFlags) open(cmd *cobra.Command, target string, write bool) (*medi
 	return media.OpenInPlace(target, d, write)
 }
 
-// besideProgram returns the file of a name that lies beside this program, if there is one.
-func besideProgram(name string) string {
-	self, err := os.Executable()
+// change has f change something on the drive or image target.
+func (t *targetFlags) change(cmd *cobra.Command, target string, f func(dev *media.InPlace) error) error {
+	dev, err := t.open(cmd, target, true)
 	if err != nil {
-		return ""
+		return err
 	}
-	path := filepath.Join(filepath.Dir(self), name)
-	if _, err := os.Stat(path); err != nil {
-		return ""
+	err = f(dev)
+	if cerr := dev.Close(); err == nil {
+		err = cerr
 	}
-	return path
+	if err != nil {
+		return fmt.Errorf("%s: %w", target, err)
+	}
+	return nil
+}
+
+// programFile returns the file of the EFI application: the one that is named, or that beside this program.
+func programFile(name string) (string, error) {
+	if name != "" {
+		return name, nil
+	}
+	self, err := os.Executable()
+	if err == nil {
+		name = filepath.Join(filepath.Dir(self), "BOOTX64.EFI")
+		_, err = os.Stat(name)
+	}
+	if err != nil {
+		return "", errors.New("no EFI application was named; add --efi BOOTX64.EFI (make builds build/BOOTX64.EFI)")
+	}
+	return name, nil
 }

@@ -157,6 +157,8 @@ func writeModels(dir string) error {
 		Value: "{% for m in messages %}<|turn>{{ m.role }}{{ m.content }}<turn|>{% endfor %}<|turn><missing>"})
 	for name, data := range map[string][]byte{
 		"app.efi":         petest.Application(nil),
+		"alphaos.efi":     petest.Application([]byte("alphaos/machine.(*Machine)")), // as far as anybody can tell
+		"alphaos2.efi":    petest.Application([]byte("alphaos/machine.(*Machine) again")),
 		"chain.gguf":      plain,
 		"chat.gguf":       talk,
 		"typed.gguf":      llmtest.New(typed...).Bytes(),

@@ -143,19 +143,14 @@ func SetFirst(raw []byte, c uint32) {
 // SetSize sets a file's size in its directory entry.
 func SetSize(raw []byte, n uint32) { binary.LittleEndian.PutUint32(raw[28:], n) }
 
-// Fsck has fsck.fat look at a volume; it returns whether it finds it in order, and what it says. Without
-// fsck.fat the test is skipped.
-func Fsck(t testing.TB, dev fs.BlockDevice) (sound bool, said string) {
+// Copy copies a volume to a file, which lasts as long as the test, with holes for zeros.
+func Copy(t testing.TB, dev fs.BlockDevice) (name string) {
 	t.Helper()
-	if _, err := exec.LookPath("fsck.fat"); err != nil {
-		t.Skip("fsck.fat is not installed (package dosfstools)")
-	}
-	name := filepath.Join(t.TempDir(), "volume")
+	name = filepath.Join(t.TempDir(), "volume")
 	f, err := os.Create(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.Remove(name)
 	defer f.Close()
 	const chunk = 1 << 20
 	zeros := make([]byte, chunk)
@@ -174,6 +169,18 @@ func Fsck(t testing.TB, dev fs.BlockDevice) (sound bool, said string) {
 	if err := f.Truncate(int64(dev.Blocks()) * int64(dev.BlockSize())); err != nil {
 		t.Fatal(err)
 	}
+	return name
+}
+
+// Fsck has fsck.fat look at a volume; it returns whether it finds it in order, and what it says. Without
+// fsck.fat the test is skipped.
+func Fsck(t testing.TB, dev fs.BlockDevice) (sound bool, said string) {
+	t.Helper()
+	if _, err := exec.LookPath("fsck.fat"); err != nil {
+		t.Skip("fsck.fat is not installed (package dosfstools)")
+	}
+	name := Copy(t, dev)
+	defer os.Remove(name)
 	out, err := exec.Command("fsck.fat", "-n", name).CombinedOutput()
 	if e := (*exec.ExitError)(nil); err != nil && !errors.As(err, &e) {
 		t.Fatal(err)
