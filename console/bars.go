@@ -79,12 +79,27 @@ type span struct {
 
 var divider = span{"  |  ", barText}
 
+// shorten cuts text to so many cells.
+func shorten(text string, cells int) string {
+	if textWidth(text) <= cells {
+		return text
+	}
+	n := 0
+	for rest := text; ; {
+		cl, r, w := nextCluster(rest)
+		if cells -= w; cells < 1 { // for the dots
+			return strings.TrimRight(text[:n], " ") + "…"
+		}
+		n, rest = n+len(cl), r
+	}
+}
+
 func (c *Console) titleBar() (left [][]span, right []span) {
 	title := cleanString(c.bars.Title)
 	if title == "" {
 		title = "AlphaOS"
 	}
-	left = [][]span{{{title, barTitle}}}
+	left = [][]span{{{shorten(title, c.surface.cols/2), barTitle}}}
 	if c.bars.Model != "" {
 		left = append(left, []span{divider, {cleanString(c.bars.Model), barText}})
 	}
