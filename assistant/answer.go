@@ -75,6 +75,7 @@ func (c *conversation) tell(text string) {
 func (c *conversation) reply(ctx context.Context) {
 	ctx, done := c.ui.StopContext(ctx)
 	defer done()
+	c.showState() // the first message is the title
 	defer c.showState()
 	meter := &meter{c: c, now: c.now, begun: c.now()}
 	c.model.Reading = meter.reading

@@ -137,7 +137,10 @@ func (c *Console) statusBar() (left [][]span, right []span) {
 		enter = "stops"
 	}
 	if doing != "" {
-		left = append(left, []span{{"● ", barAlert}, {cleanString(doing), barAlert}, {" " + cleanString(pace), barText}})
+		left = append(left, []span{{"● ", barAlert}, {cleanString(doing), barAlert}})
+		if pace != "" {
+			left[0] = append(left[0], span{" " + cleanString(pace), barText})
+		}
 	}
 	running := len(c.stops) > 0 && c.edit == nil
 	switch e := c.editor; {
