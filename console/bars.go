@@ -147,8 +147,8 @@ func (c *Console) statusBar() (left [][]span, right []span) {
 	case c.paging:
 		left = [][]span{{{"reading back", barTitle}, {fmt.Sprintf("  row %d of %d", c.viewTop-c.page.dropped+1, c.allRows()-c.page.dropped), barText}}}
 		hint("↑ ↓", "a row")
-		hint("Space", "a page back")
 		hint("Enter", "returns")
+		hint("Space", "a page back")
 		hint("← →", "a message")
 		hint("Tab", "a page on")
 	case running && c.ahead.open():
