@@ -92,6 +92,7 @@ func (c *conversation) tell(text string) {
 func (c *conversation) reply(ctx context.Context, s *speech) chat.Turn {
 	ctx, done := c.ui.StopContext(ctx)
 	defer done()
+	c.showState() // the first message is the title
 	defer c.showState()
 	meter := &meter{c: c, now: c.now, begun: c.now()}
 	c.model.Reading = meter.reading

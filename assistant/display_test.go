@@ -83,7 +83,7 @@ func TestBarsOfConversation(t *testing.T) {
 	words = all
 	for _, want := range []string{
 		fmt.Sprintf("New conversation, other, %d, %q, false", console.AllSaved, ""),
-		fmt.Sprintf("New conversation, other, %d, %q, false", console.AllSaved, "answering"),
+		fmt.Sprintf("count to 3, other, %d, %q, false", console.AllSaved, "answering"),
 		fmt.Sprintf("count to 3, other, %d, %q, true", console.AllSaved, ""),
 		fmt.Sprintf("count to 3, other, %d, %q, true", console.NotSaved, ""),
 		fmt.Sprintf("New conversation, other, %d, %q, false", console.NotSaved, ""),

@@ -79,12 +79,27 @@ type span struct {
 
 var divider = span{"  |  ", barText}
 
+// shorten cuts text to so many cells.
+func shorten(text string, cells int) string {
+	if textWidth(text) <= cells {
+		return text
+	}
+	n := 0
+	for rest := text; ; {
+		cl, r, w := nextCluster(rest)
+		if cells -= w; cells < 1 { // for the dots
+			return strings.TrimRight(text[:n], " ") + "…"
+		}
+		n, rest = n+len(cl), r
+	}
+}
+
 func (c *Console) titleBar() (left [][]span, right []span) {
 	title := cleanString(c.bars.Title)
 	if title == "" {
 		title = "AlphaOS"
 	}
-	left = [][]span{{{title, barTitle}}}
+	left = [][]span{{{shorten(title, c.surface.cols/2), barTitle}}}
 	if c.bars.Model != "" {
 		left = append(left, []span{divider, {cleanString(c.bars.Model), barText}})
 	}
@@ -122,15 +137,18 @@ func (c *Console) statusBar() (left [][]span, right []span) {
 		enter = "stops"
 	}
 	if doing != "" {
-		left = append(left, []span{{"● ", barAlert}, {cleanString(doing), barAlert}, {" " + cleanString(pace), barText}})
+		left = append(left, []span{{"● ", barAlert}, {cleanString(doing), barAlert}})
+		if pace != "" {
+			left[0] = append(left[0], span{" " + cleanString(pace), barText})
+		}
 	}
 	running := len(c.stops) > 0 && c.edit == nil
 	switch e := c.editor; {
 	case c.paging:
 		left = [][]span{{{"reading back", barTitle}, {fmt.Sprintf("  row %d of %d", c.viewTop-c.page.dropped+1, c.allRows()-c.page.dropped), barText}}}
 		hint("↑ ↓", "a row")
-		hint("Space", "a page back")
 		hint("Enter", "returns")
+		hint("Space", "a page back")
 		hint("← →", "a message")
 		hint("Tab", "a page on")
 	case running && c.ahead.open():

@@ -54,9 +54,11 @@ func TestBars(t *testing.T) {
 		t.Errorf("the title bar says %q", got)
 	}
 	// What does not fit is left out, whole, but for the title, which is cut.
-	r.SetBars(func(b *Bars) { b.Title = strings.Repeat("日本", 60) })
-	if got := r.title(); !strings.HasSuffix(got, "NOT SAVED  |  14:32 UTC-3:30") || strings.Contains(got, "Llama") {
-		t.Errorf("the title bar says %q", got)
+	for title, want := range map[string]string{strings.Repeat("日本", 60): "本日…  |  Llama 3.2 3B", strings.Repeat("word ", 60): "word word…  |  Llama 3.2 3B"} {
+		r.SetBars(func(b *Bars) { b.Title = title })
+		if got := r.title(); !strings.HasSuffix(got, "NOT SAVED  |  14:32 UTC-3:30") || !strings.Contains(got, want) {
+			t.Errorf("the title bar says %q", got)
+		}
 	}
 	if got := r.line.String(); strings.ContainsAny(got, "●|%") && strings.Contains(got, "context") {
 		t.Errorf("the bars came to the serial line: %q", got)

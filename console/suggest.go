@@ -84,7 +84,8 @@ func (c *Console) layList(y int) {
 			row[p] = cell{id: ' ', style: help}
 		}
 		p := put(put(0, end, help, mark), end, name, x.Text)
-		put(p+names-textWidth(x.Text)+2, end-1, help, x.Help)
+		p += names - textWidth(x.Text) + 2
+		put(p, end-1, help, shorten(x.Help, end-1-p))
 	}
 }
 

@@ -128,6 +128,24 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// A long prompt tells how its reading comes along, batch by batch.
+func TestEvalProgress(t *testing.T) {
+	m := load(t, llmtest.Llama(llmtest.Small), Options{})
+	s, err := m.NewSession(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.batch = 4
+	var got []string
+	ctx := WithProgress(context.Background(), func(done, total int) { got = append(got, fmt.Sprintf("%d/%d", done, total)) })
+	if _, err := s.Eval(ctx, testIDs[:10]); err != nil {
+		t.Fatal(err)
+	}
+	if want := "[0/10 4/10 8/10 10/10]"; fmt.Sprint(got) != want {
+		t.Errorf("told %v, want %s", got, want)
+	}
+}
+
 func TestEvalRefuses(t *testing.T) {
 	m := load(t, llmtest.Llama(llmtest.Small), Options{})
 	s, err := m.NewSession(8)

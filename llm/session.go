@@ -189,7 +189,11 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 		s.logits = make([]float32, need)
 	}
 	before, all := len(s.tokens), len(ids)
-	for len(ids) > 0 {
+	report, _ := ctx.Value(progressKey{}).(func(done, total int))
+	if report == nil {
+		report = func(int, int) {}
+	}
+	for report(0, all); len(ids) > 0; report(all-len(ids), all) {
 		n, want := min(s.batch, len(ids)), 0
 		if n == len(ids) {
 			want = min(rows, n)
@@ -202,17 +206,14 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 			return nil, errNotNumbers
 		}
 		ids = ids[n:]
-		if report, ok := ctx.Value(progressKey{}).(func(done, total int)); ok {
-			report(all-len(ids), all)
-		}
 	}
 	return s.logits[:rows*s.model.config.vocabulary], nil
 }
 
 type progressKey struct{}
 
-// WithProgress returns a context with which Eval calls report after each batch of tokens: how many
-// of those that it was given are evaluated.
+// WithProgress returns a context with which Eval calls report first and after each batch of tokens: how
+// many of those that it was given are evaluated.
 func WithProgress(ctx context.Context, report func(done, total int)) context.Context {
 	return context.WithValue(ctx, progressKey{}, report)
 }

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"image/color"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,24 @@ func TestLook(t *testing.T) {
 		}
 		t.Errorf("the ground does not become %v", want)
 	}
+	// settles waits until the screen has changed and changes no more.
+	var last any
+	settles := func() {
+		t.Helper()
+		before := last
+		for still := 0; still < 3; time.Sleep(time.Second) {
+			img, err := p.VM.Screen(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if still++; last == before || !reflect.DeepEqual(img, last) {
+				still = 0
+			}
+			if last == nil || !reflect.DeepEqual(img, last) {
+				last = img
+			}
+		}
+	}
 	night, day := color.RGBA{0x14, 0x18, 0x1D, 255}, color.RGBA{0xFA, 0xF9, 0xF6, 255}
 	p.Prompt()
 	becomes(night)
@@ -60,12 +79,16 @@ func TestLook(t *testing.T) {
 	becomes(day)
 	keys("/set text large\n")
 	p.Prompt()
+	settles()
 	keys("/")
 	press("down")
+	settles()
 	p.Screenshot("commands-day.png")
 	press("backspace", "tab", "left", "up", "spc")
+	settles()
 	p.Screenshot("reading-back-day.png")
 	press("ret")
+	settles()
 	if said := p.Say("/show system"); !strings.Contains(said, "No system message is set.") {
 		t.Errorf("behind reading back the machine says %q", said)
 	}
