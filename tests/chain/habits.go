@@ -540,13 +540,28 @@ func refuseMP() error {
 	if taken[mpDeaf] || taken[mpHang] {
 		return nil
 	}
+	if err := status(bs.LocateProtocol, addr(&uefi.CPUArchGUID), 0, addr(&out)); err != nil {
+		return err
+	}
+	between = stub(0, func(c *hookCall) {
+		betweenCame = true
+		c.next = betweenHandler
+	})
+	replace(&at[uefi.CPUArch](out).RegisterInterruptHandler, func(c *hookCall) {
+		const first = 0xd0 // of the vectors that the program may take
+		if c.args[1] >= first && c.args[2] != 0 {
+			betweenHandler, c.args[2] = c.args[2], between
+		}
+	})
 	// While the call waits an event's function takes so long that the processors, which wait for it to
-	// begin, come meanwhile.
+	// begin, come meanwhile and interrupt it.
 	return everyMillisecond(func(c *hookCall) {
 		if waiting {
 			waiting, busy = false, 1
-			const long = 2e6 // us
-			stall(long)
+			const step, most = 1e3, 5e3 // us, steps
+			for i := 0; i < most && !betweenCame; i++ {
+				stall(step)
+			}
 			met[mpRefuse]++
 		}
 		c.answer(uefi.Success)
@@ -558,6 +573,10 @@ var (
 	waiting       bool    // the boot processor is in StartupAllAPs
 	busy          uint32  // and in the event's function, or was
 	lateProcedure uintptr // what processors are to run then
+
+	between        uintptr // instead of the program's handler of interrupts between processors
+	betweenHandler uintptr
+	betweenCame    bool // there was one
 )
 
 func raiseTPL(level uintptr) uintptr {
