@@ -313,6 +313,7 @@ func (c *checker) restoreBoot() error {
 	if err := c.v.readAt(6*c.v.sector, b); err != nil {
 		return err
 	}
+	b[bootDirty] |= 1 // the rest is still to be checked
 	if err := c.v.writeAt(0, b); err != nil {
 		return err
 	}
