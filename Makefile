@@ -5,7 +5,8 @@
 # make test       all tests, also those that boot the image in QEMU    [TAMAGO=...]
 # make model      trains the guide model in models/ anew, in about an hour on two cores
 # make bench      benchmarks, on the host and in QEMU
-# make soak       what takes hours: 100,000 cuts of power while the journal is written, half as many while files are, 100 boots on every kind of disk, 300 on firmware with random habits of other machines, Go's own tests and torture in the machine, fuzzing of all that reads a medium    [CUTS=100000] [BOOTS=100] [FUZZ=10m]
+# make bench-peer LLAMA=/path/to/llama-bench   the engine beside llama.cpp, in turn, as a table and JSON in build/peer    [ROUNDS=5]
+# make soak       what takes hours: 100,000 cuts of power while the journal is written, half as many while files are, 100 boots on every kind of disk, 300 on firmware with random habits of other machines, 200 plugs pulled while documents are written, Go's own tests and torture in the machine, each fuzz test for ten minutes    [CUTS=100000] [BOOTS=100] [FUZZ=10m]
 # make clean      removes build/, but for the drive of make run and what is saved on it
 # make distclean  removes that as well
 #
@@ -16,7 +17,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := build
-.PHONY: build release image run test model bench soak clean distclean need-build need-run need-test
+.PHONY: build release image run test model bench bench-peer soak clean distclean need-build need-run need-test
 
 MODEL ?=
 MEMORY ?=
@@ -25,6 +26,8 @@ BUS ?= virtio
 BOOTS ?= 100
 CUTS ?= 100000
 FUZZ ?= 10m
+ROUNDS ?= 5
+LLAMA ?=
 QEMUFLAGS ?=
 TAMAGO ?=
 RELEASES := linux-amd64 linux-arm64 macos-amd64 macos-arm64 windows-amd64.exe windows-arm64.exe
@@ -97,13 +100,25 @@ bench: need-test build
 	@$(GO) test -count=1 -timeout 20m -run '^$$' -bench . -benchtime 1x ./tests
 	@$(GO) test -count=1 -timeout 20m -run '^$$' -bench . -benchtime 1x -v ./tests/machine
 
+PEERS := Q4_K_M Q8_0 Q4_0 Q6_K
+
+bench-peer: $(PEERS:%=build/peer/%.gguf)
+	@if [ -z "$(LLAMA)" ]; then echo "make bench-peer: name llama.cpp's llama-bench: make bench-peer LLAMA=/path/to/llama-bench" >&2; exit 2; fi
+	@build/alphaos model peer --bench "$(LLAMA)" -p 32,512 -n 64 -t 1,2 -r $(ROUNDS) -o json $^ > build/peer/peer.json
+	@build/alphaos model peer --table build/peer/peer.json
+
+build/peer/%.gguf: | build
+	@mkdir -p build/peer
+	@build/alphaos model synth --shape llama-3.2-1b --type $* $@
+
 soak: need-test build
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestCuts$$' ./store -soak $(CUTS)
 	@$(GO) test -count=1 -timeout 0 -v -run '^Test(Cuts|CutsLarge|CheckRandom|Model)$$' ./fs/fat -cuts $$(($(CUTS) / 2)) -fsck 1 -spoils 5000 -steps 20000
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./tests -soak $(BOOTS)
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestHabitsSoak$$' ./tests -soak $$((3 * $(BOOTS)))
+	@$(GO) test -count=1 -timeout 0 -v -run '^TestKills$$' ./tests -kills $$((2 * $(BOOTS)))
 	@$(GO) test -count=1 -timeout 0 -v ./tests/machine -soak
-	@for room in $$($(GO) list ./fs/... ./drive/...); do \
+	@for room in $$($(GO) list ./...); do \
 		for fuzz in $$($(GO) test -list '^Fuzz' $$room | sed -n '/^Fuzz/p'); do \
 			$(GO) test -run '^$$' -fuzz "^$$fuzz\$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x $$room; \
 		done; \

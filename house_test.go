@@ -33,10 +33,11 @@ import (
 // that folder as well. A new package needs a place here.
 var plan = []struct{ rooms, what string }{
 	{"tests/...", "end-to-end tests, and the programs that they boot"},
-	{"internal/...", "what only tests import"},
+	{"internal/vmtest", "boots the machine for tests"},
+	{"internal/...", "what else only tests import"},
 	{"tools/alphaos", "the host command"},
 	{"tools/guide tools/pe tools/train ovmf", "the guide's text, packing, training; a machine to run images in"},
-	{"drive/create drive/clone", "makes a drive; copies one, and keeps copies in backups"},
+	{"drive/create drive/clone drive/check", "makes a drive; copies one, and keeps copies in backups; checks and mends one"},
 	{"drive/picker drive/media", "its name and icon for a Mac's start-up picker; the drives of the host"},
 	{".", "main.go: the order of a start"},
 	{"machine", "console, drive, facts, crash screen and power, made of the two below"},
@@ -46,7 +47,7 @@ var plan = []struct{ rooms, what string }{
 	{"amd64/paging", "its page frames, page tables and VMAs"},
 	{"boot", "what happens before the conversation"},
 	{"assistant", "the conversation"},
-	{"engine", "a model that answers"},
+	{"engine archive", "a model that answers; conversations as files"},
 	{"models", "the guide model"},
 	{"models/rules", "what is answered by rule in its place"},
 	{"drive", "where each thing lives on the drive"},
@@ -93,7 +94,7 @@ var laws = []struct {
 	{what: "llm stands alone", all: "llm/...", only: "llm/..."},
 	{what: "amd64 knows nothing of the product", all: "amd64/...", only: "amd64/... uefi"},
 	{what: "efi knows devices, not the product", all: "efi/...", only: "amd64/... uefi fs console"},
-	{what: "the product needs no tool", all: ". machine boot assistant engine drive store models/... llm/... fs/... console", but: "drive/create", not: "tools/... ovmf drive/create drive/clone drive/media"},
+	{what: "the product needs no tool", all: ". machine boot assistant engine drive store models/... llm/... fs/... console", but: "drive/create", not: "tools/... ovmf drive/create drive/clone drive/check drive/media"},
 }
 
 // A pkg is a package of the house. Paths are without the module's name: main.go's is ".".

@@ -58,14 +58,16 @@ func run(ctx context.Context) error {
 // talk is the conversation, from the drive's options to the last word.
 func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *console.Console, d *drive.Drive) assistant.Outcome {
 	start.ReadOptions(con, d)
-	keep := assistant.Drive{Present: m.Present, Report: d.SaveReport}
+	keep := assistant.Drive{Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
 	if !start.Safe {
 		m.PrepareCrash(d)
 		keep.State = d.OpenState()
 	}
+	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
+	start.Mend(con, d, keep.Recovery.Unclean)
+	start.KeepLog(d)
 	start.TellCrash(con, d)
 	start.StartProcessors(con, d)
-	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
 	m.Ready()
 	weights, sessions := m.ShareMemory()
 	outcome, err := assistant.Run(ctx, assistant.Config{
@@ -75,6 +77,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 			Threads:      start.Threads,
 			Processors:   m.Processors(),
 			Kernel:       start.Kernel,
+			Cache:        start.Cache,
 			Alloc:        m.Alloc,
 			Free:         m.Free,
 			Budget:       weights,
@@ -83,6 +86,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 		Drive:       keep,
 		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Report: start.Report},
 		Machine:     host{m, start, provoke(d)},
+		Display:     con,
 		Now:         m.Now,
 		SetTimezone: start.SetTimezone,
 		Before:      models.ByRule,

@@ -19,7 +19,9 @@
 //     it. The kernel is not preemptible and keeps no state on its stack.
 //   - The firmware stays alive. It keeps its page tables, descriptor tables and
 //     stack; a call into it, an interrupt meant for it and an idle wait all pass
-//     through the gate, which puts its whole context back for that time.
+//     through the gate, which puts its page tables, descriptor tables, segments and stack
+//     back for that time. The bases of FS and GS, CR0, CR4, XCR0 and EFER, which no firmware
+//     is known to need, stay ours until the program leaves.
 //   - Memory is demand-zero. The firmware's identity map stays where it is, less
 //     page 0, so physical memory handed to firmware has pointer == address; the Go
 //     heap lives in regions the firmware does not map.

@@ -169,6 +169,7 @@ nomce:
 	MOVL $3, R9
 	BTL  $28, R8 // AVX
 	JCC  setxcr0
+	MOVQ $1, ·hasAVX(SB)
 	MOVL $const_xcr0AVX, R9
 	XORL AX, AX
 	CPUID
@@ -306,7 +307,7 @@ TEXT ·loadTables(SB), NOSPLIT|NOFRAME, $0-8
 // gate calls a firmware function under the firmware's context.
 TEXT ·gate(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ 8(SP), BX // preserved by the callee, as are SI, DI, BP, R12-R15
-	CMPQ ·hasXSAVE(SB), $0
+	CMPQ ·hasAVX(SB), $0
 	JEQ  novzero
 	VZEROUPPER
 novzero:
@@ -378,7 +379,9 @@ again:
 	JMP again
 
 // ipiHandler acknowledges an IPI that came while the boot processor was in the firmware. It is
-// an EFI_CPU_INTERRUPT_HANDLER. Out of the call in startAndLeave it does not return.
+// an EFI_CPU_INTERRUPT_HANDLER. Out of the call in startAndLeave it does not return, if the firmware's
+// task priority is that of applications: a higher one means that a function that the firmware notified of
+// an event was interrupted, which must come to its end.
 TEXT ·ipiHandler(SB), NOSPLIT|NOFRAME, $0
 	MOVQ ·apicRegs(SB), AX
 	TESTQ AX, AX
@@ -395,6 +398,20 @@ acknowledged:
 	JNE  leave
 	RET
 leave:
+	SUBQ $40, SP
+	MOVL $const_tplHigh, CX
+	MOVQ ·raiseTPL(SB), AX
+	CALL AX
+	MOVQ AX, 32(SP)
+	MOVQ AX, CX
+	MOVQ ·restoreTPL(SB), AX
+	CALL AX
+	MOVQ 32(SP), AX
+	ADDQ $40, SP
+	CMPQ AX, $const_tplApplication
+	JEQ  out
+	RET
+out:
 	CLI
 	CLD
 	JMP  ·gateBack(SB)

@@ -35,6 +35,25 @@ var frame struct {
 	swapped               bool // red comes first
 }
 
+// keepFrames has the frame buffers of all screens stay within reach: the program may draw on another
+// one than the first.
+func keepFrames() {
+	if fwCall(bootServices().LocateHandleBuffer, uefi.ByProtocol, addrOf(&uefi.GraphicsOutputGUID), 0, addrOf(&outAddr), addrOf(&outAddr2)) != 0 {
+		return
+	}
+	count, list := outAddr, outAddr2
+	for i := uintptr(0); i < count; i++ {
+		if fwCall(bootServices().HandleProtocol, *at[uintptr](list + 8*i), addrOf(&uefi.GraphicsOutputGUID), addrOf(&outAddr), 0, 0) != 0 {
+			continue
+		}
+		if mode := at[uefi.GraphicsOutput](outAddr).Mode; mode != 0 {
+			m := at[uefi.GraphicsMode](mode)
+			paging.Keep(uintptr(m.FrameBufferBase), m.FrameBufferSize)
+		}
+	}
+	fwCall(bootServices().FreePool, list, 0, 0, 0, 0)
+}
+
 // findFrame finds the frame buffer of the first screen that has one.
 func findFrame() {
 	if fwCall(bootServices().LocateProtocol, addrOf(&uefi.GraphicsOutputGUID), 0, addrOf(&outAddr), 0, 0) != 0 {
@@ -45,7 +64,6 @@ func findFrame() {
 		return
 	}
 	m := at[uefi.GraphicsMode](mode)
-	paging.Keep(uintptr(m.FrameBufferBase), m.FrameBufferSize)
 	if m.Info == 0 {
 		return
 	}

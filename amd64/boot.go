@@ -222,11 +222,7 @@ func shortestStall(us uintptr) uint64 {
 
 // takeMemory takes over all free memory but the firmware's share.
 func takeMemory() {
-	mapSize = unsafe.Sizeof(mapBuffer)
-	if fwCall(bootServices().GetMemoryMap, addrOf(&mapSize), addrOf(&mapBuffer), addrOf(&mapKey),
-		addrOf(&mapDescSize), addrOf(&mapDescVersion)) != 0 || mapDescSize < unsafe.Sizeof(uefi.MemoryDescriptor{}) {
-		bootFailed("the firmware does not tell which memory is free")
-	}
+	readMap()
 	// The share stays at the top of the largest region below 4 GiB.
 	largest, largestPages := uint64(0), uint64(0)
 	for p := uintptr(0); p+mapDescSize <= mapSize; p += mapDescSize {
@@ -235,12 +231,38 @@ func takeMemory() {
 			largest, largestPages = d.PhysicalStart, d.NumberOfPages
 		}
 	}
+	share := largest
+	if size := largestPages << paging.FrameShift; size > 2*firmwareShare {
+		share += size - firmwareShare
+	}
+	// The firmware's own events may take a page of a region between the map and now.
+	const tries = 5
+	for i := 1; !takeRegions(share) && i < tries; i++ {
+		readMap()
+	}
+	if total, _ := paging.Frames(); total == 0 {
+		bootFailed("the machine has too little free memory")
+	}
+}
+
+func readMap() {
+	mapSize = unsafe.Sizeof(mapBuffer)
+	if fwCall(bootServices().GetMemoryMap, addrOf(&mapSize), addrOf(&mapBuffer), addrOf(&mapKey),
+		addrOf(&mapDescSize), addrOf(&mapDescVersion)) != 0 || mapDescSize < unsafe.Sizeof(uefi.MemoryDescriptor{}) {
+		bootFailed("the firmware does not tell which memory is free")
+	}
+}
+
+// takeRegions takes what the map says is free, but for the firmware's share at that address, and reports
+// whether the firmware gave all of it.
+func takeRegions(share uint64) bool {
+	all := true
 	// The largest first, since there may be more regions than are kept.
 	lastBase, lastPages := uint64(1<<64-1), uint64(1<<64-1)
 	for {
 		base, pages := uint64(0), uint64(0)
 		for p := uintptr(0); p+mapDescSize <= mapSize; p += mapDescSize {
-			b, n := usable(at[uefi.MemoryDescriptor](addrOf(&mapBuffer)+p), largest)
+			b, n := usable(at[uefi.MemoryDescriptor](addrOf(&mapBuffer)+p), share)
 			if (n < lastPages || n == lastPages && b < lastBase) && (n > pages || n == pages && b > base) {
 				base, pages = b, n
 			}
@@ -250,19 +272,19 @@ func takeMemory() {
 		}
 		lastBase, lastPages = base, pages
 		outAddr2 = uintptr(base)
-		if fwCall(bootServices().AllocatePages, uefi.AllocateAddress, uefi.LoaderData, uintptr(pages), addrOf(&outAddr2), 0) == 0 && !paging.AddRegion(uintptr(base), uintptr(pages)) {
+		if fwCall(bootServices().AllocatePages, uefi.AllocateAddress, uefi.LoaderData, uintptr(pages), addrOf(&outAddr2), 0) != 0 {
+			all = false
+		} else if !paging.AddRegion(uintptr(base), uintptr(pages)) {
 			fwCall(bootServices().FreePages, uintptr(base), uintptr(pages), 0, 0, 0)
 			break
 		}
 	}
-	if total, _ := paging.Frames(); total == 0 {
-		bootFailed("the machine has too little free memory")
-	}
+	return all
 }
 
-// usable returns which part of a range of the memory map is taken: of that at largest the
-// firmware keeps its share.
-func usable(d *uefi.MemoryDescriptor, largest uint64) (base, pages uint64) {
+// usable returns which part of a range of the memory map is taken: not the firmware's share, which
+// begins at the address share.
+func usable(d *uefi.MemoryDescriptor, share uint64) (base, pages uint64) {
 	base, pages = d.PhysicalStart, d.NumberOfPages
 	if d.Type != uefi.ConventionalMemory {
 		return 0, 0
@@ -274,12 +296,11 @@ func usable(d *uefi.MemoryDescriptor, largest uint64) (base, pages uint64) {
 		}
 		base, pages = 1<<20, pages-skip
 	}
-	if d.PhysicalStart == largest {
-		const share = firmwareShare >> paging.FrameShift
-		if pages <= 2*share {
+	if end := base + pages<<paging.FrameShift; base < share+firmwareShare && end > share {
+		if base >= share {
 			return 0, 0
 		}
-		pages -= share
+		pages = (share - base) >> paging.FrameShift
 	}
 	if pages<<paging.FrameShift < minRegion {
 		return 0, 0
@@ -288,8 +309,9 @@ func usable(d *uefi.MemoryDescriptor, largest uint64) (base, pages uint64) {
 }
 
 // keepSlots tells paging what the firmware has that Go code reaches under our page tables,
-// beside the gate: all of the memory map. The frame buffer is not in there: see findFrame.
+// beside the gate: all of the memory map, and frame buffers, which are not in there.
 func keepSlots() {
+	keepFrames()
 	for p := uintptr(0); p+mapDescSize <= mapSize; p += mapDescSize {
 		d := at[uefi.MemoryDescriptor](addrOf(&mapBuffer) + p)
 		paging.Keep(uintptr(d.PhysicalStart), uintptr(d.NumberOfPages)<<paging.FrameShift)

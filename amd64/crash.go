@@ -85,7 +85,7 @@ var (
 	crashCPU   uintptr // *cpu that began it
 	crashCause uint32  // CrashCause; 0: not known yet
 	crashAsked uint32  // another processor has crashed: the boot processor shows it
-	reportBuf  [reportMax]byte
+	reportBuf  uintptr // reportMax bytes that any disk's driver takes; 0: none
 	keyStroke  uefi.InputKey
 )
 
@@ -108,6 +108,11 @@ func SetCrashReport(r CrashReport) {
 		room = room[n:]
 	}
 	r.Bytes = min(r.Bytes, reportMax)
+	if r.Bytes > 0 && reportBuf == 0 && Booted() {
+		if b, err := AllocLow(reportMax); err == nil {
+			reportBuf = addrOf(&b[0])
+		}
+	}
 	report = r
 }
 
@@ -384,7 +389,7 @@ func reportStart() uintptr {
 
 // saveReport writes the report to its blocks on the drive.
 func saveReport() bool {
-	if report.WriteBlocks == 0 || report.Bytes == 0 || firmwareBroken != 0 {
+	if report.WriteBlocks == 0 || report.Bytes == 0 || reportBuf == 0 || firmwareBroken != 0 {
 		return false
 	}
 	n := appendReport(0, report.Words.Title)
@@ -392,21 +397,24 @@ func saveReport() bool {
 	n = appendReport(n, report.Words.Causes[crashCause].What)
 	n = appendReport(n, "\n")
 	for i := reportStart(); i < tailLen && n < report.Bytes; i++ {
-		reportBuf[n] = reportByte(i)
-		n++
+		n = putReport(n, reportByte(i))
 	}
-	for ; n < report.Bytes; n++ {
-		reportBuf[n] = '\n'
+	for n < report.Bytes {
+		n = putReport(n, '\n')
 	}
-	return fwCall(report.WriteBlocks, report.This, uintptr(report.MediaID), uintptr(report.Block), uintptr(report.Bytes), addrOf(&reportBuf)) == 0
+	return fwCall(report.WriteBlocks, report.This, uintptr(report.MediaID), uintptr(report.Block), uintptr(report.Bytes), reportBuf) == 0
 }
 
 func appendReport(n int, s string) int {
 	for i := 0; i < len(s) && n < report.Bytes; i++ {
-		reportBuf[n] = s[i]
-		n++
+		n = putReport(n, s[i])
 	}
 	return n
+}
+
+func putReport(n int, b byte) int {
+	*at[byte](reportBuf + uintptr(n)) = b
+	return n + 1
 }
 
 // showReport writes the screen to the frame buffer, or to the firmware's console when

@@ -96,6 +96,7 @@ type cpu struct {
 	fwEFER, fwXCR0           uintptr
 	fwMisc                   uintptr // IA32_MISC_ENABLE; 0: it was not changed
 	fwSpurious               uint32
+	fwTimer, fwDivide        uint32 // of the local APIC's timer, which the boot processor keeps
 	fwFSBase, fwGSBase       uintptr
 	fwSTAR, fwLSTAR, fwFMASK uintptr
 	fwSP                     uintptr // stack for calls
@@ -132,6 +133,7 @@ var (
 	systemTable uintptr
 
 	hasXSAVE uintptr
+	hasAVX   uintptr // there are processors with XSAVE and without it
 )
 
 var (
@@ -161,7 +163,7 @@ func (c *cpu) thread() *thread { return at[thread](c.current) }
 // interrupts off. It does not return.
 func trap(f *trapFrame) {
 	c := thisCPU()
-	ours := f.vec == vecIPI || f.vec == vecTimer
+	ours := own(c, f.vec)
 	if ours {
 		apicWrite(apicEOI, 0)
 	}
@@ -199,6 +201,15 @@ func trap(f *trapFrame) {
 	schedule(c)
 }
 
+// own reports whether an interrupt is the kernel's. On the boot processor the firmware may use
+// the same vectors: that of the timer always, that between processors until it has a handler for it.
+func own(c *cpu, vec uintptr) bool {
+	if c == &bootCPU {
+		return listening && vec == vecIPI
+	}
+	return vec == vecIPI || vec == vecTimer
+}
+
 func onKernelStack(c *cpu, sp uintptr) bool {
 	lo := addrOf(&c.stacks)
 	return sp >= lo && sp <= lo+unsafe.Sizeof(c.stacks)
@@ -208,7 +219,7 @@ func onKernelStack(c *cpu, sp uintptr) bool {
 // when it is due.
 func interrupt(c *cpu, t *thread, vec uintptr) {
 	switch {
-	case vec == vecTimer, vec == vecIPI:
+	case own(c, vec):
 	case c == &bootCPU:
 		forwardInterrupt(c, vec)
 	default: // nothing else is meant for another processor

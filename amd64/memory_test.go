@@ -4,7 +4,36 @@ import (
 	"testing"
 
 	"alphaos/amd64/paging"
+	"alphaos/uefi"
 )
+
+// TestUsable checks that the firmware keeps its share, at the end of a range or when another map divides
+// that.
+func TestUsable(t *testing.T) {
+	const mib, page = 1 << 20, 1
+	const share = 1000 * mib
+	for _, c := range []struct {
+		kind              uint32
+		base, pages       uint64
+		wantBase, wantEnd uint64
+	}{
+		{uefi.ConventionalMemory, 16 * mib, (1048 - 16) * mib / 4096, 16 * mib, share},
+		{uefi.ConventionalMemory, 16 * mib, (1000 - 16) * mib / 4096, 16 * mib, share},
+		{uefi.ConventionalMemory, 500 * mib, (1047 - 500) * mib / 4096, 500 * mib, share},
+		{uefi.ConventionalMemory, share, 48 * mib / 4096, 0, 0},
+		{uefi.ConventionalMemory, share + mib, 20 * mib / 4096, 0, 0},
+		{uefi.ConventionalMemory, share + firmwareShare, mib / 4096, share + firmwareShare, share + firmwareShare + mib},
+		{uefi.ConventionalMemory, 0, 2 * mib / 4096, mib, 2 * mib},
+		{uefi.ConventionalMemory, 0, 160, 0, 0},
+		{uefi.ConventionalMemory, 16 * mib, minRegion/4096 - page, 0, 0},
+		{uefi.LoaderData, 16 * mib, mib / 4096, 0, 0},
+	} {
+		d := uefi.MemoryDescriptor{Type: c.kind, PhysicalStart: c.base, NumberOfPages: c.pages}
+		if base, pages := usable(&d, share); base != c.wantBase && pages != 0 || pages != (c.wantEnd-c.wantBase)/4096 {
+			t.Errorf("%d pages at %#x: %d at %#x", c.pages, c.base, pages, base)
+		}
+	}
+}
 
 // TestMappings makes system calls as the Go runtime does on Linux, beside firmware that uses
 // some of the address space.

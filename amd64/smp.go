@@ -52,6 +52,9 @@ const (
 	apicMasked     = 1 << 16
 	apicPending    = 1 << 12
 	apicDivideBy16 = 3
+
+	tplApplication = uefi.TPLApplication
+	tplHigh        = uefi.TPLHighLevel
 )
 
 var (
@@ -255,18 +258,28 @@ func startInBackground() bool {
 // once it is ready to boot (PI 1.7, II-13.4.3). The boot processor's calls begin at the top of
 // their stack anew, so nothing is left of this one.
 func startAndLeave(want uint32) bool {
+	raiseTPL, restoreTPL = bootServices().RaiseTPL, bootServices().RestoreTPL
 	atomic.StoreUint32(&leaveCall, want)
-	startupAllAPs(0)
+	status := startupAllAPs(0)
 	atomic.StoreUint32(&leaveCall, 0)
+	if status != 0 { // it was not left: the firmware has taken back those that had come
+		atomic.StoreUint32(&apsLeft, atomic.LoadUint32(&apsStarted))
+		return false
+	}
 	return atomic.LoadUint32(&apsEntered) != 0
 }
 
-// leaveCall is how many processors must come before the boot processor leaves the call that
-// starts them; 0: it is in no such call.
-var leaveCall uint32
+var (
+	// leaveCall is how many processors must come before the boot processor leaves the call that
+	// starts them; 0: it is in no such call.
+	leaveCall uint32
+
+	raiseTPL, restoreTPL uintptr // the firmware's functions, for ipiHandler
+)
 
 // freeBootCPU takes the boot processor out of startAndLeave. The first processor that comes
-// does it, when the others are there as well or have had their time.
+// does it, when the others are there as well or have had their time, and does it again as long as the
+// boot processor is where it must not be taken from: see ipiHandler.
 func freeBootCPU() {
 	want := atomic.LoadUint32(&leaveCall)
 	if want == 0 || atomic.AddUint32(&apsArrived, 1) != 1 {
@@ -276,7 +289,13 @@ func freeBootCPU() {
 	for end := now() + timeout; atomic.LoadUint32(&apsArrived) < want && now() < end; {
 		pause()
 	}
-	sendIPI(&bootCPU)
+	const again = 1e6 // ns
+	for atomic.LoadUint32(&leaveCall) != 0 {
+		sendIPI(&bootCPU)
+		for end := now() + again; now() < end; {
+			pause()
+		}
+	}
 }
 
 var apsArrived uint32
@@ -357,6 +376,7 @@ func apMain(c *cpu) {
 	initSyscalls(c)
 	c.apic, c.sibling = apicIdentity(), siblingID()
 	enableAPIC(c)
+	c.fwTimer, c.fwDivide = apicRead(apicLVTTimer), apicRead(apicDivide)
 	apicWrite(apicDivide, apicDivideBy16)
 	apicWrite(apicLVTTimer, vecTimer)
 	calibrateTimer()
@@ -455,6 +475,9 @@ func awaitAPs() {
 
 // goBack returns this processor, which is not the boot processor, to the firmware.
 func goBack(c *cpu) {
+	setTimer(c, 0)
+	apicWrite(apicLVTTimer, c.fwTimer)
+	apicWrite(apicDivide, c.fwDivide)
 	apicWrite(apicSpurious, c.fwSpurious)
 	atomic.AddUint32(&apsLeft, 1)
 	returnToFirmware(0)
@@ -468,7 +491,6 @@ func leaveProcessor(c *cpu) {
 	if c.current != 0 {
 		c.yield(now())
 	}
-	setTimer(c, 0)
 	unlock()
 	goBack(c)
 }

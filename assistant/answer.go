@@ -12,11 +12,19 @@ import (
 	"alphaos/store"
 )
 
+const noModelLoaded = "There is no model loaded, so nobody can answer: /models lists them, /load NAME loads one."
+
 // answer journals a message, answers it and journals the answer. The model is
 // not asked what Config.Before answers.
 func (c *conversation) answer(ctx context.Context, text string) {
+	c.answerAfter(ctx, text, len(c.said.Turns), func() error { return c.journal.store.AddUser(text) })
+}
+
+// answerAfter answers a message that comes after the first keep turns, whatever came there; save
+// saves it.
+func (c *conversation) answerAfter(ctx context.Context, text string, keep int, save func() error) {
 	if c.model == nil {
-		c.ui.Error("There is no model loaded, so nobody can answer: /models lists them, /load NAME loads one.")
+		c.ui.Error(noModelLoaded)
 		return
 	}
 	fixed, byRule := "", false
@@ -33,7 +41,7 @@ func (c *conversation) answer(ctx context.Context, text string) {
 			return
 		}
 	}
-	if err := c.journal.record(ctx, text, !byRule); err != nil {
+	if err := c.journal.record(ctx, save, !byRule); err != nil {
 		switch {
 		case byRule: // the person may need it now
 			c.ui.Error("Your message was not saved and is not kept: " + fs.Explain(err))
@@ -49,12 +57,21 @@ func (c *conversation) answer(ctx context.Context, text string) {
 		}
 		return
 	}
-	c.said.Turns = append(c.said.Turns, turn)
+	if keep < len(c.said.Turns) && len(c.kept) > 0 {
+		c.kept = c.kept[:len(c.kept)-1]
+	}
+	c.said.Turns = append(c.said.Turns[:keep], turn)
+	c.kept = append(c.kept, c.journal.saving)
 	if byRule {
 		c.tell(fixed)
 	} else {
-		c.reply(ctx)
+		c.reply(ctx, c.speak(c.journal.beginAnswer()))
 	}
+	c.grown()
+}
+
+// grown is called when something was said.
+func (c *conversation) grown() {
 	c.forget()
 	if c.journal.saving {
 		c.journal.nearlyFull()
@@ -63,7 +80,7 @@ func (c *conversation) answer(ctx context.Context, text string) {
 
 // tell answers the last turn with a fixed text.
 func (c *conversation) tell(text string) {
-	s := c.speak()
+	s := c.speak(c.journal.beginAnswer())
 	s.whole = true
 	s.say(text)
 	used, _ := c.model.Context()
@@ -71,12 +88,17 @@ func (c *conversation) tell(text string) {
 	c.said.Turns = append(c.said.Turns, chat.Turn{Role: store.Assistant, Text: text})
 }
 
-// reply has the model answer the last turn.
-func (c *conversation) reply(ctx context.Context) {
+// reply has the model answer the last turn, and returns the answer.
+func (c *conversation) reply(ctx context.Context, s *speech) chat.Turn {
 	ctx, done := c.ui.StopContext(ctx)
 	defer done()
-	s := c.speak()
-	r := c.model.Answer(ctx, &c.said, c.settings.Params, s.say)
+	defer c.showState()
+	meter := &meter{c: c, now: c.now, begun: c.now()}
+	c.model.Reading = meter.reading
+	r := c.model.Answer(ctx, &c.said, c.settings.Params, func(text string) error {
+		meter.token()
+		return s.say(text)
+	})
 	used, size := c.model.Context()
 	s.end(store.Stats{Model: c.name, Tokens: r.Tokens, Elapsed: r.Writing, Context: used}, r.Partial())
 
@@ -103,6 +125,7 @@ func (c *conversation) reply(ctx context.Context) {
 		line += ", ended because the context is full"
 	}
 	c.ui.Quiet(line)
+	return r.Turn
 }
 
 // speech shows the text of an answer and journals it.
@@ -110,21 +133,23 @@ type speech struct {
 	ui      UI
 	journal *journal
 	saved   *store.Answer // nil: the answer is not saved
+	instead bool          // of another answer, which stays if there is no word of this one
+	words   bool          // there is one
 	shown   string        // the last piece
 	whole   bool          // all of it is shown, saved or not
 	failed  bool          // a piece could not be saved, and the person knows
 	full    bool          // it could not be saved because the journal is full
 }
 
-// speak begins an answer.
-func (c *conversation) speak() *speech {
+// speak begins an answer that is saved in saved, unless that is nil.
+func (c *conversation) speak(saved *store.Answer) *speech {
 	c.ui.BeginAnswer()
-	return &speech{ui: c.ui, journal: c.journal, saved: c.journal.beginAnswer()}
+	return &speech{ui: c.ui, journal: c.journal, saved: saved}
 }
 
 // say shows and saves the next piece. An error means that no more can be saved.
 func (s *speech) say(text string) error {
-	s.shown = text
+	s.shown, s.words = text, s.words || text != ""
 	s.ui.Write([]byte(text))
 	if s.saved == nil {
 		return nil
@@ -153,7 +178,7 @@ func (s *speech) end(stats store.Stats, partial bool) {
 	if !strings.HasSuffix(s.shown, "\n") {
 		s.ui.Write([]byte("\n"))
 	}
-	if s.saved == nil {
+	if s.saved == nil || s.instead && !s.words {
 		return
 	}
 	if s.journal.endAnswer(s.saved, stats, partial) == nil && s.failed && !s.full {

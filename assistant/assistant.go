@@ -16,10 +16,15 @@
 //	commands.go      what a person can do besides talking
 //	complete.go      the names of the commands, and typing them
 //	models.go        choosing and loading a model
+//	conversations.go which conversations there are: going on with one, deleting, finding
+//	files.go         what is written to and read from the drive as files
 //	check.go         whether memory and drive are as they should be
 //	report.go        a report about the machine
 //	mask.go          what strangers need not know
+//	display.go       the bars around the conversation, and how the screen looks
 //	leave.go         shutting down, with everything saved
+//	phrases.go       messages that mean a command
+//	again.go         another answer, another message, none at all
 //	answer.go        a message is saved, answered, and the answer saved
 //	conversation.go  the turns, and the model that reads them
 //	history.go       showing what was said
@@ -34,6 +39,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"strings"
 	"time"
 
@@ -53,6 +59,7 @@ type Config struct {
 	Start   Start
 	Keys    *keyboard.Keyboard // whose layout can be chosen; nil: another system reads the keys
 	Machine Machine            // nil: there is nothing to tell of it
+	Display Display            // nil: there is no screen around the conversation
 	Now     func() time.Time   // nil: time.Now
 
 	// SetTimezone tells the machine the person's time zone, as "+02:00", or "" to forget it; nil:
@@ -73,6 +80,16 @@ type Drive struct {
 	NoStore  error          // why Store is nil; nil when that is intended
 	State    engine.Medium  // where the model's memory of the conversation is kept between sessions; nil: nowhere
 	Present  func() error   // tells whether the drive is there; nil: it always is
+
+	// Documents are the person's files on the drive; nil: there is no place for any.
+	Documents iofs.FS
+	// SaveDocument saves a file among them and returns its path. It replaces one that there is
+	// only if it is told so; else the error wraps io/fs.ErrExist. nil: files can't be saved.
+	SaveDocument func(now time.Time, name string, content []byte, replace bool) (path string, err error)
+	// SaveExport saves a conversation under a new name like name, and returns its path. nil: it can't.
+	SaveExport func(now time.Time, name string, content []byte) (path string, err error)
+	// Close puts the volumes in order: nothing is written after it. nil: another system does that.
+	Close func() error
 
 	// Report saves a report in a new file and returns its path; finish replaces it by a
 	// longer one. nil: reports are shown.
@@ -101,17 +118,23 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	if o.Machine == nil {
 		o.Machine = unknown{}
 	}
+	if o.Display == nil {
+		o.Display = noDisplay{}
+	}
 	o.Engine.Now = o.Now
 	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present}
-	t := &conversation{ui: o.UI, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
-		said: engine.Conversation{System: o.Start.System}}
+	t := &conversation{ui: o.UI, display: o.Display, now: o.Now, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
+		close: o.Drive.Close, said: engine.Conversation{System: o.Start.System}}
 	c := &commands{ui: o.UI, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
-		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, saveReport: o.Drive.Report,
-		past: &past{ui: o.UI, store: o.Drive.Store, now: o.Now},
+		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j}, drive: o.Drive,
+		past: &past{ui: o.UI, store: o.Drive.Store, journal: j, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			loaded: o.Machine.Loaded, journal: j, talk: t}}
+	t.when = c.past.when
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
+	c.look.begin()
+	o.Display.Suggest(c.suggest)
 	c.keys.begin(o.Start.Keyboard, o.Drive.Recovery.New)
 	if j.store != nil {
 		if zone := j.setting(timezoneSetting); zone != "" && o.Start.Timezone == "" && o.SetTimezone != nil {
@@ -174,7 +197,10 @@ func converse(ctx context.Context, c *commands) (Outcome, error) {
 			return EOF, err
 		}
 		text := c.keys.meant(strings.TrimSpace(line))
-		if _, leaves := Leaves(text); leaves || strings.HasPrefix(text, "/") {
+		if command, ok := asCommand(text); ok {
+			text = command
+		}
+		if strings.HasPrefix(text, "/") {
 			if out, err, ended := c.run(ctx, text); ended {
 				return out, err
 			}
@@ -187,6 +213,7 @@ func converse(ctx context.Context, c *commands) (Outcome, error) {
 
 // readLine waits for a line; meanwhile the model reads what it has not read yet.
 func readLine(ctx context.Context, c *commands) (string, error) {
+	c.talk.showState()
 	defer c.talk.warm(ctx)()
 	return c.ui.ReadLine(Prompt)
 }
@@ -222,9 +249,12 @@ func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ende
 		}
 		text := c.keys.meant(strings.TrimSpace(line))
 		listed = text != ""
-		switch _, leaves := Leaves(text); {
+		if command, ok := asCommand(text); ok {
+			text = command
+		}
+		switch {
 		case text == "":
-		case leaves || strings.HasPrefix(text, "/"):
+		case strings.HasPrefix(text, "/"):
 			if out, err, ended := c.run(ctx, text); ended {
 				return out, err, true
 			}

@@ -25,27 +25,45 @@ import (
 	"alphaos/store"
 )
 
-func TestIsShutdown(t *testing.T) {
-	for text, want := range map[string]bool{
-		"shut down": true, "Shut down": true, "shutdown": true, "SHUT DOWN!": true,
-		"Please shut down.": true, "please, shut down": true, "Shut down, please.": true,
-		"shut down now": true, "Goodbye": true, "goodbye.": true, "Good bye!": true,
-		"Goodbye, Alpha!": true, "ok goodbye": true, "  please   shut   down  ": true,
-		"tell me how to shut down a reactor":   false,
-		"shut down the reactor":                false,
-		"Please shut down the valve":           false,
-		"what does goodbye mean":               false,
-		"goodbye yellow brick road":            false,
-		"please":                               false,
-		"now":                                  false,
-		"":                                     false,
-		"...":                                  false,
-		"don't shut down":                      false,
-		"shut":                                 false,
-		"\"Please shut down,\" said the robot": false,
+// What people say to the computer does what they mean when it is all that they say; what they say to the
+// model goes to the model.
+func TestPhrases(t *testing.T) {
+	for command, texts := range map[string][]string{
+		"/bye": {"shut down", "Shut down", "shutdown", "SHUT DOWN!", "Please shut down.", "please, shut down", "Shut down, please.",
+			"shut down now", "Goodbye", "goodbye.", "Good bye!", "Goodbye, Alpha!", "ok goodbye", "  please   shut   down  ", "Please shut down the computer.",
+			"turn yourself off", "Bitte herunterfahren", "Auf Wiedersehen!", "Fahre den Computer herunter, bitte"},
+		"/restart":       {"restart", "Restart!", "please restart", "Restart now, please", "reboot", "Neustart", "Bitte neu starten"},
+		"/forget":        {"forget that", "Forget that, please.", "Please forget what I just said", "Vergiss das!", "Vergiss, was ich gesagt habe."},
+		"/documents":     {"show my documents", "Please show me my documents", "Zeig mir meine Dokumente"},
+		"/conversations": {"show my conversations", "list my conversations.", "Zeige meine Gespräche"},
+		"/new":           {"new conversation", "Start a new conversation, please."},
+		"": {
+			"how do I restart nginx?", "restart nginx", "Restart the nginx service", "what does restart do", "should I restart?", "restart?", "don't restart",
+			"tell me how to shut down a reactor", "shut down the reactor", "Please shut down the valve", "what does goodbye mean", "goodbye?", "goodbye yellow brick road",
+			"\"Please shut down,\" said the robot", "\"goodbye\"", "translate: goodbye", "How do you say goodbye in German", "Goodbye was the last word she said.",
+			"please", "please please", "now", "ok", "", "...", "don't shut down", "shut", "off", "turn off", "switch off", "bye now, she said", "I said goodbye",
+			"goodbye\nand thanks", "Dear Ann,\ngoodbye", "shut down\n\n",
+			"forget it", "forget that I like tea", "forget about it", "I forget that", "how do I forget that", "don't forget that",
+			"show my documents about nginx", "show me documents", "what are my documents", "document",
+			"start a new conversation about tea", "new", "conversation",
+			"wie starte ich nginx neu?", "nginx neu starten", "herunterfahren ist schwer", "vergiss das nicht", "vergiss nicht das Brot", "wie sagt man auf wiedersehen",
+			"Zeig mir meine Dokumente von gestern", "neustart?", "bitte", "/bye", "/restart",
+		},
 	} {
-		if got := isShutdown(text); got != want {
-			t.Errorf("isShutdown(%q) = %v", text, got)
+		for _, text := range texts {
+			if got, ok := asCommand(text); got != command || ok != (command != "") {
+				t.Errorf("%q means %q, want %q", text, got, command)
+			}
+		}
+	}
+	for command, list := range phrases {
+		if !slices.Contains(commandNames, command) {
+			t.Errorf("%s is no command", command)
+		}
+		for _, p := range list {
+			if got, _ := asCommand("Please " + strings.ToUpper(p) + "!"); got != command {
+				t.Errorf("%q means %q", p, got)
+			}
 		}
 	}
 }
@@ -53,7 +71,7 @@ func TestIsShutdown(t *testing.T) {
 func TestLeaves(t *testing.T) {
 	for line, want := range map[string]string{
 		"/bye": "off", " /QUIT ": "off", "/exit": "off", "please shut down": "off", "/restart": "restart",
-		"": "", "/models": "", "/?": "", "restart": "", "/bye now": "off", "off": "", "/byebye": "",
+		"": "", "/models": "", "/?": "", "restart": "restart", "restart nginx": "", "forget that": "", "/bye now": "off", "off": "", "/byebye": "",
 	} {
 		got := ""
 		if out, ok := Leaves(line); ok {
@@ -380,16 +398,35 @@ func (p *person) says(line string) {
 	}
 }
 
-// A letter that is pasted into an answer and has a line "Goodbye" does not switch off before all of it was
+// What is pasted is one message.
+func TestPastedLetter(t *testing.T) {
+	w := &world{t: t, context: 4000, now: time.Unix(1e9, 0)}
+	c := openStore(t, &memory{data: make([]byte, 256<<10)})
+	c.Models = engine.DirModels(fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")}, "/models")
+	c.Now = func() time.Time { return w.tick(time.Second) }
+	c.loader = w
+	c.Start.Params = map[string]string{"temperature": "0"}
+	p := sit(t, c)
+	p.says("Dear Alpha,\r\rGoodbye\rAnn")
+	p.expect("Dear Alpha,\r\n... \r\n... Goodbye\r\n... Ann\r\nalpha> ")
+	p.says("/bye")
+	p.expect("All data saved. Goodbye.")
+	<-p.done
+	if msgs, _ := c.Drive.Store.Tail(100); len(msgs) != 2 || msgs[0].Text != "Dear Alpha,\n\nGoodbye\nAnn" {
+		t.Errorf("%+v are saved", msgs)
+	}
+}
+
+// A line "Goodbye" among those that are typed while an answer runs does not switch off before all of them were
 // read, unless the person wants that.
-func TestPastedGoodbye(t *testing.T) {
+func TestGoodbyeAhead(t *testing.T) {
 	w := &world{t: t, context: 4000, now: time.Unix(1e9, 0)}
 	c := openStore(t, &memory{data: make([]byte, 256<<10)})
 	c.Models = engine.DirModels(fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")}, "/models")
 	c.Now = func() time.Time { return w.tick(time.Second) } // nothing comes quickly
 	c.Start.Params = map[string]string{"temperature": "0", "repeat_penalty": "1"}
 	c.loader = w
-	p := sit(t, c)
+	p := sitWith(t, c, false)
 	answer := func(line, question string) {
 		p.expect(question)
 		io.WriteString(p.keys, line+"\r")
@@ -412,12 +449,23 @@ func TestPastedGoodbye(t *testing.T) {
 }
 
 // sit begins a session at a console on a serial line.
-func sit(t *testing.T, c Config) *person {
+func sit(t *testing.T, c Config) *person { return sitWith(t, c, true) }
+
+// sitWith is sit where, unless pasted is set, keys count as pressed one by one.
+func sitWith(t *testing.T, c Config, pasted bool) *person {
 	t.Helper()
 	r, w := io.Pipe()
 	p := &person{t: t, more: make(chan struct{}, 1), keys: w, done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
-	con, err := console.New(console.Options{Serial: p, Keys: console.DecodeKeys(ctx, r), Now: c.Now})
+	keys := make(chan console.Key, 64)
+	go func() {
+		defer close(keys)
+		for k := range console.DecodeKeys(ctx, r) {
+			k.Quick = k.Quick && pasted
+			keys <- k
+		}
+	}()
+	con, err := console.New(console.Options{Serial: p, Keys: keys, Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -551,7 +599,7 @@ func TestCutInRealAnswer(t *testing.T) {
 	c.Models = models
 	c.Start.Params = map[string]string{"temperature": "0", "num_predict": "5"}
 	p = sit(t, c)
-	p.expect("Note: your last session ended unexpectedly. I've recovered your conversation up to ")
+	p.expect("Note: Your last session ended unexpectedly. I've recovered your conversation up to ")
 	msgs := c.Drive.Store.Conversation()
 	if len(msgs) != 2 || msgs[0].Text != "Once upon a time" || !msgs[1].Partial ||
 		len(msgs[1].Text) < 300 || !strings.HasPrefix(whole, msgs[1].Text) {
@@ -650,7 +698,8 @@ func TestLoadedAndMemory(t *testing.T) {
 
 // FuzzLine types anything at the prompt.
 func FuzzLine(f *testing.F) {
-	for _, s := range []string{"/", "/set parameter num_ctx -1", "/history 0", "/load ?", "count to 5", "/show \x00", "please please shut down", "/set system \"", "/? /set"} {
+	for _, s := range []string{"/", "/set parameter num_ctx -1", "/history 0", "/load ?", "count to 5", "/show \x00", "please please shut down", "/set system \"", "/? /set",
+		"/open \"", "/open 1", "/rename 1 x", "/rename \x00", "/delete", "/find \"", "/find İ\xff", "/export 1 json", "/save 1 ../x", "/copy -1", "/edit", "/edit code", "/retry", "forget that", "/conversations \""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
@@ -659,7 +708,7 @@ func FuzzLine(f *testing.F) {
 		}
 		w := &world{t: t, context: 100, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
 			medium: &memory{data: make([]byte, 64<<10)}, now: time.Unix(1e9, 0)}
-		w.lines = []string{"you> " + line, "you> /bye"}
+		w.lines = []string{"you> hello", "you> " + line, "you> /bye"}
 		w.boot()
 	})
 }
@@ -696,5 +745,35 @@ func TestModelsElsewhere(t *testing.T) {
 	w.boot()
 	if said := w.out.String(); !strings.Contains(said, "tiny  1.23 kB  in use") || strings.Contains(said, "used last") {
 		t.Errorf("the next session:\n%s", said)
+	}
+}
+
+// All commands, and all that is understood as one, are described.
+func TestCommandsAreDescribed(t *testing.T) {
+	b, err := os.ReadFile("../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for _, name := range commandNames {
+		if !strings.Contains(text, "`"+name) {
+			t.Errorf("docs/commands.md does not describe %s", name)
+		}
+	}
+	for line := range strings.Lines(text) {
+		if said, command, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | `/"); ok {
+			for p := range strings.FieldsFuncSeq(said, func(r rune) bool { return r == ',' || r == ';' }) {
+				if got, _ := asCommand(strings.TrimSpace(p)); said[0] != '`' && got != "/"+strings.Trim(command, "`| \n") {
+					t.Errorf("docs/commands.md has %q for %s, and it means %q", p, command, got)
+				}
+			}
+		}
+	}
+	for command, list := range phrases {
+		for _, p := range list {
+			if !strings.Contains(strings.ToLower(text), p) {
+				t.Errorf("docs/commands.md does not say that %q means %s", p, command)
+			}
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"time"
 
 	"alphaos/console"
 	"alphaos/fs"
@@ -15,22 +14,42 @@ import (
 const helpText = `Type a message and press Enter. Enter, Ctrl-C or Esc stop an answer; lines that
 you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up.
 
-  /set            set parameters, system prompt, keyboard, time zone; save messages or not
+  /retry          answer the last message once more; /edit TEXT changes the message
+  /new, /clear    begin a new conversation; the old one is kept
+  /conversations  list the conversations; /open N goes on with one, /find WORDS searches
+  /history        show this conversation and list the others; /history N shows one
+  /export         write this conversation to the drive; /save N FILE a block of code of it
+  /documents      list the documents on the drive; so does "show my documents"
+  /set            set parameters, system prompt, screen, keyboard, time zone; save messages or not
   /show           show the model, memory, parameters or the system prompt
   /models         list the models on this drive; /models all also those on other drives
   /load NAME      go on with another model (a number or the beginning of its name will do)
-  /clear          begin a new conversation; the old one is kept
-  /history        show this conversation and list the others; /history N shows one
+  /raw            show answers as they came, or laid out again
   /check          check that memory, the model's file and the journal are as they should be
   /report         write a report about this machine, without anything about you, to the drive
-  /restart        save everything and restart
+  /restart        save everything and restart; so does "restart"
   /bye            save everything and shut down; "please shut down" and "goodbye" do the same
-  /?, /help       this help`
+  /?, /help       this help; /? conversations tells all that can be done with these`
+
+const conversationsUsage = `  /conversations      lists the last ones; with all, all; with WORDS, those that have them in
+                      title or time
+  /open N             goes on with one of them; a word of its title will do
+  /find WORDS         looks for messages that have all WORDS, or "THE VERY WORDS"
+  /rename TITLE       gives this one a title; /rename N TITLE another one
+  /delete             deletes this one; /delete N another one
+  /retry              answers the last message once more; the old answer stays in the journal
+  /edit TEXT          says TEXT in the place of the last message; without TEXT types that
+  /forget             deletes the last message and its answer; so does "forget that"
+  /export N FORM      writes N, or this one, to the drive; FORM is md (usual) or json
+  /save N FILE        saves the N-th block of code among your documents; without N the last one
+  /copy N             types that block for you, if it is one line`
 
 const setUsage = `  /set parameter NAME VALUE   /? parameters lists them
   /set system TEXT            what the model is told before each conversation; without TEXT nothing
   /set timezone +02:00        how far your time is ahead of UTC; without a number forgotten
   /set keyboard NAME          the layout of your keyboard; without NAME lists them
+  /set theme NAME             how the screen looks: night, day or contrast
+  /set text SIZE              how large the text is: small, normal, large or huge
   /set history                save messages (usual)
   /set nohistory              stop saving messages`
 
@@ -73,7 +92,8 @@ type commands struct {
 	talk        *conversation
 	library     *library
 	keys        *keys
-	saveReport  func(now time.Time, text []byte) (path string, finish func([]byte) error, err error)
+	drive       Drive
+	look        *look
 }
 
 // run runs a slash command. ended means that the conversation is over.
@@ -91,6 +111,8 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 			say(c.ui, setUsage)
 		case "show":
 			say(c.ui, showUsage)
+		case "conversations", "open", "find", "rename", "delete", "retry", "edit", "forget", "export", "save", "copy":
+			say(c.ui, conversationsUsage)
 		case "parameters", "parameter", "set parameter":
 			c.parameterHelp()
 		default:
@@ -108,10 +130,43 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		}
 	case "/load":
 		c.library.choose(ctx, rest)
-	case "/clear":
+	case "/clear", "/new":
 		c.clear()
 	case "/history":
 		c.recall(ctx, rest)
+	case "/retry":
+		c.talk.retry(ctx)
+	case "/edit":
+		c.talk.edit(ctx, rest)
+	case "/forget":
+		c.talk.unsay()
+	case "/conversations", "/open", "/rename", "/delete", "/find":
+		if c.journal.store == nil {
+			say(c.ui, "Nothing is saved in this session, so there is only this conversation.")
+			break
+		}
+		switch strings.ToLower(f[0]) {
+		case "/conversations":
+			c.conversations(ctx, rest)
+		case "/open":
+			c.open(rest)
+		case "/rename":
+			c.rename(rest)
+		case "/delete":
+			c.delete(rest)
+		case "/find":
+			c.find(ctx, rest)
+		}
+	case "/export":
+		c.export(rest)
+	case "/save":
+		c.saveCode(rest)
+	case "/copy":
+		c.copyCode(rest)
+	case "/documents":
+		c.documents(ctx)
+	case "/raw":
+		c.look.toggleRaw()
 	case "/check":
 		c.check(ctx)
 	case "/report":
@@ -173,6 +228,8 @@ func (c *commands) set(rest string) {
 		c.zone(arg)
 	case "keyboard":
 		c.keys.set(arg)
+	case "theme", "text":
+		c.look.set(strings.ToLower(what), strings.ToLower(arg))
 	case "history":
 		if c.journal.store == nil {
 			say(c.ui, "Nothing can be saved in this session.")
@@ -292,7 +349,7 @@ func (c *commands) clear() {
 	c.talk.clear()
 	c.ui.Clear()
 	if c.journal.saving {
-		c.ui.Quiet("A new conversation. The earlier ones are kept: /history.")
+		c.ui.Quiet("A new conversation. The earlier ones are kept: /conversations.")
 	} else {
 		c.ui.Quiet("A new conversation.")
 	}

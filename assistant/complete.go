@@ -1,13 +1,19 @@
 package assistant
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 
+	"alphaos/console"
 	"alphaos/console/keyboard"
+	"alphaos/llm/gguf"
 )
 
 // commandNames are the commands with which a mistyped one is compared.
-var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history", "/check", "/report", "/restart", "/bye"}
+var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history",
+	"/new", "/conversations", "/open", "/find", "/retry", "/edit", "/forget", "/rename", "/delete", "/export", "/save", "/copy", "/documents", "/raw",
+	"/check", "/report", "/restart", "/bye"}
 
 // Complete completes what a person has typed so far: commands, and what /set and
 // /show take. It is for console.Options.Complete.
@@ -16,7 +22,8 @@ func Complete(line string) string {
 		return line
 	}
 	words := []string{"/set parameter ", "/set system ", "/set keyboard ", "/set timezone ", "/set history", "/set nohistory",
-		"/models all", "/show info", "/show memory", "/show parameters", "/show system"}
+		"/set theme ", "/set text ",
+		"/conversations all", "/models all", "/show info", "/show memory", "/show parameters", "/show system"}
 	for _, name := range commandNames {
 		words = append(words, name+" ")
 	}
@@ -25,6 +32,12 @@ func Complete(line string) string {
 	}
 	for _, l := range keyboard.Layouts() {
 		words = append(words, "/set keyboard "+l.Name)
+	}
+	for _, name := range console.Themes() {
+		words = append(words, "/set theme "+name)
+	}
+	for _, name := range console.TextSizes() {
+		words = append(words, "/set text "+name)
 	}
 	best := ""
 	for _, w := range words {
@@ -42,6 +55,68 @@ func Complete(line string) string {
 		return line
 	}
 	return best
+}
+
+// usageLine is a line of a help text: a command, what it takes, and what it does.
+var usageLine = regexp.MustCompile(`(?m)^  (?:\S+, )?(/.*?)( [A-Z+]\S*(?: [A-Z]+)*)?  +(\S.*)$`)
+
+// usage reads a help text.
+func usage(text string) (list []console.Suggestion) {
+	for _, m := range usageLine.FindAllStringSubmatch(text, -1) {
+		s := console.Suggestion{Text: m[1]}
+		if m[2] != "" || m[1] == "/set" || m[1] == "/show" {
+			s.Text += " "
+		}
+		s.Help, _, _ = strings.Cut(m[3], ";")
+		list = append(list, s)
+	}
+	return list
+}
+
+// suggest lists what a line may become that begins with a slash.
+func (c *commands) suggest(line string) (list []console.Suggestion) {
+	add := func(text, help string) { list = append(list, console.Suggestion{Text: text, Help: help}) }
+	begins := func(s string) bool { return strings.HasPrefix(line, s) }
+	switch {
+	case begins("/set parameter "):
+		for _, p := range paramHelp {
+			add("/set parameter "+p.name+" ", p.help)
+		}
+	case begins("/set keyboard "):
+		for _, l := range keyboard.Layouts() {
+			add("/set keyboard "+l.Name, l.FullName)
+		}
+	case begins("/set theme "):
+		for _, name := range console.Themes() {
+			add("/set theme "+name, "")
+		}
+	case begins("/set text "):
+		for _, name := range console.TextSizes() {
+			add("/set text "+name, "")
+		}
+	case begins("/set "):
+		list = usage(setUsage)
+	case begins("/show "):
+		list = usage(showUsage)
+	case begins("/load "):
+		for _, m := range c.library.known {
+			add("/load "+gguf.PlainName(m.Name), console.Bytes(m.Size))
+		}
+	case begins("/history ") && c.past.store != nil:
+		for _, x := range c.past.store.Conversations() {
+			add(fmt.Sprint("/history ", x.ID), x.Title)
+		}
+	case !strings.Contains(line, " "):
+		list = usage(helpText)
+	}
+	n := 0
+	for _, s := range list {
+		if strings.HasPrefix(s.Text, line) {
+			list[n] = s
+			n++
+		}
+	}
+	return list[:n]
 }
 
 // nextWord is where the word at i ends, the space behind it included.

@@ -16,16 +16,21 @@ import (
 // that is talked to.
 type conversation struct {
 	ui       UI
+	display  Display
+	now      func() time.Time
 	journal  *journal
 	settings *settings
 	before   func(m llm.Info, message string) (answer string, ok bool) // Config.Before
 	state    engine.Medium                                             // Drive.State
+	close    func() error                                              // Drive.Close
+	when     func(time.Time) string                                    // a time in words
 
 	model *engine.Model // nil: there is none
 	name  string        // the name of its file
 
 	said    engine.Conversation // the most recent turns
 	earlier int                 // how many messages came before those
+	kept    []bool              // for the person's last messages: whether they are in the store; those before are
 }
 
 // A conversation may be years long. What is done at the start and for each
@@ -56,10 +61,23 @@ func (c *conversation) forget() {
 
 // clear begins a new conversation.
 func (c *conversation) clear() {
-	c.said.Turns, c.earlier, c.said.First = nil, 0, 0
+	c.said.Turns, c.earlier, c.said.First, c.kept = nil, 0, 0, nil
 	if c.model != nil {
 		c.model.Forget()
 	}
+}
+
+// lastMessage returns which of the turns is the person's last message, -1 if there is none, and
+// whether it is in the store.
+func (c *conversation) lastMessage() (turn int, kept bool) {
+	turn = len(c.said.Turns) - 1
+	for turn >= 0 && c.said.Turns[turn].Role != store.User {
+		turn--
+	}
+	if n := len(c.kept); n > 0 {
+		return turn, c.kept[n-1]
+	}
+	return turn, c.journal.store != nil
 }
 
 // instruct sets the system prompt.
@@ -110,6 +128,16 @@ func (c *conversation) remember() {
 	}
 	if err := c.model.SaveState(c.state, c.progress("Saving what the model remembers")); err != nil {
 		c.ui.Quiet("What the model remembers could not be saved, so it will read the conversation again: " + fs.Explain(err))
+	}
+}
+
+// forgotten takes out of what the model remembers on the drive what was deleted.
+func (c *conversation) forgotten() {
+	if c.state == nil {
+		return
+	}
+	if err := c.model.EraseState(c.state); err != nil {
+		c.ui.Quiet("What the model remembers of it could not be taken off the drive: " + fs.Explain(err))
 	}
 }
 

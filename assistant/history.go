@@ -3,7 +3,7 @@ package assistant
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,9 +13,10 @@ import (
 
 // past shows what was said.
 type past struct {
-	ui    UI
-	store *store.Store // nil: there is none
-	now   func() time.Time
+	ui      UI
+	store   *store.Store // nil: there is none
+	journal *journal
+	now     func() time.Time
 }
 
 const shownTurns = 4 // at the start
@@ -38,13 +39,19 @@ func (h *past) recovered(r store.Recovery) {
 	if r.Unread > 0 {
 		h.ui.Error("The drive fails to read the end of the journal, so what you said last may not be shown. It is not written over: switch off, plug the drive in again and start again to see it.")
 	}
-	msgs, total := h.store.Tail(shownTurns)
+	msgs, _ := h.store.Tail(shownTurns)
 	switch {
 	case r.Unclean && len(msgs) > 0:
-		h.ui.Notice("Note: your last session ended unexpectedly. I've recovered your conversation up to " + h.when(r.UpTo) + ".")
+		h.ui.Notice("Note: Your last session ended unexpectedly. I've recovered your conversation up to " + h.when(r.UpTo) + ".")
 	case r.Unclean:
-		h.ui.Notice("Note: your last session ended unexpectedly. Nothing had been said in it, so nothing is lost.")
+		h.ui.Notice("Note: Your last session ended unexpectedly. Nothing had been said in it, so nothing is lost.")
 	}
+	h.end("your last conversation")
+}
+
+// end shows the end of the current conversation, which is called name.
+func (h *past) end(name string) {
+	msgs, total := h.store.Tail(shownTurns)
 	if len(msgs) == 0 {
 		return
 	}
@@ -52,13 +59,16 @@ func (h *past) recovered(r store.Recovery) {
 	for total > len(msgs) && from < len(msgs)-1 && msgs[from].Role != store.User {
 		from++
 	}
-	head := "Your last conversation"
+	head := strings.ToUpper(name[:1]) + name[1:]
 	if total > len(msgs)-from {
-		head = fmt.Sprintf("The end of your last conversation (%d messages, /history shows all)", total)
+		head = fmt.Sprintf("The end of %s (%d messages, /history shows all)", name, total)
 	}
 	h.ui.Quiet(head + ", " + h.when(msgs[len(msgs)-1].Time) + ":")
 	for _, m := range msgs[from:] {
 		h.replay(m, 600)
+	}
+	if msgs[len(msgs)-1].Role == store.User {
+		h.ui.Quiet("This was not answered: /retry does it.")
 	}
 	say(h.ui, "") // what comes now was not said then
 }
@@ -97,37 +107,33 @@ func (h *past) unsaved(turns []chat.Turn, gone int) {
 		h.replay(store.Message{Role: t.Role, Text: t.Text}, 0)
 	}
 	if len(turns) == 0 {
-		say(h.ui, "Nothing was said yet.")
+		say(h.ui, nothingSaid)
 	}
 }
 
 // one shows the conversation of that number.
 func (h *past) one(ctx context.Context, number string) {
-	n, err := strconv.Atoi(number)
-	msgs := h.store.Messages(n)
-	if err != nil || msgs == nil {
-		say(h.ui, fmt.Sprintf("There is no conversation %q; /history lists them.", number))
-		return
+	if c, ok := h.pick(number); ok {
+		h.recite(ctx, h.store.Messages(c.ID))
 	}
-	h.recite(ctx, msgs)
 }
 
 // all lists the earlier conversations and shows the current one. whole is false
 // when more was said than was saved.
 func (h *past) all(ctx context.Context, whole bool) {
-	list, current := h.store.Conversations(), h.store.Conversation()
-	if len(current) > 0 && len(list) > 0 {
-		list = list[:len(list)-1]
-	}
+	list, current := h.list(), h.store.Conversation()
+	now := h.store.Current().ID
+	list = slices.DeleteFunc(list, func(c store.Conversation) bool { return c.ID == now })
 	if len(list) == 0 && len(current) == 0 {
-		say(h.ui, "Nothing was said yet.")
+		say(h.ui, nothingSaid)
 		return
 	}
-	if len(list) > 0 {
+	if n := len(list); n > shownInList {
+		say(h.ui, fmt.Sprintf("Earlier conversations, the last %d of %d (/conversations all lists all, /history N shows one):", shownInList, n))
+		h.entries(list[n-shownInList:])
+	} else if n > 0 {
 		say(h.ui, "Earlier conversations (/history N shows one):")
-		for _, c := range list {
-			say(h.ui, fmt.Sprintf("%3d  %s  %s (%s)", c.ID, h.when(c.Updated), c.Title, count(c.Messages, "message", "messages")))
-		}
+		h.entries(list)
 	}
 	if len(current) > 0 {
 		say(h.ui, "This conversation:")

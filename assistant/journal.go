@@ -42,11 +42,11 @@ func (j *journal) begin(why error) {
 	}
 }
 
-// save writes what could not be written before, and ends the session.
-func (j *journal) save() error {
-	if j.store == nil {
-		return nil
-	}
+// pending tells whether something could not be written before.
+func (j *journal) pending() bool { return j.unfinished != nil || len(j.unkept) > 0 }
+
+// catchUp writes that.
+func (j *journal) catchUp() error {
 	if err := j.finish(); err != nil {
 		return err
 	}
@@ -55,7 +55,8 @@ func (j *journal) save() error {
 			return err
 		}
 	}
-	return j.store.End()
+	j.unkept = nil
+	return nil
 }
 
 // finish saves the end of the last answer if it is not saved yet.
@@ -70,20 +71,14 @@ func (j *journal) finish() error {
 	return nil
 }
 
-// record saves a message, and before it the end of the last answer if that is
+// record has save save a message, and before it the end of the last answer if that is
 // not saved yet. With wait it waits for a drive that was pulled out.
-func (j *journal) record(ctx context.Context, text string, wait bool) error {
+func (j *journal) record(ctx context.Context, save func() error, wait bool) error {
 	if !j.saving {
 		j.secret = true
 		return nil
 	}
-	add := func() error {
-		err := j.finish()
-		if err == nil {
-			err = j.store.AddUser(text)
-		}
-		return err
-	}
+	add := func() error { return j.arrange(save) }
 	err := add()
 	if errors.Is(err, fs.ErrRemoved) && j.present != nil && wait {
 		j.ui.Error("The drive was pulled out. Plug it in again: your message is kept here, and is saved and answered then.")
@@ -94,12 +89,38 @@ func (j *journal) record(ctx context.Context, text string, wait bool) error {
 	return err
 }
 
+// arrange changes the store once the end of the last answer is saved: it would become part of
+// another conversation.
+func (j *journal) arrange(change func() error) error {
+	if err := j.finish(); err != nil {
+		return err
+	}
+	return change()
+}
+
 // beginAnswer begins to save an answer. Nil means that it is not saved.
 func (j *journal) beginAnswer() *store.Answer {
 	if !j.saving {
 		return nil
 	}
 	return j.store.BeginAnswer()
+}
+
+// lastMessage returns where in the current conversation of the store the person's last message is.
+func (j *journal) lastMessage() (index int, ok bool) {
+	const near = 8 // nearly always it is the last but one
+	last, total := j.store.Tail(near)
+	for {
+		for i := len(last) - 1; i >= 0; i-- {
+			if last[i].Role == store.User {
+				return total - len(last) + i, true
+			}
+		}
+		if len(last) == total {
+			return 0, false
+		}
+		last, total = j.store.Tail(total)
+	}
 }
 
 // endAnswer ends an answer, now or, if that fails, before the next message.
@@ -116,7 +137,7 @@ func (j *journal) endAnswer(a *store.Answer, stats store.Stats, partial bool) er
 // resume saves messages again.
 func (j *journal) resume() error {
 	if j.apart {
-		if err := j.store.NewConversation(); err != nil {
+		if err := j.arrange(j.store.NewConversation); err != nil {
 			return err
 		}
 	}
@@ -127,7 +148,7 @@ func (j *journal) resume() error {
 // newConversation begins a new conversation.
 func (j *journal) newConversation() error {
 	if j.saving {
-		if err := j.store.NewConversation(); err != nil {
+		if err := j.arrange(j.store.NewConversation); err != nil {
 			return err
 		}
 	}

@@ -27,34 +27,57 @@ func Leaves(line string) (out Outcome, ok bool) {
 	case "/restart":
 		return Restart, true
 	}
-	return Shutdown, isShutdown(line)
+	switch command, _ := asCommand(line); command {
+	case "/bye":
+		return Shutdown, true
+	case "/restart":
+		return Restart, true
+	}
+	return Shutdown, false
 }
 
-// isShutdown reports whether a message asks to shut down and nothing else.
-func isShutdown(text string) bool {
-	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
-		return strings.ContainsRune(" \t.,!?;:…'’\"", r)
-	})
-	for len(words) > 0 && (words[0] == "please" || words[0] == "ok" || words[0] == "okay" || words[0] == "alpha") {
-		words = words[1:]
-	}
-	for n := len(words); n > 1 && (words[n-1] == "please" || words[n-1] == "now" || words[n-1] == "alpha"); n-- {
-		words = words[:n-1]
-	}
-	switch strings.Join(words, " ") {
-	case "shut down", "shutdown", "goodbye", "good bye", "good-bye":
-		return !strings.HasPrefix(text, "/")
-	}
-	return false
-}
-
-// save saves everything.
+// save saves everything, and shows each step when it is done.
 func (c *conversation) save() error {
-	err := c.journal.save()
-	if err == nil {
+	j := c.journal
+	if j.store != nil {
+		pending := "none"
+		if j.pending() {
+			pending = "saved"
+		}
+		if err := j.catchUp(); err != nil {
+			return err
+		}
+		c.ui.Quiet("Pending writes: " + pending)
+		c.ui.Quiet("Conversation: " + c.savedUpTo())
+		if err := j.store.End(); err != nil {
+			return err
+		}
 		c.remember()
+		c.ui.Quiet("Session metadata: saved")
 	}
-	return err
+	if c.close != nil {
+		if err := c.close(); err != nil {
+			return err
+		}
+		c.ui.Quiet("Partitions: closed")
+	}
+	return nil
+}
+
+// savedUpTo says what is saved of the conversation.
+func (c *conversation) savedUpTo() string {
+	last, n := c.journal.store.Tail(1)
+	switch {
+	case c.journal.apart && len(c.said.Turns) > 0:
+		return "not saved, as you wished"
+	case n == 0 || c.journal.apart:
+		return "nothing was said in it"
+	}
+	text := count(n, "message", "messages") + " saved, the last of " + c.when(last[0].Time)
+	if !c.journal.saving {
+		text += "; what was said after /set nohistory is not"
+	}
+	return text
 }
 
 func (c *conversation) farewell() {

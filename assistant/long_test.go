@@ -162,3 +162,21 @@ func BenchmarkStart(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkFind measures a search through 20,000 messages.
+func BenchmarkFind(b *testing.B) {
+	w := &world{t: b, now: time.Unix(1e9, 0)}
+	s, _, err := store.Open(longTalk(b, 20_000), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	j := &journal{ui: ui{w}, store: s}
+	c := &commands{ui: ui{w}, journal: j, past: &past{ui: ui{w}, store: s, journal: j, now: func() time.Time { return w.tick(0) }}}
+	for b.Loop() {
+		w.out.Reset()
+		c.find(context.Background(), "question 9999")
+	}
+	if !strings.Contains(w.out.String(), "1 message in 1 conversation") {
+		b.Error(w.out.String())
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"alphaos/console"
@@ -32,6 +33,7 @@ type library struct {
 	file    engine.ModelReader          // of the model in use
 	drafts  string                      // the name of the file of the model that drafts for it, or ""
 	others  []engine.ModelFile          // elsewhere, as they were last listed
+	known   []engine.ModelFile          // all, as they were last listed
 	remarks map[engine.ModelFile]string // what describe found out for good
 }
 
@@ -95,6 +97,7 @@ func (l *library) list() {
 
 // show lists models with their numbers and what a person should know of each.
 func (l *library) show(list []engine.ModelFile) {
+	l.known = list
 	names, sizes := 0, 0
 	for _, m := range list {
 		names = max(names, len(gguf.PlainName(m.Name)))
@@ -196,6 +199,9 @@ func (l *library) loadFirst(ctx context.Context) bool {
 		if err == nil {
 			return true
 		}
+		if errors.Is(err, context.Canceled) {
+			return false // the person chooses
+		}
 		advice := copyModel
 		if errors.Is(err, drivefs.ErrRemoved) {
 			const most = 10 // a bad drive may come back again and again
@@ -222,6 +228,7 @@ func (l *library) loadFirst(ctx context.Context) bool {
 // The error says, as a clause, why there is nothing better.
 func (l *library) loadBest(ctx context.Context) (guides []engine.ModelFile, err error) {
 	list, lerr := l.files.List()
+	l.known = list
 	var others []engine.ModelFile
 	for _, m := range list {
 		if m.BuiltIn {
@@ -249,7 +256,7 @@ func (l *library) loadBest(ctx context.Context) (guides []engine.ModelFile, err 
 				l.prefer(wanted)
 				return nil, nil
 			}
-			if errors.Is(err, drivefs.ErrRemoved) {
+			if final(err) {
 				return guides, err
 			}
 		case want == l.wanted:
@@ -296,7 +303,7 @@ func (l *library) loadBest(ctx context.Context) (guides []engine.ModelFile, err 
 			if err = l.use(ctx, c); err == nil {
 				return begun(m)
 			}
-			if errors.Is(err, drivefs.ErrRemoved) {
+			if final(err) {
 				return guides, err
 			}
 		}
@@ -308,7 +315,7 @@ func (l *library) loadBest(ctx context.Context) (guides []engine.ModelFile, err 
 		if err = l.load(ctx, m); err == nil {
 			return begun(m)
 		}
-		if errors.Is(err, drivefs.ErrRemoved) {
+		if final(err) {
 			return guides, err
 		}
 	}
@@ -316,6 +323,11 @@ func (l *library) loadBest(ctx context.Context) (guides []engine.ModelFile, err 
 		return guides, errors.New("no model on this drive can be used")
 	}
 	return guides, errors.New("there is no model on this drive")
+}
+
+// final tells whether other models need not be tried.
+func final(err error) bool {
+	return errors.Is(err, drivefs.ErrRemoved) || errors.Is(err, context.Canceled)
 }
 
 // prefer lets the next session begin with the model in use, unless that is a guide:
@@ -379,7 +391,12 @@ func (l *library) refuse(file engine.ModelFile, err error) {
 // use is load for a model file that is open. It closes the file, now or with the
 // model.
 func (l *library) use(ctx context.Context, c *candidate) error {
-	file, r := c.ModelFile, c.r
+	file := c.ModelFile
+	ctx, done := l.ui.StopContext(ctx)
+	defer done()
+	r := &stoppable{ModelReader: c.r, ctx: ctx}
+	l.talk.display.SetBars(func(b *console.Bars) { b.Enter = "cancels" })
+	defer l.talk.display.SetBars(func(b *console.Bars) { b.Enter = "" })
 	kept := false // a model that is streamed needs its file
 	defer func() {
 		if !kept {
@@ -413,12 +430,17 @@ func (l *library) use(ctx context.Context, c *candidate) error {
 	if p != nil {
 		p.Done()
 	}
+	r.loaded.Store(true)
 	if err == nil {
 		l.loadDraft(m, draft)
 		l.file, kept = r, true
 		if err = l.talk.take(m, file.Name); err != nil {
 			l.unload()
 		}
+	}
+	if errors.Is(err, context.Canceled) {
+		l.ui.Quiet("Loading " + gguf.PlainName(file.Name) + " was cancelled.")
+		return err
 	}
 	if err != nil {
 		l.refuse(file, err)
@@ -434,6 +456,20 @@ func (l *library) use(ctx context.Context, c *candidate) error {
 	}
 	l.talk.resume()
 	return nil
+}
+
+// stoppable is a model's file that can't be read any more when ctx is done while it is loaded.
+type stoppable struct {
+	engine.ModelReader
+	ctx    context.Context
+	loaded atomic.Bool // from here on it can: a streamed model reads on
+}
+
+func (s *stoppable) ReadAt(p []byte, off int64) (int, error) {
+	if err := s.ctx.Err(); err != nil && !s.loaded.Load() {
+		return 0, err
+	}
+	return s.ModelReader.ReadAt(p, off)
 }
 
 func (l *library) unload() {

@@ -56,8 +56,8 @@ func (c *commands) report(ctx context.Context) {
 	}
 	write(false)
 	name, finish, err := "", func([]byte) error { return nil }, errors.New("there is no drive")
-	if c.saveReport != nil {
-		name, finish, err = c.saveReport(now, []byte(text.String()+reportCut))
+	if c.drive.Report != nil {
+		name, finish, err = c.drive.Report(now, []byte(text.String()+reportCut))
 	}
 	write(true)
 	if err == nil {

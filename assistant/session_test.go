@@ -15,6 +15,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,6 +68,8 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happen
 //	# drive returns after N the N-th time that it is looked whether it is there
 //	# drive never returns   the person gives up waiting
 //	# drive out/in          of the machine: its models can't be read either
+//	# document NAME TEXT  is among the documents on the drive; \n in TEXT is a new line
+//	# files               shows what was written as files
 //	# ^C                  Ctrl-C at the prompt
 //	# N lines wait        behind the next one that is typed
 func TestSessions(t *testing.T) {
@@ -125,7 +128,8 @@ type world struct {
 	plain   bool
 	context int
 	medium  *memory
-	state   *memory // nil: there is no room for it on the drive
+	state   *memory      // nil: there is no room for it on the drive
+	files   fstest.MapFS // that were written, and the documents
 
 	mu  sync.Mutex
 	now time.Time
@@ -135,6 +139,7 @@ type world struct {
 	failAfter           int
 	away                bool          // the drive
 	waiting             int           // lines behind the next one
+	dropped             []string      // lines that the Up key does not bring back any more
 	returns             int           // see "# drive returns"; 0: nobody looks, <0: never
 	think               time.Duration // before a line is typed
 	cancel              func()        // stops the answer
@@ -167,7 +172,8 @@ func (w *world) setTimezone(text string) error {
 
 type powerCut struct{}
 
-var prompts = []string{Prompt, "Which model? (number or name; Enter looks again) ", "Shut down anyway? (yes or no) "}
+var prompts = []string{Prompt, "Which model? (number or name; Enter looks again) ", "Shut down anyway? (yes or no) ",
+	"Delete it? (yes or no) ", "Forget it? (yes or no) ", "Replace it? (yes or no) "}
 
 func play(t *testing.T, script string) string {
 	w := &world{t: t, context: 400, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
@@ -254,6 +260,15 @@ func (w *world) direct(line string) {
 	case len(f) < 2 || strings.HasPrefix(line, "##"):
 	case f[len(f)-1] == "wait":
 		w.waiting, _ = strconv.Atoi(f[1])
+	case f[1] == "document":
+		w.file("documents/"+f[2], strings.ReplaceAll(strings.Join(f[3:], " "), `\n`, "\n"))
+	case f[1] == "files":
+		for _, name := range slices.Sorted(maps.Keys(w.files)) {
+			fmt.Fprintf(&w.out, "[%s]\n", name)
+			for line := range strings.Lines(string(w.files[name].Data)) {
+				w.out.WriteString("  " + strings.TrimSuffix(line, "\n") + "\n")
+			}
+		}
 	case f[1] == "models":
 		clear(w.models)
 		for _, name := range f[2:] {
@@ -314,6 +329,46 @@ func (w *world) direct(line string) {
 	}
 }
 
+// file writes a file on the drive.
+func (w *world) file(name, content string) {
+	if w.files == nil {
+		w.files = fstest.MapFS{}
+	}
+	w.files[name] = &fstest.MapFile{Data: []byte(content), ModTime: w.tick(0)}
+}
+
+func (w *world) saveDocument(now time.Time, name string, content []byte, replace bool) (string, error) {
+	name = "documents/" + name
+	if w.away {
+		return "", fs.ErrRemoved
+	}
+	if w.files[name] != nil && !replace {
+		return "", iofs.ErrExist
+	}
+	w.file(name, string(content))
+	return "/" + name, nil
+}
+
+func (w *world) saveExport(now time.Time, name string, content []byte) (string, error) {
+	if w.away {
+		return "", fs.ErrRemoved
+	}
+	w.file("backup/"+name, string(content))
+	return "/backup/" + name, nil
+}
+
+// documents are the files among the documents.
+func (w *world) documents() iofs.FS {
+	if w.files == nil {
+		w.files = fstest.MapFS{}
+	}
+	dir, err := iofs.Sub(w.files, "documents")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return dir
+}
+
 func (w *world) boot() {
 	defer func() {
 		if r := recover(); r != nil {
@@ -350,6 +405,10 @@ func (w *world) boot() {
 			c.Drive.NoStore = err
 		}
 		c.Drive.Store, c.Drive.Recovery = s, rec
+	}
+	if w.medium != nil {
+		c.Drive.Documents, c.Drive.SaveDocument, c.Drive.SaveExport = w.documents(), w.saveDocument, w.saveExport
+		c.Drive.Close = func() error { return nil }
 	}
 	if w.state != nil {
 		c.Drive.State = w.state
@@ -450,6 +509,17 @@ func (u ui) Clear()          { u.line("[clear]") }
 
 func (u ui) AddHistory(...string) {}
 
+func (u ui) DropHistory(lines ...string) { u.dropped = append(u.dropped, lines...) }
+
+// Prefill shows what the next line begins with; the person deletes it.
+func (u ui) Prefill(text string) bool {
+	if strings.Contains(text, "\n") {
+		return false
+	}
+	u.line("[typed: " + text + "]")
+	return true
+}
+
 func (u ui) ReplayAnswer(text, note string) { u.Replay(Speaker, text, note) }
 
 func (u ui) Replay(who, text, note string) {
@@ -538,6 +608,9 @@ const (
 type fake struct{ *world }
 
 func (w *world) Load(r engine.ModelReader, o engine.Options) (*engine.Model, error) {
+	if s, ok := r.(*stoppable); ok {
+		r = s.ModelReader
+	}
 	f, ok := r.(*llm.File)
 	if !ok {
 		w.t.Fatal("not an open file")
@@ -766,6 +839,10 @@ func (s *fakeSession) next() int32 {
 		}
 	}
 	switch user {
+	case "code":
+		reply = "Here:\n```go\nfmt.Println(1)\n```\nor\n~~~\none\n  two\n~~~\n"
+	case "more code":
+		reply = "```\nls -l\n```"
 	case "think":
 		reply = "{Hm. Well.}" + reply
 	case "only think":

@@ -59,8 +59,11 @@ type Keyboard interface {
 	// StopContext returns a context that ends when the person wants the
 	// answer to stop. The function ends the watch; it must be called.
 	StopContext(ctx context.Context) (context.Context, func())
-	// AddHistory lets the person bring back earlier messages.
+	// Prefill has the next ReadLine begin with text, which the person may change; false: it can't.
+	Prefill(text string) bool
+	// AddHistory lets the person bring back earlier messages; DropHistory forgets some.
 	AddHistory(lines ...string)
+	DropHistory(lines ...string)
 }
 
 // Terminal makes a UI of a console.

@@ -34,6 +34,7 @@ type Options struct {
 	Safe     bool
 	Kernel   string
 	Threads  int    // 0: AlphaOS chooses
+	Cache    string // of keys and values: "f32", "f16", "q8_0"; "": by the room there is
 	CPUs     int    // processors to start at most; 0: all
 	Model    string // its name; "": the one used last
 	Timezone string // the person's, as "+02:00"; "": the one that was set last
@@ -64,6 +65,13 @@ var optionTable = []option{
 			return fmt.Errorf("is not a number of threads: write one from 1 to %d, or 0 to leave the choice to AlphaOS", maxThreads)
 		}
 		o.Threads = n
+		return nil
+	}},
+	{"kv", func(o *Options, v string) error {
+		if !slices.Contains([]string{"", "f32", "f16", "q8_0"}, v) {
+			return errors.New("is none of f32, f16 and q8_0")
+		}
+		o.Cache = v
 		return nil
 	}},
 	{"cpus", func(o *Options, v string) error {
@@ -193,6 +201,7 @@ func (o Options) String() string {
 	word(o.Verbose, "verbose")
 	word(o.Safe, "safe")
 	word(o.Kernel != "", "kernel="+o.Kernel)
+	word(o.Cache != "", "kv="+o.Cache)
 	word(o.Threads != 0, "threads="+strconv.Itoa(o.Threads))
 	word(o.CPUs != 0, "cpus="+strconv.Itoa(o.CPUs))
 	word(o.Model != "", "model="+quote(o.Model))

@@ -61,6 +61,8 @@ func TestSet(t *testing.T) {
 		{"threads=-1", Options{}, `start: threads "-1" is not a number of threads`},
 		{"threads=65 verbose", Options{Verbose: true}, `start: threads "65" is not a number of threads`},
 		{"cpus=2 threads=1", Options{CPUs: 2, Threads: 1}, ""},
+		{"kv=q8_0", Options{Cache: "q8_0"}, ""},
+		{"kv=q3", Options{}, `start: kv "q3" is none of f32, f16 and q8_0.`},
 		{"cpus=many", Options{}, `start: cpus "many" is not a number of processors`},
 		{"threads", Options{}, `start: threads "" is not a number of threads`},
 		{"kernel=abacus", Options{}, `start: kernel "abacus" is none of this processor's kernels, which are `},
@@ -69,7 +71,7 @@ func TestSet(t *testing.T) {
 		{"timezone=Berlin safe", Options{Safe: true}, `start: timezone "Berlin" is not a time zone: write`},
 		{"timezone", Options{}, `start: timezone "" is not a time zone: write`},
 		{"clock=atomic", Options{}, `start: clock "atomic" is neither utc nor local.`},
-		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, cpus, model, timezone, clock, keyboard, report.`},
+		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, kv, cpus, model, timezone, clock, keyboard, report.`},
 		{"keyboard=FR-mac keyboard=", Options{}, ""},
 		{"keyboard=at", Options{Keyboard: "de"}, ""},
 		{"keyboard=klingon verbose", Options{Verbose: true}, `start: keyboard "klingon" is none of the keyboard layouts, which are us, us-intl, dvorak, `},
@@ -131,7 +133,7 @@ func TestOptionsAreDescribed(t *testing.T) {
 			t.Errorf("docs/options.md does not describe %s", d.name)
 		}
 		var o Options
-		for _, value := range []string{"on", "portable", "2", "utc", "de"} {
+		for _, value := range []string{"on", "portable", "2", "utc", "de", "f16"} {
 			if d.set(&o, value) == nil && o != (Options{}) {
 				break
 			}

@@ -4,19 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"alphaos/console"
-	"alphaos/drive"
 	"alphaos/drive/create"
-	"alphaos/fs"
-	"alphaos/fs/volume"
-	"alphaos/internal/petest"
+	"alphaos/internal/vmtest"
 )
 
 func (f *memoryFile) ReadAt(p []byte, off int64) (int, error) { return copy(p, f.data[off:]), f.fail }
@@ -91,14 +86,9 @@ func (m *mill) StartProcessors(most int) int {
 	return most
 }
 
-type testDevice struct{ fs.BlockDevice }
-
-func (testDevice) ReadOnly() bool { return false }
-func (testDevice) String() string { return "test" }
-
 // TestStartProcessors goes through the starts of one computer.
 func TestStartProcessors(t *testing.T) {
-	d := newDrive(t)
+	d, _ := vmtest.Drive(t, vmtest.NewDrive(t, create.Options{Size: 64 << 20, Journal: 1 << 20}))
 	for _, c := range []struct {
 		name    string
 		options Options
@@ -135,31 +125,4 @@ func TestStartProcessors(t *testing.T) {
 			}
 		})
 	}
-}
-
-// newDrive makes a drive.
-func newDrive(t *testing.T) *drive.Drive {
-	t.Helper()
-	dir := t.TempDir()
-	o := create.Options{Out: filepath.Join(dir, "drive.img"), EFI: filepath.Join(dir, "program.efi"), Size: 64 << 20, Journal: 1 << 20}
-	if err := os.WriteFile(o.EFI, petest.Application(nil), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := create.Drive(o); err != nil {
-		t.Fatal(err)
-	}
-	image, err := fs.OpenFileDevice(o.Out, 512, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { image.Close() })
-	medium, err := volume.List(image)
-	if err != nil || len(medium.Volumes) != 1 {
-		t.Fatal(medium, err)
-	}
-	d, err := drive.Mount(testDevice{medium.Volumes[0]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
 }

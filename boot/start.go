@@ -105,7 +105,7 @@ func (s *Start) Tell(con *console.Console) {
 }
 
 // ReadOptions reads the file of options on the drive and says what kind of start this
-// is. The log goes to the drive from here on, unless nothing is to be written.
+// is.
 func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 	for _, v := range d.Volumes() {
 		s.Log.Printf("drive: %q on %s", v.Label(), v.Device)
@@ -132,6 +132,24 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 	if s.Safe {
 		con.Notice("Safe start: one processor, the portable kernel, and nothing is written but the journal.")
 	}
+}
+
+// Mend has the drive's volumes put in order that were not when they were last used; unclean tells that the
+// last session did not end. It comes before all that is written on them.
+func (s *Start) Mend(con *console.Console, d *drive.Drive, unclean bool) {
+	if s.Safe || !unclean && !d.Dirty() {
+		return
+	}
+	over := con.Passing("Looking whether the drive is in order ...")
+	said := d.Mend(unclean, s.machine.Now(), s.Log.Printf)
+	over()
+	for _, sentence := range said {
+		con.Notice(sentence)
+	}
+}
+
+// KeepLog begins to keep the log of a verbose start on the drive, unless nothing is to be written.
+func (s *Start) KeepLog(d *drive.Drive) {
 	switch {
 	case !s.Verbose:
 	case s.Safe:

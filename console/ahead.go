@@ -162,12 +162,27 @@ func (c *Console) layAhead() {
 	}
 	from = max(at, from+1)
 	c.typed = newPage(c.page.cols, 1<<30, &c.table)
-	c.typed.setIndent(c.gutter)
-	c.typed.style = Dim
+	p := c.typed
+	p.measure = measure
+	p.setIndent(c.gutter)
+	p.style = rule
+	p.endRow()
+	p.write(strings.Repeat("─", min(measure, p.cols-c.gutter)))
+	p.endRow()
+	const name = "next> "
+	p.setIndent(max(c.gutter-len(name), 0))
+	p.style = Dim
+	p.write(name)
+	p.setIndent(c.gutter)
 	if n := bytes.Count(text[:from], []byte("\n")); n > 0 {
-		c.typed.write(fmt.Sprintf("(%d lines more)\n", n))
+		p.write(fmt.Sprintf("(%d lines more)\n", n))
 	}
-	c.typed.write(cleanString(string(text[from:])))
+	p.last, p.style = "", Input
+	p.write(cleanString(string(text[from:])))
+	if p.full || len(*p.row()) >= p.limit() {
+		p.newRow(p.hang)
+	}
+	*p.row() = append(*p.row(), cell{' ', Input, markCursor})
 }
 
 // next begins to read what waits, or sets it aside.

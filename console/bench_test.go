@@ -45,7 +45,21 @@ func page0(i int) string {
 	return s.String()
 }
 
-// BenchmarkRedraw paints every cell anew, as PageUp does.
+// BenchmarkRepaint draws all of the screen, its ground and its bars, as a new theme does.
+func BenchmarkRepaint(b *testing.B) {
+	benchSizesRun(b, func(b *testing.B, w, h int) {
+		c := benchConsole(b, w, h)
+		c.Write([]byte(page0(0)))
+		b.SetBytes(int64(w * h * 4))
+		for b.Loop() {
+			if err := c.SetTheme("night"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkRedraw draws every cell anew, as reading back does.
 func BenchmarkRedraw(b *testing.B) {
 	benchSizesRun(b, func(b *testing.B, w, h int) {
 		c := benchConsole(b, w, h)

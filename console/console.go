@@ -1,10 +1,9 @@
 // Package console is the machine's text terminal: a conversation on a frame buffer, mirrored on a
 // serial line, with a line editor that listens to both.
 //
-// A Console holds a page (rows of cells, the truth about what was said), a surface (pixels in memory
-// and what of them the screen has) and a serial writer. Every operation changes the page under one
-// lock, then shows the difference: the surface paints the cells that changed and hands the screen a
-// few rectangles. The screen is never read. Text is cleaned before it reaches either side, so bytes
+// A Console holds a page (rows of cells, the truth about what was said), a surface (what the screen
+// shows) and a serial writer. Every operation changes the page under one
+// lock, then shows the difference: the surface draws the cells that changed. The screen is never read. Text is cleaned before it reaches either side, so bytes
 // in a model's answer can't control a terminal; styles are chosen by method, never by escape bytes.
 //
 // The conversation has a gutter on the screen: the prompt ("you> ") and the speaker's name
@@ -23,12 +22,12 @@ import (
 	"time"
 )
 
-// Screen is a frame buffer. Pixels are 0x00RRGGBB in the shadow, rows stride pixels apart, the first
-// pixel of the shadow being the screen's top left corner.
+// Screen is a frame buffer.
 type Screen interface {
 	Size() (width, height int)
-	// Flush copies rectangle r of the shadow to the same place on the screen.
-	Flush(shadow []uint32, stride int, r image.Rectangle) error
+	// Flush shows pixels in rectangle r of the screen: 0x00RRGGBB, rows stride pixels apart, the first one
+	// being the top left corner of r.
+	Flush(pixels []uint32, stride int, r image.Rectangle) error
 }
 
 // ErrInterrupted is returned by ReadLine when the person pressed Ctrl-C.
@@ -44,32 +43,43 @@ type Options struct {
 	Scrollback int                      // rows kept; default 5000
 	Complete   func(line string) string // Tab: the completed form of the text before the cursor; nil: Tab does nothing
 	Now        func() time.Time         // default time.Now
+	Clock      func() time.Time         // the time that the title bar shows, in the person's zone; nil: none
 }
 
 // Console is a terminal. Its methods may be called from any goroutine.
 type Console struct {
 	reading sync.Mutex // one ReadLine, Ask or Replay at a time
 
-	mu      sync.Mutex
-	o       Options
-	page    *page
-	table   clusters
-	surface *surface // nil: no screen (any more)
-	serial  io.Writer
-	err     error // why a side was switched off
-	clean   cleaner
-	gutter  int
-	spoke   bool // something was written since the last prompt
+	mu       sync.Mutex
+	o        Options
+	page     *page
+	list     []Suggestion // above the line; empty: none
+	choice   int          // which of them; -1: none yet
+	suggests func(line string) []Suggestion
+	table    clusters
+	surface  *surface // nil: no screen (any more)
+	serial   io.Writer
+	err      error // why a side was switched off
+	clean    cleaner
+	md       markdown // the answer
+	raw      bool     // answers are shown as they came
+	gutter   int
+	spoke    bool // something was written since the last prompt
 
 	serialFresh bool   // the serial cursor is at the beginning of a line
 	out         []byte // for the serial line, sent by show after the screen is up to date
 
 	edit    *page // the rows being edited, shown after the page; nil: not reading
 	editor  *editor
-	top     int // first row that may be shown: what is above was cleared away
+	top     int   // first row that may be shown: what is above was cleared away
+	turns   []int // rows where messages begin
 	paging  bool
 	viewTop int
-	want    []cell
+	want    []cell // as surface.shown
+	bars    Bars
+	step    *Progress // that goes on; nil: none
+	theme   *theme
+	size    int // of the text: an index of textSizes
 
 	queue   []Key
 	aside   []Key // what waits behind a question, for the next ReadLine
@@ -97,26 +107,32 @@ func New(o Options) (*Console, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Console{o: o, serial: o.Serial, serialFresh: true, wake: make(chan struct{}, 1), quit: make(chan struct{})}
+	c := &Console{o: o, serial: o.Serial, serialFresh: true, wake: make(chan struct{}, 1), quit: make(chan struct{}),
+		theme: themes[0], size: normalSize}
 	if o.Screen == nil && o.Serial == nil {
 		return nil, errors.New("console: neither a screen nor a serial line was given; give at least one")
 	}
 	cols, rows := 80, 25
 	if o.Screen != nil {
-		s, err := newSurface(o.Screen, &c.table)
+		s, err := newSurface(o.Screen, &c.table, c.theme, c.size)
 		if err != nil {
 			return nil, err
 		}
 		c.surface, cols, rows = s, s.cols, s.rows
 	}
 	c.gutter = min(textWidth(o.Speaker), cols/4)
-	c.page = newPage(cols, max(o.Scrollback, 4*rows), &c.table)
+	c.o.Scrollback = max(o.Scrollback, 4*rows)
+	c.newDocument(cols)
 	if o.Keys != nil {
 		go c.pump(o.Keys)
 	} else {
 		c.closed = true
 	}
-	return c, nil
+	if o.Clock != nil && c.surface != nil {
+		go c.tick()
+	}
+	c.show()
+	return c, c.err
 }
 
 // Close stops listening to keys; a ReadLine that waits returns io.EOF.
@@ -168,10 +184,12 @@ func (c *Console) Write(p []byte) (int, error) {
 func (c *Console) BeginAnswer() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.print(c.clean.end())
+	c.settle()
+	c.md.open = false
 	if !c.page.fresh {
 		c.print("\n")
 	}
+	c.clearance()
 	c.spoke = true
 	c.sendText(c.o.Speaker)
 	c.speak()
@@ -196,14 +214,25 @@ func (c *Console) line(s Style, text string) {
 
 // printLine prints clean text on lines of its own.
 func (c *Console) printLine(s Style, text string) {
-	c.print(c.clean.end())
+	c.settle()
 	if !c.page.fresh {
 		c.print("\n")
 	}
 	old := c.page.style
 	c.page.style = s
-	c.print(strings.TrimSuffix(text, "\n") + "\n")
+	c.sendText(strings.TrimSuffix(text, "\n") + "\n")
+	c.page.write(strings.TrimSuffix(text, "\n") + "\n")
+	c.spoke = true
 	c.page.style = old
+}
+
+// settle ends what is unfinished, since something else is to be shown: a character, a line of the answer.
+func (c *Console) settle() {
+	c.print(c.clean.end())
+	if c.md.open && !c.serialFresh {
+		c.sendText("\n")
+	}
+	c.md.pause()
 }
 
 // print appends clean text to both sides; the caller shows it.
@@ -213,23 +242,44 @@ func (c *Console) print(s string) {
 	}
 	c.spoke = true
 	c.sendText(s)
-	for s != "" {
-		line, rest, found := strings.Cut(s, "\n")
-		c.page.write(line)
-		if found {
-			c.page.newline()
-		}
-		s = rest
+	if c.md.open {
+		c.md.write(s)
+	} else {
+		c.page.write(s)
 	}
 }
 
 // speak begins an answer on a fresh row of the page.
 func (c *Console) speak() {
+	c.beginMessage()
 	c.page.setIndent(c.gutter - textWidth(c.o.Speaker))
 	c.page.style = Name
-	c.page.write(c.o.Speaker)
+	c.page.write(spoken(c.o.Speaker))
 	c.page.setIndent(c.gutter)
 	c.page.style = Answer
+	c.md.begin()
+}
+
+// spoken is the name of whoever has spoken, as it stands in the gutter of the screen: without the mark that asks
+// for more.
+func spoken(prompt string) string {
+	if name, ok := strings.CutSuffix(prompt, "> "); ok {
+		return name + "  "
+	}
+	return prompt
+}
+
+// clearance leaves a row blank: each message stands clear of what is above.
+func (c *Console) clearance() {
+	if n := len(c.page.lines); n > 1 && c.page.end()-1 > c.top && !blank(c.page.lines[n-2]) {
+		c.page.newline()
+	}
+}
+
+// beginMessage notes where a message begins.
+func (c *Console) beginMessage() {
+	c.page.record(turnPiece, "")
+	c.turns = append(c.turns, c.page.end()-1)
 }
 
 // Clear begins an empty screen. What was shown stays in the scrollback; the serial line gets a line end
@@ -237,7 +287,8 @@ func (c *Console) speak() {
 func (c *Console) Clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.print(c.clean.end())
+	c.settle()
+	c.md.open = false
 	c.clear()
 	if !c.serialFresh && c.edit == nil {
 		c.send("\r\n")
@@ -250,9 +301,15 @@ func (c *Console) clear() {
 	if !c.page.fresh {
 		c.page.newline()
 	}
-	c.top = c.page.end() - 1
+	c.wipe()
 	c.paging = false
 	c.spoke = false
+}
+
+// wipe has the screen begin with the last row.
+func (c *Console) wipe() {
+	c.page.record(wipePiece, "")
+	c.top = c.page.end() - 1
 }
 
 // StopContext returns a context that is cancelled when the person presses Ctrl-C or Esc, or Enter on an
@@ -344,11 +401,14 @@ func (c *Console) key(k Key) {
 	now, last := c.o.Now(), c.ahead.last
 	c.ahead.last = now
 	c.pasting = c.pasting && k.Code != CtrlC && now.Sub(last) < burst
-	switch k.Code {
-	case PageUp, PageDown:
-		c.turn(k.Code == PageUp)
+	if c.readBack(k) {
 		return
+	}
+	switch k.Code {
 	case Enter, Esc, CtrlC:
+		if k.Code == Enter && k.Quick && c.edit == nil && len(c.queue) > 0 { // an empty line of a paste
+			break
+		}
 		if k.Code == Enter && c.twice(now, last) {
 			return
 		}
@@ -375,26 +435,6 @@ func (c *Console) below() *page {
 		return c.typed
 	}
 	return c.edit
-}
-
-// turn moves the view a page through the scrollback.
-func (c *Console) turn(up bool) {
-	if c.surface == nil {
-		return
-	}
-	step := max(c.surface.rows-2, 1)
-	live := c.liveTop()
-	if !c.paging {
-		c.viewTop = live
-	}
-	if up {
-		c.viewTop -= step
-	} else {
-		c.viewTop += step
-	}
-	c.viewTop = max(c.viewTop, c.page.dropped)
-	c.paging = c.viewTop < live
-	c.show()
 }
 
 // allRows is the number of the row after the last one to show, the edited rows included.
@@ -447,8 +487,8 @@ func (c *Console) liveTop() int {
 // when no side is left.
 func (c *Console) show() error {
 	if c.surface != nil {
-		top := c.compose()
-		if err := c.surface.show(c.want, top); err != nil {
+		c.compose()
+		if err := c.surface.show(c.want); err != nil {
 			c.surface = nil
 			c.err = fmt.Errorf("console: the screen failed and is no longer used: %w", err)
 			c.send("\r\nNote: the screen failed and is no longer used.\r\n")
@@ -472,17 +512,18 @@ func (c *Console) show() error {
 	return nil
 }
 
-// compose lays out the cells to show and returns the number of the first row.
-func (c *Console) compose() (top int) {
-	cols, rows := c.surface.cols, c.surface.rows
-	if len(c.want) != cols*rows {
-		c.want = make([]cell, cols*rows)
+// compose lays out the cells to show.
+func (c *Console) compose() {
+	s := c.surface
+	cols, rows := s.cols, s.rows
+	if len(c.want) != len(s.shown) {
+		c.want = make([]cell, len(s.shown))
 	}
 	live := c.liveTop()
 	if c.paging && c.viewTop >= live {
 		c.paging = false
 	}
-	top = live
+	top := live
 	if c.paging {
 		c.viewTop = max(c.viewTop, c.page.dropped)
 		top = c.viewTop
@@ -491,7 +532,7 @@ func (c *Console) compose() (top int) {
 		out := c.want[y*cols : (y+1)*cols]
 		n := copy(out, c.rowAt(top+y))
 		for x := range out[:n] {
-			if out[x].id == ' ' && out[x].mark&markCursor == 0 {
+			if out[x].id == ' ' && out[x].mark&markCursor == 0 && s.theme.looks[out[x].style].bg == s.theme.ground {
 				out[x] = cell{id: ' '} // all blanks look alike
 			}
 		}
@@ -499,28 +540,22 @@ func (c *Console) compose() (top int) {
 			out[x] = cell{id: ' '}
 		}
 	}
-	switch {
-	case c.paging:
-		below := c.allRows() - (top + rows - 1)
-		note := fmt.Sprintf("↓ %d more lines · PageDown", below)
-		out := c.want[(rows-1)*cols:]
-		for x := range out {
-			out[x] = cell{id: '─', style: Dim}
-		}
-		x := 2
-		for _, r := range " " + note + " " {
-			if x < cols {
-				out[x] = cell{id: glyphID(r), style: Dim}
-			}
-			x++
-		}
-	case len(c.stops) > 0 && c.edit == nil:
+	if len(c.list) > 0 && c.edit != nil && !c.paging {
+		c.layList(c.allRows() - len(c.edit.lines) - top)
+	}
+	if !c.paging && len(c.stops) > 0 && c.edit == nil {
 		y, x := c.page.end()-1-top, len(*c.page.row())
+		if c.page.caret > 0 {
+			x = c.page.caret
+		}
 		if y >= 0 && y < rows && x < cols {
 			c.want[y*cols+x] = cell{id: glyphCaret, style: Name}
 		}
 	}
-	return top
+	left, right := c.titleBar()
+	c.layBar(c.want[s.titleRow()*cols:][:cols], left, right)
+	left, right = c.statusBar()
+	c.layBar(c.want[s.statusRow()*cols:][:cols], left, right)
 }
 
 // sendText sends clean text to the serial line, around the line being edited if there is one.
@@ -531,14 +566,14 @@ func (c *Console) sendText(s string) {
 	out := strings.ReplaceAll(s, "\n", "\r\n")
 	fresh := strings.HasSuffix(s, "\n")
 	if c.editor != nil {
-		wide := textWidth(c.editor.prompt) + textWidth(c.editor.shown)
+		wide := textWidth(c.editor.lead()) + textWidth(c.editor.shown)
 		out = "\r" + strings.Repeat(" ", wide) + "\r" + out
 		if !fresh {
 			out += "\r\n"
 		}
 		c.send(out)
 		c.editor.shown, c.editor.at = "", 0
-		c.send(c.editor.prompt)
+		c.send(c.editor.lead())
 		c.editor.redrawSerial(c)
 		c.serialFresh = false
 		return

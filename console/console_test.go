@@ -52,15 +52,16 @@ func TestScreenConversation(t *testing.T) {
 	r.read("you> ")
 	want := `Welcome.
 
-  you> Hi
-alpha> One.
-       - two
+  you  Hi
+
+alpha  One.
+       • two
 
        alpha> three
        2 tokens
 
-  you>
-  you> /x
+  you
+  you  /x
 No such thing.
 
   you> █`
@@ -77,7 +78,7 @@ No such thing.
 		}
 	}
 	r.mu.Unlock()
-	for k, s := range map[string]Style{"0W": Plain, "2y": Prompt, "2H": Input, "3a": Name, "3O": Answer, "6a": Answer, "7t": Dim, "11N": Plain} {
+	for k, s := range map[string]Style{"0W": Plain, "2y": Prompt, "2H": Input, "4a": Name, "4O": Answer, "7a": Answer, "8t": Dim, "12N": Plain} {
 		if styles[k] != s {
 			t.Errorf("the character %s is in style %d, want %d", k, styles[k], s)
 		}
@@ -172,7 +173,7 @@ func TestWrapHangsInGutter(t *testing.T) {
 	r.say("go")
 	r.BeginAnswer()
 	r.write(strings.Repeat("word ", 40))
-	for i, row := range r.rows()[1:] {
+	for i, row := range r.rows()[2:] {
 		if want := "       word"; i > 0 && !strings.HasPrefix(row, want) {
 			t.Errorf("row %d is %q", i, row)
 		}
@@ -193,7 +194,7 @@ func TestNothingControlsTheTerminal(t *testing.T) {
 	p := r.Progress("\x1b[0m", 1)
 	p.Done()
 	ch := r.read("\x1b]> ")
-	r.press("\x1b\x07\u202e", CtrlD)
+	r.press("\x1b\x07\u202e", CtrlD, CtrlD)
 	if res := <-ch; res.err != io.EOF {
 		t.Error("control characters were taken as text:", res)
 	}
@@ -231,8 +232,8 @@ func TestScrollback(t *testing.T) {
 	}
 	r.press(PageUp)
 	r.until(func() bool { return r.paging })
-	first := fmt.Sprintf("row %d", 201-rows-(rows-2))
-	if got := r.rows(); got[0] != first || !strings.Contains(got[len(got)-1], "more lines") {
+	first := fmt.Sprintf("row %d", 201-rows-(rows-1))
+	if got := r.rows(); got[0] != first || !strings.Contains(r.status(), "reading back") {
 		t.Errorf("after PageUp %q ... %q", got[0], got[len(got)-1])
 	}
 	r.write("more\n") // reading is not disturbed
@@ -296,7 +297,7 @@ func TestClear(t *testing.T) {
 	if res := <-ch; res.line != "keep!" {
 		t.Error(res)
 	}
-	if got := r.text(); got != "  you> keep!" {
+	if got := r.text(); got != "  you  keep!" {
 		t.Errorf("got %q", got)
 	}
 	if got := r.line.String(); !strings.HasPrefix(got, "old\r\nolder\r\nyou> keep") || strings.Contains(got, "\x1b") {
@@ -368,7 +369,7 @@ func TestStopContext(t *testing.T) {
 		} else {
 			r.press("typed ahead")
 			r.settledQueue(11)
-			if got := strings.TrimSpace(r.text()); !strings.HasSuffix(got, "typed ahead") {
+			if got := strings.TrimSpace(r.text()); !strings.HasSuffix(got, "next> typed ahead█") {
 				t.Errorf("what was typed ahead is not shown: %q", got)
 			}
 		}
@@ -446,7 +447,7 @@ func TestPasteIntoAnswer(t *testing.T) {
 	if ctx.Err() != nil {
 		t.Fatal("the answer was stopped")
 	}
-	if got := r.text(); !strings.Contains(got, "(17 lines more)\n       line 17\n") || !strings.HasSuffix(got, "line 19\n       the rest") {
+	if got := r.text(); !strings.Contains(got, "next> (17 lines more)\n       line 17\n") || !strings.HasSuffix(got, "line 19\n       the rest█") {
 		t.Errorf("shown while the answer runs:\n%s", got)
 	}
 	end()
@@ -455,7 +456,7 @@ func TestPasteIntoAnswer(t *testing.T) {
 			t.Fatal(res)
 		}
 		_, end := r.StopContext(t.Context())
-		if got := r.text(); !strings.HasSuffix(got, "the rest") {
+		if got := r.text(); !strings.HasSuffix(got, "the rest█") {
 			t.Errorf("after line %d:\n%s", i, got)
 		}
 		end()
@@ -733,12 +734,17 @@ func TestNewRefuses(t *testing.T) {
 
 func TestLayout(t *testing.T) {
 	for _, tt := range []struct{ w, h, minCols, maxCols, minRows int }{
-		{640, 480, 80, 100, 20}, {800, 600, 80, 100, 25}, {1024, 768, 80, 112, 28}, {1280, 800, 100, 112, 28},
-		{1440, 900, 100, 112, 25}, {1920, 1080, 100, 112, 24}, {2560, 1600, 100, 112, 27}, {2880, 1800, 100, 110, 27}, {3840, 2160, 100, 110, 24},
+		{640, 480, 80, 100, 20}, {800, 600, 80, 100, 24}, {1024, 768, 80, 112, 28}, {1280, 800, 100, 112, 25},
+		{1440, 900, 100, 112, 25}, {1920, 1080, 100, 112, 22}, {2560, 1600, 100, 112, 26}, {2880, 1800, 100, 110, 26}, {3840, 2160, 100, 110, 23},
 	} {
-		cw, ch, cols, rows := layout(tt.w, tt.h)
-		if cols < tt.minCols || cols > tt.maxCols || rows < tt.minRows || cols*cw > tt.w || rows*ch > tt.h {
-			t.Errorf("%dx%d: %d columns of %d, %d rows of %d pixels", tt.w, tt.h, cols, cw, rows, ch)
+		g := layout(tt.w, tt.h, normalSize)
+		if g.cols < tt.minCols || g.cols > tt.maxCols || g.rows < tt.minRows || g.cols*g.cellW > tt.w || g.rowTop(g.rows-1)+g.cellH > g.height-g.barH || g.rowTop(0) < g.barH {
+			t.Errorf("%dx%d: %+v", tt.w, tt.h, g)
+		}
+	}
+	for size, want := range []int{23, 27, 34, 46} {
+		if g := layout(2880, 1800, size); g.cellW != want {
+			t.Errorf("%s text has cells of %d pixels, want %d", textSizes[size].name, g.cellW, want)
 		}
 	}
 }
@@ -762,11 +768,17 @@ func TestPixels(t *testing.T) {
 		return n
 	}
 	area := s.cellW * s.cellH
-	if n := count(r.screen.pix, background); n != 800*600 {
+	background, looks := s.theme.ground, s.theme.looks
+	if n := count(r.screen.pix, background); n != 800*(600-2*s.barH) {
 		t.Fatalf("an empty screen has %d background pixels", n)
 	}
+	for _, at := range []int{0, 799, 800*s.barH - 1, 800 * (600 - s.barH), 800*600 - 1} { // as wide as the screen
+		if r.screen.pix[at] != looks[barText].bg {
+			t.Errorf("pixel %d,%d is not in a bar", at%800, at/800)
+		}
+	}
 	r.write("█M─ \u4e2d")
-	if n := count(cell(0, 0), theme[Plain].colour); n != area {
+	if n := count(cell(0, 0), looks[Plain].fg); n != area {
 		t.Errorf("a full block covers %d of %d", n, area)
 	}
 	if n := area - count(cell(1, 0), background); n < area/5 || n > area*4/5 {
@@ -785,7 +797,7 @@ func TestPixels(t *testing.T) {
 	r.read("> ")
 	at := s.cols
 	for x := range s.cols {
-		if count(cell(x, 2), cursorColour) == area {
+		if count(cell(x, 2), s.theme.cursor().bg) == area {
 			at = x
 		}
 	}
@@ -810,7 +822,7 @@ func TestFlushIsSmall(t *testing.T) {
 		t.Error("nothing changed, yet it was flushed")
 	}
 	r.write(strings.Repeat("a long line of text that fills the screen and scrolls\n", 100))
-	if r.screen.flushes > 3 {
+	if r.screen.flushes > r.surface.rows {
 		t.Errorf("one large write took %d flushes", r.screen.flushes)
 	}
 	r.screen.flushes, r.screen.pixels = 0, 0
@@ -849,7 +861,7 @@ func TestReplay(t *testing.T) {
 	r.press("x", Enter)
 	r.later(0)
 	r.ReplayAnswer("Half an", "(cut short)")
-	if got := r.text(); !strings.HasSuffix(got, "alpha> Half an\n       (cut short)") {
+	if got := r.text(); !strings.HasSuffix(got, "alpha  Half an\n       (cut short)") {
 		t.Errorf("got\n%s", got)
 	}
 }

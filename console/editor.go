@@ -4,11 +4,15 @@ package console
 // clusters; after each batch of keys the screen's rows are laid out anew by a page of their own (so a
 // line wraps exactly as text does) and the serial line gets the shortest change: the common beginning
 // is kept, the rest rewritten. Only \b, \r and spaces are used, so any terminal will do.
+//
+// A message may have several lines: Enter goes on in the next one behind a backslash, or from """ to """, and in
+// the midst of what is pasted. A serial line shows them one below the other, and the one with the cursor last.
 
 import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -21,15 +25,24 @@ type editor struct {
 	text   string
 	pos    int
 	over   bool // more was typed than fits, which was told
+	asked  bool // this is the answer to a question
+
+	leaving bool // Ctrl-D was pressed
 
 	hist  int    // index into the history; len(history) is the line being written
 	draft string // that line, while an older one is shown
 
-	shown string // what the serial line shows after the prompt
+	head  string // the lines that the serial line shows above the last one
+	shown string // what it shows there after the prompt
 	at    int    // the column of its cursor after the prompt
 }
 
-// ReadLine shows prompt and returns the line the person types, without its end, as valid UTF-8. It
+const (
+	quotes = `"""`
+	goesOn = "... " // the prompt of a further line
+)
+
+// ReadLine shows prompt and returns the message the person types, without its end, as valid UTF-8: usually a line. It
 // returns ErrInterrupted on Ctrl-C and io.EOF on Ctrl-D in an empty line or when there are no more keys.
 func (c *Console) ReadLine(prompt string) (string, error) { return c.read(prompt, false) }
 
@@ -44,21 +57,30 @@ func (c *Console) read(prompt string, aside bool) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.next(aside)
-	c.print(c.clean.end())
+	c.settle()
+	c.md.open = false
 	e := c.beginTurn(prompt)
 	if !c.serialFresh {
 		c.send("\r\n")
 	}
 	c.send(e.prompt)
 	c.serialFresh = e.prompt == ""
+	e.asked = aside
 	c.editor = e
 	for {
 		done, err := false, error(nil)
 		for len(c.queue) > 0 && !done {
+			if c.mayGoOn(e) {
+				break
+			}
 			k := c.queue[0]
 			c.queue = c.queue[1:]
 			c.paging = false
+			if k.Code == Enter && k.Quick && len(c.queue) > 0 && c.queue[0].Quick && !e.asked && !strings.HasPrefix(e.text, "/") {
+				k = Key{Rune: '\n'} // a line of a paste
+			}
 			done, err = e.key(c, k)
+			c.suggest(e)
 		}
 		if !done && c.closed {
 			done, err = true, io.EOF
@@ -66,18 +88,39 @@ func (c *Console) read(prompt string, aside bool) (string, error) {
 		if done {
 			e.pos = len(e.text)
 		}
-		c.edit = newPage(c.page.cols, 1<<30, &c.table)
-		e.layout(c.edit, !done)
+		c.layEdit(e, !done)
 		e.redrawSerial(c)
 		if done {
 			return c.finish(e, err)
 		}
 		c.show()
 
+		var gap <-chan time.Time
+		if c.mayGoOn(e) {
+			gap = time.After(3 * pasteGap) // a busy machine hands keys over late
+		}
 		c.mu.Unlock()
-		<-c.wake
+		select {
+		case <-c.wake:
+		case <-gap:
+		}
 		c.mu.Lock()
+		if gap != nil && len(c.queue) == 1 {
+			c.queue[0].Quick = false
+		}
 	}
+}
+
+// mayGoOn tells whether an Enter came so close behind another key that more of a paste may follow.
+func (c *Console) mayGoOn(e *editor) bool {
+	return len(c.queue) == 1 && c.queue[0].Code == Enter && c.queue[0].Quick && !c.closed && !e.asked
+}
+
+// layEdit lays out the line that is being edited.
+func (c *Console) layEdit(e *editor, cursor bool) {
+	c.edit = newPage(c.page.cols, 1<<30, &c.table)
+	c.edit.measure = measure
+	e.layout(c.edit, e.prompt, cursor)
 }
 
 // Replay shows a line that was typed earlier behind prompt, as it looked then. note, unless it is empty, tells
@@ -96,8 +139,11 @@ func (c *Console) ReplayAnswer(text, note string) {
 		if !c.page.fresh {
 			c.page.newline()
 		}
+		c.clearance()
 		c.speak()
-		c.page.write(text)
+		c.md.write(text)
+		c.md.pause()
+		c.md.open = false
 	})
 }
 
@@ -109,9 +155,12 @@ func (c *Console) replay(who, text, note string, lay func(text string)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	text = cleanString(text)
-	c.print(c.clean.end())
+	c.settle()
+	c.md.open = false
 	lay(text)
-	c.page.newline()
+	if !c.page.fresh {
+		c.page.newline()
+	}
 	if !c.serialFresh {
 		c.send("\r\n")
 	}
@@ -137,11 +186,8 @@ func (c *Console) beginTurn(prompt string) *editor {
 	}
 	c.page.style = Plain
 	c.page.setIndent(0)
-	if c.spoke && len(c.page.lines) > 1 && c.page.end()-1 > c.top {
-		// Each turn of a conversation stands clear of the one before.
-		if above := c.page.lines[len(c.page.lines)-2]; !blank(above) {
-			c.page.newline()
-		}
+	if c.spoke {
+		c.clearance()
 	}
 	c.spoke = false
 	return e
@@ -152,7 +198,8 @@ func (c *Console) layLine(e *editor) {
 	if !c.page.fresh {
 		c.page.newline()
 	}
-	e.layout(c.page, false)
+	c.beginMessage()
+	e.layout(c.page, spoken(e.prompt), false)
 }
 
 // endTurn moves the line into the page and ends it on both sides.
@@ -170,7 +217,7 @@ func (c *Console) endTurn(e *editor, mark string) {
 
 // finish ends ReadLine.
 func (c *Console) finish(e *editor, err error) (string, error) {
-	c.edit, c.editor = nil, nil
+	c.edit, c.editor, c.list = nil, nil, nil
 	if len(c.aside) > 0 {
 		c.queue = append(c.aside, c.queue...)
 	}
@@ -190,7 +237,26 @@ func (c *Console) finish(e *editor, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return e.text, nil
+	return unquote(e.text), nil
+}
+
+// quoted tells whether the message began with three quotes, and did not end with them yet.
+func (e *editor) quoted() bool {
+	rest, ok := strings.CutPrefix(strings.TrimLeft(e.text, " "), quotes)
+	return ok && !strings.Contains(rest, quotes)
+}
+
+// unquote takes the quotes away from a message that stood in them.
+func unquote(s string) string {
+	rest, ok := strings.CutPrefix(strings.TrimLeft(s, " "), quotes)
+	if !ok {
+		return s
+	}
+	text, more, ok := strings.Cut(rest, quotes)
+	if !ok {
+		return s
+	}
+	return strings.Trim(text, "\n") + more
 }
 
 const maxHistory = 500
@@ -207,7 +273,7 @@ func (c *Console) AddHistory(lines ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, l := range lines {
-		if l = cleanString(l); l != "" && !strings.Contains(l, "\n") {
+		if l = cleanString(l); l != "" {
 			c.addHistory(l)
 		}
 	}
@@ -223,15 +289,15 @@ func blank(row []cell) bool {
 }
 
 // layout writes prompt and text to p, marking the cursor's cell if asked.
-func (e *editor) layout(p *page, cursor bool) {
-	w := textWidth(e.prompt)
+func (e *editor) layout(p *page, prompt string, cursor bool) {
+	w := textWidth(prompt)
 	edge := max(e.gutter, w)
 	if edge > p.cols/3 {
 		edge = w
 	}
 	p.setIndent(edge - w)
 	p.style = Prompt
-	p.write(e.prompt)
+	p.write(prompt)
 	p.setIndent(edge)
 	p.last = "" // the prompt and the text don't combine
 	p.style = Input
@@ -242,20 +308,106 @@ func (e *editor) layout(p *page, cursor bool) {
 	}
 	p.last = ""
 	p.mark = markCursor
-	p.write(e.text[e.pos:])
-	if p.mark != 0 { // at the end: a blank cell to stand on
-		if p.full || len(*p.row()) >= p.cols {
-			p.newRow(p.indent)
+	if rest := e.text[e.pos:]; !strings.HasPrefix(rest, "\n") {
+		p.write(rest)
+	}
+	if p.mark != 0 { // at the end of a line: a blank cell to stand on
+		if p.full || len(*p.row()) >= p.limit() {
+			p.newRow(p.hang)
 		}
 		*p.row() = append(*p.row(), cell{' ', Input, markCursor})
-		p.mark = 0
+		p.mark, p.fresh = 0, false
+		if rest := e.text[e.pos:]; strings.HasPrefix(rest, "\n") {
+			p.write(rest)
+		}
 	}
+}
+
+// spots lists where in p, as layout laid it out without a cursor, each byte position of the text stands at which
+// a cluster begins, and its end.
+func (e *editor) spots(p *page) (list []spot) {
+	y, x := 0, textWidth(e.prompt)
+	if edge := max(e.gutter, x); edge <= p.cols/3 {
+		x = edge
+	}
+	n := 0
+	for rest := e.text; ; {
+		list = append(list, spot{n, y, x})
+		if rest == "" {
+			return list
+		}
+		cl, r, w := nextCluster(rest)
+		switch {
+		case cl == "\n":
+			y, x = y+1, p.indent()
+		case y < len(p.lines) && x+w > len(p.lines[y]):
+			if cl == " " { // it fell off the end of the row
+				break
+			}
+			y, x = y+1, p.indent()
+			list[len(list)-1] = spot{n, y, x}
+			fallthrough
+		default:
+			x += w
+		}
+		n, rest = n+len(cl), r
+	}
+}
+
+type spot struct{ pos, y, x int }
+
+// row moves the cursor a row up or down, if there is one.
+func (e *editor) row(c *Console, by int) bool {
+	p := newPage(c.page.cols, 1<<30, &c.table)
+	p.measure = measure
+	e.layout(p, e.prompt, false)
+	if len(p.lines) == 1 {
+		return false
+	}
+	list := e.spots(p)
+	var at spot
+	for _, s := range list {
+		if s.pos == e.pos {
+			at = s
+		}
+	}
+	best := -1
+	for _, s := range list {
+		if s.y == at.y+by && (best < 0 || s.x <= at.x) {
+			best = s.pos
+		}
+	}
+	if best < 0 {
+		return false
+	}
+	e.pos = best
+	return true
 }
 
 // redrawSerial makes the serial line show the text and the cursor.
 func (e *editor) redrawSerial(c *Console) {
+	from := strings.LastIndexByte(e.text[:e.pos], '\n') + 1 // of the line with the cursor
+	line, pos := e.text[from:], e.pos-from
+	if n := strings.IndexByte(line, '\n'); n >= 0 {
+		line = line[:n]
+	}
+	if head := e.text[:from]; head != e.head {
+		below := func(s string) { c.send(strings.ReplaceAll(s, "\n", "\r\n"+goesOn)) }
+		if there := e.head + e.shown; strings.HasPrefix(head, there) && e.at == textWidth(e.shown) {
+			below(head[len(there):]) // the text goes on at its end
+		} else {
+			c.send("\r\n" + e.prompt)
+			below(head)
+		}
+		e.head, e.shown, e.at = head, "", 0
+	}
+	e.redrawLine(c, line, pos)
+}
+
+// redrawLine is redrawSerial for the last line.
+func (e *editor) redrawLine(c *Console, text string, pos int) {
 	same := 0 // bytes of whole clusters that shown and text begin with
-	for a, b := e.shown, e.text; a != "" && b != ""; {
+	for a, b := e.shown, text; a != "" && b != ""; {
 		ca, ra, _ := nextCluster(a)
 		cb, rb, _ := nextCluster(b)
 		if ca != cb {
@@ -264,12 +416,12 @@ func (e *editor) redrawSerial(c *Console) {
 		same, a, b = same+len(ca), ra, rb
 	}
 	var out strings.Builder
-	if e.shown != e.text {
-		rest := e.text[same:]
-		col := textWidth(e.text[:same])
+	if e.shown != text {
+		rest := text[same:]
+		col := textWidth(text[:same])
 		if col > e.at { // move right by rewriting
-			from := byteAt(e.text, e.at)
-			rest, col = e.text[from:], e.at
+			from := byteAt(text, e.at)
+			rest, col = text[from:], e.at
 		}
 		out.WriteString(strings.Repeat("\b", e.at-col))
 		out.WriteString(rest)
@@ -277,16 +429,24 @@ func (e *editor) redrawSerial(c *Console) {
 		if left := textWidth(e.shown) - e.at; left > 0 { // wipe out what is left over
 			out.WriteString(strings.Repeat(" ", left) + strings.Repeat("\b", left))
 		}
-		e.shown = e.text
+		e.shown = text
 	}
-	want := textWidth(e.text[:e.pos])
+	want := textWidth(text[:pos])
 	if want < e.at {
 		out.WriteString(strings.Repeat("\b", e.at-want))
 	} else if want > e.at {
-		out.WriteString(e.text[byteAt(e.text, e.at):e.pos])
+		out.WriteString(text[byteAt(text, e.at):pos])
 	}
 	e.at = want
 	c.send(out.String())
+}
+
+// lead is the prompt that stands before the last line of a serial line.
+func (e *editor) lead() string {
+	if e.head != "" {
+		return goesOn
+	}
+	return e.prompt
 }
 
 // byteAt gives the byte position of column col in s.
@@ -301,10 +461,13 @@ func byteAt(s string, col int) int {
 
 // key applies one key; done ends the line.
 func (e *editor) key(c *Console, k Key) (done bool, err error) {
+	if k.Code != CtrlD {
+		e.leaving = false
+	}
 	switch k.Code {
 	case None:
 		switch r := k.Rune; {
-		case r < ' ' || !printable(r):
+		case r != '\n' && (r < ' ' || !printable(r)):
 		case len(e.text)+utf8.UTFMax > maxInput:
 			if !e.over {
 				e.over = true
@@ -314,12 +477,17 @@ func (e *editor) key(c *Console, k Key) (done bool, err error) {
 			e.insert(string(r))
 		}
 	case Enter:
-		return true, nil
+		return e.enter(c), nil
 	case CtrlC:
 		return true, ErrInterrupted
 	case CtrlD:
-		if e.text == "" {
+		if e.text == "" && (e.leaving || e.asked || c.surface == nil) {
 			return true, io.EOF
+		}
+		if e.text == "" { // a machine is not switched off by a slip
+			e.leaving = true
+			c.printLine(Notice, "Ctrl-D once more ends the conversation; any other key goes on with it.")
+			break
 		}
 		e.text = e.text[:e.pos] + e.text[e.next():]
 	case Delete:
@@ -352,21 +520,59 @@ func (e *editor) key(c *Console, k Key) (done bool, err error) {
 		e.cut(e.wordLeft())
 	case CtrlL:
 		c.clear()
-	case Up:
-		e.recall(c, e.hist-1)
-	case Down:
-		e.recall(c, e.hist+1)
-	case Tab:
-		if c.o.Complete != nil {
-			before := cleanString(c.o.Complete(e.text[:e.pos]))
-			if !strings.ContainsAny(before, "\n\t") && len(before)+len(e.text)-e.pos <= maxInput {
-				e.text = before + e.text[e.pos:]
-				e.pos = len(before)
-				e.settle()
-			}
+	case Up, Down:
+		by := 1
+		if k.Code == Up {
+			by = -1
 		}
+		if !c.choose(by) && !e.row(c, by) {
+			e.recall(c, e.hist+by)
+		}
+	case Tab:
+		if k.Quick && len(c.queue) > 0 && c.queue[0].Quick { // of a paste
+			e.insert("    ")
+			break
+		}
+		e.complete(c)
 	}
 	return false, nil
+}
+
+// enter tells whether the Enter key ends the message.
+func (e *editor) enter(c *Console) bool {
+	switch {
+	case e.asked:
+	case c.choice >= 0 && c.choice < len(c.list):
+		e.text = c.list[c.choice].Text
+		e.pos = len(e.text)
+		return !strings.HasSuffix(e.text, " ") // more is to be said
+	case e.quoted():
+		e.insert("\n")
+		return false
+	case e.pos == len(e.text) && strings.HasSuffix(e.text, "\\"):
+		e.cut(len(e.text) - 1)
+		e.insert("\n")
+		return false
+	}
+	return true
+}
+
+// complete completes what stands before the cursor: as far as there is no choice, or with what is chosen from the
+// list, or else with its first entry.
+func (e *editor) complete(c *Console) {
+	before := e.text[:e.pos]
+	if c.o.Complete != nil && c.choice < 0 {
+		before = cleanString(c.o.Complete(before))
+	}
+	if len(c.list) > 0 && before == e.text {
+		before = cleanString(c.list[max(c.choice, 0)].Text)
+		e.pos = len(e.text)
+	}
+	if !strings.ContainsAny(before, "\n\t") && len(before)+len(e.text)-e.pos <= maxInput {
+		e.text = before + e.text[e.pos:]
+		e.pos = len(before)
+		e.settle()
+	}
 }
 
 func (e *editor) insert(s string) {

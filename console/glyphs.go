@@ -17,6 +17,7 @@ import (
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/gofont/gomono"
 	"golang.org/x/image/font/gofont/gomonobold"
+	"golang.org/x/image/font/gofont/gomonoitalic"
 	"golang.org/x/image/font/opentype"
 	"golang.org/x/image/font/sfnt"
 	"golang.org/x/image/math/fixed"
@@ -33,21 +34,20 @@ func lineHeight(cellW int) int { return int(math.Round(emSize(cellW) * lineSprea
 
 type glyphKey struct {
 	id   glyphID
-	bold bool
+	face face
 }
 
 type glyphs struct {
 	w, h     int
 	baseline int
 	table    *clusters
-	faces    [2]*face // regular, bold; parsed when needed
+	faces    [numFaces]*openFace // parsed when needed
 	cache    map[glyphKey][2][]byte
-	curve    [256]uint8
 	missing  [2][2][]byte // the box that stands for what the font lacks, narrow and wide, shared by all of it
 	buf      sfnt.Buffer
 }
 
-type face struct {
+type openFace struct {
 	font *sfnt.Font
 	face font.Face
 }
@@ -57,22 +57,15 @@ func newGlyphs(w, h int, t *clusters) (*glyphs, error) {
 	em := emSize(w)
 	// Go Mono rises 0.944 em and falls 0.211 em; the rest of the line is shared between above and below.
 	g.baseline = int(math.Round((float64(h)-em*(0.944+0.211))/2 + em*0.944))
-	for i := range g.curve { // light text on a dark ground looks thin when blended in sRGB
-		g.curve[i] = uint8(math.Round(255 * math.Pow(float64(i)/255, 1/1.25)))
-	}
-	if _, err := g.face(false); err != nil {
+	if _, err := g.face(regular); err != nil {
 		return nil, err
 	}
 	return g, nil
 }
 
-func (g *glyphs) face(bold bool) (*face, error) {
-	i, ttf := 0, gomono.TTF
-	if bold {
-		i, ttf = 1, gomonobold.TTF
-	}
+func (g *glyphs) face(i face) (*openFace, error) {
 	if g.faces[i] == nil {
-		f, err := opentype.Parse(ttf)
+		f, err := opentype.Parse([numFaces][]byte{gomono.TTF, gomonobold.TTF, gomonoitalic.TTF}[i])
 		if err != nil {
 			return nil, fmt.Errorf("console: the built-in font: %w", err)
 		}
@@ -80,21 +73,21 @@ func (g *glyphs) face(bold bool) (*face, error) {
 		if err != nil {
 			return nil, fmt.Errorf("console: the built-in font: %w", err)
 		}
-		g.faces[i] = &face{f, of}
+		g.faces[i] = &openFace{f, of}
 	}
 	return g.faces[i], nil
 }
 
 // glyph returns the coverage of one cell, w by h bytes; trail asks for the right half of a wide character.
-func (g *glyphs) glyph(id glyphID, bold, trail bool) []byte {
-	key := glyphKey{id, bold}
+func (g *glyphs) glyph(id glyphID, in face, trail bool) []byte {
+	key := glyphKey{id, in}
 	pair, ok := g.cache[key]
 	half := 0
 	if trail {
 		half = 1
 	}
 	if !ok || pair[half] == nil {
-		pair = g.draw(id, bold, pair, trail)
+		pair = g.draw(id, in, trail)
 		g.cache[key] = pair
 	}
 	return pair[half]
@@ -102,7 +95,7 @@ func (g *glyphs) glyph(id glyphID, bold, trail bool) []byte {
 
 // draw makes the glyph; a wide one is known by its trail being asked for, which then replaces a
 // narrow form that was drawn for the lead, so a lead is drawn wide when the cluster is.
-func (g *glyphs) draw(id glyphID, bold bool, pair [2][]byte, trail bool) [2][]byte {
+func (g *glyphs) draw(id glyphID, in face, trail bool) [2][]byte {
 	switch {
 	case id >= glyphBar && id <= glyphBar+barSteps:
 		return [2][]byte{g.bar(int(id - glyphBar))}
@@ -115,21 +108,18 @@ func (g *glyphs) draw(id glyphID, bold bool, pair [2][]byte, trail bool) [2][]by
 		cells = 2
 	}
 	if cells == 1 {
-		if p := g.drawn(text[0], bold); p != nil && len(text) == 1 {
+		if p := g.drawn(text[0], in == bold); p != nil && len(text) == 1 {
 			return [2][]byte{p}
 		}
 	}
 	img := image.NewAlpha(image.Rect(0, 0, cells*g.w, g.h))
-	if !g.compose(img, text, bold) {
+	if !g.compose(img, text, in) {
 		if g.missing[cells-1][0] == nil {
 			img = image.NewAlpha(img.Rect)
 			g.tofu(img)
 			g.missing[cells-1] = g.split(img)
 		}
 		return g.missing[cells-1]
-	}
-	for i, v := range img.Pix {
-		img.Pix[i] = g.curve[v]
 	}
 	return g.split(img)
 }
@@ -148,8 +138,8 @@ func (g *glyphs) split(img *image.Alpha) (out [2][]byte) {
 }
 
 // compose draws the characters of a cluster over each other; false if one of them can't be shown.
-func (g *glyphs) compose(img *image.Alpha, text []rune, bold bool) bool {
-	f, err := g.face(bold)
+func (g *glyphs) compose(img *image.Alpha, text []rune, in face) bool {
+	f, err := g.face(in)
 	if err != nil {
 		return false
 	}
@@ -188,7 +178,7 @@ func (g *glyphs) compose(img *image.Alpha, text []rune, bold bool) bool {
 			if !ok {
 				return false
 			}
-			if p := g.drawn(alt, bold); p != nil {
+			if p := g.drawn(alt, in == bold); p != nil {
 				x0 := (img.Rect.Dx() - g.w) / 2
 				for y := range g.h {
 					copy(img.Pix[y*img.Stride+x0:], p[y*g.w:(y+1)*g.w])

@@ -60,8 +60,9 @@ func (c Code) String() string {
 
 // Key is one key press: a character in Rune with Code None, or a Code with Rune 0.
 type Key struct {
-	Rune rune
-	Code Code
+	Rune  rune
+	Code  Code
+	Quick bool // it came behind the last one faster than keys are pressed: out of a stream of bytes, as text that is pasted does
 }
 
 // ControlKey translates a control character (U+0000 to U+001F, U+007F), as serial lines and firmware
@@ -111,6 +112,13 @@ func ControlKey(r rune) (k Key, ok bool) {
 // other closely, even through a polled UART in an emulated machine.
 const escTimeout = 100 * time.Millisecond
 
+// Text is pasted, rather than typed, when its characters follow each other faster than pasteGap, or, on a machine
+// too busy to read them in time, when pasteChunk bytes or more wait together.
+const (
+	pasteGap   = 50 * time.Millisecond
+	pasteChunk = 8
+)
+
 // maxSequence bounds what an unfinished sequence may hold.
 const maxSequence = 64
 
@@ -141,6 +149,7 @@ func DecodeKeys(ctx context.Context, r io.Reader) <-chan Key {
 	go func() {
 		defer close(keys)
 		var d decoder
+		var last time.Time
 		timer := time.NewTimer(time.Hour)
 		defer timer.Stop()
 		for {
@@ -150,11 +159,12 @@ func DecodeKeys(ctx context.Context, r io.Reader) <-chan Key {
 				timer.Reset(escTimeout)
 				wait = timer.C
 			}
-			open := true
+			open, many := true, false
 			select {
 			case <-ctx.Done():
 				return
 			case p, ok := <-chunks:
+				many = len(p) >= pasteChunk
 				if open = ok; ok {
 					for _, b := range p {
 						d.feed(b)
@@ -166,6 +176,9 @@ func DecodeKeys(ctx context.Context, r io.Reader) <-chan Key {
 				d.timeout()
 			}
 			for _, k := range d.out {
+				now := time.Now()
+				k.Quick = many || now.Sub(last) < pasteGap
+				last = now
 				select {
 				case keys <- k:
 				case <-ctx.Done():

@@ -1,7 +1,7 @@
 package console
 
 // The page is the document behind the screen: rows of cells, the newest last, the oldest forgotten
-// when there are too many. Text is only ever appended. Invariant: no row is wider than cols, a wide
+// when there are too many. Text is appended; only an answer's last line, or table, is taken back to be laid out anew. Invariant: no row is wider than cols, a wide
 // character is never split between rows, and the last row is where the next character goes. Since
 // every row of the past stays as it is, streaming an answer costs the same however long it gets.
 
@@ -68,23 +68,34 @@ func (t *clusters) string(id glyphID) string {
 
 type page struct {
 	cols, max int
+	measure   int // columns of prose, from its left edge; 0: any
 	clusters  *clusters
 	lines     [][]cell
-	dropped   int // rows forgotten: lines[i] is row dropped+i since the beginning
-	indent    int // where new and continued rows begin
+	dropped   int    // rows forgotten: lines[i] is row dropped+i since the beginning
+	hang      []cell // what new and continued rows begin with
+	left      int    // the edge from which prose is measured
 	style     Style
 	mark      uint8 // given to the next cell
 	fresh     bool  // nothing was written in the last row yet
 	full      bool  // the last row is full and a space fell off its end: what follows goes to a new row
+	lead      int   // cells of the last row that its beginning took
+	over      int   // cells that the rows begin with that go on with this line; -1: it is still in its first row
+	caret     int   // where in the last row the next character would stand; 0: at its end
 
 	last      string // the cluster at the end of the last row, which the next write may extend
 	lastCells int
+
+	log   *script // what was written; nil: nobody wants to know
+	muted bool    // what is written now stands in the log already
 }
 
-const tabStop = 4
+const (
+	tabStop = 4
+	measure = 80 // nobody likes to read lines longer than that
+)
 
 func newPage(cols, max int, t *clusters) *page {
-	return &page{cols: cols, max: max, clusters: t, lines: make([][]cell, 1, 64), fresh: true}
+	return &page{cols: cols, max: max, clusters: t, lines: make([][]cell, 1, 64), fresh: true, over: -1}
 }
 
 func (p *page) row() *[]cell { return &p.lines[len(p.lines)-1] }
@@ -92,38 +103,102 @@ func (p *page) row() *[]cell { return &p.lines[len(p.lines)-1] }
 // end is the number of the row after the last one, counted since the beginning.
 func (p *page) end() int { return p.dropped + len(p.lines) }
 
-// newRow begins a row with n blank cells.
-func (p *page) newRow(n int) {
+// newRow begins a row with cells.
+func (p *page) newRow(lead []cell) {
 	if len(p.lines) >= p.max {
 		cut := max(p.max/8, 1)
 		n := copy(p.lines, p.lines[cut:])
 		clear(p.lines[n:])
 		p.lines = p.lines[:n]
 		p.dropped += cut
+		if p.log != nil {
+			p.log.forget(p.dropped)
+		}
 	}
-	row := make([]cell, 0, min(p.cols, n+32))
-	for range n {
-		row = append(row, cell{id: ' '})
-	}
+	row := make([]cell, len(lead), min(p.cols, len(lead)+32))
+	copy(row, lead)
 	p.lines = append(p.lines, row)
-	p.full, p.last = false, ""
+	p.full, p.last, p.lead, p.caret = false, "", len(lead), 0
 }
+
+var blanks = func() (b [1 << 10]cell) {
+	for i := range b {
+		b[i].id = ' '
+	}
+	return b
+}()
+
+func blankCells(n int) []cell { return blanks[:min(n, len(blanks))] }
+
+// indent is how many cells new rows begin with.
+func (p *page) indent() int { return len(p.hang) }
 
 // setIndent changes the left edge, also of the last row if it is still untouched.
 func (p *page) setIndent(n int) {
-	p.indent = min(n, p.cols/2)
+	p.left = min(n, p.cols/2)
+	p.setHang(blankCells(p.left))
+}
+
+// setHang is setIndent with cells that are not blank.
+func (p *page) setHang(lead []cell) {
+	p.hang = lead
 	if p.fresh {
 		row := p.row()
-		*row = (*row)[:0]
-		for range p.indent {
-			*row = append(*row, cell{id: ' '})
-		}
+		*row = append((*row)[:0], lead...)
+		p.lead = len(lead)
 	}
 }
 
 func (p *page) newline() {
-	p.newRow(p.indent)
-	p.fresh = true
+	p.record(textPiece, "\n")
+	p.endRow()
+}
+
+func (p *page) endRow() {
+	p.newRow(p.hang)
+	p.fresh, p.over = true, -1
+}
+
+// rewind takes back all rows from row on, of which it leaves an untouched one.
+func (p *page) rewind(row int) {
+	if row = max(row-p.dropped, 0); row < len(p.lines) {
+		clear(p.lines[row:])
+		p.lines = p.lines[:row]
+	}
+	p.endRow()
+}
+
+// limit is where the last row ends. Prose has its measure; what stands in columns, as lists do, may use all.
+func (p *page) limit() int {
+	most := p.left + p.measure
+	if p.measure == 0 || most >= p.cols || p.program() && (p.over > p.indent() || p.over < 0 && p.column() > p.indent()) {
+		return p.cols
+	}
+	return most
+}
+
+// record notes in the log what is about to be written.
+func (p *page) record(k kind, s string) {
+	if p.log != nil && !p.muted {
+		p.log.add(p, k, s)
+	}
+}
+
+// program tells whether the program itself is writing.
+func (p *page) program() bool {
+	return p.style == Plain || p.style == Dim || p.style == Notice || p.style == Failure
+}
+
+// column is where the last column of the last row begins: behind a gap of two blanks or more.
+func (p *page) column() int {
+	row := *p.row()
+	at := p.lead
+	for x := p.lead + 2; x < min(len(row), p.cols/2); x++ {
+		if row[x].id != ' ' && row[x-1].id == ' ' && row[x-2].id == ' ' {
+			at = x
+		}
+	}
+	return at
 }
 
 // write appends clean text.
@@ -131,6 +206,7 @@ func (p *page) write(s string) {
 	if s == "" {
 		return
 	}
+	p.record(textPiece, s)
 	// A combining character at the start belongs to the cluster before it.
 	if p.last != "" && len(p.last) <= maxCluster && (s[0] >= utf8.RuneSelf || p.last[0] >= utf8.RuneSelf) {
 		joined := p.last + s
@@ -144,12 +220,12 @@ func (p *page) write(s string) {
 	for s != "" {
 		switch s[0] {
 		case '\n':
-			p.newline()
+			p.endRow()
 			s = s[1:]
 		case '\t':
 			s = s[1:]
 			p.put(" ", 1)
-			for (len(*p.row())-p.indent)%tabStop != 0 && !p.full && len(*p.row()) < p.cols {
+			for (len(*p.row())-p.indent())%tabStop != 0 && !p.full && len(*p.row()) < p.limit() {
 				p.put(" ", 1)
 			}
 		default:
@@ -167,7 +243,7 @@ func (p *page) put(c string, w int) {
 		return // a lone joiner or variation selector shows nothing
 	}
 	row := p.row()
-	if p.full || len(*row)+w > p.cols {
+	if p.full || len(*row)+w > p.cols || p.measure > 0 && len(*row)+w > p.limit() {
 		if c == " " {
 			p.full, p.fresh, p.last = true, false, ""
 			return // its mark stays for the next cell
@@ -176,9 +252,19 @@ func (p *page) put(c string, w int) {
 		if !p.full && !(w == 2) {
 			at = p.wordStart(*row)
 		}
+		lead := p.hang
+		if p.measure > 0 && p.program() {
+			if p.over < 0 {
+				p.over = p.column()
+			}
+			lead = blankCells(p.over)
+		}
+		if len(lead)+len(*row)-at+w > p.cols { // the word would not fit there either
+			at = len(*row)
+		}
 		tail := (*row)[at:]
 		*row = (*row)[:at]
-		p.newRow(p.indent)
+		p.newRow(lead)
 		row = p.row()
 		*row = append(*row, tail...)
 	}
@@ -197,7 +283,7 @@ func (p *page) put(c string, w int) {
 
 // wordStart finds where the last word of a row begins; the row's end when it has no earlier break.
 func (p *page) wordStart(row []cell) int {
-	text := p.indent // the first cell that is not blank: a row is never left with its indentation only
+	text := p.lead // the first cell that is not blank: a row is never left with its indentation only
 	for text < len(row) && row[text].id == ' ' {
 		text++
 	}

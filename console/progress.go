@@ -14,6 +14,7 @@ type Progress struct {
 	title       string
 	total, done int64
 	ended       bool
+	result      string // when it has ended
 
 	row            int // of the bar, counted since the beginning
 	start, painted time.Time
@@ -39,8 +40,9 @@ func (c *Console) Progress(title string, total int64) *Progress {
 	p := &Progress{c: c, title: cleanString(title), total: max(total, 0), start: c.o.Now()}
 	p.marks = [2]mark{{p.start, 0}, {p.start, 0}}
 	p.told = mark{p.start, 0}
+	c.step = p
+	c.settle()
 	if c.surface != nil {
-		c.print(c.clean.end())
 		if !c.page.fresh {
 			c.page.newline()
 		}
@@ -48,24 +50,28 @@ func (c *Console) Progress(title string, total int64) *Progress {
 			c.send("\r\n")
 			c.serialFresh = true
 		}
-		old := c.page.style
-		c.page.style = Plain
-		c.page.write(p.title)
-		c.page.newline()
-		p.row = c.page.end() - 1
-		c.page.newline()
-		c.page.style = old
+		p.begin()
 		c.spoke = true
-		p.paint(p.start)
-		c.show()
-	} else {
-		c.print(c.clean.end())
-		if !c.serialFresh && c.editor == nil {
-			c.print("\n")
-		}
-		c.show()
+	} else if !c.serialFresh && c.editor == nil {
+		c.print("\n")
 	}
+	c.show()
 	return p
+}
+
+// begin puts the title and the bar on rows of their own.
+func (p *Progress) begin() {
+	pg := p.c.page
+	pg.record(stepPiece, "")
+	pg.log.pieces[len(pg.log.pieces)-1].step = p
+	old := pg.style
+	pg.muted, pg.style = true, Plain
+	pg.write(p.title)
+	pg.endRow()
+	p.row = pg.end() - 1
+	pg.endRow()
+	pg.muted, pg.style = false, old
+	p.paint(p.c.o.Now())
 }
 
 // Passing shows text on the screen until the function that it returns is called: for what is
@@ -85,19 +91,18 @@ func (c *Console) Passing(text string) (over func()) {
 	}
 	first := pg.end() - 1
 	old := pg.style
-	pg.style = Dim
+	pg.muted, pg.style = true, Dim // it is not to be laid out anew
 	pg.write(text)
-	pg.style = old
+	pg.muted, pg.style = false, old
 	last := pg.end() - 1
 	c.show()
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if pg.end()-1 != last || first < pg.dropped { // something else was shown
+		if pg != c.page || pg.end()-1 != last || first < pg.dropped { // something else was shown
 			return
 		}
-		pg.lines = pg.lines[:first-pg.dropped]
-		pg.newline()
+		pg.rewind(first)
 		c.show()
 	}
 }
@@ -138,6 +143,9 @@ func (p *Progress) Done() {
 		return
 	}
 	p.ended = true
+	if c.step == p {
+		c.step = nil
+	}
 	took := c.o.Now().Sub(p.start)
 	s := Bytes(p.done) + " in " + duration(took)
 	if p.done < p.total {
@@ -146,6 +154,7 @@ func (p *Progress) Done() {
 		s += ", " + Bytes(int64(float64(p.done)/took.Seconds())) + "/s"
 	}
 	p.tell(s)
+	p.result = s
 	p.replace(s, nil)
 	c.show()
 }
@@ -159,17 +168,40 @@ func (p *Progress) tell(s string) {
 	p.c.sendText(s)
 }
 
+// speed is in bytes a second; 0: not known yet.
+func (p *Progress) speed(now time.Time) float64 {
+	since := p.marks[0]
+	if dt := now.Sub(since.at).Seconds(); dt > 0.05 && p.done > since.done {
+		return float64(p.done-since.done) / dt
+	}
+	return 0
+}
+
+func (p *Progress) left(speed float64) string {
+	return duration(time.Duration(float64(p.total-p.done) / speed * float64(time.Second)))
+}
+
+// short is the status for the bar: "42 %, 9.1 s left".
+func (p *Progress) short(now time.Time) string {
+	if p.total == 0 {
+		return Bytes(p.done)
+	}
+	s := fmt.Sprintf("%d %%", p.done*100/p.total)
+	if v := p.speed(now); v > 0 && p.done < p.total {
+		s += ", " + p.left(v) + " left"
+	}
+	return s
+}
+
 func (p *Progress) status(now time.Time) string {
 	s := Bytes(p.done)
 	if p.total > 0 {
 		s = fmt.Sprintf("%3d %%  %s of %s", p.done*100/p.total, Bytes(p.done), Bytes(p.total))
 	}
-	since := p.marks[0]
-	if dt := now.Sub(since.at).Seconds(); dt > 0.05 && p.done > since.done {
-		speed := float64(p.done-since.done) / dt
-		s += "  " + Bytes(int64(speed)) + "/s"
+	if v := p.speed(now); v > 0 {
+		s += "  " + Bytes(int64(v)) + "/s"
 		if p.total > 0 && p.done < p.total {
-			s += "  " + duration(time.Duration(float64(p.total-p.done)/speed*float64(time.Second))) + " left"
+			s += "  " + p.left(v) + " left"
 		}
 	}
 	return s
@@ -177,7 +209,11 @@ func (p *Progress) status(now time.Time) string {
 
 func (p *Progress) paint(now time.Time) {
 	p.painted = now
-	if p.total <= 0 {
+	switch {
+	case p.ended:
+		p.replace(p.result, nil)
+		return
+	case p.total <= 0:
 		p.replace(p.status(now), nil)
 		return
 	}

@@ -4,10 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"image"
-	"image/color"
-	"image/png"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +24,7 @@ func newMemScreen(w, h int) *memScreen { return &memScreen{w: w, h: h, pix: make
 
 func (m *memScreen) Size() (int, int) { return m.w, m.h }
 
-func (m *memScreen) Flush(shadow []uint32, stride int, r image.Rectangle) error {
+func (m *memScreen) Flush(pixels []uint32, stride int, r image.Rectangle) error {
 	if m.fail != nil {
 		return m.fail
 	}
@@ -38,31 +34,10 @@ func (m *memScreen) Flush(shadow []uint32, stride int, r image.Rectangle) error 
 	}
 	m.flushes++
 	m.pixels += r.Dx() * r.Dy()
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		copy(m.pix[y*m.w+r.Min.X:y*m.w+r.Max.X], shadow[y*stride+r.Min.X:y*stride+r.Max.X])
+	for y := range r.Dy() {
+		copy(m.pix[(r.Min.Y+y)*m.w+r.Min.X:][:r.Dx()], pixels[y*stride:])
 	}
 	return nil
-}
-
-func (m *memScreen) save(t testing.TB, name string) {
-	dir := os.Getenv("CONSOLE_PNG")
-	if dir == "" {
-		return
-	}
-	img := image.NewRGBA(image.Rect(0, 0, m.w, m.h))
-	for i, p := range m.pix {
-		img.SetRGBA(i%m.w, i/m.w, color.RGBA{uint8(p >> 16), uint8(p >> 8), uint8(p), 255})
-	}
-	f, err := os.Create(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := png.Encode(f, img); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // serialLine collects what is sent.
@@ -132,16 +107,17 @@ func (r *rig) consistent() {
 	if r.screen.bad != "" {
 		r.t.Fatal("the screen was given a ", r.screen.bad)
 	}
-	fresh, err := newSurface(newMemScreen(r.screen.w, r.screen.h), &r.table)
+	screen := newMemScreen(r.screen.w, r.screen.h)
+	fresh, err := newSurface(screen, &r.table, s.theme, r.size)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	fresh.font = s.font
 	r.compose()
-	if err := fresh.show(r.want, 0); err != nil {
+	if err := fresh.show(r.want); err != nil {
 		r.t.Fatal(err)
 	}
-	for i, p := range fresh.shadow {
+	for i, p := range screen.pix {
 		if r.screen.pix[i] != p {
 			r.t.Fatalf("pixel %d,%d is %06x on the screen, %06x when painted afresh", i%s.width, i/s.width, r.screen.pix[i], p)
 		}
@@ -156,26 +132,44 @@ func (r *rig) rows() []string {
 	s := r.surface
 	var out []string
 	for y := range s.rows {
-		var b strings.Builder
-		for _, c := range s.shown[y*s.cols : (y+1)*s.cols] {
-			switch {
-			case c.mark&markTrail != 0:
-			case c.mark&markCursor != 0 && c.id == ' ':
-				b.WriteRune('█')
-			case c.id >= glyphBar && c.id <= glyphBar+barSteps:
-				b.WriteByte(" .:-=+*##########"[c.id-glyphBar])
-			case c.id == glyphCaret:
-				b.WriteRune('▏')
-			default:
-				b.WriteString(r.table.string(c.id))
-			}
-		}
-		out = append(out, strings.TrimRight(b.String(), " "))
+		out = append(out, r.rowText(y))
 	}
 	for len(out) > 0 && out[len(out)-1] == "" {
 		out = out[:len(out)-1]
 	}
 	return out
+}
+
+// title and status give the text in the bars.
+func (r *rig) title() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rowText(r.surface.titleRow())
+}
+
+func (r *rig) status() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rowText(r.surface.statusRow())
+}
+
+func (r *rig) rowText(y int) string {
+	s := r.surface
+	var b strings.Builder
+	for _, c := range s.shown[y*s.cols : (y+1)*s.cols] {
+		switch {
+		case c.mark&markTrail != 0:
+		case c.mark&markCursor != 0 && c.id == ' ':
+			b.WriteRune('█')
+		case c.id >= glyphBar && c.id <= glyphBar+barSteps:
+			b.WriteByte(" .:-=+*##########"[c.id-glyphBar])
+		case c.id == glyphCaret:
+			b.WriteRune('▏')
+		default:
+			b.WriteString(r.table.string(c.id))
+		}
+	}
+	return strings.TrimRight(b.String(), " ")
 }
 
 func (r *rig) text() string { return strings.Join(r.rows(), "\n") }

@@ -126,7 +126,7 @@ func (g *glyphs) sign(m sign, bold bool) []byte {
 		img := image.NewAlpha(image.Rect(0, 0, g.w, g.h))
 		z.Draw(img, img.Rect, image.Opaque, image.Point{})
 		for i, v := range img.Pix {
-			out[i] = max(out[i], g.curve[v])
+			out[i] = max(out[i], v)
 		}
 		z.Reset(g.w, g.h)
 	}

@@ -14,7 +14,7 @@ func TestSubstitutesKeepTheirMeaning(t *testing.T) {
 		t.Fatal(err)
 	}
 	picture := func(s string) []byte {
-		pair := g.draw(g.table.id(s), false, [2][]byte{}, textWidth(s) == 2)
+		pair := g.draw(g.table.id(s), regular, textWidth(s) == 2)
 		return append(append([]byte(nil), pair[0]...), pair[1]...)
 	}
 	box, wide := picture("\U000F0000"), picture("中")

@@ -1,86 +1,136 @@
 package console
 
-// The surface turns cells into pixels. It keeps a shadow of the screen in memory and, for every cell,
-// what the shadow shows. Invariant between calls: the screen holds the shadow, and the shadow holds the
-// cells in shown, drawn at their places on the background. To show other cells it moves what only
-// scrolled, paints what differs, and flushes rectangles around the cells whose picture changed, a few
-// large ones rather than many small ones. The screen is written, never read: frame buffers are slow to read.
+// The surface turns cells into pixels: the rows of the conversation, and above and below them the two bars, which
+// are as wide as the screen. For every cell it knows what the screen shows. Invariant between calls: the screen
+// holds the cells in shown, drawn at their places, and around them the theme's ground. To show other cells it
+// draws those of a row from the first that differs to the last, in a band of memory that stays in the processor's
+// cache, and hands the screen that band. There is no copy of the whole screen: to copy what scrolled in there
+// would cost more than to draw it again from tiles, which are cells with their colours. The screen is written,
+// never read: frame buffers are slow to read.
 
 import (
 	"fmt"
 	"image"
+	"math"
 )
 
 type surface struct {
-	screen        Screen
-	width, height int
-	cols, rows    int
-	cellW, cellH  int
-	left, upper   int // of the first cell, in pixels
-	font          *glyphs
-	shadow        []uint32
-	shown         []cell
-	top           int // document row shown first
-	spans         []span
-	rects         []image.Rectangle
-	ramps         [2 * numStyles]*[256]uint32
+	screen Screen
+	geometry
+	font    *glyphs
+	theme   *theme
+	band    []uint32
+	tiles   map[cell][]uint32
+	used    int // pixels in tiles
+	shown   []cell
+	looks   [2 * numStyles]*[256]uint32
+	partial [][]uint32 // the tiles of the row that is being drawn
 }
 
-// span is the columns lo up to hi of a row.
-type span struct{ lo, hi int }
+// geometry is where things are on a screen, in pixels.
+type geometry struct {
+	width, height int
+	cols, rows    int // of the conversation
+	cellW, cellH  int
+	left, upper   int // of its first cell
+	barH          int
+}
+
+// The bars are kept behind the conversation's rows.
+func (g *geometry) titleRow() int  { return g.rows }
+func (g *geometry) statusRow() int { return g.rows + 1 }
+
+// rowTop is where the cells of a row begin.
+func (g *geometry) rowTop(y int) int {
+	pad := (g.barH - g.cellH) / 2
+	switch y {
+	case g.titleRow():
+		return pad
+	case g.statusRow():
+		return g.height - g.barH + pad
+	}
+	return g.upper + y*g.cellH
+}
 
 const (
 	minCols    = 80
-	wantCols   = 104
 	minCellW   = 5 // below that nobody can read
 	comfortW   = 9 // small screens get cells of this width as long as minCols fit
 	minRows    = 8
 	maxScreenW = 1 << 14
+
+	maxTiles = 4 << 20 // pixels
 )
 
-// layout chooses the cell size for a screen: about wantCols columns on a large one, fewer but
-// still minCols on a small one, and margins.
-func layout(width, height int) (cellW, cellH, cols, rows int) {
-	margin := max(width/48, 4)
-	inner := width - 2*margin
-	cellW = inner / wantCols
-	if cellW < comfortW {
-		cellW = max(cellW, min(comfortW, inner/minCols))
+// layout chooses the cell size for a screen: about as many columns as the text size asks for, but on a small
+// screen at normal size fewer, down to minCols, and margins.
+func layout(width, height, size int) geometry {
+	g := geometry{width: width, height: height}
+	inner := width - 2*max(width/48, 4)
+	g.cellW = inner / textSizes[size].cols
+	if g.cellW < comfortW && size == normalSize {
+		g.cellW = max(g.cellW, min(comfortW, inner/minCols))
 	}
-	cellW = max(cellW, minCellW)
-	cellH = lineHeight(cellW)
-	cols = inner / cellW
-	rows = (height - 2*max(height/64, 4)) / cellH
-	return
+	g.cellW = max(g.cellW, minCellW)
+	g.cellH = lineHeight(g.cellW)
+	g.cols = inner / g.cellW
+	g.barH = g.cellH + 2*max(g.cellH/8, 1)
+	between := height - 2*g.barH
+	g.rows = (between - g.cellH/2) / g.cellH
+	g.left = (width - g.cols*g.cellW) / 2
+	g.upper = g.barH + (between-g.rows*g.cellH)/2
+	return g
 }
 
-func newSurface(screen Screen, t *clusters) (*surface, error) {
+func newSurface(screen Screen, t *clusters, th *theme, size int) (*surface, error) {
 	w, h := screen.Size()
 	if w <= 0 || h <= 0 || w > maxScreenW || h > maxScreenW {
 		return nil, fmt.Errorf("console: the screen reports an impossible size of %d by %d pixels; choose another video mode", w, h)
 	}
-	s := &surface{screen: screen, width: w, height: h}
-	s.cellW, s.cellH, s.cols, s.rows = layout(w, h)
+	s := &surface{screen: screen, geometry: layout(w, h, size)}
 	if s.cols < 20 || s.rows < minRows {
 		return nil, fmt.Errorf("console: a screen of %d by %d pixels is too small for text; choose a larger video mode", w, h)
 	}
-	s.left = (w - s.cols*s.cellW) / 2
-	s.upper = (h - s.rows*s.cellH) / 2
 	var err error
 	if s.font, err = newGlyphs(s.cellW, s.cellH, t); err != nil {
 		return nil, err
 	}
-	s.shadow = make([]uint32, w*h)
-	fill(s.shadow, background)
-	s.shown = make([]cell, s.cols*s.rows)
-	for i := range s.shown {
-		s.shown[i].id = ' '
-	}
-	s.spans = make([]span, s.rows)
-	if err := screen.Flush(s.shadow, w, image.Rect(0, 0, w, h)); err != nil {
+	s.band = make([]uint32, w*s.barH)
+	s.shown = make([]cell, s.cols*(s.rows+2))
+	if err := s.dress(th); err != nil {
 		return nil, fmt.Errorf("console: drawing on the screen: %w", err)
 	}
 	return s, nil
+}
+
+// dress gives the screen a theme, and nothing on it.
+func (s *surface) dress(th *theme) error {
+	s.theme, s.looks = th, [2 * numStyles]*[256]uint32{}
+	s.tiles, s.used = map[cell][]uint32{}, 0
+	for i := range s.shown {
+		s.shown[i] = s.blank(i / s.cols)
+	}
+	fill(s.band, th.looks[barText].bg)
+	for _, y := range [2]int{0, s.height - s.barH} {
+		if err := s.screen.Flush(s.band, s.width, image.Rect(0, y, s.width, y+s.barH)); err != nil {
+			return err
+		}
+	}
+	fill(s.band, th.ground)
+	for y := s.barH; y < s.height-s.barH; y += s.barH {
+		if err := s.screen.Flush(s.band, s.width, image.Rect(0, y, s.width, min(y+s.barH, s.height-s.barH))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// blank is an empty cell of a row.
+func (s *surface) blank(y int) cell {
+	if y >= s.rows {
+		return cell{id: ' ', style: barText}
+	}
+	return cell{id: ' '}
 }
 
 // fill sets every pixel by doubling copies, which is as fast as the memory.
@@ -94,163 +144,110 @@ func fill(p []uint32, colour uint32) {
 	}
 }
 
-// show makes the screen show cells, whose first row is document row top.
-func (s *surface) show(cells []cell, top int) error {
-	changed := false
-	for y := range s.rows {
-		s.spans[y] = diff(cells[y*s.cols:(y+1)*s.cols], s.shown[y*s.cols:(y+1)*s.cols])
-		changed = changed || s.spans[y].hi > 0
-	}
-	shift := top - s.top
-	s.top = top
-	if !changed {
-		return nil
-	}
-	s.scroll(shift)
-	for y := range s.rows {
-		sp := s.spans[y]
-		for x := sp.lo; x < sp.hi; x++ {
-			if i := y*s.cols + x; cells[i] != s.shown[i] {
-				s.shown[i] = cells[i]
-				s.paint(x, y, cells[i])
-			}
-		}
-	}
-	return s.flush()
-}
-
-func diff(a, b []cell) span {
-	b = b[:len(a)]
-	lo, hi := 0, len(a)
-	for lo < hi && a[lo] == b[lo] {
-		lo++
-	}
-	for hi > lo && a[hi-1] == b[hi-1] {
-		hi--
-	}
-	if lo == hi {
-		return span{}
-	}
-	return span{lo, hi}
-}
-
-// scroll moves the picture up by n rows (down if negative), in the shadow only: every row takes
-// over the columns in which the row n further down differs from it.
-func (s *surface) scroll(n int) {
-	if n == 0 || n >= s.rows || -n >= s.rows {
-		return
-	}
-	move := func(y int) {
-		to, from := s.shown[y*s.cols:(y+1)*s.cols], s.shown[(y+n)*s.cols:(y+n+1)*s.cols]
-		sp := diff(to, from)
-		if sp.hi == 0 {
-			return
-		}
-		copy(to[sp.lo:sp.hi], from[sp.lo:sp.hi])
-		x, w := s.left+sp.lo*s.cellW, (sp.hi-sp.lo)*s.cellW
-		p := (s.upper+y*s.cellH)*s.width + x
-		q := p + n*s.cellH*s.width
-		for range s.cellH {
-			copy(s.shadow[p:p+w], s.shadow[q:q+w])
-			p += s.width
-			q += s.width
-		}
-		// What moved here may have to be repainted where the final picture does not differ from the
-		// old one: widen the span that show looks at.
-		if c := &s.spans[y]; c.hi == 0 {
-			*c = sp
-		} else {
-			c.lo, c.hi = min(c.lo, sp.lo), max(c.hi, sp.hi)
-		}
-	}
-	if n > 0 {
-		for y := 0; y < s.rows-n; y++ {
-			move(y)
-		}
-	} else {
-		for y := s.rows - 1; y >= -n; y-- {
-			move(y)
-		}
-	}
-}
-
-// flush hands the changed spans to the screen, joining neighbours when that adds little.
-func (s *surface) flush() error {
-	rects := s.rects[:0]
-	for y, sp := range s.spans {
-		if sp.hi == 0 {
+// show makes the screen show cells, the bars' last.
+func (s *surface) show(cells []cell) error {
+	for y := range s.rows + 2 {
+		want, shown := cells[y*s.cols:(y+1)*s.cols], s.shown[y*s.cols:(y+1)*s.cols]
+		lo, hi := diff(want, shown)
+		if lo == hi {
 			continue
 		}
-		r := image.Rect(s.left+sp.lo*s.cellW, s.upper+y*s.cellH, s.left+sp.hi*s.cellW, s.upper+(y+1)*s.cellH)
-		if n := len(rects); n > 0 {
-			u := rects[n-1].Union(r)
-			if area(u) <= (area(rects[n-1])+area(r))*5/4+64*s.cellW*s.cellH/8 {
-				rects[n-1] = u
-				continue
-			}
-		}
-		rects = append(rects, r)
-	}
-	s.rects = rects
-	for _, r := range rects {
-		if err := s.screen.Flush(s.shadow, s.width, r); err != nil {
+		copy(shown[lo:hi], want[lo:hi])
+		if err := s.draw(shown[lo:hi], s.left+lo*s.cellW, s.rowTop(y)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func area(r image.Rectangle) int { return r.Dx() * r.Dy() }
+// diff finds the cells, from lo up to hi, in which two rows differ.
+func diff(a, b []cell) (lo, hi int) {
+	b = b[:len(a)]
+	hi = len(a)
+	for lo < hi && a[lo] == b[lo] {
+		lo++
+	}
+	for hi > lo && a[hi-1] == b[hi-1] {
+		hi--
+	}
+	return lo, hi
+}
 
-// paint draws one cell into the shadow.
-func (s *surface) paint(x, y int, c cell) {
-	ramp := s.ramp(c)
-	p := (s.upper+y*s.cellH)*s.width + s.left + x*s.cellW
+// draw draws cells beside each other on the screen, from the pixel x, y.
+func (s *surface) draw(cells []cell, x, y int) error {
+	s.partial = s.partial[:0]
+	for _, c := range cells {
+		s.partial = append(s.partial, s.tile(c))
+	}
+	w, p := s.cellW, 0
+	for from := 0; from < w*s.cellH; from += w {
+		for _, t := range s.partial {
+			copy(s.band[p:p+w], t[from:from+w])
+			p += w
+		}
+	}
+	width := len(cells) * w
+	return s.screen.Flush(s.band, width, image.Rect(x, y, x+width, y+s.cellH))
+}
+
+// tile returns the pixels of a cell.
+func (s *surface) tile(c cell) []uint32 {
+	if t, ok := s.tiles[c]; ok {
+		return t
+	}
+	t := make([]uint32, s.cellW*s.cellH)
+	if s.used += len(t); s.used > maxTiles {
+		s.tiles, s.used = map[cell][]uint32{}, len(t)
+	}
+	s.tiles[c] = t
+	colours := s.colours(c)
 	if c.id == ' ' {
-		for range s.cellH {
-			row := s.shadow[p : p+s.cellW]
-			for i := range row {
-				row[i] = ramp[0]
-			}
-			p += s.width
-		}
-		return
+		fill(t, colours[0])
+		return t
 	}
-	g := s.font.glyph(c.id, theme[c.style].bold, c.mark&markTrail != 0)
-	for range s.cellH {
-		row := s.shadow[p : p+s.cellW]
-		src := g[:len(row)]
-		g = g[s.cellW:]
-		for i, cov := range src {
-			row[i] = ramp[cov]
-		}
-		p += s.width
+	for i, coverage := range s.font.glyph(c.id, s.theme.looks[c.style].face, c.mark&markTrail != 0) {
+		t[i] = colours[coverage]
 	}
+	return t
 }
 
-// ramp gives the colour of each coverage from 0 (background) to 255.
-func (s *surface) ramp(c cell) *[256]uint32 {
-	i := int(c.style)
-	bg, fg := uint32(background), theme[c.style].colour
+// colours gives the colour of each coverage from 0 (the ground) to 255 in a cell.
+func (s *surface) colours(c cell) *[256]uint32 {
+	i, l := int(c.style), s.theme.looks[c.style]
 	if c.mark&markCursor != 0 {
-		i += int(numStyles)
-		bg, fg = cursorColour, background
+		i, l = i+int(numStyles), s.theme.cursor()
 	}
-	if s.ramps[i] == nil {
-		s.ramps[i] = newRamp(bg, fg)
+	if s.looks[i] == nil {
+		s.looks[i] = l.ramp()
 	}
-	return s.ramps[i]
+	return s.looks[i]
 }
 
-func newRamp(bg, fg uint32) *[256]uint32 {
+// ramp blends a look's two colours.
+func (l look) ramp() *[256]uint32 {
 	r := new([256]uint32)
-	for cov := range uint32(256) {
-		var out uint32
+	gamma := 1.0
+	if luminance(l.fg) > luminance(l.bg) { // light text on a dark ground looks thin when blended in sRGB
+		gamma = 1 / 1.25
+	}
+	for i := range r {
+		cov := uint32(math.Round(255 * math.Pow(float64(i)/255, gamma)))
 		for shift := 0; shift < 24; shift += 8 {
-			b, f := bg>>shift&255, fg>>shift&255
-			out |= ((b*(255-cov) + f*cov + 127) / 255) << shift
+			b, f := l.bg>>shift&255, l.fg>>shift&255
+			r[i] |= ((b*(255-cov) + f*cov + 127) / 255) << shift
 		}
-		r[cov] = out
 	}
 	return r
+}
+
+// luminance is the relative luminance of a colour, from 0 to 1 (WCAG 2.2).
+func luminance(colour uint32) float64 {
+	channel := func(shift int) float64 {
+		v := float64(colour>>shift&255) / 255
+		if v <= 0.04045 {
+			return v / 12.92
+		}
+		return math.Pow((v+0.055)/1.055, 2.4)
+	}
+	return 0.2126*channel(16) + 0.7152*channel(8) + 0.0722*channel(0)
 }

@@ -5,7 +5,7 @@
 // layout.go says which partitions a drive has and where on them things are; everybody else
 // uses the paths below, whatever the layout. The files that AlphaOS writes are preallocated
 // when the drive is made and overwritten in place, so that nothing else on the volumes ever
-// changes; but for a report that a person asks for, which is a new file.
+// changes; but for files that a person asks for: reports, copies of conversations, documents.
 package drive
 
 import (

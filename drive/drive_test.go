@@ -12,8 +12,7 @@ import (
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
-	"alphaos/fs/volume"
-	"alphaos/internal/petest"
+	"alphaos/internal/vmtest"
 )
 
 // device is an image's volume.
@@ -28,24 +27,9 @@ func (d device) String() string { return "an image" }
 // newVolume returns the volume of a drive that was made with o.
 func newVolume(t *testing.T, o create.Options) device {
 	t.Helper()
-	dir := t.TempDir()
-	o.Out, o.EFI, o.Size, o.Journal = filepath.Join(dir, "drive.img"), filepath.Join(dir, "program.efi"), 64<<20, 1<<20
-	if err := os.WriteFile(o.EFI, petest.Application(nil), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := create.Drive(o); err != nil {
-		t.Fatal(err)
-	}
-	image, err := fs.OpenFileDevice(o.Out, 512, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { image.Close() })
-	medium, err := volume.List(image)
-	if err != nil || len(medium.Volumes) != 1 {
-		t.Fatal(medium, err)
-	}
-	return device{BlockDevice: medium.Volumes[0]}
+	o.Size, o.Journal = 64<<20, 1<<20
+	_, v := vmtest.Volume(t, vmtest.NewDrive(t, o))
+	return device{BlockDevice: v}
 }
 
 func mount(t *testing.T, dev device) *drive.Drive {
@@ -107,7 +91,7 @@ func byHand(t *testing.T, tree *fat.Tree) device {
 // labelled is byHand for a volume with a label.
 func labelled(t *testing.T, label string, tree *fat.Tree) device {
 	t.Helper()
-	plan, err := fat.Plan(tree, 64<<20)
+	plan, err := fat.Plan(tree, 64<<20, 512)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,6 +77,17 @@ func OurLabel(label string) bool {
 	return false
 }
 
+// Further tells whether a partition of that name, whose volume has that label, is one of a drive of the
+// full layout other than the first.
+func Further(name, label string) bool {
+	for _, p := range Parts[System:] {
+		if p.Label == name || p.Volume == label {
+			return true
+		}
+	}
+	return false
+}
+
 // Places says where in the full layout things are that lie elsewhere than in the minimal
 // one. A directory stands for all that is below it.
 var Places = []struct {

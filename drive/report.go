@@ -26,8 +26,7 @@ func ReportPath(day time.Time, n int) string {
 // reportRoom is how much longer a report may become than it was at first, in bytes.
 const reportRoom = 16 << 10
 
-// SaveReport saves a report about the machine in a new file and returns where that is. It is the
-// one file that AlphaOS adds to a drive. An older report stays. finish replaces the report by
+// SaveReport saves a report about the machine in a new file and returns where that is. An older report stays. finish replaces the report by
 // a longer one, in place.
 func (d *Drive) SaveReport(now time.Time, text []byte) (where string, finish func(text []byte) error, err error) {
 	wrap := func(err error) error {
@@ -43,11 +42,8 @@ func (d *Drive) SaveReport(now time.Time, text []byte) (where string, finish fun
 	if err != nil {
 		return "", nil, wrap(err)
 	}
-	if now.Year() < 1980 || now.Year() > 2107 { // which FAT does not have
-		now = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
-	}
-	v.Clock = func() time.Time { return now }
-	if err := v.Mkdir(path.Dir(base)); err != nil && !errors.Is(err, iofs.ErrExist) {
+	now = v.stamp(now)
+	if err := v.mkdir(path.Dir(base)); err != nil {
 		return "", nil, wrap(err)
 	}
 	size := len(text) + reportRoom

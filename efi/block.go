@@ -13,8 +13,8 @@ package efi
 // disk that are used Together come back together, on one disk: not one of them from a
 // copy of the drive. The
 // firmware gets only buffers it can see, aligned as the device demands: physical
-// memory goes straight through, anything else by way of a buffer of the device's
-// own, below 4 GiB. There are controllers whose data never arrives above that, without
+// memory goes straight through, anything else by way of one buffer that all devices
+// share, below 4 GiB. There are controllers whose data never arrives above that, without
 // an error: the first read that would go there is tried with a known answer. And a device that was found by searching refuses writes until AllowWrites
 // is called, so that no search can end in writing to a Mac's own
 // disk.
@@ -61,10 +61,9 @@ type BlockDevice struct {
 	io      uintptr // uefi.BlockIO
 	path    devicePath
 	mediaID uint32
-	allowed bool   // to write
-	bounce  []byte // physical memory; nil until it is needed
-	most    int    // bytes of a request, after larger ones failed where this did not; 0: maxRequest
-	high    reach  // whether data arrives above lowMemory
+	allowed bool  // to write
+	most    int   // bytes of a request, after larger ones failed where this did not; 0: maxRequest
+	high    reach // whether data arrives above lowMemory
 
 	known   []block   // block 0 and the last ones written, by which the drive is recognised
 	gone    bool      // it was not there the last time
@@ -73,6 +72,13 @@ type BlockDevice struct {
 	changed func()
 	failed  func(error)
 	said    string // the last error given to failed
+}
+
+// bounce is what requests with other than physical memory go through. It is kept: low memory may be
+// scarce, and devices are opened again whenever somebody looks for drives.
+var bounce struct {
+	sync.Mutex        // held for a request, within the lock of its device
+	b          []byte // physical memory; nil until it is needed
 }
 
 // reach is what is known of a controller.
@@ -469,10 +475,10 @@ func (d *BlockDevice) allow(write bool) error {
 	return d.check()
 }
 
-// try reads into a buffer above lowMemory what it first reads below.
+// try reads into a buffer above lowMemory what it first reads below. The caller holds bounce.
 func (d *BlockDevice) try(lba uint64, p []byte) {
 	p = p[:min(len(p), probeSize)]
-	low := d.bounce[:len(p)]
+	low := bounce.b[:len(p)]
 	read := func(buf []byte) error {
 		st := call(at[uefi.BlockIO](d.io).ReadBlocks, d.io, uintptr(d.mediaID), uintptr(lba), uintptr(len(buf)), addressOf(buf))
 		return uefi.Status(st).Err()
@@ -514,12 +520,16 @@ func (d *BlockDevice) move(lba uint64, p []byte, write bool) error {
 	}
 	direct := physical(p) && addressOf(p)%directAlign == 0
 	high := direct && addressOf(p)+uintptr(len(p)) > lowMemory
-	if (!direct || high && d.high != reachAll) && d.bounce == nil {
-		b, err := alloc(bounceSize)
-		if err != nil {
-			return err
+	if !direct || high && d.high != reachAll {
+		bounce.Lock()
+		defer bounce.Unlock()
+		if bounce.b == nil {
+			b, err := alloc(bounceSize)
+			if err != nil {
+				return err
+			}
+			bounce.b = b
 		}
-		d.bounce = b
 	}
 	if high {
 		if d.high == reachUntried && !write {
@@ -536,7 +546,7 @@ func (d *BlockDevice) move(lba uint64, p []byte, write bool) error {
 		part := p[:min(len(p), most)]
 		buf := part
 		if !direct {
-			buf = d.bounce[:len(part)]
+			buf = bounce.b[:len(part)]
 			if write {
 				copy(buf, part)
 			}

@@ -109,6 +109,36 @@ func (d *fakeDisk) expect(t *testing.T, want ...string) {
 	d.reqs = nil
 }
 
+// Devices that are opened again and again, as when somebody looks for drives, cost no memory.
+func TestBounceIsShared(t *testing.T) {
+	f, disk, d := bootVolume(t, 64)
+	f.newDisk(0x11, 64)
+	for range 10 {
+		volumes, err := Volumes()
+		if err != nil || len(volumes) != 2 {
+			t.Fatal(volumes, err)
+		}
+		for _, v := range volumes {
+			if err := v.ReadBlocks(3, make([]byte, 512)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p := make([]byte, 512)
+	if err := d.ReadBlocks(5, p); err != nil || !bytes.Equal(p, disk.data[5*512:][:512]) {
+		t.Error(err)
+	}
+	size := 0
+	for _, m := range f.blocks {
+		if !m.free {
+			size += len(m.b)
+		}
+	}
+	if size != bounceSize {
+		t.Errorf("%d bytes are allocated", size)
+	}
+}
+
 func TestBlockDevice(t *testing.T) {
 	f, disk, d := bootVolume(t, 8192)
 	if d.BlockSize() != 512 || d.Blocks() != 8192 || d.Partition() || d.ReadOnly() || !d.Removable() {
@@ -124,7 +154,7 @@ func TestBlockDevice(t *testing.T) {
 		t.Errorf("direct read: %v", err)
 	}
 	disk.expect(t, "R 0 4194304")
-	if d.bounce != nil {
+	if bounce.b != nil {
 		t.Error("a buffer was allocated though none was needed")
 	}
 	// Go memory goes by way of the device's buffer.
@@ -526,8 +556,11 @@ func TestConnectStorage(t *testing.T) {
 	add(5, 0x0c03, uefi.OpenGetProtocol, uefi.OpenByDriver|0x20, 0x04) // USB, live
 	add(6, 0x0104)                                                     // RAID without a driver to be had
 	add(7, 0x0c05, uefi.OpenGetProtocol)                               // SMBus
+	f.install(8, uefi.USBIOGUID, addr(f, new(uefi.PCIIO)))             // a second stick on the live controller
+	f.install(9, uefi.USBIOGUID, addr(f, new(uefi.PCIIO)))
+	f.users[9] = []uint32{uefi.OpenByDriver} // the one that was started from
 	n, err := ConnectStorage()
-	if n != 2 || err != nil || fmt.Sprint(connected) != "[1 3 6]" {
+	if n != 3 || err != nil || fmt.Sprint(connected) != "[1 3 6 8]" {
 		t.Errorf("%d started, %v; connected %v", n, err, connected)
 	}
 }
@@ -578,7 +611,7 @@ func FuzzDevicePath(f *testing.F) {
 			}
 		}
 		p.usb()
-		p.acpi(0x0501, 0)
+		p.acpi(0x0501)
 		if p.contains(p) {
 			t.Error("a path contains itself")
 		}

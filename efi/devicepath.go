@@ -95,18 +95,15 @@ func (p devicePath) over(subs ...byte) bool {
 	}
 }
 
-// acpi reports whether a node of the path is the ACPI device PNP<pnp> with
-// number uid.
-func (p devicePath) acpi(pnp uint16, uid uint32) bool {
+// acpi returns the number of the ACPI device PNP<pnp> that a node of the path is, if one is.
+func (p devicePath) acpi(pnp uint16) (uid uint32, ok bool) {
 	for {
 		kind, sub, data, rest, ok := p.next()
 		if !ok {
-			return false
+			return 0, false
 		}
-		if kind == pathACPI && sub == 1 && len(data) == 8 &&
-			binary.LittleEndian.Uint32(data) == uint32(pnp)<<16|eisaPNP &&
-			binary.LittleEndian.Uint32(data[4:]) == uid {
-			return true
+		if kind == pathACPI && sub == 1 && len(data) == 8 && binary.LittleEndian.Uint32(data) == uint32(pnp)<<16|eisaPNP {
+			return binary.LittleEndian.Uint32(data[4:]), true
 		}
 		p = rest
 	}

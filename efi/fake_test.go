@@ -112,6 +112,7 @@ func newFake(t *testing.T) *fake {
 	oldCall, oldAlloc, oldFree, oldPhysical, oldIn8, oldOut8, oldSleep := call, alloc, free, physical, in8, out8, sleep
 	oldFW, oldLow := fw, lowMemory
 	lowMemory = 1 << 62 // the tests' buffers lie anywhere
+	bounce.b = nil
 	call, alloc, free, physical = f.call, f.alloc, f.free, f.physical
 	in8 = func(uint16) uint8 { return absent }
 	out8 = func(port uint16, v uint8) {}

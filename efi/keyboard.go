@@ -1,9 +1,11 @@
 package efi
 
 // The keyboard: Simple Text Input Ex (UEFI 2.10, 12.2) where there is one,
-// else Simple Text Input (12.3), as console.Key values. Invariant: polling
-// allocates nothing; it runs a hundred times a second for as long as the
-// machine is on. Nothing is required of the keyboard but letters and Enter:
+// else Simple Text Input (12.3), as console.Key values. Invariants: polling
+// allocates nothing, but for twice a second while a keyboard that was pulled out
+// has no successor; it runs a hundred times a second for as long as the
+// machine is on. A keyboard that is not the console's is asked only after a look whether it
+// is still there: firmware frees what it had of one that was pulled out. Nothing is required of the keyboard but letters and Enter:
 // there are Macs without Esc and function keys, whose firmware may report
 // Ctrl-x as plain x. Whatever is printed on the keys, most firmware reports them
 // as those of a US keyboard; a Layout knows better. A Mac's has another way to tell the keys
@@ -11,6 +13,7 @@ package efi
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +39,7 @@ type keySource struct {
 	name  string
 	io    uintptr // uefi.SimpleTextInputEx or uefi.SimpleTextInput
 	ex    bool
+	look  [3]uintptr // of HandleProtocol, whether the keyboard is there; the handle is 0 for the console's
 	args  [2]uintptr // of ReadKeyStroke
 	event [1]uintptr // WaitForKey
 }
@@ -45,6 +49,7 @@ type keyboard struct {
 	sources []*keySource // ConIn's first
 	proven  *keySource   // gave the first key
 	polls   int
+	lost    bool // one was pulled out, and none has given a key since
 
 	held     *heldKeys // nil: the firmware does not tell which keys are down
 	heldGive bool      // the sources do not deliver, so keys come from there
@@ -54,6 +59,7 @@ type keyboard struct {
 var key struct {
 	sync.Mutex
 	data uefi.KeyData
+	io   uintptr // the protocol that a handle has
 
 	// Keys that are down.
 	held      [mostHeld]uint16
@@ -71,23 +77,14 @@ func KeySource() string {
 	return "no key was pressed yet"
 }
 
-// openKeyboard finds the console's input protocols, and that of another keyboard: there is
-// firmware on which only that one works. It returns nil when there is none.
+// openKeyboard finds the console's input protocols, and those of other keyboards: there is
+// firmware on which only one of them works. It returns nil when there is none.
 func openKeyboard() *keyboard {
 	k := &keyboard{}
-	in := Handle(fw.st.ConsoleInHandle)
-	own, _ := protocol(in, &uefi.TextInputExGUID)
-	k.add("Simple Text Input Ex of the console", own, true)
-	k.add("Simple Text Input", fw.st.ConIn, false)
-	others, _ := handles(&uefi.TextInputExGUID)
-	for _, h := range others {
-		ex, err := protocol(h, &uefi.TextInputExGUID)
-		if h == in || err != nil || ex == own || handlePath(h).serial() {
-			continue
-		}
-		k.add("Simple Text Input Ex of another keyboard", ex, true)
-		break
-	}
+	own, _ := protocol(Handle(fw.st.ConsoleInHandle), &uefi.TextInputExGUID)
+	k.add("Simple Text Input Ex of the console", 0, own, true)
+	k.add("Simple Text Input", 0, fw.st.ConIn, false)
+	k.addOthers()
 	k.held = openHeldKeys()
 	if len(k.sources) == 0 && k.held == nil {
 		return nil
@@ -95,17 +92,33 @@ func openKeyboard() *keyboard {
 	return k
 }
 
-func (k *keyboard) add(name string, io uintptr, ex bool) {
+// addOthers adds the keyboards that are not known yet.
+func (k *keyboard) addOthers() {
+	list, _ := handles(&uefi.TextInputExGUID)
+	for _, h := range list {
+		ex, err := protocol(h, &uefi.TextInputExGUID)
+		known := slices.ContainsFunc(k.sources, func(s *keySource) bool { return s.io == ex })
+		if err == nil && !known && h != Handle(fw.st.ConsoleInHandle) && !handlePath(h).serial() {
+			k.add("Simple Text Input Ex of another keyboard", h, ex, true)
+		}
+	}
+}
+
+func (k *keyboard) add(name string, h Handle, io uintptr, ex bool) {
 	if io == 0 {
 		return
 	}
-	s := &keySource{name: name, io: io, ex: ex, args: [2]uintptr{io, uintptr(unsafe.Pointer(&key.data))}}
-	if ex {
-		s.event[0] = at[uefi.SimpleTextInputEx](io).WaitForKeyEx
-	} else {
-		s.event[0] = at[uefi.SimpleTextInput](io).WaitForKey
-	}
-	k.sources = append(k.sources, s)
+	k.sources = append(k.sources, &keySource{
+		name: name, io: io, ex: ex, args: [2]uintptr{io, uintptr(unsafe.Pointer(&key.data))},
+		look: [3]uintptr{uintptr(h), guidAt(&uefi.TextInputExGUID), uintptr(unsafe.Pointer(&key.io))},
+	})
+}
+
+// drop forgets a keyboard that was pulled out: keys come from any of the others, or from itself
+// when it is back.
+func (k *keyboard) drop(s *keySource) {
+	k.sources = slices.DeleteFunc(k.sources, func(o *keySource) bool { return o == s })
+	k.proven, k.lost = nil, true
 }
 
 // poll returns the next key press, if there is one. The keys that are down count only where the
@@ -134,21 +147,31 @@ func (k *keyboard) poll() (uefi.KeyData, bool) {
 
 // ask returns the next key of the sources.
 func (k *keyboard) ask() (uefi.KeyData, bool) {
-	if k.proven != nil {
-		d, st := k.proven.read()
+	if s := k.proven; s != nil && s.there() {
+		d, st := s.read()
 		return d, st == uefi.Success
+	} else if s != nil {
+		k.drop(s)
 	}
 	// Until the first key all are looked at, the later ones now and then: drivers may queue
 	// each key for several.
 	k.polls++
 	look := k.polls%probeEvery == 0
+	if look && k.lost {
+		connectUSB()
+		k.addOthers()
+	}
 	for i, s := range k.sources {
 		if i > 0 && !look {
 			break
 		}
+		if !s.there() {
+			k.drop(s)
+			break
+		}
 		d, st := s.read()
 		if st == uefi.Success {
-			k.proven = s
+			k.proven, k.lost = s, false
 			deliveredBy.Store(&s.name)
 			return d, true
 		}
@@ -157,18 +180,31 @@ func (k *keyboard) ask() (uefi.KeyData, bool) {
 	return uefi.KeyData{}, false
 }
 
+// there reports whether the keyboard still has the protocol. The console's always has.
+func (s *keySource) there() bool {
+	if s.look[0] == 0 {
+		return true
+	}
+	key.Lock()
+	defer key.Unlock()
+	return uefi.Status(call(fw.bs.HandleProtocol, s.look[:]...)) == uefi.Success && key.io == s.io
+}
+
 // read calls ReadKeyStroke, if the event says that a key waits or is none that the firmware
 // knows: there is firmware whose ReadKeyStroke does not return without a key. The plain one fills
-// in only the key.
+// in only the key. The event is asked for each time: a keyboard that is back may be where it was,
+// with another one.
 func (s *keySource) read() (uefi.KeyData, uefi.Status) {
 	key.Lock()
 	defer key.Unlock()
-	if s.event[0] != 0 && uefi.Status(call(fw.bs.CheckEvent, s.event[:]...)) == uefi.NotReady {
-		return uefi.KeyData{}, uefi.NotReady
-	}
 	fn := at[uefi.SimpleTextInput](s.io).ReadKeyStroke
+	s.event[0] = at[uefi.SimpleTextInput](s.io).WaitForKey
 	if s.ex {
 		fn = at[uefi.SimpleTextInputEx](s.io).ReadKeyStrokeEx
+		s.event[0] = at[uefi.SimpleTextInputEx](s.io).WaitForKeyEx
+	}
+	if s.event[0] != 0 && uefi.Status(call(fw.bs.CheckEvent, s.event[:]...)) == uefi.NotReady {
+		return uefi.KeyData{}, uefi.NotReady
 	}
 	key.data = uefi.KeyData{}
 	st := uefi.Status(call(fn, s.args[:]...))

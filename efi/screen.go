@@ -3,7 +3,7 @@ package efi
 // The screen: the Graphics Output Protocol (UEFI 2.10, 12.9) as a
 // console.Screen. Invariant: the frame buffer is only ever written, row by row
 // of the rectangles that changed, since reading it may be uncached and slow
-// beyond use; the console keeps its own copy of every pixel. Where the firmware has left
+// beyond use; the console draws anew what it shows again. Where the firmware has left
 // it uncachable, amd64 has the processors write in whole cache lines.
 
 import (
@@ -52,7 +52,7 @@ type Screen struct {
 	// The frame buffer, when the format is one that is stored directly.
 	frame  []uint32 // nil: draw through Blt
 	pitch  int      // pixels from one row to the next
-	encode encoder  // nil: pixels are as in the shadow
+	encode encoder  // nil: pixels are as the console's
 	memory amd64.FrameMapping
 
 	band []byte // physical memory for Blt; nil until it is needed
@@ -215,15 +215,6 @@ func (s *Screen) enlarge() error {
 	return s.setMode(best.Number)
 }
 
-// SetMode switches to one of Modes. The screen is black afterwards, and its
-// Size changes.
-func (s *Screen) SetMode(number int) error {
-	if err := s.setMode(number); err != nil {
-		return err
-	}
-	return s.adopt()
-}
-
 func (s *Screen) setMode(number int) error {
 	if err := uefi.Status(call(at[uefi.GraphicsOutput](s.gop).SetMode, s.gop, uintptr(number))).Err(); err != nil {
 		return fmt.Errorf("setting screen mode %d: %w", number, err)
@@ -288,22 +279,21 @@ func (s *Screen) String() string {
 	return text
 }
 
-// Flush copies the rectangle r of the shadow to the screen. The shadow holds
-// 0x00RRGGBB pixels, stride of them from one row to the next, row 0 first.
-func (s *Screen) Flush(shadow []uint32, stride int, r image.Rectangle) error {
-	r = r.Intersect(image.Rect(0, 0, s.width, s.height))
+// Flush shows pixels in the rectangle r: 0x00RRGGBB, stride of them from one row to the
+// next, the first one being the top left corner of r.
+func (s *Screen) Flush(pixels []uint32, stride int, r image.Rectangle) error {
 	if r.Empty() {
 		return nil
 	}
-	if stride < r.Max.X || len(shadow) < (r.Max.Y-1)*stride+r.Max.X {
-		return fmt.Errorf("the shadow of %d pixels in rows of %d does not cover %v", len(shadow), stride, r)
+	if !r.In(image.Rect(0, 0, s.width, s.height)) || stride < r.Dx() || len(pixels) < (r.Dy()-1)*stride+r.Dx() {
+		return fmt.Errorf("%d pixels in rows of %d are not %v of a screen of %d by %d", len(pixels), stride, r, s.width, s.height)
 	}
 	if s.frame == nil {
-		return s.blt(shadow, stride, r)
+		return s.blt(pixels, stride, r)
 	}
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		src := shadow[y*stride+r.Min.X : y*stride+r.Max.X]
-		dst := s.frame[y*s.pitch+r.Min.X : y*s.pitch+r.Max.X]
+	for y := range r.Dy() {
+		src := pixels[y*stride : y*stride+r.Dx()]
+		dst := s.frame[(r.Min.Y+y)*s.pitch+r.Min.X:][:r.Dx()]
 		if s.encode == nil {
 			copy(dst, src)
 			continue
@@ -316,8 +306,8 @@ func (s *Screen) Flush(shadow []uint32, stride int, r image.Rectangle) error {
 const bandSize = 1 << 20
 
 // blt draws through the firmware (12.9.2.3), in bands of rows that fit the
-// buffer. A Blt pixel is blue, green, red, reserved: the shadow's own format.
-func (s *Screen) blt(shadow []uint32, stride int, r image.Rectangle) error {
+// buffer. A Blt pixel is blue, green, red, reserved: the console's own format.
+func (s *Screen) blt(pixels []uint32, stride int, r image.Rectangle) error {
 	const bufferToVideo = 2
 	if s.band == nil {
 		b, err := alloc(bandSize)
@@ -331,7 +321,7 @@ func (s *Screen) blt(shadow []uint32, stride int, r image.Rectangle) error {
 	for y := r.Min.Y; y < r.Max.Y; {
 		rows := min(r.Max.Y-y, len(band)/w)
 		for i := range rows {
-			copy(band[i*w:(i+1)*w], shadow[(y+i)*stride+r.Min.X:])
+			copy(band[i*w:(i+1)*w], pixels[(y-r.Min.Y+i)*stride:])
 		}
 		st := uefi.Status(call(at[uefi.GraphicsOutput](s.gop).Blt, s.gop, addressOf(s.band), bufferToVideo,
 			0, 0, uintptr(r.Min.X), uintptr(y), uintptr(w), uintptr(rows), uintptr(w)*4))
@@ -343,7 +333,7 @@ func (s *Screen) blt(shadow []uint32, stride int, r image.Rectangle) error {
 	return nil
 }
 
-// encoder turns a row of shadow pixels into the frame buffer's.
+// encoder turns a row of the console's pixels into the frame buffer's.
 type encoder func(dst, src []uint32)
 
 // pixelEncoder returns the encoder for a mode, nil when pixels are stored as

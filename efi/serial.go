@@ -134,8 +134,8 @@ func releaseCOM1() error {
 	}
 	for _, h := range hs {
 		path := handlePath(h)
-		// COM1 is PNP0501 number 0; with one port only there is no doubt.
-		if len(hs) > 1 && !path.acpi(0x0501, 0) {
+		// COM1 is PNP0501 number 0, or the only port, if the firmware does not say what it is.
+		if uid, ok := path.acpi(0x0501); uid != 0 || !ok && len(hs) > 1 {
 			continue
 		}
 		// NotFound: no driver had it.

@@ -1,8 +1,8 @@
 package efi
 
-// Which disks there are. Invariant: looking changes nothing. Controllers that
-// a driver already manages are left alone; only storage and USB controllers
-// without any driver are started, and only by ConnectStorage.
+// Which disks there are. Invariant: looking changes nothing. What a driver already
+// manages is left alone: only storage and USB controllers without any driver are started, by
+// ConnectStorage, and USB devices without one, by connectUSB when something is missing.
 
 import (
 	"bytes"
@@ -131,10 +131,11 @@ func blockDevices(want func(*BlockDevice) bool) ([]*BlockDevice, error) {
 }
 
 // ConnectStorage starts the PCI storage and USB controllers that no driver
-// manages, and what is attached to them: some firmware, Apple's among it,
-// starts only what it booted from. Live controllers are not touched, since
-// reconnecting one resets its devices. It returns how many were started and
-// may take seconds: call it only when the drive was not found otherwise.
+// manages, and what is attached to them, and further devices on live USB
+// controllers: some firmware, Apple's among it, starts only what it booted from. Live
+// controllers and devices are not touched, since reconnecting one resets its devices. It
+// returns how many were started and may take seconds: call it only when something was
+// not found otherwise.
 func ConnectStorage() (started int, err error) {
 	if err := ready(); err != nil {
 		return 0, err
@@ -168,21 +169,22 @@ func ConnectStorage() (started int, err error) {
 			errs = append(errs, fmt.Errorf("starting %s: %w", handlePath(h), err))
 		}
 	}
-	return started, errors.Join(errs...)
+	return started + connectUSB(), errors.Join(errs...)
 }
 
-// connectUSB starts USB devices that no driver manages: firmware that started
-// only what it booted from leaves one that is plugged in later as it is.
-func connectUSB() {
+// connectUSB starts USB devices that no driver manages, and returns how many: firmware that
+// started only what it booted from leaves others, and one that is plugged in later, as they are.
+func connectUSB() (started int) {
 	hs, err := handles(&uefi.USBIOGUID)
 	if err != nil {
-		return // there is no USB, or nothing to be found there
+		return 0 // there is no USB, or nothing to be found there
 	}
 	for _, h := range hs {
-		if live, err := managed(h, &uefi.USBIOGUID); err == nil && !live {
-			connect(h) // an error means that there is no driver for it
+		if live, err := managed(h, &uefi.USBIOGUID); err == nil && !live && connect(h) == nil { // else there is no driver for it
+			started++
 		}
 	}
+	return started
 }
 
 // pciClass reads the class and sub-class of a PCI device, offset 0x0A of its

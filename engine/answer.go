@@ -41,8 +41,13 @@ func (r *Result) Partial() bool {
 }
 
 // Answer answers the last turn of the conversation and appends the answer to the turns. Text goes to sink as soon as
-// it is complete; an error of sink ends the answer. When the context is full, the oldest turns leave it.
+// it is complete; an error of sink ends the answer. When the context is full, the oldest turns leave it. m.Reading
+// is told how the reading of the prompt comes along.
 func (m *Model) Answer(ctx context.Context, c *Conversation, p Params, sink func(text string) error) Result {
+	reading := m.Reading
+	if reading == nil {
+		reading = func(int, int) {}
+	}
 	var (
 		r      Result
 		w      = &writer{sink: sink, stops: m.Stops, trim: !m.Plain}
@@ -54,7 +59,7 @@ func (m *Model) Answer(ctx context.Context, c *Conversation, p Params, sink func
 
 		drafted, confirmed = gen.Drafted()
 		begin              = func(ids []int32) error {
-			logits, err := m.eval(ctx, ids)
+			logits, err := m.eval(llm.WithProgress(ctx, reading), ids)
 			if err == nil {
 				gen.Begin(logits)
 			}

@@ -114,6 +114,8 @@ type Generator interface {
 // Model is a loaded model with at most one context at a time. It is not for use by several goroutines at once.
 type Model struct {
 	Parts
+	Reading func(done, total int) // called by Answer: so many tokens of the prompt are read; nil: nobody wants to know
+
 	session  Session
 	restored []int32 // the tokens of the state that the session began with
 
@@ -346,6 +348,9 @@ func about(i llm.Info, t chat.Template) (fields []console.Field) {
 		threads = "thread"
 	}
 	add("computes with", "%s, %d %s", i.Kernel, i.Threads, threads)
+	if i.Fetch != "" {
+		add("fetches ahead", "%s (bytes, by type of weights)", i.Fetch)
+	}
 	return fields
 }
 

@@ -58,6 +58,18 @@ func (m *Model) SaveState(to Medium, progress func(total int64) Progress) error 
 	return err
 }
 
+// EraseState makes what was saved useless, and takes the text out of it: of all that a state holds, its tokens come
+// first. m, which may be nil, will save its own again.
+func (m *Model) EraseState(in Medium) error {
+	if m != nil {
+		m.restored = nil
+	}
+	if _, err := in.WriteAt(make([]byte, min(in.Size(), stateRequest)), 0); err != nil {
+		return err
+	}
+	return in.Sync()
+}
+
 // RestoreState restores what the model remembered, as far as it belongs to the conversation, in a context that was
 // just begun.
 func (m *Model) RestoreState(from Medium, c *Conversation, p Params, progress func(total int64) Progress) {

@@ -89,10 +89,6 @@ func (s *section) WriteBlocks(lba uint64, p []byte) error {
 	return s.dev.WriteBlocks(s.first+lba, p)
 }
 
-// Extent is a piece of a file: Count neighbouring blocks of a device from First
-// on.
-type Extent struct{ First, Count uint64 }
-
 // ReadOnly returns dev as a device that cannot be written, for a medium that is
 // not ours.
 func ReadOnly(dev BlockDevice) BlockDevice { return readOnly{dev} }

@@ -16,11 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkBandwidth decodes and, in turn with the tokens, only reads the weights, by
-// the kernel for F32, which does nearly nothing with them, and with as many threads.
-// "share" is the median of the one speed by the other: both change from minute to minute.
-// The model is that in the file ALPHAOS_MODEL, whose output matrix must be its embedding,
-// or else two layers in the shape of Llama 3.2 1B.
+// BenchmarkBandwidth decodes and, in turn with the tokens, reads the weights in every way
+// there is, with as many threads. "share" is the median of the speed of decoding by the best
+// of the others: both change from minute to minute.
+// The model is that in the file ALPHAOS_MODEL, or else two layers in the shape of Llama 3.2 1B.
 func BenchmarkBandwidth(b *testing.B) {
 	shape := llmtest.Shape{Embedding: 2048, FeedForward: 8192, Layers: 2, Heads: 32, KVHeads: 8, Head: 64, Vocabulary: 270, Context: 512, Tied: true}
 	if name := os.Getenv("ALPHAOS_MODEL"); name != "" {
@@ -45,35 +44,141 @@ func benchmarkBandwidth(b *testing.B, name string, data []byte) {
 				b.Fatal(err)
 			}
 			b.Cleanup(m.Close)
-			const cols, piece = 2048, 128
-			rows := len(m.memory) / (4 * cols)
-			all, err := m.set.NewMatrix(gguf.F32, rows, cols, m.memory)
-			if err != nil {
-				b.Fatal(err)
-			}
-			a := m.set.NewActivations(kernel.PlainF32, cols, 1)
-			a.Set(slices.Repeat([]float32{1, -2, 0.5, 3}, cols/4), 1)
-			y := make([]float32, rows)
-			read := func(_, i int) { all.Mul(y, rows, a, i*piece, min((i+1)*piece, rows)) }
-
 			s := newSession(b, m)
 			var decoding, share []float64
 			for b.Loop() {
-				begin := time.Now()
-				m.pool.run((rows+piece-1)/piece, len(m.memory), read)
-				reading := time.Since(begin).Seconds()
 				if s.Len() == 64 {
 					s.Truncate(0)
 				}
-				begin = time.Now()
+				begin := time.Now()
 				eval(b, s, 7)
-				decoding = append(decoding, time.Since(begin).Seconds())
-				share = append(share, reading/decoding[len(decoding)-1])
+				decoding = append(decoding, float64(m.Info().PerToken)/time.Since(begin).Seconds())
+				rates, err := m.Bandwidth(b.Context(), 1)
+				if err != nil {
+					b.Fatal(err)
+				}
+				share = append(share, decoding[len(decoding)-1]/rates[0].Median)
 			}
-			slices.Sort(decoding)
-			slices.Sort(share)
-			b.ReportMetric(float64(len(m.memory))/decoding[len(decoding)/2]/1e9, "GB/s")
-			b.ReportMetric(100*share[len(share)/2], "%share")
+			b.ReportMetric(median(decoding)/1e9, "GB/s")
+			b.ReportMetric(100*median(share), "%share")
+		})
+	}
+}
+
+// BenchmarkLong decodes at position 30,000: weights, and keys and values of all tokens before.
+// "share" is as in BenchmarkBandwidth. What the tokens were does not matter for speed.
+func BenchmarkLong(b *testing.B) {
+	const position = 30000
+	name := os.Getenv("ALPHAOS_MODEL")
+	if name == "" {
+		b.Skip("ALPHAOS_MODEL names a model larger than the caches")
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, threads := range []int{1, 2} {
+		b.Run(fmt.Sprint(threads), func(b *testing.B) {
+			m, err := Load(bytes.NewReader(data), int64(len(data)), Options{Threads: threads, Cache: "f16", Alloc: func(n int) ([]byte, error) { return largePages(b, n) }})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(m.Close)
+			s, err := m.NewSession(position + 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			remembered := 0.0
+			for _, c := range s.caches {
+				for _, table := range slices.Concat(c.keys, c.values) {
+					data := table.Data(position)
+					for i := range data { // float16 around 1
+						data[i] = byte(i%5*0x3b&0x3f + i%2)
+					}
+					remembered += float64(len(data))
+				}
+			}
+			var decoding, share []float64
+			for b.Loop() {
+				s.tokens = slices.Grow(s.tokens[:0], position)[:position]
+				begin := time.Now()
+				eval(b, s, 7)
+				decoding = append(decoding, (float64(m.Info().PerToken)+remembered)/time.Since(begin).Seconds())
+				rates, err := m.Bandwidth(b.Context(), 1)
+				if err != nil {
+					b.Fatal(err)
+				}
+				share = append(share, decoding[len(decoding)-1]/rates[0].Median)
+			}
+			b.ReportMetric(median(decoding)/1e9, "GB/s")
+			b.ReportMetric(100*median(share), "%share")
+			b.ReportMetric(100*remembered/(float64(m.Info().PerToken)+remembered), "%remembered")
+		})
+	}
+}
+
+// BenchmarkFetches decodes with each way to fetch ahead in turn, and beside it chooses as at
+// a load, anew each time. "regret" is by how much the choice is slower than the best, in the median
+// and in the worst but one of twenty; "gain" by how much it is faster than the first way.
+func BenchmarkFetches(b *testing.B) {
+	name := os.Getenv("ALPHAOS_MODEL")
+	if name == "" {
+		b.Skip("ALPHAOS_MODEL names a model larger than the caches")
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, threads := range []int{1, 2} {
+		b.Run(fmt.Sprint(threads), func(b *testing.B) {
+			m, err := Load(bytes.NewReader(data), int64(len(data)), Options{Threads: threads, Alloc: func(n int) ([]byte, error) { return largePages(b, n) }})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(m.Close)
+			s := newSession(b, m)
+			ways := kernel.Fetches()
+			ratios := make([][]float64, len(ways)+1) // the last is what is chosen
+			var took []float64
+			decode := func() float64 {
+				s.Truncate(0)
+				begin := time.Now()
+				for range 4 {
+					eval(b, s, 7)
+				}
+				return time.Since(begin).Seconds()
+			}
+			for b.Loop() {
+				var first float64
+				for i := range ratios {
+					if i < len(ways) {
+						m.options.Fetch = ways[i].String()
+					} else {
+						m.options.Fetch = ""
+					}
+					begin := time.Now()
+					m.chooseFetches()
+					if i == len(ways) {
+						took = append(took, time.Since(begin).Seconds())
+						b.Log(m.fetched())
+					}
+					t := decode()
+					if i == 0 {
+						first = t
+					}
+					ratios[i] = append(ratios[i], t/first)
+				}
+			}
+			best := 1.0
+			for i := range ways {
+				r := median(ratios[i])
+				b.Logf("%v: %.3f of the first way's time", ways[i], r)
+				best = min(best, r)
+			}
+			chosen := median(ratios[len(ways)])
+			b.ReportMetric(100*(chosen/best-1), "%regret")
+			b.ReportMetric(100*(1/chosen-1), "%gain")
+			b.ReportMetric(1000*median(took), "ms-choosing")
 		})
 	}
 }

@@ -23,7 +23,7 @@ func TestBatchInvariance(t *testing.T) {
 	}
 	for name, shape := range shapes {
 		for _, k := range Kernels() {
-			for _, cache := range []string{"f32", "f16"} {
+			for _, cache := range []string{"f32", "f16", "q8_0"} {
 				t.Run(fmt.Sprintf("%s/%s/%s", name, k, cache), func(t *testing.T) {
 					f := llmtest.Llama(shape)
 					models := []*Model{load(t, f, Options{Kernel: k, Threads: 2, Cache: cache})}
@@ -70,7 +70,7 @@ func TestTogether(t *testing.T) {
 		shape := llmtest.Quantized(gguf.Q8_0)
 		shape.Heads, shape.KVHeads, shape.Layers, shape.Context = heads, 2, 1, 300
 		f := llmtest.Llama(shape)
-		for _, cache := range []string{"f32", "f16"} {
+		for _, cache := range []string{"f32", "f16", "q8_0"} {
 			for _, kernel := range Kernels() {
 				m := load(t, f, Options{Threads: 1 + heads%4, Cache: cache, Kernel: kernel})
 				alone, together := newSession(t, m), newSession(t, m)

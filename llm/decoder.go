@@ -322,9 +322,7 @@ func (s *Session) attendPart(worker, part int) {
 	for row := 0; row < seen; row += values.Near() {
 		for t := from; t < to; t++ {
 			if end := min(row+values.Near(), k.position+t+1); row < end {
-				for i := range group {
-					values.Sum(b.att[first(t)+i*c.head:][:c.head], weights(t, i)[row:end], row)
-				}
+				values.Sum(b.att[first(t):][:group*c.head], group, scores[(t-from)*group*seen+row:], seen, row, end-row)
 			}
 		}
 	}

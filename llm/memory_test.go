@@ -8,7 +8,7 @@ import (
 
 // TestMemory checks the figures of /show memory against what was asked for.
 func TestMemory(t *testing.T) {
-	for _, cache := range []string{"f32", "f16"} {
+	for _, cache := range []string{"f32", "f16", "q8_0"} {
 		testMemory(t, llmtest.Small, 2*2*10, cache)
 		testMemory(t, llmtest.Uneven(), (2+1+2)*64, cache)
 	}
@@ -31,7 +31,10 @@ func testMemory(t *testing.T, shape llmtest.Shape, keys int, cache string) {
 		t.Fatal(err)
 	}
 	want := int64(2 * context * keys * 4)
-	if cache == "f16" {
+	switch {
+	case cache == "q8_0" && shape.Head%32 == 0:
+		want = want / 4 / 32 * 34
+	case cache != "f32":
 		want /= 2
 	}
 	if s.Memory() != want {

@@ -29,7 +29,8 @@ type Options struct {
 	Threads      int                         // goroutines that compute; 0: as many as processors, at most 16, or half of them if that measures faster
 	Processors   int                         // processors there are to compute on; 0: as many as the Go runtime uses
 	Kernel       string                      // one of Kernels(); "": the fastest, by measurement
-	Cache        string                      // keys and values as "f32" or "f16"; "": f32, unless they would take over 512 MiB
+	Fetch        string                      // one of kernel.Fetches, in words; "": by measurement, for each type
+	Cache        string                      // keys and values as "f32", "f16" or "q8_0" (f16 if heads are no multiple of 32 long); "": f32, unless they would take over 512 MiB
 	SessionLimit int64                       // bytes of memory a session may take; 0: 8 GiB
 	Budget       int64                       // bytes of memory for the weights, beyond which they are streamed from the file; 0: what Alloc can give
 	Alloc        func(n int) ([]byte, error) // memory for the weights, best page-aligned; nil: the Go heap
@@ -59,7 +60,9 @@ type Info struct {
 	Vocabulary   int
 	Bytes        int64 // size of the file
 	Streamed     int64 // bytes read from the drive for each token, when the model is larger than its memory
+	PerToken     int64 // bytes of weights in memory that a token of an answer is multiplied with
 	Kernel       string
+	Fetch        string // what kernels fetch ahead, for each type of weights: "Q4_K 2048, Q6_K none"
 	Threads      int
 }
 
@@ -72,6 +75,7 @@ type Model struct {
 	tokenizer *tokenizer.Tokenizer
 	set       *kernel.Set
 	pool      *pool
+	fetches   map[gguf.Type]kernel.Fetch // chosen by measurement, or because the options say so
 
 	memory   []byte // as Alloc gave it
 	weights  weights
@@ -108,8 +112,13 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Processors == 0 {
 		o.Processors = min(runtime.GOMAXPROCS(0), runtime.NumCPU())
 	}
-	if o.Cache != "" && o.Cache != "f32" && o.Cache != "f16" {
-		return nil, fmt.Errorf("there is no cache type %q; there are f32 and f16", o.Cache)
+	if !slices.Contains([]string{"", "f32", "f16", "q8_0"}, o.Cache) {
+		return nil, fmt.Errorf("there is no cache type %q; there are f32, f16 and q8_0", o.Cache)
+	}
+	if o.Fetch != "" {
+		if _, err := kernel.ParseFetch(o.Fetch); err != nil {
+			return nil, err
+		}
 	}
 	f, err := o.Tables, error(nil)
 	if f == nil {
@@ -137,6 +146,7 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Threads == 0 {
 		m.chooseThreads()
 	}
+	m.chooseFetches()
 	m.startSums()
 	return m, nil
 }
@@ -275,7 +285,10 @@ func (m *Model) Info() Info {
 	i := Info{
 		Architecture: c.arch.name, Quantization: quantization(m.file), Context: c.context, Layers: c.layers,
 		Embedding: c.embedding, Heads: c.heads, KVHeads: c.kvHeads, FeedForward: c.feedForward,
-		Vocabulary: c.vocabulary, Bytes: m.size, Kernel: m.set.Name(), Threads: m.pool.threads,
+		Vocabulary: c.vocabulary, Bytes: m.size, Kernel: m.set.Name(), Fetch: m.fetched(), Threads: m.pool.threads,
+	}
+	for _, w := range m.products() {
+		i.PerToken += int64(w.Bytes())
 	}
 	i.Name, _ = m.file.String("general.name")
 	if m.weights != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"alphaos/llm/gguf"
 	"alphaos/llm/kernel"
 )
 
@@ -77,7 +78,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		return nil, fmt.Errorf("a context of %d tokens is longer than the %d this model was trained for", contextLength, c.context)
 	}
 	batch := m.weights.batch(c)
-	need, half := m.sessionNeeds(contextLength)
+	need, form := m.sessionNeeds(contextLength)
 	limit := m.sessionLimit()
 	if need > limit {
 		return nil, fmt.Errorf("a context of %d tokens takes %d MiB of memory, more than the limit of %d MiB: choose a shorter one", contextLength, need>>20, limit>>20)
@@ -95,32 +96,35 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		gate: make([]float32, n*c.feedForward), up: make([]float32, n*c.feedForward),
 	}
 	for range m.pool.threads {
-		s.buffers.queries = append(s.buffers.queries, *m.set.NewActivations(kernel.PlainF32, c.head, c.group))
+		s.buffers.queries = append(s.buffers.queries, *m.set.NewActivations(kernel.FormOf(form), c.head, c.group))
 		s.buffers.scores = append(s.buffers.scores, make([]float32, s.block*c.group*contextLength))
 	}
 	for _, l := range c.layer {
 		kv := cache{group: l.heads / l.kvHeads}
 		for range l.kvHeads {
-			kv.keys = append(kv.keys, m.set.NewRows(contextLength, c.head, half))
-			kv.values = append(kv.values, m.set.NewRows(contextLength, c.head, half))
+			kv.keys = append(kv.keys, m.set.NewRows(contextLength, c.head, form))
+			kv.values = append(kv.values, m.set.NewRows(contextLength, c.head, form))
 		}
 		s.caches = append(s.caches, kv)
 	}
 	return s, nil
 }
 
-// sessionNeeds is how many bytes a session takes, and whether its keys and
-// values are float16.
-func (m *Model) sessionNeeds(contextLength int) (need int64, half bool) {
+// sessionNeeds is how many bytes a session takes, and in which form it keeps keys and values.
+func (m *Model) sessionNeeds(contextLength int) (need int64, form gguf.Type) {
 	c := &m.config
-	rows := int64(contextLength) * int64(c.cached*c.head*2*4)
+	numbers := int64(contextLength) * int64(c.cached*c.head*2)
 	need = 4*int64(m.weights.batch(c))*int64(2*c.embedding+2*c.heads*c.head+2*c.kvHeads*c.head+2*c.feedForward) +
 		4*int64(m.pool.threads)*int64(m.block(contextLength))*int64(c.group)*int64(contextLength)
-	half = m.options.Cache == "f16" || m.options.Cache == "" && (rows > largeCache || need+rows > m.sessionLimit())
-	if half {
-		rows /= 2
+	switch {
+	case m.options.Cache == "q8_0" && c.head%32 == 0:
+		form = gguf.Q8_0
+	case m.options.Cache == "f32" || m.options.Cache == "" && 4*numbers <= largeCache && need+4*numbers <= m.sessionLimit():
+		form = gguf.F32
+	default:
+		form = gguf.F16
 	}
-	return need + rows, half
+	return need + numbers/int64(form.BlockSize())*int64(form.BlockBytes()), form
 }
 
 // block is how many tokens may look at a head's keys and values together: as many as
@@ -184,7 +188,7 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 	if need := rows * s.model.config.vocabulary; len(s.logits) < need {
 		s.logits = make([]float32, need)
 	}
-	before := len(s.tokens)
+	before, all := len(s.tokens), len(ids)
 	for len(ids) > 0 {
 		n, want := min(s.batch, len(ids)), 0
 		if n == len(ids) {
@@ -198,8 +202,19 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 			return nil, errNotNumbers
 		}
 		ids = ids[n:]
+		if report, ok := ctx.Value(progressKey{}).(func(done, total int)); ok {
+			report(all-len(ids), all)
+		}
 	}
 	return s.logits[:rows*s.model.config.vocabulary], nil
+}
+
+type progressKey struct{}
+
+// WithProgress returns a context with which Eval calls report after each batch of tokens: how many
+// of those that it was given are evaluated.
+func WithProgress(ctx context.Context, report func(done, total int)) context.Context {
+	return context.WithValue(ctx, progressKey{}, report)
 }
 
 // Len is the number of tokens evaluated so far.

@@ -19,7 +19,7 @@ import (
 //
 //	magic     "ALPHAKV\n"
 //	version   uint32, 2
-//	form      uint32: bytes of a number, 2 or 4
+//	form      uint32: bytes of a number, 2 or 4; 1 for Q8_0, with a scale for every 32
 //	layers    uint32
 //	heads     uint32, of keys and values, in the layer that has most of them
 //	head      uint32, length of one
@@ -102,14 +102,14 @@ func (s *Session) header(n int) []byte {
 	c := &s.model.config
 	b := make([]byte, 0, stateHeader)
 	b = append(b, stateMagic...)
-	for _, v := range []int{stateVersion, s.numberBytes(), c.layers, c.kvHeads, c.head, n} {
+	for _, v := range []int{stateVersion, s.rowBytes() / c.head, c.layers, c.kvHeads, c.head, n} {
 		b = binary.LittleEndian.AppendUint32(b, uint32(v))
 	}
 	return append(b, s.model.identity.sum[:]...)
 }
 
-// numberBytes is 2 if keys and values are float16, else 4.
-func (s *Session) numberBytes() int { return len(s.caches[0].keys[0].Data(1)) / s.model.config.head }
+// rowBytes is what a key or a value takes.
+func (s *Session) rowBytes() int { return len(s.caches[0].keys[0].Data(1)) }
 
 // tables lists what a layer remembers, in the order of a state.
 func (c *cache) tables(n int) [][]byte {
@@ -126,7 +126,7 @@ func (s *Session) WriteTo(w io.Writer) (int64, error) { return s.save(w, len(s.t
 // StateSize is how many bytes the state of n tokens takes.
 func (s *Session) StateSize(n int) int64 {
 	c := &s.model.config
-	each := 4 + 2*c.cached*c.head*s.numberBytes()
+	each := 4 + 2*c.cached*s.rowBytes()
 	return int64(stateHeader+4+4*c.layers) + int64(n)*int64(each)
 }
 

@@ -34,7 +34,7 @@ func TestState(t *testing.T) {
 
 func testState(t *testing.T, shape llmtest.Shape) {
 	f := llmtest.Llama(shape)
-	for _, cache := range []string{"f32", "f16"} {
+	for _, cache := range []string{"f32", "f16", "q8_0"} {
 		m := load(t, f, Options{Threads: 2, Cache: cache, inPlace: true})
 		streamed, _ := loadWithin(t, f, Options{Threads: 2, Cache: cache, Budget: int64(len(f.Bytes()) * 3 / 4)})
 		s := newSession(t, m)
@@ -68,7 +68,7 @@ func testState(t *testing.T, shape llmtest.Shape) {
 // session goes on from.
 func TestStateWithin(t *testing.T) {
 	f := llmtest.Llama(llmtest.Small)
-	for _, cache := range []string{"f32", "f16"} {
+	for _, cache := range []string{"f32", "f16", "q8_0"} {
 		m := load(t, f, Options{Threads: 1, Cache: cache})
 		s := newSession(t, m)
 		eval(t, s, testIDs[:20]...)

@@ -93,9 +93,7 @@ func mount(dev *efi.BlockDevice, log *boot.Log) (d *drive.Drive, first bool, err
 	for _, note := range notes {
 		d.Note(note)
 	}
-	label := d.Volumes()[0].Label()
-	further := slices.ContainsFunc(drive.Parts[drive.System:], func(p drive.PartInfo) bool { return p.Label == own.Name || p.Volume == label })
-	return d, !further, nil
+	return d, !drive.Further(own.Name, d.Volumes()[0].Label()), nil
 }
 
 // entries finds what a disk's table says of one partition of it and of its others.

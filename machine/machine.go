@@ -78,7 +78,7 @@ func (m *Machine) Processors() int { return amd64.Processors() }
 // OpenConsole joins screen, keyboard and serial port to one console. The machine may
 // lack any of them, but not all ways to show text.
 func (m *Machine) OpenConsole(ctx context.Context, complete func(line string) string) (*console.Console, error) {
-	o := console.Options{Complete: complete}
+	o := console.Options{Complete: complete, Clock: m.Now}
 	keys := []<-chan console.Key{efi.Keys(ctx, &m.keys)}
 	screen, screenErr := efi.OpenScreen()
 	if screenErr == nil {

@@ -226,6 +226,8 @@ func TestStartRefusesClearly(t *testing.T) {
 		{ovmf.Config{Disk: t.TempDir()}, "is a folder"},
 		{ovmf.Config{Disk: empty}, "not a drive image"},
 		{ovmf.Config{Disk: tinyImage(t), Bus: "floppy"}, "use virtio, ahci, nvme or usb"},
+		{ovmf.Config{Disk: tinyImage(t), Bus: "ahci", BlockSize: 4096}, "no SATA disk with blocks of 4096"},
+		{ovmf.Config{Disk: tinyImage(t), BlockSize: 1024}, "use 512 or 4096"},
 		{ovmf.Config{Accel: "warp"}, "use kvm or tcg"},
 		{ovmf.Config{Accel: "tcg", Extra: []string{"-nonsense"}}, "QEMU did not start"},
 	} {

@@ -28,6 +28,8 @@ type Config struct {
 	Disk      string // image to boot; raw, or qcow2; "" for none
 	First     string // image to boot instead, a raw one, which may start what Disk has; "" for none
 	Bus       string // what the disk hangs on: "virtio" (default), "ahci", "nvme" or "usb"
+	BlockSize int    // bytes in a block of Disk, 512 (default) or 4096; on ahci only 512
+	WriteRate int    // bytes a second that Disk takes at the most; 0: as many as the host does
 	Snapshot  bool   // forget what is written to Disk
 	MemoryMiB int    // default 1024
 	CPUs      int    // default 1
@@ -240,7 +242,7 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 		args = append(args, "-device", "qemu-xhci,id=xhci")
 	}
 	if c.USBKeyboard {
-		args = append(args, "-device", "usb-kbd,bus=xhci.0")
+		args = append(args, "-device", "usb-kbd,id=keyboard,bus=xhci.0")
 	}
 	if c.Disk != "" {
 		format, err := imageFormat(c.Disk)
@@ -248,6 +250,9 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 			return nil, err
 		}
 		drive := "id=disk,if=none,format=" + format + ",file=" + escape(c.Disk)
+		if c.WriteRate > 0 {
+			drive += ",throttling.bps-write=" + strconv.Itoa(c.WriteRate)
+		}
 		if c.Snapshot {
 			drive += ",snapshot=on"
 		}
@@ -263,6 +268,20 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 			device = "usb-storage,id=stick,bus=xhci.0,removable=on"
 		default:
 			return nil, fmt.Errorf("no disk bus is called %q: use virtio, ahci, nvme or usb", c.Bus)
+		}
+		switch c.BlockSize {
+		case 0, 512:
+		case 4096:
+			if c.Bus == "ahci" {
+				return nil, errors.New("QEMU has no SATA disk with blocks of 4096 bytes: use virtio, nvme or usb")
+			}
+			if c.Bus == "usb" { // usb-storage itself has none
+				args = append(args, "-device", "usb-bot,id=stick,bus=xhci.0")
+				device = "scsi-hd,bus=stick.0,removable=on"
+			}
+			device += ",logical_block_size=4096,physical_block_size=4096"
+		default:
+			return nil, fmt.Errorf("no disk has blocks of %d bytes: use 512 or 4096", c.BlockSize)
 		}
 		args = append(args, "-drive", drive, "-device", device+",drive=disk,bootindex=1")
 	}

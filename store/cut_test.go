@@ -31,20 +31,40 @@ type talker struct {
 	restarts int
 	cuts     int
 	anyOrder bool
-	moved    int // how often words were all there, in another order
+	blind    bool // the session does not see all that was said
+	moved    int  // how often words were all there, in another order
 }
 
 // said is what a journal says.
 type said struct {
-	conversations [][]string // messages
+	conversations []chat
+	current       int // in conversations
+	ids           int // that were given
 	settings      map[string]string
 	text          *string // the answer that is still growing, or nil
 }
 
+// chat is a conversation.
+type chat struct {
+	id       int // 0: nothing was said in it yet
+	title    string
+	messages []string
+	replaced []replaced
+}
+
+// replaced is a message that others have replaced.
+type replaced struct {
+	after int // how many messages come before it
+	text  string
+}
+
 func (s said) clone() said {
-	c := said{settings: maps.Clone(s.settings)}
-	for _, m := range s.conversations {
-		c.conversations = append(c.conversations, slices.Clone(m))
+	c := s
+	c.settings = maps.Clone(s.settings)
+	c.conversations = slices.Clone(s.conversations)
+	for i := range c.conversations {
+		t := &c.conversations[i]
+		t.messages, t.replaced = slices.Clone(t.messages), slices.Clone(t.replaced)
 	}
 	if s.text != nil {
 		text := *s.text
@@ -54,11 +74,51 @@ func (s said) clone() said {
 }
 
 func (s *said) add(message string) {
-	n := len(s.conversations)
-	if n == 0 {
-		s.conversations, n = [][]string{nil}, 1
+	if len(s.conversations) == 0 {
+		s.conversations = []chat{{}}
 	}
-	s.conversations[n-1] = append(s.conversations[n-1], message)
+	c := &s.conversations[s.current]
+	if c.id == 0 {
+		s.ids++
+		c.id = s.ids
+	}
+	c.messages = append(c.messages, message)
+}
+
+// begin begins a new conversation.
+func (s *said) begin() {
+	s.conversations = append(s.conversations, chat{})
+	s.current = len(s.conversations) - 1
+}
+
+// find returns where the conversation with this ID is.
+func (s *said) find(id int) int {
+	return slices.IndexFunc(s.conversations, func(c chat) bool { return c.id == id })
+}
+
+// replace takes the messages from keep on out of the current conversation.
+func (s *said) replace(keep int) {
+	if len(s.conversations) == 0 {
+		return
+	}
+	c := &s.conversations[s.current]
+	if keep >= len(c.messages) {
+		return
+	}
+	for i := range c.replaced {
+		c.replaced[i].after = min(c.replaced[i].after, keep)
+	}
+	for _, m := range c.messages[keep:] {
+		c.replaced = append(c.replaced, replaced{keep, m})
+	}
+	c.messages = c.messages[:keep]
+}
+
+// forget deletes them, and what they have replaced.
+func (s *said) forget(keep int) {
+	c := &s.conversations[s.current]
+	c.messages = c.messages[:keep]
+	c.replaced = slices.DeleteFunc(c.replaced, func(r replaced) bool { return r.after >= keep })
 }
 
 // cutOff ends the answer that is still growing.
@@ -81,12 +141,22 @@ func (s said) String() string {
 	s.cutOff()
 	var b strings.Builder
 	for _, c := range s.conversations {
-		if len(c) > 0 {
-			b.WriteString(strings.Join(c, "\n") + "\n\n")
+		if len(c.messages) == 0 {
+			continue
 		}
+		b.WriteString(c.title + strings.Join(c.messages, "\n") + "\n")
+		slices.SortFunc(c.replaced, func(x, y replaced) int { return strings.Compare(x.text, y.text) })
+		for i, r := range c.replaced {
+			if i == 0 || r.text != c.replaced[i-1].text {
+				b.WriteString("replaced: " + r.text + "\n")
+			}
+		}
+		b.WriteString("\n")
 	}
-	if n := len(s.conversations); n > 1 && len(s.conversations[n-1]) == 0 {
-		b.WriteString("a new conversation\n")
+	if len(s.conversations) == 0 || len(s.conversations[s.current].messages) == 0 {
+		b.WriteString("in a new conversation\n")
+	} else {
+		fmt.Fprintf(&b, "in conversation %d\n", s.conversations[s.current].id)
 	}
 	for _, k := range slices.Sorted(maps.Keys(s.settings)) {
 		fmt.Fprintf(&b, "%s=%s\n", k, s.settings[k])
@@ -94,22 +164,40 @@ func (s said) String() string {
 	return b.String()
 }
 
+// given begins all titles that are given; no message begins so.
+const given = "title: "
+
 // read is what a store says.
 func read(s *store.Store) said {
 	got := said{settings: map[string]string{}}
-	for _, c := range s.Conversations() {
-		var list []string
-		for _, m := range s.Messages(c.ID) {
-			kind := m.Role
-			if m.Partial {
-				kind += ", partial"
-			}
-			list = append(list, kind+": "+m.Text)
+	line := func(m store.Message) string {
+		kind := m.Role
+		if m.Partial {
+			kind += ", partial"
 		}
-		got.conversations = append(got.conversations, list)
+		return kind + ": " + m.Text
 	}
-	if len(s.Conversation()) == 0 {
-		got.conversations = append(got.conversations, nil)
+	current := s.Current().ID
+	for _, c := range s.Conversations() {
+		t := chat{id: c.ID}
+		if strings.HasPrefix(c.Title, given) {
+			t.title = c.Title + "\n"
+		}
+		for _, m := range s.Messages(c.ID) {
+			t.messages = append(t.messages, line(m))
+		}
+		for _, b := range s.Branches(c.ID) {
+			for _, m := range b.Messages {
+				t.replaced = append(t.replaced, replaced{b.After, line(m)})
+			}
+		}
+		if got.ids = max(got.ids, c.ID); c.ID == current {
+			got.current = len(got.conversations)
+		}
+		got.conversations = append(got.conversations, t)
+	}
+	if current == 0 {
+		got.begin()
 	}
 	for i := range settings {
 		if v := s.Setting(fmt.Sprint("name", i)); v != "" {
@@ -141,7 +229,13 @@ func (t *talker) step(s *store.Store) error {
 		n = t.r.IntN(6000)
 	}
 	text := fmt.Sprintf("%d %s.", t.r.IntN(1e6), strings.Repeat("x", n))
-	switch k := t.r.IntN(12); {
+	kinds := 18
+	if t.anyOrder || t.blind { // the order tells what belongs where, and places are counted
+		kinds = 12
+	}
+	current := s.Current()
+	keep := max(0, current.Messages-t.r.IntN(4))
+	switch k := t.r.IntN(kinds); {
 	case t.answer != nil && k < 6:
 		t.pending += text
 		err := t.do(func() error { return t.answer.Write(text) }, func(s *said) { s.grow(t.pending) })
@@ -164,33 +258,92 @@ func (t *talker) step(s *store.Store) error {
 		}
 		return err
 	case k < 10:
-		err := t.do(func() error { return s.AddUser(text) }, func(s *said) {
-			s.cutOff()
-			s.add("user: " + text)
-		})
+		err := t.turns(func() error { return s.AddUser(text) }, func(s *said) { s.add("user: " + text) })
 		if err == nil {
-			t.answer, t.pending = s.BeginAnswer(), ""
+			t.answer = s.BeginAnswer()
 		}
 		return err
 	case k == 10:
 		if len(s.Conversation()) == 0 {
 			return s.NewConversation() // which says nothing
 		}
-		err := t.do(s.NewConversation, func(s *said) {
-			s.cutOff()
-			s.conversations = append(s.conversations, nil)
-		})
-		if err == nil {
-			t.answer, t.pending = nil, ""
-		}
-		return err
-	default:
+		return t.turns(s.NewConversation, func(s *said) { s.begin() })
+	case k == 11 || len(s.Conversations()) == 0:
 		name, value := fmt.Sprint("name", t.r.IntN(settings)), fmt.Sprint(t.r.IntN(3))
 		if s.Setting(name) == value {
 			return s.Set(name, value)
 		}
 		return t.do(func() error { return s.Set(name, value) }, func(s *said) { s.settings[name] = value })
+	case k == 12:
+		title := fmt.Sprint(given, t.r.IntN(3))
+		list := s.Conversations()
+		c := list[t.r.IntN(len(list))]
+		if c.Title == title {
+			return s.Rename(c.ID, title)
+		}
+		return t.do(func() error { return s.Rename(c.ID, title) }, func(s *said) { s.conversations[s.find(c.ID)].title = title + "\n" })
+	case k == 13:
+		list := s.Conversations()
+		id := list[t.r.IntN(len(list))].ID
+		if id == current.ID {
+			return s.GoOn(id)
+		}
+		return t.turns(func() error { return s.GoOn(id) }, func(s *said) { s.current = s.find(id) })
+	case k == 14:
+		if t.r.IntN(2) == 0 {
+			return nil // else there would never be many
+		}
+		list := s.Conversations()
+		id := list[t.r.IntN(len(list))].ID
+		return t.turns(func() error { return s.Delete(id) }, func(s *said) {
+			i := s.find(id)
+			s.conversations[i] = chat{id: id}
+			if i == s.current {
+				s.begin()
+			}
+		})
+	case k == 15:
+		err := t.turns(func() error { return s.Replace(keep, text) }, func(s *said) {
+			s.replace(keep)
+			s.add("user: " + text)
+		})
+		if err == nil {
+			t.answer = s.BeginAnswer()
+		}
+		return err
+	case k == 16:
+		// Nothing is replaced before the first piece is saved: with a piece that is too large to
+		// wait, it is at once.
+		if current.Messages == 0 {
+			return nil
+		}
+		a := s.ReplaceAnswer(keep)
+		err := t.turns(func() error { return a.Write(text) }, func(s *said) {
+			s.replace(keep)
+			s.grow(text)
+		})
+		if err == nil {
+			t.answer = a
+		}
+		return err
+	default:
+		if keep == current.Messages {
+			return s.Forget(keep) // which says nothing
+		}
+		return t.turns(func() error { return s.Forget(keep) }, func(s *said) { s.forget(keep) })
 	}
+}
+
+// turns is do for what ends the answer that is still growing.
+func (t *talker) turns(what func() error, effect func(*said)) error {
+	err := t.do(what, func(s *said) {
+		s.cutOff()
+		effect(s)
+	})
+	if err == nil {
+		t.answer, t.pending = nil, ""
+	}
+	return err
 }
 
 // check opens the journal on the drive as it is and compares.
@@ -296,7 +449,7 @@ var faults = []fault{
 	// While nothing was ever saved, junk that a cut leaves in the one copy is all
 	// there is, and no journal.
 	{name: "long outages", share: 6, damage: true, flaky: true, session: func(t *talker) bool {
-		if t.said.String() == "" {
+		if len(t.said.conversations) == 0 && len(t.said.settings) == 0 {
 			return true
 		}
 		half := t.d.Size() / 2
@@ -357,11 +510,15 @@ func live(f fault, seed uint64) (cuts int, err error) {
 		if err != nil && !f.flaky && !d.Off() && !errors.Is(err, store.ErrFull) {
 			return t.cuts, err
 		}
+		t.blind = err == nil && read(s).String() != t.said.String()
 		for i := 0; err == nil && !d.Off() && (cut || i < 12) && i < 60; i++ {
 			if i == 20 && !cut {
 				break
 			}
-			if e := t.step(s); errors.Is(e, store.ErrFull) {
+			e := t.step(s)
+			// Where there is no room to move away from what can't be written, it is full as well.
+			used, total := s.Usage()
+			if errors.Is(e, store.ErrFull) || e != nil && total-used < 16<<10 {
 				break
 			} else if e != nil && !d.Off() && !f.flaky {
 				return t.cuts, e

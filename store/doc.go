@@ -4,8 +4,9 @@
 // There is one truth, an append-only journal in a preallocated file (see
 // journal.go for its layout and for why a power cut can't hurt it). This
 // package gives it meaning: sessions, conversations, messages, answers that
-// grow chunk by chunk, and settings. Everything is kept in memory as well, so
-// reading it costs nothing.
+// grow chunk by chunk, and settings; which conversation goes on, what it is called,
+// what was deleted and what replaced (see conversations.go). Everything is kept in
+// memory as well, so reading it costs nothing.
 //
 // A method that returns nil has written its records, asked the medium to flush
 // them, read them back and compared them. A method that returns an error has

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"alphaos/drive"
@@ -14,22 +13,14 @@ import (
 	"alphaos/fs/fat"
 	"alphaos/fs/fstest"
 	"alphaos/fs/volume"
-	"alphaos/internal/petest"
+	"alphaos/internal/vmtest"
 	"alphaos/store"
 )
 
 // On a real drive layout, through the FAT file system: the power goes in one
 // write after the other, and no acknowledged word is ever lost.
 func TestOnDrive(t *testing.T) {
-	dir := t.TempDir()
-	img, efi := filepath.Join(dir, "drive.img"), filepath.Join(dir, "BOOTX64.EFI")
-	if err := os.WriteFile(efi, petest.Application(nil), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := create.Drive(create.Options{Out: img, EFI: efi, Size: 64 << 20, Journal: 1 << 20}); err != nil {
-		t.Fatal(err)
-	}
-	image, err := os.ReadFile(img)
+	image, err := os.ReadFile(vmtest.NewDrive(t, create.Options{Size: 64 << 20, Journal: 1 << 20}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 )
 
 // kind says what a record means. Unknown kinds, written by a later version,
@@ -27,6 +26,13 @@ const (
 	kindSessionEnd   kind = 7 // the clean flag; no payload
 	kindHoles        kind = 8 // payload: pairs (before): holes before the records of these numbers were reported
 	kindCommit       kind = 9 // payload: records that were saved together
+
+	// The kinds of conversations.go. Payload: pairs, of which version is always the
+	// first; one of a later version than arrangedVersion is passed over like an unknown kind.
+	kindGoOn   kind = 10 // conversation: what follows belongs to that one
+	kindTitle  kind = 11 // conversation, title; an empty title takes it away
+	kindDelete kind = 12 // conversation (or none), records: that one, and what these records said, is deleted
+	kindBranch kind = 13 // conversation, from: its messages from that record on were replaced by what follows
 )
 
 // Roles of a Message.
@@ -43,6 +49,8 @@ type Message struct {
 	Time    time.Time // of the message, for an answer of its last saved piece
 	Partial bool      // the answer was stopped or cut off
 	Stats   Stats     // of a finished answer
+
+	seq uint64 // number of the record with which it begins
 }
 
 // Stats describes how an answer was made.
@@ -55,17 +63,25 @@ type Stats struct {
 
 // Conversation is an entry of the list of conversations.
 type Conversation struct {
-	ID       int // from 1, in order of beginning
+	ID       int // from 1, in order of beginning; it stays the same when others are deleted
 	Started  time.Time
 	Updated  time.Time
-	Title    string // the beginning of the first message
+	Title    string // that the person gave it, or the beginning of the first message
 	Messages int
 }
 
 type conversation struct {
+	seq      uint64 // number of the record that began it: its name in other records
+	id       int    // Conversation.ID; 0: nothing was ever said in it
 	started  time.Time
+	title    string // "": none was given
 	messages []Message
+	branches []Branch
+	spans    []numbers // of the records that its messages and branches consist of
 }
+
+// numbers are those of a row of records.
+type numbers struct{ first, last uint64 }
 
 // Recovery is what Open found.
 type Recovery struct {
@@ -99,6 +115,9 @@ type Store struct {
 	holes         []string // numbers of the records behind holes that were not yet reported
 	lost          uint64   // records that could not be read at the start
 	conversations []conversation
+	current       int // in conversations: that to which is added what is said
+	talking       int // in conversations: that to which the last record of a message belongs; -1: none since a start or a hole
+	ids           int // the last Conversation.ID that was given
 	settings      map[string]string
 	open          bool // the last message is an answer still growing
 	gap           bool // records of it are lost
@@ -118,7 +137,7 @@ func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
 	if err != nil {
 		return nil, Recovery{}, err
 	}
-	s := &Store{j: j, now: now, settings: map[string]string{}}
+	s := &Store{j: j, now: now, talking: -1, settings: map[string]string{}}
 	rec := Recovery{
 		New: len(sc.records) == 0, Torn: sc.torn, Unread: sc.unread,
 		Repaired: sc.repaired, Mixed: sc.mixed,
@@ -191,23 +210,29 @@ func (r *record) text() []byte {
 // memory.
 func (s *Store) replay(r *record, text string) {
 	switch r.kind {
-	case kindSession, kindSessionEnd, kindConversation, kindUser:
+	case kindSession, kindSessionEnd, kindConversation, kindUser, kindGoOn, kindDelete, kindBranch:
 		s.open, s.gap = false, false // it was cut off
 	case kindChunk, kindAnswerEnd:
 		s.gap = s.gap || r.gap
 	}
+	if r.gap || r.kind == kindSession {
+		s.talking = -1 // what is not known may lie before it
+	}
 	switch r.kind {
 	case kindConversation:
-		s.conversations = append(s.conversations, conversation{started: r.time()})
+		s.begins(r.seq, r.time())
 	case kindUser:
-		s.add(Message{Role: User, Text: text, Time: r.time()})
+		s.add(Message{Role: User, Text: text, Time: r.time(), seq: r.seq})
 	case kindChunk:
-		s.grow(text, r.time())
+		s.grow(text, r)
+	case kindGoOn, kindTitle, kindDelete, kindBranch:
+		s.arrange(r)
 	case kindAnswerEnd:
 		if !s.open {
-			s.grow("", r.time())
+			s.grow("", r)
 		}
-		c := &s.conversations[len(s.conversations)-1]
+		s.spoke(r.seq)
+		c := &s.conversations[s.current]
 		m := &c.messages[len(c.messages)-1]
 		m.Time = r.time()
 		m.Partial = s.gap
@@ -242,31 +267,54 @@ func (s *Store) replay(r *record, text string) {
 	}
 }
 
+// begins begins a conversation, which is the current one from here on.
+func (s *Store) begins(seq uint64, at time.Time) {
+	s.conversations = append(s.conversations, conversation{seq: seq, started: at})
+	s.current = len(s.conversations) - 1
+}
+
 func (s *Store) add(m Message) {
 	if len(s.conversations) == 0 {
-		s.conversations = append(s.conversations, conversation{started: m.Time})
+		s.begins(m.seq, m.Time)
 	}
-	c := &s.conversations[len(s.conversations)-1]
+	c := &s.conversations[s.current]
+	if c.id == 0 {
+		s.ids++
+		c.id = s.ids
+	}
 	if n := len(c.messages); n == cap(c.messages) {
 		c.messages = slices.Grow(c.messages, max(4, n))
 	}
 	c.messages = append(c.messages, m)
+	s.spoke(m.seq)
 }
 
-// grow adds text to the answer in progress, which is partial until its end.
-func (s *Store) grow(text string, at time.Time) {
+// spoke notes that a record is part of a message of the current conversation.
+func (s *Store) spoke(seq uint64) {
+	c := &s.conversations[s.current]
+	if n := len(c.spans); n > 0 && s.talking == s.current {
+		c.spans[n-1].last = seq
+	} else {
+		c.spans = append(c.spans, numbers{seq, seq})
+	}
+	s.talking = s.current
+}
+
+// grow adds the text of r to the answer in progress, which is partial until its end.
+func (s *Store) grow(text string, r *record) {
 	if !s.open {
-		s.add(Message{Role: Assistant, Partial: true})
+		s.add(Message{Role: Assistant, Partial: true, seq: r.seq})
 		s.open, s.began = true, s.at
 	}
-	c := &s.conversations[len(s.conversations)-1]
+	s.spoke(r.seq)
+	c := &s.conversations[s.current]
 	m := &c.messages[len(c.messages)-1]
 	if s.texts != "" {
 		m.Text = s.texts[s.began : s.began+len(m.Text)+len(text)] // the pieces lie one behind the other
 	} else {
 		m.Text += text
 	}
-	m.Time = at
+	m.Time = r.time()
 }
 
 // encodePairs encodes names and values, each ended by a zero byte.
@@ -312,9 +360,6 @@ func (s *Store) closeReserve() int64  { return min(32<<10, s.j.capacity/8) }
 // commit writes records, if reserve bytes stay free behind them, and replays
 // them. The first commit of a session begins it.
 func (s *Store) commit(reserve int64, recs ...record) error {
-	if s.ended {
-		return errors.New("the session has ended")
-	}
 	if !s.begun {
 		if err := s.begin(); err != nil {
 			return err
@@ -338,6 +383,7 @@ func (s *Store) write(reserve int64, recs ...record) error {
 		return err
 	}
 	for i := range recs {
+		recs[i].seq = s.j.seq
 		s.replay(&recs[i], string(recs[i].payload))
 	}
 	return nil
@@ -363,9 +409,6 @@ func bytesText(n int64) string {
 func (s *Store) Begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		return errors.New("the session has ended")
-	}
 	if s.begun {
 		return nil
 	}
@@ -383,20 +426,9 @@ func (s *Store) begin() error {
 	if err := s.write(0, recs...); err != nil {
 		return err
 	}
-	s.begun, s.holes = true, nil
+	s.begun, s.ended, s.holes = true, false, nil
 	s.j.rescue(s.closeReserve())
 	return nil
-}
-
-// NewConversation begins a new conversation. It does nothing when the current
-// one is still empty.
-func (s *Store) NewConversation() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := len(s.conversations); n == 0 || len(s.conversations[n-1].messages) == 0 {
-		return nil
-	}
-	return s.commit(s.closeReserve(), record{kind: kindConversation})
 }
 
 // AddUser saves a person's message. Only when it returns nil may the message
@@ -425,8 +457,8 @@ func (s *Store) Setting(name string) string {
 	return s.settings[name]
 }
 
-// End marks the session as cleanly ended: the last thing to be written. After
-// it nothing can be.
+// End marks the session as cleanly ended: the last thing to be written. Whatever
+// is saved after it begins another session.
 func (s *Store) End() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -436,75 +468,8 @@ func (s *Store) End() error {
 	if err := s.commit(0, record{kind: kindSessionEnd}); err != nil {
 		return err
 	}
-	s.ended = true
+	s.ended, s.begun = true, false
 	return nil
-}
-
-// Conversation returns the messages of the current conversation.
-func (s *Store) Conversation() []Message {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.conversations) == 0 {
-		return nil
-	}
-	return slices.Clone(s.conversations[len(s.conversations)-1].messages)
-}
-
-// Tail returns the last messages of the current conversation, at most n, and
-// how many it has. It costs nothing for those before.
-func (s *Store) Tail(n int) (last []Message, total int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.conversations) == 0 {
-		return nil, 0
-	}
-	m := s.conversations[len(s.conversations)-1].messages
-	return slices.Clone(m[max(0, len(m)-n):]), len(m)
-}
-
-// Conversations lists all conversations that have messages, oldest first.
-func (s *Store) Conversations() []Conversation {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var list []Conversation
-	for _, c := range s.conversations {
-		if len(c.messages) == 0 {
-			continue
-		}
-		list = append(list, Conversation{
-			ID: len(list) + 1, Started: c.started,
-			Updated:  c.messages[len(c.messages)-1].Time,
-			Title:    title(c.messages[0].Text),
-			Messages: len(c.messages),
-		})
-	}
-	return list
-}
-
-// Messages returns the messages of the conversation with this ID, nil when
-// there is none.
-func (s *Store) Messages(id int) []Message {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.conversations {
-		if len(c.messages) == 0 {
-			continue
-		}
-		if id--; id == 0 {
-			return slices.Clone(c.messages)
-		}
-	}
-	return nil
-}
-
-// title is the first line of text, at most about fifty characters of it.
-func title(text string) string {
-	t := strings.Join(strings.Fields(text), " ")
-	if utf8.RuneCountInString(t) > 50 {
-		r := []rune(t)
-		t = string(r[:49]) + "…"
-	}
-	return t
 }
 
 // Usage returns how many bytes of the journal are used, of how many.
@@ -528,6 +493,7 @@ func (s *Store) Degraded() bool {
 // answer), or by Flush and End.
 type Answer struct {
 	s       *Store
+	before  []record // to be saved together with the first piece
 	pending []byte
 	saved   time.Time     // when the last piece was (tried to be), or when the answer began
 	cost    time.Duration // of saving the last piece
@@ -578,10 +544,10 @@ func (a *Answer) flush() error {
 	a.saved, a.failed = start, true
 	for len(a.pending) > 0 {
 		n := min(len(a.pending), maxPayload)
-		if err := a.s.commit(a.s.closeReserve(), record{kind: kindChunk, payload: a.pending[:n]}); err != nil {
+		if err := a.s.commit(a.s.closeReserve(), append(a.before, record{kind: kindChunk, payload: a.pending[:n]})...); err != nil {
 			return err
 		}
-		a.pending = a.pending[n:]
+		a.pending, a.before = a.pending[n:], nil
 	}
 	a.saved, a.failed = a.s.now(), false
 	a.cost = a.saved.Sub(start)
@@ -605,18 +571,19 @@ func (a *Answer) End(st Stats, partial bool) error {
 	if partial {
 		flag = "1"
 	}
-	recs := []record{{kind: kindAnswerEnd, payload: encodePairs(
+	recs := slices.Clone(a.before)
+	if len(a.pending) > 0 {
+		recs = append(recs, record{kind: kindChunk, payload: a.pending})
+	}
+	recs = append(recs, record{kind: kindAnswerEnd, payload: encodePairs(
 		"model", st.Model, "tokens", strconv.Itoa(st.Tokens),
 		"ms", strconv.FormatInt(st.Elapsed.Milliseconds(), 10),
-		"context", strconv.Itoa(st.Context), "partial", flag)}}
-	if len(a.pending) > 0 {
-		recs = append([]record{{kind: kindChunk, payload: a.pending}}, recs...)
-	}
+		"context", strconv.Itoa(st.Context), "partial", flag)})
 	// The text that waits is at most one piece unless writing failed before:
 	// it may use half of what is kept for the end of the session.
 	if err := a.s.commit(a.s.closeReserve()/2, recs...); err != nil {
 		return err
 	}
-	a.pending, a.done = nil, true
+	a.pending, a.before, a.done = nil, nil, true
 	return nil
 }

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"bytes"
+	"os"
 	"slices"
 	"testing"
 
@@ -17,6 +18,31 @@ func TestCrashScreen(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	efi := vmtest.EFI(t, ".", "-tags", "provoke")
 	crashes(t, efi, "", "panic", "nil", "kernel", "overflow", "memory", "firmware", "nmi", "mce")
+}
+
+// TestCrashStrictDisk stops where a disk's driver takes only aligned buffers, and only low ones arrive.
+func TestCrashStrictDisk(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	program, err := os.ReadFile(vmtest.EFI(t, ".", "-tags", "provoke"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := withHabits(t, "disk-strict")
+	o.Extra[0].Content = program
+	o.Extra = append(o.Extra, create.Extra{Path: "provoke", Content: []byte("panic")})
+	disk := vmtest.NewDrive(t, o)
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, MemoryMiB: 3072})
+	p.Expect("chain: starting")
+	p.Prompt()
+	p.TypeLine("/show info")
+	p.Expect("AlphaOS had to stop. ")
+	p.Expect("Press R to restart, S to shut down.")
+	p.Type("s")
+	p.Off()
+	if text := vmtest.ReadFile(t, disk, drive.CrashPath); !bytes.HasPrefix(text, []byte("AlphaOS had to stop. ")) || !bytes.Contains(text, []byte("panic: provoked")) {
+		t.Errorf("the report on the drive: %.2000s", text)
+	}
+	vmtest.CheckDrive(t, disk)
 }
 
 // crashes provokes faults in a build of AlphaOS. Its screenshots' names begin with build.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"alphaos/drive"
 	"alphaos/drive/create"
@@ -25,8 +26,9 @@ var habits = []string{
 	"nonx,fullmap,keys-freeze,disk-64k,disk-high,disk-aligned,disk-slow,gop-pitch",
 	"apple-console,mp-framework,gop-rgbx,time-zone,scribble",
 	"keys-other,mp-refuse,map,gop-mask,time-year,disk-640k",
-	"apple-silent,strict,ap-raw,gop-blt,time-error,reset-returns",
+	"apple-silent,strict,ap-raw,vectors,gop-blt,time-error,reset-returns",
 	"mp-none,gop-none",
+	"mp-deaf,map-moves",
 }
 
 // withHabits returns a drive on which tests/chain gives the firmware habits and starts AlphaOS.
@@ -74,6 +76,8 @@ func TestHabitsSoak(t *testing.T) {
 			switch kind {
 			case "apple":
 				kind = "keys"
+			case "ap": // it needs processors that are started, and that come back
+				kind = "mp"
 			case "disk":
 				kind = all[j]
 			}
@@ -112,6 +116,8 @@ func tryHabits(t *testing.T, c ovmf.Config, names []string) {
 	processors := fmt.Sprintf("%d of %[1]d in use", c.CPUs)
 	if has("mp-none") {
 		processors = "1 of 1 in use"
+	} else if has("mp-deaf") {
+		processors = fmt.Sprintf("1 of %d in use", c.CPUs)
 	}
 	keys := "Simple Text Input"
 	if has("apple-silent") {
@@ -149,22 +155,37 @@ func tryHabits(t *testing.T, c ovmf.Config, names []string) {
 	}
 }
 
-// checkScreen checks that the conversation is on the screen as it should be: the margin at the
-// left is empty, which it is not when rows are longer than they are drawn, and the background is
-// blue rather than red or, where the firmware was made to say that red comes first, the reverse.
+// checkScreen checks that the conversation is on the screen as it should be: there is a bar at the top and one at
+// the bottom, between them the margin at the left is empty, which it is not when rows are longer than they are
+// drawn, and both grounds are blue rather than red or, where the firmware was made to say that red comes first, the
+// reverse.
 func checkScreen(t *testing.T, p *vmtest.Person, swapped bool) {
 	t.Helper()
 	img, err := p.VM.Screen(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ground := img.At(1, 1)
-	if r, _, b, _ := ground.RGBA(); r == b || (r > b) != swapped {
-		t.Errorf("the background is %v, red and blue swapped: %v", ground, swapped)
+	height := img.Bounds().Dy()
+	bar, ground := img.At(1, 1), img.At(1, height/2)
+	for _, c := range []color.Color{bar, ground} {
+		if r, _, b, _ := c.RGBA(); r == b || (r > b) != swapped {
+			t.Errorf("the ground is %v, red and blue swapped: %v", c, swapped)
+		}
 	}
-	for y := range img.Bounds().Dy() {
-		for x := range 16 {
-			if !same(img.At(x, y), ground) {
+	thick := 0 // of a bar
+	for thick < height/4 && same(img.At(1, thick), bar) {
+		thick++
+	}
+	if same(bar, ground) || thick < 16 || thick > height/10 {
+		t.Errorf("the bar at the top is %d pixels thick, %v on %v", thick, bar, ground)
+	}
+	for y := range height {
+		want := ground
+		if y < thick || y >= height-thick {
+			want = bar
+		}
+		for x := range 12 {
+			if !same(img.At(x, y), want) {
 				t.Fatalf("something is drawn in the margin at %d, %d", x, y)
 			}
 		}
@@ -200,6 +221,56 @@ func TestProcessorsStop(t *testing.T) {
 	vmtest.Contains(t, p.Say("/show info"), "1 of 2 in use")
 	p.Leave("/bye")
 	vmtest.Contains(t, string(vmtest.ReadFile(t, disk, drive.ProcessorsPath)), "EDK II")
+	vmtest.CheckDrive(t, disk)
+}
+
+// TestKeyboardPulledOut types on a keyboard that firmware has beside a console whose own is dead, plugs another
+// in and pulls the first out, whose memory the firmware then uses for something else, and goes on typing.
+func TestKeyboardPulledOut(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	disk := vmtest.NewDrive(t, withHabits(t, "keys-other"))
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, USBKeyboard: true, Extra: []string{"-machine", "i8042=off"}})
+	p.Expect("chain: starting")
+	p.Prompt()
+	monitor := func(command string) string {
+		t.Helper()
+		out, err := p.VM.Monitor(t.Context(), command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	use := func() {
+		t.Helper()
+		said, end := len(p.VM.Output()), time.Now().Add(vmtest.Patience/6)
+		for len(p.VM.Output()) == said { // until AlphaOS has found the keyboard
+			if time.Now().After(end) {
+				t.Fatal("no key arrives")
+			}
+			if err := p.VM.SendKeys(t.Context(), "ret"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if err := p.VM.SendText(t.Context(), "/show info\n"); err != nil {
+			t.Fatal(err)
+		}
+		p.Expect("Simple Text Input Ex of another keyboard")
+		p.Prompt()
+	}
+	use()
+	keyboard := "keyboard"
+	for _, next := range []string{"second", "third"} {
+		monitor("device_add usb-kbd,id=" + next + ",bus=xhci.0")
+		for strings.Contains(monitor("info usb"), "Device 0.0") { // until the firmware has given it an address
+			time.Sleep(time.Second)
+		}
+		p.Say("/?") // it then knows the rest too
+		monitor("device_del " + keyboard)
+		use()
+		keyboard = next
+	}
+	p.Leave("/bye")
 	vmtest.CheckDrive(t, disk)
 }
 

@@ -57,6 +57,7 @@ func TestFullLayout(t *testing.T) {
 		t.Errorf("after it was plugged in again: %q", said)
 	}
 	vmtest.Contains(t, p.Say("/models"), "in use") // which is read again, on the system partition
+	vmtest.Contains(t, vmtest.Squeeze(p.Say("/export")), "4 messages written to /backup/", "-once-upon-a-time.md on ALPHAOSDATA (")
 	p.Leave("/bye")
 	vmtest.CheckDrive(t, disk)
 	vmtest.Contains(t, string(vmtest.ReadFile(t, disk, drive.BootLogPath)), "journal: open")
@@ -72,13 +73,51 @@ func TestFullLayout(t *testing.T) {
 	}
 }
 
+// TestLargeSectors talks on drives with sectors of 4096 bytes, and pulls the plug in mid-answer.
+func TestLargeSectors(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	model, want := chatModel(t, story)
+	o := create.Options{EFI: vmtest.AlphaOS(t), Sector: 4096, Models: []string{model}}
+	for _, c := range []struct {
+		layout string
+		size   int64 // MiB
+		buses  [2]string
+	}{{"full", 1200, [2]string{"nvme", "usb"}}, {"minimal", 300, [2]string{"virtio", "nvme"}}} {
+		o.Layout, o.Size = c.layout, c.size<<20
+		disk := vmtest.NewDrive(t, o)
+		p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: c.buses[0], BlockSize: 4096})
+		p.Prompt()
+		p.Greedy(100)
+		p.TypeLine(story)
+		p.Expect(want[:20])
+		p.VM.Kill()
+		vmtest.CheckDrive(t, disk)
+
+		p = vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: c.buses[1], BlockSize: 4096})
+		if said := p.Prompt(); !strings.Contains(said, note) || !strings.Contains(said, "you: "+story) {
+			t.Errorf("%s: after the power cut: %q", c.layout, said)
+		}
+		p.Say("/clear")
+		p.Greedy(100)
+		if got := p.Ask(story); got != want {
+			t.Errorf("%s: in the machine\n%q\nwant\n%q", c.layout, got, want)
+		}
+		vmtest.Contains(t, p.Say("/report"), "The report is saved on the drive")
+		p.Leave("/bye")
+		vmtest.CheckDrive(t, disk)
+		if text := vmtest.ReadFile(t, disk, drive.JournalPath); !strings.Contains(string(text), story) {
+			t.Errorf("%s: the question is not in the journal", c.layout)
+		}
+	}
+}
+
 // TestTwoDrives starts AlphaOS from memory, by a boot manager that does not say from where, with two
 // drives that have a journal: it says which one it uses, and uses that one alone.
 func TestTwoDrives(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	loader := vmtest.EFI(t, "./tests/chain", "-ldflags=-X main.missing=device,bytes")
 	one := fullDrive(t, create.Options{EFI: loader, Extra: []create.Extra{image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}}})
-	two := fullDrive(t, create.Options{EFI: notBootable(t)})
+	two := fullDrive(t, create.Options{}) // which the firmware passes over
 	sums := map[string]string{one: vmtest.Sum(t, one), two: vmtest.Sum(t, two)}
 	p := vmtest.Boot(t, ovmf.Config{Disk: one, Extra: beside(two, "nvme,serial=two,bootindex=2")})
 	p.Expect("chain: starting")

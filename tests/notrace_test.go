@@ -53,7 +53,7 @@ func internalDisk(t *testing.T, model string) string {
 		if err := tree.Add(part.name, fat.Bytes(part.content)); err != nil {
 			t.Fatal(err)
 		}
-		v, err := fat.Plan(&tree, part.size)
+		v, err := fat.Plan(&tree, part.size, 512)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestLeavesNoTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := "for %i in 0 1 2 3 4 5 6 7\r\n if exist fs%i:\\EFI\\alphaos\\alphaos.efi then\r\n  fs%i:\r\n endif\r\nendfor\r\npause\r\n\\EFI\\alphaos\\alphaos.efi\r\n"
-	disk := fullDrive(t, create.Options{EFI: notBootable(t), Extra: []create.Extra{
+	disk := fullDrive(t, create.Options{Extra: []create.Extra{
 		{Path: chained, Content: program}, {Path: "provoke", Content: []byte("panic")}, {Path: "startup.nsh", Content: []byte(script)}}})
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb", Extra: beside(internal, "nvme,serial=internal,bootindex=2")})
 	p.Expect("Enter 'q' to quit")

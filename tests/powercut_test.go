@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"alphaos/drive/create"
+	"alphaos/internal/fattest"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 )
@@ -17,7 +18,7 @@ import (
 // pieces of half a kilobyte at most, and one may be on its way.
 const unsaved = 600
 
-const note = "Note: your last session ended unexpectedly. I've recovered your conversation up to"
+const note = "Note: Your last session ended unexpectedly. I've recovered your conversation up to"
 
 func TestPowerCut(t *testing.T) { pullThePlug(t, create.Options{EFI: vmtest.AlphaOS(t)}) }
 
@@ -44,7 +45,7 @@ func pullThePlug(t *testing.T, drive create.Options) {
 		bus := []string{"virtio", "usb", "nvme"}[i]
 		p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: bus})
 		said := p.Prompt()
-		if recovered := strings.Contains(said, note); recovered != (i > 0) {
+		if recovered := strings.Contains(said, note); recovered != (i > 0) || strings.Contains(said, "mended") {
 			t.Errorf("boot %d: recovered is %v: %q", i+1, recovered, said)
 		}
 		if i > 0 {
@@ -61,11 +62,17 @@ func pullThePlug(t *testing.T, drive create.Options) {
 		vmtest.CheckDrive(t, disk)
 	}
 
+	// As if a report, or something of another system, was being written as well.
+	_, part := vmtest.Volume(t, disk)
+	volume := fattest.Open(t, part)
+	volume.Mark()
+	volume.Lose(3)
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
 	said := p.Prompt()
 	if !strings.Contains(said, note) {
 		t.Errorf("no note of the recovery: %q", said)
 	}
+	vmtest.Contains(t, vmtest.Squeeze(said), "ALPHAOS was not put in order when it was last used, and was mended: 3 clusters belong to no file (they are free again).")
 	p.Screenshot("recovered.png")
 	checkHistory(t, p, want, shown)
 	if history := p.Say("/history"); strings.Count(history, story) < 3 {
@@ -74,7 +81,7 @@ func pullThePlug(t *testing.T, drive create.Options) {
 	p.Leave("Please shut down")
 
 	p = vmtest.Boot(t, ovmf.Config{Disk: disk})
-	if said := p.Prompt(); strings.Contains(said, note) {
+	if said := p.Prompt(); strings.Contains(said, note) || strings.Contains(said, "mended") || strings.Contains(said, "in order") {
 		t.Errorf("after a proper shutdown: %q", said)
 	}
 	checkHistory(t, p, want, shown)

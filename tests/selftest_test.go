@@ -8,12 +8,20 @@ import (
 	"strings"
 	"testing"
 
+	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 )
 
-// TestMachine boots the self test with one processor and little memory, and
-// with two and a heap above 4 GiB.
+// Processors without what newer ones have: Atoms, Celerons and Pentiums have XSAVE without AVX, and
+// what was made before 2008 has neither.
+var (
+	noAVX   = []string{"-cpu", "max,avx=off"}
+	noXSAVE = []string{"-cpu", "Nehalem"}
+)
+
+// TestMachine boots the self test with one processor and little memory, with two and a heap
+// above 4 GiB, and on processors with less than AVX.
 func TestMachine(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	efi := vmtest.EFI(t, "./tests/selftest")
@@ -23,6 +31,8 @@ func TestMachine(t *testing.T) {
 	}{
 		{"1 GiB", ovmf.Config{MemoryMiB: 1024}},
 		{"6 GiB, 2 processors", ovmf.Config{MemoryMiB: 6144, CPUs: 2, Bus: "nvme"}},
+		{"no AVX", ovmf.Config{MemoryMiB: 1024, CPUs: 2, Extra: noAVX}},
+		{"no XSAVE", ovmf.Config{MemoryMiB: 1024, CPUs: 2, Extra: noXSAVE}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.config.Disk = vmtest.SmallDrive(t, efi)
@@ -37,6 +47,27 @@ func TestMachine(t *testing.T) {
 			}
 			t.Log(got)
 			p.Off()
+		})
+	}
+}
+
+// TestOldProcessors talks to AlphaOS on such processors: the portable kernel answers as the others
+// do, if more slowly.
+func TestOldProcessors(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	model, want := chatModel(t, story)
+	for name, processor := range map[string][]string{"no AVX": noAVX, "no XSAVE": noXSAVE} {
+		t.Run(name, func(t *testing.T) {
+			disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
+			p := vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2, Extra: processor})
+			p.Prompt()
+			vmtest.Contains(t, p.Say("/show info"), "2 of 2 in use", "portable, ")
+			p.Greedy(100)
+			if got := p.Ask(story); got != want {
+				t.Errorf("in the machine\n%q\nwant\n%q", got, want)
+			}
+			p.Leave("/bye")
+			vmtest.CheckDrive(t, disk)
 		})
 	}
 }

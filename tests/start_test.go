@@ -14,20 +14,9 @@ import (
 
 	"alphaos/drive"
 	"alphaos/drive/create"
-	"alphaos/internal/petest"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 )
-
-// notBootable writes an EFI application that has nothing to start behind its headers: the firmware passes it over and goes on to its shell.
-func notBootable(t testing.TB) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "BOOTX64.EFI")
-	if err := os.WriteFile(path, petest.Application(nil), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // chained is where AlphaOS lies when something else is what the firmware starts.
 const chained = "EFI/alphaos/alphaos.efi"
@@ -143,7 +132,7 @@ func TestShell(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, _ := chatModel(t, story)
 	shell := func(t *testing.T, options string) (p *vmtest.Person, disk, said string) {
-		disk = vmtest.NewDrive(t, create.Options{EFI: notBootable(t), Models: []string{model}, Extra: []create.Extra{
+		disk = vmtest.NewDrive(t, create.Options{Models: []string{model}, Extra: []create.Extra{
 			image(t), {Path: "startup.nsh", Content: []byte("fs0:\r\n\\EFI\\alphaos\\alphaos.efi " + options + "\r\n")},
 		}})
 		p = vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2})

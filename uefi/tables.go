@@ -149,8 +149,11 @@ const (
 	UnacceptedMemory
 )
 
-// TPLApplication is the task priority level of ordinary programs, section 7.1.
-const TPLApplication = 4
+// Task priority levels, section 7.1: that of ordinary programs, and that at which nothing interrupts.
+const (
+	TPLApplication = 4
+	TPLHighLevel   = 31
+)
 
 // ByProtocol is LocateHandleBuffer's search for a protocol, section 7.3.15.
 const ByProtocol = 2

@@ -115,9 +115,12 @@ func (d *Drive) Least() int64 {
 	return min(n, d.bytes)
 }
 
-// Fits returns an error that says how much is needed unless a drive of size bytes can take a
-// copy.
-func (d *Drive) Fits(size int64) error {
+// Fits returns an error that says what is needed unless size bytes can take a copy, and
+// those of the drive onto, if it is not nil.
+func (d *Drive) Fits(size int64, onto *media.Disk) error {
+	if onto != nil && int64(onto.BlockSize) != d.block {
+		return fmt.Errorf("%s has sectors of %d bytes and what is to be copied has sectors of %d, so nobody could read the copy; make a new drive there with alphaos drive create, and copy the files", onto.Path, onto.BlockSize, d.block)
+	}
 	if least := d.Least(); size < least {
 		return fmt.Errorf("the target has %s, and what is on this drive needs %d MiB (%d bytes)", media.FormatSize(size), (least+mib-1)/mib, least)
 	}
@@ -133,9 +136,6 @@ type plan struct {
 
 // plan says how to make a drive of size bytes.
 func (d *Drive) plan(size int64) (*plan, error) {
-	if err := d.Fits(size); err != nil {
-		return nil, err
-	}
 	p := &plan{}
 	parts := slices.Clone(d.parts)
 	lasts := map[int]int64{} // the new size of the last part
@@ -242,8 +242,8 @@ type Result struct {
 
 // To copies the drive to out, which gets size bytes.
 func (d *Drive) To(out media.Out, size int64) (*Result, error) {
-	if out.Disk != nil && int64(out.Disk.BlockSize) != d.block {
-		return nil, fmt.Errorf("%s has blocks of %d bytes and this drive has blocks of %d: the copy would not be readable", out.Disk.Path, out.Disk.BlockSize, d.block)
+	if err := d.Fits(size, out.Disk); err != nil {
+		return nil, err
 	}
 	p, err := d.plan(size / d.block * d.block)
 	if err != nil {

@@ -35,6 +35,7 @@ import (
 type Options struct {
 	Out    string      // image file to make
 	Disk   *media.Disk // the drive to make it on instead, if not nil; all of it is used
+	Sector int64       // bytes in a sector of an image, 512 or 4096; 0: 512. A drive has its own
 	Layout string      // "minimal", "full", or "": full on drives of FullFrom and more
 	Size   int64       // bytes; 0: 512 MiB, in the full layout FullFrom, or what the contents need
 	ESP    int64       // bytes of the full layout's EFI system partition; 0: 512 MiB, less on a small drive
@@ -92,7 +93,6 @@ const (
 
 const (
 	mib         = 1 << 20
-	sectorSize  = 512
 	partitionAt = mib // bytes before the partition, and left free after it
 	usualSize   = 512 * mib
 	largestSize = 2 << 40 // what FAT32 can count in 512-byte sectors
@@ -102,6 +102,7 @@ const (
 // Result tells what was made.
 type Result struct {
 	Size    int64 // bytes in the image
+	Sector  int64 // bytes in a sector
 	Layout  drive.Layout
 	Volumes []Volume
 	Models  int
@@ -135,10 +136,16 @@ func Drive(o Options) (*Result, error) {
 		switch {
 		case o.Size != 0:
 			return nil, fmt.Errorf("a size is for images only: of %s all is used", d.Path)
-		case d.BlockSize != sectorSize:
-			return nil, fmt.Errorf("%s has blocks of %d bytes; a drive can be made only on one with blocks of %d", d.Path, d.BlockSize, sectorSize)
+		case o.Sector != 0:
+			return nil, fmt.Errorf("a size of sectors is for images only: those of %s have %d bytes", d.Path, d.BlockSize)
 		}
-		o.Size = d.Size
+		o.Size, o.Sector = d.Size, int64(d.BlockSize)
+	}
+	if o.Sector == 0 {
+		o.Sector = 512
+	}
+	if o.Sector != 512 && o.Sector != 4096 {
+		return nil, fmt.Errorf("a drive with sectors of %d bytes cannot be made; 512 and 4096 are what drives have", o.Sector)
 	}
 	layout, err := o.layout()
 	if err != nil {
@@ -172,13 +179,13 @@ func Drive(o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Size: size, Layout: layout, Models: len(o.Models), Journal: o.Journal}
+	r := &Result{Size: size, Sector: o.Sector, Layout: layout, Models: len(o.Models), Journal: o.Journal}
 	for i := range parts {
 		p := &parts[i]
-		if p.volume, err = fat.Plan(p.files, p.size); err != nil {
+		if p.volume, err = fat.Plan(p.files, p.size, o.Sector); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.label, err)
 		}
-		p.volume.Hidden = p.at / sectorSize
+		p.volume.Hidden = p.at / o.Sector
 		p.volume.Label = p.label
 		p.volume.Time = stamp
 		p.volume.Serial = p.serial
@@ -195,7 +202,7 @@ func Drive(o Options) (*Result, error) {
 		whole = o.Disk.Size // which may not be in MiB
 	}
 	verified, err := out.Write(whole, used, func(w *media.Writer) error {
-		if err := writeTable(w, disk, parts); err != nil {
+		if err := writeTable(w, o.Sector, disk, parts); err != nil {
 			return err
 		}
 		for _, p := range parts {

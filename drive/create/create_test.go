@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -21,6 +20,7 @@ import (
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
 	"alphaos/fs/volume"
+	"alphaos/internal/looptest"
 	"alphaos/internal/petest"
 	"alphaos/llm"
 	"alphaos/llm/gguf"
@@ -86,27 +86,42 @@ func create(t testing.TB, o Options) *Result {
 	return r
 }
 
-// mount opens the only volume of an image.
-func mount(t testing.TB, img string) (*fat.FS, volume.Volume) {
+// medium opens an image as what it is one of.
+func medium(t testing.TB, img string) fs.BlockDevice {
 	t.Helper()
-	dev, err := fs.OpenFileDevice(img, 512, true)
+	f, err := os.OpenFile(img, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { dev.Close() })
+	t.Cleanup(func() { f.Close() })
+	fi, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev, err := fs.NewFileDevice(f, fi.Size(), gpt.BlockSize(f, fi.Size()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dev
+}
+
+// mount opens the only volume of an image.
+func mount(t testing.TB, img string) (*fat.FS, volume.Volume) {
+	t.Helper()
+	dev := medium(t, img)
 	tab, err := gpt.Read(dev)
 	if err != nil || tab.Damage != nil {
 		t.Fatalf("partition table: %v, damage %v", err, tab.Damage)
 	}
-	medium, err := volume.List(dev)
-	if err != nil || len(medium.Volumes) != 1 {
-		t.Fatalf("%+v, error %v", medium, err)
+	m, err := volume.List(dev)
+	if err != nil || len(m.Volumes) != 1 {
+		t.Fatalf("%+v, error %v", m, err)
 	}
-	v, err := fat.Mount(medium.Volumes[0])
+	v, err := fat.Mount(m.Volumes[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return v, medium.Volumes[0]
+	return v, m.Volumes[0]
 }
 
 // tool runs a program of another maker over the image, which must succeed.
@@ -124,12 +139,18 @@ func tool(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
-// verify has sgdisk and fsck.fat look at an image.
-func verify(t testing.TB, img string) {
+// sound has sgdisk look at the partition table of an image or a drive.
+func sound(t testing.TB, img string) {
 	t.Helper()
 	if out := tool(t, "sgdisk", "-v", img); !strings.Contains(out, "No problems found") || strings.Contains(out, "Warning") || strings.Contains(out, "Caution") {
 		t.Errorf("sgdisk -v:\n%s", out)
 	}
+}
+
+// verify has sgdisk and fsck.fat look at an image.
+func verify(t testing.TB, img string) {
+	t.Helper()
+	sound(t, img)
 	if out := tool(t, "sgdisk", "-i", "1", img); !strings.Contains(out, "EFI system partition") || !strings.Contains(out, "'ALPHAOS'") {
 		t.Errorf("sgdisk -i 1:\n%s", out)
 	}
@@ -146,17 +167,18 @@ func fsck(t testing.TB, vol volume.Volume) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := f.Truncate(int64(vol.Blocks()) * 512); err != nil {
+	block := uint64(vol.BlockSize())
+	if err := f.Truncate(int64(vol.Blocks() * block)); err != nil {
 		t.Fatal(err)
 	}
 	p, zero := make([]byte, mib), make([]byte, mib)
-	for lba := uint64(0); lba < vol.Blocks(); lba += mib / 512 {
-		p := p[:min(mib, (vol.Blocks()-lba)*512)]
+	for lba := uint64(0); lba < vol.Blocks(); lba += mib / block {
+		p := p[:min(mib, (vol.Blocks()-lba)*block)]
 		if err := vol.ReadBlocks(lba, p); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(p, zero[:len(p)]) {
-			if _, err := f.WriteAt(p, int64(lba)*512); err != nil {
+			if _, err := f.WriteAt(p, int64(lba*block)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -404,12 +426,12 @@ func TestGrowsToFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	size, err := imageSize(0, root[0])
+	size, err := imageSize(0, 512, root[0])
 	if err != nil || size < 650*mib || size > 720*mib {
 		t.Errorf("size %s, error %v", FormatSize(size), err)
 	}
 	// What the refusal of a small size recommends must be enough.
-	_, err = imageSize(512*mib, root[0])
+	_, err = imageSize(512*mib, 512, root[0])
 	if err == nil {
 		t.Fatal("600 MiB fit on 512")
 	}
@@ -419,10 +441,10 @@ func TestGrowsToFit(t *testing.T) {
 	} else if _, serr := fmt.Sscanf(err.Error()[i:], "--size %dM", &need); serr != nil {
 		t.Fatalf("error %q: %v", err, serr)
 	}
-	if _, err := imageSize(need*mib, root[0]); err != nil {
+	if _, err := imageSize(need*mib, 512, root[0]); err != nil {
 		t.Errorf("%d MiB were recommended: %v", need, err)
 	}
-	if _, err := imageSize((need-1)*mib, root[0]); err == nil {
+	if _, err := imageSize((need-1)*mib, 512, root[0]); err == nil {
 		t.Errorf("%d MiB were recommended but less is enough", need)
 	}
 }
@@ -560,39 +582,46 @@ func BenchmarkCreate(b *testing.B) {
 	}
 }
 
-// TestDevice makes a drive on a loop device that is full of something else, and has sgdisk and
-// fsck.fat look at it.
+// TestDevice makes drives on loop devices that are full of something else, and has sgdisk and
+// fsck.fat look at them.
 func TestDevice(t *testing.T) {
-	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		t.Skip("loop devices need Linux and root")
+	for _, c := range []struct {
+		sector int
+		size   int64
+	}{{512, 80*mib + 4096}, {4096, 280*mib + 4096}} {
+		t.Run(fmt.Sprint(c.sector), func(t *testing.T) { testDevice(t, c.sector, c.size) })
 	}
-	const size = 80*mib + 4096
-	img := hostTemp(t, "medium", bytes.Repeat([]byte{0xA5}, size))
-	path, err := exec.Command("losetup", "-f", "--show", img).Output()
-	if err != nil {
-		t.Skip("losetup makes no loop device here")
+	o := Options{EFI: efiFile(t), Disk: &media.Disk{Path: "/dev/x", Size: 80 * mib, BlockSize: 512}, Size: 80 * mib}
+	if _, err := Drive(o); err == nil || !strings.Contains(err.Error(), "a size is for images only") {
+		t.Error(err)
 	}
-	name := strings.TrimSpace(string(path))
-	detach := func() { exec.Command("losetup", "-d", name).Run() }
-	defer detach()
-	disks, err := media.List()
-	if err != nil {
-		t.Fatal(err)
+	o.Size, o.Sector = 0, 4096
+	if _, err := Drive(o); err == nil || !strings.Contains(err.Error(), "a size of sectors is for images only") {
+		t.Error(err)
 	}
-	d, err := media.Find(disks, name)
-	if err != nil {
-		t.Fatal(err)
+	o.Sector, o.Disk.BlockSize = 0, 520
+	if _, err := Drive(o); err == nil || !strings.Contains(err.Error(), "sectors of 520 bytes cannot be made") {
+		t.Error(err)
 	}
+}
+
+func testDevice(t *testing.T, sector int, size int64) {
+	img := hostTemp(t, "medium", bytes.Repeat([]byte{0xA5}, int(size)))
+	d, detach := looptest.Disk(t, img, sector)
 	o := Options{Disk: &d, Journal: 1 << 20, EFI: efiFile(t), Models: []string{model(t, "m.gguf", 3<<20)}, Verify: true, Time: stamp}
 	r := create(t, o)
-	if r.Size != size || r.Verified == "" {
+	if r.Size != size || r.Verified == "" || r.Sector != int64(sector) {
 		t.Errorf("%+v", r)
 	}
-	o.Disk, o.Out, o.Size = nil, filepath.Join(t.TempDir(), "same.img"), 80*mib
-	create(t, o)
+	sound(t, d.Path)
 	detach()
-	verify(t, img)
-	on, _ := mount(t, img)
+	o.Disk, o.Out, o.Size, o.Sector = nil, filepath.Join(t.TempDir(), "same.img"), size/mib*mib, int64(sector)
+	create(t, o)
+	on, volume := mount(t, img)
+	if volume.BlockSize() != sector {
+		t.Errorf("sectors of %d bytes", volume.BlockSize())
+	}
+	fsck(t, volume)
 	in, _ := mount(t, o.Out)
 	if err := iofs.WalkDir(in, ".", func(path string, e iofs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -607,14 +636,6 @@ func TestDevice(t *testing.T) {
 		}
 		return nil
 	}); err != nil {
-		t.Error(err)
-	}
-	o.Disk = &media.Disk{Path: "/dev/x", Size: size, BlockSize: 512}
-	if _, err := Drive(o); err == nil || !strings.Contains(err.Error(), "a size is for images only") {
-		t.Error(err)
-	}
-	o.Size, o.Disk.BlockSize = 0, 4096
-	if _, err := Drive(o); err == nil || !strings.Contains(err.Error(), "has blocks of 4096 bytes") {
 		t.Error(err)
 	}
 }

@@ -69,7 +69,7 @@ func divide(o Options, layout drive.Layout, files []*fat.Tree) (size int64, part
 	sizes := []int64{0}
 	if layout == drive.Full {
 		size, sizes, err = fullSizes(o, files)
-	} else if size, err = imageSize(o.Size, files[0]); err == nil {
+	} else if size, err = imageSize(o.Size, o.Sector, files[0]); err == nil {
 		sizes[0] = size - 2*partitionAt
 	}
 	if err != nil {
@@ -87,9 +87,9 @@ func divide(o Options, layout drive.Layout, files []*fat.Tree) (size int64, part
 }
 
 // smallest returns the bytes of the smallest volume, in whole MiB, that files fit in.
-func smallest(files *fat.Tree) (int64, error) {
+func smallest(files *fat.Tree, sector int64) (int64, error) {
 	fits := func(size int64) bool {
-		_, err := fat.Plan(files, size*mib)
+		_, err := fat.Plan(files, size*mib, sector)
 		return err == nil
 	}
 	low, high := int64(1), int64(largestSize/mib)
@@ -108,8 +108,8 @@ func smallest(files *fat.Tree) (int64, error) {
 
 // imageSize returns the size of an image with one partition: the one asked for when the files
 // fit, or one that they fit in.
-func imageSize(asked int64, files *fat.Tree) (int64, error) {
-	need, err := smallest(files)
+func imageSize(asked, sector int64, files *fat.Tree) (int64, error) {
+	need, err := smallest(files, sector)
 	if err != nil {
 		return 0, err
 	}
@@ -130,7 +130,7 @@ func imageSize(asked int64, files *fat.Tree) (int64, error) {
 func fullSizes(o Options, files []*fat.Tree) (size int64, sizes []int64, err error) {
 	needs := make([]int64, len(files))
 	for i := range files {
-		if needs[i], err = smallest(files[i]); err != nil {
+		if needs[i], err = smallest(files[i], o.Sector); err != nil {
 			return 0, nil, err
 		}
 	}
@@ -204,21 +204,21 @@ func identifiers(o Options, size int64, parts []partition) (disk uuid.UUID, err 
 	return disk, nil
 }
 
-// writeTable writes the partition table, with its copy at the end of the drive.
-func writeTable(f *media.Writer, disk uuid.UUID, parts []partition) error {
+// writeTable writes the partition table, with its copy at the end of the drive. sector is the bytes in a sector.
+func writeTable(f *media.Writer, sector int64, disk uuid.UUID, parts []partition) error {
 	t := gpt.Table{
-		LogicalSectorSize:  sectorSize,
-		PhysicalSectorSize: sectorSize,
+		LogicalSectorSize:  int(sector),
+		PhysicalSectorSize: int(sector),
 		ProtectiveMBR:      true,
 		GUID:               disk.String(),
 	}
 	for i, p := range parts {
-		first, sectors := uint64(p.at/sectorSize), uint64(p.size/sectorSize)
+		first, sectors := uint64(p.at/sector), uint64(p.size/sector)
 		t.Partitions = append(t.Partitions, &gpt.Partition{
 			Index: i + 1, // left out, it would be refused
 			Start: first,
 			End:   first + sectors - 1,
-			Size:  sectors * sectorSize,
+			Size:  sectors * uint64(sector),
 			Type:  p.typeGUID,
 			Name:  p.name,
 			GUID:  p.guid.String(),

@@ -16,6 +16,7 @@ import (
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
 	"alphaos/fs/volume"
+	"alphaos/internal/looptest"
 )
 
 // fullDrive makes a small drive of the full layout and returns its volumes.
@@ -32,16 +33,11 @@ func fullDrive(t testing.TB, o Options) (img string, volumes []volume.Volume) {
 // list returns the volumes of an image whose partition table is sound.
 func list(t testing.TB, img string) []volume.Volume {
 	t.Helper()
-	dev, err := fs.OpenFileDevice(img, 512, true)
-	if err != nil {
-		t.Fatal(err)
+	m, err := volume.List(medium(t, img))
+	if err != nil || len(m.Notes) > 0 {
+		t.Fatalf("%+v, error %v", m, err)
 	}
-	t.Cleanup(func() { dev.Close() })
-	medium, err := volume.List(dev)
-	if err != nil || len(medium.Notes) > 0 {
-		t.Fatalf("%+v, error %v", medium, err)
-	}
-	return medium.Volumes
+	return m.Volumes
 }
 
 // device is a volume as package drive wants it.
@@ -70,10 +66,15 @@ func TestLayouts(t *testing.T) {
 	efi, m, notes := efiFile(t), model(t, "stories260K.gguf", 300000), hostTemp(t, "größe of notes.txt", []byte("what I noted"))
 	o := Options{Size: 160 * mib, EFI: efi, Models: []string{m}, Documents: []string{notes}, Journal: 256 << 10, State: 100 << 10, Time: stamp,
 		Config: []byte(`{"safe": true}`), Extra: []Extra{{"limine.conf", []byte("for Limine")}}}
-	for i, name := range drive.Layouts {
-		t.Run(name, func(t *testing.T) {
+	for i := range 2 * len(drive.Layouts) {
+		i, large := i%len(drive.Layouts), i >= len(drive.Layouts)
+		name := drive.Layouts[i]
+		t.Run(fmt.Sprintf("%s, large sectors %v", name, large), func(t *testing.T) {
 			o := o
 			o.Layout, o.Out = name, filepath.Join(t.TempDir(), "image")
+			if large {
+				o.Sector, o.Size = 4096, 1200*mib
+			}
 			create(t, o)
 			d := mountDrive(t, list(t, o.Out))
 			if d.Layout != drive.Layout(i) || !d.Ours() || len(d.Notes()) > 0 || len(d.Volumes()) != d.Layout.Count() {
@@ -187,9 +188,7 @@ func TestFull(t *testing.T) {
 	}
 
 	t.Run("sgdisk", func(t *testing.T) {
-		if out := tool(t, "sgdisk", "-v", img); !strings.Contains(out, "No problems found") || strings.Contains(out, "Warning") || strings.Contains(out, "Caution") {
-			t.Errorf("sgdisk -v:\n%s", out)
-		}
+		sound(t, img)
 		for i, kind := range []string{"EFI system partition", "Microsoft basic data", "Microsoft basic data"} {
 			out := tool(t, "sgdisk", "-i", fmt.Sprint(i+1), img)
 			if !strings.Contains(out, kind) || !strings.Contains(out, "'"+want[i].label+"'") || !strings.Contains(out, "Attribute flags: 0000000000000000") {
@@ -280,5 +279,54 @@ func BenchmarkFull(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		create(b, o)
+	}
+}
+
+// TestLargeSectors has other programs look at images in sectors of 4096 bytes. A partition table
+// in these they know only on a device that has them.
+func TestLargeSectors(t *testing.T) {
+	m := model(t, "stories260K.gguf", 300000)
+	file, err := os.ReadFile(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Size: 1200 * mib, Sector: 4096, EFI: efiFile(t), Models: []string{m}, Journal: 64 << 10, State: 100 << 10, Time: stamp}
+	for _, name := range drive.Layouts {
+		o.Layout, o.Out = name, filepath.Join(t.TempDir(), "image")
+		create(t, o)
+		volumes := list(t, o.Out)
+		models := volumes[min(int(drive.System), len(volumes)-1)]
+		t.Run(name, func(t *testing.T) {
+			inside := fmt.Sprintf("%s@@%d", o.Out, models.First*4096)
+			if got := tool(t, "mtype", "-i", inside, "::models/stories260K.gguf"); got != string(file) {
+				t.Error("mtype of the model differs")
+			}
+			tool(t, "mcopy", "-i", inside, m, "::models/copied by mtools.gguf")
+			d := mountDrive(t, volumes)
+			if got, err := iofs.ReadFile(d, drive.ModelsDir+"/copied by mtools.gguf"); err != nil || !bytes.Equal(got, file) {
+				t.Errorf("what mtools copied differs, error %v", err)
+			}
+			if r, err := fat.Check(models, fat.CheckOptions{}); err != nil || len(r.Problems) > 0 {
+				t.Errorf("%v\n%s", err, r)
+			}
+			for _, v := range volumes {
+				if v.BlockSize() != 4096 || v.First%256 != 0 || v.Blocks()%256 != 0 {
+					t.Errorf("volume %d has %d sectors of %d bytes from %d on", v.Index, v.Blocks(), v.BlockSize(), v.First)
+				}
+				fsck(t, v)
+			}
+		})
+		t.Run(name+" on a device", func(t *testing.T) {
+			d, _ := looptest.Disk(t, o.Out, 4096)
+			sound(t, d.Path)
+			if out := tool(t, "parted", "-s", "-m", d.Path, "unit", "MiB", "print"); !strings.Contains(out, ":4096:4096:gpt:") || strings.Count(out, ":fat32:") != len(volumes) || !strings.Contains(out, "boot, esp;") {
+				t.Errorf("parted says\n%s", out)
+			}
+		})
+	}
+	for _, sector := range []int64{1, 1024, 8192} {
+		if _, err := Drive(Options{Out: filepath.Join(t.TempDir(), "image"), EFI: o.EFI, Sector: sector}); err == nil || !strings.Contains(err.Error(), "512 and 4096 are what drives have") {
+			t.Errorf("sectors of %d bytes: %v", sector, err)
+		}
 	}
 }

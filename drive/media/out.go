@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"alphaos/fs/gpt"
 )
 
 // Out is where a drive is written: an image file, which appears under its name when it is
@@ -120,16 +122,20 @@ func (o Out) device(size, total int64, write func(*Writer) error) (verified stri
 		return "", err
 	}
 	w := NewWriter(disk{f}, size, false)
-	verified, err = o.fill(w, total, write, f.ReadAt, func() string {
-		if direct {
-			return "from the drive itself, past the system's cache"
-		}
-		return dropDisk(f)
-	})
+	verified, err = o.fill(w, total, write, f.ReadAt, func() string { return uncacheDisk(f, direct) })
 	if err == nil {
 		rereadTable(f)
 	}
 	return verified, err
+}
+
+// uncacheDisk makes the next reads of a drive that was synced come from its medium, where the system
+// lets us, and says how; direct tells that they do already.
+func uncacheDisk(f *os.File, direct bool) string {
+	if direct {
+		return "from the drive itself, past the system's cache"
+	}
+	return dropDisk(f)
 }
 
 // disk is a drive whose Sync reaches into the drive's own cache where the system can.
@@ -214,12 +220,15 @@ func Atomically(name string, write func(*os.File) error) error {
 type Source struct {
 	*os.File
 	Size      int64
-	BlockSize int // of a drive; 0: an image does not tell
+	BlockSize int // in bytes, 512 or 4096
 }
 
 // OpenSource opens an image file or, if d is not nil, a drive for reading.
 func OpenSource(name string, d *Disk) (*Source, error) {
 	if d != nil {
+		if len(d.Mounts) > 0 {
+			return nil, fmt.Errorf("%s is mounted at %s; unmount it, so that nothing else changes it meanwhile", d.Path, strings.Join(d.Mounts, ", "))
+		}
 		f, err := openRead(*d)
 		if err != nil {
 			return nil, err
@@ -238,7 +247,7 @@ func OpenSource(name string, d *Disk) (*Source, error) {
 		f.Close()
 		return nil, err
 	}
-	return &Source{f, fi.Size(), 0}, nil
+	return &Source{f, fi.Size(), gpt.BlockSize(f, fi.Size())}, nil
 }
 
 // Data returns where, from byte off on, the next piece is that is not a hole of the file; at

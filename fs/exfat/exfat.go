@@ -423,21 +423,3 @@ func (v *FS) ReadFile(name string) ([]byte, error) {
 	}
 	return p, nil
 }
-
-// Extents returns where on the device the written part of a file is. What follows that
-// reads as zeros. The last block may reach beyond the end.
-func (v *FS) Extents(name string) ([]fs.Extent, error) {
-	e, err := v.lookup("extents", name)
-	if err != nil {
-		return nil, err
-	}
-	c, err := v.fileContent("extents", name, e)
-	if err != nil {
-		return nil, err
-	}
-	list, err := c.Extents()
-	if err != nil {
-		return nil, &iofs.PathError{Op: "extents", Path: name, Err: err}
-	}
-	return list, nil
-}

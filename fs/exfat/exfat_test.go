@@ -174,18 +174,19 @@ func TestLargeFiles(t *testing.T) {
 		if err != nil || info.Size() != it.Size {
 			t.Fatalf("%v, error %v", info, err)
 		}
-		list, err := v.Extents(it.Path)
-		if err != nil || it.Scattered && len(list) < 30000 || !it.Scattered && len(list) != 1 {
-			t.Fatalf("%s: %d extents, error %v", it.Path, len(list), err)
+		e, err := v.lookup("open", it.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs, err := v.runs(e.first, e.size, e.contiguous)
+		if err != nil || it.Scattered && len(runs) < 30000 || !it.Scattered && len(runs) != 1 {
+			t.Fatalf("%s: %d pieces, error %v", it.Path, len(runs), err)
 		}
 		// What is at the file's end is known by its place on the medium.
 		end := []byte("the end")
 		if it.Valid == 0 {
-			last := list[len(list)-1]
-			at := int64(last.First+last.Count)*512 - 512 + (it.Size-int64(len(end)))%512
-			if it.Size%512 < int64(len(end)) { // it lies in two blocks
-				at -= 512
-			}
+			last := runs[len(runs)-1]
+			at := last.At + it.Size - last.Off - int64(len(end))
 			if _, err := f.WriteAt(end, at); err != nil {
 				t.Fatal(err)
 			}
@@ -247,52 +248,6 @@ func TestTimes(t *testing.T) {
 		if got := decodeTime(c.stamp, c.hundredths, c.offset).Format(time.RFC3339Nano); got != c.want {
 			t.Errorf("%#x, %d, %#x is %s, want %s", c.stamp, c.hundredths, c.offset, got, c.want)
 		}
-	}
-}
-
-func TestExtents(t *testing.T) {
-	items := sample(4096)
-	m, _ := newImage(8<<20, 9, 3, 1, items)
-	for _, block := range []int{512, 4096} {
-		dev := disk.NewDevice(m, block)
-		v, err := Mount(dev)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, data := range want(items) {
-			list, err := v.Extents(name)
-			if err != nil {
-				if block == 4096 { // the heap begins where it likes
-					continue
-				}
-				t.Fatal(err)
-			}
-			var got []byte
-			for _, e := range list {
-				b := make([]byte, e.Count*uint64(block))
-				if err := dev.ReadBlocks(e.First, b); err != nil {
-					t.Fatal(err)
-				}
-				got = append(got, b...)
-			}
-			for _, it := range items {
-				if it.Path == name && it.Valid != 0 {
-					data = data[:it.Valid]
-				}
-			}
-			if len(got)-len(data) >= block || !bytes.HasPrefix(got, data) {
-				t.Errorf("%s: %d bytes in %d extents, want %d", name, len(got), len(list), len(data))
-			}
-		}
-	}
-	v := mount(t, m, 512)
-	for name, want := range map[string]int{"models/contiguous.gguf": 1, "models/chained.gguf": 1, "models/scattered.gguf": 31, "empty.txt": 0} {
-		if list, err := v.Extents(name); err != nil || len(list) != want {
-			t.Errorf("%s: %d extents, want %d; error %v", name, len(list), want, err)
-		}
-	}
-	if _, err := v.Extents("models"); err == nil {
-		t.Error("a directory has extents")
 	}
 }
 
@@ -673,7 +628,6 @@ func FuzzMount(f *testing.F) {
 			if b, err := io.ReadAll(file); err != nil || !bytes.Equal(a, b) {
 				t.Errorf("%s: ReadFile and Read differ, error %v", name, err)
 			}
-			v.Extents(name)
 			return nil
 		})
 		if len(v.Notes()) > maxNotes {

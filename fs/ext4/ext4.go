@@ -23,7 +23,6 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"math/bits"
 	"path"
 	"slices"
 	"strings"
@@ -48,8 +47,8 @@ const (
 // Names are matched exactly. One that is not UTF-8, which io/fs has no way to ask for, is
 // listed, and found, with U+FFFD in place of what is not.
 type FS struct {
-	dev    fs.BlockDevice
-	sector int64 // bytes in a block of dev
+	vol    *readfs.Bytes
+	sector int64 // bytes in a block of the device
 	super
 
 	replayed []replayed // by block; set before anything else reads
@@ -59,8 +58,6 @@ type FS struct {
 	chunks map[int64][]byte    // of metadata, by where they lie
 	origin map[uint32]position // directory, by inode: its one way in
 	owner  map[uint64]position // block of a directory: what it is a block of
-
-	scratch sync.Pool // *[]byte of bounceSize, for unaligned ends
 }
 
 // position is a byte in a directory.
@@ -72,18 +69,17 @@ type position struct {
 // Mount reads the superblock of the volume dev, or one of its backups when that is damaged,
 // the journal if it has to be replayed, and the root directory's inode.
 func Mount(dev fs.BlockDevice) (*FS, error) {
-	size := dev.BlockSize()
-	if size < 512 || size > bounceSize || bits.OnesCount(uint(size)) != 1 {
-		return nil, fmt.Errorf("a block size of %d bytes is not supported; 512 and 4096 are", size)
+	vol, err := readfs.New(dev)
+	if err != nil {
+		return nil, err
 	}
 	v := &FS{
-		dev:    dev,
-		sector: int64(size),
+		vol:    vol,
+		sector: int64(dev.BlockSize()),
 		chunks: map[int64][]byte{},
 		origin: map[uint32]position{},
 		owner:  map[uint64]position{},
 	}
-	v.scratch.New = func() any { b := make([]byte, bounceSize); return &b }
 	if err := v.readSuper(); err != nil {
 		return nil, err
 	}

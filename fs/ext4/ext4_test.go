@@ -500,9 +500,12 @@ func device(t *testing.T, blocks map[uint64][]byte) *FS {
 		clear(b[block*at:][:block])
 		copy(b[block*at:], x)
 	}
-	v := &FS{dev: fstest.NewDevice(b, 512), sector: 512, chunks: map[int64][]byte{}, origin: map[uint32]position{}, owner: map[uint64]position{}}
+	vol, err := readfs.New(fstest.NewDevice(b, 512))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &FS{vol: vol, sector: 512, chunks: map[int64][]byte{}, origin: map[uint32]position{}, owner: map[uint64]position{}}
 	v.block, v.blocks = block, total
-	v.scratch.New = func() any { b := make([]byte, bounceSize); return &b }
 	return v
 }
 

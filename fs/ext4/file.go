@@ -51,7 +51,7 @@ func (c content) piece(off, most int64) (at, n int64, err error) {
 func (c content) readAt(p []byte, off int64) (int, error) {
 	done := 0
 	for done < len(p) {
-		at, n, err := c.piece(off+int64(done), min(int64(len(p)-done), maxRequest))
+		at, n, err := c.piece(off+int64(done), int64(len(p)-done))
 		if err != nil {
 			return done, err
 		}

@@ -79,7 +79,7 @@ func (s *super) is(roFeature uint32) bool { return s.roCompat&roFeature != 0 }
 // readSuper fills in v.super.
 func (v *FS) readSuper() error {
 	b := make([]byte, superSize)
-	err := v.readDevice(superAt, b)
+	err := v.vol.Read(b, superAt)
 	if err == nil {
 		v.super, err = parseSuper(b)
 	}
@@ -90,7 +90,7 @@ func (v *FS) readSuper() error {
 		}
 		v.note("The volume's superblock is damaged, and a backup of it is used: check the volume with e2fsck.")
 	}
-	if have := uint64(v.size() / v.block); v.incompat&incompatDevice == 0 && v.blocks > have {
+	if have := uint64(v.vol.Size() / v.block); v.incompat&incompatDevice == 0 && v.blocks > have {
 		v.note("The file system is said to have %d blocks, but its partition or medium ends after %d: what lies beyond cannot be read. If the drive was copied, the copy may be incomplete.", v.blocks, have)
 	}
 	return v.judge()
@@ -227,7 +227,7 @@ func parseSuper(b []byte) (s super, err error) {
 // as something else: then nothing may say so, and the root directory must be there.
 func (v *FS) readBackup(certain bool) bool {
 	b := make([]byte, superSize)
-	if !certain && v.readDevice(0, b) == nil && b[510] == 0x55 && b[511] == 0xAA {
+	if !certain && v.vol.Read(b, 0) == nil && b[510] == 0x55 && b[511] == 0xAA {
 		return false
 	}
 	for log := range 7 {
@@ -238,7 +238,7 @@ func (v *FS) readBackup(certain bool) bool {
 		}
 		for _, group := range []int64{1, 3, 5, 7} { // whose superblocks sparse_super leaves
 			at := (first + group*8*block) * block // mkfs makes groups as large as they can be
-			if at+superSize > v.size() || v.readDevice(at, b) != nil {
+			if at+superSize > v.vol.Size() || v.vol.Read(b, at) != nil {
 				continue
 			}
 			s, err := parseSuper(b)

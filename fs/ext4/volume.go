@@ -9,17 +9,9 @@ import (
 )
 
 const (
-	maxRequest = 8 << 20  // bytes in one request to the medium
-	bounceSize = 64 << 10 // an unaligned request up to this is bounced whole
 	chunkSize  = 64 << 10 // of metadata, read at once: neighbours are often wanted next
 	keepChunks = 256
 )
-
-// size returns the bytes that the device holds.
-func (v *FS) size() int64 {
-	const most = 1 << 62
-	return int64(min(v.dev.Blocks(), most/uint64(v.sector))) * v.sector
-}
 
 // readAt reads bytes of the volume as it is with its journal replayed.
 func (v *FS) readAt(off int64, p []byte) error {
@@ -30,13 +22,13 @@ func (v *FS) readAt(off int64, p []byte) error {
 		var err error
 		switch {
 		case i == len(v.replayed):
-			err = v.readDevice(off, p)
+			err = v.vol.Read(p, off)
 		case v.replayed[i].block > block:
 			n = min(n, int64(v.replayed[i].block)*v.block-off)
-			err = v.readDevice(off, p[:n])
+			err = v.vol.Read(p[:n], off)
 		default:
 			n = min(n, v.block-in)
-			err = v.readDevice(v.replayed[i].at+in, p[:n])
+			err = v.vol.Read(p[:n], v.replayed[i].at+in)
 			if v.replayed[i].escaped && in < int64(len(journalMagic)) {
 				copy(p[:n], journalMagic[in:])
 			}
@@ -47,42 +39,6 @@ func (v *FS) readAt(off int64, p []byte) error {
 		off, p = off+n, p[n:]
 	}
 	return nil
-}
-
-// readDevice reads bytes of the device: whole blocks straight into p, in the largest requests;
-// the rest of a block at either end, or a small unaligned request as one, through a bounce
-// buffer.
-func (v *FS) readDevice(off int64, p []byte) error {
-	for len(p) > 0 {
-		lba, head := uint64(off/v.sector), off%v.sector
-		n := int64(len(p))
-		whole := n &^ (v.sector - 1)
-		var err error
-		if head == 0 && whole > 0 && (whole == n || n > bounceSize) {
-			n = min(whole, maxRequest)
-			err = v.dev.ReadBlocks(lba, p[:n])
-		} else {
-			if head+n > bounceSize {
-				n = v.sector - head
-			}
-			err = v.bounce(lba, head, p[:n])
-		}
-		if err != nil {
-			return err
-		}
-		off, p = off+n, p[n:]
-	}
-	return nil
-}
-
-// bounce reads at most bounceSize bytes in one request.
-func (v *FS) bounce(lba uint64, head int64, p []byte) error {
-	buf := v.scratch.Get().(*[]byte)
-	defer v.scratch.Put(buf)
-	b := (*buf)[:(head+int64(len(p))+v.sector-1)&^(v.sector-1)]
-	err := v.dev.ReadBlocks(lba, b)
-	copy(p, b[head:])
-	return err
 }
 
 // metadata returns n bytes of a block, which the caller must not change.
@@ -96,7 +52,7 @@ func (v *FS) metadata(block uint64, in, n int64) ([]byte, error) {
 	chunk := v.chunks[start]
 	v.mu.Unlock()
 	if chunk == nil {
-		chunk = make([]byte, max(0, min(chunkSize, v.size()-start)))
+		chunk = make([]byte, max(0, min(chunkSize, v.vol.Size()-start)))
 		if off+n > start+int64(len(chunk)) || v.readAt(start, chunk) != nil {
 			// Its neighbours may be what cannot be read.
 			b := make([]byte, n)

@@ -41,7 +41,7 @@ func BenchmarkAgainstRaw(b *testing.B) {
 	const size, request = 1 << 30, 4 << 20
 	for _, medium := range []string{"file", "memory"} {
 		b.Run(medium, func(b *testing.B) {
-			plan, err := Plan(&Tree{}, size+256<<20)
+			plan, err := Plan(&Tree{}, size+256<<20, 512)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -163,7 +163,7 @@ func BenchmarkOpenLarge(b *testing.B) {
 	if err := files.Add("big", Content{Size: size}); err != nil {
 		b.Fatal(err)
 	}
-	plan, err := Plan(&files, 5<<30)
+	plan, err := Plan(&files, 5<<30, 512)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +16,7 @@ import (
 
 	"alphaos/fs"
 	"alphaos/fs/fstest"
+	"alphaos/internal/fsck"
 )
 
 var someDay = time.Date(2026, 3, 1, 12, 34, 56, 0, time.UTC)
@@ -56,31 +55,10 @@ func same(t testing.TB, what string, got, want map[string]string) {
 // sound has fsck.fat look at a volume, and fails if that says anything but how full it is.
 func sound(t testing.TB, img string) {
 	t.Helper()
-	if said := fsck(t, img); len(said) > 0 {
+	if said := fsck.Says(t, img); len(said) > 0 {
 		t.Errorf("fsck.fat: %s", strings.Join(said, "\n"))
 	}
 }
-
-// fsck returns what fsck.fat has to say of a volume, in lines, but for its own name, how full
-// the volume is, and that it is small.
-func fsck(t testing.TB, img string) (said []string) {
-	t.Helper()
-	out, err := exec.Command("fsck.fat", "-n", img).CombinedOutput()
-	for line := range strings.Lines(string(out)) {
-		line = strings.TrimSpace(line)
-		if line != "" && !fsckSays.MatchString(line) {
-			said = append(said, line)
-		}
-	}
-	if e := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &e) || e.ExitCode() != 1 || len(said) == 0) {
-		t.Fatalf("fsck.fat: %v\n%s", err, out)
-	}
-	return said
-}
-
-// Labels that are not ASCII are none for fsck.fat 4.2.
-var fsckSays = regexp.MustCompile(`^fsck\.fat [0-9.]+ \(|^/.*: \d+ files, \d+/\d+ clusters$|^Warning: Filesystem is FAT32 according|^but has only \d+ clusters|^This may lead to problems|^Leaving filesystem unchanged|` +
-	`^Volume label '.*[^ -~].*' stored in root directory is not valid|^Auto-removing label`)
 
 // TestCreate adds files until a directory needs more clusters, on volumes that mkfs.fat
 // made; fsck.fat finds them sound, and mtools the same files.

@@ -15,11 +15,12 @@ package fat
 // marked as in use; the next one does the rest.
 //
 // The clusters of protected files, such as a journal that is written where it lies, are left
-// to them: other files that claim them are cut, and when they do not suffice for the file
-// that is said, and nothing changed.
+// to them, and those of the directories on the way to them to these: other files that claim them
+// are cut, and when they do not suffice for the file that is said, and nothing changed.
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,6 +39,10 @@ type CheckOptions struct {
 	SaveLost bool     // clusters that no file has become files FSCKnnnn.REC in the root, not free
 	Protect  []string // paths of files whose clusters are not touched
 	Time     time.Time
+
+	// Until is when to give up, if it is not zero. What was not mended then is as after a cut
+	// of power: the next repair does it.
+	Until time.Time
 }
 
 // Kind says how bad a problem is.
@@ -57,6 +62,18 @@ type Problem struct {
 	What   string // is wrong, in a clause
 	Remedy string // what was done, or has to be
 	Mended bool
+}
+
+// Clause says what is wrong and what was done, to be part of a sentence.
+func (p Problem) Clause() string {
+	s := p.What
+	if p.Path != "" {
+		s = p.Path + ": " + s
+	}
+	if p.Mended {
+		s += " (" + p.Remedy + ")"
+	}
+	return s
 }
 
 func (p Problem) String() string {
@@ -115,6 +132,9 @@ const (
 // mounted for changes meanwhile. The error tells why it could not be done: the medium failed,
 // or there is no FAT32 volume.
 func Check(dev fs.BlockDevice, o CheckOptions) (Report, error) {
+	if !o.Until.IsZero() {
+		dev = limited{dev, o.Until}
+	}
 	if !o.Repair {
 		dev = &overlay{BlockDevice: dev, blocks: map[uint64][]byte{}}
 	}
@@ -131,6 +151,62 @@ func Check(dev fs.BlockDevice, o CheckOptions) (Report, error) {
 		err = fmt.Errorf("the check could not be ended: %w", err)
 	}
 	return c.r, err
+}
+
+// Check is the package's Check for a volume that is mounted, when no file is open but those
+// that are pinned: these are protected, too, and can be used as before.
+func (v *FS) Check(o CheckOptions) (Report, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.writers)+len(v.held)+len(v.reserved) > 0 {
+		return Report{}, errors.New("the volume cannot be checked while files on it are open")
+	}
+	o.Protect = slices.Clone(o.Protect)
+	for _, p := range v.pins {
+		o.Protect = append(o.Protect, p.path)
+	}
+	r, err := Check(v.dev, o)
+	if !o.Repair {
+		return r, err
+	}
+	clear(v.tables)
+	clear(v.dirs)
+	clear(v.origin)
+	clear(v.owner)
+	was, dirty := v.geometry, v.wasDirty
+	v.entries, v.state = 0, state{}
+	rerr := v.readBoot()
+	if rerr != nil {
+		v.geometry = was
+	} else {
+		rerr = v.begin()
+	}
+	if rerr != nil {
+		v.wasDirty = dirty
+	}
+	return r, errors.Join(err, rerr)
+}
+
+// limited is a device that can be used until some time.
+type limited struct {
+	fs.BlockDevice
+	until time.Time
+}
+
+var errTooLong = errors.New("it takes too long")
+
+func (l limited) ReadBlocks(lba uint64, p []byte) error {
+	if time.Now().After(l.until) {
+		return errTooLong
+	}
+	return l.BlockDevice.ReadBlocks(lba, p)
+}
+
+func (l limited) WriteBlocks(lba uint64, p []byte) error {
+	if time.Now().After(l.until) {
+		return errTooLong
+	}
+	return l.BlockDevice.WriteBlocks(lba, p)
 }
 
 // overlay keeps what is written in memory.
@@ -180,16 +256,26 @@ func (b bitmap) has(c uint32) bool { return b[c/64]>>(c%64)&1 != 0 }
 func (b bitmap) set(c uint32)      { b[c/64] |= 1 << (c % 64) }
 func (b bitmap) unset(c uint32)    { b[c/64] &^= 1 << (c % 64) }
 
+func (b bitmap) setRuns(runs []run) {
+	for _, r := range runs {
+		for x := r.first; x < r.first+r.count; x++ {
+			b.set(x)
+		}
+	}
+}
+
 type checker struct {
 	v *FS
 	o CheckOptions
 	r Report
 
-	owned   bitmap // clusters that have an owner
-	heads   bitmap // the first ones of files; later, those that lost ones lead to
-	guarded map[origin]bool
-	guard   bitmap // their clusters; nil if there are none
-	keep    bool   // lost clusters are left as they are
+	owned   bitmap          // clusters that have an owner
+	heads   bitmap          // the first ones of files; later, those that lost ones lead to
+	guarded map[origin]bool // protected files
+	ways    map[uint32]bool // directories that lead to them, by first cluster
+	guard   bitmap          // the clusters of these files; nil if there are none
+	way     bitmap          // and of these directories
+	keep    bool            // lost clusters are left as they are
 	marked  bool
 	label   []byte // in the root
 	todo    []*checkDir
@@ -225,7 +311,7 @@ func newChecker(dev fs.BlockDevice, o CheckOptions) (*checker, error) {
 		return nil, err
 	}
 	n := v.last/64 + 1
-	c := &checker{v: v, o: o, owned: make(bitmap, n), heads: make(bitmap, n), guarded: map[origin]bool{}}
+	c := &checker{v: v, o: o, owned: make(bitmap, n), heads: make(bitmap, n), guarded: map[origin]bool{}, ways: map[uint32]bool{}}
 	c.r.Clusters = int64(v.last) - 1
 	if !o.Time.IsZero() {
 		v.Clock = func() time.Time { return o.Time }
@@ -269,14 +355,14 @@ func (c *checker) run() error {
 			v.active, v.mirrored = max(slices.Index(c.unread, false), 0), false
 		}
 	}
+	one, err := v.tableEntry(1)
+	if err != nil {
+		return err
+	}
 	if v.fromBackup {
 		if err := c.restoreBoot(); err != nil {
 			return err
 		}
-	}
-	one, err := v.tableEntry(1)
-	if err != nil {
-		return err
 	}
 	if v.inUse || one&cleanShutdown == 0 {
 		if err := c.problem(Mark, "", "the mark is taken away", "it was not put in order when it was last used"); err != nil {
@@ -343,13 +429,21 @@ func (c *checker) guardFiles() error {
 		}
 		c.guarded[e.origin] = true
 		if c.guard == nil {
-			c.guard = make(bitmap, len(c.owned))
+			c.guard, c.way = make(bitmap, len(c.owned)), make(bitmap, len(c.owned))
 		}
-		for _, r := range runs {
-			for x := r.first; x < r.first+r.count; x++ {
-				c.guard.set(x)
+		for up := path.Dir(name); up != "."; up = path.Dir(up) {
+			d, err := v.lookup("check", up)
+			if err != nil {
+				return err
 			}
+			c.ways[d.first] = true
+			more, err := v.loadDir(d.first, d.origin)
+			if err != nil {
+				return err
+			}
+			c.way.setRuns(more.runs)
 		}
+		c.guard.setRuns(runs)
 	}
 	clear(v.dirs)
 	clear(v.origin)
@@ -463,10 +557,11 @@ func (c *checker) compare(best int) (differ int, marks bool, err error) {
 	return differ, marks, nil
 }
 
-// bestTable returns the FAT by which the least is wrong with files; the one in use, if
-// none is better.
+// bestTable returns the FAT by which the most is there and the least is wrong with it; the one
+// in use, if none is better.
 func (c *checker) bestTable() (int, error) {
-	best, least := c.v.active, int(^uint(0)>>1)
+	type verdict struct{ table, safe, there, damage int }
+	var list []verdict
 	for n := range c.v.copies {
 		o := c.o
 		o.Repair, o.SaveLost = false, false
@@ -478,20 +573,24 @@ func (c *checker) bestTable() (int, error) {
 		if err := try.run(); err != nil {
 			continue
 		}
-		damage := try.r.More
-		if try.keep { // what is protected counts more
-			damage += mostProblems
+		v := verdict{n, len(try.guarded), try.r.Files + try.r.Dirs, try.r.More}
+		if try.keep { // a protected file is there, and its clusters are not
+			v.safe = 0
 		}
 		for _, p := range try.r.Problems {
 			if p.Kind == Damage {
-				damage++
+				v.damage++
 			}
 		}
-		if damage < least {
-			best, least = n, damage
-		}
+		list = append(list, v)
 	}
-	return best, nil
+	if len(list) == 0 {
+		return c.v.active, nil
+	}
+	best := slices.MinFunc(list, func(a, b verdict) int {
+		return cmp.Or(cmp.Compare(b.safe, a.safe), cmp.Compare(a.damage-a.there, b.damage-b.there))
+	})
+	return best.table, nil
 }
 
 // A link is where a chain that was followed ends.
@@ -504,9 +603,17 @@ type link struct {
 	runs []run  // for directories
 }
 
-// follow takes the clusters of a chain for one owner: at most most.
-func (c *checker) follow(first uint32, most int64, guarded, runs bool) (l link, err error) {
+// follow takes the clusters of a chain for one owner: at most most. Those in the bitmap mine,
+// c.guard or c.way, are kept for it.
+func (c *checker) follow(first uint32, most int64, mine bitmap, runs bool) (l link, err error) {
 	v := c.v
+	kept := func(x uint32) bool {
+		whose := c.guard
+		if !whose.has(x) {
+			whose = c.way
+		}
+		return whose.has(x) && (mine == nil || &mine[0] != &whose[0])
+	}
 	for x := first; ; {
 		if int64(l.n) == most {
 			l.over = true
@@ -518,7 +625,7 @@ func (c *checker) follow(first uint32, most int64, guarded, runs bool) (l link, 
 			l.why = fmt.Sprintf("leads to cluster %d, which does not exist", x)
 		case c.owned.has(x):
 			l.why, l.head = "leads to clusters of another", c.heads.has(x)
-		case c.guard != nil && !guarded && c.guard.has(x):
+		case c.guard != nil && kept(x):
 			l.why = "leads to clusters of a protected file"
 		default:
 			if next, err = v.tableEntry(x); err != nil {
@@ -573,7 +680,7 @@ func (c *checker) tree() error {
 	if c.guard != nil && c.guard.has(v.root) {
 		c.guard.unset(v.root)
 	}
-	l, err := c.follow(v.root, c.mostDir(), false, true)
+	l, err := c.follow(v.root, c.mostDir(), nil, true)
 	if err != nil {
 		return err
 	}
@@ -830,7 +937,11 @@ func (k *checkedDir) entry(off int, r []byte) error {
 	if err := k.named(off, begin, r, &name); err != nil || r[0] == deleted {
 		return err
 	}
+	var mine bitmap
 	guarded := k.guarded[origin{k.first, off}]
+	if guarded {
+		mine = k.guard
+	}
 	// With its long name goes all that there is.
 	remove := func() {
 		for ; begin >= 0 && begin < off; begin += entrySize {
@@ -848,7 +959,7 @@ func (k *checkedDir) entry(off int, r []byte) error {
 	var l link
 	var err error
 	if first != 0 {
-		if l, err = k.follow(first, need, guarded, false); err != nil {
+		if l, err = k.follow(first, need, mine, false); err != nil {
 			return err
 		}
 	}
@@ -963,7 +1074,11 @@ func (k *checkedDir) subdir(name string, r []byte, first uint32, size int64, rem
 			return err
 		}
 	}
-	l, err := k.follow(first, k.mostDir(), false, true)
+	var mine bitmap
+	if k.ways[first] {
+		mine = k.way
+	}
+	l, err := k.follow(first, k.mostDir(), mine, true)
 	if err != nil {
 		return err
 	}
@@ -1087,7 +1202,7 @@ func (c *checker) chains(each func(func(x, next uint32) error) error) (list []lo
 			if !rings && led.has(x) || len(list) == mostSaved {
 				return nil
 			}
-			l, err := c.follow(x, mostFile/v.cluster, false, false)
+			l, err := c.follow(x, mostFile/v.cluster, nil, false)
 			if err != nil {
 				return err
 			}
@@ -1161,7 +1276,7 @@ func (c *checker) info() error {
 		b = make([]byte, 512)
 		copy(b, infoLead)
 		copy(b[484:], infoMid)
-		b[510], b[511] = 0x55, 0xAA
+		copy(b[508:], infoTail)
 		next = unknownCount
 	case free == unknownCount && c.r.Free != int64(free):
 		what = "it does not know how many clusters are free"

@@ -16,6 +16,7 @@ import (
 
 	"alphaos/fs"
 	"alphaos/fs/fstest"
+	"alphaos/internal/fsck"
 )
 
 var (
@@ -132,11 +133,6 @@ func workload() (list []job) {
 	add(writeJob("notes/OF A DAY/x", "x"), removeJob("notes/OF A DAY/x"), removeJob(long+"3"))
 	return list
 }
-
-// harmless is what fsck.fat may say after a cut.
-var harmless = regexp.MustCompile(`^Reclaimed \d+ unused clusters? \(\d+ bytes\)|^Dirty bit is set|^Automatically removing dirty bit|` +
-	`^There are differences between boot sector and its backup|^This is mostly harmless|^65:01/00|^Not automatically fixing this|` +
-	`^Free cluster summary uninitialized|^FATs differ but appear to be intact|^Using first FAT`)
 
 // TestCuts cuts the power while files are created, appended to, cut short, replaced, renamed
 // and removed: at each write and flush, in order, and then on media that write in any order
@@ -281,14 +277,14 @@ func runCut(t *testing.T, base []byte, block int, jobs []job, cut int, seed uint
 			t.Fatal(err)
 		}
 		defer os.Remove(img)
-		for _, line := range fsck(t, img) {
+		for _, line := range fsck.Says(t, img) {
 			if allowed == nil || !allowed.MatchString(line) {
 				t.Errorf("%s: fsck.fat says: %s", what, line)
 			}
 		}
 	}
 	if copyMost > 0 {
-		ask(what, left, harmless)
+		ask(what, left, fsck.Harmless)
 	}
 	mended := slices.Clone(left)
 	r, err := Check(fstest.NewDevice(mended, block), CheckOptions{Repair: true})

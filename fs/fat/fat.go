@@ -36,7 +36,6 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
-	"math/bits"
 	"slices"
 	"sync"
 	"time"
@@ -55,7 +54,8 @@ var ErrNotFAT32 = errors.New("not a FAT32 volume")
 // form. Times on the volume are taken as UTC.
 type FS struct {
 	dev   *watched
-	block int64 // bytes in a block of dev
+	vol   *readfs.Bytes // of dev
+	block int64         // bytes in a block of dev
 	geometry
 
 	label string
@@ -73,8 +73,7 @@ type FS struct {
 	held    map[uint32]*held  // by first cluster: files that are open for reading
 	pins    map[uint32]pin    // by first cluster: files whose extents somebody has
 	writers map[writerKey]*Writer
-	state             // of changes
-	scratch sync.Pool // *[]byte of bounceSize, for unaligned ends
+	state   // of changes
 }
 
 // geometry is the layout of a volume. Offsets and lengths are bytes.
@@ -109,9 +108,17 @@ func Mount(dev fs.BlockDevice) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.begin(); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// begin reads what is known of a mounted volume from its beginning.
+func (v *FS) begin() error {
 	root, err := v.loadDir(v.root, origin{})
 	if err != nil {
-		return nil, fmt.Errorf("root directory: %w", err)
+		return fmt.Errorf("root directory: %w", err)
 	}
 	v.label, v.notes = v.geometry.label, v.geometry.notes
 	if root.label != "" {
@@ -119,18 +126,20 @@ func Mount(dev fs.BlockDevice) (*FS, error) {
 	}
 	one, err := v.tableEntry(1)
 	v.wasDirty = v.inUse || err == nil && one&cleanShutdown == 0
-	return v, nil
+	return nil
 }
 
 // open is Mount without the root directory.
 func open(dev fs.BlockDevice) (*FS, error) {
-	size := dev.BlockSize()
-	if size < 512 || size > bounceSize || bits.OnesCount(uint(size)) != 1 {
-		return nil, fmt.Errorf("a block size of %d bytes is not supported; 512 and 4096 are", size)
+	w := &watched{BlockDevice: dev}
+	vol, err := readfs.New(w)
+	if err != nil {
+		return nil, err
 	}
 	v := &FS{
-		dev:    &watched{BlockDevice: dev},
-		block:  int64(size),
+		dev:    w,
+		vol:    vol,
+		block:  int64(dev.BlockSize()),
 		tables: map[tableChunk][]byte{},
 		dirs:   map[uint32]*dir{},
 		origin: map[uint32]origin{},
@@ -138,7 +147,6 @@ func open(dev fs.BlockDevice) (*FS, error) {
 		held:   map[uint32]*held{}, pins: map[uint32]pin{}, writers: map[writerKey]*Writer{},
 		Clock: time.Now,
 	}
-	v.scratch.New = func() any { b := make([]byte, bounceSize); return &b }
 	if err := v.readBoot(); err != nil {
 		return nil, err
 	}
@@ -161,7 +169,7 @@ func (v *FS) readBoot() error {
 	b := make([]byte, 512)
 	err := v.readAt(0, b)
 	if err == nil {
-		v.geometry, err = parseBoot(b, v.bytes())
+		v.geometry, err = parseBoot(b, v.vol.Size())
 	}
 	if err == nil && !v.signed && !v.agrees(&v.geometry) {
 		err = fmt.Errorf("the volume has no boot sector: %w", ErrNotFAT32)
@@ -179,7 +187,7 @@ func (v *FS) readBoot() error {
 		if v.readAt(6*sector, b) != nil {
 			continue
 		}
-		g, berr := parseBoot(b, v.bytes())
+		g, berr := parseBoot(b, v.vol.Size())
 		if berr == nil && g.sector == sector && g.signed && v.agrees(&g) {
 			v.geometry = g
 			v.fromBackup = true
@@ -194,11 +202,6 @@ func (v *FS) agrees(g *geometry) bool {
 	var first [4]byte
 	return v.readAt(g.tableAt+int64(g.active)*g.tableLen, first[:]) == nil &&
 		binary.LittleEndian.Uint32(first[:])&entryMask == entryMask&^0xFF|uint32(g.media)
-}
-
-func (v *FS) bytes() int64 {
-	const most = 1 << 62
-	return int64(min(v.dev.Blocks(), most/uint64(v.block))) * v.block
 }
 
 // otherFormat is the refusal of a volume that is surely not FAT32.
@@ -377,10 +380,14 @@ func (v *FS) ReadFile(name string) ([]byte, error) {
 	return p, err
 }
 
+// Extent is a piece of a file: Count neighbouring blocks of the device from
+// First on.
+type Extent struct{ First, Count uint64 }
+
 // Extents returns where on the device the content of a file is, for
 // comparing with raw reads of the same blocks. The last block may reach
 // beyond the end of the file.
-func (v *FS) Extents(name string) ([]fs.Extent, error) {
+func (v *FS) Extents(name string) ([]Extent, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	list, _, err := v.extents(name, v.fileRuns)
@@ -389,7 +396,7 @@ func (v *FS) Extents(name string) ([]fs.Extent, error) {
 
 // Pin returns a file's extents for somebody who will use them without asking again: until
 // the volume is mounted anew the file can be neither moved nor truncated, replaced or removed.
-func (v *FS) Pin(name string) ([]fs.Extent, error) {
+func (v *FS) Pin(name string) ([]Extent, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	list, e, err := v.extents(name, v.ownRuns)
@@ -399,12 +406,12 @@ func (v *FS) Pin(name string) ([]fs.Extent, error) {
 	return list, v.pin("pin", name, e)
 }
 
-func (v *FS) extents(name string, runsOf func(entry) ([]run, error)) ([]fs.Extent, entry, error) {
+func (v *FS) extents(name string, runsOf func(entry) ([]run, error)) ([]Extent, entry, error) {
 	e, err := v.lookup("extents", name)
 	if err != nil {
 		return nil, e, err
 	}
-	fail := func(err error) ([]fs.Extent, entry, error) {
+	fail := func(err error) ([]Extent, entry, error) {
 		return nil, e, &iofs.PathError{Op: "extents", Path: name, Err: err}
 	}
 	if e.isDir() {
@@ -418,10 +425,10 @@ func (v *FS) extents(name string, runsOf func(entry) ([]run, error)) ([]fs.Exten
 		return fail(err)
 	}
 	x := extent{v, runs, int64(e.size)}
-	var list []fs.Extent
+	var list []Extent
 	for off := int64(0); off < x.size; {
 		at, n := x.piece(off)
-		list = append(list, fs.Extent{First: uint64(at / v.block), Count: uint64((n + v.block - 1) / v.block)})
+		list = append(list, Extent{First: uint64(at / v.block), Count: uint64((n + v.block - 1) / v.block)})
 		off += n
 	}
 	return list, e, nil

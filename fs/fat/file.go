@@ -6,11 +6,6 @@ import (
 	"sort"
 )
 
-const (
-	maxRequest = 8 << 20  // bytes in one request to the medium
-	bounceSize = 64 << 10 // an unaligned request up to this is bounced whole
-)
-
 // extent is the content of a file: size bytes in runs of clusters.
 type extent struct {
 	v    *FS
@@ -69,42 +64,7 @@ func (x extent) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // readAt reads bytes of the volume.
-func (v *FS) readAt(off int64, p []byte) error {
-	return v.divide(off, p, v.dev.ReadBlocks, v.readUnaligned)
-}
+func (v *FS) readAt(off int64, p []byte) error { return v.vol.Read(p, off) }
 
-// divide has p, which lies on the volume from byte off on, served in requests: whole blocks
-// straight, in the largest ones; the rest of a block at either end, or a small unaligned
-// request as one, through a bounce buffer.
-func (v *FS) divide(off int64, p []byte, direct func(lba uint64, p []byte) error, bounce func(lba uint64, head int64, p []byte) error) error {
-	for len(p) > 0 {
-		lba, head := uint64(off/v.block), off&(v.block-1)
-		whole := int64(len(p)) &^ (v.block - 1)
-		n := int64(len(p))
-		var err error
-		if head == 0 && whole > 0 && (whole == n || n > bounceSize) {
-			n = min(whole, maxRequest)
-			err = direct(lba, p[:n])
-		} else {
-			if head+n > bounceSize {
-				n = v.block - head
-			}
-			err = bounce(lba, head, p[:n])
-		}
-		if err != nil {
-			return err
-		}
-		off, p = off+n, p[n:]
-	}
-	return nil
-}
-
-// readUnaligned reads at most bounceSize bytes in one request.
-func (v *FS) readUnaligned(lba uint64, head int64, p []byte) error {
-	buf := v.scratch.Get().(*[]byte)
-	defer v.scratch.Put(buf)
-	b := (*buf)[:(head+int64(len(p))+v.block-1)&^(v.block-1)]
-	err := v.dev.ReadBlocks(lba, b)
-	copy(p, b[head:])
-	return err
-}
+// writeAt writes bytes of the volume.
+func (v *FS) writeAt(off int64, p []byte) error { return v.vol.Write(p, off) }

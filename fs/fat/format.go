@@ -17,17 +17,16 @@ import (
 )
 
 const (
-	sectorSize  = 512
 	minReserved = 32    // sectors
 	minClusters = 65541 // 65525, the format's limit, and a margin for readers that miscount
 	endOfChain  = 0x0FFFFFFF
-	perMiB      = 1 << 20 / sectorSize
 	typeName    = "FAT32   " // in the boot sector
 )
 
 // Format is a planned FAT32 volume.
 type Format struct {
 	root     *node
+	sector   int64 // bytes
 	sectors  int64
 	cluster  int64 // bytes
 	reserved int64 // sectors before the first FAT
@@ -36,10 +35,10 @@ type Format struct {
 	used     uint32
 	nodes    []*node // in the order of their clusters
 
-	Label  string
+	Label  string // up to 11 capitals, digits and spaces
 	Serial uint32
 	Time   time.Time // of all files
-	Hidden int64     // sectors of 512 bytes on the medium before the volume
+	Hidden int64     // sectors on the medium before the volume
 }
 
 // Target is where a volume is written: an *os.File, say.
@@ -51,11 +50,15 @@ type Target interface {
 // ErrTooSmall is returned by Plan for a size that the files do not fit.
 var ErrTooSmall = errors.New("the volume is too small")
 
-// Plan lays out a volume of size bytes with the files of t and gives each its clusters.
-func Plan(t *Tree, size int64) (*Format, error) {
+// Plan lays out a volume of size bytes with the files of t and gives each its clusters. sector
+// is the bytes in a block of the medium, 512 to 4096: other systems mount no volume whose sectors are others.
+func Plan(t *Tree, size, sector int64) (*Format, error) {
+	if sector < 512 || sector > 4096 || sector&(sector-1) != 0 {
+		return nil, fmt.Errorf("FAT32 has no sectors of %d bytes; use 512 or 4096", sector)
+	}
 	t.root.isDir = true
 	t.root.name()
-	v := &Format{root: &t.root, sectors: size / sectorSize}
+	v := &Format{root: &t.root, sector: sector, sectors: size / sector}
 	if size <= 0 {
 		return nil, ErrTooSmall
 	}
@@ -72,7 +75,7 @@ func Plan(t *Tree, size int64) (*Format, error) {
 		v.cluster = 32 << 10
 	}
 	for v.layOut(); v.clusters < minClusters; v.layOut() {
-		if v.cluster == sectorSize {
+		if v.cluster == sector {
 			return nil, ErrTooSmall
 		}
 		v.cluster /= 2
@@ -105,9 +108,9 @@ func Plan(t *Tree, size int64) (*Format, error) {
 
 // layOut computes where things are from the sizes of volume and cluster.
 func (v *Format) layOut() {
-	perCluster := v.cluster / sectorSize
+	perCluster, perMiB := v.cluster/v.sector, 1<<20/v.sector
 	most := (v.sectors-minReserved)/perCluster + 2
-	v.table = (most*4 + sectorSize - 1) / sectorSize
+	v.table = (most*4 + v.sector - 1) / v.sector
 	v.reserved = minReserved
 	if over := (v.reserved + 2*v.table) % perMiB; over != 0 {
 		v.reserved += perMiB - over
@@ -115,7 +118,7 @@ func (v *Format) layOut() {
 	v.clusters = uint32(max(v.sectors-v.reserved-2*v.table, 0) / perCluster)
 }
 
-func (v *Format) dataAt() int64 { return (v.reserved + 2*v.table) * sectorSize }
+func (v *Format) dataAt() int64 { return (v.reserved + 2*v.table) * v.sector }
 
 // Free returns how many bytes of the volume are free.
 func (v *Format) Free() int64 { return int64(v.clusters-v.used) * v.cluster }
@@ -126,28 +129,31 @@ func (v *Format) Write(f Target, at int64) error {
 		_, err := f.WriteAt(b, at+off)
 		return err
 	}
-	boot, info := v.bootSector(), v.infoSector()
+	label, err := packLabel(v.Label)
+	if err != nil {
+		return err
+	}
+	boot, info := v.bootSector(label), v.infoSector()
 	for _, sector := range []int64{0, 6} { // the second is the backup
-		if err := put(boot, sector*sectorSize); err != nil {
+		if err := put(boot, sector*v.sector); err != nil {
 			return err
 		}
-		if err := put(info, (sector+1)*sectorSize); err != nil {
+		if err := put(info, (sector+1)*v.sector); err != nil {
 			return err
 		}
 	}
 	fat := v.fat()
 	for i := range int64(2) {
-		if err := put(fat, (v.reserved+i*v.table)*sectorSize); err != nil {
+		if err := put(fat, (v.reserved+i*v.table)*v.sector); err != nil {
 			return err
 		}
 	}
 	for _, n := range v.nodes {
 		off := v.dataAt() + int64(n.first-2)*v.cluster
-		var err error
 		switch {
 		case n.clusters == 0:
 		case n.isDir:
-			err = put(v.directory(n), off)
+			err = put(v.directory(n, label), off)
 		case n.Open != nil:
 			err = copyFile(f, at+off, n)
 		}
@@ -179,12 +185,12 @@ func copyFile(f Target, at int64, n *node) (err error) {
 	return nil
 }
 
-func (v *Format) bootSector() []byte {
+func (v *Format) bootSector(label [11]byte) []byte {
 	le := binary.LittleEndian
-	b := make([]byte, sectorSize)
+	b := make([]byte, v.sector)
 	copy(b, "\xEB\x58\x90MSWIN4.1") // the name that readers trust most
-	le.PutUint16(b[11:], sectorSize)
-	b[13] = byte(v.cluster / sectorSize)
+	le.PutUint16(b[11:], uint16(v.sector))
+	b[13] = byte(v.cluster / v.sector)
 	le.PutUint16(b[14:], uint16(v.reserved))
 	b[16] = 2    // FATs
 	b[21] = 0xF8 // media: fixed disk
@@ -199,14 +205,15 @@ func (v *Format) bootSector() []byte {
 	b[64] = 0x80            // BIOS drive
 	b[66] = 0x29            // serial, label and type follow
 	le.PutUint32(b[67:], v.Serial)
-	copy(b[71:], fmt.Sprintf("%-11s%s", v.Label, typeName))
+	copy(b[71:], label[:])
+	copy(b[82:], typeName)
 	b[510], b[511] = 0x55, 0xAA
 	return b
 }
 
 func (v *Format) infoSector() []byte {
 	le := binary.LittleEndian
-	b := make([]byte, sectorSize)
+	b := make([]byte, v.sector)
 	copy(b, infoLead)
 	copy(b[484:], infoMid)
 	le.PutUint32(b[infoFree:], v.clusters-v.used)
@@ -218,7 +225,7 @@ func (v *Format) infoSector() []byte {
 // fat returns the FAT as far as it is not zero.
 func (v *Format) fat() []byte {
 	le := binary.LittleEndian
-	b := make([]byte, (int64(v.used)*4+8+sectorSize-1)/sectorSize*sectorSize)
+	b := make([]byte, (int64(v.used)*4+8+v.sector-1)/v.sector*v.sector)
 	le.PutUint32(b, 0x0FFFFFF8) // the media byte
 	le.PutUint32(b[4:], endOfChain)
 	for _, n := range v.nodes {
@@ -235,11 +242,9 @@ func (v *Format) fat() []byte {
 }
 
 // directory returns the content of a directory.
-func (v *Format) directory(d *node) []byte {
+func (v *Format) directory(d *node, label [11]byte) []byte {
 	b := make([]byte, 0, d.bytes())
 	if d.parent == nil {
-		var label [11]byte
-		copy(label[:], fmt.Sprintf("%-11s", v.Label))
 		b = appendEntry(b, label, 0x08, 0, 0, v.Time)
 	} else {
 		up := d.parent.first

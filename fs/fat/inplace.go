@@ -130,30 +130,3 @@ func (f *InPlace) Sync() error {
 	}
 	return nil
 }
-
-// writeAt writes bytes of the volume: the mirror image of readAt.
-func (v *FS) writeAt(off int64, p []byte) error {
-	return v.divide(off, p, v.dev.WriteBlocks, v.writeUnaligned)
-}
-
-// writeUnaligned writes at most bounceSize bytes in one request, after
-// reading the first and last block if p covers them only in part.
-func (v *FS) writeUnaligned(lba uint64, head int64, p []byte) error {
-	buf := v.scratch.Get().(*[]byte)
-	defer v.scratch.Put(buf)
-	end := head + int64(len(p))
-	b := (*buf)[:(end+v.block-1)&^(v.block-1)]
-	last := int64(len(b)) - v.block
-	if head != 0 || last == 0 && end != v.block {
-		if err := v.dev.ReadBlocks(lba, b[:v.block]); err != nil {
-			return err
-		}
-	}
-	if last != 0 && end != int64(len(b)) {
-		if err := v.dev.ReadBlocks(lba+uint64(last/v.block), b[last:]); err != nil {
-			return err
-		}
-	}
-	copy(b[head:], p)
-	return v.dev.WriteBlocks(lba, b)
-}

@@ -416,7 +416,7 @@ func TestModel(t *testing.T) {
 // formatted returns a volume that Plan and Write made.
 func formatted(t testing.TB, tree *Tree, size int64) []byte {
 	t.Helper()
-	plan, err := Plan(tree, size)
+	plan, err := Plan(tree, size, 512)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -446,7 +446,7 @@ func TestLargestVolume(t *testing.T) {
 		t.Skip("reads a FAT of 256 MiB several times")
 	}
 	const size = 2<<40 - 1<<20
-	plan, err := Plan(&Tree{}, size)
+	plan, err := Plan(&Tree{}, size, 512)
 	if err != nil {
 		t.Fatal(err)
 	}

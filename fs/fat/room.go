@@ -36,14 +36,15 @@ var (
 )
 
 const (
-	cleanShutdown = 1 << 27       // bit of FAT[1]: the volume is not in use
-	bootDirty     = 65            // byte of the boot sector, of which bit 0 says the contrary
-	unknownCount  = ^uint32(0)    // of free clusters, in FSInfo
-	infoLead      = "RRaA"        // FSInfo begins so,
-	infoMid       = "rrAa"        // and goes on so at 484
-	infoFree      = 488           // where its count is
-	infoNext      = 492           // where to look for free ones
-	chunkEntries  = chunkSize / 4 // of a FAT
+	cleanShutdown = 1 << 27            // bit of FAT[1]: the volume is not in use
+	bootDirty     = 65                 // byte of the boot sector, of which bit 0 says the contrary
+	unknownCount  = ^uint32(0)         // of free clusters, in FSInfo
+	infoLead      = "RRaA"             // FSInfo begins so,
+	infoMid       = "rrAa"             // and goes on so at 484
+	infoTail      = "\x00\x00\x55\xAA" // and ends so
+	infoFree      = 488                // where its count is
+	infoNext      = 492                // where to look for free ones
+	chunkEntries  = chunkSize / 4      // of a FAT
 )
 
 // state is what a mounted volume knows of its free room and of what is under way.
@@ -134,7 +135,7 @@ func (v *FS) readInfo() ([]byte, bool) {
 	if v.info == 0 || v.readAt(v.info, b) != nil {
 		return b, false
 	}
-	return b, string(b[:4]) == infoLead && string(b[484:488]) == infoMid && b[510] == 0x55 && b[511] == 0xAA
+	return b, string(b[:4]) == infoLead && string(b[484:488]) == infoMid && string(b[508:512]) == infoTail
 }
 
 func (v *FS) writeInfo(free uint32) error {
@@ -151,9 +152,13 @@ func (v *FS) writeInfo(free uint32) error {
 	return v.writeAt(v.info, b)
 }
 
-// Dirty tells whether the volume was not put in order when it was last used, or a change has
-// failed half-way since: somebody should check it.
-func (v *FS) Dirty() bool { return v.wasDirty }
+// Dirty tells whether the volume was not put in order when it was last used, its boot sector is
+// damaged, or a change has failed half-way since: somebody should check it.
+func (v *FS) Dirty() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.wasDirty || v.fromBackup
+}
 
 // changeable returns nil if the layout of the volume is known well enough to change it.
 func (v *FS) changeable() error {

@@ -25,7 +25,7 @@ func format(t testing.TB, sizes ...int) []byte {
 			t.Fatal(err)
 		}
 	}
-	plan, err := fat.Plan(&tree, volumeSize)
+	plan, err := fat.Plan(&tree, volumeSize, 512)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -173,6 +173,19 @@ func Read(dev fs.BlockDevice) (*Table, error) {
 	return t, nil
 }
 
+// BlockSize returns the bytes in a block of the medium of which f, size bytes long, is an image:
+// 4096 if that is where the image has a table, else 512.
+func BlockSize(f fs.File, size int64) int {
+	for _, block := range []int{512, 4096} {
+		if dev, err := fs.NewFileDevice(f, size, block); err == nil {
+			if found, err := Check(dev); err == nil || found != nil {
+				return block
+			}
+		}
+	}
+	return 512
+}
+
 // readHead reads the MBR, the primary header and entries of the usual size
 // in one request.
 func readHead(dev fs.BlockDevice) ([]byte, error) {

@@ -255,6 +255,7 @@ func FuzzRead(f *testing.F) {
 	bad := build(512, 70, part{34, 36, "x"})
 	bad.Bytes()[512+40]++
 	f.Add(bad.Bytes(), false)
+	f.Add(append(make([]byte, 512), small.Bytes()[512:]...), false)
 	f.Fuzz(func(t *testing.T, data []byte, large bool) {
 		bs := 512
 		if large {
@@ -272,6 +273,11 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("error has more than one line: %q", err)
+			}
+			if _, err := Mend(d); err == nil { // it was there, and unprotected
+				if _, err := Read(d); err != nil {
+					t.Errorf("after mending: %v", err)
+				}
 			}
 			return
 		}

@@ -75,6 +75,10 @@ func TestMend(t *testing.T) {
 				if notes := strings.Join(before.Notes(), " "); !strings.Contains(notes, c.note) || (c.note == "") != (notes == "") {
 					t.Errorf("notes %q, want one about %q", notes, c.note)
 				}
+				found, err := Check(d)
+				if err != nil || (len(found) == 0) != (c.did == nil) || !strings.Contains(strings.Join(found, " "), c.note) {
+					t.Errorf("found %q, error %v", found, err)
+				}
 				did, err := Mend(d)
 				if err != nil || !slices.EqualFunc(did, c.did, strings.Contains) {
 					t.Errorf("did %q, want %q; error %v", did, c.did, err)
@@ -109,6 +113,9 @@ func TestMend(t *testing.T) {
 // checkMended holds a medium against what the specification says of a sound table.
 func checkMended(t *testing.T, d fstest.Device, before *Table) {
 	t.Helper()
+	if found, err := Check(d); len(found) != 0 || err != nil {
+		t.Errorf("mended, and yet %q, error %v", found, err)
+	}
 	after, err := Read(d)
 	if err != nil || len(after.Notes()) != 0 || !slices.Equal(after.Partitions, before.Partitions) || after.DiskGUID != before.DiskGUID {
 		t.Fatalf("%+v, error %v", after, err)
@@ -151,6 +158,55 @@ func TestMendRefuses(t *testing.T) {
 	}
 	if _, err := Mend(fstest.NewDevice(make([]byte, 1<<20), 512)); err == nil {
 		t.Error("a medium without a table was mended")
+	}
+}
+
+// TestMendUnprotected mends tables that nobody finds, as the protective MBR is lost, and leaves alone
+// what else looks so.
+func TestMendUnprotected(t *testing.T) {
+	for _, bs := range []int{512, 4096} {
+		sound, err := Read(build(bs, 256, part{64, 99, "one"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			name   string
+			spoil  func(b []byte)
+			blocks int
+			found  []string // nil: it is left alone
+		}{
+			{"no MBR", func(b []byte) { clear(b[:bs]) }, 256, []string{"no protective MBR"}},
+			{"no signature", func(b []byte) { b[510] = 0 }, 256, []string{"no protective MBR"}},
+			{"beginning in a wrong block", func(b []byte) { b[446+8] = 0 }, 256, []string{"no protective MBR"}},
+			{"no MBR, and copied", func(b []byte) { clear(b[:bs]) }, 300, []string{"larger than", "no protective MBR"}},
+			{"no MBR and no primary", func(b []byte) { clear(b[:20*bs]) }, 256, []string{"damaged", "no protective MBR"}},
+			{"another MBR", func(b []byte) { b[446+4] = 0x0C }, 256, nil},
+			{"a boot sector", func(b []byte) { clear(b[:20*bs]); copy(b, "\xEB\x58\x90") }, 256, nil},
+			{"something in block 1", func(b []byte) { clear(b[:20*bs]); b[bs] = 1 }, 256, nil},
+			{"no backup either", func(b []byte) { clear(b[:20*bs]); clear(b[255*bs:]) }, 256, nil},
+		} {
+			d := larger(build(bs, 256, part{64, 99, "one"}), c.blocks)
+			c.spoil(d.Bytes())
+			before := bytes.Clone(d.Bytes())
+			found, err := Check(d)
+			if (err == nil) != (c.found != nil) || !slices.EqualFunc(found, c.found, strings.Contains) {
+				t.Errorf("%s: found %q, error %v", c.name, found, err)
+			}
+			if !bytes.Equal(before, d.Bytes()) {
+				t.Errorf("%s: Check has written", c.name)
+			}
+			did, err := Mend(d)
+			if c.found == nil {
+				if err == nil || !bytes.Equal(before, d.Bytes()) {
+					t.Errorf("%s: did %q, error %v", c.name, did, err)
+				}
+				continue
+			}
+			if err != nil || !strings.Contains(strings.Join(did, " "), "protective MBR was written anew") {
+				t.Errorf("%s: did %q, error %v", c.name, did, err)
+			}
+			checkMended(t, d, sound)
+		}
 	}
 }
 

@@ -54,6 +54,11 @@ func (t *Table) Move(dev fs.BlockDevice) error {
 	if err := dev.ReadBlocks(0, block); err != nil {
 		return err
 	}
-	_, err := mendProtective(dev, block)
-	return err
+	if !protect(block, dev.Blocks(), false) {
+		return nil
+	}
+	if err := dev.WriteBlocks(0, block); err != nil {
+		return fmt.Errorf("the protective MBR could not be written: %w", err)
+	}
+	return dev.Flush()
 }

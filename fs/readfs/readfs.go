@@ -1,6 +1,6 @@
-// Package readfs is what all file systems have in common when they are read: open files, and
-// directories that are listed; and for those whose files are Runs that are known beforehand, the
-// bytes of a volume and files that lie in pieces on it.
+// Package readfs is what all file systems have in common when they are read: the bytes of a
+// volume, open files, and directories that are listed; and for those whose files are Runs that
+// are known beforehand, files that lie in pieces on it.
 //
 // A file system gives the Contents of a file and gets an open file that is an io.ReaderAt and
 // io.Seeker. It is made for reading models: whole runs move straight into
@@ -45,7 +45,8 @@ func CheckWhole(size int64) error {
 	return nil
 }
 
-// Bytes is a volume that is read at any byte. It may be used concurrently.
+// Bytes is a volume that is read, and written, at any byte. It may be used concurrently, but
+// not to write different bytes of a block.
 type Bytes struct {
 	dev     fs.BlockDevice
 	block   int64
@@ -71,6 +72,18 @@ func (b *Bytes) Size() int64 {
 
 // Read fills p from byte off of the volume on.
 func (b *Bytes) Read(p []byte, off int64) error {
+	return b.divide(p, off, b.dev.ReadBlocks, b.readBounced)
+}
+
+// Write writes p from byte off of the volume on.
+func (b *Bytes) Write(p []byte, off int64) error {
+	return b.divide(p, off, b.dev.WriteBlocks, b.writeBounced)
+}
+
+// divide has p, which lies on the volume from byte off on, served in requests: whole blocks
+// straight, in the largest ones; the rest of a block at either end, or a small unaligned
+// request as one, through a bounce buffer.
+func (b *Bytes) divide(p []byte, off int64, direct func(lba uint64, p []byte) error, bounce func(lba uint64, head int64, p []byte) error) error {
 	if off < 0 || off > b.Size() || int64(len(p)) > b.Size()-off {
 		return fmt.Errorf("%d bytes at byte %d of %d: %w", len(p), off, b.Size(), fs.ErrOutOfRange)
 	}
@@ -81,12 +94,12 @@ func (b *Bytes) Read(p []byte, off int64) error {
 		var err error
 		if head == 0 && whole > 0 && (whole == n || n > bounceSize) {
 			n = min(whole, maxRequest)
-			err = b.dev.ReadBlocks(lba, p[:n])
+			err = direct(lba, p[:n])
 		} else {
 			if head+n > bounceSize {
 				n = b.block - head
 			}
-			err = b.bounce(lba, head, p[:n])
+			err = bounce(lba, head, p[:n])
 		}
 		if err != nil {
 			return err
@@ -96,14 +109,36 @@ func (b *Bytes) Read(p []byte, off int64) error {
 	return nil
 }
 
-// bounce reads at most bounceSize bytes in one request.
-func (b *Bytes) bounce(lba uint64, head int64, p []byte) error {
+// readBounced reads at most bounceSize bytes in one request.
+func (b *Bytes) readBounced(lba uint64, head int64, p []byte) error {
 	buf := b.scratch.Get().(*[]byte)
 	defer b.scratch.Put(buf)
 	all := (*buf)[:(head+int64(len(p))+b.block-1)&^(b.block-1)]
 	err := b.dev.ReadBlocks(lba, all)
 	copy(p, all[head:])
 	return err
+}
+
+// writeBounced writes at most bounceSize bytes in one request, after reading the first and
+// last block if p covers them only in part.
+func (b *Bytes) writeBounced(lba uint64, head int64, p []byte) error {
+	buf := b.scratch.Get().(*[]byte)
+	defer b.scratch.Put(buf)
+	end := head + int64(len(p))
+	all := (*buf)[:(end+b.block-1)&^(b.block-1)]
+	last := int64(len(all)) - b.block
+	if head != 0 || last == 0 && end != b.block {
+		if err := b.dev.ReadBlocks(lba, all[:b.block]); err != nil {
+			return err
+		}
+	}
+	if last != 0 && end != int64(len(all)) {
+		if err := b.dev.ReadBlocks(lba+uint64(last/b.block), all[last:]); err != nil {
+			return err
+		}
+	}
+	copy(all[head:], p)
+	return b.dev.WriteBlocks(lba, all)
 }
 
 // Run is a piece of a file: Len bytes of its content from byte Off on, which are on the
@@ -163,27 +198,6 @@ func (c Content) ReadAt(p []byte, off int64) (int, error) {
 		return done, io.EOF
 	}
 	return done, nil
-}
-
-// Extents returns where on the device the content is, without what the volume does not
-// keep. The last block may reach beyond the end of a run.
-func (c Content) Extents() ([]fs.Extent, error) {
-	var list []fs.Extent
-	for _, r := range c.runs {
-		if r.At == Zeros {
-			continue
-		}
-		if (r.At|r.Off)%c.vol.block != 0 {
-			return nil, errors.New("the clusters of the volume are not whole blocks of the device")
-		}
-		e := fs.Extent{First: uint64(r.At / c.vol.block), Count: uint64((r.Len + c.vol.block - 1) / c.vol.block)}
-		if k := len(list) - 1; k >= 0 && list[k].First+list[k].Count == e.First {
-			list[k].Count += e.Count
-			continue
-		}
-		list = append(list, e)
-	}
-	return list, nil
 }
 
 // Info describes a file or directory, as io/fs wants it described.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	iofs "io/fs"
-	"slices"
 	"testing"
 	"testing/iotest"
 
@@ -50,17 +49,6 @@ func TestFile(t *testing.T) {
 				t.Errorf("%d bytes at %d: %d, error %v", c.n, c.off, n, err)
 			}
 		}
-	}
-}
-
-func TestExtents(t *testing.T) {
-	vol, _ := New(fstest.NewDevice(content(1<<20), 512))
-	got, err := vol.Content([]Run{{0, 1024, 1024}, {1024, 2048, 512}, {1536, 8192, 512}, {2048, Zeros, 512}, {2560, 512, 1}}).Extents()
-	if want := []fs.Extent{{First: 2, Count: 3}, {First: 16, Count: 1}, {First: 1, Count: 1}}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("%v, want %v; error %v", got, want, err)
-	}
-	if _, err := vol.Content([]Run{{0, 100, 512}}).Extents(); err == nil {
-		t.Error("a piece that begins within a block has an extent")
 	}
 }
 

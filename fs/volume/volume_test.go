@@ -64,7 +64,7 @@ var fat32 = sync.OnceValue(func() []byte {
 			panic(err)
 		}
 	}
-	f, err := fat.Plan(tree, 36*mib)
+	f, err := fat.Plan(tree, 36*mib, 512)
 	if err != nil {
 		panic(err)
 	}

@@ -14,12 +14,22 @@ import (
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
+	"alphaos/fs/gpt"
 	"alphaos/fs/volume"
+	"alphaos/internal/petest"
 )
 
-// NewDrive makes a drive image that lasts as long as the test.
+// NewDrive makes a drive image that lasts as long as the test. Unless o names an application it
+// has one with nothing to start behind its headers: the firmware passes it over and goes on
+// to its shell.
 func NewDrive(t testing.TB, o create.Options) string {
 	t.Helper()
+	if o.EFI == "" {
+		o.EFI = filepath.Join(t.TempDir(), "BOOTX64.EFI")
+		if err := os.WriteFile(o.EFI, petest.Application(nil), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
 	o.Out = filepath.Join(t.TempDir(), "drive.img")
 	if _, err := create.Drive(o); err != nil {
 		t.Fatal(err)
@@ -38,16 +48,30 @@ func SmallDrive(t testing.TB, efi string, extra ...create.Extra) string {
 	return NewDrive(t, create.Options{EFI: efi, Size: size &^ (1<<20 - 1), Journal: 1 << 20, Extra: extra})
 }
 
+// Medium opens a drive image until the test ends.
+func Medium(t testing.TB, disk string) fs.BlockDevice {
+	t.Helper()
+	f, err := os.OpenFile(disk, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	fi, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev, err := fs.NewFileDevice(f, fi.Size(), gpt.BlockSize(f, fi.Size()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dev
+}
+
 // Volume opens the volume of a drive image, to read it and to write files in
 // place, until the test ends.
 func Volume(t testing.TB, disk string) (*fat.FS, volume.Volume) {
 	t.Helper()
-	dev, err := fs.OpenFileDevice(disk, 512, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dev.Close() })
-	medium, err := volume.List(dev)
+	medium, err := volume.List(Medium(t, disk))
 	if err != nil || len(medium.Volumes) != 1 {
 		t.Fatalf("%+v: %v", medium, err)
 	}
@@ -67,12 +91,7 @@ func (d device) String() string { return d.Name }
 // Drive mounts a drive image of any layout, until the test ends.
 func Drive(t testing.TB, disk string) (*drive.Drive, []volume.Volume) {
 	t.Helper()
-	dev, err := fs.OpenFileDevice(disk, 512, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dev.Close() })
-	medium, err := volume.List(dev)
+	medium, err := volume.List(Medium(t, disk))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,13 +149,15 @@ func Besides(t testing.TB, disk, name string) []byte {
 		t.Fatalf("%s: %v %v", name, extents, err)
 	}
 	for _, e := range extents {
-		clear(all[(part.First+e.First)*512:][:e.Count*512])
+		block := uint64(part.BlockSize())
+		clear(all[(part.First+e.First)*block:][:e.Count*block])
 	}
 	return all
 }
 
 // CheckDrive has other programs check a drive image: sgdisk its partition
-// table, and fsck.fat its volumes. Whatever happened to a machine, they must
+// table if that is in sectors of 512 bytes, the only ones that it reads of a file,
+// and fsck.fat its volumes. Whatever happened to a machine, they must
 // find its drive in order.
 func CheckDrive(t testing.TB, disk string) {
 	t.Helper()
@@ -146,38 +167,43 @@ func CheckDrive(t testing.TB, disk string) {
 			return
 		}
 	}
-	if out, err := exec.Command("sgdisk", "-v", disk).CombinedOutput(); err != nil {
-		t.Errorf("sgdisk -v: %v\n%s", err, out)
+	_, volumes := Drive(t, disk)
+	if volumes[0].BlockSize() == 512 {
+		if out, err := exec.Command("sgdisk", "-v", disk).CombinedOutput(); err != nil {
+			t.Errorf("sgdisk -v: %v\n%s", err, out)
+		}
 	}
+	for _, part := range volumes {
+		file := Extract(t, disk, part)
+		if out, err := exec.Command("fsck.fat", "-n", file).CombinedOutput(); err != nil {
+			t.Errorf("fsck.fat -n: %v\n%s", err, out)
+		}
+		os.Remove(file)
+	}
+}
+
+// Extract copies a volume of a drive image into a file, which lasts as long as the test.
+func Extract(t testing.TB, disk string, part volume.Volume) string {
+	t.Helper()
 	f, err := os.Open(disk)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	_, volumes := Drive(t, disk)
-	for _, part := range volumes {
-		checkVolume(t, f, part)
-	}
-}
-
-func checkVolume(t testing.TB, f *os.File, part volume.Volume) {
-	t.Helper()
-	volume := filepath.Join(t.TempDir(), "volume.fat")
-	out, err := os.Create(volume)
+	file := filepath.Join(t.TempDir(), "volume.fat")
+	out, err := os.Create(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.Remove(volume)
-	err = copySparse(out, io.NewSectionReader(f, int64(part.First)*512, int64(part.Blocks())*512))
+	block := int64(part.BlockSize())
+	err = copySparse(out, io.NewSectionReader(f, int64(part.First)*block, int64(part.Blocks())*block))
 	if cerr := out.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("fsck.fat", "-n", volume).CombinedOutput(); err != nil {
-		t.Errorf("fsck.fat -n: %v\n%s", err, out)
-	}
+	return file
 }
 
 // copySparse copies all of from, leaving holes for what is zero.

@@ -22,7 +22,7 @@ type kernels struct {
 	rows1, rows3, rows4  uintptr // rows times 1, 3 or 4 vectors
 	repacked1, repacked4 uintptr // repacked rows times 1 or 4 vectors
 	panel                uintptr // a panel times tiles of 4 vectors
-	sum                  uintptr // a weighted sum of rows
+	sum1, sum4           uintptr // 1 or 4 weighted sums of rows
 }
 
 // call tells a function in assembly what to do. The headers take the offsets of
@@ -38,6 +38,8 @@ type call struct {
 	dstep uintptr        // bytes from vector to vector
 	y     unsafe.Pointer // first result of the first vector, float32; rows follow each other
 	ystep uintptr        // bytes from vector to vector
+	ahead uintptr        // Fetch.Ahead
+	page  uintptr        // Fetch.Page, or Ahead again: the page's first line is in the cache then
 }
 
 // run calls the function at entry, which does not keep c or what it points to.
@@ -74,6 +76,10 @@ func (c *call) begin(a *Activations) {
 	}
 }
 
+func (c *call) fetch(f Fetch) {
+	c.ahead, c.page = uintptr(f.Ahead), uintptr(max(f.Ahead, f.Page))
+}
+
 // at returns where vector t and its scales lie, from column col on.
 func (a *Activations) at(t, col int) (x, d unsafe.Pointer) {
 	i := t*a.cols + col
@@ -97,6 +103,7 @@ func (s assembly) mul(m *Matrix, y []float32, step int, a *Activations, from, to
 	k := &s.types[m.Type]
 	c := call{step: uintptr(m.rowBytes), ystep: uintptr(4 * step)}
 	c.begin(a)
+	c.fetch(m.fetch)
 	for from < to {
 		rows := min(to-from, max(1, chunk/m.rowBytes))
 		c.rows, c.w = uintptr(rows), unsafe.Pointer(&m.data[from*m.rowBytes])
@@ -128,14 +135,23 @@ func (s assembly) mul(m *Matrix, y []float32, step int, a *Activations, from, to
 	}
 }
 
-func (s assembly) sum(m *Matrix, first int, y, x []float32) {
-	done := len(y) &^ 7
-	if done > 0 && len(x) > 0 {
-		run(&call{w: unsafe.Pointer(&m.data[first*m.rowBytes]), step: uintptr(m.rowBytes), rows: uintptr(len(x)), n: uintptr(done / 8),
-			x: unsafe.Pointer(&x[0]), y: unsafe.Pointer(&y[0])}, s.types[m.Type].sum)
+func (s assembly) sum(m *Matrix, y []float32, n int, x []float32, step, first, rows int) {
+	done := m.Cols &^ 7
+	c := call{w: unsafe.Pointer(&m.data[first*m.rowBytes]), step: uintptr(m.rowBytes), rows: uintptr(rows), n: uintptr(done / 8),
+		xstep: uintptr(4 * step), ystep: uintptr(4 * m.Cols), ahead: near}
+	k := &s.types[m.Type]
+	for t := 0; t < n && done > 0 && rows > 0; {
+		c.x, c.y = unsafe.Pointer(&x[t*step]), unsafe.Pointer(&y[t*m.Cols])
+		if n-t >= 4 {
+			run(&c, k.sum4)
+			t += 4
+		} else {
+			run(&c, k.sum1)
+			t++
+		}
 	}
-	if done < len(y) {
-		sumColumns(m, first, done, y, x)
+	if done < m.Cols {
+		sumColumns(m, done, y, n, x, step, first, rows)
 	}
 }
 

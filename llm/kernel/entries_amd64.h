@@ -8,13 +8,14 @@
 
 // KERNELS is the row of a type; $0 stands for a function that it does not have. Rows
 // must be in the order of the types' numbers.
-#define KERNELS(type, rows1, rows3, rows4, repacked1, repacked4, panel, sum) \
+#define KERNELS(type, rows1, rows3, rows4, repacked1, repacked4, panel, sum1, sum4) \
 	ENTRY(type, kernels_rows1, rows1); \
 	ENTRY(type, kernels_rows3, rows3); \
 	ENTRY(type, kernels_rows4, rows4); \
 	ENTRY(type, kernels_repacked1, repacked1); \
 	ENTRY(type, kernels_repacked4, repacked4); \
 	ENTRY(type, kernels_panel, panel); \
-	ENTRY(type, kernels_sum, sum)
+	ENTRY(type, kernels_sum1, sum1); \
+	ENTRY(type, kernels_sum4, sum4)
 
 GLOBL entries<>(SB), RODATA|NOPTR, $entries__size

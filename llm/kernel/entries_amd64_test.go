@@ -24,7 +24,7 @@ func TestEntriesAreComplete(t *testing.T) {
 			if k.rows1 == 0 || k.rows4 == 0 {
 				t.Errorf("%s cannot multiply rows of %v", s.Name(), typ)
 			}
-			if (k.sum != 0) != (f.sum != nil) {
+			if (k.sum1 != 0) != (f.sum != nil) || (k.sum4 != 0) != (f.sum != nil) {
 				t.Errorf("%s %v: sums in Go and in assembly do not go together", s.Name(), typ)
 			}
 			if arranged := l.pack != nil; arranged != (k.repacked1 != 0) || arranged != (k.repacked4 != 0) || arranged != (k.panel != 0) {

@@ -36,14 +36,16 @@ func (s *Set) Softmax(x []float32, scale float32) {
 	if len(x) == 0 {
 		return
 	}
-	largest := x[0]
-	for _, v := range x[1:] {
+	largest, done := x[0], s.wide(len(x))
+	if done > 0 {
+		largest = wideMax(&x[0], done)
+	}
+	for _, v := range x[done:] {
 		if v > largest {
 			largest = v
 		}
 	}
 	var sum float64
-	done := s.wide(len(x))
 	if done > 0 {
 		sum = wideExp(&x[0], done, largest, scale)
 	}

@@ -2,6 +2,11 @@ package kernel
 
 // Functions of float_amd64.s, for AVX2; n is a positive multiple of 8.
 
+// wideMax returns the largest of x.
+//
+//go:noescape
+func wideMax(x *float32, n int) float32
+
 // wideExp replaces x by exp((x-largest)*scale) and returns the sum.
 //
 //go:noescape

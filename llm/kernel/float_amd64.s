@@ -65,6 +65,26 @@ CONSTANT4(minus, $0x80000000) // -0
 	VMULPS Y1, Y3, Y0; \
 	VANDPS Y5, Y0, Y0
 
+// func wideMax(x *float32, n int) float32
+TEXT ·wideMax(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), BX
+	MOVQ n+8(FP), CX
+	VMOVUPS (BX), Y0
+loop:
+	VMAXPS (BX), Y0, Y0
+	ADDQ $32, BX
+	SUBQ $8, CX
+	JNE  loop
+	VEXTRACTF128 $1, Y0, X1
+	VMAXPS X1, X0, X0
+	VPERMILPS $0x4e, X0, X1
+	VMAXPS X1, X0, X0
+	VPERMILPS $0xb1, X0, X1
+	VMAXPS X1, X0, X0
+	VMOVSS X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
 // func wideExp(x *float32, n int, largest, scale float32) float64
 TEXT ·wideExp(SB), NOSPLIT, $0-32
 	MOVQ x+0(FP), BX

@@ -27,7 +27,7 @@ var formats = []format{
 	{t: gguf.F32, form: PlainF32, decode: decodeF32, encode: encodeF32, dot: dotF32, sum: sumF32},
 	{t: gguf.F16, form: PlainF32, decode: decodeF16, encode: encodeF16, dot: dotF16, sum: sumF16},
 	{t: gguf.BF16, form: PlainF32, decode: decodeBF16, encode: encodeBF16, dot: dotBF16},
-	{t: gguf.Q8_0, form: Q8, unpack: unpackQ8_0, encode: encodeQ8_0, dot: dotQ8_0},
+	{t: gguf.Q8_0, form: Q8, unpack: unpackQ8_0, encode: encodeQ8_0, dot: dotQ8_0, sum: sumQ8_0},
 	{t: gguf.Q4_0, form: Q8, unpack: unpackQ4_0, encode: encodeQ4_0, dot: dotQ4_0},
 	{t: gguf.Q4_1, form: Q8, unpack: unpackQ4_1, encode: encodeQ4_1},
 	{t: gguf.Q5_0, form: Q8, unpack: unpackQ5_0, encode: encodeQ5_0},

@@ -48,8 +48,8 @@ func TestFormatsAreComplete(t *testing.T) {
 			t.Errorf("%v: dot is %g, by way of unpack %g", f.t, got, want)
 		}
 	}
-	for _, half := range []bool{false, true} {
-		if typ := portable.NewRows(1, 8, half).m.Type; formatOf(typ).sum == nil {
+	for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.Q8_0} {
+		if formatOf(typ).sum == nil {
 			t.Errorf("%v, a type of Rows, has no sum", typ)
 		}
 	}
@@ -142,15 +142,19 @@ func TestNoAllocations(t *testing.T) {
 			check("reading", typ, func() { Dequantize(typ, row, encoded) })
 			check("writing", typ, func() { Quantize(typ, encoded, row) })
 		}
-		for _, half := range []bool{false, true} {
-			table := s.NewRows(rows, 44, half)
-			a := s.NewActivations(PlainF32, 44, 2)
-			x, y, sum := randomVector(rand.New(rand.NewPCG(1, 14)), 2*44), make([]float32, 2*rows), make([]float32, 44)
+		for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.Q8_0} {
+			cols := 44
+			if typ == gguf.Q8_0 {
+				cols = 96
+			}
+			table := s.NewRows(rows, cols, typ)
+			a := s.NewActivations(FormOf(typ), cols, 2)
+			x, y, sum := randomVector(rand.New(rand.NewPCG(1, 14)), 2*cols), make([]float32, 2*rows), make([]float32, cols)
 			check("a table of rows", table.m.Type, func() {
-				table.Put(1, x[:44])
+				table.Put(1, x[:cols])
 				a.Set(x, 2)
 				table.Mul(y, rows, a, 0, rows)
-				table.Sum(sum, y[:rows], 0)
+				table.Sum(sum, 1, y, 0, 0, rows)
 			})
 		}
 		d := Dense{make([]float32, 33*33), 33}

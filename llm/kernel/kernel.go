@@ -38,8 +38,8 @@ type Set struct {
 type way interface {
 	// mul computes rows [from, to) of m times all vectors of a.
 	mul(m *Matrix, y []float32, step int, a *Activations, from, to int)
-	// sum adds x[r] times row first+r of m to y.
-	sum(m *Matrix, first int, y, x []float32)
+	// sum is Rows.Sum.
+	sum(m *Matrix, y []float32, n int, x []float32, step, first, rows int)
 	// quantize prepares vectors [from, to).
 	quantize(a *Activations, from, to int)
 	// repack rearranges m and returns how many rows, from the first on, it has
@@ -140,6 +140,7 @@ type Matrix struct {
 	rowBytes   int
 	set        *Set
 	repacked   int // how many rows, from the first on, Repack has rearranged
+	fetch      Fetch
 }
 
 // NewMatrix makes a matrix of the weights in data, which is kept, not copied.
@@ -154,7 +155,7 @@ func (s *Set) NewMatrix(t gguf.Type, rows, cols int, data []byte) (*Matrix, erro
 	if len(data)/rowBytes < rows {
 		return nil, fmt.Errorf("a %v matrix of %d rows of %d weights needs %d bytes, not %d", t, rows, cols, rows*rowBytes, len(data))
 	}
-	return &Matrix{Type: t, Rows: rows, Cols: cols, data: data[: rows*rowBytes : rows*rowBytes], rowBytes: rowBytes, set: s}, nil
+	return &Matrix{Type: t, Rows: rows, Cols: cols, data: data[: rows*rowBytes : rows*rowBytes], rowBytes: rowBytes, set: s, fetch: Fetches()[0]}, nil
 }
 
 // Repack rearranges the weights in place, for faster products, if the set knows a

@@ -426,23 +426,25 @@ func TestQuantize(t *testing.T) {
 
 func TestRows(t *testing.T) {
 	for _, s := range usableSets(t) {
-		for _, half := range []bool{false, true} {
-			for _, cols := range []int{6, 8, 44, 64, 128} {
+		for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.Q8_0} {
+			for _, cols := range []int{6, 8, 32, 44, 64, 96, 128} {
+				if typ == gguf.Q8_0 && cols%32 != 0 {
+					continue
+				}
 				r := rand.New(rand.NewPCG(uint64(cols), 9))
 				const n = 500
-				rows := s.NewRows(n, cols, half)
+				rows := s.NewRows(n, cols, typ)
 				table := make([][]float32, n)
 				for i := range n {
 					table[i] = randomVector(r, cols)
 					rows.Put(i, table[i])
-					if half {
-						for j := range table[i] {
-							table[i][j] = fromHalf(toHalf(table[i][j]))
-						}
-					}
+					Dequantize(typ, table[i], rows.m.data[i*rows.m.rowBytes:][:rows.m.rowBytes])
 				}
-				q := randomVector(r, 5*cols)
-				a := s.NewActivations(PlainF32, cols, 5)
+				q, tolerance := randomVector(r, 5*cols), 1e-4
+				if typ == gguf.Q8_0 {
+					tolerance = 0.02 * float64(cols) // q is rounded as well
+				}
+				a := s.NewActivations(FormOf(typ), cols, 5)
 				a.Set(q, 5)
 				y := make([]float32, 5*n)
 				rows.Mul(y, n, a, 0, n-1)
@@ -450,7 +452,7 @@ func TestRows(t *testing.T) {
 				rows.Mul(pieces, n, a, 0, 99)
 				rows.Mul(pieces, n, a, 99, n-1)
 				if !slices.Equal(y, pieces) {
-					t.Fatalf("%s, %d columns, half %v: products in pieces have other bits", s.Name(), cols, half)
+					t.Fatalf("%s, %d columns, %v: products in pieces have other bits", s.Name(), cols, typ)
 				}
 				for v := range 5 {
 					for i := range n - 1 {
@@ -458,10 +460,19 @@ func TestRows(t *testing.T) {
 						for j, f := range table[i] {
 							want += float64(f) * float64(q[v*cols+j])
 						}
-						if math.Abs(want-float64(y[v*n+i])) > 1e-4 {
+						if math.Abs(want-float64(y[v*n+i])) > tolerance {
 							t.Fatalf("%s: product of row %d is %g, not %g", s.Name(), i, y[v*n+i], want)
 						}
 					}
+				}
+				many, weights := randomVector(r, 7*cols), randomVector(r, 7*n)
+				alone := slices.Clone(many)
+				rows.Sum(many, 7, weights, n, 3, n-3)
+				for v := range 7 {
+					rows.Sum(alone[v*cols:][:cols], 1, weights[v*n:], n, 3, n-3)
+				}
+				if !slices.Equal(many, alone) {
+					t.Fatalf("%s, %d columns, %v: sums together have other bits", s.Name(), cols, typ)
 				}
 				sum, x := randomVector(r, cols), randomVector(r, n-1)
 				want := make([]float64, cols)
@@ -472,15 +483,15 @@ func TestRows(t *testing.T) {
 					}
 				}
 				whole := slices.Clone(sum)
-				rows.Sum(whole, x, 0)
-				rows.Sum(sum, x[:99], 0)
-				rows.Sum(sum, x[99:], 99)
+				rows.Sum(whole, 1, x, 0, 0, n-1)
+				rows.Sum(sum, 1, x, 0, 0, 99)
+				rows.Sum(sum, 1, x[99:], 0, 99, n-1-99)
 				if !slices.Equal(sum, whole) {
-					t.Fatalf("%s, %d columns, half %v: a sum in pieces has other bits", s.Name(), cols, half)
+					t.Fatalf("%s, %d columns, %v: a sum in pieces has other bits", s.Name(), cols, typ)
 				}
 				for j := range want {
 					if math.Abs(want[j]-float64(sum[j])) > 1e-3 {
-						t.Fatalf("%s, %d columns, half %v: column %d sums to %g, not %g", s.Name(), cols, half, j, sum[j], want[j])
+						t.Fatalf("%s, %d columns, %v: column %d sums to %g, not %g", s.Name(), cols, typ, j, sum[j], want[j])
 					}
 				}
 			}

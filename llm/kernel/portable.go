@@ -23,7 +23,9 @@ func (inGo) mul(m *Matrix, y []float32, step int, a *Activations, from, to int) 
 	}
 }
 
-func (inGo) sum(m *Matrix, first int, y, x []float32) { sumColumns(m, first, 0, y, x) }
+func (inGo) sum(m *Matrix, y []float32, n int, x []float32, step, first, rows int) {
+	sumColumns(m, 0, y, n, x, step, first, rows)
+}
 
 func (inGo) repack(*Matrix, func(n, size int, f func(i int))) int { return 0 }
 
@@ -32,10 +34,21 @@ func (inGo) row(*Matrix, []float32, int) { panic("kernel: no row was moved") }
 func (inGo) product(y, a, b Dense, rows, inner, cols int) int { return 0 }
 
 // sumColumns sums the columns from left on.
-func sumColumns(m *Matrix, first, left int, y, x []float32) {
+func sumColumns(m *Matrix, left int, y []float32, n int, x []float32, step, first, rows int) {
 	sum, at := formatOf(m.Type).sum, left*m.Type.BlockBytes()
-	for r, f := range x {
-		sum(y[left:], m.data[(first+r)*m.rowBytes : (first+r+1)*m.rowBytes][at:], f)
+	for t := range n {
+		for r, f := range x[t*step:][:rows] {
+			sum(y[t*m.Cols+left:(t+1)*m.Cols], m.data[(first+r)*m.rowBytes : (first+r+1)*m.rowBytes][at:], f)
+		}
+	}
+}
+
+func sumQ8_0(y []float32, w []byte, f float32) {
+	for ; len(y) > 0; y, w = y[32:], w[34:] {
+		factor := f * f16At(w, 0)
+		for i, q := range w[2:34] {
+			y[i] += factor * float32(int8(q))
+		}
 	}
 }
 

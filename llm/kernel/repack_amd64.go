@@ -72,6 +72,7 @@ func (s assembly) mulGroups(m *Matrix, y []float32, step int, a *Activations, fr
 	k := &s.types[m.Type]
 	c := call{ystep: uintptr(4 * step)}
 	c.begin(a)
+	c.fetch(m.fetch)
 	for from < to {
 		rows := min(to-from, max(eight, chunk/m.rowBytes&^7))
 		c.rows, c.w = uintptr(rows/eight), unsafe.Pointer(&m.data[from*m.rowBytes])

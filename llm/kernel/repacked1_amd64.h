@@ -6,6 +6,7 @@
 //
 //	AX call, DX groups of eight rows left, R13 results
 //	BX weights, CX blocks left, SI activations, DI their scales
+//	R15 how far ahead lines are fetched
 //	Y15 mask of a weight's bits, Y14 sums in float32
 
 #define BEGINREPACKED \
@@ -13,6 +14,7 @@
 	MOVQ call_w(AX), BX; \
 	MOVQ call_rows(AX), DX; \
 	MOVQ call_y(AX), R13; \
+	MOVQ call_ahead(AX), R15; \
 	NIBBLES(Y15)
 
 #define GROUP \

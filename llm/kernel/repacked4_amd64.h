@@ -5,7 +5,8 @@
 //
 //	SI, R11, R12   activations of the first vector; from one to the next, to the last
 //	DI, R10        their scales; from one to the next (R14 those of the third)
-//	R15            counter, or scales that are unpacked
+//	AX             call at the ends of eight rows; else a counter, or scales that are
+//	               unpacked
 
 #define BEGINFOUR \
 	BEGINREPACKED; \
@@ -14,17 +15,19 @@
 	MOVQ call_dstep(AX), R10
 
 #define GROUPFOUR \
+	MOVQ c+0(FP), AX; \
 	MOVQ call_x(AX), SI; \
 	MOVQ call_d(AX), DI; \
 	MOVQ call_n(AX), CX
 
-#define STOREFOUR(a, b, c, d) \
+#define STOREFOUR(y0, y1, y2, y3) \
+	MOVQ c+0(FP), AX; \
 	MOVQ call_ystep(AX), R14; \
 	LEAQ (R13)(R14*2), R9; \
-	VMOVUPS a, (R13); \
-	VMOVUPS b, (R13)(R14*1); \
-	VMOVUPS c, (R9); \
-	VMOVUPS d, (R9)(R14*1)
+	VMOVUPS y0, (R13); \
+	VMOVUPS y1, (R13)(R14*1); \
+	VMOVUPS y2, (R9); \
+	VMOVUPS y3, (R9)(R14*1)
 
 // FOUR_Q4_0 adds the weights in Y4 and Y5 times a vector's activations to y.
 #define FOUR_Q4_0(lo, hi, x, y) \
@@ -179,15 +182,15 @@ TEXT repacked4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	CLEARFOUR(FRAMESUMS); \
 	MOVQ BX, R9; \
 	ADDQ $128, BX; \
-	LEAQ FRAMESCALES(SP), R15; \
+	LEAQ FRAMESCALES(SP), AX; \
 	MOVQ $4, R8
 
 // SCALESFOUR brings the next pair of scales to Y12 and Y13.
 #define SCALESFOUR \
-	VMOVDQU (R15), Y14; \
+	VMOVDQU (AX), Y14; \
 	VPSHUFB doubleEven<>(SB), Y14, Y12; \
 	VPSHUFB doubleOdd<>(SB), Y14, Y13; \
-	ADDQ $32, R15
+	ADDQ $32, AX
 
 // FOUR_K adds the weights in Y8 and Y9 times a vector's activations to a and b;
 // FIRST_K sets these.
@@ -387,7 +390,7 @@ block:
 	VPXOR Y9, Y9, Y9
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
-	MOVQ $8, R15
+	MOVQ $8, AX
 pair:
 	FETCH2(0)
 	FETCH(128)
@@ -405,7 +408,7 @@ pair:
 	ADDQ $32, SI
 	ADDQ $16, R9
 	ADDQ $4, DI
-	DECQ R15
+	DECQ AX
 	JNE  pair
 	LEAQ (DI)(R10*2), R14
 	END_Q6_K((DI), Y8, FRAMETOTALS)

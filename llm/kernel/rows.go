@@ -10,26 +10,16 @@ import (
 // scores and sums.
 const near = 16 << 10
 
-// Rows is a growing table of float32 or float16 rows, such as the keys or the
-// values of an attention head: its first rows as a matrix.
-type Rows struct {
-	m    Matrix
-	f32  []float32
-	f16  []uint16
-	cols int
-}
+// Rows is a growing table, such as the keys or the values of an attention head, in float32,
+// float16 or Q8_0: its first rows as a matrix.
+type Rows struct{ m Matrix }
 
-// NewRows makes a table for up to rows rows of cols numbers.
-func (s *Set) NewRows(rows, cols int, half bool) *Rows {
-	r := &Rows{cols: cols}
-	if half {
-		r.f16 = make([]uint16, rows*cols)
-		r.m = Matrix{Type: gguf.F16, Rows: rows, Cols: cols, data: bytesOf(r.f16), rowBytes: 2 * cols, set: s}
-	} else {
-		r.f32 = make([]float32, rows*cols)
-		r.m = Matrix{Type: gguf.F32, Rows: rows, Cols: cols, data: bytesOf(r.f32), rowBytes: 4 * cols, set: s}
-	}
-	return r
+// NewRows makes a table for up to rows rows of cols numbers. t is F32, F16, or, if cols is a
+// multiple of 32, Q8_0.
+func (s *Set) NewRows(rows, cols int, t gguf.Type) *Rows {
+	rowBytes := cols / t.BlockSize() * t.BlockBytes()
+	data := bytesOf(make([]float32, (rows*rowBytes+3)/4))[:rows*rowBytes] // aligned for whatever is in it
+	return &Rows{Matrix{Type: t, Rows: rows, Cols: cols, data: data, rowBytes: rowBytes, set: s, fetch: fetches[0]}}
 }
 
 func bytesOf[T any](s []T) []byte {
@@ -44,12 +34,13 @@ func (r *Rows) Memory() int { return len(r.m.data) }
 
 // Put stores row i.
 func (r *Rows) Put(i int, x []float32) {
-	if r.f32 != nil {
-		copy(r.f32[i*r.cols:(i+1)*r.cols], x)
-		return
+	b := r.m.data[i*r.m.rowBytes:][:r.m.rowBytes]
+	encode, n, size := formatOf(r.m.Type).encode, r.m.Type.BlockSize(), r.m.Type.BlockBytes()
+	if r.m.Type != gguf.Q8_0 {
+		n, size = r.m.Cols, len(b)
 	}
-	for j, v := range x[:r.cols] {
-		r.f16[i*r.cols+j] = toHalf(v)
+	for x = x[:r.m.Cols]; len(x) > 0; x, b = x[n:], b[size:] {
+		encode(b[:size], x[:n])
 	}
 }
 
@@ -58,17 +49,17 @@ func (r *Rows) Put(i int, x []float32) {
 func (r *Rows) Near() int { return max(8, near/r.m.rowBytes) }
 
 // Mul computes rows [from, to) times each vector t of a into y[t*step+row].
-// The activations must be PlainF32.
+// The activations' form is that of the table's type.
 func (r *Rows) Mul(y []float32, step int, a *Activations, from, to int) {
 	r.m.Mul(y, step, a, from, to)
 }
 
-// Sum adds x[i] times row first+i, for every i < len(x), to y, one after another:
-// however rows are divided, the bits are the same. More than Near at a time would
-// keep the garbage collector waiting.
-func (r *Rows) Sum(y, x []float32, first int) {
-	if len(y) != r.cols || first < 0 || len(x) > r.m.Rows-first {
+// Sum adds, for each of n vectors t, x[t*step+i] times row first+i, for every i < rows, to the
+// t-th cols numbers of y, one after another: however rows and vectors are divided, the bits
+// are the same. More rows than Near at a time would keep the garbage collector waiting.
+func (r *Rows) Sum(y []float32, n int, x []float32, step, first, rows int) {
+	if n < 1 || len(y) != n*r.m.Cols || first < 0 || rows < 0 || rows > r.m.Rows-first || len(x) < (n-1)*step+rows {
 		panic("kernel: sum of rows out of range")
 	}
-	r.m.set.sum(&r.m, first, y, x)
+	r.m.set.sum(&r.m, y, n, x, step, first, rows)
 }

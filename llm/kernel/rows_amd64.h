@@ -3,6 +3,7 @@
 //
 //	AX call, DX rows left, R12 row, R13 result
 //	BX weights, CX blocks left, SI activations, DI their scales
+//	R15 how far ahead lines are fetched
 //	R8, R9 one and three steps between vectors of activations; R10, R11 of scales
 //	Y0-Y3 sums, in float32, one for each vector
 //
@@ -22,6 +23,7 @@
 	MOVQ c+0(FP), AX; \
 	MOVQ call_w(AX), R12; \
 	MOVQ call_rows(AX), DX; \
+	MOVQ call_ahead(AX), R15; \
 	MOVQ call_y(AX), R13
 
 #define BEGIN4 \

@@ -1,4 +1,5 @@
-// Row kernels of types whose weights are floating-point numbers: a block is 8 of them.
+// Row kernels of types whose weights are floating-point numbers: a block is 8 of them. And
+// sums of rows, which tables of keys and values need, also of Q8_0.
 // LOAD makes float32 of a block, of size bytes.
 
 #define LOAD_F32(m, y) VMOVUPS m, y
@@ -33,71 +34,140 @@
 	JOIN(Y0, Y1, Y2, Y3); \
 	ENDROW1
 
-#define FLOATS4(LOAD, size) \
+// Four vectors go over two rows at a time, so that there are eight sums to work at while one
+// waits. A last row without another is its own other. DI is the second row, R10 how far
+// from the first, R11 how far their results.
+#define BOTH(x, a, b) \
+	VMOVUPS x, Y10; \
+	FMADD(Y10, Y8, a, Y11); \
+	FMADD(Y10, Y9, b, Y12)
+
+#define BLOCK4(LOAD, wo, xo) \
+	LOAD(wo(BX), Y8); \
+	LOAD(wo(DI), Y9); \
+	BOTH(xo(SI), Y0, Y4); \
+	BOTH(xo(SI)(R8*1), Y1, Y5); \
+	BOTH(xo(SI)(R8*2), Y2, Y6); \
+	BOTH(xo(SI)(R9*1), Y3, Y7)
+
+// HALVES adds the upper halves of four sums to their lower ones and then pairs of
+// neighbours, as HSUM does: d holds two numbers of each of a, c, then b, d.
+#define HALVES(a, b, c, d, t, u) \
+	VPERM2F128 $0x20, b, a, t; \
+	VPERM2F128 $0x31, b, a, a; \
+	VPERM2F128 $0x20, d, c, u; \
+	VPERM2F128 $0x31, d, c, c; \
+	VADDPS a, t, t; \
+	VADDPS c, u, u; \
+	VHADDPS u, t, d
+
+#define FLOATS4(LOAD, FETCHES, size) \
 	BEGIN4; \
-	EACHROW; \
-	TESTQ CX, CX; \
+	MOVQ call_step(AX), R10; \
+	MOVQ $4, R11; \
+row: \
+	ROWBEGIN; \
+	CMPQ DX, $1; \
+	JNE  both; \
+	XORL R10, R10; \
+	XORL R11, R11; \
+both: \
+	LEAQ (R12)(R10*1), DI; \
+	ZERO4; \
+	VXORPS Y4, Y4, Y4; \
+	VXORPS Y5, Y5, Y5; \
+	VXORPS Y6, Y6, Y6; \
+	VXORPS Y7, Y7, Y7; \
+	SUBQ $4, CX; \
+	JLT  tail; \
+loop: \
+	FETCHES(BX); \
+	FETCHES(DI); \
+	BLOCK4(LOAD, 0, 0); \
+	BLOCK4(LOAD, size, 32); \
+	BLOCK4(LOAD, 2*size, 64); \
+	BLOCK4(LOAD, 3*size, 96); \
+	ADDQ $(4*size), BX; \
+	ADDQ $(4*size), DI; \
+	ADDQ $128, SI; \
+	SUBQ $4, CX; \
+	JGE  loop; \
+tail: \
+	ADDQ $4, CX; \
 	JEQ  done; \
 one: \
-	LOAD((BX), Y8); \
-	FMADD((SI), Y8, Y0, Y4); \
-	FMADD((SI)(R8*1), Y8, Y1, Y5); \
-	FMADD((SI)(R8*2), Y8, Y2, Y6); \
-	FMADD((SI)(R9*1), Y8, Y3, Y7); \
-	ENDONE(STEP_FLOAT, size); \
-	ENDROW4
+	BLOCK4(LOAD, 0, 0); \
+	ADDQ $size, BX; \
+	ADDQ $size, DI; \
+	ADDQ $32, SI; \
+	DECQ CX; \
+	JNE  one; \
+done: \
+	HALVES(Y0, Y1, Y2, Y3, Y8, Y9); \
+	HALVES(Y4, Y5, Y6, Y7, Y8, Y9); \
+	VHADDPS Y7, Y3, Y0; \
+	VEXTRACTF128 $1, Y0, X1; \
+	MOVQ call_ystep(AX), CX; \
+	LEAQ (R13)(CX*2), SI; \
+	VMOVSS X0, (R13); \
+	VEXTRACTPS $1, X0, (SI); \
+	VMOVSS X1, (R13)(CX*1); \
+	VEXTRACTPS $1, X1, (SI)(CX*1); \
+	ADDQ R11, R13; \
+	ADDQ R11, SI; \
+	VEXTRACTPS $2, X0, (R13); \
+	VEXTRACTPS $3, X0, (SI); \
+	VEXTRACTPS $2, X1, (R13)(CX*1); \
+	VEXTRACTPS $3, X1, (SI)(CX*1); \
+	ADDQ R11, R13; \
+	LEAQ (R12)(R10*2), R12; \
+	SUBQ $2, DX; \
+	JGT  row; \
+	VZEROUPPER; \
+	RET
+
+#define LINE(w) PREFETCHT0 (w)(R15*1)
+
+#define LINES(w) \
+	LINE(w); \
+	PREFETCHT0 64(w)(R15*1)
 
 TEXT rows1F32<>(SB), NOSPLIT|NOFRAME, $0-8
 	FLOATS1(LOAD_F32, FETCH2, 32)
 
 TEXT rows4F32<>(SB), NOSPLIT|NOFRAME, $0-8
-	FLOATS4(LOAD_F32, 32)
+	FLOATS4(LOAD_F32, LINES, 32)
 
 TEXT rows1F16<>(SB), NOSPLIT|NOFRAME, $0-8
 	FLOATS1(LOAD_F16, FETCH, 16)
 
 TEXT rows4F16<>(SB), NOSPLIT|NOFRAME, $0-8
-	FLOATS4(LOAD_F16, 16)
+	FLOATS4(LOAD_F16, LINE, 16)
 
 TEXT rows1BF16<>(SB), NOSPLIT|NOFRAME, $0-8
 	FLOATS1(LOAD_BF16, FETCH, 16)
 
 TEXT rows4BF16<>(SB), NOSPLIT|NOFRAME, $0-8
-	FLOATS4(LOAD_BF16, 16)
+	FLOATS4(LOAD_BF16, LINE, 16)
 
-// Sums of rows: y[j] += sum over rows r of x[r]*w[r][j], for 8*n columns j, four
-// blocks of columns at a time, then one. Here R12 is the column cursor in w, R13 in
-// y, R8 the step between rows. WIDE adds four blocks, times Y8, to Y0-Y3; ONE adds
-// one to Y0.
-
-#define WIDE_F32 \
-	FMADD(0(BX), Y8, Y0, Y4); \
-	FMADD(32(BX), Y8, Y1, Y5); \
-	FMADD(64(BX), Y8, Y2, Y6); \
-	FMADD(96(BX), Y8, Y3, Y7)
-
-#define ONE_F32 FMADD((BX), Y8, Y0, Y4)
-
-#define WIDE_F16 \
-	LOAD4(LOAD_F16, 16); \
-	FMADD(Y4, Y8, Y0, Y4); \
-	FMADD(Y5, Y8, Y1, Y5); \
-	FMADD(Y6, Y8, Y2, Y6); \
-	FMADD(Y7, Y8, Y3, Y7)
-
-#define ONE_F16 \
-	LOAD_F16((BX), Y4); \
-	FMADD(Y4, Y8, Y0, Y4)
-
+// Sums of rows: y[j] += sum over rows r of x[r]*w[r][j], for 8*n columns j; for one vector
+// four blocks of columns at a time, then one, for four vectors two, then one. Here R12 is the
+// column cursor in w, R13 in y, R10 the step between rows.
 #define COLUMNS \
 	MOVQ R12, BX; \
 	MOVQ call_x(AX), SI; \
 	MOVQ call_rows(AX), DX
 
-#define SUMS(WIDE, ONE, size) \
+#define NEXTROWS(again) \
+	ADDQ R10, BX; \
+	ADDQ $4, SI; \
+	DECQ DX; \
+	JNE  again
+
+#define SUM1(LOAD, size) \
 	BEGIN; \
 	MOVQ call_n(AX), CX; \
-	MOVQ call_step(AX), R8; \
+	MOVQ call_step(AX), R10; \
 	SUBQ $4, CX; \
 	JLT  tail; \
 wide: \
@@ -108,11 +178,12 @@ wide: \
 	COLUMNS; \
 wrow: \
 	VBROADCASTSS (SI), Y8; \
-	WIDE; \
-	ADDQ R8, BX; \
-	ADDQ $4, SI; \
-	DECQ DX; \
-	JNE  wrow; \
+	LOAD4(LOAD, size); \
+	FMADD(Y4, Y8, Y0, Y4); \
+	FMADD(Y5, Y8, Y1, Y5); \
+	FMADD(Y6, Y8, Y2, Y6); \
+	FMADD(Y7, Y8, Y3, Y7); \
+	NEXTROWS(wrow); \
 	VMOVUPS Y0, 0(R13); \
 	VMOVUPS Y1, 32(R13); \
 	VMOVUPS Y2, 64(R13); \
@@ -129,11 +200,9 @@ one: \
 	COLUMNS; \
 row: \
 	VBROADCASTSS (SI), Y8; \
-	ONE; \
-	ADDQ R8, BX; \
-	ADDQ $4, SI; \
-	DECQ DX; \
-	JNE  row; \
+	LOAD((BX), Y4); \
+	FMADD(Y4, Y8, Y0, Y4); \
+	NEXTROWS(row); \
 	VMOVUPS Y0, (R13); \
 	ADDQ $32, R13; \
 	ADDQ $size, R12; \
@@ -143,8 +212,143 @@ done: \
 	VZEROUPPER; \
 	RET
 
-TEXT sumF32<>(SB), NOSPLIT|NOFRAME, $0-8
-	SUMS(WIDE_F32, ONE_F32, 32)
+#define WEIGHTED(x, a, b) \
+	VBROADCASTSS x, Y10; \
+	FMADD(Y8, Y10, a, Y11); \
+	FMADD(Y9, Y10, b, Y12)
 
-TEXT sumF16<>(SB), NOSPLIT|NOFRAME, $0-8
-	SUMS(WIDE_F16, ONE_F16, 16)
+// RESULTS has M move the sums to or from y, from column o on.
+#define RESULTS(M, o, a, b, c, d) \
+	M(o(R13), a); \
+	M(o(R13)(DI*1), b); \
+	M(o(R13)(DI*2), c); \
+	M(o(R13)(R11*1), d)
+
+#define FROMY(m, y) VMOVUPS m, y
+#define TOY(m, y) VMOVUPS y, m
+
+#define SUM4(LOAD, size) \
+	BEGIN4; \
+	MOVQ call_n(AX), CX; \
+	MOVQ call_step(AX), R10; \
+	MOVQ call_ystep(AX), DI; \
+	LEAQ (DI)(DI*2), R11; \
+	SUBQ $2, CX; \
+	JLT  tail; \
+wide: \
+	RESULTS(FROMY, 0, Y0, Y1, Y2, Y3); \
+	RESULTS(FROMY, 32, Y4, Y5, Y6, Y7); \
+	COLUMNS; \
+wrow: \
+	LINE(BX); \
+	LOAD((BX), Y8); \
+	LOAD(size(BX), Y9); \
+	WEIGHTED((SI), Y0, Y4); \
+	WEIGHTED((SI)(R8*1), Y1, Y5); \
+	WEIGHTED((SI)(R8*2), Y2, Y6); \
+	WEIGHTED((SI)(R9*1), Y3, Y7); \
+	NEXTROWS(wrow); \
+	RESULTS(TOY, 0, Y0, Y1, Y2, Y3); \
+	RESULTS(TOY, 32, Y4, Y5, Y6, Y7); \
+	ADDQ $64, R13; \
+	ADDQ $(2*size), R12; \
+	SUBQ $2, CX; \
+	JGE  wide; \
+tail: \
+	ADDQ $2, CX; \
+	JEQ  done; \
+	RESULTS(FROMY, 0, Y0, Y1, Y2, Y3); \
+	COLUMNS; \
+row: \
+	LOAD((BX), Y8); \
+	VMOVAPS Y8, Y9; \
+	WEIGHTED((SI), Y0, Y4); \
+	WEIGHTED((SI)(R8*1), Y1, Y5); \
+	WEIGHTED((SI)(R8*2), Y2, Y6); \
+	WEIGHTED((SI)(R9*1), Y3, Y7); \
+	NEXTROWS(row); \
+	RESULTS(TOY, 0, Y0, Y1, Y2, Y3); \
+done: \
+	VZEROUPPER; \
+	RET
+
+TEXT sum1F32<>(SB), NOSPLIT|NOFRAME, $0-8
+	SUM1(LOAD_F32, 32)
+
+TEXT sum4F32<>(SB), NOSPLIT|NOFRAME, $0-8
+	SUM4(LOAD_F32, 32)
+
+TEXT sum1F16<>(SB), NOSPLIT|NOFRAME, $0-8
+	SUM1(LOAD_F16, 16)
+
+TEXT sum4F16<>(SB), NOSPLIT|NOFRAME, $0-8
+	SUM4(LOAD_F16, 16)
+
+// The same of Q8_0: 16 columns at a time, half a block. R14 is where they are in the block.
+#define QUANTS \
+	VPBROADCASTW (BX), X8; \
+	VCVTPH2PS X8, Y8; \
+	VPMOVSXBD (BX)(R14*1), Y9; \
+	VPMOVSXBD 8(BX)(R14*1), Y10; \
+	VCVTDQ2PS Y9, Y9; \
+	VCVTDQ2PS Y10, Y10
+
+#define WEIGHTED_Q8(x, a, b) \
+	VBROADCASTSS x, Y11; \
+	VMULPS Y8, Y11, Y11; \
+	FMADD(Y9, Y11, a, Y12); \
+	FMADD(Y10, Y11, b, Y13)
+
+#define BEGINHALVES \
+	BEGIN4; \
+	MOVQ call_n(AX), CX; \
+	SHRQ $1, CX; \
+	MOVQ call_step(AX), R10; \
+	MOVQ call_ystep(AX), DI; \
+	LEAQ (DI)(DI*2), R11; \
+	MOVQ $2, R14
+
+#define NEXTHALF(again) \
+	ADDQ $64, R13; \
+	XORQ $16, R14; \
+	CMPQ R14, $2; \
+	JNE  same; \
+	ADDQ $34, R12; \
+same: \
+	DECQ CX; \
+	JNE  again; \
+	VZEROUPPER; \
+	RET
+
+TEXT sum1Q80<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINHALVES
+half:
+	VMOVUPS 0(R13), Y0
+	VMOVUPS 32(R13), Y4
+	COLUMNS
+row:
+	LINE(BX)
+	QUANTS
+	WEIGHTED_Q8((SI), Y0, Y4)
+	NEXTROWS(row)
+	VMOVUPS Y0, 0(R13)
+	VMOVUPS Y4, 32(R13)
+	NEXTHALF(half)
+
+TEXT sum4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINHALVES
+half:
+	RESULTS(FROMY, 0, Y0, Y1, Y2, Y3)
+	RESULTS(FROMY, 32, Y4, Y5, Y6, Y7)
+	COLUMNS
+row:
+	LINE(BX)
+	QUANTS
+	WEIGHTED_Q8((SI), Y0, Y4)
+	WEIGHTED_Q8((SI)(R8*1), Y1, Y5)
+	WEIGHTED_Q8((SI)(R8*2), Y2, Y6)
+	WEIGHTED_Q8((SI)(R9*1), Y3, Y7)
+	NEXTROWS(row)
+	RESULTS(TOY, 0, Y0, Y1, Y2, Y3)
+	RESULTS(TOY, 32, Y4, Y5, Y6, Y7)
+	NEXTHALF(half)

@@ -253,11 +253,11 @@ TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	VPBROADCASTD offsets<>+8(SB), Z12
 	PANEL_32(EIGHTSIGNED)
 
-KERNELS(const_typeQ4_0, $0, $0, $0, $0, $0, $panelQ40<>(SB), $0)
-KERNELS(const_typeQ8_0, $0, $0, $0, $0, $0, $panelQ80<>(SB), $0)
-KERNELS(const_typeQ4_K, $0, $0, $0, $0, $0, $panelU4<>(SB), $0)
-KERNELS(const_typeQ5_K, $0, $0, $0, $0, $0, $panelU6<>(SB), $0)
-KERNELS(const_typeQ6_K, $0, $0, $0, $0, $0, $panelU6<>(SB), $0)
+KERNELS(const_typeQ4_0, $0, $0, $0, $0, $0, $panelQ40<>(SB), $0, $0)
+KERNELS(const_typeQ8_0, $0, $0, $0, $0, $0, $panelQ80<>(SB), $0, $0)
+KERNELS(const_typeQ4_K, $0, $0, $0, $0, $0, $panelU4<>(SB), $0, $0)
+KERNELS(const_typeQ5_K, $0, $0, $0, $0, $0, $panelU6<>(SB), $0, $0)
+KERNELS(const_typeQ6_K, $0, $0, $0, $0, $0, $panelU6<>(SB), $0, $0)
 
 // func vnniEntries() *entries: panels only.
 TEXT ·vnniEntries(SB), NOSPLIT, $0-8

@@ -25,10 +25,12 @@ const (
 	appleConsole        // the Console Control protocol, in graphics mode, where a timer takes all keys away; no Simple Text Input Ex: a Mac's AppleEvent; its key map tells which keys are down, and its variable of a German keyboard
 	appleSilent         // the same, where text mode does not help: the console's input never has a key
 	mpNone              // no MP services
-	mpRefuse            // StartupAllAPs refuses to work in the background
+	mpRefuse            // StartupAllAPs refuses to work in the background, and in the foreground an event's function takes long
 	mpHang              // and this one never comes back
 	mpFramework         // the Framework's MP services instead of PI's
-	apRaw               // processors come with CR4.OSFXSR clear and CR0.TS set, and vector 0xf0 is taken
+	mpDeaf              // this one only waits, with interrupts off, and ends what it started when its time is over
+	apRaw               // processors come with CR4.OSFXSR clear and CR0.TS set, and must be given back so
+	vectors             // devices interrupt the boot processor with the vectors 0xf0 and 0xf1
 	disk640             // requests above 640 KiB fail
 	disk64              // above 64 KiB
 	diskHigh            // data never arrives above 4 GiB, and no error says so
@@ -44,15 +46,16 @@ const (
 	timeYear            // the year is 0
 	timeError           // the clock fails
 	mapError            // the memory map cannot be had
+	mapMoves            // a page of the first range that is asked for was taken after the memory map was read
 	memoryMap           // 300 fragments before the largest range, unsorted, descriptors of 64 bytes, a type of the vendor's
 	scribble            // something writes into low memory
 	habitCount
 )
 
 var names = [habitCount]string{
-	"nonx", "fullmap", "strict", "keys-freeze", "keys-other", "apple-console", "apple-silent", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "ap-raw",
+	"nonx", "fullmap", "strict", "keys-freeze", "keys-other", "apple-console", "apple-silent", "mp-none", "mp-refuse", "mp-hang", "mp-framework", "mp-deaf", "ap-raw", "vectors",
 	"disk-640k", "disk-64k", "disk-high", "disk-aligned", "disk-slow", "gop-blt", "gop-rgbx", "gop-mask", "gop-pitch", "gop-none",
-	"reset-returns", "time-zone", "time-year", "time-error", "map-error", "map", "scribble",
+	"reset-returns", "time-zone", "time-year", "time-error", "map-error", "map-moves", "map", "scribble",
 }
 
 var (
@@ -158,8 +161,8 @@ func takeOn(startImage uintptr) (start func(handle uintptr) uintptr, err error) 
 	defer writeProtect(true)
 	for i, take := range [habitCount]func() error{
 		fullMap: fillMap, strict: beStrict, keysFreeze: freezeKeys, keysOther: otherKeys, appleConsole: takeConsole, appleSilent: takeConsole,
-		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, apRaw: rawMP, mapError: loseMap,
-		memoryMap: fragment, scribble: startScribble,
+		mpNone: hideMP, mpRefuse: refuseMP, mpHang: refuseMP, mpFramework: frameworkMP, mpDeaf: refuseMP,
+		apRaw: rawMP, vectors: interrupt, mapError: loseMap, mapMoves: moveMap, memoryMap: fragment, scribble: startScribble,
 	} {
 		if !taken[i] || take == nil {
 			continue
@@ -519,12 +522,52 @@ func refuseMP() error {
 			for {
 			}
 		}
-		if c.args[3] != 0 { // an event: not in the background
-			met[mpRefuse]++
+		switch {
+		case c.args[3] != 0: // an event: not in the background
 			c.answer(uefi.Unsupported)
+		case taken[mpDeaf]:
+			const high = 31
+			old := raiseTPL(high)
+			if c.forward() == uefi.Timeout {
+				met[mpDeaf]++
+			}
+			restoreTPL(old)
+		default:
+			waiting = true
+			lateProcedure, c.args[1] = c.args[1], lateAP()
 		}
 	})
-	return nil
+	if taken[mpDeaf] || taken[mpHang] {
+		return nil
+	}
+	// While the call waits an event's function takes so long that the processors, which wait for it to
+	// begin, come meanwhile.
+	return everyMillisecond(func(c *hookCall) {
+		if waiting {
+			waiting, busy = false, 1
+			const long = 2e6 // us
+			stall(long)
+			met[mpRefuse]++
+		}
+		c.answer(uefi.Success)
+	})
+}
+
+// What refuseMP knows.
+var (
+	waiting       bool    // the boot processor is in StartupAllAPs
+	busy          uint32  // and in the event's function, or was
+	lateProcedure uintptr // what processors are to run then
+)
+
+func raiseTPL(level uintptr) uintptr {
+	args := [8]uintptr{level}
+	return firmware(bs.RaiseTPL, &args)
+}
+
+func restoreTPL(level uintptr) {
+	args := [8]uintptr{level}
+	firmware(bs.RestoreTPL, &args)
 }
 
 var (
@@ -550,27 +593,63 @@ func frameworkMP() error {
 	return install(&uefi.FrameworkMPServicesGUID, addr(&framework))
 }
 
-// What rawMP knows.
-var (
-	rawProcedure uintptr // the procedure that processors are to run
-	rawKept      uint32  // processors that gave back CR0 and CR4 as they came
-)
+var rawProcedure uintptr // what rawMP's processors are to run
 
 func rawMP() error {
 	mp, err := mpServices()
 	if err != nil {
 		return err
 	}
-	replace(&mp.StartupAllAPs, func(c *hookCall) {
-		met[apRaw]++
-		rawProcedure, c.args[1] = c.args[1], rawAP()
-	})
+	replace(&mp.StartupAllAPs, func(c *hookCall) { rawProcedure, c.args[1] = c.args[1], rawAP() })
+	return nil
+}
+
+// Interrupts of interrupt: those that came to the firmware's handlers, and whether one did not.
+var interrupts, interruptsServed uint32
+
+// interrupt has one come whenever the program has looked whether a key waits. It is pending until
+// interrupts are on again, which is in the program.
+func interrupt() error {
+	const (
+		first          = 0xf0
+		commandLow     = 0xfee00300 // the local APIC's interrupt command register (Intel SDM volume 3, 11.6.1)
+		endOfInterrupt = 0xfee000b0
+		toItself       = 1<<18 | 1<<14
+	)
+	if plainEvent == 0 {
+		if _, _, err := consoleInput(); err != nil {
+			return err
+		}
+	}
 	if err := status(bs.LocateProtocol, addr(&uefi.CPUArchGUID), 0, addr(&out)); err != nil {
 		return err
 	}
 	arch := out
-	const vector = 0xf0
-	return status(at[uefi.CPUArch](arch).RegisterInterruptHandler, arch, vector, stub(0, func(c *hookCall) { c.answer(uefi.Success) }))
+	serve := stub(0, func(c *hookCall) {
+		interruptsServed++
+		*at[uint32](endOfInterrupt) = 0
+		c.answer(uefi.Success)
+	})
+	for vector := range uintptr(2) {
+		if err := status(at[uefi.CPUArch](arch).RegisterInterruptHandler, arch, first+vector, serve); err != nil {
+			return err
+		}
+	}
+	replace(&bs.CheckEvent, func(c *hookCall) {
+		if e := c.args[0]; e != plainEvent && e != exEvent {
+			return
+		}
+		c.forward()
+		if interruptsServed != interrupts {
+			met[vectors] = 0 // the last one was lost
+			return
+		}
+		met[vectors] = interrupts
+		interruptsOff()
+		*at[uint32](commandLow) = toItself | (first + interrupts%2)
+		interrupts++
+	})
+	return nil
 }
 
 // disks has the Block I/O interfaces and their own functions.
@@ -633,7 +712,9 @@ func transfer(c *hookCall, write bool) {
 		met[diskHigh]++
 		c.answer(uefi.Success)
 	default:
-		met[diskAligned]++
+		if taken[diskAligned] {
+			met[diskAligned]++
+		}
 		if taken[diskSlow] {
 			met[diskSlow]++
 			c.forward()
@@ -745,6 +826,29 @@ func loseMap() error {
 	})
 	return nil
 }
+
+// moveMap takes a page of the first range that a program asks for by its address: what it read in the map is
+// not so any more. The habit is met when the program asks for the rest.
+func moveMap() error {
+	replace(&bs.AllocatePages, func(c *hookCall) {
+		if c.args[0] != uefi.AllocateAddress || met[mapMoves] > 0 {
+			return
+		}
+		asked := *at[uintptr](c.args[3])
+		switch {
+		case movedFrom == 0:
+			movedFrom = asked
+			page = asked + c.args[2]/2<<12
+			args := [8]uintptr{uefi.AllocateAddress, uefi.BootServicesData, 1, uintptr(unsafe.Pointer(&page))}
+			firmware(c.next, &args)
+		case asked == movedFrom:
+			met[mapMoves]++
+		}
+	})
+	return nil
+}
+
+var movedFrom uintptr // where the range begins
 
 func fragment() error {
 	free, err := conventional()

@@ -26,6 +26,10 @@ set:
 	MOVQ AX, CR0
 	RET
 
+TEXT ·interruptsOff(SB), NOSPLIT, $0
+	CLI
+	RET
+
 TEXT ·out16(SB), NOSPLIT, $0-4
 	MOVW port+0(FP), DX
 	MOVW v+2(FP), AX
@@ -84,7 +88,7 @@ TEXT ·rawAP(SB), NOSPLIT, $0-8
 	RET
 
 // startRaw is an EFI_AP_PROCEDURE that calls another one, rawProcedure, with CR4.OSFXSR clear
-// and CR0.TS set, and counts in rawKept when it gets both back.
+// and CR0.TS set, and counts it as met when it gets both back.
 TEXT startRaw<>(SB), NOSPLIT|NOFRAME, $0
 	PUSHQ BX
 	SUBQ $32, SP
@@ -105,7 +109,7 @@ TEXT startRaw<>(SB), NOSPLIT|NOFRAME, $0
 	TESTQ $TS, DX
 	JEQ  changed
 	LOCK
-	INCL ·rawKept(SB)
+	INCL ·met+4*const_apRaw(SB)
 changed:
 	ORQ  $OSFXSR, AX
 	MOVQ AX, CR4
@@ -114,6 +118,23 @@ changed:
 	ADDQ $32, SP
 	POPQ BX
 	BYTE $0xc3 // RET; the assembler would count the pops against this function
+
+TEXT ·lateAP(SB), NOSPLIT, $0-8
+	LEAQ startLate<>(SB), AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+// startLate is an EFI_AP_PROCEDURE that goes on to another one, lateProcedure, when the boot
+// processor is busy.
+TEXT startLate<>(SB), NOSPLIT|NOFRAME, $0
+	JMP  look
+wait:
+	PAUSE
+look:
+	CMPL ·busy(SB), $0
+	JEQ  wait
+	MOVQ ·lateProcedure(SB), AX
+	JMP  AX
 
 TEXT ·stubAt(SB), NOSPLIT, $0-16
 	MOVQ n+0(FP), AX

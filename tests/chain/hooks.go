@@ -74,6 +74,8 @@ func stubAt(n int) uintptr // the address of a stub
 func topTable() uintptr    // that of a function that returns CR3
 func withoutNX() uintptr   // that of startWithoutNX
 func rawAP() uintptr       // that of an EFI_AP_PROCEDURE: see startRaw
+func lateAP() uintptr      // that of one that waits before it runs: see startLate
+func interruptsOff()       // till the caller turns them on
 func writeProtect(on bool) // CR0.WP: whether read-only pages are that for ring 0 too
 func out16(port, v uint16) // to an I/O port
 func in16(port uint16) uint16

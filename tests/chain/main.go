@@ -7,8 +7,8 @@
 // differs: main.missing says what to get wrong or leave out. Where there is no
 // limine.conf, it has the firmware load what another drive would start.
 //
-// The file /habits on its volume, or its load options, name what OVMF is to do before as
-// other firmware does (habits.go).
+// The file /habits on its volume names what OVMF is to do before as other firmware does
+// (habits.go).
 //
 // What a boot manager written in C need not do: this one is a Go program on package
 // amd64, which has taken over processors and memory. It hands both back before.

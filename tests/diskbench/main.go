@@ -24,6 +24,7 @@ import (
 	"alphaos/amd64"
 	"alphaos/efi"
 	"alphaos/fs"
+	"alphaos/fs/fat"
 	"alphaos/llm"
 	"alphaos/tests/guest"
 	"alphaos/uefi"
@@ -95,7 +96,7 @@ func run() error {
 
 // readRaw reads the file's blocks in order and returns MB/s. Taking the memory
 // is part of it, as it is of loading.
-func readRaw(dev fs.BlockDevice, extents []fs.Extent, bytes int64) (float64, error) {
+func readRaw(dev fs.BlockDevice, extents []fat.Extent, bytes int64) (float64, error) {
 	began := time.Now()
 	size := uint64(dev.BlockSize())
 	blocks := uint64(0)

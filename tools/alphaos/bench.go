@@ -7,6 +7,7 @@ package main
 // because speed does not depend on them.
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,7 +15,9 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -30,6 +33,8 @@ type benchOptions struct {
 	repeat           int
 	kernel, output   string
 	cache, pages     string
+	fetch            string
+	bandwidth        bool
 }
 
 // benchResult is one measurement; the JSON names are llama-bench's.
@@ -47,6 +52,10 @@ type benchResult struct {
 	Average    float64   `json:"avg_ts"`
 	Deviation  float64   `json:"stddev_ts"`
 	Samples    []float64 `json:"samples_ts"`
+	Fetch      string    `json:"fetch"`
+	Limit      float64   `json:"limit_bytes_per_second,omitempty"` // the best plain read of memory, median over the repetitions
+	Way        string    `json:"limit_way,omitempty"`
+	Share      float64   `json:"limit_share,omitempty"` // of it, median of the repetitions
 }
 
 func modelBenchCommand() *cobra.Command {
@@ -72,7 +81,9 @@ makes embeddings, pp is the embedding of a text.`,
 	f.IntVarP(&o.repeat, "repetitions", "r", 5, "how often each is measured")
 	f.StringVarP(&o.output, "output", "o", "md", "md (a table) or json")
 	kernelFlag(cmd, &o.kernel)
-	f.StringVar(&o.cache, "cache", "f16", "keys and values as f16 or f32")
+	f.StringVar(&o.fetch, "fetch", os.Getenv("ALPHAOS_FETCH"), "what kernels fetch ahead, also $ALPHAOS_FETCH: none, 512, 1024, 2048, 4096, 2048+10240 or 4096+12288 (default: measure and choose)")
+	f.BoolVar(&o.bandwidth, "bandwidth", false, "measure how fast memory can be read at most, in turn with answers")
+	f.StringVar(&o.cache, "cache", "f16", "keys and values as f32, f16 or q8_0")
 	f.StringVar(&o.pages, "pages", "2m", "memory pages of the weights: 2m (if the system has any) or 4k")
 	return cmd
 }
@@ -127,12 +138,21 @@ func bench(ctx context.Context, out io.Writer, o benchOptions) error {
 		fmt.Fprintf(w, "| %s\t| %.2f MiB\t| %.2f M\t| %s\t| %s\t| %d\t| %s\t| %.2f ± %.2f\t|\n", r.Type, float64(r.Bytes)/(1<<20),
 			float64(r.Parameters)/1e6, r.Kernel, r.Pages, r.Threads, test, r.Average, r.Deviation)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, r := range results {
+		if r.Limit > 0 {
+			fmt.Fprintf(out, "\ntg%d with %d threads: %.0f %% of what reading memory allows (%.1f GB/s: %s); fetched ahead: %s\n",
+				r.Generate, r.Threads, 100*r.Share, r.Limit/1e9, r.Way, cmp.Or(r.Fetch, "not measured"))
+		}
+	}
+	return nil
 }
 
 func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, longest int) ([]benchResult, error) {
 	alloc, free := weightMemory(o.pages == "2m")
-	model, err := m.load(llm.Options{Threads: threads, Kernel: o.kernel, Cache: o.cache, Alloc: alloc, Free: free})
+	model, err := m.load(llm.Options{Threads: threads, Kernel: o.kernel, Fetch: o.fetch, Cache: o.cache, Alloc: alloc, Free: free})
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +181,8 @@ func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, lo
 	var results []benchResult
 	measure := func(prompt, generate int, run func() error) error {
 		result := benchResult{File: filepath.Base(o.model), Type: info.Architecture + " " + info.Quantization, Bytes: info.Bytes,
-			Parameters: info.Parameters, Kernel: info.Kernel, Pages: o.pages, Threads: info.Threads, Prompt: prompt, Generate: generate}
+			Parameters: info.Parameters, Kernel: info.Kernel, Pages: o.pages, Threads: info.Threads, Prompt: prompt, Generate: generate, Fetch: info.Fetch}
+		var limits, shares []float64
 		for i := range o.repeat + 1 {
 			empty()
 			start := time.Now()
@@ -173,6 +194,22 @@ func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, lo
 				result.Samples = append(result.Samples, float64(prompt+generate)/t.Seconds())
 				result.AverageNs += t.Nanoseconds() / int64(o.repeat)
 			}
+			if i > 0 && o.bandwidth && generate > 0 {
+				rates, err := model.Bandwidth(ctx, 1)
+				if err != nil {
+					return err
+				}
+				if len(rates) > 0 {
+					result.Way = rates[0].Way.String()
+					limits = append(limits, rates[0].Median)
+					shares = append(shares, float64(info.PerToken)*float64(generate)/t.Seconds()/rates[0].Median)
+				}
+			}
+		}
+		if len(limits) > 0 {
+			slices.Sort(limits)
+			slices.Sort(shares)
+			result.Limit, result.Share = limits[len(limits)/2], shares[len(shares)/2]
 		}
 		result.Average, result.Deviation = meanDeviation(result.Samples)
 		results = append(results, result)

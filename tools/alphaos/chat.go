@@ -60,7 +60,9 @@ With --prompt the model answers once: its text alone goes to standard output,
 statistics go to standard error. On a terminal control characters are shown, not
 obeyed; a file or a pipe gets the very bytes. Without it a conversation begins on the
 terminal; type /? for its commands, and Ctrl-C to stop an answer. When input
-comes from a file or a pipe, each line is a message.
+comes from a file or a pipe, each line is a message. With --journal conversations
+are kept: /conversations lists them, /open N goes on with one. What /export and
+/save write goes into the working directory.
 
 A model without a chat template is a base model: it continues the text. --raw
 treats any model as one.`,
@@ -107,6 +109,7 @@ treats any model as one.`,
 	f.StringArrayVar(&set, "set", nil, "another parameter, as in --set top_k=20")
 	f.IntVarP(&o.llm.Threads, "threads", "t", 0, "threads to compute with (0: choose)")
 	kernelFlag(cmd, &o.llm.Kernel)
+	f.StringVar(&o.llm.Cache, "kv", "", "keys and values as f32, f16 or q8_0 (default: f32, or f16 where that takes more than 512 MiB)")
 	f.IntVar(&budget, "budget", 0, "MiB of memory for the weights; what is beyond is streamed from the file (0: any)")
 	f.BoolVar(&o.plain, "no-draft", false, "with -p: never draft tokens from the context")
 	f.IntVar(&o.context, "context", 0, "context length in tokens (0: the model's own)")
@@ -222,6 +225,7 @@ func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (
 		Engine: engine.Options{LLM: o.llm, Raw: o.raw},
 		Start:  assistant.Start{Model: files.name, Params: o.set, System: o.system},
 		Before: models.ByRule,
+		Drive:  assistant.Drive{SaveDocument: saveDocument, SaveExport: saveExport},
 	}
 	if o.journal != "" {
 		medium, err := openJournal(o.journal)
@@ -359,8 +363,10 @@ func (u *pipeUI) StopContext(ctx context.Context) (context.Context, func()) {
 	return signal.NotifyContext(ctx, os.Interrupt)
 }
 
-func (u *pipeUI) Clear()               {}
-func (u *pipeUI) AddHistory(...string) {}
+func (u *pipeUI) Clear()                {}
+func (u *pipeUI) AddHistory(...string)  {}
+func (u *pipeUI) DropHistory(...string) {}
+func (u *pipeUI) Prefill(string) bool   { return false }
 
 func (u *pipeUI) ReplayAnswer(text, note string) { u.Replay(assistant.Speaker, text, note) }
 

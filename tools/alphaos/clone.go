@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +13,6 @@ import (
 	"alphaos/drive/create"
 	"alphaos/drive/media"
 	"alphaos/fs"
-	"alphaos/fs/gpt"
 )
 
 func driveCloneCommand() *cobra.Command {
@@ -28,7 +26,9 @@ func driveCloneCommand() *cobra.Command {
 Only what is used is copied: of FAT32 volumes the clusters that files have, of
 others what is not zeros. The partition table is written for the size of TO, and
 the last volume, if it is FAT32, gets the room that there is. FROM can also be a
-backup. A drive that is mounted is not copied, since it may change meanwhile.`,
+backup. A drive that is mounted is not copied, since it may change meanwhile. The
+copy has sectors of the same size: a drive with others, 512 and 4096 bytes are
+usual, is refused.`,
 		Example: `  sudo alphaos drive clone /dev/sdb /dev/sdc
   alphaos drive clone alphaos.img larger.img --size 64G`,
 		Args: two("FROM and TO, for example: alphaos drive clone /dev/sdb /dev/sdc"),
@@ -48,7 +48,8 @@ func driveRestoreCommand() *cobra.Command {
 		Use:   "restore IN.img.zst TARGET",
 		Short: "Write a backup to a drive or an image, of whatever size",
 		Long: `Write a backup to a drive or an image, of whatever size. All that is read of it
-is compared with its checksums.`,
+is compared with its checksums. A drive whose sectors are of another size than those
+of the one that was backed up is refused.`,
 		Example: `  sudo alphaos drive restore monday.img.zst /dev/sdb`,
 		Args:    two("a backup and TARGET, for example: alphaos drive restore monday.img.zst /dev/sdb"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -98,7 +99,7 @@ of it, too. With --verify all of a backup is read and compared with them.`,
 				if err := b.Verify(meter.Step(media.Verifying, fileSize(f))); err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s is right: a drive of %s\n", args[0], media.FormatSize(b.Size()))
+				fmt.Fprintf(cmd.OutOrStdout(), "%s is right: a drive of %s%s\n", args[0], media.FormatSize(b.Size()), sectors(b.BlockSize()))
 				return nil
 			}
 			src, err := openDrive(args[0])
@@ -114,7 +115,7 @@ of it, too. With --verify all of a backup is read and compared with them.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: a drive of %s in %s\n", args[1], media.FormatSize(d.Size()), media.FormatSize(size))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: a drive of %s%s in %s\n", args[1], media.FormatSize(d.Size()), sectors(d.BlockSize()), media.FormatSize(size))
 			sayVerified(cmd, verified)
 			return nil
 		},
@@ -126,9 +127,12 @@ of it, too. With --verify all of a backup is read and compared with them.`,
 	return cmd
 }
 
-func two(what string) cobra.PositionalArgs {
+func one(what string) cobra.PositionalArgs { return named(1, what) }
+func two(what string) cobra.PositionalArgs { return named(2, what) }
+
+func named(n int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) != 2 {
+		if len(args) != n {
 			return fmt.Errorf("name %s", what)
 		}
 		return nil
@@ -163,7 +167,7 @@ func copyDrive(cmd *cobra.Command, from, to, size string, target *outFlags) erro
 			return fmt.Errorf("--size: %w", err)
 		}
 	}
-	if err := d.Fits(n); err != nil { // before anybody is asked
+	if err := d.Fits(n, disk); err != nil { // before anybody is asked
 		return err
 	}
 	out, err := target.out(cmd, to)
@@ -181,9 +185,17 @@ func copyDrive(cmd *cobra.Command, from, to, size string, target *outFlags) erro
 	case r.Grown < 0:
 		what = fmt.Sprintf(", its last volume smaller by %s", media.FormatSize(-r.Grown))
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s: a copy of %s with %s%s; %s copied\n", out.Name(), from, media.FormatSize(r.Size), what, media.FormatSize(r.Copied))
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: a copy of %s with %s%s%s; %s copied\n", out.Name(), from, media.FormatSize(r.Size), sectors(d.BlockSize()), what, media.FormatSize(r.Copied))
 	sayVerified(cmd, r.Verified)
 	return nil
+}
+
+// sectors tells of sectors that are not of the usual size.
+func sectors(size int) string {
+	if size == 512 {
+		return ""
+	}
+	return fmt.Sprintf(" in sectors of %d bytes", size)
 }
 
 // same tells whether two names are those of one file or drive. On macOS a drive has two.
@@ -215,9 +227,6 @@ func openDrive(name string) (*driveSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	if disk != nil && len(disk.Mounts) > 0 {
-		return nil, fmt.Errorf("%s is mounted at %s; unmount it, so that nothing changes while it is read", disk.Path, strings.Join(disk.Mounts, ", "))
-	}
 	f, err := media.OpenSource(name, disk)
 	if err != nil {
 		return nil, err
@@ -232,30 +241,13 @@ func openDrive(name string) (*driveSource, error) {
 		s.Source, s.data = b, b.Data
 		return s, nil
 	}
-	block := f.BlockSize
-	if block == 0 {
-		block = imageBlock(f)
-	}
-	dev, err := fs.NewFileDevice(f, f.Size, block)
+	dev, err := fs.NewFileDevice(f, f.Size, f.BlockSize)
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	s.Source = fs.ReadOnly(dev)
 	return s, nil
-}
-
-// imageBlock returns the bytes in a block of the drive of which f is an image: 4096 if that
-// is where its partition table says so, else 512.
-func imageBlock(f *media.Source) int {
-	for _, size := range []int{512, 4096} {
-		if dev, err := fs.NewFileDevice(f, f.Size, size); err == nil {
-			if _, err := gpt.Read(dev); err == nil {
-				return size
-			}
-		}
-	}
-	return 512
 }
 
 func openBackup(name string) (*clone.Backup, *os.File, error) {

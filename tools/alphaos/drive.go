@@ -19,11 +19,12 @@ import (
 func driveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drive",
-		Short: "Make, copy and keep AlphaOS drives",
+		Short: "Make, check, copy and keep AlphaOS drives",
 	}
 	cmd.AddCommand(
 		driveListCommand(),
 		driveCreateCommand(),
+		driveCheckCommand(),
 		driveCloneCommand(),
 		driveBackupCommand(),
 		driveRestoreCommand(),
@@ -44,6 +45,9 @@ TARGET is the image file to make or, on Linux and macOS, a whole drive of
 alphaos drive list, such as /dev/sdb or /dev/disk2, all of which is replaced.
 A drive that is inside the computer or mounted is taken only when its name is
 typed. What was written is read back and compared.
+
+A drive has sectors of 512 or 4096 bytes, and what is on it must have the same. An image
+for a drive that has 4096 is made with --sector-size 4096.
 
 Both layouts have a GUID partition table and FAT32, which every computer reads. The
 minimal one has one partition, flagged esp, for everything. The full one, which drives
@@ -138,7 +142,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			case 1:
 				held = "1 model"
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, journal %s, %s free\n", out.Name(), create.FormatSize(r.Size), held, create.FormatSize(r.Journal), create.FormatSize(r.Free()))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s%s, %s, journal %s, %s free\n", out.Name(), create.FormatSize(r.Size), sectors(int(r.Sector)), held, create.FormatSize(r.Journal), create.FormatSize(r.Free()))
 			if r.Layout == drive.Full {
 				for _, v := range r.Volumes {
 					fmt.Fprintf(cmd.OutOrStdout(), "  %-12s  %s, %s free\n", v.Label, create.FormatSize(v.Size), create.FormatSize(v.Free))
@@ -151,6 +155,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 	f := cmd.Flags()
 	f.StringVar(&o.Layout, "layout", "", "layout of the drive: minimal or full (default full if --size is 16G or more, else minimal)")
 	f.StringVar(&size, "size", "", "size of an image, such as 512M or 32G (default 512M, in the full layout 16G, or what the models need)")
+	f.Int64Var(&o.Sector, "sector-size", 0, "bytes in a sector of an image: 512, or 4096 for a drive that has those (default 512; of a drive its own)")
 	f.StringVar(&esp, "esp", "", "size of the full layout's EFI system partition (default 512M, or an eighth of a small drive)")
 	f.StringVar(&system, "system", "", "size of the full layout's partition for models (default 8G, half of a small drive, or what the models need)")
 	f.StringArrayVar(&o.Models, "model", nil, "GGUF `file` to put into /models; may be repeated (default: none; the guide model is part of the program)")

@@ -43,6 +43,7 @@ func modelCommand() *cobra.Command {
 		modelTokenizeCommand(),
 		modelLogitsCommand(),
 		modelBenchCommand(),
+		modelPeerCommand(),
 		modelSynthCommand(),
 		modelEmbedCommand(),
 		modelQuantizeCommand(),

@@ -42,6 +42,9 @@ func listDisks(w io.Writer, disks []media.Disk) error {
 		if d.ReadOnly {
 			notes = strings.TrimPrefix(notes+"; is write-protected", "; ")
 		}
+		if d.BlockSize != 512 {
+			notes = strings.TrimPrefix(fmt.Sprintf("%s; has sectors of %d bytes", notes, d.BlockSize), "; ")
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", d.Path, media.FormatSize(d.Size), d.Bus, d.Model, notes)
 	}
 	return t.Flush()
@@ -127,27 +130,12 @@ var errDeclined = errors.New("nothing was written")
 
 // confirm asks before d is erased, and unmounts it.
 func (o *outFlags) confirm(d media.Disk, in io.Reader, out io.Writer) error {
-	dangers := strings.Join(d.Dangers(), ", ")
-	lines := bufio.NewReader(in)
-	ask := func(format string, args ...any) string {
-		fmt.Fprintf(out, format, args...)
-		line, _ := lines.ReadString('\n')
-		return strings.TrimSpace(line)
-	}
-	switch {
-	case d.System:
-		return fmt.Errorf("%s %s, so it cannot be erased from here", d.Title(), dangers)
-	case dangers == "":
-	case o.name == d.Name:
-	case o.name != "" || o.yes:
-		return fmt.Errorf("%s %s; if it is to be erased all the same, add --name %s", d.Title(), dangers, d.Name)
-	default:
-		if ask("%s %s.\nIf all data on it is to be erased all the same, type its name, %s: ", d.Title(), dangers, d.Name) != d.Name {
-			return fmt.Errorf("that is not the name of the drive; %w", errDeclined)
-		}
+	q := questions{bufio.NewReader(in), out}
+	if err := q.sure(d, "erased", "all data on it is to be erased", o.name, o.yes); err != nil {
+		return err
 	}
 	if !o.yes {
-		answer := ask("WARNING: this will erase all data on %s. Continue? [y/N] ", d.Title())
+		answer := q.ask("WARNING: this will erase all data on %s. Continue? [y/N] ", d.Title())
 		if !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes") {
 			return errDeclined
 		}
@@ -156,6 +144,59 @@ func (o *outFlags) confirm(d media.Disk, in io.Reader, out io.Writer) error {
 		return media.Unmount(d)
 	}
 	return nil
+}
+
+// questions are put to a person.
+type questions struct {
+	in  *bufio.Reader
+	out io.Writer
+}
+
+func (q questions) ask(format string, args ...any) string {
+	fmt.Fprintf(q.out, format, args...)
+	line, _ := q.in.ReadString('\n')
+	return strings.TrimSpace(line)
+}
+
+// sure lets only a person who has named it, or types its name now, do something to a drive with
+// dangers: it is to be erased, say. Nobody may do it to the drive of the running system.
+func (q questions) sure(d media.Disk, done, wish, name string, script bool) error {
+	why := strings.Join(d.Dangers(), ", ")
+	switch {
+	case d.System:
+		return fmt.Errorf("%s %s, so it cannot be %s from here", d.Title(), why, done)
+	case why == "" || name == d.Name:
+	case name != "" || script:
+		return fmt.Errorf("%s %s; if it is to be %s all the same, add --name %s", d.Title(), why, done, d.Name)
+	default:
+		if q.ask("%s %s.\nIf %s all the same, type its name, %s: ", d.Title(), why, wish, d.Name) != d.Name {
+			return fmt.Errorf("that is not the name of the drive; %w", errDeclined)
+		}
+	}
+	return nil
+}
+
+// targetFlags are the options of all commands that change something on a drive.
+type targetFlags struct{ name string }
+
+func (t *targetFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&t.name, "name", "", "the `name` of the drive, such as sdb, in place of typing it when the drive is internal")
+}
+
+// open opens the drive or image target. To have it written, a person may have to type its name; one that is
+// mounted is refused.
+func (t *targetFlags) open(cmd *cobra.Command, target string, write bool) (*media.InPlace, error) {
+	d, err := diskOf(target)
+	if err != nil {
+		return nil, err
+	}
+	if d != nil && write && (d.System || len(d.Mounts) == 0) {
+		q := questions{bufio.NewReader(cmd.InOrStdin()), cmd.ErrOrStderr()}
+		if err := q.sure(*d, "changed", "something on it is to be changed", t.name, false); err != nil {
+			return nil, err
+		}
+	}
+	return media.OpenInPlace(target, d, write)
 }
 
 // besideProgram returns the file of a name that lies beside this program, if there is one.

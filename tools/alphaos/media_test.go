@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"strings"
 	"testing"
@@ -53,17 +54,48 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
+// What is to be changed asks less than what is to be erased, and no more of the system's drive.
+func TestSure(t *testing.T) {
+	inside := media.Disk{Name: "sda", Path: "/dev/sda", Size: 1 << 40, Bus: "SATA"}
+	system := inside
+	system.System = true
+	for _, c := range []struct {
+		what, name, input string
+		disk              media.Disk
+		err, asked        string
+	}{
+		{"a stick", "", "", media.Disk{Name: "sdz", External: true}, "", ""},
+		{"inside, its name", "", "sda\n", inside, "", "/dev/sda (1 TiB, SATA) is inside this computer.\nIf something on it is to be changed all the same, type its name, sda: "},
+		{"inside, nobody there", "", "", inside, "that is not the name of the drive", "type its name"},
+		{"inside, --name", "sda", "", inside, "", ""},
+		{"inside, --name of another", "sdb", "sda\n", inside, "if it is to be changed all the same, add --name sda", ""},
+		{"the system's", "sda", "sda\n", system, "so it cannot be changed from here", ""},
+	} {
+		var asked strings.Builder
+		q := questions{bufio.NewReader(strings.NewReader(c.input)), &asked}
+		err := q.sure(c.disk, "changed", "something on it is to be changed", c.name, false)
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %v, want %q", c.what, err, c.err)
+		}
+		if !strings.Contains(asked.String(), c.asked) || c.asked == "" && asked.Len() > 0 {
+			t.Errorf("%s: asked %q, want %q", c.what, asked.String(), c.asked)
+		}
+	}
+}
+
 func TestListDisks(t *testing.T) {
 	var b strings.Builder
 	err := listDisks(&b, []media.Disk{
 		{Path: "/dev/loop0", Virtual: true},
-		{Path: "/dev/sda", Size: 1 << 40, Bus: "SATA", Model: "Disk", System: true, Mounts: []string{"/"}},
-		{Path: "/dev/sdb", Size: 32 << 30, Bus: "USB", Model: "Ultra", External: true, ReadOnly: true},
-		{Path: "/dev/sdc", Size: 32 << 30, Bus: "USB", Model: "Ultra", External: true},
+		{Path: "/dev/sda", Size: 1 << 40, Bus: "SATA", Model: "Disk", System: true, Mounts: []string{"/"}, BlockSize: 512},
+		{Path: "/dev/sdb", Size: 32 << 30, Bus: "USB", Model: "Ultra", External: true, ReadOnly: true, BlockSize: 4096},
+		{Path: "/dev/sdc", Size: 32 << 30, Bus: "USB", Model: "Ultra", External: true, BlockSize: 512},
+		{Path: "/dev/sdd", Size: 32 << 30, Bus: "USB", Model: "Other", External: true, BlockSize: 4096},
 	})
 	want := `/dev/sda  1 TiB   SATA  Disk   holds the system that is running; is inside this computer; is mounted at /
-/dev/sdb  32 GiB  USB   Ultra  is write-protected
+/dev/sdb  32 GiB  USB   Ultra  is write-protected; has sectors of 4096 bytes
 /dev/sdc  32 GiB  USB   Ultra  
+/dev/sdd  32 GiB  USB   Other  has sectors of 4096 bytes
 `
 	if b.String() != want || err != nil {
 		t.Errorf("%v\n%s", err, b.String())

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 
+	"alphaos/fs/gpt"
 	"alphaos/ovmf"
 
 	"github.com/spf13/cobra"
@@ -110,9 +111,12 @@ func qemuRun(ctx context.Context, config ovmf.Config, display, habits string) er
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	if _, err := os.Stat(config.Disk); err != nil {
+	image, err := os.Open(config.Disk)
+	if err != nil {
 		return fmt.Errorf("the drive image cannot be opened: %w", err)
 	}
+	config.BlockSize = gpt.BlockSize(image, fileSize(image))
+	image.Close()
 	if habits != "" {
 		dir, err := os.MkdirTemp("", "alphaos-firmware-")
 		if err != nil {
@@ -132,7 +136,6 @@ func qemuRun(ctx context.Context, config ovmf.Config, display, habits string) er
 		}
 		config.Accel = accel
 	}
-	var err error
 	if config.Display, err = chooseDisplay(ctx, display); err != nil {
 		return err
 	}

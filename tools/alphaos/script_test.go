@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"alphaos/drive/create"
 	"alphaos/internal/petest"
 	"alphaos/llm/gguf"
 	"alphaos/llm/llmtest"
@@ -58,8 +59,18 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"near": near},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"near": near, "grow": grow},
 	})
+}
+
+// grow FILE SIZE makes a file larger, with zeros.
+func grow(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 || neg {
+		ts.Fatalf("usage: grow FILE SIZE")
+	}
+	size, err := create.ParseSize(args[1])
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), size))
 }
 
 // near GOT.f32 WANT.f32 DISTANCE compares two files of float32 values.

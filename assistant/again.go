@@ -1,0 +1,162 @@
+package assistant
+
+// Saying something again: another answer, another message, none at all.
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"alphaos/fs"
+	"alphaos/store"
+)
+
+const nothingSaid = "Nothing was said yet."
+
+// retry answers the last message once more. The old answer stays until the new one has its first
+// words, and in the journal for good.
+func (c *conversation) retry(ctx context.Context) {
+	at, kept := c.lastMessage()
+	switch {
+	case at < 0:
+		say(c.ui, nothingSaid)
+		return
+	case c.model == nil:
+		c.ui.Error(noModelLoaded)
+		return
+	}
+	text := c.said.Turns[at].Text
+	if c.before != nil {
+		if _, byRule := c.before(c.model.Info, text); byRule {
+			say(c.ui, "This message is answered by rule and not by the model, so the answer would be the same.")
+			return
+		}
+	}
+	// What was said while nothing was saved is not saved now.
+	var saved *store.Answer
+	if c.journal.saving && kept {
+		index, ok := c.journal.lastMessage()
+		err := c.journal.finish()
+		if err != nil {
+			c.ui.Error("The last answer is not saved yet, so no other is given: " + fs.Explain(err))
+			return
+		}
+		if ok {
+			saved = c.journal.store.ReplaceAnswer(index + 1)
+		}
+	} else {
+		c.journal.secret = true
+	}
+	old := c.said.Turns
+	c.said.Turns = old[: at+1 : at+1]
+	s := c.speak(saved)
+	s.instead = true
+	switch answer := c.reply(ctx, s); {
+	case len(old) <= at+1:
+	case answer.Text == "":
+		c.said.Turns = old
+		c.ui.Quiet("The earlier answer stays.")
+	case answer.Text == old[at+1].Text:
+		c.ui.Quiet("This is the same answer. At temperature 0, or with a seed, it always is: /set parameter changes that.")
+	}
+	c.grown()
+}
+
+// edit puts another message in the place of the last one, and answers that.
+func (c *conversation) edit(ctx context.Context, text string) {
+	at, kept := c.lastMessage()
+	if at < 0 {
+		say(c.ui, nothingSaid)
+		return
+	}
+	if text == "" {
+		line := "/edit " + c.said.Turns[at].Text
+		if !c.ui.Prefill(line) {
+			c.ui.AddHistory(line)
+			say(c.ui, "/edit TEXT says TEXT in the place of your last message. The Up key brings that back to be changed.")
+		}
+		return
+	}
+	c.answerAfter(ctx, text, at, func() error {
+		index, ok := c.journal.lastMessage()
+		if !kept || !ok { // it is not in the store, so nothing is replaced there
+			return c.journal.store.AddUser(text)
+		}
+		return c.journal.store.Replace(index, text)
+	})
+}
+
+// unsay deletes the last message and what was answered, with all that they replaced.
+func (c *conversation) unsay() {
+	at, kept := c.lastMessage()
+	if at < 0 {
+		say(c.ui, nothingSaid)
+		return
+	}
+	c.ui.Notice(fmt.Sprintf("This deletes your last message, %q, and what was answered.", title(c.said.Turns[at].Text)))
+	if !confirmed(c.ui, "Forget it? (yes or no) ") {
+		say(c.ui, "It stays.")
+		return
+	}
+	if kept {
+		err := c.journal.arrange(func() error {
+			index, ok := c.journal.lastMessage()
+			if !ok {
+				return nil
+			}
+			for _, b := range c.journal.store.Branches(c.journal.store.Current().ID) {
+				if b.After >= index {
+					dropTyped(c.ui, b.Messages)
+				}
+			}
+			return c.journal.store.Forget(index)
+		})
+		if err != nil {
+			c.ui.Error("It could not be deleted: " + fs.Explain(err))
+			return
+		}
+	}
+	if n := len(c.kept); n > 0 {
+		c.kept = c.kept[:n-1]
+	}
+	dropTyped(c.ui, []store.Message{{Role: store.User, Text: c.said.Turns[at].Text}})
+	c.said.Turns = c.said.Turns[:at]
+	c.said.First = min(c.said.First, at)
+	if c.model != nil {
+		c.model.Forget()
+	}
+	c.forgotten()
+	say(c.ui, "Forgotten.")
+	if kept {
+		c.ui.Quiet(stillOnDrive)
+	}
+}
+
+// dropTyped has the Up key not bring back what a person typed of messages.
+func dropTyped(k Keyboard, messages []store.Message) {
+	for _, m := range messages {
+		if m.Role == store.User {
+			k.DropHistory(m.Text, "/edit "+m.Text)
+		}
+	}
+}
+
+// stillOnDrive is true of all that is deleted.
+const stillOnDrive = "It is not shown, found or told to the model any more. Its bytes stay on the drive until the journal is compacted, which no version does yet."
+
+// confirmed asks whether something is to be destroyed. Only a clear yes counts.
+func confirmed(k Keyboard, question string) bool {
+	line, err := k.Ask(question)
+	line = strings.TrimRight(strings.TrimSpace(line), ".! ")
+	return err == nil && (strings.EqualFold(line, "yes") || strings.EqualFold(line, "ja"))
+}
+
+// title is the beginning of a text, on one line.
+func title(text string) string {
+	const most = 50 // characters
+	r := []rune(strings.Join(strings.Fields(text), " "))
+	if len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return string(r)
+}

@@ -1,0 +1,175 @@
+package assistant
+
+import (
+	"fmt"
+	"time"
+
+	"alphaos/console"
+	"alphaos/llm/gguf"
+	"alphaos/store"
+)
+
+// Display is the screen around the conversation, its bars and how it looks: a *console.Console with a screen.
+type Display interface {
+	SetBars(change func(*console.Bars))
+	// SetTheme and SetTextSize change how all looks, also what was said. An error is a clause about the name
+	// that tells which ones there are.
+	SetTheme(name string) error
+	SetTextSize(name string) error
+	// Raw has answers shown as they came, or as Markdown.
+	Raw(on bool)
+	// Suggest takes what a line may become while it is typed.
+	Suggest(f func(line string) []console.Suggestion)
+}
+
+// noDisplay is where there is no screen: on a serial line, or in another system's terminal.
+type noDisplay struct{}
+
+func (noDisplay) SetBars(func(*console.Bars))               {}
+func (noDisplay) SetTheme(string) error                     { return errNoDisplay }
+func (noDisplay) SetTextSize(string) error                  { return errNoDisplay }
+func (noDisplay) Raw(bool)                                  {}
+func (noDisplay) Suggest(func(string) []console.Suggestion) {}
+
+var errNoDisplay = fmt.Errorf("can't be set, since there is no screen of AlphaOS here")
+
+// look is how the screen looks.
+type look struct {
+	ui      UI
+	display Display
+	journal *journal
+	raw     bool
+}
+
+// begin takes what was chosen in an earlier session.
+func (l *look) begin() {
+	for name, set := range map[string]func(string) error{"theme": l.display.SetTheme, "text": l.display.SetTextSize} {
+		if v := l.journal.setting(name); v != "" {
+			_ = set(v) // another version, or another screen, may have allowed it
+		}
+	}
+}
+
+// set changes the theme or the size of the text.
+func (l *look) set(what, name string) {
+	set := l.display.SetTheme
+	if what == "text" {
+		set = l.display.SetTextSize
+	}
+	if err := set(name); err != nil {
+		l.ui.Error(fmt.Sprintf("%q %v.", name, err))
+		return
+	}
+	l.journal.keep(what, name)
+}
+
+// toggleRaw shows answers as they came, or as Markdown again.
+func (l *look) toggleRaw() {
+	l.raw = !l.raw
+	l.display.Raw(l.raw)
+	if l.raw {
+		l.ui.Quiet("Answers are shown as they came. /raw shows them laid out again.")
+	} else {
+		l.ui.Quiet("Answers are laid out as Markdown.")
+	}
+}
+
+// showState brings the bars up to date, while nothing goes on.
+func (c *conversation) showState() {
+	title, model, saved, percent := c.heading(), "no model", console.NotSaved, 0
+	if c.model != nil {
+		model = c.modelName()
+		if used, size := c.model.Context(); size > 0 {
+			percent = used * 100 / size
+		}
+	}
+	if c.journal.saving && c.journal.unfinished == nil {
+		saved = console.AllSaved
+	}
+	c.display.SetBars(func(b *console.Bars) {
+		*b = console.Bars{Title: title, Model: model, Saved: saved, Context: percent}
+	})
+}
+
+// heading is the conversation's title, or the beginning of its first message.
+func (c *conversation) heading() string {
+	if j := c.journal; j.store != nil && !j.apart {
+		if here := j.store.Current(); here.Title != "" {
+			return here.Title
+		}
+	}
+	for _, t := range c.said.Turns {
+		if t.Role == store.User {
+			return title(t.Text)
+		}
+	}
+	return "New conversation"
+}
+
+// modelName is the model's own name, or that of its file.
+func (c *conversation) modelName() string {
+	const most = 40 // some have a sentence there
+	if name := c.model.Info.Name; name != "" && len(name) <= most {
+		return name
+	}
+	return gguf.PlainName(c.name)
+}
+
+// doing shows what goes on, in words, and how.
+func (c *conversation) doing(what, pace string) {
+	c.display.SetBars(func(b *console.Bars) { b.Doing, b.Pace = what, pace })
+}
+
+// meter tells how an answer comes along.
+type meter struct {
+	c      *conversation
+	now    func() time.Time
+	begun  time.Time // of what goes on now
+	shown  time.Time
+	pieces int
+}
+
+const meterEvery = 250 * time.Millisecond
+
+// reading tells that so many tokens of the prompt were read.
+func (m *meter) reading(done, total int) {
+	now := m.now()
+	pace := fmt.Sprintf("%s of %s tokens", thousands(done), thousands(total))
+	if took := now.Sub(m.begun); done > 0 && took > meterEvery {
+		left := time.Duration(float64(took) / float64(done) * float64(total-done))
+		pace += ", " + seconds(left) + " left"
+	}
+	m.c.doing("reading", pace)
+}
+
+// token counts a piece of the answer, which is about a token.
+func (m *meter) token() {
+	now := m.now()
+	if m.pieces++; m.pieces == 1 {
+		m.begun, m.shown = now, now
+		m.c.doing("answering", "")
+	}
+	if now.Sub(m.shown) < meterEvery {
+		return
+	}
+	m.shown = now
+	if took := now.Sub(m.begun).Seconds(); took > 0 {
+		m.c.doing("answering", fmt.Sprintf("%.1f tokens/s", float64(m.pieces-1)/took))
+	}
+}
+
+func seconds(d time.Duration) string {
+	if d < 100*time.Second {
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	}
+	return fmt.Sprintf("%.0f min", d.Minutes())
+}
+
+// thousands is a number with commas: 1,204.
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,192 @@
+package console
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "draw testdata/*.png anew, to be looked at")
+
+// scenes are what a person sees in a conversation.
+var scenes = []struct {
+	name string
+	play func(t *testing.T, r *rig)
+}{
+	{"loading", func(t *testing.T, r *rig) {
+		r.StopContext(t.Context())
+		r.SetBars(func(b *Bars) { *b = Bars{Enter: "cancels"} })
+		r.Quiet("The keyboard is read as a US one; /set keyboard lists the others.")
+		r.Notice("Note: your last session ended unexpectedly. I've recovered your conversation up to 29 November 2026, 14:32:07.")
+		p := r.Progress("Loading llama-3.2-3b-q4_k_m", 2019377376)
+		for i := range int64(62) {
+			r.now = r.now.Add(100 * time.Millisecond)
+			p.Set(i * 20193773)
+		}
+	}},
+	{"answering", func(t *testing.T, r *rig) {
+		r.say("How do I reverse a list in Python, and compare it with Go?")
+		r.StopContext(t.Context())
+		r.BeginAnswer()
+		for _, s := range strings.SplitAfter(demo, " ") {
+			r.write(s)
+		}
+		r.later(time.Second)
+		r.press("and in Rust?")
+		r.later(0)
+		r.SetBars(func(b *Bars) { b.Doing, b.Pace = "answering", "4.2 tokens/s" })
+	}},
+	{"commands", func(t *testing.T, r *rig) {
+		r.say("What makes the sky blue?")
+		r.BeginAnswer()
+		r.write("Sunlight is a *mixture* of every colour, and air scatters the short waves far more than the long ones: about **λ⁻⁴**, so blue “bounces” around until it seems to come from everywhere [1].\n")
+		r.Quiet("46 tokens, 11.4 tokens/s, context 201 of 8192")
+		r.Error("The model llama-9b can't be used: there is no such file.")
+		r.Suggest(func(line string) []Suggestion {
+			return []Suggestion{{"/set ", "set parameters, system prompt, screen, keyboard, time zone"}, {"/show ", "show the model, memory, parameters or the system prompt"}, {"/models", "list the models on this drive"},
+				{"/load ", "go on with another model"}, {"/clear", "begin a new conversation"}, {"/history", "show this conversation and list the others"}, {"/raw", "show answers as they came, or laid out again"}}
+		})
+		r.read("you> ")
+		r.press("/", Down, Down, Down)
+		r.settled()
+		r.until(func() bool { return r.choice == 2 })
+	}},
+	{"reading-back", func(t *testing.T, r *rig) {
+		for i := range 9 {
+			r.say(fmt.Sprintf("Question %d?", i+1))
+			r.BeginAnswer()
+			r.write("An answer of some length, so that it does not fit on the screen together with the others; and a list:\n\n1. One\n2. Two\n3. Three\n")
+			r.Quiet("30 tokens, 4.2 tokens/s, context 300 of 8192")
+		}
+		r.read("you> ")
+		r.press(Tab, Left, Left, Down)
+		r.later(0)
+	}},
+}
+
+// TestScreens plays scenes and compares them with pictures that were looked at.
+func TestScreens(t *testing.T) {
+	for _, scene := range scenes {
+		for _, tt := range []struct {
+			w, h        int
+			theme, size string
+		}{{800, 600, "night", "normal"}, {1280, 800, "night", "normal"}, {2880, 1800, "night", "normal"}, {1280, 800, "day", "normal"}, {1280, 800, "contrast", "large"}} {
+			name := fmt.Sprintf("%s-%dx%d", scene.name, tt.w, tt.h)
+			if tt.theme != "night" {
+				name += "-" + tt.theme
+			}
+			kept := scene.name == "answering" || scene.name == "commands" && tt.theme == "day" || tt.w == 1280 && tt.theme == "night"
+			if !kept {
+				continue
+			}
+			t.Run(name, func(t *testing.T) {
+				r := newRig(t, tt.w, tt.h)
+				r.o.Clock = func() time.Time { return time.Date(2026, 11, 29, 14, 32, 0, 0, time.FixedZone("", 3600)) }
+				if err := r.SetTheme(tt.theme); err != nil {
+					t.Fatal(err)
+				}
+				if err := r.SetTextSize(tt.size); err != nil {
+					t.Fatal(err)
+				}
+				r.SetBars(func(b *Bars) {
+					*b = Bars{Title: "Reversing lists", Model: "Llama 3.2 3B", Saved: AllSaved, Context: 18}
+				})
+				scene.play(t, r)
+				r.consistent()
+				compare(t, r.screen, filepath.Join("testdata", name+".png"))
+			})
+		}
+	}
+}
+
+// compare compares a screen with a picture. Edges of letters may be drawn a little otherwise by another version of
+// the font's rasteriser, so what counts are the means of squares of four by four pixels.
+func compare(t *testing.T, m *memScreen, file string) {
+	t.Helper()
+	if *update {
+		m.save(t, file)
+		return
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err, "; draw it with -update and look at it")
+	}
+	defer f.Close()
+	img, err := png.Decode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if img.Bounds() != image.Rect(0, 0, m.w, m.h) {
+		t.Fatalf("the picture has %v", img.Bounds())
+	}
+	const side, tolerance = 4, 24
+	bad := image.Rectangle{}
+	for y := 0; y+side <= m.h; y += side {
+		for x := 0; x+side <= m.w; x += side {
+			var got, want [3]int
+			for j := range side {
+				for i := range side {
+					p := m.pix[(y+j)*m.w+x+i]
+					c := color.RGBAModel.Convert(img.At(x+i, y+j)).(color.RGBA)
+					for k, v := range [3]uint8{c.R, c.G, c.B} {
+						got[k] += int(p >> (16 - 8*k) & 255)
+						want[k] += int(v)
+					}
+				}
+			}
+			for k := range got {
+				if d := (got[k] - want[k]) / (side * side); d > tolerance || d < -tolerance {
+					bad = bad.Union(image.Rect(x, y, x+side, y+side))
+				}
+			}
+		}
+	}
+	if !bad.Empty() {
+		t.Errorf("differs from %s in %v", file, bad)
+		if dir := os.Getenv("CONSOLE_PNG"); dir != "" {
+			m.save(t, filepath.Join(dir, filepath.Base(file)))
+		}
+	}
+}
+
+// save writes a screen with the 256 colours that it has most of, so that the picture is small.
+func (m *memScreen) save(t testing.TB, file string) {
+	count := map[uint32]int{}
+	for _, p := range m.pix {
+		count[p]++
+	}
+	colours := slices.SortedFunc(maps.Keys(count), func(a, b uint32) int { return cmp.Or(count[b]-count[a], int(a)-int(b)) })
+	img := image.NewPaletted(image.Rect(0, 0, m.w, m.h), nil)
+	for _, p := range colours[:min(len(colours), 256)] {
+		img.Palette = append(img.Palette, rgb(p))
+	}
+	index := map[uint32]uint8{}
+	for _, p := range colours {
+		index[p] = uint8(img.Palette.Index(rgb(p)))
+	}
+	for i, p := range m.pix {
+		img.Pix[i] = index[p]
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(f, img); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rgb(p uint32) color.RGBA { return color.RGBA{uint8(p >> 16), uint8(p >> 8), uint8(p), 255} }

@@ -1,0 +1,117 @@
+package drive
+
+// Putting volumes in order that were not when they were last used: because the power went, or somebody
+// pulled the drive out of a computer that had changed something on it. It is done before anything is
+// written, and what a volume in order costs is a look at what Mount has read anyway.
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"alphaos/fs"
+	"alphaos/fs/fat"
+)
+
+// mendTime is how long the check of one volume may take.
+const mendTime = 20 * time.Second
+
+// InPlace returns the paths of the files that AlphaOS overwrites where they lie, on the volumes of
+// whatever layout. Nothing else may change their clusters.
+func InPlace() (list []string) {
+	for _, name := range []string{JournalPath, StatePath, CrashPath, BootLogPath, ProcessorsPath} {
+		for layout := range Layouts {
+			_, at := Layout(layout).At(name)
+			list = append(list, at)
+		}
+	}
+	return list
+}
+
+// Dirty tells whether one of the volumes was not put in order when it was last used.
+func (d *Drive) Dirty() bool {
+	return slices.ContainsFunc(d.Volumes(), func(v *Volume) bool { return v.Dirty() })
+}
+
+// Mend checks those volumes that were not put in order when they were last used, or, after an unclean
+// end, all of them, and mends them. It says in sentences what there is to say to a person: nothing if
+// nothing but marks and counts was wrong. An error is told as well, and the volume can be used as
+// before. log gets the rest, without names of files.
+func (d *Drive) Mend(unclean bool, now time.Time, log func(format string, args ...any)) (said []string) {
+	for part, v := range d.volumes {
+		if v == nil || !unclean && !v.Dirty() {
+			continue
+		}
+		switch {
+		case v.Device.ReadOnly():
+			log("drive: the %s partition is not checked, it is write protected", Parts[part].Name)
+			continue
+		case !d.Ours(): // whose clusters would be taken for nobody's, if the journal has lost its name
+			log("drive: the %s partition is not checked, there is no journal", Parts[part].Name)
+			continue
+		}
+		began := time.Now()
+		r, err := v.Check(fat.CheckOptions{Repair: true, Protect: InPlace(), Time: fatTime(now), Until: began.Add(mendTime)})
+		mended := 0
+		for _, p := range r.Problems {
+			if p.Mended {
+				mended++
+			}
+		}
+		log("drive: the %s partition was checked in %v: %d problems, %d mended, error %v", Parts[part].Name, time.Since(began).Round(time.Millisecond), len(r.Problems)+r.More, mended, err)
+		name := v.Label()
+		if name == "" {
+			name = "the drive"
+		}
+		if s := mendedSentence(name, r); s != "" {
+			said = append(said, s)
+		}
+		if err != nil {
+			said = append(said, fmt.Sprintf("The check of %s, which was not put in order when it was last used, could not be ended, and it is used as it is: %s", name, fs.Explain(err)))
+		}
+	}
+	return said
+}
+
+// mendedSentence says what was mended on the volume name, and what could not be.
+func mendedSentence(name string, r fat.Report) string {
+	const most = 3
+	var done, left []string
+	more := r.More
+	for _, p := range r.Problems {
+		list, clause := &done, p.Clause()
+		if !p.Mended {
+			list = &left
+		}
+		switch {
+		case p.Kind == fat.Mark: // of no interest
+		case len(*list) == most:
+			more++
+		default:
+			*list = append(*list, clause)
+		}
+	}
+	s := ""
+	if len(done) > 0 {
+		s = fmt.Sprintf("%s was not put in order when it was last used, and was mended: %s", capital(name), strings.Join(done, "; "))
+		if more > 0 {
+			s += fmt.Sprintf("; and %d things more", more)
+		}
+		s += "."
+	}
+	if len(left) > 0 {
+		s = strings.TrimPrefix(s+fmt.Sprintf(" On %s could not be mended: %s. Copy what you need from it, and have it checked on another computer.", name, strings.Join(left, "; ")), " ")
+	}
+	return s
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// fatTime returns a time that FAT can keep: t, or the first that there is.
+func fatTime(t time.Time) time.Time {
+	if t.Year() < 1980 || t.Year() > 2107 {
+		return time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return t
+}

@@ -1,0 +1,141 @@
+package drive_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"alphaos/drive"
+	"alphaos/drive/create"
+	"alphaos/fs"
+	"alphaos/fs/fat"
+	"alphaos/fs/fstest"
+	"alphaos/internal/fattest"
+)
+
+// counted counts what is asked of a device, and fails when it is to.
+type counted struct {
+	device
+	reads, writes *int
+	fail          *error
+}
+
+func (c counted) ReadBlocks(lba uint64, p []byte) error {
+	*c.reads++
+	if *c.fail != nil {
+		return *c.fail
+	}
+	return c.device.ReadBlocks(lba, p)
+}
+
+func (c counted) WriteBlocks(lba uint64, p []byte) error {
+	*c.writes++
+	return c.device.WriteBlocks(lba, p)
+}
+
+func TestMend(t *testing.T) {
+	const lost, ended, cut = "2 clusters belong to no file (they are free again)", "could not be ended, and it is used as it is: the drive reported an error.", "/data/config.json: its chain of clusters leads to a free cluster (it is cut to 0 of "
+	inConfig := func(v *fattest.Volume, f func(raw []byte)) {
+		v.Entry([]string{"DATA       "}, "CONFIG~1JSO", f)
+	}
+	made := newVolume(t, create.Options{State: 1 << 20})
+	sound := make([]byte, made.Blocks()*512)
+	if err := made.ReadBlocks(0, sound); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name      string
+		spoil     func(v *fattest.Volume)
+		unclean   bool
+		protected bool
+		fail      error
+		journal   bool // has lost its name
+		said      string
+		asks      bool // something of the drive
+		dirty     bool // afterwards
+	}{
+		{name: "in order", spoil: func(*fattest.Volume) {}},
+		{name: "in order after an unclean end", spoil: func(*fattest.Volume) {}, unclean: true, asks: true},
+		{name: "marked", spoil: func(v *fattest.Volume) { v.Mark() }, asks: true},
+		{name: "lost clusters", spoil: func(v *fattest.Volume) { v.Mark(); v.Lose(2) }, said: lost, asks: true},
+		{name: "lost clusters without a mark", spoil: func(v *fattest.Volume) { v.Lose(2) }},
+		{name: "lost clusters after an unclean end", spoil: func(v *fattest.Volume) { v.Lose(2) }, unclean: true, said: lost, asks: true},
+		{name: "a file without its clusters", spoil: func(v *fattest.Volume) {
+			v.Mark()
+			inConfig(v, func(raw []byte) { fattest.SetFirst(raw, v.Last) })
+		}, said: cut, asks: true},
+		{name: "a write protected drive", spoil: func(v *fattest.Volume) { v.Mark(); v.Lose(2) }, protected: true, dirty: true},
+		{name: "a drive that fails", spoil: func(v *fattest.Volume) { v.Mark() }, fail: fmt.Errorf("reading: %w", fs.ErrIO), said: ended, asks: true, dirty: true},
+		{name: "no journal", spoil: func(v *fattest.Volume) {
+			v.Mark()
+			v.Entry([]string{"DATA       ", "JOURNAL    "}, "JOURNAL LOG", func(raw []byte) { raw[0] = 0xE5 })
+		}, dirty: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dev := device{BlockDevice: fstest.NewDevice(slices.Clone(sound), 512)}
+			v := fattest.Open(t, dev)
+			c.spoil(v)
+			dev.protected = c.protected
+			count := counted{dev, new(int), new(int), new(error)}
+			d, err := drive.Mount(count)
+			if err != nil {
+				t.Fatal(err)
+			}
+			journal, err := d.OpenInPlace(drive.JournalPath)
+			if err != nil && c.name != "no journal" {
+				t.Fatal(err)
+			}
+			*count.fail, *count.reads, *count.writes = c.fail, 0, 0
+			logged := ""
+			said := d.Mend(c.unclean, time.Time{}, func(format string, args ...any) { logged += fmt.Sprintf(format, args...) + "\n" })
+			if text := strings.Join(said, " "); !strings.Contains(text, c.said) || (text == "") != (c.said == "") {
+				t.Errorf("said %q, want %q", said, c.said)
+			}
+			for _, s := range said {
+				if !strings.HasSuffix(s, ".") || strings.Contains(s, "\n") {
+					t.Errorf("%q is no sentence", s)
+				}
+			}
+			if asked := *count.reads+*count.writes > 0; asked != c.asks {
+				t.Errorf("%d reads and %d writes", *count.reads, *count.writes)
+			}
+			if strings.Contains(logged, "config") {
+				t.Errorf("names of files are in the log: %q", logged)
+			}
+			*count.fail = nil
+			if journal != nil {
+				if _, err := journal.WriteAt([]byte("word"), 4096); err != nil {
+					t.Error(err)
+				}
+			}
+			if d.Dirty() != c.dirty {
+				t.Errorf("dirty is %v", d.Dirty())
+			}
+			if again, err := drive.Mount(dev); err != nil || again.Dirty() != c.dirty {
+				t.Errorf("mounted again: %v", err)
+			}
+			if sound, out := fattest.Fsck(t, dev); !sound && !c.dirty && (c.asks || c.said != "") {
+				t.Errorf("fsck.fat says\n%s", out)
+			}
+		})
+	}
+}
+
+// A volume that cannot be changed has its say.
+func TestMendTells(t *testing.T) {
+	dev := newVolume(t, create.Options{})
+	v := fattest.Open(t, dev)
+	v.Mark()
+	v.Change(32, 4, func(b []byte) { b[2]++ }) // longer than its partition
+	d := mount(t, dev)
+	said := d.Mend(false, time.Now(), t.Logf)
+	if len(said) != 1 || !strings.Contains(said[0], "could not be mended: it is said to be longer than its partition") {
+		t.Errorf("said %q", said)
+	}
+	if v, err := fat.Mount(dev); err != nil || !v.Dirty() {
+		t.Error(errors.Join(err, errors.New("it is in order")))
+	}
+}

@@ -1,0 +1,38 @@
+// Package fsck asks fsck.fat what it thinks of FAT32 volumes, for tests.
+package fsck
+
+import (
+	"bytes"
+	"errors"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Says returns what fsck.fat has to say of a volume in a file, in lines, but for its own name,
+// how full the volume is, and that it is small.
+func Says(t testing.TB, img string) (said []string) {
+	t.Helper()
+	out, err := exec.Command("fsck.fat", "-n", img).CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		if line != "" && !idle.MatchString(line) {
+			said = append(said, line)
+		}
+	}
+	if e := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &e) || e.ExitCode() != 1 || len(said) == 0 && !bytes.Contains(out, []byte("Auto-removing label"))) {
+		t.Fatalf("fsck.fat: %v\n%s", err, out)
+	}
+	return said
+}
+
+// Labels that are not ASCII are none for fsck.fat 4.2.
+var idle = regexp.MustCompile(`^fsck\.fat [0-9.]+ \(|^/.*: \d+ files, \d+/\d+ clusters$|^Warning: Filesystem is FAT32 according|^but has only \d+ clusters|^This may lead to problems|^Leaving filesystem unchanged|` +
+	`^Volume label '.*[^ -~].*' stored in root directory is not valid|^Auto-removing label`)
+
+// Harmless is what a line of it may say after a cut of power: of clusters that nobody has, of
+// FATs that differ on these, and of the mark that the volume is in use.
+var Harmless = regexp.MustCompile(`^Reclaimed \d+ unused clusters? \(\d+ bytes\)|^Dirty bit is set|^Automatically removing dirty bit|` +
+	`^There are differences between boot sector and its backup|^This is mostly harmless|^65:01/00|^Not automatically fixing this|` +
+	`^Free cluster summary uninitialized|^FATs differ but appear to be intact|^Using first FAT`)

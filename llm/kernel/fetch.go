@@ -1,0 +1,42 @@
+package kernel
+
+import "fmt"
+
+// Fetch says what a kernel has fetched from memory before it multiplies it. A processor
+// fetches ahead by itself, but not across the border of a 4 KiB page, and sees only as far
+// as the instructions it has room for, which kernels that do much with each weight use up
+// sooner. How much further is best differs from processor to processor, so that it is to
+// be measured; it changes no result.
+type Fetch struct {
+	Ahead int // bytes from a line that is used to the one fetched with it; 0: none is
+	Page  int // bytes to the page whose first line is fetched too, which opens the way; 0: none
+}
+
+// Fetches lists those worth trying, the one of new matrices first.
+func Fetches() []Fetch { return fetches[:] }
+
+var fetches = [...]Fetch{{4096, 12288}, {}, {512, 0}, {1024, 0}, {2048, 0}, {4096, 0}, {2048, 10240}}
+
+// Fetch makes products fetch as f says. None may be running.
+func (m *Matrix) Fetch(f Fetch) { m.fetch = f }
+
+// String is "none", "2048" or "4096+12288".
+func (f Fetch) String() string {
+	switch {
+	case f == Fetch{}:
+		return "none"
+	case f.Page == 0:
+		return fmt.Sprint(f.Ahead)
+	}
+	return fmt.Sprintf("%d+%d", f.Ahead, f.Page)
+}
+
+// ParseFetch reads what String writes.
+func ParseFetch(s string) (Fetch, error) {
+	for _, f := range fetches {
+		if f.String() == s {
+			return f, nil
+		}
+	}
+	return Fetch{}, fmt.Errorf("nothing is fetched ahead as %q: use one of %v", s, fetches)
+}

@@ -1,0 +1,173 @@
+package llm
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"alphaos/llm/gguf"
+	"alphaos/llm/kernel"
+)
+
+// tuning is how long measurements of one model may take. They are repeated within it, so that
+// chance does not decide on a busy machine.
+const tuning = 16 * time.Millisecond
+
+// chooseFetches chooses, for each type of weights, what products with one vector fetch ahead: by
+// measuring them on the weights themselves, in turns and each time on others, so that they
+// come from memory as they do for a token. What cannot be measured well stays as it is.
+func (m *Model) chooseFetches() {
+	matrices, bytes := map[gguf.Type][]*kernel.Matrix{}, map[gguf.Type]int{}
+	all := 0
+	for _, w := range m.products() {
+		matrices[w.Type] = append(matrices[w.Type], w)
+		bytes[w.Type] += w.Bytes()
+		all += w.Bytes()
+	}
+	m.fetches = map[gguf.Type]kernel.Fetch{}
+	for t, some := range matrices {
+		f, err := kernel.ParseFetch(m.options.Fetch)
+		if err != nil { // there is no such wish
+			f = m.bestFetch(some, tuning*time.Duration(bytes[t]>>10)/time.Duration(all>>10+1))
+		}
+		for _, w := range some {
+			w.Fetch(f)
+		}
+		m.fetches[t] = f
+	}
+}
+
+// products are the matrices that each token of an answer is multiplied with, if they are all
+// in memory.
+func (m *Model) products() (all []*kernel.Matrix) {
+	if m.decoder == nil || m.weights.streamed() > 0 {
+		return nil
+	}
+	for i := range m.decoder.layers {
+		l := &m.decoder.layers[i]
+		for _, w := range []*kernel.Matrix{l.wq, l.wk, l.wv, l.wo, l.gate, l.up, l.down} {
+			if w != nil {
+				all = append(all, w)
+			}
+		}
+	}
+	return append(all, m.decoder.output)
+}
+
+// A sample is some rows of a matrix.
+type sample struct {
+	w        *kernel.Matrix
+	from, to int
+}
+
+// samples divides those of the matrices that have as many columns as most of the weights
+// into parts of about size bytes.
+func samples(matrices []*kernel.Matrix, size int) (all []sample, cols int) {
+	bytes, most := map[int]int{}, 0
+	for _, w := range matrices {
+		if bytes[w.Cols] += w.Bytes(); bytes[w.Cols] > most {
+			cols, most = w.Cols, bytes[w.Cols]
+		}
+	}
+	for _, w := range matrices {
+		rows := max(8, size/(w.Bytes()/w.Rows)&^7)
+		for from := 0; w.Cols == cols && from+rows <= w.Rows; from += rows {
+			all = append(all, sample{w, from, from + rows})
+		}
+	}
+	return all, cols
+}
+
+// bestFetch measures for about the given time.
+func (m *Model) bestFetch(matrices []*kernel.Matrix, during time.Duration) kernel.Fetch {
+	const (
+		size  = 128 << 10 // bytes of a sample
+		each  = 4         // samples for a thread at a time
+		least = 64 << 20  // bytes that no cache holds
+	)
+	ways := kernel.Fetches()
+	all, cols := samples(matrices, size)
+	if len(all)*size < least {
+		return ways[0]
+	}
+	a := m.set.NewActivations(kernel.FormOf(all[0].w.Type), cols, 1)
+	x := make([]float32, cols)
+	for i := range x {
+		x[i] = float32(i%7) - 3
+	}
+	a.Set(x, 1)
+	rows := 0
+	for _, p := range all {
+		rows = max(rows, p.w.Rows)
+	}
+	y, rest := make([]float32, rows), all
+	measure := func(way int) time.Duration {
+		n := each * m.pool.threads
+		if len(rest) < n {
+			rest = all
+		}
+		now := rest[:n]
+		rest = rest[n:]
+		for _, p := range now {
+			p.w.Fetch(ways[way])
+		}
+		began := time.Now()
+		m.pool.run(n, n*size, func(_, i int) { now[i].w.Mul(y, now[i].w.Rows, a, now[i].from, now[i].to) })
+		return time.Since(began)
+	}
+	measure(0) // wakes threads
+	began := time.Now()
+	return ways[quickest(len(ways), measure, func() bool { return time.Since(began) < during })]
+}
+
+// quickest measures n ways in rounds, while there is time, and returns the best by the median
+// of its times, each divided by that of way 0 in the same round. Way 0 must be beaten clearly.
+func quickest(n int, measure func(way int) time.Duration, more func() bool) int {
+	const (
+		few     = 5    // rounds before anything is judged
+		hopeful = 1.08 // times the best: what is slower is not measured again
+		clear   = 0.97
+	)
+	ratios, left := make([][]float64, n), make([]int, 0, n)
+	for i := 1; i < n; i++ {
+		left = append(left, i)
+	}
+	best, least := 0, 1.0
+	for round := 1; len(left) > 0 && more(); round++ {
+		first := float64(measure(0))
+		for _, i := range left {
+			ratios[i] = append(ratios[i], float64(measure(i))/first)
+		}
+		if round < few {
+			continue
+		}
+		best, least = 0, 1
+		for _, i := range left {
+			if r := median(ratios[i]); r < least {
+				best, least = i, r
+			}
+		}
+		left = slices.DeleteFunc(left, func(i int) bool { return median(ratios[i]) > least*hopeful })
+	}
+	if least > clear {
+		return 0
+	}
+	return best
+}
+
+// median sorts x.
+func median(x []float64) float64 {
+	slices.Sort(x)
+	return x[len(x)/2]
+}
+
+// fetched says what was chosen.
+func (m *Model) fetched() string {
+	var all []string
+	for t, f := range m.fetches {
+		all = append(all, fmt.Sprintf("%v %v", t, f))
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,72 @@
+package llm
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"alphaos/llm/gguf"
+	"alphaos/llm/kernel"
+	"alphaos/llm/llmtest"
+)
+
+// The choice holds on a machine whose times vary by half and which is held up now and then: the best
+// way if it is clearly better than the first, else the first; and the first where there is no time.
+func TestQuickest(t *testing.T) {
+	for _, c := range []struct {
+		speeds []float64 // times of the ways
+		rounds int
+		want   int
+	}{
+		{[]float64{1, 1.2, 0.8, 0.9}, 40, 2},
+		{[]float64{1, 0.99, 1.01, 1}, 40, 0},
+		{[]float64{1, 1.3, 1.2, 1.1}, 40, 0},
+		{[]float64{1, 0.5}, 4, 0},
+		{[]float64{1}, 40, 0},
+	} {
+		wrong := 0
+		for seed := range uint64(100) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			rounds := 0
+			got := quickest(len(c.speeds), func(way int) time.Duration {
+				d := c.speeds[way] * (1 + 0.1*r.Float64())
+				if r.IntN(10) == 0 {
+					d *= 1 + 5*r.Float64()
+				}
+				return time.Duration(d * 1e6)
+			}, func() bool { rounds++; return rounds <= c.rounds })
+			if got != c.want {
+				wrong++
+			}
+		}
+		if wrong > 2 {
+			t.Errorf("of %v, %d of 100 times another than %d is chosen", c.speeds, wrong, c.want)
+		}
+	}
+}
+
+// What is fetched ahead changes no result, and a wrong word for it is refused.
+func TestFetch(t *testing.T) {
+	file := llmtest.Llama(llmtest.Shape{Embedding: 256, FeedForward: 512, Layers: 1, Heads: 4, KVHeads: 2, Head: 64, Vocabulary: 270, Context: 64, Types: []gguf.Type{gguf.Q4_K, gguf.Q8_0, gguf.Q6_K}}).Bytes()
+	var want []float32
+	for _, f := range kernel.Fetches() {
+		m, err := Load(bytes.NewReader(file), int64(len(file)), Options{Fetch: f.String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := eval(t, newSession(t, m), 1, 2, 3)
+		if want == nil {
+			want = got
+		}
+		for i := range want {
+			if got[i] != want[i] {
+				t.Fatalf("%v: logit %d is %v, not %v", f, i, got[i], want[i])
+			}
+		}
+		m.Close()
+	}
+	if _, err := Load(bytes.NewReader(file), int64(len(file)), Options{Fetch: "17"}); err == nil {
+		t.Error("17 bytes ahead are accepted")
+	}
+}

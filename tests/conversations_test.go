@@ -1,0 +1,113 @@
+package tests
+
+// What the quick reference promises, acted out: talk, go on with an old conversation, find things, shut down
+// by saying so, have the power cut, and find all as it was left.
+
+import (
+	iofs "io/fs"
+	"regexp"
+	"strings"
+	"testing"
+
+	"alphaos/drive/create"
+	"alphaos/internal/vmtest"
+	"alphaos/ovmf"
+)
+
+// endSteps are what a shutdown shows, in this order.
+var endSteps = []string{"Pending writes: ", "Conversation: ", "Session metadata: saved", "Partitions: closed", "All data saved. Goodbye."}
+
+// leaveByStep says words and sees each step of the shutdown.
+func leaveByStep(t *testing.T, p *vmtest.Person, words string) {
+	t.Helper()
+	p.TypeLine(words)
+	said := p.Expect("All data saved. Goodbye.")
+	for _, step := range endSteps {
+		_, rest, ok := strings.Cut(said, step)
+		if !ok {
+			t.Errorf("%q does not show %q, or not in its turn: %q", words, step, said)
+			continue
+		}
+		said = rest
+	}
+	p.Off()
+}
+
+func TestQuickReference(t *testing.T) {
+	vmtest.NeedQEMU(t)
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t)}) // the guide talks
+	const first, second = guideQuestion, "What is AlphaOS?"
+
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb"})
+	p.Prompt()
+	p.Greedy(60)
+	answer := p.Ask(first)
+	again := p.Say("/retry")
+	if got := vmtest.Answer(t, again); vmtest.Squeeze(got) != vmtest.Squeeze(answer) {
+		t.Errorf("/retry says %q, before it was %q", got, answer)
+	}
+	vmtest.Contains(t, again, "This is the same answer.")
+	p.Say("/new")
+	p.Ask(second)
+	vmtest.Contains(t, vmtest.Squeeze(p.Say("/conversations")), first+" (2 messages)", second+" (2 messages, this one)")
+	vmtest.Contains(t, vmtest.Squeeze(p.Say("/find switch machine")), "in 1 conversation", "you: "+first)
+	vmtest.Contains(t, p.Say("Show my documents"), "There are no documents on this drive yet")
+	vmtest.Contains(t, p.Say("How do I restart nginx?"), "alpha> ") // and does not restart
+	p.Screenshot("conversations.png")
+	vmtest.Contains(t, vmtest.Squeeze(p.Say("/open 1")), `Conversation 1, "`+first+`"`, "you: "+first)
+	vmtest.Contains(t, p.Say("/export"), "2 messages written to /data/backup/")
+	p.Screenshot("open.png")
+	leaveByStep(t, p, "Please shut down")
+	vmtest.CheckDrive(t, disk)
+	vol, _ := vmtest.Volume(t, disk)
+	list, err := vol.ReadDir("data/backup")
+	if err != nil || len(list) != 1 || !strings.HasSuffix(list[0].Name(), "-how-do-i-switch-the-machine-off.md") {
+		t.Fatalf("written were %v, %v", list, err)
+	}
+	if b, err := iofs.ReadFile(vol, "data/backup/"+list[0].Name()); err != nil || !strings.Contains(string(b), "\n"+first+"\n") || !strings.Contains(vmtest.Squeeze(string(b)), vmtest.Squeeze(answer)) {
+		t.Errorf("%q, %v", b, err)
+	}
+
+	// One goes on with the conversation that was opened.
+	p = vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb"})
+	said := p.Prompt()
+	if strings.Contains(said, "ended unexpectedly") || !strings.Contains(said, "you: "+first) || strings.Contains(said, second) {
+		t.Errorf("the second start shows %q", said)
+	}
+	p.Say("/rename The switch")
+	p.Ask("Hello")
+	p.TypeLine("forget that")
+	vmtest.Contains(t, p.Expect("Forget it? (yes or no) "), `This deletes your last message, "Hello"`)
+	p.TypeLine("yes")
+	vmtest.Contains(t, p.Prompt(), "Forgotten.")
+	leaveByStep(t, p, "Goodbye")
+
+	// The power goes away in an answer, after one conversation was deleted.
+	p = vmtest.Boot(t, ovmf.Config{Disk: disk})
+	if said := p.Prompt(); strings.Contains(said, "ended unexpectedly") || strings.Contains(said, "Hello") {
+		t.Errorf("the third start shows %q", said)
+	}
+	vmtest.Contains(t, vmtest.Squeeze(p.Say("Show my conversations.")), "The switch (2 messages, this one)")
+	p.TypeLine("/delete 2")
+	vmtest.Contains(t, p.Expect("Delete it? (yes or no) "), `This deletes conversation 2, "`+second+`"`)
+	p.TypeLine("yes")
+	p.Prompt()
+	const last = "How do I keep what I say?"
+	p.TypeLine(last)
+	p.Expect("alpha> ")
+	p.VM.Kill()
+	vmtest.CheckDrive(t, disk)
+
+	p = vmtest.Boot(t, ovmf.Config{Disk: disk})
+	said = p.Prompt()
+	if !regexp.MustCompile(`(?m)^Note: Your last session ended unexpectedly\. I've recovered your conversation up to \d+ \w+ \d{4}, \d\d:\d\d:\d\d\.\s*$`).MatchString(said) || !strings.Contains(said, "you: "+last) {
+		t.Errorf("after the power cut: %q", said)
+	}
+	p.Screenshot("recovery-note.png")
+	if list := p.Say("/conversations"); strings.Contains(list, second) || !strings.Contains(list, "The switch") {
+		t.Errorf("after the power cut the conversations are %q", list)
+	}
+	vmtest.Contains(t, p.Say("/find nginx"), `Nothing that was said has "nginx".`)
+	leaveByStep(t, p, "/bye")
+	vmtest.CheckDrive(t, disk)
+}

@@ -1,0 +1,253 @@
+package tests
+
+// The plug is pulled at any moment while documents are written and reports are saved, on disks that are slow
+// to write.
+
+import (
+	"flag"
+	"fmt"
+	iofs "io/fs"
+	"maps"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"alphaos/drive"
+	"alphaos/drive/create"
+	"alphaos/fs"
+	"alphaos/fs/fat"
+	"alphaos/internal/fsck"
+	"alphaos/internal/vmtest"
+	"alphaos/ovmf"
+	"alphaos/tests/churn/steps"
+)
+
+var kills = flag.Int("kills", 0, "how often TestKills pulls the plug")
+
+// TestKills pulls the plug by turns while a program changes documents as fast as it can, and in a conversation in
+// which reports are saved. Each time fsck.fat finds nothing worse in the volumes than a dirty bit and clusters that
+// nobody has, our own repair leaves nothing for it to find, and what was acknowledged is there.
+func TestKills(t *testing.T) {
+	if *kills == 0 {
+		t.Skip("boots many times: run with -kills 200")
+	}
+	vmtest.NeedQEMU(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	model, _ := chatModel(t, story)
+	var documents, talk killed
+	for i := range *kills {
+		if i%10 == 0 { // else they would fill up
+			documents.disk = vmtest.NewDrive(t, create.Options{EFI: vmtest.EFI(t, "./tests/churn"), Size: 160 << 20, Journal: 1 << 20})
+			talk.disk = vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Layout: []string{"full", "minimal"}[i/10%2], Size: 200 << 20, Journal: 1 << 20})
+			documents.files, documents.round, talk.files = map[string]string{}, 0, map[string]string{}
+		}
+		k, pull := &documents, documents.churn
+		if i%2 == 1 {
+			k, pull = &talk, talk.converse
+		}
+		bus, rate := []string{"virtio", "ahci", "nvme", "usb"}[r.IntN(4)], 64<<10<<r.IntN(8)
+		after := time.Duration(r.Int64N(int64(15 * time.Second)))
+		t.Run(fmt.Sprintf("%d-%s", i+1, bus), func(t *testing.T) {
+			pull(t, ovmf.Config{Disk: k.disk, Bus: bus, WriteRate: rate}, after)
+			k.sound(t, i%8 > 5)
+		})
+		if t.Failed() {
+			t.Fatalf("kill %d of %d failed", i+1, *kills)
+		}
+	}
+}
+
+// killed is a drive whose plug is pulled.
+type killed struct {
+	disk  string
+	files map[string]string // that must be there, by logical path
+	round int               // of churn
+}
+
+// churn pulls the plug while documents are changed.
+func (k *killed) churn(t *testing.T, c ovmf.Config, after time.Duration) {
+	p := vmtest.Boot(t, c)
+	p.Expect("churn: round ")
+	p.Expect("\n")
+	time.Sleep(after)
+	p.VM.Kill()
+	k.round++
+	out := p.VM.Output()
+	if !strings.Contains(out, fmt.Sprintf("churn: round %d\n", k.round)) || strings.Contains(out, "FAILED") {
+		t.Fatalf("round %d: %s", k.round, vmtest.Tail(out, 2000))
+	}
+	done := 0
+	for _, m := range regexp.MustCompile(`churn: did (\d+)\n`).FindAllStringSubmatch(out, -1) {
+		done, _ = strconv.Atoi(m[1])
+	}
+	s := steps.New(k.round)
+	for range done {
+		s.Next()
+	}
+	got := k.below(t, drive.DocumentsDir)
+	// A step or two may be done that nobody was told of any more.
+	var differs string
+	for range 4 {
+		want := maps.Clone(k.files)
+		maps.Copy(want, s.All)
+		if maps.Equal(got, want) {
+			t.Logf("the plug was pulled after %v and %d steps, of which %d were told, at %d KiB/s", after.Round(time.Millisecond), s.Steps, done, c.WriteRate>>10)
+			k.files = got
+			return
+		}
+		if s.Steps == done {
+			differs = difference(got, want)
+		}
+		s.Next()
+	}
+	t.Errorf("after %d steps: %s", done, differs)
+}
+
+func difference(got, want map[string]string) (s string) {
+	for name, b := range want {
+		if g, ok := got[name]; !ok {
+			s += fmt.Sprintf("%s is lost; ", name)
+		} else if g != b {
+			s += fmt.Sprintf("%s has %d bytes that are not the %d expected; ", name, len(g), len(b))
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			s += fmt.Sprintf("%s should not be there; ", name)
+		}
+	}
+	return s
+}
+
+// converse pulls the plug in a conversation in which reports are saved.
+func (k *killed) converse(t *testing.T, c ovmf.Config, after time.Duration) {
+	p := vmtest.Boot(t, c)
+	p.Prompt()
+	var asked, reports []string
+	on := true
+	say := func(line string, waits ...string) (said string) {
+		if on = on && p.VM.Type(line+"\n") == nil; !on {
+			return ""
+		}
+		for _, w := range waits {
+			_, got, err := p.Await(w)
+			if on = on && err == nil; on {
+				said += got
+			}
+		}
+		return said
+	}
+	say("/clear", "you> ")
+	say("/set parameter num_predict 30", "you> ")
+	time.AfterFunc(after, p.VM.Kill)
+	for i := 1; on; i++ {
+		question := fmt.Sprintf("This is question %d.", i)
+		if say(question, "alpha> "); on {
+			asked = append(asked, question)
+		}
+		say("", "you> ")
+		if m := regexp.MustCompile(`saved on the drive as (\S+)`).FindStringSubmatch(say("/report", "It tells of this machine", "you> ")); m != nil {
+			reports = append(reports, m[1])
+		}
+	}
+	if strings.Contains(p.VM.Output(), "had to stop") {
+		t.Fatal(vmtest.Tail(p.VM.Output(), 3000))
+	}
+	t.Logf("the plug was pulled after %v, %d questions and %d reports, at %d KiB/s", after.Round(time.Millisecond), len(asked), len(reports), c.WriteRate>>10)
+	d, _ := vmtest.Drive(t, k.disk)
+	s, _, err := d.OpenJournal(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var saved []string
+	for _, m := range s.Conversation() {
+		saved = append(saved, m.Text)
+	}
+	for _, question := range asked {
+		if !slices.Contains(saved, question) {
+			t.Errorf("%q is lost: the journal has %q", question, saved)
+		}
+	}
+	got := k.below(t, "backup")
+	for name, b := range k.files {
+		if got[name] != b {
+			t.Errorf("%s of an earlier session is another", name)
+		}
+	}
+	for _, report := range reports {
+		if whole := slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(name string) bool {
+			return strings.HasSuffix(report, name[strings.LastIndexByte(name, '/')+1:]) && strings.Contains(got[name], "AlphaOS")
+		}); !whole {
+			t.Errorf("%s was saved, and is not there", report)
+		}
+	}
+	k.files = got
+}
+
+// below returns the files in a directory of the drive, by logical path.
+func (k *killed) below(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	d, _ := vmtest.Drive(t, k.disk)
+	if err := iofs.WalkDir(d, dir, func(path string, e iofs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := iofs.ReadFile(d, path)
+		all[path] = string(b)
+		return err
+	}); err != nil {
+		t.Errorf("the files of the drive cannot be read: %v", err)
+	}
+	return all
+}
+
+// sound has fsck.fat judge the volumes as they are and after our repair of a copy, or of the drive itself.
+func (k *killed) sound(t *testing.T, repair bool) {
+	t.Helper()
+	_, volumes := vmtest.Drive(t, k.disk)
+	for _, v := range volumes {
+		img := vmtest.Extract(t, k.disk, v)
+		for _, line := range fsck.Says(t, img) {
+			if !fsck.Harmless.MatchString(line) {
+				t.Errorf("fsck.fat of volume %d: %s", v.Index, line)
+			}
+		}
+		var dev fs.BlockDevice = v
+		if !repair {
+			copied, err := fs.OpenFileDevice(img, v.BlockSize(), true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer copied.Close()
+			dev = copied
+		}
+		report, err := fat.Check(dev, fat.CheckOptions{Repair: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range report.Problems {
+			if p.Kind > fat.Lost {
+				t.Errorf("our check of volume %d finds: %s", v.Index, p)
+			}
+		}
+		if repair {
+			img = vmtest.Extract(t, k.disk, v)
+		}
+		if said := fsck.Says(t, img); len(said) > 0 {
+			t.Errorf("after our repair of volume %d fsck.fat says: %q", v.Index, said)
+		}
+		if again, err := fat.Check(dev, fat.CheckOptions{}); err != nil || len(again.Problems) > 0 {
+			t.Errorf("after our repair of volume %d: %v, %v", v.Index, err, again)
+		}
+	}
+	if dir := map[bool]string{false: "backup", true: drive.DocumentsDir}[k.round > 0]; !maps.Equal(k.below(t, dir), k.files) {
+		t.Error("our repair changed files")
+	}
+}
