@@ -394,7 +394,7 @@ func (j *journal) collect(list []control) (map[uint64]replayed, error) {
 				continue
 			}
 			// The superblock as it is may count fewer than that in the journal, if the volume grew.
-			if most := uint64(j.v.vol.Size() / j.v.block); t.block >= most {
+			if most := max(j.v.blocks, uint64(j.v.vol.Size()/j.v.block)); t.block >= most {
 				return nil, fmt.Errorf("it has a copy of block %d of %d: %s", t.block, most, remedy)
 			}
 			if err := j.check(at, c.sequence, t); err != nil {

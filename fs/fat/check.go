@@ -420,6 +420,7 @@ func (c *checker) restoreBoot() error {
 	if err := c.v.readAt(6*c.v.sector, b); err != nil {
 		return err
 	}
+	b[bootDirty] |= 1 // the rest is still to be checked
 	if err := c.v.writeAt(0, b); err != nil {
 		return err
 	}
@@ -596,7 +597,6 @@ func (c *checker) bestTable() (int, error) {
 		}
 		try.v.active, try.v.mirrored, try.quick = n, false, true
 		if err := try.run(); err != nil {
-
 			continue
 		}
 		v := verdict{n, len(try.guarded), try.r.Files + try.r.Dirs, try.r.More}

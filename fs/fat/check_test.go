@@ -559,6 +559,97 @@ func TestCheckRandom(t *testing.T) {
 	}
 }
 
+// readable returns the files of a damaged volume that can be read.
+func readable(v *FS) map[string]string {
+	all := map[string]string{}
+	iofs.WalkDir(v, ".", func(name string, e iofs.DirEntry, err error) error {
+		switch {
+		case err != nil && e != nil && e.IsDir():
+			return iofs.SkipDir
+		case err == nil && !e.IsDir():
+			if b, err := v.ReadFile(name); err == nil {
+				all[name] = string(b)
+			}
+		}
+		return nil
+	})
+	return all
+}
+
+// TestCheckCuts cuts the power while a spoiled volume is repaired, and repairs it again: files
+// that a repair keeps are kept, and a volume that was repaired in part is marked.
+func TestCheckCuts(t *testing.T) {
+	needs(t, "mkfs.fat")
+	base := filled(t)
+	cuts := 0
+	for seed := range uint64(*spoils) {
+		r := rand.New(rand.NewPCG(seed, 77))
+		sound, err := Mount(fstest.NewDevice(base, 512))
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoiled := slices.Clone(base)
+		spoil(r, spoiled, sound)
+		v, err := Mount(fstest.NewDevice(spoiled, 512))
+		if err != nil {
+			continue // the boot sector, or the root
+		}
+		o := CheckOptions{Repair: true, SaveLost: seed%2 == 1, Time: someDay}
+		repaired := func(b []byte) map[string]string {
+			t.Helper()
+			b = slices.Clone(b)
+			if _, err := Check(fstest.NewDevice(b, 512), o); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			v, err := Mount(fstest.NewDevice(b, 512))
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			return readable(v)
+		}
+		before, kept := readable(v), repaired(spoiled)
+		for trial := range uint64(20) {
+			d := fstest.New(int64(len(spoiled)), 512, 0, rand.New(rand.NewPCG(seed, trial)))
+			copy(d.Bytes(), spoiled)
+			d.InOrder, d.Tear = trial%2 == 0, fstest.TearOld
+			dev, err := fs.NewFileDevice(d, d.Size(), 512)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.CutAfter(1 + r.IntN(60))
+			if _, err = Check(dev, o); err == nil {
+				continue
+			}
+			cuts++
+			d.PowerOn()
+			cut, err := Mount(fstest.NewDevice(d.Bytes(), 512))
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			if !cut.Dirty() {
+				// It is in order but for the mark, or as it was but for that.
+				r, err := Check(fstest.NewDevice(d.Bytes(), 512), CheckOptions{})
+				b := slices.Clone(d.Bytes())
+				for _, at := range []int64{bootDirty &^ 3, v.tableAt + 4, v.tableAt + v.tableLen + 4} {
+					copy(b[at:at+4], spoiled[at:])
+				}
+				if wrong := slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Kind > Mark }); err != nil || wrong && !bytes.Equal(b, spoiled) {
+					t.Errorf("seed %d: cut short, and not marked: %v\n%s", seed, err, r)
+				}
+			}
+			again := repaired(d.Bytes())
+			for name, content := range before {
+				if kept[name] == content && again[name] != content {
+					t.Errorf("seed %d: %.60q has %d bytes after a repair, and %d after one that was cut short and done again", seed, name, len(content), len(again[name]))
+				}
+			}
+		}
+	}
+	if cuts < 2**spoils {
+		t.Errorf("only %d cuts", cuts)
+	}
+}
+
 // FuzzCheck repairs whatever volume there is; then it is in order, and all of it can be read.
 func FuzzCheck(f *testing.F) {
 	m := sample(512, 1, 2)
