@@ -204,9 +204,10 @@ func TestRepair(t *testing.T) {
 				t.Error("it has written")
 			}
 			found := r.Found
+			first := r
 			r, err = Drive(dev, Options{Repair: true, Time: time.Now()})
-			if err != nil || r.Found < found || r.Mended != r.Found {
-				t.Errorf("of %d found again %d, %d mended, error %v\n%s", found, r.Found, r.Mended, err, r)
+			if err != nil || r.Found < found && !strings.Contains(first.String(), "the FATs do not agree") || r.Mended != r.Found { // by which the journal may have been out of reach
+				t.Errorf("of %d found again %d, %d mended, error %v\n%s\nbefore:\n%s", found, r.Found, r.Mended, err, r, first)
 			}
 			for _, want := range append(c.want, "All that was saved can be read", "1 conversation\n") {
 				if !strings.Contains(r.String(), want) {
@@ -259,8 +260,13 @@ func TestTells(t *testing.T) {
 		{"copied to a smaller drive", full[:149*mib], nil, 1, []string{"it is for a larger medium"}},
 		{"no system partition's beginning", full, func(b []byte, _ fstest.Device) { clear(b[41*mib : 42*mib]) }, 1, []string{"Partition 2, ALPHAOS_SYS: 64 MiB, holds no file system", "its beginning is damaged"}},
 		{"a medium that fails", full, func(b []byte, dev fstest.Device) {
-			at := mib + 512*int64(binary.LittleEndian.Uint16(b[mib+14:])) // the FAT
+			at := mib + 512*int64(binary.LittleEndian.Uint16(b[mib+14:])) // the first FAT
 			dev.MakeUnreadable(at, at+512)
+		}, 0, []string{"FAT 1 cannot be read as a whole. Mended: all are made as FAT 2 is."}},
+		{"a medium that fails twice", full, func(b []byte, dev fstest.Device) {
+			at, size := mib+512*int64(binary.LittleEndian.Uint16(b[mib+14:])), 512*int64(binary.LittleEndian.Uint32(b[mib+36:]))
+			dev.MakeUnreadable(at, at+512)
+			dev.MakeUnreadable(at+size, at+size+512)
 		}, 1, []string{"Partition 1, ALPHAOS_ESP: 40 MiB, FAT32\n  It could not be checked: "}},
 		{"no journal", minimal, func(b []byte, dev fstest.Device) {
 			main := volumeOf(t, dev, drive.Label)
