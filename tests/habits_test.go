@@ -76,10 +76,14 @@ func TestHabitsSoak(t *testing.T) {
 			switch kind {
 			case "apple":
 				kind = "keys"
-			case "ap": // it needs processors that are started, and that come back
+			case "ap", "vectors": // they need processors that are started, and that come back
 				kind = "mp"
+			case "scribble": // it reads the memory map itself
+				kind = "map"
 			case "disk":
-				kind = all[j]
+				if kind = all[j]; kind == "disk-640k" { // which is not tried where 64 are too much
+					kind = "disk-64k"
+				}
 			}
 			if !kinds[kind] && r.Intn(3) == 0 {
 				kinds[kind] = true
