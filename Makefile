@@ -17,7 +17,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := build
-.PHONY: build release image run test model bench bench-peer soak clean distclean need-build need-run need-test
+.PHONY: build release image run test model bench bench-peer need-peer soak clean distclean need-build need-run need-test
 
 MODEL ?=
 MEMORY ?=
@@ -102,9 +102,11 @@ bench: need-test build
 
 PEERS := Q4_K_M Q8_0 Q4_0 Q6_K
 
-bench-peer: $(PEERS:%=build/peer/%.gguf)
+need-peer:
 	@if [ -z "$(LLAMA)" ]; then echo "make bench-peer: name llama.cpp's llama-bench: make bench-peer LLAMA=/path/to/llama-bench" >&2; exit 2; fi
-	@build/alphaos model peer --bench "$(LLAMA)" -p 32,512 -n 64 -t 1,2 -r $(ROUNDS) -o json $^ > build/peer/peer.json
+
+bench-peer: need-peer $(PEERS:%=build/peer/%.gguf)
+	@build/alphaos model peer --bench "$(LLAMA)" -p 32,512 -n 64 -t 1,2 -r $(ROUNDS) -o json $(PEERS:%=build/peer/%.gguf) > build/peer/peer.json
 	@build/alphaos model peer --table build/peer/peer.json
 
 build/peer/%.gguf: | build

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -64,7 +65,16 @@ func TestFetch(t *testing.T) {
 				t.Fatalf("%v: logit %d is %v, not %v", f, i, got[i], want[i])
 			}
 		}
+		if want := fmt.Sprintf("Q4_K %[1]v, Q6_K %[1]v, Q8_0 %[1]v", f); m.Info().Fetch != want {
+			t.Errorf("the model is told to fetch %q, want %q", m.Info().Fetch, want)
+		}
 		m.Close()
+	}
+	m := load(t, llmtest.Llama(llmtest.Small), Options{}) // which caches hold: nothing is measured
+	for typ, f := range m.fetches {
+		if f != kernel.Fetches()[0] {
+			t.Errorf("of a small model %v is fetched as %v", typ, f)
+		}
 	}
 	if _, err := Load(bytes.NewReader(file), int64(len(file)), Options{Fetch: "17"}); err == nil {
 		t.Error("17 bytes ahead are accepted")
