@@ -220,7 +220,7 @@ func shortestStall(us uintptr) uint64 {
 	return least
 }
 
-// takeMemory takes over all free memory but the firmware's share.
+// takeMemory takes over all free memory but the firmware's share, or as much as memoryLimit.
 func takeMemory() {
 	readMap()
 	// The share stays at the top of the largest region below 4 GiB.
@@ -257,6 +257,7 @@ func readMap() {
 // whether the firmware gave all of it.
 func takeRegions(share uint64) bool {
 	all := true
+	left := uint64(memoryLimit) >> paging.FrameShift
 	// The largest first, since there may be more regions than are kept.
 	lastBase, lastPages := uint64(1<<64-1), uint64(1<<64-1)
 	for {
@@ -271,6 +272,10 @@ func takeRegions(share uint64) bool {
 			break
 		}
 		lastBase, lastPages = base, pages
+		if pages = min(pages, left); pages == 0 {
+			break
+		}
+		left -= pages
 		outAddr2 = uintptr(base)
 		if fwCall(bootServices().AllocatePages, uefi.AllocateAddress, uefi.LoaderData, uintptr(pages), addrOf(&outAddr2), 0) != 0 {
 			all = false

@@ -31,9 +31,14 @@ var habits = []string{
 	"mp-deaf,map-moves",
 }
 
+// chain builds tests/chain; flags are go build's.
+func chain(t testing.TB, flags ...string) string {
+	return vmtest.EFI(t, "./tests/chain", append(flags, "-tags=lean")...)
+}
+
 // withHabits returns a drive on which tests/chain gives the firmware habits and starts AlphaOS.
 func withHabits(t testing.TB, names string) create.Options {
-	return create.Options{EFI: vmtest.EFI(t, "./tests/chain"), Extra: []create.Extra{
+	return create.Options{EFI: chain(t), Extra: []create.Extra{
 		image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}, {Path: "habits", Content: []byte(names)},
 	}}
 }
@@ -56,7 +61,7 @@ func TestFirmwareHabits(t *testing.T) {
 func TestHabitsSoak(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	if only := os.Getenv("ALPHAOS_HABITS"); only != "" {
-		tryHabits(t, ovmf.Config{CPUs: 2, MemoryMiB: 6144}, strings.Split(only, ","))
+		tryHabits(t, ovmf.Config{CPUs: 2, MemoryMiB: 3072}, strings.Split(only, ","))
 		return
 	}
 	if *soak == 0 {
@@ -64,7 +69,7 @@ func TestHabitsSoak(t *testing.T) {
 	}
 	all := strings.Split(strings.Join(habits, ","), ",")
 	for _, name := range all {
-		t.Run(name, func(t *testing.T) { tryHabits(t, ovmf.Config{CPUs: 2, MemoryMiB: 6144}, []string{name}) })
+		t.Run(name, func(t *testing.T) { tryHabits(t, ovmf.Config{CPUs: 2, MemoryMiB: 3072}, []string{name}) })
 	}
 	buses := []string{"virtio", "ahci", "nvme", "usb"}
 	for i := range *soak {
@@ -90,7 +95,7 @@ func TestHabitsSoak(t *testing.T) {
 				some = append(some, all[j])
 			}
 		}
-		c := ovmf.Config{CPUs: 1 + r.Intn(4), Bus: buses[r.Intn(len(buses))], MemoryMiB: 6144}
+		c := ovmf.Config{CPUs: 1 + r.Intn(4), Bus: buses[r.Intn(len(buses))], MemoryMiB: 3072}
 		t.Run(fmt.Sprintf("%d %s %d processors %s", i+1, c.Bus, c.CPUs, strings.Join(some, ",")), func(t *testing.T) { tryHabits(t, c, some) })
 	}
 }

@@ -115,7 +115,7 @@ func TestLargeSectors(t *testing.T) {
 // drives that have a journal: it says which one it uses, and uses that one alone.
 func TestTwoDrives(t *testing.T) {
 	vmtest.NeedQEMU(t)
-	loader := vmtest.EFI(t, "./tests/chain", "-ldflags=-X main.missing=device,bytes")
+	loader := chain(t, "-ldflags=-X main.missing=device,bytes")
 	one := fullDrive(t, create.Options{EFI: loader, Extra: []create.Extra{image(t), {Path: "limine.conf", Content: []byte(limineConf(t))}}})
 	two := fullDrive(t, create.Options{}) // which the firmware passes over
 	sums := map[string]string{one: vmtest.Sum(t, one), two: vmtest.Sum(t, two)}

@@ -54,7 +54,7 @@ func TestChained(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			loader := vmtest.EFI(t, "./tests/chain", "-ldflags=-X main.missing="+c.missing)
+			loader := chain(t, "-ldflags=-X main.missing="+c.missing)
 			c.config.Disk = vmtest.NewDrive(t, create.Options{EFI: loader, Models: []string{model}, Extra: []create.Extra{
 				image(t), {Path: "limine.conf", Content: []byte(limineConf(t))},
 			}})
@@ -110,7 +110,7 @@ func combined(t *testing.T, said string) {
 // machine then is again as the first one left it, and the firmware gets it back.
 func TestChainedReturns(t *testing.T) {
 	vmtest.NeedQEMU(t)
-	loader := vmtest.EFI(t, "./tests/chain")
+	loader := chain(t)
 	efi := vmtest.EFI(t, "./tests/selftest", "-ldflags=-X main.finish=exit")
 	content, err := os.ReadFile(efi)
 	if err != nil {

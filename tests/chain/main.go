@@ -10,8 +10,9 @@
 // The file /habits on its volume names what OVMF is to do before as other firmware does
 // (habits.go).
 //
-// What a boot manager written in C need not do: this one is a Go program on package
-// amd64, which has taken over processors and memory. It hands both back before.
+// What a boot manager written in C need not do: this one is a Go program on package amd64, which takes over
+// processors and memory. It hands the processors back before, and is built with the tag lean, so that most memory
+// stays with the firmware.
 package main
 
 import (
@@ -200,26 +201,6 @@ func start(path, image []byte, cmdline string, device uintptr) error {
 	if err != nil {
 		return err
 	}
-
-	// Give memory back, all but what this program goes on with.
-	const keep, piece = 48 << 20, 4 << 20
-	given := 0
-	for size := 1 << 30; size >= piece; {
-		if amd64.Memory().Free < uint64(keep+size) {
-			size /= 2
-			continue
-		}
-		b, err := amd64.AllocPhysical(size)
-		if err != nil {
-			size /= 2
-			continue
-		}
-		if err := status(bs.FreePages, address(b), uintptr(size>>12)); err != nil {
-			return fmt.Errorf("giving memory back: %w", err)
-		}
-		given += size
-	}
-	fmt.Printf("chain: %d MiB of memory given back\n", given>>20)
 
 	if err := status(bs.LoadImage, 0, amd64.ImageHandle(), address(path), address(image), uintptr(len(image)), addr(&out)); err != nil {
 		return fmt.Errorf("LoadImage: %w", err)

@@ -37,7 +37,7 @@ func habitDrive(dir, list string) (image string, err error) {
 			return "", fmt.Errorf("no firmware has the habit %q: there are %s", name, strings.Join(names, ", "))
 		}
 	}
-	program, err := pe.Build(root, "./"+chainDir)
+	program, err := pe.Build(root, "./"+chainDir, "-tags=lean")
 	if err != nil {
 		return "", err
 	}

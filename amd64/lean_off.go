@@ -1,0 +1,6 @@
+//go:build !lean
+
+package amd64
+
+// memoryLimit is how much memory is taken at most, in bytes.
+const memoryLimit = 1 << 62
