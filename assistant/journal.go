@@ -180,14 +180,14 @@ func (j *journal) keep(name, value string) {
 	delete(j.unkept, name)
 }
 
-// nearlyFull warns once when nine tenths of the journal are used.
+// nearlyFull makes room for what will be said, and warns once when nine tenths of a journal are used that can't grow.
 func (j *journal) nearlyFull() {
-	if j.store == nil || j.warned {
+	if j.store == nil || j.warned || j.store.MakeRoom() == nil && j.store.Grows() {
 		return
 	}
 	if used, total := j.store.Usage(); used > total/10*9 {
 		j.warned = true
-		j.ui.Notice(fmt.Sprintf("Note: the journal is nearly full (%d%%). Make a drive with a larger one soon; when it is full, new messages are refused.", used*100/total))
+		j.ui.Notice(fmt.Sprintf("Note: the journal is nearly full (%d%%), and there is no room for more of it. Take away files that you don't need, or make a drive with a larger one; when it is full, new messages are refused.", used*100/total))
 	}
 }
 

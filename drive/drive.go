@@ -5,8 +5,8 @@
 // layout.go says which partitions a drive has and where on them things are; everybody else
 // uses the paths below, whatever the layout. The files that AlphaOS writes are preallocated
 // when the drive is made and overwritten in place, so that nothing else on the volumes ever
-// changes; but for files that a person asks for (reports, copies of conversations, documents), and
-// for what Mend puts in order.
+// changes; but for further segments of the journal when that grows, for files that a person asks for (reports, copies of
+// conversations, documents), and for what Mend puts in order.
 package drive
 
 import (
@@ -14,7 +14,6 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"slices"
-	"time"
 
 	"alphaos/fs"
 	"alphaos/fs/fat"
@@ -38,8 +37,9 @@ const (
 	FontsDir        = "fonts"
 	ConversationDir = "data/conversations"
 	ConfigPath      = "data/config.json"
-	JournalPath     = "data/journal/journal.log"
-	StatePath       = "data/cache/session.kv" // what a model remembers of a conversation
+	journalDir      = "data/journal"
+	JournalPath     = journalDir + "/journal.log" // its first segment
+	StatePath       = "data/cache/session.kv"     // what a model remembers of a conversation
 	BackupDir       = "data/backup"
 
 	reportsDir     = "backup"                // of the following, and of reports about the machine
@@ -200,16 +200,6 @@ func (d *Drive) Ours() bool {
 	}
 	f.Close()
 	return true
-}
-
-// OpenJournal opens what is saved on the drive. What is saved from here on gets its time
-// from now.
-func (d *Drive) OpenJournal(now func() time.Time) (s *store.Store, r store.Recovery, err error) {
-	medium, err := d.OpenInPlace(JournalPath)
-	if err != nil {
-		return nil, r, fmt.Errorf("the journal on the drive cannot be used: %w", err)
-	}
-	return store.Open(medium, now)
 }
 
 // OpenState opens the place where the model's memory of the conversation is kept between

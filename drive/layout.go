@@ -101,7 +101,7 @@ var Places = []struct {
 	{ConfigPath, System, "config/config.json"},
 	{ConversationDir, Knowledge, "conversations"},
 	{DocumentsDir, Knowledge, DocumentsDir},
-	{JournalPath, Knowledge, "journal/journal.log"},
+	{journalDir, Knowledge, "journal"},
 	{StatePath, Knowledge, "cache/session.kv"},
 	{BackupDir, Knowledge, "backup"},
 	// What tells why a start failed must be readable when the other partitions are not.

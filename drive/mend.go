@@ -20,7 +20,11 @@ const mendTime = 20 * time.Second
 // InPlace returns the paths of the files that AlphaOS overwrites where they lie, on the volumes of
 // whatever layout. Nothing else may change their clusters.
 func InPlace() (list []string) {
-	for _, name := range []string{JournalPath, StatePath, CrashPath, BootLogPath, ProcessorsPath} {
+	names := []string{StatePath, CrashPath, BootLogPath, ProcessorsPath}
+	for n := range mostSegments {
+		names = append(names, segmentPath(n+1))
+	}
+	for _, name := range names {
 		for layout := range Layouts {
 			_, at := Layout(layout).At(name)
 			list = append(list, at)

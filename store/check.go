@@ -23,13 +23,26 @@ func (s *Store) Check(ctx context.Context, progress func(done int64)) (Health, e
 	total := s.Checkable()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := &watched{Medium: s.j.m, ctx: ctx, progress: func(read int64) { progress(min(read, total)) }}
-	h, ok := s.j.check(w)
-	switch {
-	case ctx.Err() != nil:
-		return Health{}, ctx.Err()
-	case !ok:
-		return Health{}, fmt.Errorf("the journal cannot be read: %w", w.err)
+	var h Health
+	read := int64(0)
+	for _, j := range s.segments {
+		if j == nil {
+			continue
+		}
+		w := &watched{Medium: j.m, ctx: ctx, progress: func(more int64) { progress(min(read+more, total)) }}
+		found, ok := j.check(w)
+		switch {
+		case ctx.Err() != nil:
+			return Health{}, ctx.Err()
+		case !ok:
+			return Health{}, fmt.Errorf("the journal cannot be read: %w", w.err)
+		}
+		h.Records += found.Records
+		h.Hurt[0] += found.Hurt[0]
+		h.Hurt[1] += found.Hurt[1]
+		h.Lost += found.Lost
+		h.Unread += found.Unread
+		read += w.read
 	}
 	h.Lost -= min(h.Lost, s.lost)
 	progress(total)
@@ -53,7 +66,7 @@ func (j *journal) check(w *watched) (Health, bool) {
 	b := &half{m: w, twin: a, base: j.half, size: max(0, min(j.half, size-j.half))}
 	for i, h := range [2]*half{a, b} {
 		h.load(blockSize)
-		if head, ok := parseHeader(h.buf); !ok || head.gen != j.gen || head.half != j.half {
+		if head, ok := parseHeader(h.buf); !ok || head.gen != j.gen || head.half != j.half || head.next != 0 {
 			found.Hurt[i]++
 		}
 	}
@@ -61,7 +74,7 @@ func (j *journal) check(w *watched) (Health, bool) {
 		return found, false
 	}
 	all, _ := j.gather(a, b)
-	sc := &scan{}
+	sc := &scan{first: j.first}
 	sc.sift(all)
 	found.Unread = len(a.unread) + len(b.unread)
 	found.Records = len(sc.records)

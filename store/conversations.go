@@ -6,8 +6,8 @@ package store
 // Other records name a conversation by the number of the record that began it, and a message
 // by that of its first one: numbers stay when records before them are lost, a count would not.
 //
-// Nothing is taken out of the journal. What is deleted lies there, and is not read any more,
-// until the journal is compacted; what is replaced stays as a branch. Deleting names the
+// What is deleted lies in the journal, and is not read any more, until that is compacted (see
+// compact.go); what is replaced stays as a branch. Deleting names the
 // conversation and also the records of which it consists, so that it does not come back as a
 // part of another one if the record with which it began is lost.
 
@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -50,17 +51,22 @@ func (s *Store) arrange(r *record) {
 		}
 	case kindTitle:
 		if at >= 0 {
-			s.conversations[at].title = p["title"]
+			c := &s.conversations[at]
+			c.title = p["title"]
+			c.titled = append(c.titled, numbers{r.seq, r.seq})
 		}
 	case kindDelete:
+		gone := parseNumbers(p["records"])
+		d := deletion{by: r.seq, gone: gone}
 		if at >= 0 {
 			c := &s.conversations[at]
-			c.messages, c.branches, c.spans, c.title = nil, nil, nil, ""
+			d.gone, d.titles = append(d.gone, c.spans...), c.titled
+			c.messages, c.branches, c.spans, c.title, c.titled = nil, nil, nil, "", nil
 			if s.talking == at {
 				s.talking = -1
 			}
 		}
-		gone := parseNumbers(p["records"])
+		s.deletions = append(s.deletions, d)
 		for i := range s.conversations {
 			s.conversations[i].drop(gone)
 		}
@@ -80,17 +86,17 @@ func (c *conversation) drop(gone []numbers) {
 	if !slices.ContainsFunc(c.spans, meet) {
 		return
 	}
-	said := func(m Message) bool { return meet(numbers{m.seq, m.seq}) }
+	said := func(m message) bool { return meet(numbers{m.seq, m.seq}) }
 	for i := range c.branches {
 		b := &c.branches[i]
-		b.Messages = slices.DeleteFunc(b.Messages, said)
-		for _, m := range c.messages[:min(b.After, len(c.messages))] {
+		b.messages = slices.DeleteFunc(b.messages, said)
+		for _, m := range c.messages[:min(b.after, len(c.messages))] {
 			if said(m) {
-				b.After--
+				b.after--
 			}
 		}
 	}
-	c.branches = slices.DeleteFunc(c.branches, func(b Branch) bool { return len(b.Messages) == 0 })
+	c.branches = slices.DeleteFunc(c.branches, func(b branch) bool { return len(b.messages) == 0 })
 	c.messages = slices.DeleteFunc(c.messages, said)
 }
 
@@ -106,12 +112,12 @@ func (c *conversation) branch(from uint64) {
 		return
 	}
 	for i := range c.branches {
-		if b := &c.branches[i]; b.After > k {
-			b.Messages = slices.Concat(tail[:min(b.After-k, len(tail))], b.Messages)
-			b.After = k
+		if b := &c.branches[i]; b.after > k {
+			b.messages = slices.Concat(tail[:min(b.after-k, len(tail))], b.messages)
+			b.after = k
 		}
 	}
-	c.branches = append(c.branches, Branch{k, tail})
+	c.branches = append(c.branches, branch{k, tail})
 	c.messages = c.messages[:k]
 }
 
@@ -228,8 +234,8 @@ func (s *Store) Forget(keep int) error {
 	}
 	from := c.messages[keep].seq
 	for _, b := range c.branches {
-		if b.After >= keep {
-			from = min(from, b.Messages[0].seq)
+		if b.after >= keep {
+			from = min(from, b.messages[0].seq)
 		}
 	}
 	var gone []numbers
@@ -290,7 +296,7 @@ func (s *Store) Tail(n int) (last []Message, total int) {
 	if c == nil {
 		return nil, 0
 	}
-	return slices.Clone(c.messages[max(0, len(c.messages)-n):]), len(c.messages)
+	return s.read(c.messages[max(0, len(c.messages)-n):]), len(c.messages)
 }
 
 // Conversations lists all conversations that have messages, in the order in which they began.
@@ -300,18 +306,24 @@ func (s *Store) Conversations() []Conversation {
 	var list []Conversation
 	for i := range s.conversations {
 		if c := &s.conversations[i]; len(c.messages) > 0 {
-			list = append(list, c.entry())
+			list = append(list, s.entry(c))
 		}
 	}
 	return list
 }
 
-func (c *conversation) entry() Conversation {
+func (s *Store) entry(c *conversation) Conversation {
 	name := c.title
-	if name == "" {
-		name = title(c.messages[0].Text)
+	if first := c.messages[0]; name == "" && c.worded != first.seq {
+		c.words, c.worded = title(s.message(first).Text), 0
+		if !first.answer { // an answer may grow
+			c.worded = first.seq
+		}
 	}
-	return Conversation{ID: c.id, Started: c.started, Updated: c.messages[len(c.messages)-1].Time, Title: name, Messages: len(c.messages)}
+	if name == "" {
+		name = c.words
+	}
+	return Conversation{ID: c.id, Started: c.started, Updated: time.UnixMilli(c.messages[len(c.messages)-1].ms), Title: name, Messages: len(c.messages)}
 }
 
 // Current is the current conversation; its ID is 0 when nothing was said in it yet.
@@ -319,7 +331,7 @@ func (s *Store) Current() Conversation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.present(); c != nil && len(c.messages) > 0 {
-		return c.entry()
+		return s.entry(c)
 	}
 	return Conversation{}
 }
@@ -333,7 +345,7 @@ func (s *Store) Messages(id int) []Message {
 	if err != nil {
 		return nil
 	}
-	return slices.Clone(c.messages)
+	return s.read(c.messages)
 }
 
 // Branches returns what was replaced in the conversation with this ID, in the order in which
@@ -345,9 +357,9 @@ func (s *Store) Branches(id int) []Branch {
 	if err != nil {
 		return nil
 	}
-	list := slices.Clone(c.branches)
-	for i := range list {
-		list[i].Messages = slices.Clone(list[i].Messages)
+	var list []Branch
+	for _, b := range c.branches {
+		list = append(list, Branch{b.after, s.read(b.messages)})
 	}
 	return list
 }

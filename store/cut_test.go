@@ -4,8 +4,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +35,114 @@ type talker struct {
 	anyOrder bool
 	blind    bool // the session does not see all that was said
 	moved    int  // how often words were all there, in another order
+
+	slot      int64           // bytes of a segment
+	segments  int             // that there are; 0: the journal does not grow
+	most      int             // that there may be
+	texts     int             // that were said so far, each of which has its number
+	dead      map[string]bool // the numbers of those that are deleted
+	wild      bool            // the drive has written somewhere else
+	compacted int
 }
+
+// Segments and Add make segments of one drive. That one is there is written last, in the sector behind them all.
+func (t *talker) Segments() (list []store.Medium, err error) {
+	for i := range t.segments {
+		list = append(list, slot{io.NewSectionReader(t.d, int64(i)*t.slot, t.slot), t.d, int64(i) * t.slot})
+	}
+	return list, nil
+}
+
+func (t *talker) Add(int64) (store.Medium, error) {
+	if t.segments == t.most {
+		return nil, errors.New("no room")
+	}
+	at := int64(t.segments) * t.slot
+	junk := make([]byte, t.slot)
+	for i := range junk {
+		junk[i] = byte(t.r.Uint32())
+	}
+	copy(t.d.Bytes()[at:], junk) // what another file has left there
+	if _, err := t.d.WriteAt(make([]byte, t.slot), at); err != nil {
+		return nil, err
+	}
+	if err := t.d.Sync(); err != nil {
+		return nil, err
+	}
+	_, err := t.d.WriteAt(make([]byte, 512), int64(t.most)*t.slot)
+	if err == nil {
+		err = t.d.Sync()
+	}
+	if err != nil {
+		t.segments += t.r.IntN(2)
+		return nil, err
+	}
+	t.segments++
+	list, err := t.Segments()
+	return list[t.segments-1], err
+}
+
+// slot is a segment on a drive.
+type slot struct {
+	*io.SectionReader
+	d  *fstest.Disk
+	at int64
+}
+
+func (s slot) Sync() error { return s.d.Sync() }
+
+func (s slot) WriteAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > s.Size() {
+		return 0, io.ErrShortWrite
+	}
+	return s.d.WriteAt(p, s.at+off)
+}
+
+func (t *talker) open() (*store.Store, store.Recovery, error) {
+	if t.segments > 0 {
+		return store.OpenFolder(t, eager())
+	}
+	return store.Open(t.d, eager())
+}
+
+// copyAt is where a copy is, of any segment.
+func (t *talker) copyAt(which int64) int64 {
+	return t.r.Int64N(t.d.Size()/t.slot)*t.slot + which*t.slot/2
+}
+
+var number = regexp.MustCompile(`#\d+ `)
+
+// died notes that what is in one and not in the other is deleted.
+func (t *talker) died(before, after string) {
+	for _, n := range number.FindAllString(before, -1) {
+		if !strings.Contains(after, n) {
+			t.dead[n] = true
+		}
+	}
+}
+
+// compact takes what is deleted off the drive.
+func (t *talker) compact(s *store.Store) error {
+	due := s.Deleted()
+	if err := s.Compact(); err != nil {
+		return err
+	}
+	if due {
+		t.compacted++
+	}
+	for _, n := range number.FindAll(t.d.Bytes()[:max(1, int64(t.segments))*t.slot], -1) {
+		if t.dead[string(n)] && !t.wild {
+			i := strings.Index(string(t.d.Bytes()), string(n))
+			return fmt.Errorf("%w: %s is still there at %d of slot %d; %d segments, degraded %v, due %v", errTest, n, int64(i)%t.slot, int64(i)/t.slot, t.segments, s.Degraded(), due)
+		}
+	}
+	if got, want := read(s).String(), t.said.String(); got != want && !t.blind && t.d.Fail == nil {
+		return fmt.Errorf("%w: compacted, want\n%s", errTest, difference(want, got))
+	}
+	return nil
+}
+
+var errTest = errors.New("a broken promise")
 
 // said is what a journal says.
 type said struct {
@@ -228,8 +337,12 @@ func (t *talker) step(s *store.Store) error {
 	if t.r.IntN(10) == 0 {
 		n = t.r.IntN(6000)
 	}
-	text := fmt.Sprintf("%d %s.", t.r.IntN(1e6), strings.Repeat("x", n))
+	t.texts++
+	text := fmt.Sprintf("#%d %s.", t.texts, strings.Repeat("x", n))
 	kinds := 18
+	if t.segments > 0 {
+		kinds = 19
+	}
 	if t.anyOrder || t.blind { // the order tells what belongs where, and places are counted
 		kinds = 12
 	}
@@ -295,13 +408,18 @@ func (t *talker) step(s *store.Store) error {
 		}
 		list := s.Conversations()
 		id := list[t.r.IntN(len(list))].ID
-		return t.turns(func() error { return s.Delete(id) }, func(s *said) {
+		before := t.said.String()
+		err := t.turns(func() error { return s.Delete(id) }, func(s *said) {
 			i := s.find(id)
 			s.conversations[i] = chat{id: id}
 			if i == s.current {
 				s.begin()
 			}
 		})
+		if err == nil {
+			t.died(before, t.said.String())
+		}
+		return err
 	case k == 15:
 		err := t.turns(func() error { return s.Replace(keep, text) }, func(s *said) {
 			s.replace(keep)
@@ -326,11 +444,18 @@ func (t *talker) step(s *store.Store) error {
 			t.answer = a
 		}
 		return err
-	default:
+	case k == 17:
 		if keep == current.Messages {
 			return s.Forget(keep) // which says nothing
 		}
-		return t.turns(func() error { return s.Forget(keep) }, func(s *said) { s.forget(keep) })
+		before := t.said.String()
+		err := t.turns(func() error { return s.Forget(keep) }, func(s *said) { s.forget(keep) })
+		if err == nil {
+			t.died(before, t.said.String())
+		}
+		return err
+	default:
+		return t.compact(s)
 	}
 }
 
@@ -348,7 +473,7 @@ func (t *talker) turns(what func() error, effect func(*said)) error {
 
 // check opens the journal on the drive as it is and compares.
 func (t *talker) check() (*store.Store, store.Recovery, error) {
-	s, rec, err := store.Open(t.d, eager())
+	s, rec, err := t.open()
 	if err != nil {
 		return nil, rec, err
 	}
@@ -401,7 +526,7 @@ type fault struct {
 	// returned; the drive fails only until power comes back.
 	session func(t *talker) (cut bool)
 	begun   func(t *talker) // what happens when the damage of earlier sessions is repaired
-	setup   func(d *fstest.Disk, r *rand.Rand)
+	setup   func(t *talker)
 	damage  bool // blocks may be told as damaged
 	flaky   bool // the start sees the failing drive
 	// anyOrder says that the words must be there but may have changed places.
@@ -421,27 +546,25 @@ var faults = []fault{
 	}},
 	// What a cut has torn in one copy and no start has repaired yet must not be
 	// hit in the other: no cut comes before the bits stick.
-	{name: "stuck bits", share: 8, damage: true, session: func(t *talker) bool { return t.restarts > 0 }, setup: func(d *fstest.Disk, r *rand.Rand) {
-		half := d.Size() / 2
-		in := half * r.Int64N(2)
-		for range 1 + r.IntN(3) {
-			d.StickBit(in+r.Int64N(half), uint(r.IntN(8)), r.IntN(2) == 0)
+	{name: "stuck bits", share: 8, damage: true, session: func(t *talker) bool { return t.restarts > 0 }, setup: func(t *talker) {
+		which := t.r.Int64N(2)
+		for range 1 + t.r.IntN(3) {
+			t.d.StickBit(t.copyAt(which)+t.r.Int64N(t.slot/2), uint(t.r.IntN(8)), t.r.IntN(2) == 0)
 		}
 	}},
 	// Damage that is not noticed, and then a cut while the other copy is being
 	// written, are two faults: these sessions end without one.
 	{name: "stuck bits behind a cache", share: 4, damage: true,
-		setup: func(d *fstest.Disk, r *rand.Rand) {
-			d.CachedReads = true
-			half := d.Size() / 2
-			d.StickBit(half*r.Int64N(2)+r.Int64N(half), uint(r.IntN(8)), r.IntN(2) == 0)
+		setup: func(t *talker) {
+			t.d.CachedReads = true
+			t.d.StickBit(t.copyAt(t.r.Int64N(2))+t.r.Int64N(t.slot/2), uint(t.r.IntN(8)), t.r.IntN(2) == 0)
 		},
 		session: func(*talker) bool { return false }},
 	// A half of one copy can't be written for some time; every word is there
 	// afterwards, but what was said meanwhile may stand before what that half hides.
 	{name: "outages of a region", share: 6, damage: true, flaky: true, anyOrder: true, session: func(t *talker) bool {
-		quarter := t.d.Size() / 4
-		from := quarter * t.r.Int64N(4)
+		quarter := t.slot / 4
+		from := quarter * t.r.Int64N(4*t.d.Size()/t.slot)
 		t.d.Fail = fstest.Outage(from, from+quarter, t.r.IntN(60), 1+t.r.IntN(200))
 		return true
 	}},
@@ -452,13 +575,12 @@ var faults = []fault{
 		if len(t.said.conversations) == 0 && len(t.said.settings) == 0 {
 			return true
 		}
-		half := t.d.Size() / 2
-		from := half * t.r.Int64N(2)
+		from := t.copyAt(t.r.Int64N(2))
 		switch t.r.IntN(4) {
 		case 0, 1:
-			t.d.Fail = fstest.Outage(from, from+half, 0, 1<<30)
+			t.d.Fail = fstest.Outage(from, from+t.slot/2, 0, 1<<30)
 		case 2:
-			t.d.Fail = fstest.Outage(0, 2*half, 0, 1<<30)
+			t.d.Fail = fstest.Outage(0, t.d.Size(), 0, 1<<30)
 		}
 		return true
 	}},
@@ -466,30 +588,38 @@ var faults = []fault{
 		return t.restarts%2 == 0
 	}, begun: func(t *talker) {
 		if t.restarts%2 == 1 {
+			t.wild = true
 			t.d.Misdirect(1+t.r.IntN(40), t.r.Int64N(t.d.Size()/4096)*4096)
 		}
 	}},
 }
 
 // live lives through the sessions of one drive.
-func live(f fault, seed uint64) (cuts int, err error) {
+func live(f fault, seed uint64, grows bool) (t *talker, err error) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	sector, shift := 512, 0
 	if r.IntN(2) == 0 {
 		sector, shift = 4096, r.IntN(8)*512
 	}
-	d := fstest.New(int64(128+r.IntN(3)*50)<<10, sector, shift, r)
-	t := &talker{d: d, r: r, anyOrder: f.anyOrder, said: said{settings: map[string]string{}}}
+	t = &talker{r: r, anyOrder: f.anyOrder, said: said{settings: map[string]string{}}, dead: map[string]bool{}}
+	t.slot = int64(128+r.IntN(3)*50) << 10
+	size := t.slot
+	if grows {
+		t.slot, t.segments, t.most = 64<<10, 1, 6
+		size = t.slot*int64(t.most) + 512
+	}
+	d := fstest.New(size, sector, shift, r)
+	t.d = d
 	for t.restarts = range 12 {
 		_, rec, err := t.check()
 		if err != nil {
-			return t.cuts, err
+			return t, err
 		}
 		if len(rec.Holes) > 0 || !f.damage && shift == 0 && (rec.Repaired > 0 || rec.Mixed > 0) {
-			return t.cuts, fmt.Errorf("after %d restarts damage is told that is none: %+v", t.restarts, rec)
+			return t, fmt.Errorf("after %d restarts damage is told that is none: %+v", t.restarts, rec)
 		}
 		if !rec.New && f.setup != nil { // in what is new all bits are zero
-			f.setup(d, r)
+			f.setup(t)
 			f.setup = nil
 		}
 		cut := f.session == nil || f.session(t)
@@ -502,13 +632,13 @@ func live(f fault, seed uint64) (cuts int, err error) {
 			d.CutAfter(1 + r.IntN(150))
 			t.cuts++
 		}
-		s, _, err := store.Open(d, eager())
+		s, _, err := t.open()
 		if err == nil && f.begun != nil {
 			err = s.Begin()
 			f.begun(t)
 		}
 		if err != nil && !f.flaky && !d.Off() && !errors.Is(err, store.ErrFull) {
-			return t.cuts, err
+			return t, err
 		}
 		t.blind = err == nil && read(s).String() != t.said.String()
 		for i := 0; err == nil && !d.Off() && (cut || i < 12) && i < 60; i++ {
@@ -516,12 +646,18 @@ func live(f fault, seed uint64) (cuts int, err error) {
 				break
 			}
 			e := t.step(s)
+			if errors.Is(e, errTest) {
+				return t, e
+			}
+			if errors.Is(e, store.ErrNotCompacted) && !d.Off() {
+				continue // something can't be read
+			}
 			// Where there is no room to move away from what can't be written, it is full as well.
 			used, total := s.Usage()
 			if errors.Is(e, store.ErrFull) || e != nil && total-used < 16<<10 {
 				break
 			} else if e != nil && !d.Off() && !f.flaky {
-				return t.cuts, e
+				return t, e
 			}
 		}
 		if err == nil && !d.Off() && r.IntN(2) == 0 {
@@ -535,9 +671,9 @@ func live(f fault, seed uint64) (cuts int, err error) {
 		d.PowerOn()
 	}
 	if _, _, err := t.check(); err != nil {
-		return t.cuts, err
+		return t, err
 	}
-	return t.cuts, nil
+	return t, nil
 }
 
 // On drives that fail, power goes again and again. No acknowledged word is ever
@@ -547,7 +683,7 @@ func TestCuts(t *testing.T) {
 	for _, f := range faults {
 		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
 			if *seedFlag != 0 {
-				if _, err := live(f, *seedFlag); err != nil {
+				if _, err := live(f, *seedFlag, *seedFlag%2 == 1); err != nil {
 					t.Fatal(err)
 				}
 				return
@@ -556,20 +692,25 @@ func TestCuts(t *testing.T) {
 			if *soak > 5000 {
 				first = rand.Uint64() >> 20 << 10
 			}
-			cuts, drives := 0, uint64(0)
+			cuts, drives, segments, compacted := 0, uint64(0), 0, 0
 			for ; cuts < *soak*f.share/100 || drives < 3; drives++ {
 				s := first + drives + 1
-				n, err := live(f, s)
+				l, err := live(f, s, s%2 == 1) // of each two one grows
 				if err != nil {
 					t.Fatalf("after %d cuts (again: go test ./store -run '^TestCuts/%s$' -seed %d): %v",
 						cuts, strings.ReplaceAll(f.name, " ", "-"), s, err)
 				}
-				cuts += n
+				cuts += l.cuts
+				segments += max(0, l.segments-1)
+				compacted += l.compacted
 				if cuts == 0 && drives*12 >= uint64(*soak*f.share/100) {
 					break
 				}
 			}
-			t.Logf("%d drives, %d restarts, %d cuts", drives, drives*12, cuts)
+			if drives > 8 && !f.anyOrder && (segments == 0 || compacted == 0) {
+				t.Errorf("%d segments were added, %d times was compacted", segments, compacted)
+			}
+			t.Logf("%d drives, %d restarts, %d cuts, %d segments added, compacted %d times", drives, drives*12, cuts, segments, compacted)
 		})
 	}
 }

@@ -2,7 +2,7 @@ package store
 
 // The journal: an append-only log of records, kept twice.
 //
-// The file is split into two halves, copy A and copy B, which hold the same
+// The file, or each of several (see segments.go), is split into two halves, copy A and copy B, which hold the same
 // bytes at the same offsets:
 //
 //	0              header: magic, generation, size of a half, CRC32C
@@ -88,6 +88,8 @@ package store
 // not be read (Recovery.Unread), and records that are in one copy only
 // (Store.Degraded).
 //
+// Compacting keeps to all of this (see compact.go), with one copy at a time while it goes on.
+//
 // What can't be survived: damage to both copies of a record, also if the second
 // copy is hit by a cut or a read error after the first was damaged and before
 // the next start repaired it. If that is the last record, it can't be told from
@@ -165,6 +167,14 @@ type record struct {
 	kind    kind
 	payload []byte
 	gap     bool // records are lost just before this one; not on the medium
+	place
+}
+
+// place says where a record was found, or was put.
+type place struct {
+	pos  int64 // from the start of a copy
+	in   uint8 // the copies that have it there: inA, inB
+	part uint8 // of a kindCommit
 }
 
 // begins tells whether a session begins with the record.
@@ -236,6 +246,9 @@ func appendRecord(dst []byte, gen uint64, r record) []byte {
 	return dst
 }
 
+// payloadLen is the length of the payload of the record at the start of b.
+func payloadLen(b []byte) uint32 { return binary.LittleEndian.Uint32(b[4:]) }
+
 // parseRecord decodes the record at the start of b, which may be longer. The
 // payload refers to b. Generation 0 accepts any generation.
 func parseRecord(b []byte, gen uint64) (r record, size int64, g uint64, ok bool) {
@@ -246,7 +259,7 @@ func parseRecord(b []byte, gen uint64) (r record, size int64, g uint64, ok bool)
 	if g == 0 || gen != 0 && g != gen {
 		return
 	}
-	n := binary.LittleEndian.Uint32(b[4:])
+	n := payloadLen(b)
 	if n > maxPayload+maxExtra || recordSize(int(n)) > int64(len(b)) {
 		return
 	}
@@ -275,10 +288,20 @@ func parseRecord(b []byte, gen uint64) (r record, size int64, g uint64, ok bool)
 //	16 u64 size of a half in bytes
 //	24 i64 time of making, milliseconds since 1970 UTC
 //	32 u32 CRC32C of bytes 0 to 31
+//	36 u32 CRC32C of bytes 40 to 55; what was never compacted has zeros from here on
+//	40 u64 in the second copy: the generation to which the journal is being compacted; 0: to none
+//	48 u64 all that records up to this number delete was taken out
 type header struct {
 	gen  uint64
 	half int64
 	made time.Time
+	next uint64
+	upto uint64
+}
+
+// same tells whether two copies belong together.
+func (h header) same(o header) bool {
+	return h.gen == o.gen && h.half == o.half && h.made.Equal(o.made)
 }
 
 func (h header) encode() []byte {
@@ -288,6 +311,11 @@ func (h header) encode() []byte {
 	binary.LittleEndian.PutUint64(b[16:], uint64(h.half))
 	binary.LittleEndian.PutUint64(b[24:], uint64(h.made.UnixMilli()))
 	binary.LittleEndian.PutUint32(b[32:], crc32.Checksum(b[:32], castagnoli))
+	if h.next != 0 || h.upto != 0 {
+		binary.LittleEndian.PutUint64(b[40:], h.next)
+		binary.LittleEndian.PutUint64(b[48:], h.upto)
+		binary.LittleEndian.PutUint32(b[36:], crc32.Checksum(b[40:56], castagnoli))
+	}
 	return b
 }
 
@@ -299,6 +327,10 @@ func parseHeader(b []byte) (h header, ok bool) {
 	h.gen = binary.LittleEndian.Uint64(b[8:])
 	h.half = int64(binary.LittleEndian.Uint64(b[16:]))
 	h.made = time.UnixMilli(int64(binary.LittleEndian.Uint64(b[24:])))
+	if len(b) >= 56 && crc32.Checksum(b[40:56], castagnoli) == binary.LittleEndian.Uint32(b[36:]) {
+		h.next = binary.LittleEndian.Uint64(b[40:])
+		h.upto = binary.LittleEndian.Uint64(b[48:])
+	}
 	return h, h.gen != 0 && h.half >= minHalf && h.half <= 1<<62 && h.half%blockSize == 0
 }
 
@@ -325,10 +357,17 @@ func zero(b []byte) bool {
 	return bytes.Equal(b, zeros[:len(b)])
 }
 
-// journal is the open log.
+// journal is one segment of the log, open.
 type journal struct {
 	m        Medium
 	gen      uint64
+	made     time.Time
+	upto     uint64 // header.upto
+	first    uint64 // the number that its first record has if nothing is lost
+	lo, hi   uint64 // the lowest and the highest number in it; 0: none
+	sealed   bool   // the log goes on in the next segment
+	at       place  // of the last record that was put
+	ignored  uint8  // the copy that is to be made anew from the other, since compacting was cut short: inA, inB or 0
 	half     int64  // distance of the copies
 	capacity int64  // bytes of a copy that may be used, header included
 	tail     int64  // offset of the next record in each copy
@@ -367,7 +406,8 @@ func (j *journal) moveOn(pos int64) {
 // fails is given up (the other copy is good): the tail moves away from it.
 func (j *journal) prepare(now time.Time) error {
 	if j.blank {
-		h := header{gen: j.gen, half: j.half, made: now}
+		j.made = time.UnixMilli(now.UnixMilli())
+		h := j.header()
 		errA := j.put(0, h.encode())
 		errB := j.put(j.half, h.encode())
 		if errA != nil && errB != nil {
@@ -377,6 +417,19 @@ func (j *journal) prepare(now time.Time) error {
 		j.blank = false
 		return nil
 	}
+	j.mend()
+	if j.unread && j.free() == 0 {
+		return errUnread
+	}
+	return nil
+}
+
+func (j *journal) header() header {
+	return header{gen: j.gen, half: j.half, made: j.made, upto: j.upto}
+}
+
+// mend writes the repairs that the scan planned.
+func (j *journal) mend() {
 	for _, r := range j.repairs {
 		if err := j.put(r.at, r.data); err != nil {
 			j.degraded = true
@@ -387,10 +440,7 @@ func (j *journal) prepare(now time.Time) error {
 		}
 	}
 	j.repairs = nil
-	if j.unread && j.free() == 0 {
-		return errUnread
-	}
-	return nil
+	j.renew()
 }
 
 // rescue writes once more, behind the tail, what is in one copy only where that
@@ -403,7 +453,7 @@ func (j *journal) rescue(reserve int64) {
 			j.degraded, j.heals = true, nil
 			break
 		}
-		if saved, _ := j.place(enc); !saved || j.single {
+		if saved, _ := j.write(enc); !saved || j.single {
 			j.degraded, j.heals = true, nil
 			break
 		}
@@ -427,7 +477,7 @@ func (j *journal) put(at int64, data []byte) error {
 }
 
 func (j *journal) putOnce(at int64, data []byte) error {
-	if in := uint8(inA + at/j.half); j.frozen&in != 0 {
+	if in := uint8(inA << (at / j.half)); j.frozen&in != 0 {
 		return errUnread
 	}
 	if at+int64(len(data)) > j.m.Size() {
@@ -468,10 +518,13 @@ func (j *journal) append(recs ...record) error {
 		return errors.New("the drive has failed too often: switch off and start again, perhaps in another socket")
 	}
 	r.seq, r.skip, r.leap = j.seq+1, j.skip, j.leap
-	saved, err := j.place(appendRecord(nil, j.gen, r))
+	saved, err := j.write(appendRecord(nil, j.gen, r))
 	switch {
 	case saved:
 		j.seq, j.skip, j.leap = r.seq, 0, 0
+		if j.hi = r.seq; j.lo == 0 {
+			j.lo = r.seq
+		}
 		return nil
 	case !errors.Is(err, ErrFull): // something may have been written
 		j.seq, j.skip = r.seq, j.skip+1
@@ -479,9 +532,9 @@ func (j *journal) append(recs ...record) error {
 	return err
 }
 
-// place writes an encoded record at the tail of both copies, or at least of
+// write writes an encoded record at the tail of both copies, or at least of
 // one. The error is ErrFull if nothing was written.
-func (j *journal) place(enc []byte) (saved bool, err error) {
+func (j *journal) write(enc []byte) (saved bool, err error) {
 	start, shared, degraded := j.tail, len(j.tailData) > 0, j.degraded
 	for try := range 3 {
 		if j.tail+int64(len(enc)) > j.capacity {
@@ -506,6 +559,7 @@ func (j *journal) place(enc []byte) (saved bool, err error) {
 		}
 		errB := j.put(j.half+from, data)
 		if errA == nil && errB == nil {
+			j.at = place{pos: j.tail, in: inBoth}
 			j.tail += int64(len(enc))
 			keep := int(j.tail % blockSize)
 			j.tailData = bytes.Clone(data[end-keep : end])
@@ -520,6 +574,9 @@ func (j *journal) place(enc []byte) (saved bool, err error) {
 		// One copy has it, and its blocks are left alone. Another place may
 		// have room for both; but when a whole copy is dead that is given up.
 		saved, j.degraded = true, true
+		if j.at = (place{pos: j.tail, in: inA}); errA != nil {
+			j.at.in = inB
+		}
 		j.moveOn(j.tail + int64(len(enc)))
 		if j.single {
 			break

@@ -37,14 +37,37 @@ const (
 // half is one copy as read so far.
 type half struct {
 	m       Medium
-	base    int64          // offset in the medium
-	size    int64          // bytes that exist on the medium
-	buf     []byte         // the first len(buf) bytes, zeros where they can't be read
+	base    int64  // offset in the medium
+	size    int64  // bytes that exist on the medium
+	buf     []byte // the first len(buf) bytes, zeros where they can't be read
+	memory  *memory
 	twin    *half          // while all that was read is the same there, buf is the twin's
 	scratch []byte         // for reading what is compared with the twin
 	unread  map[int64]bool // numbers of the blocks that can't be read
 	row     int            // how many of them lie at the end of buf
 	probe   int            // the row at which one is tried again
+}
+
+// memory is what segments are read into, one after the other.
+type memory struct {
+	copies  [2][]byte
+	all     []found
+	records []record
+}
+
+// take returns room for size bytes of the first or second copy.
+func (m *memory) take(second bool, size int64) []byte {
+	if m == nil || size <= 4*probeSize { // grown again, it would be copied onto itself
+		return make([]byte, 0, size)
+	}
+	b := &m.copies[0]
+	if second {
+		b = &m.copies[1]
+	}
+	if int64(cap(*b)) < size {
+		*b = make([]byte, 0, size)
+	}
+	return (*b)[:0]
 }
 
 // load reads on until at least n bytes (or all there are) are in buf. Requests
@@ -62,7 +85,7 @@ func (h *half) load(n int64) {
 				continue
 			}
 			// From here on this copy needs memory of its own.
-			h.twin, h.buf = nil, append(make([]byte, 0, h.size), h.buf...)
+			h.twin, h.buf = nil, append(h.memory.take(h.base > 0, h.size), h.buf...)
 		}
 		if need := at + chunk; need > int64(cap(h.buf)) {
 			// A young journal takes little memory; any other all it may need, at
@@ -71,7 +94,7 @@ func (h *half) load(n int64) {
 			if need <= 4*probeSize {
 				size = min(size, 4*probeSize)
 			}
-			h.buf = append(make([]byte, 0, size), h.buf...)
+			h.buf = append(h.memory.take(h.base > 0, size), h.buf...)
 		}
 		h.buf = h.buf[:at+chunk]
 		p := h.buf[at:]
@@ -183,6 +206,14 @@ func (h *half) record(pos int64, gen uint64) (record, int64, bool) {
 	return r, size, ok
 }
 
+// nothing reads as zeros.
+type nothing struct{ Medium }
+
+func (nothing) ReadAt(p []byte, _ int64) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
 // find returns the lowest offset from pos on, below limit, at which the copy
 // has a valid record; limit if there is none. It looks for the generation,
 // which lies at byte 8 of each record.
@@ -266,14 +297,22 @@ type Hole struct {
 
 // scan is what opening a journal found.
 type scan struct {
-	records  []record // without those that were given up; each knows whether a hole lies before it
+	memory   *memory   // to be used; nil: that of the next one is new
+	first    uint64    // the number that the first record has if nothing is lost
+	next     uint64    // the number that the next record has if nothing was given up
+	after    time.Time // of the last record before these
+	keep     bool      // raw is wanted
+	raw      []found   // the records as they lie on the medium
+	records  []record  // without those that were given up; each knows whether a hole lies before it
 	holes    []Hole
-	torn     int64 // bytes of an append that was cut and never acknowledged
-	unread   int64 // bytes at the end that can't be read, and may hold records
-	settled  int64 // number of the block before which no cut of the last append could do harm
-	repaired int   // blocks before that which are good in one copy only
-	mixed    int   // blocks before that of which neither copy is whole
-	top      int64 // end of the record with the highest number
+	torn     int64  // bytes of an append that was cut and never acknowledged
+	unread   int64  // bytes at the end that can't be read, and may hold records
+	settled  int64  // number of the block before which no cut of the last append could do harm
+	repaired int    // blocks before that which are good in one copy only
+	mixed    int    // blocks before that of which neither copy is whole
+	lo, hi   uint64 // the lowest and highest number of a record
+	sealed   bool   // the one with the highest says that the log goes on elsewhere
+	top      int64  // end of the record with the highest number
 	hidden   []span
 	apart    bool // a copy was not written since, and records may lie anywhere in it
 }
@@ -284,47 +323,75 @@ type span struct{ from, to int64 }
 // openJournal reads the journal in m. It writes nothing: j.repairs and j.blank
 // are put right by j.prepare.
 func openJournal(m Medium, now time.Time) (*journal, *scan, error) {
+	sc := &scan{first: 1}
+	j, err := openSegment(m, now, sc)
+	if err != nil {
+		return nil, nil, err
+	}
+	return j, sc, nil
+}
+
+// openSegment is openJournal for a segment of which sc tells what comes before.
+func openSegment(m Medium, now time.Time, sc *scan) (*journal, error) {
 	size := m.Size()
 	defHalf := size / 2 &^ (blockSize - 1)
 	if defHalf < minHalf {
-		return nil, nil, fmt.Errorf("the journal file has %d bytes, at least %d are needed: make the drive again with a larger journal", size, 2*minHalf)
+		return nil, fmt.Errorf("the journal file has %d bytes, at least %d are needed: make the drive again with a larger journal", size, 2*minHalf)
 	}
-	a := &half{m: m, size: min(defHalf, size)}
+	a := &half{m: m, memory: sc.memory, size: min(defHalf, size)}
 	a.load(probeSize)
 	h, okA := parseHeader(a.buf)
-	hb, okB := header{}, false
-	b := &half{m: m, twin: a, base: defHalf, size: min(defHalf, size-defHalf)}
-	if okA {
-		if h.half != defHalf {
-			a = &half{m: m, size: min(h.half, size)}
-			b = &half{m: m, twin: a, base: h.half, size: max(0, min(h.half, size-h.half))}
-			a.load(probeSize)
-		}
-		b.load(probeSize)
-		hb, okB = parseHeader(b.buf)
-		okB = okB && hb == h
-	} else {
-		b.load(probeSize)
-		hb, okB = parseHeader(b.buf)
-		if okB && hb.half != b.base {
-			okB = false // bytes that happen to look like a header
-		}
-		if okB {
-			h = hb
-		}
+	b := &half{m: m, memory: sc.memory, twin: a, base: defHalf, size: min(defHalf, size-defHalf)}
+	if okA && h.half != defHalf {
+		a = &half{m: m, size: min(h.half, size)}
+		b = &half{m: m, twin: a, base: h.half, size: max(0, min(h.half, size-h.half))}
+		a.load(probeSize)
 	}
-	j := &journal{m: m, gen: h.gen, half: b.base, capacity: max(a.size, b.size), tail: firstByte}
-	sc := &scan{}
+	b.load(probeSize)
+	hb, okB := parseHeader(b.buf)
+	okB = okB && hb.half == b.base // else bytes that happen to look like a header
+	ignored := uint8(0)
+	switch {
+	case okB && hb.next != 0 && okA && h.gen == hb.next:
+		ignored = inB
+	case okB && hb.next != 0:
+		// What has the old generation counts in either copy. One that has all of it is enough.
+		h = hb
+		j := &journal{m: m, gen: h.gen, half: b.base, capacity: max(a.size, b.size)}
+		all := &scan{first: sc.first, keep: true}
+		j.scan(a, b, all)
+		whole := uint8(inBoth)
+		for i := range all.raw {
+			whole &= all.raw[i].any
+		}
+		if whole&inB != 0 {
+			ignored = inA
+		} else if whole&inA != 0 {
+			ignored = inB
+		}
+		a, b = &half{m: m, size: a.size}, &half{m: m, base: b.base, size: b.size}
+	case okA:
+		okB = okB && hb.same(h)
+	case okB:
+		h = hb
+	}
+	if ignored == inA {
+		a.m = nothing{m}
+	} else if ignored == inB {
+		b = &half{m: nothing{m}, base: b.base, size: b.size}
+	}
+	j := &journal{m: m, gen: h.gen, made: h.made, upto: h.upto, first: sc.first, half: b.base, capacity: max(a.size, b.size), tail: firstByte}
+	sc.next = sc.first
 	if !okA && !okB {
 		if blank(a, b) {
 			j.blank = true
 			for j.gen == 0 {
 				j.gen = rand.Uint64()
 			}
-			return j, sc, nil
+			return j, nil
 		}
 		if a.unread[0] && b.unread[0] {
-			return nil, nil, errUnread
+			return nil, errUnread
 		}
 		// Both headers are gone. Any valid record tells the generation.
 		if j.gen = findGeneration(a); j.gen == 0 {
@@ -332,28 +399,34 @@ func openJournal(m Medium, now time.Time) (*journal, *scan, error) {
 		}
 		switch {
 		case j.gen != 0:
-			h = header{gen: j.gen, half: defHalf, made: now}
+			j.made = time.UnixMilli(now.UnixMilli())
 		case len(a.unread)+len(b.unread) > 0:
-			return nil, nil, errUnread
+			return nil, errUnread
 		default:
-			return nil, nil, errors.New("the journal file holds something that is no journal: nothing was changed. To start a new journal, make the drive again or fill journal.log with zeros")
+			return nil, errNoJournal
 		}
 	}
 	j.scan(a, b, sc)
-	want := h.encode()
+	if ignored != 0 {
+		j.ignore(ignored, len(a.unread)+len(b.unread) > 0)
+		sc.repaired, sc.mixed = 0, 0
+		return j, nil
+	}
+	okB = okB && hb.next == 0
+	want := j.header()
 	for _, c := range []struct {
 		h  *half
 		ok bool
 	}{{a, okA}, {b, okB}} {
 		if !c.ok && c.h.size >= blockSize {
-			j.repairs = append(j.repairs, repair{c.h.base, want})
-			if sc.settled > 0 && len(sc.records) > 0 { // else the making of the journal may have been cut
-				sc.repaired++
-			}
+			// It is not told as damaged: compacting writes it as well, and may have been cut.
+			j.repairs = append(j.repairs, repair{c.h.base, want.encode()})
 		}
 	}
-	return j, sc, nil
+	return j, nil
 }
+
+var errNoJournal = errors.New("the journal file holds something that is no journal: nothing was changed. To start a new journal, make the drive again or fill journal.log with zeros")
 
 var errUnread = errors.New("the drive fails to read a part of the journal, and what can't be read is not written over: switch off, plug the drive in again or into another socket, and start again. If that doesn't help, copy the drive while it still works and make a new one")
 
@@ -384,10 +457,9 @@ func findGeneration(h *half) uint64 {
 // found is a valid record as it lies on the medium.
 type found struct {
 	record
-	pos, size int64
-	in        uint8 // the copies that have it here: inA, inB
-	any       uint8 // the copies that have it anywhere; 0: it is void
-	spare     bool  // this instance is not needed: the record is void, or elsewhere in both copies
+	size  int64
+	any   uint8 // the copies that have it anywhere; 0: it is void
+	spare bool  // this instance is not needed: the record is void, or elsewhere in both copies
 }
 
 const (
@@ -402,6 +474,10 @@ func (j *journal) gather(a, b *half) (all []found, reach int64) {
 	reach = firstByte + probeSize
 	pos := [2]int64{firstByte, firstByte}
 	lastA := -1
+	if a.memory != nil {
+		all = a.memory.all[:0]
+		defer func() { a.memory.all = all }()
+	}
 	for {
 		// The copy that is behind is walked on, A first.
 		i, h := 0, a
@@ -430,7 +506,8 @@ func (j *journal) gather(a, b *half) (all []found, reach int64) {
 		if len(all) == cap(all) {
 			all = slices.Grow(all, max(256, len(all)))
 		}
-		all = append(all, found{record: r, pos: pos[i], size: size, in: inA << i})
+		r.pos, r.in = pos[i], inA<<i
+		all = append(all, found{record: r, size: size})
 		pos[i] += size
 		reach = max(reach, pos[i]+probeSize)
 	}
@@ -456,8 +533,12 @@ func (sc *scan) sift(all []found) {
 			from, to = low, f.seq
 		}
 	}
-	expected, end, last := uint64(1), int64(firstByte), time.Time{}
-	sc.records = make([]record, 0, len(all)+len(all)/2)
+	expected, end, last := max(1, sc.first), int64(firstByte), sc.after
+	if sc.memory != nil {
+		sc.records = sc.memory.records[:0]
+		defer func() { sc.memory.records = sc.records }()
+	}
+	sc.records = slices.Grow(sc.records, len(all)+len(all)/2)
 	for len(all) > 0 {
 		n := 1
 		for n < len(all) && all[n].seq == all[0].seq {
@@ -506,12 +587,25 @@ func (sc *scan) sift(all []found) {
 				}
 			}
 			if !known {
-				sc.add(same[i].record, gap)
+				f := same[i] // or where both copies have it
+				for k := range same {
+					if f.in != inBoth && same[k].in == inBoth && same[k].equal(f.record) {
+						f.place = same[k].place
+					}
+				}
+				if sc.keep {
+					sc.raw = append(sc.raw, f)
+				}
+				if sc.lo == 0 {
+					sc.lo = r.seq
+				}
+				sc.hi, sc.sealed = r.seq, f.kind == kindSeal
+				sc.add(f.record, gap)
 				gap = false
 			}
 		}
 	}
-	sc.top = end
+	sc.top, sc.next, sc.after = end, expected, last
 	sc.hidden = append(sc.hidden, span{end, math.MaxInt64})
 }
 
@@ -564,12 +658,13 @@ func (sc *scan) add(r record, gap bool) {
 		sc.records = append(sc.records, r)
 		return
 	}
-	for p := r.payload; ; gap = false {
+	for p, i := r.payload, uint8(0); ; i, gap = i+1, false {
 		part, rest, ok := nextPart(p)
 		if !ok {
 			return
 		}
-		part.seq, part.ms, part.gap = r.seq, r.ms, gap
+		part.seq, part.ms, part.gap, part.place = r.seq, r.ms, gap, r.place
+		part.part = i
 		sc.records = append(sc.records, part)
 		p = rest
 	}
@@ -611,6 +706,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		}
 	}
 	j.tail = last
+	j.lo, j.hi, j.sealed = sc.lo, sc.hi, sc.sealed
 	// A write that was cut may have torn the blocks of the last append, and the
 	// one before where a physical sector reaches into it. So may one before that
 	// was cut, if the sessions since were cut while they brought things together.

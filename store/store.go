@@ -33,6 +33,9 @@ const (
 	kindTitle  kind = 11 // conversation, title; an empty title takes it away
 	kindDelete kind = 12 // conversation (or none), records: that one, and what these records said, is deleted
 	kindBranch kind = 13 // conversation, from: its messages from that record on were replaced by what follows
+
+	kindSeal kind = 14 // the last record of a segment, the log goes on in the next; no payload (see segments.go)
+	kindGone kind = 15 // payload: pairs (first): messages were here, from the record of this number on, and were taken out (see compact.go)
 )
 
 // Roles of a Message.
@@ -49,8 +52,25 @@ type Message struct {
 	Time    time.Time // of the message, for an answer of its last saved piece
 	Partial bool      // the answer was stopped or cut off
 	Stats   Stats     // of a finished answer
+	Unread  bool      // the drive fails to read it now; what there is of the text may not be all
+}
 
-	seq uint64 // number of the record with which it begins
+// message is what is kept in memory of a Message. Its text stays in the journal.
+type message struct {
+	seq      uint64 // number of the record with which it begins
+	ms       int64  // Message.Time, milliseconds since 1970 UTC
+	from, to uint32 // in Store.pieces: the records of which it consists
+	answer   bool
+	partial  bool
+}
+
+// piece is a record, or part of one, of which a message consists.
+type piece struct {
+	seq     uint64
+	block   uint32 // where in the segment it begins, in units of recordPad
+	segment uint16
+	part    uint8
+	in      uint8
 }
 
 // Stats describes how an answer was made.
@@ -75,9 +95,18 @@ type conversation struct {
 	id       int    // Conversation.ID; 0: nothing was ever said in it
 	started  time.Time
 	title    string // "": none was given
-	messages []Message
-	branches []Branch
+	words    string // the beginning of the first message
+	worded   uint64 // the number of that message's record
+	messages []message
+	branches []branch
 	spans    []numbers // of the records that its messages and branches consist of
+	titled   []numbers // of those that gave it a title
+}
+
+// branch is what is kept in memory of a Branch.
+type branch struct {
+	after    int
+	messages []message
 }
 
 // numbers are those of a row of records.
@@ -108,88 +137,110 @@ func (r Recovery) Lost() (n uint64) {
 // several goroutines.
 type Store struct {
 	mu            sync.Mutex
-	j             *journal
+	folder        Folder
+	segments      []*journal
+	j             *journal // the segment that is written, one of these
+	broken        error    // of the last try to add a segment
 	now           func() time.Time
 	begun         bool
 	ended         bool
 	holes         []string // numbers of the records behind holes that were not yet reported
 	lost          uint64   // records that could not be read at the start
 	conversations []conversation
+	pieces        []piece
+	deletions     []deletion
 	current       int // in conversations: that to which is added what is said
 	talking       int // in conversations: that to which the last record of a message belongs; -1: none since a start or a hole
 	ids           int // the last Conversation.ID that was given
 	settings      map[string]string
 	open          bool // the last message is an answer still growing
 	gap           bool // records of it are lost
-
-	texts     string // while the journal is read: all that was said in it
-	at, began int    // in texts: the next text, the answer that is still growing
+	window        window
 }
 
 // Open reads the journal in m: a preallocated file, all zeros when new. It
 // writes nothing. The error is one sentence that says what is wrong and what
 // to do; damage that leaves something to read is no error but told by Recovery.
 func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
+	return OpenFolder(fixed{m}, now)
+}
+
+// OpenFolder is Open for a journal that grows.
+func OpenFolder(f Folder, now func() time.Time) (*Store, Recovery, error) {
 	if now == nil {
 		now = time.Now
 	}
-	j, sc, err := openJournal(m, now())
+	media, err := f.Segments()
 	if err != nil {
 		return nil, Recovery{}, err
 	}
-	s := &Store{j: j, now: now, talking: -1, settings: map[string]string{}}
-	rec := Recovery{
-		New: len(sc.records) == 0, Torn: sc.torn, Unread: sc.unread,
-		Repaired: sc.repaired, Mixed: sc.mixed,
-	}
-	// All texts lie in one string, in the order in which they were said, so that
-	// an answer in many pieces is a part of it as well.
-	size := 0
-	for i := range sc.records {
-		size += len(sc.records[i].text())
-	}
-	var texts strings.Builder
-	texts.Grow(size)
-	for i := range sc.records {
-		texts.Write(sc.records[i].text())
-	}
-	s.texts = texts.String()
-
+	s := &Store{folder: f, now: now, talking: -1, settings: map[string]string{}}
+	rec := Recovery{New: true}
 	told, reach := map[string]bool{}, int64(-1)
+	var holes []Hole
 	var last int64
-	for i := range sc.records {
-		r := &sc.records[i]
-		last = r.ms
-		switch r.kind {
-		case kindSession:
-			rec.Sessions++
-			rec.Unclean = true
-		case kindSessionEnd:
-			rec.Unclean = false
-		case kindUser, kindChunk, kindAnswerEnd:
-			rec.UpTo = r.time()
-		case kindHoles:
-			p := pairs(r.payload)
-			for _, n := range strings.Split(p["before"], ",") {
-				told[n] = true
-			}
-			// An older version told how far holes were reported.
-			if n, err := strconv.ParseInt(p["offset"], 10, 64); err == nil {
-				reach = max(reach, n)
-			}
+	sc := &scan{first: 1, memory: &memory{}}
+	for i, m := range media {
+		before := *sc
+		sc = &scan{first: max(1, before.next), after: before.after, memory: before.memory}
+		if i == 0 {
+			sc.first = 1
 		}
-		end := s.at + len(r.text())
-		s.replay(r, s.texts[s.at:end])
-		s.at = end
+		j, err := openSegment(m, now(), sc)
+		if i > 0 && errors.Is(err, errNoJournal) {
+			// Nothing in it can be read. It is left alone, and what it may have held is missed as lost.
+			sc = &before
+			s.segments = append(s.segments, nil)
+			continue
+		}
+		if err != nil {
+			return nil, Recovery{}, err
+		}
+		s.segments = append(s.segments, j)
+		rec.New = rec.New && len(sc.records) == 0
+		rec.Torn += sc.torn
+		rec.Unread += sc.unread
+		rec.Repaired += sc.repaired
+		rec.Mixed += sc.mixed
+		for k := range sc.records {
+			r := &sc.records[k]
+			last = r.ms
+			switch r.kind {
+			case kindSession:
+				rec.Sessions++
+				rec.Unclean = true
+			case kindSessionEnd:
+				rec.Unclean = false
+			case kindUser, kindChunk, kindAnswerEnd, kindGone:
+				rec.UpTo = r.time()
+			case kindHoles:
+				p := pairs(r.payload)
+				for _, n := range strings.Split(p["before"], ",") {
+					told[n] = true
+				}
+				// An older version told how far holes were reported.
+				if n, err := strconv.ParseInt(p["offset"], 10, 64); err == nil && i == 0 {
+					reach = max(reach, n)
+				}
+			}
+			s.replay(r, i)
+		}
+		for _, h := range sc.holes {
+			if s.lost += h.Records; i == 0 && h.Offset <= reach {
+				continue
+			}
+			holes = append(holes, h)
+		}
+		sc.records = nil
 	}
-	if rec.UpTo.IsZero() && len(sc.records) > 0 {
+	if rec.UpTo.IsZero() && !rec.New {
 		rec.UpTo = time.UnixMilli(last)
 	}
-	s.open, s.texts = false, ""
-	for _, h := range sc.holes {
-		s.lost += h.Records
+	s.open = false
+	s.choose()
+	for _, h := range holes {
 		n := strconv.FormatUint(h.before, 10)
-		if told[n] || h.Offset <= reach || len(s.holes) == mostHoles {
+		if told[n] || len(s.holes) == mostHoles {
 			continue
 		}
 		rec.Holes = append(rec.Holes, h)
@@ -198,17 +249,8 @@ func Open(m Medium, now func() time.Time) (*Store, Recovery, error) {
 	return s, rec, nil
 }
 
-// text is what a person or a model said in a record.
-func (r *record) text() []byte {
-	if r.kind == kindUser || r.kind == kindChunk {
-		return r.payload
-	}
-	return nil
-}
-
-// replay adds what a record says, in which text was said, to the state in
-// memory.
-func (s *Store) replay(r *record, text string) {
+// replay adds what a record of a segment says to the state in memory.
+func (s *Store) replay(r *record, segment int) {
 	switch r.kind {
 	case kindSession, kindSessionEnd, kindConversation, kindUser, kindGoOn, kindDelete, kindBranch:
 		s.open, s.gap = false, false // it was cut off
@@ -222,40 +264,30 @@ func (s *Store) replay(r *record, text string) {
 	case kindConversation:
 		s.begins(r.seq, r.time())
 	case kindUser:
-		s.add(Message{Role: User, Text: text, Time: r.time(), seq: r.seq})
+		s.add(message{ms: r.ms, seq: r.seq}, r.time())
+		s.grow(r, segment)
+		if c := &s.conversations[s.current]; len(c.messages) == 1 {
+			c.words, c.worded = title(string(clip(r.payload, 4*blockSize))), r.seq
+		}
 	case kindChunk:
-		s.grow(text, r)
+		s.answers(r, segment)
 	case kindGoOn, kindTitle, kindDelete, kindBranch:
 		s.arrange(r)
 	case kindAnswerEnd:
-		if !s.open {
-			s.grow("", r)
-		}
-		s.spoke(r.seq)
-		c := &s.conversations[s.current]
-		m := &c.messages[len(c.messages)-1]
-		m.Time = r.time()
-		m.Partial = s.gap
+		s.answers(r, segment)
+		m := s.last()
+		m.partial = s.gap
 		for name, value := range eachPair(r.payload) {
-			switch string(name) {
-			case "partial":
-				m.Partial = m.Partial || len(value) > 0
-			case "model":
-				if n := len(c.messages); n > 2 && c.messages[n-3].Stats.Model == string(value) {
-					m.Stats.Model = c.messages[n-3].Stats.Model // one string for all
-				} else {
-					m.Stats.Model = string(value)
-				}
-			case "tokens":
-				m.Stats.Tokens, _ = strconv.Atoi(string(value)) // 0 when unknown
-			case "context":
-				m.Stats.Context, _ = strconv.Atoi(string(value))
-			case "ms":
-				ms, _ := strconv.Atoi(string(value))
-				m.Stats.Elapsed = time.Duration(ms) * time.Millisecond
+			if string(name) == "partial" {
+				m.partial = m.partial || len(value) > 0
 			}
 		}
 		s.open, s.gap = false, false
+	case kindGone:
+		if first, err := strconv.ParseUint(pairs(r.payload)["first"], 10, 64); err == nil {
+			s.open, s.gap = false, false
+			s.said(first, r.time())
+		}
 	case kindSetting:
 		for k, v := range pairs(r.payload) {
 			if v == "" {
@@ -273,48 +305,56 @@ func (s *Store) begins(seq uint64, at time.Time) {
 	s.current = len(s.conversations) - 1
 }
 
-func (s *Store) add(m Message) {
+// said notes that something was said in the current conversation, which begins there if there is none.
+func (s *Store) said(seq uint64, at time.Time) *conversation {
 	if len(s.conversations) == 0 {
-		s.begins(m.seq, m.Time)
+		s.begins(seq, at)
 	}
 	c := &s.conversations[s.current]
 	if c.id == 0 {
 		s.ids++
 		c.id = s.ids
 	}
+	return c
+}
+
+func (s *Store) add(m message, at time.Time) {
+	c := s.said(m.seq, at)
 	if n := len(c.messages); n == cap(c.messages) {
 		c.messages = slices.Grow(c.messages, max(4, n))
 	}
+	m.from = uint32(len(s.pieces))
+	m.to = m.from
 	c.messages = append(c.messages, m)
-	s.spoke(m.seq)
 }
 
-// spoke notes that a record is part of a message of the current conversation.
-func (s *Store) spoke(seq uint64) {
+// last is the message that was said last.
+func (s *Store) last() *message {
+	c := &s.conversations[s.current]
+	return &c.messages[len(c.messages)-1]
+}
+
+// grow makes the record a part of that.
+func (s *Store) grow(r *record, segment int) {
+	s.pieces = append(s.pieces, piece{seq: r.seq, block: uint32(r.pos / recordPad), segment: uint16(segment), part: r.part, in: r.in})
+	m := s.last()
+	m.to, m.ms = uint32(len(s.pieces)), r.ms
 	c := &s.conversations[s.current]
 	if n := len(c.spans); n > 0 && s.talking == s.current {
-		c.spans[n-1].last = seq
+		c.spans[n-1].last = r.seq
 	} else {
-		c.spans = append(c.spans, numbers{seq, seq})
+		c.spans = append(c.spans, numbers{r.seq, r.seq})
 	}
 	s.talking = s.current
 }
 
-// grow adds the text of r to the answer in progress, which is partial until its end.
-func (s *Store) grow(text string, r *record) {
+// answers makes the record a part of the answer in progress, which is partial until its end.
+func (s *Store) answers(r *record, segment int) {
 	if !s.open {
-		s.add(Message{Role: Assistant, Partial: true, seq: r.seq})
-		s.open, s.began = true, s.at
+		s.add(message{answer: true, partial: true, seq: r.seq}, r.time())
+		s.open = true
 	}
-	s.spoke(r.seq)
-	c := &s.conversations[s.current]
-	m := &c.messages[len(c.messages)-1]
-	if s.texts != "" {
-		m.Text = s.texts[s.began : s.began+len(m.Text)+len(text)] // the pieces lie one behind the other
-	} else {
-		m.Text += text
-	}
-	m.Time = r.time()
+	s.grow(r, segment)
 }
 
 // encodePairs encodes names and values, each ended by a zero byte.
@@ -371,11 +411,14 @@ func (s *Store) commit(reserve int64, recs ...record) error {
 func (s *Store) write(reserve int64, recs ...record) error {
 	now := s.now().UnixMilli()
 	for i := range recs {
-		recs[i].ms = now
+		if recs[i].ms == 0 {
+			recs[i].ms = now
+		}
 	}
-	if reserve+recordSize(len(commitOf(recs).payload)) > s.j.free() {
-		return s.full()
+	if err := s.room(reserve + recordSize(len(commitOf(recs).payload))); err != nil {
+		return err
 	}
+	s.window = window{}
 	if err := s.j.append(recs...); err != nil {
 		if errors.Is(err, ErrFull) {
 			return s.full()
@@ -383,8 +426,9 @@ func (s *Store) write(reserve int64, recs ...record) error {
 		return err
 	}
 	for i := range recs {
-		recs[i].seq = s.j.seq
-		s.replay(&recs[i], string(recs[i].payload))
+		recs[i].seq, recs[i].place = s.j.seq, s.j.at
+		recs[i].part = uint8(i)
+		s.replay(&recs[i], s.active())
 	}
 	return nil
 }
@@ -393,7 +437,11 @@ func (s *Store) full() error {
 	if s.j.unread {
 		return errUnread
 	}
-	return fmt.Errorf("%w (%s used): make a drive with a larger one (alphaos drive create --journal) to go on saving", ErrFull, bytesText(s.j.capacity-s.j.free()))
+	used, _ := s.usage()
+	if s.broken != nil {
+		return fmt.Errorf("%w (%s used), and the drive has no room for more of it: take files away that you don't need to go on saving: %w", ErrFull, bytesText(used), s.broken)
+	}
+	return fmt.Errorf("%w (%s used): make a drive with a larger one (alphaos drive create --journal) to go on saving", ErrFull, bytesText(used))
 }
 
 func bytesText(n int64) string {
@@ -416,6 +464,11 @@ func (s *Store) Begin() error {
 }
 
 func (s *Store) begin() error {
+	for _, j := range s.segments {
+		if j != nil && j != s.j && !j.blank {
+			j.mend()
+		}
+	}
 	if err := s.j.prepare(s.now()); err != nil {
 		return err
 	}
@@ -427,7 +480,17 @@ func (s *Store) begin() error {
 		return err
 	}
 	s.begun, s.ended, s.holes = true, false, nil
-	s.j.rescue(s.closeReserve())
+	for i, j := range s.segments {
+		if j == nil || len(j.rescues)+len(j.heals) == 0 {
+			continue
+		}
+		reserve := int64(0)
+		if j == s.j {
+			reserve = s.closeReserve()
+		}
+		j.rescue(reserve)
+		s.locate(i)
+	}
 	return nil
 }
 
@@ -476,7 +539,17 @@ func (s *Store) End() error {
 func (s *Store) Usage() (used, total int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.j.capacity - s.j.free(), s.j.capacity
+	return s.usage()
+}
+
+func (s *Store) usage() (used, total int64) {
+	for _, j := range s.segments {
+		if j != nil {
+			used += j.capacity - j.free()
+			total += j.capacity
+		}
+	}
+	return used, total
 }
 
 // Degraded tells that some records are in one of the two copies only, because
@@ -484,7 +557,7 @@ func (s *Store) Usage() (used, total int64) {
 func (s *Store) Degraded() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.j.degraded
+	return slices.ContainsFunc(s.segments, func(j *journal) bool { return j != nil && j.degraded })
 }
 
 // An Answer saves an answer while it grows. Its text is saved in pieces: when
@@ -567,18 +640,11 @@ func (a *Answer) End(st Stats, partial bool) error {
 			return err
 		}
 	}
-	flag := ""
-	if partial {
-		flag = "1"
-	}
 	recs := slices.Clone(a.before)
 	if len(a.pending) > 0 {
 		recs = append(recs, record{kind: kindChunk, payload: a.pending})
 	}
-	recs = append(recs, record{kind: kindAnswerEnd, payload: encodePairs(
-		"model", st.Model, "tokens", strconv.Itoa(st.Tokens),
-		"ms", strconv.FormatInt(st.Elapsed.Milliseconds(), 10),
-		"context", strconv.Itoa(st.Context), "partial", flag)})
+	recs = append(recs, record{kind: kindAnswerEnd, payload: st.encode(partial)})
 	// The text that waits is at most one piece unless writing failed before:
 	// it may use half of what is kept for the end of the session.
 	if err := a.s.commit(a.s.closeReserve()/2, recs...); err != nil {

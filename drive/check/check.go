@@ -18,7 +18,6 @@ import (
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
 	"alphaos/fs/volume"
-	"alphaos/store"
 )
 
 // Options say what Drive does with what it finds.
@@ -172,15 +171,10 @@ func (r *Report) journal(dev fs.BlockDevice) {
 		r.say("The journal: none was found, since %s", fs.Explain(err))
 		return
 	}
-	f, err := d.OpenInPlace(drive.JournalPath)
+	s, found, err := d.OpenJournal(time.Now)
 	if errors.Is(err, iofs.ErrNotExist) {
 		r.say("The journal: there is none on this drive, so AlphaOS can keep nothing on it.")
 		return
-	}
-	var s *store.Store
-	var found store.Recovery
-	if err == nil {
-		s, found, err = store.Open(f, nil)
 	}
 	if err != nil {
 		r.say("The journal: %s", d.Where(drive.JournalPath))

@@ -20,6 +20,7 @@ func main() {
 	root.AddCommand(
 		efiCommand(),
 		driveCommand(),
+		storeCommand(),
 		qemuCommand(),
 		chatCommand(),
 		modelCommand(),

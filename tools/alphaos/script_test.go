@@ -7,6 +7,7 @@ package main
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -14,13 +15,17 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"alphaos/drive"
 	"alphaos/drive/create"
+	"alphaos/drive/media"
 	"alphaos/internal/petest"
 	"alphaos/llm/gguf"
 	"alphaos/llm/llmtest"
+	"alphaos/store"
 )
 
 func TestMain(m *testing.M) {
@@ -59,7 +64,7 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"near": near, "grow": grow},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"near": near, "grow": grow, "talk": talk},
 	})
 }
 
@@ -71,6 +76,29 @@ func grow(ts *testscript.TestScript, neg bool, args []string) {
 	size, err := create.ParseSize(args[1])
 	ts.Check(err)
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), size))
+}
+
+// talk IMAGE WORDS... begins a conversation on a drive, in which these words are said and answered; delete N deletes one.
+func talk(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 || neg {
+		ts.Fatalf("usage: talk IMAGE WORDS... or talk IMAGE delete N")
+	}
+	dev, err := media.OpenInPlace(ts.MkAbs(args[0]), nil, true)
+	ts.Check(err)
+	defer dev.Close()
+	d, err := drive.Open(dev, false)
+	ts.Check(err)
+	s, _, err := d.OpenJournal(time.Now)
+	ts.Check(err)
+	if args[1] == "delete" {
+		n, err := strconv.Atoi(args[2])
+		ts.Check(errors.Join(err, s.Delete(n)))
+	} else {
+		ts.Check(errors.Join(s.NewConversation(), s.AddUser(strings.Join(args[1:], " "))))
+		a := s.BeginAnswer()
+		ts.Check(errors.Join(a.Write("Yes."), a.End(store.Stats{Model: "small"}, false)))
+	}
+	ts.Check(errors.Join(s.End(), d.Close(), dev.Flush()))
 }
 
 // near GOT.f32 WANT.f32 DISTANCE compares two files of float32 values.
