@@ -62,6 +62,9 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 	if !start.Safe {
 		m.PrepareCrash(d)
 		keep.State = d.OpenState()
+		if c := d.Conversations(); c != nil {
+			keep.Files = c
+		}
 	}
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
 	start.Mend(con, d, keep.Recovery.Unclean)

@@ -1,5 +1,5 @@
 // Package archive renders conversations as files that a person can read without AlphaOS, and other
-// programs can. They are never read back: the journal is the truth.
+// programs can, and keeps one for each on a drive (keep.go). They are never read back: the journal is the truth.
 package archive
 
 import (

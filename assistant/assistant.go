@@ -28,6 +28,7 @@
 //	answer.go        a message is saved, answered, and the answer saved
 //	conversation.go  the turns, and the model that reads them
 //	history.go       showing what was said
+//	filing.go        a file for each conversation, for other computers
 //	journal.go       what is saved, and what is said when that fails
 //	settings.go      parameters
 //	keyboard.go      the layout of the keyboard
@@ -43,6 +44,7 @@ import (
 	"strings"
 	"time"
 
+	"alphaos/archive"
 	"alphaos/console"
 	"alphaos/console/keyboard"
 	"alphaos/engine"
@@ -88,6 +90,8 @@ type Drive struct {
 	SaveDocument func(now time.Time, name string, content []byte, replace bool) (path string, err error)
 	// SaveExport saves a conversation under a new name like name, and returns its path. nil: it can't.
 	SaveExport func(now time.Time, name string, content []byte) (path string, err error)
+	// Files is where each conversation has a file that any computer can read. nil: nowhere.
+	Files archive.Folder
 	// Close puts the volumes in order: nothing is written after it. nil: another system does that.
 	Close func() error
 
@@ -131,6 +135,11 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			loaded: o.Machine.Loaded, journal: j, talk: t}}
 	t.when = c.past.when
+	if o.Drive.Store != nil && o.Drive.Files != nil {
+		c.filing = &filing{ui: o.UI, files: &archive.Keeper{Store: o.Drive.Store, Folder: o.Drive.Files, Unclean: o.Drive.Recovery.Unclean,
+			Zone: func() *time.Location { return o.Now().Location() }}}
+	}
+	t.filing = c.filing
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
 	c.look.begin()
@@ -215,6 +224,7 @@ func converse(ctx context.Context, c *commands) (Outcome, error) {
 func readLine(ctx context.Context, c *commands) (string, error) {
 	c.talk.showState()
 	defer c.talk.warm(ctx)()
+	defer c.filing.keep(ctx)()
 	return c.ui.ReadLine(Prompt)
 }
 

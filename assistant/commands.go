@@ -90,6 +90,7 @@ type commands struct {
 	journal     *journal
 	past        *past
 	talk        *conversation
+	filing      *filing
 	library     *library
 	keys        *keys
 	drive       Drive

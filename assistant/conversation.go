@@ -20,6 +20,7 @@ type conversation struct {
 	display  Display
 	now      func() time.Time
 	journal  *journal
+	filing   *filing
 	settings *settings
 	before   func(m llm.Info, message string) (answer string, ok bool) // Config.Before
 	state    engine.Medium                                             // Drive.State

@@ -56,6 +56,7 @@ func (c *conversation) save() error {
 				c.ui.Quiet("What you deleted: taken off the drive")
 			}
 		}
+		c.filing.finish()
 		if err := j.store.End(); err != nil {
 			return err
 		}

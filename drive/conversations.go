@@ -1,0 +1,104 @@
+package drive
+
+import (
+	"errors"
+	"io"
+	iofs "io/fs"
+	"path"
+	"time"
+
+	"alphaos/fs"
+)
+
+// Conversations is the folder of the files in which anybody can read the conversations.
+type Conversations struct{ d *Drive }
+
+// Conversations returns that folder. It is nil where nothing can be written.
+func (d *Drive) Conversations() *Conversations {
+	if d.ReadOnly() {
+		return nil
+	}
+	return &Conversations{d}
+}
+
+// Files lists what is in it.
+func (c *Conversations) Files() (files []iofs.FileInfo, err error) {
+	entries, err := c.d.ReadDir(ConversationDir)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, info)
+	}
+	return files, err
+}
+
+// Head reads the first n bytes of a file, or all that it has.
+func (c *Conversations) Head(name string, n int) ([]byte, error) {
+	f, err := c.d.Open(path.Join(ConversationDir, name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := make([]byte, n)
+	got, err := io.ReadFull(f, b)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return b[:got], err
+}
+
+// Write gives a file this content and time.
+func (c *Conversations) Write(name string, modified time.Time, content []byte) error {
+	v, at, err := c.place(name)
+	if err != nil {
+		return err
+	}
+	if err := v.mkdir(path.Dir(at)); err != nil {
+		return err
+	}
+	if err := v.wipe(at); err != nil && !errors.Is(err, iofs.ErrNotExist) {
+		return err
+	}
+	v.stamp(modified)
+	return v.WriteFile(at, content)
+}
+
+// Remove removes a file.
+func (c *Conversations) Remove(name string) error {
+	v, at, err := c.place(name)
+	if err != nil {
+		return err
+	}
+	if err := v.wipe(at); err != nil {
+		return err
+	}
+	return v.Remove(at)
+}
+
+func (c *Conversations) place(name string) (*Volume, string, error) {
+	if c.d.ReadOnly() {
+		return nil, "", fs.ErrReadOnly
+	}
+	return c.d.On(path.Join(ConversationDir, name))
+}
+
+// wipe fills a file with zeros where it lies, so that nothing of it stays in clusters that become free.
+func (v *Volume) wipe(at string) error {
+	f, err := v.OpenInPlace(at)
+	if err != nil {
+		return err
+	}
+	zeros := make([]byte, min(f.Size(), 1<<20))
+	for pos := int64(0); pos < f.Size() && err == nil; pos += int64(len(zeros)) {
+		_, err = f.WriteAt(zeros[:min(int64(len(zeros)), f.Size()-pos)], pos)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
