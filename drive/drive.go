@@ -73,6 +73,7 @@ type Drive struct {
 	Layout  Layout
 	volumes [len(Parts)]*Volume // by Part; nil: missing
 	missing [len(Parts)]error   // why
+	checked [len(Parts)]bool    // by Mend
 	notes   []string
 }
 
