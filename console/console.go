@@ -79,7 +79,8 @@ type Console struct {
 	bars    Bars
 	step    *Progress // that goes on; nil: none
 	theme   *theme
-	size    int // of the text: an index of textSizes
+	size    int   // of the text: an index of textSizes
+	menu    *menu // that is open; nil: none
 
 	queue   []Key
 	aside   []Key // what waits behind a question, for the next ReadLine
@@ -405,8 +406,15 @@ func (c *Console) key(k Key) {
 			return
 		}
 	}
-	now, last := c.o.Now(), c.ahead.last
-	c.ahead.last = now
+	now, last, took := c.o.Now(), c.ahead.last, c.ahead.took
+	c.ahead.last, c.ahead.took = now, time.Time{}
+	if k.Code == Enter && now.Sub(took) < digitEnter {
+		return
+	}
+	if c.menu != nil {
+		c.menu.keys = append(c.menu.keys, k)
+		return
+	}
 	c.pasting = c.pasting && k.Code != CtrlC && now.Sub(last) < burst
 	if c.readBack(k) {
 		return
@@ -522,10 +530,25 @@ func (c *Console) show() error {
 // compose lays out the cells to show.
 func (c *Console) compose() {
 	s := c.surface
-	cols, rows := s.cols, s.rows
+	cols := s.cols
 	if len(c.want) != len(s.shown) {
 		c.want = make([]cell, len(s.shown))
 	}
+	if c.menu != nil {
+		c.layMenu(c.want)
+	} else {
+		c.layPage(c.want)
+	}
+	left, right := c.titleBar()
+	c.layBar(c.want[s.titleRow()*cols:][:cols], left, right)
+	left, right = c.statusBar()
+	c.layBar(c.want[s.statusRow()*cols:][:cols], left, right)
+}
+
+// layPage lays out what was said, and the line that is being edited.
+func (c *Console) layPage(want []cell) {
+	s := c.surface
+	cols, rows := s.cols, s.rows
 	live := c.liveTop()
 	if c.paging && c.viewTop >= live {
 		c.paging = false
@@ -536,7 +559,7 @@ func (c *Console) compose() {
 		top = c.viewTop
 	}
 	for y := range rows {
-		out := c.want[y*cols : (y+1)*cols]
+		out := want[y*cols : (y+1)*cols]
 		n := copy(out, c.rowAt(top+y))
 		for x := range out[:n] {
 			if out[x].id == ' ' && out[x].mark&markCursor == 0 && s.theme.looks[out[x].style].bg == s.theme.ground {
@@ -556,13 +579,9 @@ func (c *Console) compose() {
 			x = c.page.caret
 		}
 		if y >= 0 && y < rows && x < cols {
-			c.want[y*cols+x] = cell{id: glyphCaret, style: Name}
+			want[y*cols+x] = cell{id: glyphCaret, style: Name}
 		}
 	}
-	left, right := c.titleBar()
-	c.layBar(c.want[s.titleRow()*cols:][:cols], left, right)
-	left, right = c.statusBar()
-	c.layBar(c.want[s.statusRow()*cols:][:cols], left, right)
 }
 
 // sendText sends clean text to the serial line, around the line being edited if there is one.

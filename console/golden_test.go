@@ -61,6 +61,26 @@ var scenes = []struct {
 		r.settled()
 		r.until(func() bool { return r.choice == 2 })
 	}},
+	{"menu", func(t *testing.T, r *rig) {
+		r.say("/models")
+		r.choose(Menu{
+			Title: "Settings", Filter: true, Choice: 2,
+			Rows: func() []Row {
+				return []Row{
+					{Name: "Look", Head: true},
+					{Name: "Text size", Value: "small  normal  [large]  huge", Turns: true},
+					{Name: "Theme", Value: "[night]  day  contrast", Turns: true, Help: "how the screen looks"},
+					{Head: true},
+					{Name: "Model", Head: true},
+					{Name: "Model", Value: "llama-3.2-3b-q4_k_m", Help: "2.0 GB, fits, 11 tokens/s"},
+					{Name: "What it is told first", Value: "Answer briefly."},
+				}
+			},
+			Notes: func() []Note {
+				return []Note{{"Drive", "ALPHAOS, 64 GB, 41 GB free", Plain}, {"Note", "The model needs 6.1 GB and there are 3.2 GB of memory for it: it will be read from the drive for each token, which is slow.", Notice}}
+			},
+		})
+	}},
 	{"reading-back", func(t *testing.T, r *rig) {
 		for i := range 9 {
 			r.say(fmt.Sprintf("Question %d?", i+1))
@@ -85,7 +105,7 @@ func TestScreens(t *testing.T) {
 			if tt.theme != "night" {
 				name += "-" + tt.theme
 			}
-			kept := scene.name == "answering" || scene.name == "commands" && tt.theme == "day" || tt.w == 1280 && tt.theme == "night"
+			kept := scene.name == "answering" || scene.name == "commands" && tt.theme == "day" || scene.name == "menu" && tt.w < 2880 || tt.w == 1280 && tt.theme == "night"
 			if !kept {
 				continue
 			}
