@@ -65,6 +65,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 	}
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
 	start.Mend(con, d, keep.Recovery.Unclean)
+	start.ReadFonts(con, d)
 	start.KeepLog(d)
 	start.TellCrash(con, d)
 	start.StartProcessors(con, d)
