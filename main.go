@@ -58,7 +58,8 @@ func run(ctx context.Context) error {
 // talk is the conversation, from the drive's options to the last word.
 func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *console.Console, d *drive.Drive) assistant.Outcome {
 	start.ReadOptions(con, d)
-	keep := assistant.Drive{Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
+	option := func(name, value string) error { return start.SaveOption(d, name, value) }
+	keep := assistant.Drive{Option: option, Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
 	if !start.Safe {
 		m.PrepareCrash(d)
 	}
@@ -68,6 +69,8 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 	}
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
 	start.Mend(con, d, keep.Recovery.Unclean)
+	start.KeepBadConfig(con, d)
+	start.ReadFonts(con, d)
 	start.KeepLog(d)
 	start.TellCrash(con, d)
 	start.StartProcessors(con, d)
@@ -87,7 +90,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 			SessionLimit: sessions,
 		}},
 		Drive:       keep,
-		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Report: start.Report},
+		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Theme: start.Theme, Text: start.Text, Report: start.Report},
 		Machine:     host{m, start, provoke(d)},
 		Display:     con,
 		Now:         m.Now,

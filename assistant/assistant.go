@@ -88,6 +88,8 @@ type Drive struct {
 	SaveDocument func(now time.Time, name string, content []byte, replace bool) (path string, err error)
 	// SaveExport saves a conversation under a new name like name, and returns its path. nil: it can't.
 	SaveExport func(now time.Time, name string, content []byte) (path string, err error)
+	// Option changes a start option in the file of options, if that has it; nil: there is no such file.
+	Option func(name, value string) error
 	// Close puts the volumes in order: nothing is written after it. nil: another system does that.
 	Close func() error
 
@@ -103,6 +105,8 @@ type Start struct {
 	System   string            // system prompt when none was set
 	Timezone string            // as it was told to the machine already; "": the one that was set last
 	Keyboard string            // the layout that Keys was given; "": the saved one goes before it
+	Theme    string            // how the screen looks; "": as it was set last
+	Text     string            // how large its text is; likewise
 	Report   bool              // write a report about the machine first
 }
 
@@ -122,7 +126,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		o.Display = noDisplay{}
 	}
 	o.Engine.Now = o.Now
-	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present}
+	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present, option: o.Drive.Option}
 	t := &conversation{ui: o.UI, display: o.Display, now: o.Now, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
 		close: o.Drive.Close, said: engine.Conversation{System: o.Start.System}}
 	c := &commands{ui: o.UI, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
@@ -133,7 +137,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	t.when = c.past.when
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
-	c.look.begin()
+	c.look.begin(o.Start)
 	o.Display.Suggest(c.suggest)
 	c.keys.begin(o.Start.Keyboard, o.Drive.Recovery.New)
 	if j.store != nil {

@@ -62,6 +62,7 @@ type Start struct {
 	asked      Options         // as they were given
 	fixed      map[string]bool // options that the file cannot change
 	complaints []string        // sentences that were not told yet
+	badConfig  []byte          // the file of options, if it is none
 	told       bool            // the machine's facts are in the log
 }
 
@@ -115,11 +116,14 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 		s.Log.Printf("drive: %s", note)
 	}
 	file := strings.TrimPrefix(d.Where(drive.ConfigPath), "/")
-	list, complaint := readConfig(d, file)
-	if complaint != "" {
-		s.complaints = append(s.complaints, complaint)
+	options, data, err := readConfig(d)
+	if err != nil {
+		s.complaints = append(s.complaints, file+" is ignored: "+fs.Explain(err))
 	}
-	_, complaints := s.asked.set(file, list, s.fixed)
+	if errors.Is(err, errNoConfig) {
+		s.badConfig = data
+	}
+	_, complaints := s.asked.set(file, options.settings(), s.fixed)
 	s.complaints = append(s.complaints, complaints...)
 	s.apply()
 	if s.Keyboard != "" {

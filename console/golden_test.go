@@ -61,6 +61,35 @@ var scenes = []struct {
 		r.settled()
 		r.until(func() bool { return r.choice == 2 })
 	}},
+	{"menu", func(t *testing.T, r *rig) {
+		r.say("/models")
+		r.choose(Menu{
+			Title: "Settings", Filter: true, Choice: 2,
+			Rows: func() []Row {
+				return []Row{
+					{Name: "Look", Head: true},
+					{Name: "Text size", Value: "small  normal  [large]  huge", Turns: true},
+					{Name: "Theme", Value: "[night]  day  contrast", Turns: true, Help: "how the screen looks"},
+					{Head: true},
+					{Name: "Model", Head: true},
+					{Name: "Model", Value: "llama-3.2-3b-q4_k_m", Help: "2.0 GB, fits, 11 tokens/s"},
+					{Name: "What it is told first", Value: "Answer briefly."},
+				}
+			},
+			Notes: func() []Note {
+				return []Note{{"Drive", "ALPHAOS, 64 GB, 41 GB free", Plain}, {"Note", "The model needs 6.1 GB and there are 3.2 GB of memory for it: it will be read from the drive for each token, which is slow.", Notice}}
+			},
+		})
+	}},
+	{"scripts", func(t *testing.T, r *rig) {
+		r.say("שלום, what can you show? ✅")
+		r.BeginAnswer()
+		r.write(scripts)
+		r.later(0)
+		r.read("you> ")
+		r.press("それは 漢字 です: ")
+		r.settled()
+	}},
 	{"reading-back", func(t *testing.T, r *rig) {
 		for i := range 9 {
 			r.say(fmt.Sprintf("Question %d?", i+1))
@@ -74,6 +103,21 @@ var scenes = []struct {
 	}},
 }
 
+const scripts = `**日本語** かな カタカナ, 中文简体 繁體 and 한국어 are two cells wide: 「引用」、句点。
+שָׁלוֹם! זאת הודעה ב-AlphaOS 2.0 (גרסה חדשה), והיא נמשכת עד לסוף השורה, ואז עוברת לשורה הבאה כמו כל טקסט אחר.
+مرحبا، هذا نص بالعربية مع كلمة English والأرقام 123.
+- ไทย: สวัสดีครับ ที่นี่ น้ำ
+- हिन्दी: नमस्ते, दुनिया; தமிழ்; ქართული; Հայերեն; አማርኛ
+- Tiếng Việt, Česky, Ελληνικά, Русский, q̣ x̂
+- ✅ done ❌ not ☹ sad ☺ glad 😀 😢 🚀 🎉 👍🏽 🇩🇪 1️⃣ ⭐ ❤️ 💔 👩‍💻 ∇φ ⊕ ∮ ∛ ℵ ⟨x⟩ ⅓ ♩♪ ☀ ✂ ☎
+
+| Language | Greeting | 数 |
+|---|---|--:|
+| עברית | שלום (hi) | 12 |
+| 中文 | 你好 | 3 |
+
+` + "```\nprintln(\"日本\", \"שלום\", \"😀\")\n```\n"
+
 // TestScreens plays scenes and compares them with pictures that were looked at.
 func TestScreens(t *testing.T) {
 	for _, scene := range scenes {
@@ -85,7 +129,7 @@ func TestScreens(t *testing.T) {
 			if tt.theme != "night" {
 				name += "-" + tt.theme
 			}
-			kept := scene.name == "answering" || scene.name == "commands" && tt.theme == "day" || tt.w == 1280 && tt.theme == "night"
+			kept := scene.name == "answering" || scene.name == "scripts" && tt.theme == "night" || scene.name == "commands" && tt.theme == "day" || scene.name == "menu" && tt.w < 2880 || tt.w == 1280 && tt.theme == "night"
 			if !kept {
 				continue
 			}

@@ -39,6 +39,7 @@ const (
 	FontsDir        = "fonts"
 	ConversationDir = "data/conversations"
 	ConfigPath      = "data/config.json"
+	BadConfigPath   = "data/config.bad" // a file of options that could not be understood
 	JournalPath     = "data/journal/journal.log"
 	StatePath       = "data/cache/session.kv" // what a model remembers of a conversation
 	BackupDir       = "data/backup"

@@ -216,7 +216,10 @@ func TestBadConfig(t *testing.T) {
 	log := string(vmtest.ReadFile(t, disk, drive.BootLogPath))
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
 	said := p.Prompt()
-	vmtest.Contains(t, said, "data/config.json is ignored: it is not valid JSON (line 3: invalid character 's'")
+	vmtest.Contains(t, said, "data/config.json is ignored: it is not valid JSON (line 3: invalid character 's'", "It is kept as /data/config.bad")
+	if kept := string(vmtest.ReadFile(t, disk, drive.BadConfigPath)); kept != "{\n\"verbose\": true,\nsafe: true }" {
+		t.Errorf("kept is %q", kept)
+	}
 	if strings.Contains(said, "firmware:") || strings.Contains(said, "Safe start") {
 		t.Errorf("a file that is ignored has options: %q", said)
 	}
