@@ -41,6 +41,8 @@ type Options struct {
 	ClockUTC bool   // the machine's clock runs in UTC
 	Keyboard string // its layout's name; "": the one that was set, or that the computer knows of
 	Report   bool   // write a report about the machine first
+	Wait     string // seconds that the start-up manager waits; "0": it is hidden; "": as usual
+	Default  string // which of its entries it then takes; "": the first
 }
 
 type option struct {
@@ -110,6 +112,20 @@ var optionTable = []option{
 		return nil
 	}},
 	{"report", func(o *Options, v string) (err error) { o.Report, err = onOff(v); return }},
+	{"wait", func(o *Options, v string) error {
+		if n, err := strconv.Atoi(v); err != nil || n < 0 || n > maxWait {
+			return fmt.Errorf("is not a number of seconds: write one from 1 to %d, or 0 for no start-up manager", maxWait)
+		}
+		o.Wait = v
+		return nil
+	}},
+	{"default", func(o *Options, v string) error {
+		if err := defaultEntry(v); err != nil {
+			return err
+		}
+		o.Default = v
+		return nil
+	}},
 	// The version of the file's format, which drive create writes.
 	{"version", func(_ *Options, v string) error {
 		if v != "1" {
@@ -119,7 +135,10 @@ var optionTable = []option{
 	}},
 }
 
-const maxThreads = 64
+const (
+	maxThreads = 64
+	maxWait    = 600 // seconds
+)
 
 func onOff(v string) (bool, error) {
 	switch strings.ToLower(v) {
@@ -209,6 +228,8 @@ func (o Options) String() string {
 	word(o.ClockUTC, "clock=utc")
 	word(o.Keyboard != "", "keyboard="+o.Keyboard)
 	word(o.Report, "report")
+	word(o.Wait != "", "wait="+o.Wait)
+	word(o.Default != "", "default="+o.Default)
 	if words == nil {
 		return "none"
 	}
