@@ -27,6 +27,8 @@ type conversation struct {
 	close    func() error                                              // Drive.Close
 	when     func(time.Time) string                                    // a time in words
 
+	restarting string // Config.Restarting
+
 	model *engine.Model // nil: there is none
 	name  string        // the name of its file
 

@@ -44,11 +44,17 @@ type look struct {
 	raw     bool
 }
 
-// begin takes what was chosen in an earlier session.
-func (l *look) begin() {
-	for name, set := range map[string]func(string) error{"theme": l.display.SetTheme, "text": l.display.SetTextSize} {
-		if v := l.journal.setting(name); v != "" {
-			_ = set(v) // another version, or another screen, may have allowed it
+// begin takes what was asked for at the start, or was chosen in an earlier session.
+func (l *look) begin(asked Start) {
+	for _, v := range []struct {
+		name, asked string
+		set         func(string) error
+	}{{"theme", asked.Theme, l.display.SetTheme}, {"text", asked.Text, l.display.SetTextSize}} {
+		if v.asked == "" {
+			v.asked = l.journal.setting(v.name)
+		}
+		if v.asked != "" {
+			_ = v.set(v.asked) // another version, or another screen, may have allowed it
 		}
 	}
 }

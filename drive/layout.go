@@ -99,6 +99,7 @@ var Places = []struct {
 	{ToolsDir, System, ToolsDir},
 	{FontsDir, System, FontsDir},
 	{ConfigPath, System, "config/config.json"},
+	{BadConfigPath, System, "config/config.bad"},
 	{ConversationDir, Knowledge, "conversations"},
 	{DocumentsDir, Knowledge, DocumentsDir},
 	{journalDir, Knowledge, "journal"},
