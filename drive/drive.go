@@ -40,8 +40,8 @@ const (
 	ConfigPath      = "data/config.json"
 	BadConfigPath   = "data/config.bad" // a file of options that could not be understood
 	journalDir      = "data/journal"
-	JournalPath     = journalDir + "/journal.log" // its first segment
-	StatePath       = "data/cache/session.kv"     // what a model remembers of a conversation
+	JournalPath     = "data/journal/journal.log" // its first segment
+	StatePath       = "data/cache/session.kv"    // what a model remembers of a conversation
 	BackupDir       = "data/backup"
 
 	reportsDir     = "backup"                // of the following, and of reports about the machine

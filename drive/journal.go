@@ -7,6 +7,7 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"path"
+	"strings"
 	"time"
 
 	"alphaos/fs"
@@ -22,7 +23,7 @@ func segmentPath(n int) string {
 	if n == 1 {
 		return JournalPath
 	}
-	return fmt.Sprintf("%s/journal-%02d.log", journalDir, n)
+	return fmt.Sprintf("%s-%02d.log", strings.TrimSuffix(JournalPath, ".log"), n)
 }
 
 // OpenJournal opens what is saved on the drive. What is saved from here on gets its time

@@ -47,7 +47,7 @@ type deletion struct {
 func (s *Store) due(j *journal) bool {
 	return j != nil && j.hi != 0 && slices.ContainsFunc(s.deletions, func(d deletion) bool {
 		in := func(n numbers) bool { return n.first <= j.hi && j.lo <= n.last }
-		return (d.by > j.upto || j.frozen != 0) && (slices.ContainsFunc(d.gone, in) || slices.ContainsFunc(d.titles, in))
+		return (d.by > j.upto || j.frozen|j.ignored != 0) && (slices.ContainsFunc(d.gone, in) || slices.ContainsFunc(d.titles, in))
 	})
 }
 
@@ -269,12 +269,13 @@ func (j *journal) replace(gen, upto uint64, content []byte) error {
 	}
 	h := header{gen: gen, half: j.half, made: j.made, upto: upto}
 	if err := j.put(0, h.encode()); err != nil {
+		j.put(0, old.encode())
 		j.abandon(inA)
-		j.frozen = 0
-		if j.put(0, old.encode()) != nil {
-			j.frozen = inBoth // nobody knows which copy the next start takes
-		} else {
-			j.frozen = inA
+		back := make([]byte, blockSize)
+		if failed := readFull(j.m, back, 0); failed != nil {
+			j.abandon(inB) // nobody knows which copy the next start takes
+		} else if h, ok := parseHeader(back); ok && h.gen == gen {
+			j.abandon(inB)
 		}
 		return err
 	}
@@ -290,10 +291,14 @@ func (j *journal) replace(gen, upto uint64, content []byte) error {
 	return err
 }
 
-// abandon lets a copy be until the next start makes it anew.
+// abandon lets a copy be until the next start makes it anew. What is saved is in the other one alone from here on, so no
+// block of that with a record in it is written again.
 func (j *journal) abandon(copy uint8) {
 	j.frozen |= copy
 	j.single, j.degraded = true, true
+	if len(j.tailData) > 0 {
+		j.moveOn(j.tail)
+	}
 }
 
 // overwrite writes content, and zeros up to end, into the copy at base, but for its header.
@@ -316,13 +321,15 @@ func (j *journal) overwrite(base int64, content []byte, end int64) error {
 func (j *journal) ignore(copy uint8, unread bool) {
 	j.repairs = slices.DeleteFunc(j.repairs, func(r repair) bool { return inA<<(r.at/j.half) == copy })
 	j.rescues, j.heals = nil, nil
-	j.abandon(copy)
-	if !unread { // else a start must come that can read all of it
-		j.ignored = copy
+	if unread { // a start must come that can read all of it
+		j.abandon(copy)
+		j.repairs = nil
+		return
 	}
+	j.ignored = copy
 }
 
-// renew does that.
+// renew does that, before anything else is written.
 func (j *journal) renew() {
 	if j.ignored == 0 {
 		return
@@ -331,12 +338,11 @@ func (j *journal) renew() {
 	if j.ignored == inA {
 		from, to = to, from
 	}
-	j.frozen &^= j.ignored
-	if err := j.copy(from, to); err != nil {
+	if j.copy(from, to) != nil {
 		j.abandon(j.ignored)
-		return
+		j.repairs = nil // they are of the only copy that counts
 	}
-	j.ignored, j.single, j.degraded = 0, false, false
+	j.ignored = 0
 }
 
 // copy makes the copy at base to the same as the one at base from, and then both headers.

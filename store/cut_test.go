@@ -63,11 +63,16 @@ func (t *talker) Add(int64) (store.Medium, error) {
 		junk[i] = byte(t.r.Uint32())
 	}
 	copy(t.d.Bytes()[at:], junk) // what another file has left there
-	if _, err := t.d.WriteAt(make([]byte, t.slot), at); err != nil {
-		return nil, err
+	for off := int64(0); off < t.slot; off += 8 << 10 { // a write in the wrong place hits one copy
+		if _, err := t.d.WriteAt(make([]byte, 8<<10), at+off); err != nil {
+			return nil, err
+		}
 	}
 	if err := t.d.Sync(); err != nil {
 		return nil, err
+	}
+	if !slices.Equal(t.d.Bytes()[at:at+t.slot], make([]byte, t.slot)) {
+		return nil, errors.New("not as it was written")
 	}
 	_, err := t.d.WriteAt(make([]byte, 512), int64(t.most)*t.slot)
 	if err == nil {

@@ -365,6 +365,7 @@ type journal struct {
 	upto     uint64 // header.upto
 	first    uint64 // the number that its first record has if nothing is lost
 	lo, hi   uint64 // the lowest and the highest number in it; 0: none
+	headless bool   // what it is was found out from records alone
 	sealed   bool   // the log goes on in the next segment
 	at       place  // of the last record that was put
 	ignored  uint8  // the copy that is to be made anew from the other, since compacting was cut short: inA, inB or 0
@@ -430,6 +431,7 @@ func (j *journal) header() header {
 
 // mend writes the repairs that the scan planned.
 func (j *journal) mend() {
+	j.renew()
 	for _, r := range j.repairs {
 		if err := j.put(r.at, r.data); err != nil {
 			j.degraded = true
@@ -440,7 +442,6 @@ func (j *journal) mend() {
 		}
 	}
 	j.repairs = nil
-	j.renew()
 }
 
 // rescue writes once more, behind the tail, what is in one copy only where that

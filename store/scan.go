@@ -206,6 +206,9 @@ func (h *half) record(pos int64, gen uint64) (record, int64, bool) {
 	return r, size, ok
 }
 
+// has tells whether the copy has a record of that generation.
+func (h *half) has(gen uint64) bool { return h.find(firstByte, h.size, gen) < h.size }
+
 // nothing reads as zeros.
 type nothing struct{ Medium }
 
@@ -370,6 +373,9 @@ func openSegment(m Medium, now time.Time, sc *scan) (*journal, error) {
 			ignored = inB
 		}
 		a, b = &half{m: m, size: a.size}, &half{m: m, base: b.base, size: b.size}
+	case okA && okB && !hb.same(h) && !a.has(h.gen) && (a.has(hb.gen) || b.has(hb.gen)):
+		// Another journal's header was written here by a drive that took the place for another.
+		okA, h = false, hb
 	case okA:
 		okB = okB && hb.same(h)
 	case okB:
@@ -394,11 +400,10 @@ func openSegment(m Medium, now time.Time, sc *scan) (*journal, error) {
 			return nil, errUnread
 		}
 		// Both headers are gone. Any valid record tells the generation.
-		if j.gen = findGeneration(a); j.gen == 0 {
-			j.gen = findGeneration(b)
-		}
+		j.gen = findGeneration(a, b)
 		switch {
 		case j.gen != 0:
+			j.headless = true
 			j.made = time.UnixMilli(now.UnixMilli())
 		case len(a.unread)+len(b.unread) > 0:
 			return nil, errUnread
@@ -439,19 +444,25 @@ func blank(a, b *half) bool {
 	return rest(a, 1) && rest(b, 1) || rest(a, 2) && rest(b, 0) || rest(a, 0) && rest(b, 2)
 }
 
-// findGeneration returns the generation of the first valid record of a copy, 0
-// if there is none.
-func findGeneration(h *half) uint64 {
-	h.load(h.size)
-	for pos := int64(firstByte); pos+headerLen <= int64(len(h.buf)); pos += recordPad {
-		if binary.LittleEndian.Uint64(h.buf[pos+8:]) == 0 {
-			continue
-		}
-		if _, _, g, ok := parseRecord(h.buf[pos:], 0); ok {
-			return g
+// findGeneration returns the generation of most valid records of both copies, 0 if there are
+// none: a drive may have written some of another journal there.
+func findGeneration(a, b *half) (gen uint64) {
+	count := map[uint64]int{}
+	for _, h := range [2]*half{a, b} {
+		h.load(h.size)
+		for pos := int64(firstByte); pos+headerLen <= int64(len(h.buf)); pos += recordPad {
+			if binary.LittleEndian.Uint64(h.buf[pos+8:]) == 0 {
+				continue
+			}
+			if _, size, g, ok := parseRecord(h.buf[pos:], 0); ok {
+				if count[g]++; count[g] > count[gen] {
+					gen = g
+				}
+				pos += size - recordPad
+			}
 		}
 	}
-	return 0
+	return gen
 }
 
 // found is a valid record as it lies on the medium.

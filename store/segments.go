@@ -53,6 +53,22 @@ func (s *Store) grows() bool {
 	return !never
 }
 
+// foreign tells whether a generation is that of another segment than this one, whose records a drive has written here as well.
+func foreign(media []Medium, this int, gen uint64) bool {
+	b := make([]byte, blockSize)
+	for i, m := range media {
+		for _, at := range [2]int64{0, m.Size() / 2 &^ (blockSize - 1)} {
+			if i == this || readFull(m, b, at) != nil {
+				continue
+			}
+			if h, ok := parseHeader(b); ok && (h.gen == gen || h.next == gen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // active is where in segments the one is that is written.
 func (s *Store) active() int { return slices.Index(s.segments, s.j) }
 
@@ -79,13 +95,15 @@ func (s *Store) behind() *journal {
 	return nil
 }
 
-// follow gives the journal the numbers behind those of before.
+// follow gives the journal, in which no record was found, the numbers behind those of before. It has numbers to pass over
+// itself if a part of it can't be read or is torn.
 func (j *journal) follow(before *journal) {
-	j.seq = before.seq
+	last := before.seq
 	if before.sealed {
-		j.seq = before.hi // no other was given there
+		last = before.hi // no other was given there
 	}
-	j.first = j.seq + 1
+	j.first = last + 1
+	j.seq += last
 }
 
 // room goes on in the next segment if this one has no room for n bytes more.

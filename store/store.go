@@ -187,6 +187,9 @@ func OpenFolder(f Folder, now func() time.Time) (*Store, Recovery, error) {
 			sc.first = 1
 		}
 		j, err := openSegment(m, now(), sc)
+		if err == nil && i > 0 && j.headless && foreign(media, i, j.gen) {
+			err = errNoJournal
+		}
 		if i > 0 && errors.Is(err, errNoJournal) {
 			// Nothing in it can be read. It is left alone, and what it may have held is missed as lost.
 			sc = &before
@@ -285,7 +288,7 @@ func (s *Store) replay(r *record, segment int) {
 		s.open, s.gap = false, false
 	case kindGone:
 		if first, err := strconv.ParseUint(pairs(r.payload)["first"], 10, 64); err == nil {
-			s.open, s.gap = false, false
+			s.open, s.gap, s.talking = false, false, -1
 			s.said(first, r.time())
 		}
 	case kindSetting:
@@ -583,9 +586,6 @@ const (
 
 // BeginAnswer starts the answer to the last message. It writes nothing yet.
 func (s *Store) BeginAnswer() *Answer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open = false
 	return &Answer{s: s, saved: s.now()}
 }
 
