@@ -347,6 +347,11 @@ func (j *journal) renew() {
 
 // copy makes the copy at base to the same as the one at base from, and then both headers.
 func (j *journal) copy(from, to int64) error {
+	if to == 0 { // whose header may say that it counts
+		if err := j.put(to, j.header().encode()); err != nil {
+			return err
+		}
+	}
 	src, dst := make([]byte, maxChunk), make([]byte, maxChunk)
 	for at := int64(firstByte); at < j.capacity; {
 		n := min(maxChunk, j.capacity-at)

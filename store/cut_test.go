@@ -62,7 +62,7 @@ func (t *talker) Add(int64) (store.Medium, error) {
 	for i := range junk {
 		junk[i] = byte(t.r.Uint32())
 	}
-	copy(t.d.Bytes()[at:], junk) // what another file has left there
+	copy(t.d.Bytes()[at:], junk)                        // what another file has left there
 	for off := int64(0); off < t.slot; off += 8 << 10 { // a write in the wrong place hits one copy
 		if _, err := t.d.WriteAt(make([]byte, 8<<10), at+off); err != nil {
 			return nil, err

@@ -357,7 +357,7 @@ func openSegment(m Medium, now time.Time, sc *scan) (*journal, error) {
 	switch {
 	case okB && hb.next != 0 && okA && h.gen == hb.next:
 		ignored = inB
-	case okB && hb.next != 0:
+	case okB && hb.next != 0 && (!okA || h.gen == hb.gen):
 		// What has the old generation counts in either copy. One that has all of it is enough.
 		h = hb
 		j := &journal{m: m, gen: h.gen, half: b.base, capacity: max(a.size, b.size)}
@@ -367,7 +367,14 @@ func openSegment(m Medium, now time.Time, sc *scan) (*journal, error) {
 		for i := range all.raw {
 			whole &= all.raw[i].any
 		}
-		if whole&inB != 0 {
+		made := &scan{first: sc.first}
+		if !okA { // it may have been made to count, and now its header can't be read
+			n := &journal{m: m, gen: hb.next, half: b.base, capacity: a.size}
+			n.scan(&half{m: m, size: a.size}, &half{m: nothing{m}, base: b.base, size: b.size}, made)
+		}
+		if made.hi > all.hi || made.hi > 0 && made.hi == all.hi && len(all.holes) > len(made.holes) {
+			ignored, h.gen = inB, hb.next
+		} else if whole&inB != 0 {
 			ignored = inA
 		} else if whole&inA != 0 {
 			ignored = inB
