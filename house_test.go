@@ -63,6 +63,9 @@ var plan = []struct{ rooms, what string }{
 	{"fs/fatsize", "FAT32 volumes as copies of another size"},
 	{"fs/fat fs/exfat fs/ext4 fs/gpt", "FAT32, exFAT and ext4 volumes, GUID partition tables"},
 	{"fs/mbr fs/readfs", "other partition tables, the open files of all volumes"},
+	{"knowledge", "the library: documents as passages, found by words and by meaning, cited"},
+	{"knowledge/docs", "what of a document is text"},
+	{"knowledge/docs/pdf", "the lines of PDF files"},
 	{"fs console console/keyboard store llm/gguf uefi", "the ground: block devices, the screen, keyboard layouts, the journal, model files, the UEFI specification"},
 	{"console/unifont", "a picture of nearly every character"},
 }
@@ -93,6 +96,7 @@ var laws = []struct {
 	{what: "store imports no other room", all: "store/..."},
 	{what: "llm/gguf imports no other room", all: "llm/gguf/..."},
 	{what: "uefi imports no other room", all: "uefi/..."},
+	{what: "knowledge stands alone", all: "knowledge/...", only: "knowledge/..."},
 	{what: "llm stands alone", all: "llm/...", only: "llm/..."},
 	{what: "amd64 knows nothing of the product", all: "amd64/...", only: "amd64/... uefi"},
 	{what: "efi knows devices, not the product", all: "efi/...", only: "amd64/... uefi fs console console/unifont"},

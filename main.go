@@ -62,6 +62,9 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 	keep := assistant.Drive{Option: option, Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
 	if !start.Safe {
 		m.PrepareCrash(d)
+	}
+	start.Mend(con, d, false) // without, the journal may not open
+	if !start.Safe {
 		keep.State = d.OpenState()
 	}
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)

@@ -138,8 +138,8 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 	}
 }
 
-// Mend has the drive's volumes put in order that were not when they were last used; unclean tells that the
-// last session did not end. It comes before all that is written on them.
+// Mend has those of the drive's volumes put in order that are not; unclean tells that the last session did not
+// end, which the journal says: then all that were not looked at before. It comes before all that is written on them.
 func (s *Start) Mend(con *console.Console, d *drive.Drive, unclean bool) {
 	if s.Safe || !unclean && !d.Dirty() {
 		return

@@ -28,6 +28,7 @@ const (
 
 	EFIPath         = "EFI/BOOT/BOOTX64.EFI"
 	ChainedPath     = "EFI/alphaos/alphaos.efi" // the program where a boot manager is at EFIPath, as docs/limine.md has it
+	LiminePath      = "limine.conf"             // what Limine starts, if that is the boot manager
 	PickerLabel     = "EFI/BOOT/.disk_label"    // what a Mac's start-up picker writes below the drive, as a bitmap
 	PickerLabel2x   = "EFI/BOOT/.disk_label_2x"
 	PickerName      = "EFI/BOOT/.contentDetails" // the same as text, which OpenCore takes
@@ -74,6 +75,7 @@ type Drive struct {
 	Layout  Layout
 	volumes [len(Parts)]*Volume // by Part; nil: missing
 	missing [len(Parts)]error   // why
+	checked [len(Parts)]bool    // by Mend
 	notes   []string
 }
 

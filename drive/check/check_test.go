@@ -257,6 +257,9 @@ func TestTells(t *testing.T) {
 		{"others' partitions", bare, nil, 1, []string{"with an MBR partition table", "Partition 3 is said to reach beyond the end",
 			"Partition 1: 10 MiB, is exFAT. It is not checked here.", "Partition 2: 10 MiB, is ext4, a file system of Linux. It is not", "The journal: none was found, since this is no AlphaOS drive"}},
 		{"one volume", volume, nil, 0, []string{"one volume without a partition table", "The volume: 46 MiB, FAT32", "The journal: /data/journal/journal.log"}},
+		{"a hybrid MBR", minimal, func(b []byte, _ fstest.Device) {
+			copy(b[446+16:], []byte{0, 0, 0, 0, 0x0C, 0, 0, 0, 0, 8, 0, 0, 0, 64, 1, 0})
+		}, 0, []string{"with a GUID partition table\n  Its MBR has partitions, too (a hybrid MBR).", "All that was saved can be read"}},
 		{"copied to a smaller drive", full[:149*mib], nil, 1, []string{"it is for a larger medium"}},
 		{"no system partition's beginning", full, func(b []byte, _ fstest.Device) { clear(b[41*mib : 42*mib]) }, 1, []string{"Partition 2, ALPHAOS_SYS: 64 MiB, holds no file system", "its beginning is damaged"}},
 		{"a medium that fails", full, func(b []byte, dev fstest.Device) {

@@ -639,3 +639,30 @@ func testDevice(t *testing.T, sector int, size int64) {
 		t.Error(err)
 	}
 }
+
+// With --limine the firmware starts Limine, and that AlphaOS.
+func TestLimine(t *testing.T) {
+	manager := petest.Application([]byte("a boot manager that reads /limine.conf"))
+	o := Options{EFI: efiFile(t), Limine: filepath.Dir(hostTemp(t, "BOOTX64.EFI", manager)), Size: 64 * mib, Journal: mib, Out: filepath.Join(t.TempDir(), "image")}
+	create(t, o)
+	d := mountDrive(t, list(t, o.Out))
+	program, err := os.ReadFile(o.EFI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{drive.EFIPath: string(manager), drive.ChainedPath: string(program), drive.LiminePath: limineConf} {
+		if got, err := iofs.ReadFile(d, path); err != nil || string(got) != want {
+			t.Errorf("%s has %d bytes of %d, error %v", path, len(got), len(want), err)
+		}
+	}
+	for want, dir := range map[string]string{
+		"has no BOOTX64.EFI; --limine takes the folder":                           t.TempDir(),
+		"BOOTX64.EFI does not read limine.conf: it is not Limine, or one from be": filepath.Dir(hostTemp(t, "BOOTX64.EFI", petest.Application([]byte("limine.cfg")))),
+		"BOOTX64.EFI is not an EFI application":                                   filepath.Dir(hostTemp(t, "BOOTX64.EFI", []byte("limine.conf"))),
+	} {
+		o.Limine, o.Replace = dir, true
+		if _, err := Drive(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}

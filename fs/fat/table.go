@@ -41,12 +41,11 @@ type tableChunk struct {
 // of the file come before them.
 type run struct{ first, count, at uint32 }
 
-var (
-	errReadFAT = errors.New("read FAT")
-	// errStray is the refusal to change what only a copy of the FAT in use has: its clusters may
-	// belong to others by now.
-	errStray = errors.New("the FATs do not agree on where it lies: have the volume checked before this is changed")
-)
+var errReadFAT = errors.New("read FAT")
+
+// ErrDisagree is returned, wrapped, for a file that is to be changed and that the FATs have in different places,
+// or only a copy of the one in use has: its clusters may belong to others by now. Check mends that.
+var ErrDisagree = errors.New("the FATs do not agree on where it lies: have the volume checked before this is changed")
 
 // fileRuns returns where the content of e is, for reading.
 func (v *FS) fileRuns(e entry) ([]run, error) {
@@ -58,9 +57,27 @@ func (v *FS) fileRuns(e entry) ([]run, error) {
 func (v *FS) ownRuns(e entry) ([]run, error) {
 	runs, stray, err := v.fileChain(e)
 	if stray {
-		return nil, errStray
+		return nil, ErrDisagree
 	}
 	return runs, err
+}
+
+// pinnedRuns is ownRuns for whoever writes there without asking again: no other FAT may have a whole chain that
+// leads elsewhere, which may be the right one.
+func (v *FS) pinnedRuns(e entry) ([]run, error) {
+	runs, err := v.ownRuns(e)
+	if err != nil || !v.mirrored || e.size == 0 {
+		return runs, err
+	}
+	for c := range v.copies {
+		if c == v.active {
+			continue
+		}
+		if others, cerr := v.follow(c, e.first, uint32(clustersIn(runs)), true); cerr == nil && !slices.Equal(runs, others) {
+			return nil, ErrDisagree
+		}
+	}
+	return runs, nil
 }
 
 func (v *FS) fileChain(e entry) (runs []run, stray bool, err error) {
