@@ -59,7 +59,7 @@ func run(ctx context.Context) error {
 func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *console.Console, d *drive.Drive) assistant.Outcome {
 	start.ReadOptions(con, d)
 	option := func(name, value string) error { return start.SaveOption(d, name, value) }
-	keep := assistant.Drive{Option: option, Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
+	keep := assistant.Drive{Option: option, Measure: d.Measure, Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
 	if !start.Safe {
 		m.PrepareCrash(d)
 	}

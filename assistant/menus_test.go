@@ -11,6 +11,7 @@ import (
 
 	"alphaos/console"
 	"alphaos/console/keyboard"
+	"alphaos/drive"
 	"alphaos/engine"
 	"alphaos/internal/picture"
 	"alphaos/store"
@@ -58,6 +59,7 @@ func atScreen(t *testing.T, disk *memory, screen *picture.Screen, theme string, 
 	c.Start.Model = "llama-3.2-3b"
 	c.Engine.LLM.Budget = 6 << 30
 	c.Keys = &keyboard.Keyboard{}
+	c.Drive.Measure = func() (drive.Facts, error) { return drive.Facts{Size: 64e9, Free: 41e9, Rate: 180e6}, nil }
 	c.Drive.SaveExport = func(_ time.Time, name string, _ []byte) (string, error) { return "/data/backup/" + name, nil }
 	if change != nil {
 		change(&c)
