@@ -116,7 +116,7 @@ func converse(m *machine.Machine, start *boot.Start, con *console.Console, d *dr
 			SessionLimit: sessions,
 		}},
 		Drive:       keep,
-		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Theme: start.Theme, Text: start.Text, Report: start.Report},
+		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Theme: start.Theme, Text: start.Text, Report: start.Report, Setup: start.Setup && !start.Safe},
 		Machine:     host{m, start, provoke(d)},
 		Display:     con,
 		Now:         m.Now,

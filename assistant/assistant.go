@@ -119,6 +119,7 @@ type Start struct {
 	Theme    string            // how the screen looks; "": as it was set last
 	Text     string            // how large its text is; likewise
 	Report   bool              // write a report about the machine first
+	Setup    bool              // ask for keyboard, size of the text and model first, if that was not done yet
 }
 
 // ErrAnew is the cause with which a context is cancelled that is to end Run without ending the session: it is then
@@ -148,7 +149,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		o.Flight = func(Flight) {}
 	}
 	c := &commands{ui: o.UI, begin: o.Begin, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
-		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j}, drive: o.Drive,
+		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j, theme: console.Themes()[0], text: normalText}, drive: o.Drive,
 		past: &past{ui: o.UI, display: o.Display, store: o.Drive.Store, journal: j, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			flight: o.Flight, memoryRate: o.MemoryRate, loaded: o.Machine.Loaded, journal: j, talk: t}}
@@ -157,7 +158,8 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	j.begin(o.Drive.NoStore)
 	c.look.begin(o.Start)
 	o.Display.Suggest(c.suggest)
-	c.keys.begin(o.Start.Keyboard, o.Drive.Recovery.New)
+	setup := o.Start.Setup && j.setting(setupSetting) == ""
+	c.keys.begin(o.Start.Keyboard, o.Drive.Recovery.New && !setup)
 	if j.store != nil {
 		if zone := j.setting(timezoneSetting); zone != "" && o.Start.Timezone == "" && o.SetTimezone != nil {
 			if err := o.SetTimezone(zone); err != nil { // another version may have allowed it
@@ -174,6 +176,9 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	}
 	if o.Start.Report {
 		c.report(ctx)
+	}
+	if setup {
+		c.firstStart(ctx)
 	}
 	out, err := converse(ctx, c)
 	switch {

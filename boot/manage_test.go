@@ -16,7 +16,7 @@ import (
 	"alphaos/console"
 	"alphaos/drive"
 	"alphaos/drive/create"
-	"alphaos/internal/golden"
+	"alphaos/internal/picture"
 	"alphaos/internal/vmtest"
 	"alphaos/store"
 )
@@ -267,7 +267,7 @@ func TestManagerScreens(t *testing.T) {
 			if _, err := con.Choose(ctx, menu); !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
 			}
-			golden.Compare(t, tt.w, tt.h, drawn, filepath.Join("testdata", name+".png"))
+			picture.Compare(t, drawn, tt.w, filepath.Join("testdata", name+".png"))
 		})
 	}
 }
