@@ -86,6 +86,7 @@ type ModelMemory struct {
 // commands are what a person can do besides talking.
 type commands struct {
 	ui          UI
+	begin       <-chan struct{} // Config.Begin; nil: it has come
 	machine     Machine
 	setTimezone func(text string) error // Config.SetTimezone
 	journal     *journal
@@ -101,7 +102,7 @@ type commands struct {
 // run runs a slash command. ended means that the conversation is over.
 func (c *commands) run(ctx context.Context, line string) (out Outcome, err error, ended bool) {
 	if out, leaves := Leaves(line); leaves {
-		done, err := c.talk.shutDown()
+		done, err := c.talk.shutDown(out)
 		return out, err, done
 	}
 	f := strings.Fields(line)

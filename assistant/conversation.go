@@ -26,6 +26,8 @@ type conversation struct {
 	close    func() error                                              // Drive.Close
 	when     func(time.Time) string                                    // a time in words
 
+	restarting string // Config.Restarting
+
 	model *engine.Model // nil: there is none
 	name  string        // the name of its file
 	pace  float64       // tokens a second of its last answer; 0: it gave none yet

@@ -110,7 +110,7 @@ func TestMenus(t *testing.T) {
 			screen := picture.New(tt.w, tt.h)
 			shows := func(name string) {
 				t.Helper()
-				screen.Shows(t, fmt.Sprintf("testdata/%s-%dx%d.png", name, tt.w, tt.h), *update)
+				screen.Shows(t, fmt.Sprintf("testdata/%s-%dx%d.png", name, tt.w, tt.h))
 			}
 			disk := said(t)
 			zone := ""
@@ -166,7 +166,7 @@ func TestFirstStart(t *testing.T) {
 			for i := range 3 {
 				p.expect(fmt.Sprintf("First start: %d of 3", i+1))
 				p.expect(opened)
-				screen.Shows(t, fmt.Sprintf("testdata/first-start-%d-%dx%d.png", i+1, tt.w, tt.h), *update)
+				screen.Shows(t, fmt.Sprintf("testdata/first-start-%d-%dx%d.png", i+1, tt.w, tt.h))
 				p.press("\r")
 			}
 			p.expect("All of this is in /settings later.")

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"flag"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -10,8 +9,6 @@ import (
 
 	"alphaos/internal/picture"
 )
-
-var update = flag.Bool("update", false, "draw testdata/*.png anew, to be looked at")
 
 // scenes are what a person sees in a conversation.
 var scenes = []struct {
@@ -142,7 +139,7 @@ func TestScreens(t *testing.T) {
 				})
 				scene.play(t, r)
 				r.consistent()
-				picture.Compare(t, r.screen.pix, r.screen.w, filepath.Join("testdata", name+".png"), *update)
+				picture.Compare(t, r.screen.pix, r.screen.w, filepath.Join("testdata", name+".png"))
 			})
 		}
 	}

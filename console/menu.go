@@ -22,7 +22,7 @@ import (
 // and may use the console.
 type Menu struct {
 	Title  string        // of the screen
-	Logo   []string      // stands above the rows, in the middle
+	Logo   []string      // stands above the rows, in the middle; its last line is dim
 	Intro  string        // prose above the rows, its first line bold
 	Rows   func() []Row  // may change, but those that were there keep their places
 	Notes  func() []Note // stand below; nil: none
@@ -164,15 +164,18 @@ func (c *Console) Choose(ctx context.Context, m Menu) (row int, err error) {
 	}
 }
 
-// Touched tells whether a key was pressed that nothing has read yet, and forgets what was typed, if forget is set.
-func (c *Console) Touched(forget bool) bool {
+// Touched tells whether a key was pressed that nothing has read yet.
+func (c *Console) Touched() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	touched := len(c.queue) > 0
-	if forget {
-		c.queue, c.ahead.text, c.typed = nil, nil, nil
-	}
-	return touched
+	return len(c.queue) > 0
+}
+
+// Forget forgets what was typed and not read yet.
+func (c *Console) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue, c.ahead.text, c.typed = nil, nil, nil
 }
 
 // ask asks for rows and notes, while the console is not locked.
@@ -437,7 +440,7 @@ func padded(text string, cells int) string {
 
 const (
 	listWidth = 100 // cells; text in columns needs more than prose
-	logoWidth = 66
+	logoWidth = 72
 )
 
 // layMenu lays the menu into the rows of the screen.
@@ -461,8 +464,12 @@ func (c *Console) layMenu(want []cell) {
 	// The logo goes first where there is little room, then the lines; then the list is cut.
 	var head, foot [][]cell
 	if len(m.Logo) > 0 {
-		for _, text := range m.Logo {
-			head = append(head, centred(layLine(&c.table, wide, heading, cleanString(text)), wide))
+		for i, text := range m.Logo {
+			style := heading
+			if i == len(m.Logo)-1 {
+				style = Dim
+			}
+			head = append(head, centred(layLine(&c.table, wide, style, cleanString(text)), wide))
 		}
 		head = append(gap(head), line, nil)
 		foot = append([][]cell{nil, line}, foot...)

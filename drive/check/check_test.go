@@ -19,28 +19,16 @@ import (
 	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
 	volumes "alphaos/fs/volume"
-	"alphaos/internal/petest"
+	"alphaos/internal/fsck"
+	"alphaos/internal/vmtest"
 )
 
 // image is a drive of either layout in memory, with a journal in which something was said.
 func image(t testing.TB, layout string) []byte {
 	t.Helper()
-	dir := t.TempDir()
-	o := create.Options{Out: filepath.Join(dir, "drive.img"), EFI: filepath.Join(dir, "program.efi"), Layout: layout, Size: 48 << 20, Journal: 1 << 20, State: 1 << 20}
-	if layout == "full" {
-		o.Size, o.ESP, o.System = 150<<20, 40<<20, 64<<20
-	}
-	o.Extra = []create.Extra{{Path: "documents/a document.txt", Content: bytes.Repeat([]byte("paper "), 5000)}, {Path: "documents/another.txt", Content: bytes.Repeat([]byte("more "), 5000)}}
-	if err := os.WriteFile(o.EFI, petest.Application(nil), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := create.Drive(o); err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(o.Out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := vmtest.Image(t, layout, create.Options{Extra: []create.Extra{
+		{Path: "documents/a document.txt", Content: bytes.Repeat([]byte("paper "), 5000)}, {Path: "documents/another.txt", Content: bytes.Repeat([]byte("more "), 5000)},
+	}})
 	d, err := drive.Open(fstest.NewDevice(b, 512), false)
 	if err != nil {
 		t.Fatal(err)
@@ -99,8 +87,10 @@ func others(t testing.TB, dev fstest.Device) (sound bool, said string) {
 		return false, said
 	}
 	for _, v := range medium.Volumes {
-		ok, more := fattest.Fsck(t, v)
-		sound, said = sound && ok, said+more
+		part := fsck.Copy(t, v)
+		lines := fsck.Says(t, part)
+		os.Remove(part)
+		sound, said = sound && len(lines) == 0, said+strings.Join(lines, "\n")
 	}
 	return sound, said
 }

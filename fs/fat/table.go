@@ -164,14 +164,20 @@ func (v *FS) follow(copy int, first, n uint32, exact bool) ([]run, error) {
 			}
 			index = i
 		}
-		// Neighbours, of which there may be a million, one after the other.
+		// Neighbours, of which there may be a million, two at a time.
+		const both = entryMask | entryMask<<32
 		b := chunk[int64(c)*4-index*chunkSize:]
-		next := binary.LittleEndian.Uint32(b) & entryMask
-		for ; next == c+1 && next <= v.last && at < n && len(b) >= 8; at++ {
-			runs[len(runs)-1].count++
-			c, b = next, b[4:]
-			next = binary.LittleEndian.Uint32(b) & entryMask
+		most := min(n-at, v.last-c, uint32(len(b)/4-1)) // after c, with entries in the chunk
+		more, rest := uint32(0), b
+		for want := uint64(c+1) | uint64(c+2)<<32; more+2 <= most && len(rest) >= 8 && binary.LittleEndian.Uint64(rest)&both == want; want += 2 | 2<<32 {
+			more, rest = more+2, rest[8:]
 		}
+		if more < most && binary.LittleEndian.Uint32(rest)&entryMask == c+more+1 {
+			more, rest = more+1, rest[4:]
+		}
+		runs[len(runs)-1].count += more
+		at, c = at+more, c+more
+		next := binary.LittleEndian.Uint32(rest) & entryMask
 		if exact && at == n {
 			return runs, checkRuns(runs)
 		}

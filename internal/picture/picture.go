@@ -3,6 +3,7 @@ package picture
 
 import (
 	"cmp"
+	"flag"
 	"image"
 	"image/color"
 	"image/png"
@@ -13,6 +14,8 @@ import (
 	"sync"
 	"testing"
 )
+
+var draw = flag.Bool("draw", false, "draw testdata/*.png anew, to be looked at")
 
 // Screen is a frame buffer in memory, of pixels 0x00RRGGBB row by row.
 type Screen struct {
@@ -40,27 +43,27 @@ func (s *Screen) Flush(pixels []uint32, stride int, r image.Rectangle) error {
 	return nil
 }
 
-// Shows compares the screen with a picture, or draws that anew.
-func (s *Screen) Shows(t testing.TB, file string, update bool) {
+// Shows compares the screen with a picture, or draws that anew with -draw.
+func (s *Screen) Shows(t testing.TB, file string) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	Compare(t, s.pixels, s.Width, file, update)
+	Compare(t, s.pixels, s.Width, file)
 }
 
-// Compare compares pixels 0x00RRGGBB with those in a PNG file, or writes that. Edges of letters may be drawn a little
+// Compare compares pixels 0x00RRGGBB with those in a PNG file, or writes that with -draw. Edges of letters may be drawn a little
 // otherwise by another version of the font's rasteriser, so what counts are the means of squares of four by four
 // pixels. A screen that differs is saved in the folder ALPHAOS_SCREENS, if that is set.
-func Compare(t testing.TB, pixels []uint32, width int, file string, update bool) {
+func Compare(t testing.TB, pixels []uint32, width int, file string) {
 	t.Helper()
 	height := len(pixels) / width
-	if update {
+	if *draw {
 		save(t, pixels, width, file)
 		return
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		t.Fatal(err, "; draw it with -update and look at it")
+		t.Fatal(err, "; draw it with -draw and look at it")
 	}
 	defer f.Close()
 	img, err := png.Decode(f)
