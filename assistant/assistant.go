@@ -182,7 +182,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	if o.Start.Report {
 		c.report(ctx)
 	}
-	if setup {
+	if setup && c.mayAsk(ctx) {
 		c.firstStart(ctx)
 	}
 	out, err := converse(ctx, c)

@@ -42,7 +42,7 @@ func TestFullLayout(t *testing.T) {
 		said += p.Expect(fmt.Sprintf("First start: %d of 3", i+1))
 		p.Expect("Type a number")
 		if i == 0 {
-			p.Screenshot("first-start")
+			p.Screenshot("first-start.png")
 		}
 		p.Type("\r")
 	}
