@@ -2,6 +2,8 @@ package knowledge
 
 import (
 	"cmp"
+	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -92,4 +94,58 @@ func Route(question string) (Request, bool) {
 		}
 	}
 	return Request{}, false
+}
+
+// Reply answers a request in a sentence and, when it is for a list, with the documents' names, a line each.
+func (l *Library) Reply(r Request) string {
+	if r.Rows {
+		name := strings.ToLower(r.About)
+		for _, e := range l.Catalogue("") {
+			if base := strings.ToLower(path.Base(e.Name)); base == name || strings.TrimSuffix(base, path.Ext(base)) == name {
+				return fmt.Sprintf("%s has %s.", e.Name, many(e.Rows, "row"))
+			}
+		}
+		return fmt.Sprintf("None of your documents is called %s.", r.About)
+	}
+	var b strings.Builder
+	list := l.Catalogue(r.About)
+	unread := 0
+	for _, e := range list {
+		if e.Passages == 0 {
+			unread++
+		}
+	}
+	switch {
+	case r.About != "" && len(list) == 0:
+		return fmt.Sprintf("None of your documents has %s in it.", r.About)
+	case r.About != "" && len(list) == 1:
+		fmt.Fprintf(&b, "One document has %s in it", r.About)
+	case r.About != "":
+		fmt.Fprintf(&b, "%d documents have %s in them", len(list), r.About)
+	case len(list) == 0:
+		return "You have no documents."
+	default:
+		fmt.Fprintf(&b, "You have %s", many(len(list), "document"))
+		if unread > 0 {
+			fmt.Fprintf(&b, ", of which %d cannot be read", unread)
+		}
+	}
+	if r.Count {
+		return b.String() + "."
+	}
+	b.WriteByte(':')
+	for _, e := range list {
+		b.WriteString("\n- " + e.Name)
+		if e.Passages == 0 {
+			b.WriteString(" (can't be read: " + e.Note + ")")
+		}
+	}
+	return b.String()
+}
+
+func many(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -394,6 +394,38 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
+func TestReply(t *testing.T) {
+	l := home(t, nil)
+	for asked, want := range map[string]string{
+		"How many documents do I have?":               "You have 30 documents.",
+		"How many rows does prices.csv have?":         "prices.csv has 5 rows.",
+		"How many rows are in nothing.csv?":           "None of your documents is called nothing.csv.",
+		"Which documents do I have about zebras?":     "None of your documents has zebras in it.",
+		"Which documents mention XC23?":               "2 documents have XC23 in them:\n- manual-mark2.md\n- parts.txt",
+		"Wie viele Dokumente habe ich über Impfungen": "One document has Impfungen in it.",
+	} {
+		if r, ok := Route(asked); !ok || l.Reply(r) != want {
+			t.Errorf("%s: %v %q, want %q", asked, ok, l.Reply(r), want)
+		}
+	}
+	l.Refuse(Source{Name: "a.pdf"}, "it is a scan")
+	if got := l.Reply(Request{}); !strings.HasPrefix(got, "You have 31 documents, of which 1 cannot be read:\n- a.pdf (can't be read: it is a scan)\n- backup.sh\n") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestMark(t *testing.T) {
+	l := home(t, nil)
+	p := search(t, l, "seals of the XC-23", 1)[0]
+	var marked []string
+	for _, m := range l.Mark("seals of the XC-23", p) {
+		marked = append(marked, p.Text[m[0]:m[1]])
+	}
+	if got := strings.Join(marked, "|"); p.Document != "parts.txt" || got != "XC23|seal|XC" {
+		t.Errorf("%s: %q", p.Document, got)
+	}
+}
+
 func saved(t testing.TB, l *Library) []byte {
 	t.Helper()
 	var b bytes.Buffer

@@ -356,3 +356,30 @@ func (l *Library) Around(passages []Passage, budget int, count func(string) int)
 	}
 	return out
 }
+
+// Mark returns where the words of a query are in a passage's text: from where to where, in order.
+func (l *Library) Mark(query string, p Passage) (spans [][2]int) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	want := map[string]bool{}
+	for _, w := range l.wanted(query) {
+		for _, t := range w.texts {
+			want[t] = true
+		}
+	}
+	a := analyzer{}
+	if d := l.docs[p.Document]; d != nil {
+		a.lang = d.lang
+	}
+	a.terms(p.Text, func(t term) {
+		if !want[t.text] {
+			return
+		}
+		if n := len(spans); n > 0 && t.at <= spans[n-1][1] {
+			spans[n-1][1] = max(spans[n-1][1], t.end)
+			return
+		}
+		spans = append(spans, [2]int{t.at, t.end})
+	})
+	return spans
+}
