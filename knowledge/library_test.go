@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -606,39 +607,58 @@ func BenchmarkIndex10MB(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/10MB")
 }
 
+// quick embeds a text as numbers that mean nothing, in no time.
+type quick struct{ rnd *rand.Rand }
+
+func (e quick) EmbedTexts(_ context.Context, texts []string) (out [][]float32, err error) {
+	for range texts {
+		v := make([]float32, 384)
+		for i := range v {
+			v[i] = e.rnd.Float32() - .5
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
 func BenchmarkSearch1000Documents(b *testing.B) {
 	text := prose(8 << 20)
-	l := New(nil, "")
+	l := New(quick{rand.New(rand.NewPCG(1, 2))}, "")
 	for i := range 1000 {
 		add(b, l, fmt.Sprintf("%d.txt", i), text[i*8000:(i+1)*8000])
 	}
 	_, chunks := l.Documents()
-	b.ReportMetric(float64(chunks), "chunks")
 	queries := strings.Split(text[:20000], ". ")
 	i := 0
 	for b.Loop() {
 		search(b, l, queries[i%len(queries)], 10)
 		i++
 	}
+	b.ReportMetric(float64(chunks), "chunks")
 }
 
-func BenchmarkVectors250000(b *testing.B) {
-	const dim, count = 384, 250000
-	rnd := rand.New(rand.NewPCG(7, 8))
-	v := vectors{dim: dim, count: count, rows: make([]int8, dim*count), scales: make([]float32, count), chunks: make([]uint32, count)}
-	for i := range v.rows {
-		v.rows[i] = int8(rnd.IntN(255) - 127)
-	}
-	for i := range count {
-		v.scales[i], v.chunks[i] = .001, uint32(i)
-	}
-	q := make([]float32, dim)
-	for i := range q {
-		q[i] = rnd.Float32() - .5
-	}
-	for b.Loop() {
-		if h := v.nearest(q, 100, func(uint32) bool { return true }); len(h) != 100 {
-			b.Fatal(len(h))
+// 250,000 chunks, each with a vector of 384 numbers.
+func BenchmarkSearch250000Chunks(b *testing.B) {
+	text := prose(10 << 20)
+	l := New(quick{rand.New(rand.NewPCG(1, 2))}, "")
+	for i := 0; ; i++ {
+		if _, chunks := l.Documents(); chunks >= 250000 {
+			break
 		}
+		from := i * 98765 % (len(text) - 100000)
+		add(b, l, fmt.Sprintf("%d.txt", i), strings.Clone(text[from:from+100000]))
 	}
+	text = text[:20000]
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	queries := strings.Split(text, ". ")
+	i := 0
+	for b.Loop() {
+		search(b, l, queries[i%len(queries)], 10)
+		i++
+	}
+	_, chunks := l.Documents()
+	b.ReportMetric(float64(chunks), "chunks")
+	b.ReportMetric(float64(m.HeapAlloc>>20), "MB")
 }
