@@ -71,7 +71,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 	}
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
 	manager := start.Manage(ctx, con, d, keep.Recovery, keep.NoStore)
-	start.Mend(con, d, keep.Recovery.Unclean)
+	start.Mend(manager.Context, con, d, keep.Recovery.Unclean)
 	start.KeepLog(d)
 	start.TellCrash(con, d)
 	start.StartProcessors(con, d)

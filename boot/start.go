@@ -6,6 +6,7 @@
 package boot
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -140,14 +141,33 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 const safeSentence = "Safe start: one processor, the portable kernel, and nothing is written but the journal."
 
 // Mend has the drive's volumes put in order that were not when they were last used; unclean tells that the
-// last session did not end. It comes before all that is written on them.
-func (s *Start) Mend(con *console.Console, d *drive.Drive, unclean bool) {
+// last session did not end. It comes before all that is written on them. When it takes longer than a moment, the
+// person sees how far it is, and can stop it.
+func (s *Start) Mend(ctx context.Context, con *console.Console, d *drive.Drive, unclean bool) {
 	if s.Safe || !unclean && !d.Dirty() {
 		return
 	}
-	over := con.Passing("Looking whether the drive is in order ...")
-	said := d.Mend(unclean, s.machine.Now(), s.Log.Printf)
-	over()
+	ctx, end := con.StopContext(ctx)
+	defer end()
+	const title, moment = "Looking whether the drive is in order", time.Second
+	began := time.Now()
+	over := con.Passing(title + " ...")
+	var p *console.Progress
+	said := d.Mend(ctx, unclean, s.machine.Now(), func(done, total int64) {
+		if p == nil {
+			if time.Since(began) < moment {
+				return
+			}
+			over()
+			p = con.Progress(title, total)
+		}
+		p.Set(done)
+	}, s.Log.Printf)
+	if p != nil {
+		p.Done()
+	} else {
+		over()
+	}
 	for _, sentence := range said {
 		con.Notice(sentence)
 	}

@@ -29,6 +29,7 @@ type Menu struct {
 	Wait   time.Duration // then that row is taken by itself, unless a key was pressed; 0: never
 	Filter bool          // typing shows only the rows that have what was typed
 	Root   bool          // there is nothing to go back to
+	Shown  func()        // is called when the menu is on the screen; nil: nobody waits for that
 
 	// Turn changes the value of a row that Turns, to the next one or the one before (by is 1 or -1).
 	Turn func(row, by int)
@@ -98,6 +99,12 @@ func (c *Console) Choose(ctx context.Context, m Menu) (row int, err error) {
 		}
 		c.show()
 	}()
+	c.show()
+	if m.Shown != nil {
+		c.mu.Unlock()
+		m.Shown()
+		c.mu.Lock()
+	}
 	for {
 		c.show()
 		for len(o.keys) > 0 {

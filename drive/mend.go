@@ -5,6 +5,8 @@ package drive
 // written, and what a volume in order costs is a look at what Mount has read anyway.
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,8 +39,15 @@ func (d *Drive) Dirty() bool {
 // Mend checks those volumes that were not put in order when they were last used, or, after an unclean
 // end, all of them, and mends them. It says in sentences what there is to say to a person: nothing if
 // nothing but marks and counts was wrong. An error is told as well, and the volume can be used as
-// before. log gets the rest, without names of files.
-func (d *Drive) Mend(unclean bool, now time.Time, log func(format string, args ...any)) (said []string) {
+// before. log gets the rest, without names of files. progress is told how many bytes were looked at, of about how
+// many. What was not checked when ctx is done is told, too.
+func (d *Drive) Mend(ctx context.Context, unclean bool, now time.Time, progress func(done, total int64), log func(format string, args ...any)) (said []string) {
+	var done, total int64
+	for _, v := range d.Volumes() {
+		if unclean || v.Dirty() {
+			total += v.Size() / v.ClusterSize() * 4 * 2 // two FATs; directories are little beside them
+		}
+	}
 	for part, v := range d.volumes {
 		if v == nil || !unclean && !v.Dirty() {
 			continue
@@ -52,7 +61,17 @@ func (d *Drive) Mend(unclean bool, now time.Time, log func(format string, args .
 			continue
 		}
 		began := time.Now()
-		r, err := v.Check(fat.CheckOptions{Repair: true, Protect: InPlace(), Time: fatTime(now), Until: began.Add(mendTime)})
+		r, err := v.Check(fat.CheckOptions{Repair: true, Protect: InPlace(), Time: fatTime(now), Watch: func(bytes int) error {
+			done += int64(bytes)
+			progress(done, total)
+			switch {
+			case ctx.Err() != nil:
+				return errors.New("you stopped it")
+			case time.Since(began) > mendTime:
+				return errors.New("it takes too long")
+			}
+			return nil
+		}})
 		mended := 0
 		for _, p := range r.Problems {
 			if p.Mended {
