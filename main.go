@@ -64,14 +64,20 @@ const own assistant.Outcome = -1
 // talk is the conversation, from the drive's options to the last word.
 func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *console.Console, d *drive.Drive) assistant.Outcome {
 	start.ReadOptions(con, d)
-	keep := assistant.Drive{Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
+	option := func(name, value string) error { return start.SaveOption(d, name, value) }
+	keep := assistant.Drive{Option: option, Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
 	if !start.Safe {
 		m.PrepareCrash(d)
+	}
+	start.Mend(ctx, con, d, false) // without, the journal may not open
+	if !start.Safe {
 		keep.State = d.OpenState()
 	}
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
 	manager := start.Manage(ctx, con, d, keep.Recovery, keep.NoStore)
 	start.Mend(manager.Context, con, d, keep.Recovery.Unclean)
+	start.KeepBadConfig(con, d)
+	start.ReadFonts(con, d)
 	start.KeepLog(d)
 	start.TellCrash(con, d)
 	start.StartProcessors(con, d)
@@ -110,7 +116,7 @@ func converse(m *machine.Machine, start *boot.Start, con *console.Console, d *dr
 			SessionLimit: sessions,
 		}},
 		Drive:       keep,
-		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Report: start.Report},
+		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Theme: start.Theme, Text: start.Text, Report: start.Report, Setup: start.Setup && !start.Safe},
 		Machine:     host{m, start, provoke(d)},
 		Display:     con,
 		Now:         m.Now,

@@ -99,6 +99,8 @@ type Drive struct {
 	SaveDocument func(now time.Time, name string, content []byte, replace bool) (path string, err error)
 	// SaveExport saves a conversation under a new name like name, and returns its path. nil: it can't.
 	SaveExport func(now time.Time, name string, content []byte) (path string, err error)
+	// Option changes a start option in the file of options, if that has it; nil: there is no such file.
+	Option func(name, value string) error
 	// Close puts the volumes in order: nothing is written after it. nil: another system does that.
 	Close func() error
 
@@ -114,7 +116,10 @@ type Start struct {
 	System   string            // system prompt when none was set
 	Timezone string            // as it was told to the machine already; "": the one that was set last
 	Keyboard string            // the layout that Keys was given; "": the saved one goes before it
+	Theme    string            // how the screen looks; "": as it was set last
+	Text     string            // how large its text is; likewise
 	Report   bool              // write a report about the machine first
+	Setup    bool              // ask for keyboard, size of the text and model first, if that was not done yet
 }
 
 // ErrAnew is the cause with which a context is cancelled that is to end Run without ending the session: it is then
@@ -137,23 +142,24 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		o.Display = noDisplay{}
 	}
 	o.Engine.Now = o.Now
-	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present}
+	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present, option: o.Drive.Option}
 	t := &conversation{ui: o.UI, display: o.Display, now: o.Now, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
 		close: o.Drive.Close, restarting: o.Restarting, said: engine.Conversation{System: o.Start.System}}
 	if o.Flight == nil {
 		o.Flight = func(Flight) {}
 	}
 	c := &commands{ui: o.UI, begin: o.Begin, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
-		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j}, drive: o.Drive,
+		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j, theme: console.Themes()[0], text: normalText}, drive: o.Drive,
 		past: &past{ui: o.UI, display: o.Display, store: o.Drive.Store, journal: j, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			flight: o.Flight, memoryRate: o.MemoryRate, loaded: o.Machine.Loaded, journal: j, talk: t}}
 	t.when = c.past.when
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
-	c.look.begin()
+	c.look.begin(o.Start)
 	o.Display.Suggest(c.suggest)
-	c.keys.begin(o.Start.Keyboard, o.Drive.Recovery.New)
+	setup := o.Start.Setup && j.setting(setupSetting) == ""
+	c.keys.begin(o.Start.Keyboard, o.Drive.Recovery.New && !setup)
 	if j.store != nil {
 		if zone := j.setting(timezoneSetting); zone != "" && o.Start.Timezone == "" && o.SetTimezone != nil {
 			if err := o.SetTimezone(zone); err != nil { // another version may have allowed it
@@ -170,6 +176,9 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	}
 	if o.Start.Report {
 		c.report(ctx)
+	}
+	if setup && c.mayAsk(ctx) {
+		c.firstStart(ctx)
 	}
 	out, err := converse(ctx, c)
 	switch {

@@ -16,7 +16,7 @@ import (
 	"alphaos/console"
 	"alphaos/drive"
 	"alphaos/drive/create"
-	"alphaos/internal/golden"
+	"alphaos/internal/picture"
 	"alphaos/internal/vmtest"
 	"alphaos/store"
 )
@@ -248,7 +248,7 @@ func TestManagerScreens(t *testing.T) {
 			menu.Wait = 5 * time.Second
 			ctx, cancel := context.WithCancel(t.Context())
 			menu.Shown = func() {
-				golden.Compare(t, tt.w, tt.h, pic.pix, filepath.Join("testdata", name+".png"))
+				picture.Compare(t, pic.pix, tt.w, filepath.Join("testdata", name+".png"))
 				cancel()
 			}
 			if _, err := con.Choose(ctx, menu); !errors.Is(err, context.Canceled) {

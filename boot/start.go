@@ -66,6 +66,7 @@ type Start struct {
 	asked      Options         // as they were given
 	fixed      map[string]bool // options that the file cannot change
 	complaints []string        // sentences that were not told yet
+	badConfig  []byte          // the file of options, if it is none
 	told       bool            // the machine's facts are in the log
 }
 
@@ -119,11 +120,14 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 		s.Log.Printf("drive: %s", note)
 	}
 	file := strings.TrimPrefix(d.Where(drive.ConfigPath), "/")
-	list, complaint := readConfig(d, file)
-	if complaint != "" {
-		s.complaints = append(s.complaints, complaint)
+	options, data, err := readConfig(d)
+	if err != nil {
+		s.complaints = append(s.complaints, file+" is ignored: "+fs.Explain(err))
 	}
-	_, complaints := s.asked.set(file, list, s.fixed)
+	if errors.Is(err, errNoConfig) {
+		s.badConfig = data
+	}
+	_, complaints := s.asked.set(file, options.settings(), s.fixed)
 	s.complaints = append(s.complaints, complaints...)
 	s.apply()
 	if s.Keyboard != "" {
@@ -140,9 +144,9 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 
 const safeSentence = "Safe start: one processor, the portable kernel, and nothing is written but the journal."
 
-// Mend has the drive's volumes put in order that were not when they were last used; unclean tells that the
-// last session did not end. It comes before all that is written on them. When it takes longer than a moment, the
-// person sees how far it is, and can stop it.
+// Mend has those of the drive's volumes put in order that are not; unclean tells that the last session did not
+// end, which the journal says: then all that were not looked at before. It comes before all that is written on them.
+// When it takes longer than a moment, the person sees how far it is, and can stop it.
 func (s *Start) Mend(ctx context.Context, con *console.Console, d *drive.Drive, unclean bool) {
 	if s.Safe || !unclean && !d.Dirty() {
 		return

@@ -58,6 +58,7 @@ type Console struct {
 	suggests func(line string) []Suggestion
 	table    clusters
 	surface  *surface // nil: no screen (any more)
+	fonts    []*Font  // of the drive
 	serial   io.Writer
 	err      error // why a side was switched off
 	clean    cleaner
@@ -85,6 +86,7 @@ type Console struct {
 	queue   []Key
 	aside   []Key // what waits behind a question, for the next ReadLine
 	pasting bool  // and what follows it without a pause
+	byLine  bool  // the last one came from a serial line
 	ahead   ahead // what they say, while nothing reads them
 	typed   *page // and its rows; nil: none
 	closed  bool
@@ -157,6 +159,13 @@ func (c *Console) Cells() (cols, rows int) {
 		return c.page.cols, 25
 	}
 	return c.surface.cols, c.surface.rows
+}
+
+// AtScreen tells whether there is a screen, and whoever typed last sits in front of it and not at a serial line.
+func (c *Console) AtScreen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.surface != nil && !c.byLine
 }
 
 // Style sets the style of what Write shows from now on, until ReadLine returns to Plain.
@@ -406,6 +415,7 @@ func (c *Console) key(k Key) {
 			return
 		}
 	}
+	c.byLine = k.Line
 	now, last, took := c.o.Now(), c.ahead.last, c.ahead.took
 	c.ahead.last, c.ahead.took = now, time.Time{}
 	if k.Code == Enter && now.Sub(took) < digitEnter {
@@ -558,29 +568,42 @@ func (c *Console) layPage(want []cell) {
 		c.viewTop = max(c.viewTop, c.page.dropped)
 		top = c.viewTop
 	}
+	caret := -1 // the row of the mark behind an answer that goes on
+	if !c.paging && len(c.stops) > 0 && c.edit == nil {
+		caret = c.page.end() - 1 - top
+	}
 	for y := range rows {
 		out := want[y*cols : (y+1)*cols]
 		n := copy(out, c.rowAt(top+y))
-		for x := range out[:n] {
-			if out[x].id == ' ' && out[x].mark&markCursor == 0 && s.theme.looks[out[x].style].bg == s.theme.ground {
-				out[x] = cell{id: ' '} // all blanks look alike
+		if y == caret {
+			at := n
+			if c.page.caret > 0 {
+				at = c.page.caret
 			}
+			if at < cols {
+				out[at], n = cell{id: glyphCaret, style: Name}, max(n, at+1)
+			}
+		}
+		marks := uint8(0)
+		for x := range out[:n] {
+			marks |= out[x].mark
 		}
 		for x := n; x < cols; x++ {
 			out[x] = cell{id: ' '}
 		}
+		if marks&(markLeft|markParagraph) != 0 {
+			n = max(n, min(c.gutter+measure, cols))
+			c.table.visual(out[:n], n)
+		}
+		for x := range out[:n] {
+			out[x].mark &= marksShown
+			if out[x].id == ' ' && out[x].mark&markCursor == 0 && s.theme.looks[out[x].style].bg == s.theme.ground {
+				out[x] = cell{id: ' '} // all blanks look alike
+			}
+		}
 	}
 	if len(c.list) > 0 && c.edit != nil && !c.paging {
 		c.layList(c.allRows() - len(c.edit.lines) - top)
-	}
-	if !c.paging && len(c.stops) > 0 && c.edit == nil {
-		y, x := c.page.end()-1-top, len(*c.page.row())
-		if c.page.caret > 0 {
-			x = c.page.caret
-		}
-		if y >= 0 && y < rows && x < cols {
-			want[y*cols+x] = cell{id: glyphCaret, style: Name}
-		}
 	}
 }
 

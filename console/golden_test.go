@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"alphaos/internal/golden"
+	"alphaos/internal/picture"
 )
 
 // scenes are what a person sees in a conversation.
@@ -73,6 +73,15 @@ var scenes = []struct {
 			},
 		})
 	}},
+	{"scripts", func(t *testing.T, r *rig) {
+		r.say("שלום, what can you show? ✅")
+		r.BeginAnswer()
+		r.write(scripts)
+		r.later(0)
+		r.read("you> ")
+		r.press("それは 漢字 です: ")
+		r.settled()
+	}},
 	{"reading-back", func(t *testing.T, r *rig) {
 		for i := range 9 {
 			r.say(fmt.Sprintf("Question %d?", i+1))
@@ -86,6 +95,21 @@ var scenes = []struct {
 	}},
 }
 
+const scripts = `**日本語** かな カタカナ, 中文简体 繁體 and 한국어 are two cells wide: 「引用」、句点。
+שָׁלוֹם! זאת הודעה ב-AlphaOS 2.0 (גרסה חדשה), והיא נמשכת עד לסוף השורה, ואז עוברת לשורה הבאה כמו כל טקסט אחר.
+مرحبا، هذا نص بالعربية مع كلمة English والأرقام 123.
+- ไทย: สวัสดีครับ ที่นี่ น้ำ
+- हिन्दी: नमस्ते, दुनिया; தமிழ்; ქართული; Հայերեն; አማርኛ
+- Tiếng Việt, Česky, Ελληνικά, Русский, q̣ x̂
+- ✅ done ❌ not ☹ sad ☺ glad 😀 😢 🚀 🎉 👍🏽 🇩🇪 1️⃣ ⭐ ❤️ 💔 👩‍💻 ∇φ ⊕ ∮ ∛ ℵ ⟨x⟩ ⅓ ♩♪ ☀ ✂ ☎
+
+| Language | Greeting | 数 |
+|---|---|--:|
+| עברית | שלום (hi) | 12 |
+| 中文 | 你好 | 3 |
+
+` + "```\nprintln(\"日本\", \"שלום\", \"😀\")\n```\n"
+
 // TestScreens plays scenes and compares them with pictures that were looked at.
 func TestScreens(t *testing.T) {
 	for _, scene := range scenes {
@@ -97,7 +121,7 @@ func TestScreens(t *testing.T) {
 			if tt.theme != "night" {
 				name += "-" + tt.theme
 			}
-			kept := scene.name == "answering" || scene.name == "commands" && tt.theme == "day" || scene.name == "menu" && tt.w < 2880 || tt.w == 1280 && tt.theme == "night"
+			kept := scene.name == "answering" || scene.name == "scripts" && tt.theme == "night" || scene.name == "commands" && tt.theme == "day" || scene.name == "menu" && tt.w < 2880 || tt.w == 1280 && tt.theme == "night"
 			if !kept {
 				continue
 			}
@@ -115,7 +139,7 @@ func TestScreens(t *testing.T) {
 				})
 				scene.play(t, r)
 				r.consistent()
-				golden.Compare(t, r.screen.w, r.screen.h, r.screen.pix, filepath.Join("testdata", name+".png"))
+				picture.Compare(t, r.screen.pix, r.screen.w, filepath.Join("testdata", name+".png"))
 			})
 		}
 	}

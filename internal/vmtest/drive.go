@@ -13,9 +13,9 @@ import (
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
-	"alphaos/fs/fat/fattest"
 	"alphaos/fs/gpt"
 	"alphaos/fs/volume"
+	"alphaos/internal/fsck"
 	"alphaos/internal/petest"
 )
 
@@ -38,6 +38,20 @@ func NewDrive(t testing.TB, o create.Options) string {
 		t.Fatal(err)
 	}
 	return o.Out
+}
+
+// Image returns a drive of a layout, no larger than it must be, for tests that have it in memory.
+func Image(t testing.TB, layout string, o create.Options) []byte {
+	t.Helper()
+	o.Layout, o.Size, o.Journal, o.State = layout, 48<<20, 1<<20, 1<<20
+	if layout == drive.Layouts[drive.Full] {
+		o.Size, o.ESP, o.System = 150<<20, 40<<20, 64<<20
+	}
+	b, err := os.ReadFile(NewDrive(t, o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // SmallDrive makes a drive image, no larger than it must be, that boots efi and
@@ -167,8 +181,6 @@ func CheckDrive(t testing.TB, disk string) {
 		}
 	}
 	for _, part := range volumes {
-		if sound, said := fattest.Fsck(t, part); !sound {
-			t.Errorf("fsck.fat -n: %s", said)
-		}
+		fsck.Sound(t, part)
 	}
 }
