@@ -69,13 +69,13 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 	if !start.Safe {
 		m.PrepareCrash(d)
 	}
-	start.Mend(con, d, false) // without, the journal may not open
+	start.Mend(ctx, con, d, false) // without, the journal may not open
 	if !start.Safe {
 		keep.State = d.OpenState()
 	}
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
 	manager := start.Manage(ctx, con, d, keep.Recovery, keep.NoStore)
-	start.Mend(con, d, keep.Recovery.Unclean)
+	start.Mend(manager.Context, con, d, keep.Recovery.Unclean)
 	start.KeepBadConfig(con, d)
 	start.ReadFonts(con, d)
 	start.KeepLog(d)
