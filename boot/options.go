@@ -37,6 +37,8 @@ type Options struct {
 	Text     string // how large its text is; likewise
 	Report   bool   // write a report about the machine first
 	Setup    bool   // asks for keyboard, size of the text and model first
+	Wait     string // seconds that the start-up manager waits; "0": it is hidden; "": as usual
+	Default  string // which of its entries it then takes; "": the first
 }
 
 type option struct {
@@ -109,6 +111,20 @@ var optionTable = []option{
 	{"text", func(o *Options, v string) error { return oneOf(&o.Text, v, console.TextSizes()) }},
 	{"report", func(o *Options, v string) (err error) { o.Report, err = onOff(v); return }},
 	{"setup", func(o *Options, v string) (err error) { o.Setup, err = onOff(v); return }},
+	{"wait", func(o *Options, v string) error {
+		if n, err := strconv.Atoi(v); err != nil || n < 0 || n > maxWait {
+			return fmt.Errorf("is not a number of seconds: write one from 1 to %d, or 0 for no start-up manager", maxWait)
+		}
+		o.Wait = v
+		return nil
+	}},
+	{"default", func(o *Options, v string) error {
+		if err := defaultEntry(v); err != nil {
+			return err
+		}
+		o.Default = v
+		return nil
+	}},
 	// The version of the file's format, which drive create writes.
 	{"version", func(_ *Options, v string) error {
 		if v != "1" {
@@ -118,7 +134,10 @@ var optionTable = []option{
 	}},
 }
 
-const maxThreads = 64
+const (
+	maxThreads = 64
+	maxWait    = 600 // seconds
+)
 
 func onOff(v string) (bool, error) {
 	switch strings.ToLower(v) {
@@ -219,6 +238,8 @@ func (o Options) String() string {
 	word(o.Text != "", "text="+o.Text)
 	word(o.Report, "report")
 	word(o.Setup, "setup")
+	word(o.Wait != "", "wait="+o.Wait)
+	word(o.Default != "", "default="+o.Default)
 	if words == nil {
 		return "none"
 	}

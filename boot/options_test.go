@@ -72,7 +72,10 @@ func TestSet(t *testing.T) {
 		{"timezone=Berlin safe", Options{Safe: true}, `start: timezone "Berlin" is not a time zone: write`},
 		{"timezone", Options{}, `start: timezone "" is not a time zone: write`},
 		{"clock=atomic", Options{}, `start: clock "atomic" is neither utc nor local.`},
-		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, kv, cpus, model, timezone, clock, keyboard, theme, text, report, setup.`},
+		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, kv, cpus, model, timezone, clock, keyboard, theme, text, report, setup, wait, default.`},
+		{"wait=0 default=safe", Options{Wait: "0", Default: "safe"}, ""},
+		{"wait=601 default=off", Options{Default: "off"}, `start: wait "601" is not a number of seconds: write one from 1 to 600, or 0 for no start-up manager.`},
+		{"default=windows", Options{}, `start: default "windows" is none of start, safe, verbose, system, off.`},
 		{"keyboard=FR-mac keyboard=", Options{}, ""},
 		{"keyboard=at", Options{Keyboard: "de"}, ""},
 		{"keyboard=klingon verbose", Options{Verbose: true}, `start: keyboard "klingon" is none of the keyboard layouts, which are us, us-intl, dvorak, `},
@@ -134,7 +137,7 @@ func TestOptionsAreDescribed(t *testing.T) {
 			t.Errorf("docs/options.md does not describe %s", d.name)
 		}
 		var o Options
-		for _, value := range []string{"on", "portable", "2", "utc", "de", "f16", "day", "huge"} {
+		for _, value := range []string{"on", "portable", "2", "utc", "de", "f16", "day", "huge", "off"} {
 			if d.set(&o, value) == nil && o != (Options{}) {
 				break
 			}

@@ -6,7 +6,6 @@
 package boot
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -31,6 +30,10 @@ type Machine interface {
 	// of them at most and returns on how many it runs.
 	PresentProcessors() int
 	StartProcessors(most int) int
+	// FreeMemory is how many bytes of memory are free.
+	FreeMemory() int64
+	// Mac tells whether it is a Mac.
+	Mac() bool
 	// UseKeyboard reads keys with the layout of that name, or with what the firmware
 	// knows of the keyboard.
 	UseKeyboard(name string, log *Log)
@@ -134,9 +137,11 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 		con.Quiet("Dates will be wrong: " + fs.Explain(err))
 	}
 	if s.Safe {
-		con.Notice("Safe start: one processor, the portable kernel, and nothing is written but the journal.")
+		con.Notice(safeSentence)
 	}
 }
+
+const safeSentence = "Safe start: one processor, the portable kernel, and nothing is written but the journal."
 
 // Mend has those of the drive's volumes put in order that are not; unclean tells that the last session did not
 // end, which the journal says: then all that were not looked at before. It comes before all that is written on them.
@@ -166,7 +171,7 @@ func (s *Start) KeepLog(d *drive.Drive) {
 			s.Log.Printf("boot log: not written: %v", err)
 			break
 		}
-		s.Log.file = f
+		s.Log.keep(f)
 		s.SaveLog()
 	}
 }
@@ -243,19 +248,18 @@ const (
 
 // TellCrash mentions a report that the last session left, once if it can be marked.
 func (s *Start) TellCrash(con *console.Console, d *drive.Drive) {
-	f, err := d.OpenInPlace(drive.CrashPath)
-	if err != nil {
-		return // an older drive
-	}
-	head := make([]byte, len(CrashNew))
-	if _, err := f.ReadAt(head, 0); err != nil && err != io.EOF || !bytes.Equal(head, []byte(CrashNew)) {
+	if !s.crashed(d) {
 		return
 	}
 	con.Notice("AlphaOS stopped with an error last time. Its report is on the drive: " + d.Where(drive.CrashPath))
 	if s.Safe {
 		return
 	}
-	if _, err := f.WriteAt([]byte(crashSeen), 0); err != nil {
+	f, err := d.OpenInPlace(drive.CrashPath)
+	if err == nil {
+		_, err = f.WriteAt([]byte(crashSeen), 0)
+	}
+	if err != nil {
 		con.Quiet("The report could not be marked as read: " + fs.Explain(err))
 	}
 }

@@ -86,6 +86,7 @@ type Console struct {
 	queue   []Key
 	aside   []Key // what waits behind a question, for the next ReadLine
 	pasting bool  // and what follows it without a pause
+	byLine  bool  // the last one came from a serial line
 	ahead   ahead // what they say, while nothing reads them
 	typed   *page // and its rows; nil: none
 	closed  bool
@@ -158,6 +159,13 @@ func (c *Console) Cells() (cols, rows int) {
 		return c.page.cols, 25
 	}
 	return c.surface.cols, c.surface.rows
+}
+
+// AtScreen tells whether there is a screen, and whoever typed last sits in front of it and not at a serial line.
+func (c *Console) AtScreen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.surface != nil && !c.byLine
 }
 
 // Style sets the style of what Write shows from now on, until ReadLine returns to Plain.
@@ -407,6 +415,7 @@ func (c *Console) key(k Key) {
 			return
 		}
 	}
+	c.byLine = k.Line
 	now, last, took := c.o.Now(), c.ahead.last, c.ahead.took
 	c.ahead.last, c.ahead.took = now, time.Time{}
 	if k.Code == Enter && now.Sub(took) < digitEnter {

@@ -1,22 +1,14 @@
 package console
 
 import (
-	"cmp"
-	"flag"
 	"fmt"
-	"image"
-	"image/color"
-	"image/png"
-	"maps"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-)
 
-var update = flag.Bool("update", false, "draw testdata/*.png anew, to be looked at")
+	"alphaos/internal/picture"
+)
 
 // scenes are what a person sees in a conversation.
 var scenes = []struct {
@@ -147,90 +139,8 @@ func TestScreens(t *testing.T) {
 				})
 				scene.play(t, r)
 				r.consistent()
-				compare(t, r.screen, filepath.Join("testdata", name+".png"))
+				picture.Compare(t, r.screen.pix, r.screen.w, filepath.Join("testdata", name+".png"))
 			})
 		}
 	}
 }
-
-// compare compares a screen with a picture. Edges of letters may be drawn a little otherwise by another version of
-// the font's rasteriser, so what counts are the means of squares of four by four pixels.
-func compare(t *testing.T, m *memScreen, file string) {
-	t.Helper()
-	if *update {
-		m.save(t, file)
-		return
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err, "; draw it with -update and look at it")
-	}
-	defer f.Close()
-	img, err := png.Decode(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if img.Bounds() != image.Rect(0, 0, m.w, m.h) {
-		t.Fatalf("the picture has %v", img.Bounds())
-	}
-	const side, tolerance = 4, 24
-	bad := image.Rectangle{}
-	for y := 0; y+side <= m.h; y += side {
-		for x := 0; x+side <= m.w; x += side {
-			var got, want [3]int
-			for j := range side {
-				for i := range side {
-					p := m.pix[(y+j)*m.w+x+i]
-					c := color.RGBAModel.Convert(img.At(x+i, y+j)).(color.RGBA)
-					for k, v := range [3]uint8{c.R, c.G, c.B} {
-						got[k] += int(p >> (16 - 8*k) & 255)
-						want[k] += int(v)
-					}
-				}
-			}
-			for k := range got {
-				if d := (got[k] - want[k]) / (side * side); d > tolerance || d < -tolerance {
-					bad = bad.Union(image.Rect(x, y, x+side, y+side))
-				}
-			}
-		}
-	}
-	if !bad.Empty() {
-		t.Errorf("differs from %s in %v", file, bad)
-		if dir := os.Getenv("CONSOLE_PNG"); dir != "" {
-			m.save(t, filepath.Join(dir, filepath.Base(file)))
-		}
-	}
-}
-
-// save writes a screen with the 256 colours that it has most of, so that the picture is small.
-func (m *memScreen) save(t testing.TB, file string) {
-	count := map[uint32]int{}
-	for _, p := range m.pix {
-		count[p]++
-	}
-	colours := slices.SortedFunc(maps.Keys(count), func(a, b uint32) int { return cmp.Or(count[b]-count[a], int(a)-int(b)) })
-	img := image.NewPaletted(image.Rect(0, 0, m.w, m.h), nil)
-	for _, p := range colours[:min(len(colours), 256)] {
-		img.Palette = append(img.Palette, rgb(p))
-	}
-	index := map[uint32]uint8{}
-	for _, p := range colours {
-		index[p] = uint8(img.Palette.Index(rgb(p)))
-	}
-	for i, p := range m.pix {
-		img.Pix[i] = index[p]
-	}
-	f, err := os.Create(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(f, img); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func rgb(p uint32) color.RGBA { return color.RGBA{uint8(p >> 16), uint8(p >> 8), uint8(p), 255} }

@@ -21,9 +21,12 @@ import (
 
 // NewDrive makes a drive image that lasts as long as the test. Unless o names an application it
 // has one with nothing to start behind its headers: the firmware passes it over and goes on
-// to its shell.
+// to its shell. Unless o has options, the start-up manager is hidden.
 func NewDrive(t testing.TB, o create.Options) string {
 	t.Helper()
+	if o.Config == nil {
+		o.Config = []byte(`{"version": 1, "wait": 0}`)
+	}
 	if o.EFI == "" {
 		o.EFI = filepath.Join(t.TempDir(), "BOOTX64.EFI")
 		if err := os.WriteFile(o.EFI, petest.Application(nil), 0o666); err != nil {

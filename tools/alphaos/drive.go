@@ -124,6 +124,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			if err != nil {
 				return err
 			}
+			o.Config = create.FirstStart
 			o.Out, o.Disk, o.Replace, o.Verify, o.Progress = out.Image, out.Disk, out.Replace, out.Verify, out.Progress
 			r, err := create.Drive(o)
 			if err != nil {
