@@ -170,11 +170,9 @@ func (v *FS) Check(o CheckOptions) (Report, error) {
 		return r, err
 	}
 	clear(v.tables)
-	clear(v.dirs)
-	clear(v.origin)
-	clear(v.owner)
+	v.forget()
 	was, dirty := v.geometry, v.wasDirty
-	v.entries, v.state = 0, state{}
+	v.state = state{}
 	rerr := v.readBoot()
 	if rerr != nil {
 		v.geometry = was
@@ -185,6 +183,14 @@ func (v *FS) Check(o CheckOptions) (Report, error) {
 		v.wasDirty = dirty
 	}
 	return r, errors.Join(err, rerr)
+}
+
+// forget drops what is known of directories.
+func (v *FS) forget() {
+	clear(v.dirs)
+	clear(v.origin)
+	clear(v.owner)
+	v.entries = 0
 }
 
 // seen is a device of which somebody wants to know how it is used.
@@ -469,10 +475,7 @@ func (c *checker) guardFiles() error {
 		}
 		c.guard.setRuns(runs)
 	}
-	clear(v.dirs)
-	clear(v.origin)
-	clear(v.owner)
-	v.entries = 0
+	v.forget()
 	return nil
 }
 
@@ -499,10 +502,10 @@ func (c *checker) tables() error {
 			return err
 		}
 		if all := c.findable(); placed < all {
-			c.note(Problem{Damage, "", fmt.Sprintf("its FATs differ in %d entries, and each has the place of a protected file that the other has not, so nothing is mended", c.differ), "", false})
+			c.note(Problem{Damage, "", c.differences() + ", and each has the place of a protected file that the other has not, so nothing is mended", "", false})
 			return errUndecided
 		}
-		what := fmt.Sprintf("its FATs differ in %d entries", c.differ)
+		what := c.differences()
 		if n >= 0 {
 			what = fmt.Sprintf("FAT %d cannot be read as a whole", n+1)
 		}
@@ -532,6 +535,14 @@ func (c *checker) tables() error {
 		}
 	}
 	return nil
+}
+
+// differences says in how many entries the FATs differ.
+func (c *checker) differences() string {
+	if c.differ == 1 {
+		return "its FATs differ in one entry"
+	}
+	return fmt.Sprintf("its FATs differ in %d entries", c.differ)
 }
 
 // compare returns in how many entries the FATs differ from the active one, and whether they do
@@ -600,6 +611,7 @@ func (c *checker) findable() (n int) {
 			n++
 		}
 	}
+	c.v.forget() // they may lie elsewhere in the FAT that is chosen
 	return n
 }
 

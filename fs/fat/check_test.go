@@ -145,7 +145,7 @@ func TestCheckMends(t *testing.T) {
 		{"FAT 0", "begin with the medium's kind", func(m *image) { m.set(-1, 0, 0x0FFFFF00) }},
 		{"one FAT dirty", "one FAT says", func(m *image) { m.set(1, 1, 0x07FFFFFF) }},
 		{"unused bits of the mark", "one FAT says", func(m *image) { m.set(1, 1, 0xFFFFFFFF) }},
-		{"FATs differ", "FATs differ in 1", func(m *image) { m.set(1, 5, 0) }},
+		{"FATs differ", "FATs differ in one entry", func(m *image) { m.set(1, 5, 0) }},
 		{"first FAT worse", "made as FAT 2", func(m *image) { m.set(0, 9, 0); m.set(0, 25, 0) }},
 		{"free count", "said to have 3 free", func(m *image) { le.PutUint32(m.b[512+488:], 3) }},
 		{"free count unknown", "does not know", func(m *image) { le.PutUint32(m.b[512+488:], 1<<32-1) }},
