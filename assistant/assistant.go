@@ -14,6 +14,8 @@
 //
 //	assistant.go     what a session is made of, its start and its loop
 //	commands.go      what a person can do besides talking
+//	setup.go         the first start
+//	menus.go         settings, models and conversations as screens to choose from
 //	complete.go      the names of the commands, and typing them
 //	models.go        choosing and loading a model
 //	flight.go        what to expect of a model, before it is loaded
@@ -46,6 +48,7 @@ import (
 
 	"alphaos/console"
 	"alphaos/console/keyboard"
+	"alphaos/drive"
 	"alphaos/engine"
 	"alphaos/llm"
 	"alphaos/store"
@@ -99,6 +102,8 @@ type Drive struct {
 	SaveDocument func(now time.Time, name string, content []byte, replace bool) (path string, err error)
 	// SaveExport saves a conversation under a new name like name, and returns its path. nil: it can't.
 	SaveExport func(now time.Time, name string, content []byte) (path string, err error)
+	// Measure tells how large the drive is, how much of it is free, and how fast it is, in a second or so; nil: nobody can.
+	Measure func() (drive.Facts, error)
 	// Option changes a start option in the file of options, if that has it; nil: there is no such file.
 	Option func(name, value string) error
 	// Close puts the volumes in order: nothing is written after it. nil: another system does that.
@@ -177,7 +182,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	if o.Start.Report {
 		c.report(ctx)
 	}
-	if setup {
+	if setup && c.mayAsk(ctx) {
 		c.firstStart(ctx)
 	}
 	out, err := converse(ctx, c)

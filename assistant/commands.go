@@ -97,6 +97,7 @@ type commands struct {
 	keys        *keys
 	drive       Drive
 	look        *look
+	measured    []console.Note // of the machine and its drive, at the first start
 }
 
 // run runs a slash command. ended means that the conversation is over.

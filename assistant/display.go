@@ -180,11 +180,7 @@ func (m *meter) token() {
 	}
 	m.shown = now
 	if took := now.Sub(m.begun).Seconds(); took > 0 {
-		pace := float64(m.pieces-1) / took
-		if m.pieces >= 8 {
-			m.c.pace = pace
-		}
-		m.c.doing("answering", fmt.Sprintf("%.1f tokens/s", pace))
+		m.c.doing("answering", fmt.Sprintf("%.1f tokens/s", float64(m.pieces-1)/took))
 	}
 }
 

@@ -324,10 +324,11 @@ func (c *commands) modelRow(m engine.ModelFile) console.Row {
 			add("larger than memory: slow")
 		default:
 			add("fits")
-			if c.talk.pace > 0 && c.talk.model != nil {
-				if weights, _ := c.talk.model.Memory(); weights > 0 { // decoding reads all weights for each token
-					add(fmt.Sprintf("about %s tokens/s", rounded(c.talk.pace*float64(weights)/float64(max(m.Size, 1)))))
-				}
+			switch pace := c.library.tokens(m.Size); {
+			case pace > 200: // faster than anyone reads
+				add("very fast")
+			case pace > 0:
+				add(fmt.Sprintf("about %s tokens/s", rounded(pace)))
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"alphaos/console"
 	"alphaos/console/keyboard"
+	"alphaos/drive"
 	"alphaos/engine"
 	"alphaos/internal/picture"
 	"alphaos/store"
@@ -53,11 +54,12 @@ func atScreen(t *testing.T, disk *memory, screen *picture.Screen, theme string, 
 	guide := fstest.MapFS{"alphaos-guide.gguf": modelFile("guide.gguf")}
 	c.Models = weighty{engine.WithBuiltIn(engine.DirModels(files, "models"), engine.DirModels(guide, "."))}
 	c.Now = func() time.Time { return now }
-	c.loader, c.Machine = w, facts{}
+	c.loader, c.Machine, c.MemoryRate = w, facts{}, 28e9
 	c.Start.Theme = theme
 	c.Start.Model = "llama-3.2-3b"
 	c.Engine.LLM.Budget = 6 << 30
 	c.Keys = &keyboard.Keyboard{}
+	c.Drive.Measure = func() (drive.Facts, error) { return drive.Facts{Size: 64e9, Free: 41e9, Rate: 180e6}, nil }
 	c.Drive.SaveExport = func(_ time.Time, name string, _ []byte) (string, error) { return "/data/backup/" + name, nil }
 	if change != nil {
 		change(&c)

@@ -29,6 +29,7 @@ var common = []string{"us", "uk", "de", "fr", "es", "it", "br", "se"}
 
 // firstStart asks for all three, one after the other. Back leads to the question before.
 func (c *commands) firstStart(ctx context.Context) {
+	c.measured = c.facts()
 	var steps []func(context.Context, string) error
 	if c.keys.keyboard != nil {
 		steps = append(steps, c.firstKeyboard)
@@ -63,6 +64,16 @@ func (c *commands) facts() (notes []console.Note) {
 			notes = append(notes, console.Note{Name: strings.ToUpper(f.Name[:1]) + f.Name[1:], Text: f.Value})
 		}
 	}
+	if c.drive.Measure != nil {
+		text := "it can't be measured"
+		if f, err := c.drive.Measure(); err == nil {
+			text = fmt.Sprintf("%s, %s free", console.Bytes(f.Size), console.Bytes(f.Free))
+			if f.Rate > 0 {
+				text += fmt.Sprintf(", reads %s a second", console.Bytes(f.Rate))
+			}
+		}
+		notes = append(notes, console.Note{Name: "This drive", Text: text})
+	}
 	if budget := c.library.options.LLM.Budget; budget > 0 {
 		notes = append(notes, console.Note{Name: "Room for", Text: "models of up to " + console.Bytes(budget)})
 	}
@@ -70,7 +81,7 @@ func (c *commands) facts() (notes []console.Note) {
 }
 
 func (c *commands) firstKeyboard(ctx context.Context, step string) error {
-	facts := c.facts()
+	facts := c.measured
 	used := c.keys.keyboard.Layout()
 	all := false
 	for {
@@ -151,7 +162,7 @@ func (c *commands) firstModel(ctx context.Context, step string) error {
 	if len(models) == 0 {
 		return nil // it is told when one is to be loaded
 	}
-	notes := c.facts()
+	notes := slices.Clone(c.measured)
 	if len(models) == 1 && models[0].BuiltIn {
 		notes = append(notes, console.Note{Name: "Others", Text: copyModel, Style: console.Notice})
 	}

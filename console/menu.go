@@ -31,6 +31,7 @@ type Menu struct {
 	Filter bool          // typing shows only the rows that have what was typed
 	Try    string        // typing shows what the keys type, behind this; "": it does not
 	Root   bool          // there is nothing to go back to
+	Shown  func()        // is called when the menu is on the screen; nil: nobody waits for that
 
 	// Turn changes the value of a row that Turns, to the next one or the one before (by is 1 or -1).
 	Turn func(row, by int)
@@ -103,6 +104,12 @@ func (c *Console) Choose(ctx context.Context, m Menu) (row int, err error) {
 		}
 		c.show()
 	}()
+	c.show()
+	if m.Shown != nil {
+		c.mu.Unlock()
+		m.Shown()
+		c.mu.Lock()
+	}
 	for {
 		c.show()
 		for len(o.keys) > 0 {

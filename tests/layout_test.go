@@ -32,7 +32,7 @@ func beside(disk, device string) []string {
 func TestFullLayout(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, want := chatModel(t, story)
-	disk := fullDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Config: []byte(`{"verbose": true, "setup": true, "mine": [1]}`)})
+	disk := fullDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Config: []byte(`{"verbose": true, "wait": 0, "setup": true, "mine": [1]}`)})
 	other := fullDrive(t, create.Options{EFI: vmtest.AlphaOS(t)}) // as it has no model, the guide would talk
 	sum := vmtest.Sum(t, other)
 	config := ovmf.Config{Disk: disk, Bus: "usb", Extra: beside(other, "virtio-blk-pci,bootindex=2")}
@@ -42,7 +42,7 @@ func TestFullLayout(t *testing.T) {
 		said += p.Expect(fmt.Sprintf("First start: %d of 3", i+1))
 		p.Expect("Type a number")
 		if i == 0 {
-			p.Screenshot("first-start")
+			p.Screenshot("first-start.png")
 		}
 		p.Type("\r")
 	}
@@ -71,7 +71,7 @@ func TestFullLayout(t *testing.T) {
 	p.Leave("/bye")
 	vmtest.CheckDrive(t, disk)
 	vmtest.Contains(t, string(vmtest.ReadFile(t, disk, drive.BootLogPath)), "journal: open")
-	if config := string(vmtest.ReadFile(t, disk, drive.ConfigPath)); config != "{\n  \"verbose\": true,\n  \"mine\": [1]\n}\n" {
+	if config := string(vmtest.ReadFile(t, disk, drive.ConfigPath)); config != "{\n  \"verbose\": true,\n  \"wait\": 0,\n  \"mine\": [1]\n}\n" {
 		t.Errorf("the file of options is %q", config)
 	}
 

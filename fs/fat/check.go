@@ -40,9 +40,9 @@ type CheckOptions struct {
 	Protect  []string // paths of files whose clusters are not touched
 	Time     time.Time
 
-	// Until is when to give up, if it is not zero. What was not mended then is as after a cut
-	// of power: the next repair does it.
-	Until time.Time
+	// Watch, unless it is nil, is called before so many bytes are read or written, and ends the check with an
+	// error. What was not mended then is as after a cut of power: the next repair does it.
+	Watch func(bytes int) error
 }
 
 // Kind says how bad a problem is.
@@ -132,8 +132,8 @@ const (
 // mounted for changes meanwhile. The error tells why it could not be done: the medium failed,
 // or there is no FAT32 volume.
 func Check(dev fs.BlockDevice, o CheckOptions) (Report, error) {
-	if !o.Until.IsZero() {
-		dev = limited{dev, o.Until}
+	if o.Watch != nil {
+		dev = seen{dev, o.Watch}
 	}
 	if !o.Repair {
 		dev = &overlay{BlockDevice: dev, blocks: map[uint64][]byte{}}
@@ -187,26 +187,24 @@ func (v *FS) Check(o CheckOptions) (Report, error) {
 	return r, errors.Join(err, rerr)
 }
 
-// limited is a device that can be used until some time.
-type limited struct {
+// seen is a device of which somebody wants to know how it is used.
+type seen struct {
 	fs.BlockDevice
-	until time.Time
+	watch func(bytes int) error
 }
 
-var errTooLong = errors.New("it takes too long")
-
-func (l limited) ReadBlocks(lba uint64, p []byte) error {
-	if time.Now().After(l.until) {
-		return errTooLong
+func (w seen) ReadBlocks(lba uint64, p []byte) error {
+	if err := w.watch(len(p)); err != nil {
+		return err
 	}
-	return l.BlockDevice.ReadBlocks(lba, p)
+	return w.BlockDevice.ReadBlocks(lba, p)
 }
 
-func (l limited) WriteBlocks(lba uint64, p []byte) error {
-	if time.Now().After(l.until) {
-		return errTooLong
+func (w seen) WriteBlocks(lba uint64, p []byte) error {
+	if err := w.watch(len(p)); err != nil {
+		return err
 	}
-	return l.BlockDevice.WriteBlocks(lba, p)
+	return w.BlockDevice.WriteBlocks(lba, p)
 }
 
 // overlay keeps what is written in memory.

@@ -412,13 +412,17 @@ func TestCheckMounted(t *testing.T) {
 	f.Close()
 	before := slices.Clone(m.b)
 	steps := d.Steps()
-	if _, err := v.Check(CheckOptions{Repair: true, Until: time.Now().Add(-time.Second)}); err == nil || !strings.Contains(err.Error(), "too long") || d.Steps() != steps || !bytes.Equal(before, m.b) {
+	if _, err := v.Check(CheckOptions{Repair: true, Watch: func(int) error { return errors.New("it takes too long") }}); err == nil || !strings.Contains(err.Error(), "too long") || d.Steps() != steps || !bytes.Equal(before, m.b) {
 		t.Errorf("when there is no time: error %v, %d writes", err, d.Steps()-steps)
 	}
 	if r, err := v.Check(CheckOptions{}); err != nil || len(r.Problems) < 3 || !v.Dirty() || !bytes.Equal(before, m.b) {
 		t.Errorf("without repair: %v\n%s", err, r)
 	}
-	r, err := v.Check(CheckOptions{Repair: true, Until: time.Now().Add(time.Hour)})
+	seen := 0
+	r, err := v.Check(CheckOptions{Repair: true, Watch: func(n int) error { seen += n; return nil }})
+	if seen == 0 {
+		t.Error("nothing was seen of the check")
+	}
 	if err != nil || v.Dirty() || !strings.Contains(r.String(), "leads to clusters of a protected file. Mended: it is cut to 1024") || !strings.Contains(r.String(), "belong to no file") {
 		t.Errorf("dirty %v, error %v\n%s", v.Dirty(), err, r)
 	}
