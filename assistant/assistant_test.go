@@ -297,6 +297,20 @@ func TestChooseDraft(t *testing.T) {
 	}
 }
 
+// A draft whose loading is cancelled leaves the other model as it is.
+func TestDraftIsCancelled(t *testing.T) {
+	w := &world{t: t}
+	models := engine.DirModels(fstest.MapFS{"models/small.gguf": {Data: make([]byte, 100)}}, "models")
+	l := &library{files: models, ui: ui{w}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	m := &engine.Model{}
+	l.loadDraft(ctx, m, engine.ModelFile{Name: "small.gguf", Size: 100})
+	if l.drafts != "" || !strings.Contains(w.out.String(), "0 of 100 bytes]\n· Answers come without its drafts") {
+		t.Errorf("%q drafts, said is %q", l.drafts, w.out.String())
+	}
+}
+
 // A real model with another beside it that drafts says the same, at any
 // temperature.
 func TestRealDraft(t *testing.T) {

@@ -38,7 +38,8 @@ const conversationsUsage = `  /conversations      lists the last ones; with all,
   /find WORDS         looks for messages that have all WORDS, or "THE VERY WORDS"
   /rename TITLE       gives this one a title; /rename N TITLE another one
   /delete             deletes this one; /delete N another one
-  /retry              answers the last message once more; the old answer stays in the journal
+  /retry              answers the last message once more
+  /answers N          goes back to an earlier answer to it; without N lists them
   /edit TEXT          says TEXT in the place of the last message; without TEXT types that
   /forget             deletes the last message and its answer; so does "forget that"
   /export N FORM      writes N, or this one, to the drive; FORM is md (usual) or json
@@ -114,7 +115,7 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 			say(c.ui, setUsage)
 		case "show":
 			say(c.ui, showUsage)
-		case "conversations", "open", "find", "rename", "delete", "retry", "edit", "forget", "export", "save", "copy":
+		case "conversations", "open", "find", "rename", "delete", "retry", "answers", "edit", "forget", "export", "save", "copy":
 			say(c.ui, conversationsUsage)
 		case "parameters", "parameter", "set parameter":
 			c.parameterHelp()
@@ -150,6 +151,8 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		c.recall(ctx, rest)
 	case "/retry":
 		c.talk.retry(ctx)
+	case "/answers":
+		c.talk.answers(rest)
 	case "/edit":
 		c.talk.edit(ctx, rest)
 	case "/forget":
