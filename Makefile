@@ -96,7 +96,7 @@ model: build
 	@rm build/guide.checkpoint
 
 bench: need-test build
-	@$(GO) test -run '^$$' -bench . ./fs/... ./llm/... ./store/... ./console/...
+	@$(GO) test -run '^$$' -bench . ./fs/... ./llm/... ./store/... ./console/... ./knowledge/...
 	@$(GO) test -count=1 -timeout 20m -run '^$$' -bench . -benchtime 1x ./tests
 	@$(GO) test -count=1 -timeout 20m -run '^$$' -bench . -benchtime 1x -v ./tests/machine
 

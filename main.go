@@ -51,26 +51,58 @@ func run(ctx context.Context) error {
 	if d != nil {
 		outcome = talk(ctx, m, start, con, d)
 	}
+	if outcome == own {
+		m.BootOwn(con)
+	}
 	m.Off(con, outcome == assistant.Restart)
 	return nil
 }
 
+// own is the outcome of a session in whose place the person wants the computer's own system.
+const own assistant.Outcome = -1
+
 // talk is the conversation, from the drive's options to the last word.
 func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *console.Console, d *drive.Drive) assistant.Outcome {
 	start.ReadOptions(con, d)
-	keep := assistant.Drive{Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
+	option := func(name, value string) error { return start.SaveOption(d, name, value) }
+	keep := assistant.Drive{Option: option, Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
 	if !start.Safe {
 		m.PrepareCrash(d)
+	}
+	start.Mend(con, d, false) // without, the journal may not open
+	if !start.Safe {
 		keep.State = d.OpenState()
 	}
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
+	manager := start.Manage(ctx, con, d, keep.Recovery, keep.NoStore)
 	start.Mend(con, d, keep.Recovery.Unclean)
+	start.KeepBadConfig(con, d)
+	start.ReadFonts(con, d)
 	start.KeepLog(d)
 	start.TellCrash(con, d)
 	start.StartProcessors(con, d)
 	m.Ready()
+	manager.Ready()
+	outcome := converse(m, start, con, d, keep, manager)
+	if outcome == assistant.Anew {
+		if manager.Anew(con); start.Safe {
+			m.UseOne()
+			m.PrepareCrash(nil)
+			keep.State = nil
+		}
+		outcome = converse(m, start, con, d, keep, manager)
+	}
+	start.SaveLog()
+	if manager.OwnSystem() {
+		return own
+	}
+	return outcome
+}
+
+// converse is a session with the options of this start.
+func converse(m *machine.Machine, start *boot.Start, con *console.Console, d *drive.Drive, keep assistant.Drive, manager *boot.Manager) assistant.Outcome {
 	weights, sessions := m.ShareMemory()
-	outcome, err := assistant.Run(ctx, assistant.Config{
+	outcome, err := assistant.Run(manager.Context, assistant.Config{
 		UI:     assistant.Terminal(con),
 		Models: engine.Elsewhere(engine.WithBuiltIn(engine.DirModels(d, drive.ModelsDir), engine.DirModels(models.Files, ".")), m.OtherModels),
 		Engine: engine.Options{LLM: llm.Options{
@@ -84,18 +116,21 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 			SessionLimit: sessions,
 		}},
 		Drive:       keep,
-		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Report: start.Report},
+		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Theme: start.Theme, Text: start.Text, Report: start.Report, Setup: start.Setup && !start.Safe},
 		Machine:     host{m, start, provoke(d)},
 		Display:     con,
 		Now:         m.Now,
 		SetTimezone: start.SetTimezone,
 		Before:      models.ByRule,
 		Keys:        m.Keyboard(),
+		Begin:       manager.Begin,
+		Flight:      manager.Flight,
+		MemoryRate:  m.MemoryRate(),
+		Restarting:  m.Restarting(),
 	})
 	if err != nil { // the person was told
 		start.Log.Printf("the session ended with: %v", err)
 	}
-	start.SaveLog()
 	return outcome
 }
 

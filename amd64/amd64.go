@@ -43,6 +43,7 @@ package amd64
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 	"unsafe"
@@ -103,6 +104,17 @@ func HandBack() {
 		useProcessors(1)
 	}
 }
+
+// ExitTo ends the program, gives everything back to the firmware, and then starts an image that the firmware has
+// loaded (StartImage, UEFI 2.10, 7.4.2). When that returns, or if image is 0, the firmware goes on behind this
+// program, which says that it was aborted: its boot manager then takes the next boot option (3.1.1).
+func ExitTo(image uintptr) {
+	next = image
+	os.Exit(1)
+}
+
+// next is the image that giveBack starts, or 0.
+var next uintptr
 
 // ErrNoMemory says that no run of free physical memory is long enough.
 var ErrNoMemory = errors.New("not enough free memory")

@@ -76,6 +76,12 @@ func runtimeServices() *uefi.RuntimeServices {
 
 // returnToFirmware leaves this processor, all as it was when the firmware entered.
 func returnToFirmware(status uintptr) {
+	restore()
+	leave(status)
+}
+
+// restore gives this processor's own registers the values that the firmware left there.
+func restore() {
 	if readMSR(msrLSTAR) == syscallStub() {
 		c := thisCPU()
 		untune(c)
@@ -83,7 +89,6 @@ func returnToFirmware(status uintptr) {
 		writeMSR(msrLSTAR, c.fwLSTAR)
 		writeMSR(msrFMASK, c.fwFMASK)
 	}
-	leave(status)
 }
 
 // Addresses of no firmware function: the calls of HandBack and StartProcessors.
@@ -202,6 +207,12 @@ func giveBack(status uintptr) {
 			break
 		}
 		fwCall(bootServices().FreePages, base, frames, 0, 0, 0)
+	}
+	if next != 0 {
+		restore()
+		if fwCall(bootServices().StartImage, next, 0, 0, 0, 0) != 0 {
+			status = uintptr(uefi.Aborted)
+		}
 	}
 	returnToFirmware(status)
 }

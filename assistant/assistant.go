@@ -16,6 +16,7 @@
 //	commands.go      what a person can do besides talking
 //	complete.go      the names of the commands, and typing them
 //	models.go        choosing and loading a model
+//	flight.go        what to expect of a model, before it is loaded
 //	conversations.go which conversations there are: going on with one, deleting, finding
 //	files.go         what is written to and read from the drive as files
 //	check.go         whether memory and drive are as they should be
@@ -70,6 +71,16 @@ type Config struct {
 	// answers all messages.
 	Before func(m llm.Info, message string) (answer string, ok bool)
 
+	// Begin, unless it is nil, is closed when the person may be asked: something else has the keys before. A
+	// model is loaded meanwhile.
+	Begin <-chan struct{}
+	// Flight is told what is to be expected of the model that is loaded, and how far that is; nil: nobody is.
+	Flight func(Flight)
+	// MemoryRate is how many bytes of weights the processors can read a second; 0: not known.
+	MemoryRate float64
+	// Restarting is what the person has to know before the machine restarts; "": nothing.
+	Restarting string
+
 	loader loader // for tests
 }
 
@@ -88,6 +99,8 @@ type Drive struct {
 	SaveDocument func(now time.Time, name string, content []byte, replace bool) (path string, err error)
 	// SaveExport saves a conversation under a new name like name, and returns its path. nil: it can't.
 	SaveExport func(now time.Time, name string, content []byte) (path string, err error)
+	// Option changes a start option in the file of options, if that has it; nil: there is no such file.
+	Option func(name, value string) error
 	// Close puts the volumes in order: nothing is written after it. nil: another system does that.
 	Close func() error
 
@@ -103,8 +116,15 @@ type Start struct {
 	System   string            // system prompt when none was set
 	Timezone string            // as it was told to the machine already; "": the one that was set last
 	Keyboard string            // the layout that Keys was given; "": the saved one goes before it
+	Theme    string            // how the screen looks; "": as it was set last
+	Text     string            // how large its text is; likewise
 	Report   bool              // write a report about the machine first
+	Setup    bool              // ask for keyboard, size of the text and model first, if that was not done yet
 }
+
+// ErrAnew is the cause with which a context is cancelled that is to end Run without ending the session: it is then
+// run anew, with another model or other options.
+var ErrAnew = errors.New("the session begins anew")
 
 // Run talks until the person shuts down, the input ends or ctx is done. The
 // error is not nil when something could not be saved at the end.
@@ -122,20 +142,24 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		o.Display = noDisplay{}
 	}
 	o.Engine.Now = o.Now
-	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present}
+	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present, option: o.Drive.Option}
 	t := &conversation{ui: o.UI, display: o.Display, now: o.Now, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
-		close: o.Drive.Close, said: engine.Conversation{System: o.Start.System}}
-	c := &commands{ui: o.UI, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
-		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j}, drive: o.Drive,
+		close: o.Drive.Close, restarting: o.Restarting, said: engine.Conversation{System: o.Start.System}}
+	if o.Flight == nil {
+		o.Flight = func(Flight) {}
+	}
+	c := &commands{ui: o.UI, begin: o.Begin, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
+		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j, theme: console.Themes()[0], text: normalText}, drive: o.Drive,
 		past: &past{ui: o.UI, display: o.Display, store: o.Drive.Store, journal: j, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
-			loaded: o.Machine.Loaded, journal: j, talk: t}}
+			flight: o.Flight, memoryRate: o.MemoryRate, loaded: o.Machine.Loaded, journal: j, talk: t}}
 	t.when = c.past.when
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
-	c.look.begin()
+	c.look.begin(o.Start)
 	o.Display.Suggest(c.suggest)
-	c.keys.begin(o.Start.Keyboard, o.Drive.Recovery.New)
+	setup := o.Start.Setup && j.setting(setupSetting) == ""
+	c.keys.begin(o.Start.Keyboard, o.Drive.Recovery.New && !setup)
 	if j.store != nil {
 		if zone := j.setting(timezoneSetting); zone != "" && o.Start.Timezone == "" && o.SetTimezone != nil {
 			if err := o.SetTimezone(zone); err != nil { // another version may have allowed it
@@ -153,8 +177,14 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	if o.Start.Report {
 		c.report(ctx)
 	}
+	if setup {
+		c.firstStart(ctx)
+	}
 	out, err := converse(ctx, c)
-	if out == EOF {
+	switch {
+	case out == EOF && errors.Is(context.Cause(ctx), ErrAnew):
+		out = Anew
+	case out == EOF:
 		err = errors.Join(err, t.end())
 	}
 	return out, err
@@ -215,7 +245,22 @@ func converse(ctx context.Context, c *commands) (Outcome, error) {
 func readLine(ctx context.Context, c *commands) (string, error) {
 	c.talk.showState()
 	defer c.talk.warm(ctx)()
+	if !c.mayAsk(ctx) {
+		return "", io.EOF
+	}
 	return c.ui.ReadLine(Prompt)
+}
+
+// mayAsk waits until the person may be asked; false: that will never be.
+func (c *commands) mayAsk(ctx context.Context) bool {
+	if c.begin != nil {
+		select {
+		case <-c.begin:
+			c.begin = nil
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err() == nil
 }
 
 // chooseModel loads the first model, and asks the person as long as there is none.
@@ -225,7 +270,7 @@ func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ende
 		return 0, nil, false
 	}
 	listed := false
-	for ctx.Err() == nil {
+	for c.mayAsk(ctx) {
 		list, lerr := c.library.files.List()
 		switch {
 		case listed:

@@ -452,7 +452,10 @@ func TestGoodbyeAhead(t *testing.T) {
 func sit(t *testing.T, c Config) *person { return sitWith(t, c, true) }
 
 // sitWith is sit where, unless pasted is set, keys count as pressed one by one.
-func sitWith(t *testing.T, c Config, pasted bool) *person {
+func sitWith(t *testing.T, c Config, pasted bool) *person { return sitAt(t, c, pasted, nil) }
+
+// sitAt is sitWith at a screen, unless that is nil, and its keyboard.
+func sitAt(t *testing.T, c Config, pasted bool, screen console.Screen) *person {
 	t.Helper()
 	r, w := io.Pipe()
 	p := &person{t: t, more: make(chan struct{}, 1), keys: w, done: make(chan struct{})}
@@ -461,15 +464,18 @@ func sitWith(t *testing.T, c Config, pasted bool) *person {
 	go func() {
 		defer close(keys)
 		for k := range console.DecodeKeys(ctx, r) {
-			k.Quick = k.Quick && pasted
+			k.Quick, k.Line = k.Quick && pasted, screen == nil
 			keys <- k
 		}
 	}()
-	con, err := console.New(console.Options{Serial: p, Keys: keys, Now: c.Now})
+	con, err := console.New(console.Options{Serial: p, Keys: keys, Now: c.Now, Screen: screen, Clock: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.UI = Terminal(con)
+	if screen != nil {
+		c.Display = con
+	}
 	go func() {
 		defer close(p.done)
 		p.out, p.err = Run(ctx, c)

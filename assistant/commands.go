@@ -20,6 +20,7 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /history        show this conversation and list the others; /history N shows one
   /export         write this conversation to the drive; /save N FILE a block of code of it
   /documents      list the documents on the drive; so does "show my documents"
+  /settings       text size, theme, keyboard, clock, model; /first-start asks again
   /set            set parameters, system prompt, screen, keyboard, time zone; save messages or not
   /show           show the model, memory, parameters or the system prompt
   /models         list the models on this drive; /models all also those on other drives
@@ -85,6 +86,7 @@ type ModelMemory struct {
 // commands are what a person can do besides talking.
 type commands struct {
 	ui          UI
+	begin       <-chan struct{} // Config.Begin; nil: it has come
 	machine     Machine
 	setTimezone func(text string) error // Config.SetTimezone
 	journal     *journal
@@ -99,7 +101,7 @@ type commands struct {
 // run runs a slash command. ended means that the conversation is over.
 func (c *commands) run(ctx context.Context, line string) (out Outcome, err error, ended bool) {
 	if out, leaves := Leaves(line); leaves {
-		done, err := c.talk.shutDown()
+		done, err := c.talk.shutDown(out)
 		return out, err, done
 	}
 	f := strings.Fields(line)
@@ -120,12 +122,23 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		}
 	case "/set":
 		c.set(rest)
+	case "/settings":
+		c.settingsMenu(ctx)
+	case "/first-start":
+		before := c.library.wanted
+		c.firstStart(ctx)
+		if want := c.library.wanted; want != before && want != c.talk.name {
+			c.library.choose(ctx, want)
+		}
 	case "/show":
 		c.show(rest)
 	case "/models", "/list":
-		if strings.EqualFold(rest, "all") {
+		switch {
+		case strings.EqualFold(rest, "all"):
 			c.library.listAll()
-		} else {
+		case c.look.display.AtScreen():
+			c.modelsMenu(ctx)
+		default:
 			c.library.list()
 		}
 	case "/load":
@@ -147,7 +160,11 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		}
 		switch strings.ToLower(f[0]) {
 		case "/conversations":
-			c.conversations(ctx, rest)
+			if rest == "" && c.look.display.AtScreen() {
+				c.conversationsMenu(ctx)
+			} else {
+				c.conversations(ctx, rest)
+			}
 		case "/open":
 			c.open(rest)
 		case "/rename":

@@ -26,8 +26,11 @@ type conversation struct {
 	close    func() error                                              // Drive.Close
 	when     func(time.Time) string                                    // a time in words
 
+	restarting string // Config.Restarting
+
 	model *engine.Model // nil: there is none
 	name  string        // the name of its file
+	pace  float64       // tokens a second of its last answer; 0: it gave none yet
 
 	said    engine.Conversation // the most recent turns
 	earlier int                 // how many messages came before those
@@ -113,7 +116,7 @@ func (c *conversation) instruct(text string) { c.said.System, c.said.First = tex
 
 // take makes m the model that is talked to and gives it a context.
 func (c *conversation) take(m *engine.Model, name string) error {
-	c.model, c.name = m, name
+	c.model, c.name, c.pace = m, name, 0
 	c.settings.recommend(m.Sampling)
 	err := c.begin()
 	if old := c.settings.numCtx; err != nil && old > 0 {

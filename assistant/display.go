@@ -1,6 +1,7 @@
 package assistant
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -22,6 +23,10 @@ type Display interface {
 	Raw(on bool)
 	// Suggest takes what a line may become while it is typed.
 	Suggest(f func(line string) []console.Suggestion)
+	// AtScreen tells whether the person who typed last sits in front of a screen.
+	AtScreen() bool
+	// Choose shows a menu.
+	Choose(ctx context.Context, m console.Menu) (row int, err error)
 }
 
 // noDisplay is where there is no screen: on a serial line, or in another system's terminal.
@@ -33,6 +38,10 @@ func (noDisplay) SetTextSize(string) error                  { return errNoDispla
 func (noDisplay) CodeFrom(int)                              {}
 func (noDisplay) Raw(bool)                                  {}
 func (noDisplay) Suggest(func(string) []console.Suggestion) {}
+func (noDisplay) AtScreen() bool                            { return false }
+func (noDisplay) Choose(context.Context, console.Menu) (int, error) {
+	return 0, errNoDisplay
+}
 
 var errNoDisplay = fmt.Errorf("can't be set, since there is no screen of AlphaOS here")
 
@@ -42,39 +51,53 @@ type look struct {
 	display Display
 	journal *journal
 	raw     bool
+
+	theme, text string // names, as they are now
 }
 
-// begin takes what was chosen in an earlier session.
-func (l *look) begin() {
-	for name, set := range map[string]func(string) error{"theme": l.display.SetTheme, "text": l.display.SetTextSize} {
-		if v := l.journal.setting(name); v != "" {
-			_ = set(v) // another version, or another screen, may have allowed it
+// begin takes what was asked for at the start, or was chosen in an earlier session.
+func (l *look) begin(asked Start) {
+	for _, v := range []struct {
+		name, asked string
+		set         func(string) error
+		to          *string
+	}{{"theme", asked.Theme, l.display.SetTheme, &l.theme}, {"text", asked.Text, l.display.SetTextSize, &l.text}} {
+		if v.asked == "" {
+			v.asked = l.journal.setting(v.name)
+		}
+		if v.asked != "" && v.set(v.asked) == nil { // else another version, or another screen, has allowed it
+			*v.to = v.asked
 		}
 	}
 }
 
 // set changes the theme or the size of the text.
 func (l *look) set(what, name string) {
-	set := l.display.SetTheme
+	set, to := l.display.SetTheme, &l.theme
 	if what == "text" {
-		set = l.display.SetTextSize
+		set, to = l.display.SetTextSize, &l.text
 	}
 	if err := set(name); err != nil {
 		l.ui.Error(fmt.Sprintf("%q %v.", name, err))
 		return
 	}
+	*to = name
 	l.journal.keep(what, name)
 }
 
 // toggleRaw shows answers as they came, or as Markdown again.
 func (l *look) toggleRaw() {
-	l.raw = !l.raw
-	l.display.Raw(l.raw)
+	l.showRaw(!l.raw)
 	if l.raw {
 		l.ui.Quiet("Answers are shown as they came. /raw shows them laid out again.")
 	} else {
 		l.ui.Quiet("Answers are laid out as Markdown.")
 	}
+}
+
+func (l *look) showRaw(on bool) {
+	l.raw = on
+	l.display.Raw(on)
 }
 
 // showState brings the bars up to date, while nothing goes on.
@@ -157,7 +180,11 @@ func (m *meter) token() {
 	}
 	m.shown = now
 	if took := now.Sub(m.begun).Seconds(); took > 0 {
-		m.c.doing("answering", fmt.Sprintf("%.1f tokens/s", float64(m.pieces-1)/took))
+		pace := float64(m.pieces-1) / took
+		if m.pieces >= 8 {
+			m.c.pace = pace
+		}
+		m.c.doing("answering", fmt.Sprintf("%.1f tokens/s", pace))
 	}
 }
 

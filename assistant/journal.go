@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"alphaos/fs"
@@ -16,8 +17,9 @@ import (
 type journal struct {
 	ui      UI
 	store   *store.Store
-	present func() error // Drive.Present
-	saving  bool         // messages go to the store
+	present func() error                   // Drive.Present
+	option  func(name, value string) error // Drive.Option
+	saving  bool                           // messages go to the store
 
 	unfinished func() error      // saves the end of an answer that could not be saved
 	unkept     map[string]string // settings that could not be saved
@@ -166,6 +168,11 @@ func (j *journal) setting(name string) string {
 
 // keep saves a setting and tells the person when that fails.
 func (j *journal) keep(name, value string) {
+	if j.option != nil && slices.Contains([]string{"theme", "text", "keyboard", timezoneSetting}, name) {
+		if err := j.option(name, value); err != nil {
+			j.ui.Error("The file of options can't be changed, which has a say in this at the next start: " + fs.Explain(err))
+		}
+	}
 	if j.store == nil {
 		return
 	}

@@ -8,7 +8,7 @@ import (
 	"alphaos/fs"
 )
 
-// Outcome says how a conversation ended. In each case everything is saved, or
+// Outcome says how a conversation ended. In each case but Anew everything is saved, or
 // the person was told what is not.
 type Outcome int
 
@@ -16,6 +16,7 @@ const (
 	Shutdown Outcome = iota // the machine is to be switched off
 	Restart                 // the machine is to be restarted
 	EOF                     // the input ended, or the context was cancelled
+	Anew                    // the context was cancelled with ErrAnew, and nothing was ended
 )
 
 // Leaves reports whether a line asks to switch off or to restart.
@@ -94,7 +95,7 @@ func (c *conversation) farewell() {
 // shutDown saves everything and says goodbye. The person decides when saving
 // fails, or when more was typed that nobody has read yet: a pasted letter may have
 // a line "Goodbye".
-func (c *conversation) shutDown() (bool, error) {
+func (c *conversation) shutDown(out Outcome) (bool, error) {
 	if n := c.ui.Waiting(); n > 0 {
 		c.ui.Notice("You typed or pasted more behind this: " + count(n, "line is", "lines are") + " not sent yet.")
 		if !c.leaveAnyway() {
@@ -102,6 +103,9 @@ func (c *conversation) shutDown() (bool, error) {
 		}
 	}
 	err := c.save()
+	if out == Restart && c.restarting != "" {
+		c.ui.Notice(c.restarting)
+	}
 	if err == nil {
 		c.farewell()
 		return true, nil

@@ -27,6 +27,7 @@ type library struct {
 	options engine.Options
 	wanted  string // Start.Model
 	loaded  func(Load)
+	flight  func(Flight)
 	journal *journal
 	talk    *conversation
 
@@ -35,6 +36,8 @@ type library struct {
 	others  []engine.ModelFile          // elsewhere, as they were last listed
 	known   []engine.ModelFile          // all, as they were last listed
 	remarks map[engine.ModelFile]string // what describe found out for good
+
+	memoryRate float64 // Config.MemoryRate
 }
 
 // loader loads models. Tests have one that needs no weights.
@@ -408,15 +411,27 @@ func (l *library) use(ctx context.Context, c *candidate) error {
 	o := l.options
 	o.LLM.Tables = c.tables
 	var p engine.Progress
+	f := l.expect(c)
+	l.flight(f)
+	began := time.Now()
 	o.LLM.Progress = func(done, total int64) {
 		if p == nil { // not before Expect had its say
 			p = l.ui.Progress("Loading "+gguf.PlainName(file.Name), total)
+			began = time.Now()
 		}
 		p.Set(done)
+		f.read(done, total, time.Since(began))
+		l.flight(f)
 	}
 	o.LLM.Expect = func(e llm.Expectation) {
-		l.ui.Notice(fmt.Sprintf("Note: %s takes %s and there is memory for %s, so %s are read from the drive for each token. The drive reads %s a second: expect %s.",
-			gguf.PlainName(file.Name), console.Bytes(e.Bytes), console.Bytes(e.Memory), console.Bytes(e.Streamed), console.Bytes(int64(e.Rate)), pace(e.TokensPerSecond())))
+		f.Rate, f.Tokens = e.Rate, e.TokensPerSecond()
+		l.flight(f)
+		instead := ""
+		if f.Smaller != "" {
+			instead = fmt.Sprintf(" %s fits: /load %s takes it.", f.Smaller, f.Smaller)
+		}
+		l.ui.Notice(fmt.Sprintf("Note: %s takes %s and there is memory for %s, so %s are read from the drive for each token. The drive reads %s a second: expect %s.%s",
+			gguf.PlainName(file.Name), console.Bytes(e.Bytes), console.Bytes(e.Memory), console.Bytes(e.Streamed), console.Bytes(int64(e.Rate)), pace(e.TokensPerSecond()), instead))
 	}
 	draft := l.chooseDraft(c, o.LLM.Budget)
 	if o.LLM.Budget > 0 {
@@ -451,6 +466,8 @@ func (l *library) use(ctx context.Context, c *candidate) error {
 		return err
 	}
 	l.loaded(Load{m.Info, time.Since(c.opened)})
+	f.Loaded = true
+	l.flight(f)
 	for _, w := range m.Warnings {
 		l.ui.Quiet(w)
 	}

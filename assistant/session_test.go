@@ -115,6 +115,7 @@ var technical = regexp.MustCompile(`EFI_|PciRoot|blocks at|\.log\b|: (reading|wr
 // world is what outlives a boot.
 type world struct {
 	machine Machine
+	config  func(*Config) context.Context // changes the configuration; nil: it is as usual
 	t       testing.TB
 	out     strings.Builder
 	lines   []string // of the script that are still to come
@@ -416,8 +417,12 @@ func (w *world) boot() {
 	if w.returns != 0 {
 		c.Drive.Present = w.look
 	}
-	out, err := Run(context.Background(), c)
-	fmt.Fprintf(&w.out, "# ends: %v", map[Outcome]string{Shutdown: "shutdown", Restart: "restart", EOF: "end of input"}[out])
+	ctx := context.Background()
+	if w.config != nil {
+		ctx = w.config(&c)
+	}
+	out, err := Run(ctx, c)
+	fmt.Fprintf(&w.out, "# ends: %v", map[Outcome]string{Shutdown: "shutdown", Restart: "restart", EOF: "end of input", Anew: "anew"}[out])
 	if err != nil {
 		fmt.Fprintf(&w.out, ", %v", err)
 	}

@@ -56,6 +56,13 @@ func (l *Log) Show(quiet func(line string)) {
 	}
 }
 
+// keep has the log saved in file from here on; nil: nowhere.
+func (l *Log) keep(file logMedium) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.file, l.saved = file, 0
+}
+
 // Save writes the lines so far to the file. What an earlier start left there goes
 // with the first save; what does not fit is left out. A medium may add lines while it
 // is written: that it fails, for one.

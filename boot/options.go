@@ -10,23 +10,16 @@ package boot
 // once, in optionTable.
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
 
+	"alphaos/console"
 	"alphaos/console/keyboard"
-	"alphaos/drive"
-	drivefs "alphaos/fs"
 	"alphaos/llm"
 )
-
-const maxConfig = 64 << 10
 
 // Options are what optionTable describes. The zero value is a plain start.
 type Options struct {
@@ -40,7 +33,12 @@ type Options struct {
 	Timezone string // the person's, as "+02:00"; "": the one that was set last
 	ClockUTC bool   // the machine's clock runs in UTC
 	Keyboard string // its layout's name; "": the one that was set, or that the computer knows of
+	Theme    string // how the screen looks; "": as it was set last
+	Text     string // how large its text is; likewise
 	Report   bool   // write a report about the machine first
+	Setup    bool   // asks for keyboard, size of the text and model first
+	Wait     string // seconds that the start-up manager waits; "0": it is hidden; "": as usual
+	Default  string // which of its entries it then takes; "": the first
 }
 
 type option struct {
@@ -109,7 +107,24 @@ var optionTable = []option{
 		o.Keyboard = l.Name
 		return nil
 	}},
+	{"theme", func(o *Options, v string) error { return oneOf(&o.Theme, v, console.Themes()) }},
+	{"text", func(o *Options, v string) error { return oneOf(&o.Text, v, console.TextSizes()) }},
 	{"report", func(o *Options, v string) (err error) { o.Report, err = onOff(v); return }},
+	{"setup", func(o *Options, v string) (err error) { o.Setup, err = onOff(v); return }},
+	{"wait", func(o *Options, v string) error {
+		if n, err := strconv.Atoi(v); err != nil || n < 0 || n > maxWait {
+			return fmt.Errorf("is not a number of seconds: write one from 1 to %d, or 0 for no start-up manager", maxWait)
+		}
+		o.Wait = v
+		return nil
+	}},
+	{"default", func(o *Options, v string) error {
+		if err := defaultEntry(v); err != nil {
+			return err
+		}
+		o.Default = v
+		return nil
+	}},
 	// The version of the file's format, which drive create writes.
 	{"version", func(_ *Options, v string) error {
 		if v != "1" {
@@ -119,7 +134,10 @@ var optionTable = []option{
 	}},
 }
 
-const maxThreads = 64
+const (
+	maxThreads = 64
+	maxWait    = 600 // seconds
+)
 
 func onOff(v string) (bool, error) {
 	switch strings.ToLower(v) {
@@ -129,6 +147,14 @@ func onOff(v string) (bool, error) {
 		return false, nil
 	}
 	return false, errors.New("is neither on nor off")
+}
+
+func oneOf(to *string, v string, list []string) error {
+	if v != "" && !slices.Contains(list, v) {
+		return fmt.Errorf("is none of %s", strings.Join(list, ", "))
+	}
+	*to = v
+	return nil
 }
 
 // setting is an option as it was written.
@@ -208,7 +234,12 @@ func (o Options) String() string {
 	word(o.Timezone != "", "timezone="+o.Timezone)
 	word(o.ClockUTC, "clock=utc")
 	word(o.Keyboard != "", "keyboard="+o.Keyboard)
+	word(o.Theme != "", "theme="+o.Theme)
+	word(o.Text != "", "text="+o.Text)
 	word(o.Report, "report")
+	word(o.Setup, "setup")
+	word(o.Wait != "", "wait="+o.Wait)
+	word(o.Default != "", "default="+o.Default)
 	if words == nil {
 		return "none"
 	}
@@ -272,93 +303,4 @@ func isProgram(word, file string) bool {
 	word = strings.ToLower(word)
 	return strings.HasSuffix(word, ".efi") || !strings.Contains(word, "=") && strings.ContainsAny(word, `\/:`) ||
 		file != "" && base(word) == base(file)
-}
-
-// readConfig reads the options file in the drive's file system, which people know as called. A missing or empty
-// one has no settings; of one that is ignored a sentence tells why.
-func readConfig(vol fs.FS, called string) (list []setting, complaint string) {
-	ignore := func(err error) ([]setting, string) {
-		return nil, called + " is ignored: " + drivefs.Explain(err)
-	}
-	f, err := vol.Open(drive.ConfigPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ""
-	}
-	var data []byte
-	if err == nil {
-		defer f.Close()
-		data, err = io.ReadAll(io.LimitReader(f, maxConfig+1))
-	}
-	if err != nil {
-		return ignore(fmt.Errorf("it cannot be read: %w", err))
-	}
-	if list, err = parseConfig(data); err != nil {
-		return ignore(err)
-	}
-	return list, ""
-}
-
-// parseConfig reads a JSON object whose values are texts, numbers, true and false.
-func parseConfig(data []byte) ([]setting, error) {
-	if len(data) > maxConfig {
-		return nil, fmt.Errorf("it is larger than %d KiB", maxConfig>>10)
-	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // editors on Windows write it
-	// An unused preallocated file is zeros or blanks.
-	if len(bytes.Trim(data, "\x00 \t\r\n")) == 0 {
-		return nil, nil
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	fail := func(err error) ([]setting, error) {
-		at := d.InputOffset()
-		if s := (*json.SyntaxError)(nil); errors.As(err, &s) {
-			at = s.Offset
-		}
-		at = min(at, int64(len(data)))
-		what := err.Error()
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || at == int64(len(data)) {
-			at, what = int64(len(data)), "it ends too early"
-		}
-		return nil, fmt.Errorf("it is not valid JSON (line %d: %s)", 1+bytes.Count(data[:at], []byte("\n")), what)
-	}
-	t, err := d.Token()
-	if err != nil {
-		return fail(err)
-	}
-	if t != json.Delim('{') {
-		return nil, errors.New(`it is not a JSON object: it must look like {"verbose": true}`)
-	}
-	var list []setting
-	for d.More() {
-		t, err := d.Token()
-		if err != nil {
-			return fail(err)
-		}
-		s := setting{name: t.(string)} // the decoder takes nothing else for a key
-		var v any
-		if err := d.Decode(&v); err != nil {
-			return fail(err)
-		}
-		switch v := v.(type) {
-		case string:
-			s.value = v
-		case bool:
-			s.value = strconv.FormatBool(v)
-		case json.Number:
-			s.value = v.String()
-		case nil: // as if it were not there
-			continue
-		default:
-			s.value = "of several parts" // no option has such a value
-		}
-		list = append(list, s)
-	}
-	if _, err := d.Token(); err != nil {
-		return fail(err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("there is something behind its closing brace")
-	}
-	return list, nil
 }

@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"reflect"
@@ -71,7 +72,10 @@ func TestSet(t *testing.T) {
 		{"timezone=Berlin safe", Options{Safe: true}, `start: timezone "Berlin" is not a time zone: write`},
 		{"timezone", Options{}, `start: timezone "" is not a time zone: write`},
 		{"clock=atomic", Options{}, `start: clock "atomic" is neither utc nor local.`},
-		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, kv, cpus, model, timezone, clock, keyboard, report.`},
+		{"quiet", Options{}, `start: there is no option "quiet"; there are verbose, safe, kernel, threads, kv, cpus, model, timezone, clock, keyboard, theme, text, report, setup, wait, default.`},
+		{"wait=0 default=safe", Options{Wait: "0", Default: "safe"}, ""},
+		{"wait=601 default=off", Options{Default: "off"}, `start: wait "601" is not a number of seconds: write one from 1 to 600, or 0 for no start-up manager.`},
+		{"default=windows", Options{}, `start: default "windows" is none of start, safe, verbose, system, off.`},
 		{"keyboard=FR-mac keyboard=", Options{}, ""},
 		{"keyboard=at", Options{Keyboard: "de"}, ""},
 		{"keyboard=klingon verbose", Options{Verbose: true}, `start: keyboard "klingon" is none of the keyboard layouts, which are us, us-intl, dvorak, `},
@@ -96,7 +100,7 @@ func TestPrecedence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, complaints := o.set("file", list, fixed); complaints != nil {
+	if _, complaints := o.set("file", list.settings(), fixed); complaints != nil {
 		t.Error(complaints)
 	}
 	// What the command line says wrongly does not shadow the file.
@@ -133,7 +137,7 @@ func TestOptionsAreDescribed(t *testing.T) {
 			t.Errorf("docs/options.md does not describe %s", d.name)
 		}
 		var o Options
-		for _, value := range []string{"on", "portable", "2", "utc", "de", "f16"} {
+		for _, value := range []string{"on", "portable", "2", "utc", "de", "f16", "day", "huge", "off"} {
 			if d.set(&o, value) == nil && o != (Options{}) {
 				break
 			}
@@ -170,7 +174,8 @@ func TestConfig(t *testing.T) {
 		{"{\"a\":" + strings.Repeat("[", 30000), nil, "not valid JSON"},
 	} {
 		name := c.text[:min(len(c.text), 60)]
-		got, err := parseConfig([]byte(c.text))
+		file, err := parseConfig([]byte(c.text))
+		got := file.settings()
 		if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
 			t.Errorf("%q: error %v, want %q", name, err, c.err)
 		}
@@ -178,16 +183,32 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%q gives %q, want %q", name, got, c.want)
 		}
 	}
-	if list, complaint := readConfig(fstest.MapFS{}, drive.ConfigPath); list != nil || complaint != "" {
-		t.Errorf("no file: %q, %q", list, complaint)
+	if c, data, err := readConfig(fstest.MapFS{}); c != nil || data != nil || err != nil {
+		t.Errorf("no file: %q, %v", c.settings(), err)
 	}
-	_, complaint := readConfig(fstest.MapFS{drive.ConfigPath: {Data: []byte("?")}}, drive.ConfigPath)
-	if !strings.HasPrefix(complaint, "data/config.json is ignored: it is not valid JSON") || !strings.HasSuffix(complaint, ").") {
-		t.Errorf("a bad file: %q", complaint)
+	if _, data, err := readConfig(fstest.MapFS{drive.ConfigPath: {Data: []byte("?")}}); string(data) != "?" || !errors.Is(err, errNoConfig) {
+		t.Errorf("a bad file: %q, %v", data, err)
 	}
-	_, complaint = readConfig(pulledOut{}, drive.ConfigPath)
-	if complaint != "data/config.json is ignored: the drive was pulled out. Plug it in again." {
-		t.Errorf("a drive that is not there: %q", complaint)
+	if _, _, err := readConfig(pulledOut{}); errors.Is(err, errNoConfig) || !errors.Is(err, drivefs.ErrRemoved) {
+		t.Errorf("a drive that is not there: %v", err)
+	}
+}
+
+// A setting is changed where it stands, and all else stays as it was written.
+func TestChangeConfig(t *testing.T) {
+	const before = `{"mine": {"a": [1.0,  true]}, "Theme": "night", "theme": "day", "threads": 2, "x": null}`
+	for _, tt := range []struct{ name, value, want string }{
+		{"theme", "contrast", "{\n  \"mine\": {\"a\": [1.0,  true]},\n  \"Theme\": \"contrast\",\n  \"threads\": 2,\n  \"x\": null\n}\n"},
+		{"threads", "", "{\n  \"mine\": {\"a\": [1.0,  true]},\n  \"Theme\": \"night\",\n  \"theme\": \"day\",\n  \"x\": null\n}\n"},
+		{"timezone", "+02:00", "{\n  \"mine\": {\"a\": [1.0,  true]},\n  \"Theme\": \"night\",\n  \"theme\": \"day\",\n  \"threads\": 2,\n  \"x\": null\n}\n"},
+	} {
+		c, err := parseConfig([]byte(before))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(c.with(tt.name, tt.value).text()); got != tt.want {
+			t.Errorf("with %s=%s: %s", tt.name, tt.value, got)
+		}
 	}
 }
 
@@ -226,7 +247,14 @@ func FuzzConfig(f *testing.F) {
 	f.Add([]byte(`{"a": [1, {"b": null}], "a": 1e999}`))
 	f.Add([]byte("\xef\xbb\xbf{"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		list, err := parseConfig(data)
+		c, err := parseConfig(data)
+		list := c.settings()
+		if err == nil {
+			again, err := parseConfig(c.text())
+			if err != nil || len(data) < maxConfig/2 && !reflect.DeepEqual(again.settings(), list) {
+				t.Errorf("%q is written as %q, which is %q (%v)", data, c.text(), again.settings(), err)
+			}
+		}
 		if err != nil && (list != nil || strings.Contains(err.Error(), "\n")) {
 			t.Errorf("%q with error %q", list, err)
 		}

@@ -6,7 +6,6 @@
 package boot
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -31,6 +30,10 @@ type Machine interface {
 	// of them at most and returns on how many it runs.
 	PresentProcessors() int
 	StartProcessors(most int) int
+	// FreeMemory is how many bytes of memory are free.
+	FreeMemory() int64
+	// Mac tells whether it is a Mac.
+	Mac() bool
 	// UseKeyboard reads keys with the layout of that name, or with what the firmware
 	// knows of the keyboard.
 	UseKeyboard(name string, log *Log)
@@ -62,6 +65,7 @@ type Start struct {
 	asked      Options         // as they were given
 	fixed      map[string]bool // options that the file cannot change
 	complaints []string        // sentences that were not told yet
+	badConfig  []byte          // the file of options, if it is none
 	told       bool            // the machine's facts are in the log
 }
 
@@ -115,11 +119,14 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 		s.Log.Printf("drive: %s", note)
 	}
 	file := strings.TrimPrefix(d.Where(drive.ConfigPath), "/")
-	list, complaint := readConfig(d, file)
-	if complaint != "" {
-		s.complaints = append(s.complaints, complaint)
+	options, data, err := readConfig(d)
+	if err != nil {
+		s.complaints = append(s.complaints, file+" is ignored: "+fs.Explain(err))
 	}
-	_, complaints := s.asked.set(file, list, s.fixed)
+	if errors.Is(err, errNoConfig) {
+		s.badConfig = data
+	}
+	_, complaints := s.asked.set(file, options.settings(), s.fixed)
 	s.complaints = append(s.complaints, complaints...)
 	s.apply()
 	if s.Keyboard != "" {
@@ -130,12 +137,14 @@ func (s *Start) ReadOptions(con *console.Console, d *drive.Drive) {
 		con.Quiet("Dates will be wrong: " + fs.Explain(err))
 	}
 	if s.Safe {
-		con.Notice("Safe start: one processor, the portable kernel, and nothing is written but the journal.")
+		con.Notice(safeSentence)
 	}
 }
 
-// Mend has the drive's volumes put in order that were not when they were last used; unclean tells that the
-// last session did not end. It comes before all that is written on them.
+const safeSentence = "Safe start: one processor, the portable kernel, and nothing is written but the journal."
+
+// Mend has those of the drive's volumes put in order that are not; unclean tells that the last session did not
+// end, which the journal says: then all that were not looked at before. It comes before all that is written on them.
 func (s *Start) Mend(con *console.Console, d *drive.Drive, unclean bool) {
 	if s.Safe || !unclean && !d.Dirty() {
 		return
@@ -162,7 +171,7 @@ func (s *Start) KeepLog(d *drive.Drive) {
 			s.Log.Printf("boot log: not written: %v", err)
 			break
 		}
-		s.Log.file = f
+		s.Log.keep(f)
 		s.SaveLog()
 	}
 }
@@ -239,19 +248,18 @@ const (
 
 // TellCrash mentions a report that the last session left, once if it can be marked.
 func (s *Start) TellCrash(con *console.Console, d *drive.Drive) {
-	f, err := d.OpenInPlace(drive.CrashPath)
-	if err != nil {
-		return // an older drive
-	}
-	head := make([]byte, len(CrashNew))
-	if _, err := f.ReadAt(head, 0); err != nil && err != io.EOF || !bytes.Equal(head, []byte(CrashNew)) {
+	if !s.crashed(d) {
 		return
 	}
 	con.Notice("AlphaOS stopped with an error last time. Its report is on the drive: " + d.Where(drive.CrashPath))
 	if s.Safe {
 		return
 	}
-	if _, err := f.WriteAt([]byte(crashSeen), 0); err != nil {
+	f, err := d.OpenInPlace(drive.CrashPath)
+	if err == nil {
+		_, err = f.WriteAt([]byte(crashSeen), 0)
+	}
+	if err != nil {
 		con.Quiet("The report could not be marked as read: " + fs.Explain(err))
 	}
 }

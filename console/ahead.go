@@ -32,6 +32,7 @@ type ahead struct {
 	lost    int       // characters for which there was no room
 	dropped int       // lines that were given up
 	last    time.Time // when the last key came
+	took    time.Time // when a number took a row of a menu, if no key came since
 
 	stale bool // not all of text is laid out
 }

@@ -99,14 +99,18 @@ func (c *Console) titleBar() (left [][]span, right []span) {
 	if title == "" {
 		title = "AlphaOS"
 	}
+	if c.menu != nil {
+		title = spaced(c.menu.Title)
+	}
 	left = [][]span{{{shorten(title, c.surface.cols/2), barTitle}}}
-	if c.bars.Model != "" {
+	if c.bars.Model != "" && c.menu == nil {
 		left = append(left, []span{divider, {cleanString(c.bars.Model), barText}})
 	}
-	switch c.bars.Saved {
-	case AllSaved:
+	switch {
+	case c.menu != nil:
+	case c.bars.Saved == AllSaved:
 		right = append(right, span{"saved", barGood})
-	case NotSaved:
+	case c.bars.Saved == NotSaved:
 		right = append(right, span{"NOT SAVED", barAlert})
 	}
 	if c.o.Clock != nil {
@@ -125,7 +129,7 @@ func keyHint(key, does string) []span {
 
 func (c *Console) statusBar() (left [][]span, right []span) {
 	b := &c.bars
-	if b.Context > 0 {
+	if b.Context > 0 && c.menu == nil {
 		right = []span{{fmt.Sprintf("context %d %%", b.Context), barText}}
 	}
 	hint := func(key, does string) { left = append(left, keyHint(key, does)) }
@@ -135,6 +139,14 @@ func (c *Console) statusBar() (left [][]span, right []span) {
 	}
 	if enter == "" {
 		enter = "stops"
+	}
+	if c.menu != nil {
+		c.menuHints(hint)
+		left[0] = left[0][1:]
+		if doing != "" {
+			right = []span{{"● ", barAlert}, {strings.TrimRight(cleanString(doing)+" "+cleanString(pace), " "), barText}}
+		}
+		return left, right
 	}
 	if doing != "" {
 		left = append(left, []span{{"● ", barAlert}, {cleanString(doing), barAlert}})

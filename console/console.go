@@ -58,6 +58,7 @@ type Console struct {
 	suggests func(line string) []Suggestion
 	table    clusters
 	surface  *surface // nil: no screen (any more)
+	fonts    []*Font  // of the drive
 	serial   io.Writer
 	err      error // why a side was switched off
 	clean    cleaner
@@ -79,11 +80,13 @@ type Console struct {
 	bars    Bars
 	step    *Progress // that goes on; nil: none
 	theme   *theme
-	size    int // of the text: an index of textSizes
+	size    int   // of the text: an index of textSizes
+	menu    *menu // that is open; nil: none
 
 	queue   []Key
 	aside   []Key // what waits behind a question, for the next ReadLine
 	pasting bool  // and what follows it without a pause
+	byLine  bool  // the last one came from a serial line
 	ahead   ahead // what they say, while nothing reads them
 	typed   *page // and its rows; nil: none
 	closed  bool
@@ -156,6 +159,13 @@ func (c *Console) Cells() (cols, rows int) {
 		return c.page.cols, 25
 	}
 	return c.surface.cols, c.surface.rows
+}
+
+// AtScreen tells whether there is a screen, and whoever typed last sits in front of it and not at a serial line.
+func (c *Console) AtScreen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.surface != nil && !c.byLine
 }
 
 // Style sets the style of what Write shows from now on, until ReadLine returns to Plain.
@@ -405,8 +415,16 @@ func (c *Console) key(k Key) {
 			return
 		}
 	}
-	now, last := c.o.Now(), c.ahead.last
-	c.ahead.last = now
+	c.byLine = k.Line
+	now, last, took := c.o.Now(), c.ahead.last, c.ahead.took
+	c.ahead.last, c.ahead.took = now, time.Time{}
+	if k.Code == Enter && now.Sub(took) < digitEnter {
+		return
+	}
+	if c.menu != nil {
+		c.menu.keys = append(c.menu.keys, k)
+		return
+	}
 	c.pasting = c.pasting && k.Code != CtrlC && now.Sub(last) < burst
 	if c.readBack(k) {
 		return
@@ -522,10 +540,25 @@ func (c *Console) show() error {
 // compose lays out the cells to show.
 func (c *Console) compose() {
 	s := c.surface
-	cols, rows := s.cols, s.rows
+	cols := s.cols
 	if len(c.want) != len(s.shown) {
 		c.want = make([]cell, len(s.shown))
 	}
+	if c.menu != nil {
+		c.layMenu(c.want)
+	} else {
+		c.layPage(c.want)
+	}
+	left, right := c.titleBar()
+	c.layBar(c.want[s.titleRow()*cols:][:cols], left, right)
+	left, right = c.statusBar()
+	c.layBar(c.want[s.statusRow()*cols:][:cols], left, right)
+}
+
+// layPage lays out what was said, and the line that is being edited.
+func (c *Console) layPage(want []cell) {
+	s := c.surface
+	cols, rows := s.cols, s.rows
 	live := c.liveTop()
 	if c.paging && c.viewTop >= live {
 		c.paging = false
@@ -535,34 +568,43 @@ func (c *Console) compose() {
 		c.viewTop = max(c.viewTop, c.page.dropped)
 		top = c.viewTop
 	}
+	caret := -1 // the row of the mark behind an answer that goes on
+	if !c.paging && len(c.stops) > 0 && c.edit == nil {
+		caret = c.page.end() - 1 - top
+	}
 	for y := range rows {
-		out := c.want[y*cols : (y+1)*cols]
+		out := want[y*cols : (y+1)*cols]
 		n := copy(out, c.rowAt(top+y))
-		for x := range out[:n] {
-			if out[x].id == ' ' && out[x].mark&markCursor == 0 && s.theme.looks[out[x].style].bg == s.theme.ground {
-				out[x] = cell{id: ' '} // all blanks look alike
+		if y == caret {
+			at := n
+			if c.page.caret > 0 {
+				at = c.page.caret
 			}
+			if at < cols {
+				out[at], n = cell{id: glyphCaret, style: Name}, max(n, at+1)
+			}
+		}
+		marks := uint8(0)
+		for x := range out[:n] {
+			marks |= out[x].mark
 		}
 		for x := n; x < cols; x++ {
 			out[x] = cell{id: ' '}
+		}
+		if marks&(markLeft|markParagraph) != 0 {
+			n = max(n, min(c.gutter+measure, cols))
+			c.table.visual(out[:n], n)
+		}
+		for x := range out[:n] {
+			out[x].mark &= marksShown
+			if out[x].id == ' ' && out[x].mark&markCursor == 0 && s.theme.looks[out[x].style].bg == s.theme.ground {
+				out[x] = cell{id: ' '} // all blanks look alike
+			}
 		}
 	}
 	if len(c.list) > 0 && c.edit != nil && !c.paging {
 		c.layList(c.allRows() - len(c.edit.lines) - top)
 	}
-	if !c.paging && len(c.stops) > 0 && c.edit == nil {
-		y, x := c.page.end()-1-top, len(*c.page.row())
-		if c.page.caret > 0 {
-			x = c.page.caret
-		}
-		if y >= 0 && y < rows && x < cols {
-			c.want[y*cols+x] = cell{id: glyphCaret, style: Name}
-		}
-	}
-	left, right := c.titleBar()
-	c.layBar(c.want[s.titleRow()*cols:][:cols], left, right)
-	left, right = c.statusBar()
-	c.layBar(c.want[s.statusRow()*cols:][:cols], left, right)
 }
 
 // sendText sends clean text to the serial line, around the line being edited if there is one.

@@ -1,22 +1,14 @@
 package console
 
 import (
-	"cmp"
-	"flag"
 	"fmt"
-	"image"
-	"image/color"
-	"image/png"
-	"maps"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-)
 
-var update = flag.Bool("update", false, "draw testdata/*.png anew, to be looked at")
+	"alphaos/internal/picture"
+)
 
 // scenes are what a person sees in a conversation.
 var scenes = []struct {
@@ -61,6 +53,35 @@ var scenes = []struct {
 		r.settled()
 		r.until(func() bool { return r.choice == 2 })
 	}},
+	{"menu", func(t *testing.T, r *rig) {
+		r.say("/models")
+		r.choose(Menu{
+			Title: "Settings", Filter: true, Choice: 2,
+			Rows: func() []Row {
+				return []Row{
+					{Name: "Look", Head: true},
+					{Name: "Text size", Value: "small  normal  [large]  huge", Turns: true},
+					{Name: "Theme", Value: "[night]  day  contrast", Turns: true, Help: "how the screen looks"},
+					{Head: true},
+					{Name: "Model", Head: true},
+					{Name: "Model", Value: "llama-3.2-3b-q4_k_m", Help: "2.0 GB, fits, 11 tokens/s"},
+					{Name: "What it is told first", Value: "Answer briefly."},
+				}
+			},
+			Notes: func() []Note {
+				return []Note{{"Drive", "ALPHAOS, 64 GB, 41 GB free", Plain}, {"Note", "The model needs 6.1 GB and there are 3.2 GB of memory for it: it will be read from the drive for each token, which is slow.", Notice}}
+			},
+		})
+	}},
+	{"scripts", func(t *testing.T, r *rig) {
+		r.say("שלום, what can you show? ✅")
+		r.BeginAnswer()
+		r.write(scripts)
+		r.later(0)
+		r.read("you> ")
+		r.press("それは 漢字 です: ")
+		r.settled()
+	}},
 	{"reading-back", func(t *testing.T, r *rig) {
 		for i := range 9 {
 			r.say(fmt.Sprintf("Question %d?", i+1))
@@ -74,6 +95,21 @@ var scenes = []struct {
 	}},
 }
 
+const scripts = `**日本語** かな カタカナ, 中文简体 繁體 and 한국어 are two cells wide: 「引用」、句点。
+שָׁלוֹם! זאת הודעה ב-AlphaOS 2.0 (גרסה חדשה), והיא נמשכת עד לסוף השורה, ואז עוברת לשורה הבאה כמו כל טקסט אחר.
+مرحبا، هذا نص بالعربية مع كلمة English والأرقام 123.
+- ไทย: สวัสดีครับ ที่นี่ น้ำ
+- हिन्दी: नमस्ते, दुनिया; தமிழ்; ქართული; Հայերեն; አማርኛ
+- Tiếng Việt, Česky, Ελληνικά, Русский, q̣ x̂
+- ✅ done ❌ not ☹ sad ☺ glad 😀 😢 🚀 🎉 👍🏽 🇩🇪 1️⃣ ⭐ ❤️ 💔 👩‍💻 ∇φ ⊕ ∮ ∛ ℵ ⟨x⟩ ⅓ ♩♪ ☀ ✂ ☎
+
+| Language | Greeting | 数 |
+|---|---|--:|
+| עברית | שלום (hi) | 12 |
+| 中文 | 你好 | 3 |
+
+` + "```\nprintln(\"日本\", \"שלום\", \"😀\")\n```\n"
+
 // TestScreens plays scenes and compares them with pictures that were looked at.
 func TestScreens(t *testing.T) {
 	for _, scene := range scenes {
@@ -85,7 +121,7 @@ func TestScreens(t *testing.T) {
 			if tt.theme != "night" {
 				name += "-" + tt.theme
 			}
-			kept := scene.name == "answering" || scene.name == "commands" && tt.theme == "day" || tt.w == 1280 && tt.theme == "night"
+			kept := scene.name == "answering" || scene.name == "scripts" && tt.theme == "night" || scene.name == "commands" && tt.theme == "day" || scene.name == "menu" && tt.w < 2880 || tt.w == 1280 && tt.theme == "night"
 			if !kept {
 				continue
 			}
@@ -103,90 +139,8 @@ func TestScreens(t *testing.T) {
 				})
 				scene.play(t, r)
 				r.consistent()
-				compare(t, r.screen, filepath.Join("testdata", name+".png"))
+				picture.Compare(t, r.screen.pix, r.screen.w, filepath.Join("testdata", name+".png"))
 			})
 		}
 	}
 }
-
-// compare compares a screen with a picture. Edges of letters may be drawn a little otherwise by another version of
-// the font's rasteriser, so what counts are the means of squares of four by four pixels.
-func compare(t *testing.T, m *memScreen, file string) {
-	t.Helper()
-	if *update {
-		m.save(t, file)
-		return
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err, "; draw it with -update and look at it")
-	}
-	defer f.Close()
-	img, err := png.Decode(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if img.Bounds() != image.Rect(0, 0, m.w, m.h) {
-		t.Fatalf("the picture has %v", img.Bounds())
-	}
-	const side, tolerance = 4, 24
-	bad := image.Rectangle{}
-	for y := 0; y+side <= m.h; y += side {
-		for x := 0; x+side <= m.w; x += side {
-			var got, want [3]int
-			for j := range side {
-				for i := range side {
-					p := m.pix[(y+j)*m.w+x+i]
-					c := color.RGBAModel.Convert(img.At(x+i, y+j)).(color.RGBA)
-					for k, v := range [3]uint8{c.R, c.G, c.B} {
-						got[k] += int(p >> (16 - 8*k) & 255)
-						want[k] += int(v)
-					}
-				}
-			}
-			for k := range got {
-				if d := (got[k] - want[k]) / (side * side); d > tolerance || d < -tolerance {
-					bad = bad.Union(image.Rect(x, y, x+side, y+side))
-				}
-			}
-		}
-	}
-	if !bad.Empty() {
-		t.Errorf("differs from %s in %v", file, bad)
-		if dir := os.Getenv("CONSOLE_PNG"); dir != "" {
-			m.save(t, filepath.Join(dir, filepath.Base(file)))
-		}
-	}
-}
-
-// save writes a screen with the 256 colours that it has most of, so that the picture is small.
-func (m *memScreen) save(t testing.TB, file string) {
-	count := map[uint32]int{}
-	for _, p := range m.pix {
-		count[p]++
-	}
-	colours := slices.SortedFunc(maps.Keys(count), func(a, b uint32) int { return cmp.Or(count[b]-count[a], int(a)-int(b)) })
-	img := image.NewPaletted(image.Rect(0, 0, m.w, m.h), nil)
-	for _, p := range colours[:min(len(colours), 256)] {
-		img.Palette = append(img.Palette, rgb(p))
-	}
-	index := map[uint32]uint8{}
-	for _, p := range colours {
-		index[p] = uint8(img.Palette.Index(rgb(p)))
-	}
-	for i, p := range m.pix {
-		img.Pix[i] = index[p]
-	}
-	f, err := os.Create(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(f, img); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func rgb(p uint32) color.RGBA { return color.RGBA{uint8(p >> 16), uint8(p >> 8), uint8(p), 255} }

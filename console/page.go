@@ -15,8 +15,12 @@ type cell struct {
 }
 
 const (
-	markTrail  = 1 << iota // right half of a wide character
-	markCursor             // the text cursor stands here
+	markTrail     = 1 << iota // right half of a wide character
+	markCursor                // the text cursor stands here
+	markLeft                  // a letter that is written to the left of the one before it
+	markParagraph             // it is in a paragraph of such letters
+
+	marksShown = markTrail | markCursor
 )
 
 // glyphID names what a cell shows: a Unicode code point, or a number from firstCluster up for a
@@ -75,12 +79,13 @@ type page struct {
 	hang      []cell // what new and continued rows begin with
 	left      int    // the edge from which prose is measured
 	style     Style
-	mark      uint8 // given to the next cell
-	fresh     bool  // nothing was written in the last row yet
-	full      bool  // the last row is full and a space fell off its end: what follows goes to a new row
-	lead      int   // cells of the last row that its beginning took
-	over      int   // cells that the rows begin with that go on with this line; -1: it is still in its first row
-	caret     int   // where in the last row the next character would stand; 0: at its end
+	mark      uint8     // given to the next cell
+	dir       direction // of the paragraph
+	fresh     bool      // nothing was written in the last row yet
+	full      bool      // the last row is full and a space fell off its end: what follows goes to a new row
+	lead      int       // cells of the last row that its beginning took
+	over      int       // cells that the rows begin with that go on with this line; -1: it is still in its first row
+	caret     int       // where in the last row the next character would stand; 0: at its end
 
 	last      string // the cluster at the end of the last row, which the next write may extend
 	lastCells int
@@ -156,7 +161,7 @@ func (p *page) newline() {
 
 func (p *page) endRow() {
 	p.newRow(p.hang)
-	p.fresh, p.over = true, -1
+	p.fresh, p.over, p.dir = true, -1, undecided
 }
 
 // rewind takes back all rows from row on, of which it leaves an untouched one.
@@ -270,6 +275,15 @@ func (p *page) put(c string, w int) {
 	}
 	p.fresh = false
 	id := p.clusters.id(c)
+	if p.dir == undecided && p.style != Name && p.style != Prompt {
+		p.dir = directionOf(c)
+	}
+	if leftward(c) {
+		p.mark |= markLeft
+	}
+	if p.dir == toTheLeft {
+		p.mark |= markParagraph
+	}
 	for i := range w {
 		m := p.mark
 		if i > 0 {

@@ -91,19 +91,37 @@ func (c *Console) layList(y int) {
 
 // layRow writes text into a row from x on, as far as it fits before end, and returns where it ends.
 func layRow(row []cell, t *clusters, x, end int, style Style, text string) int {
+	from, dir, turned := x, undecided, false
 	for text != "" {
 		cl, rest, w := nextCluster(text)
 		if x+w > end {
 			break
 		}
+		if dir == undecided {
+			dir = directionOf(cl)
+		}
+		mark := uint8(0)
+		if leftward(cl) {
+			mark, turned = markLeft, true
+		}
 		for i := range w {
-			m := uint8(0)
+			m := mark
 			if i > 0 {
-				m = markTrail
+				m |= markTrail
 			}
 			row[x+i] = cell{t.id(cl), style, m}
 		}
 		x, text = x+w, rest
+	}
+	if turned {
+		base := uint8(0)
+		if dir == toTheLeft {
+			base = 1
+		}
+		t.reorder(row[from:x], base)
+		for i := range row[from:x] {
+			row[from+i].mark &= marksShown
+		}
 	}
 	return x
 }

@@ -126,6 +126,10 @@ func nextCluster(s string) (cluster, rest string, width int) {
 		return s[:1], s[1:], 1
 	}
 	cluster, rest, width, _ = uniseg.FirstGraphemeClusterInString(s, -1)
+	if n := strings.IndexAny(cluster[1:], "ำຳ") + 1; n > 0 { // these vowels stand behind their letter, not on it
+		cluster, rest = s[:n], s[n:]
+		width = uniseg.StringWidth(cluster)
+	}
 	return cluster, rest, min(width, 2)
 }
 

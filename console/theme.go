@@ -197,6 +197,7 @@ var errNoScreen = errors.New("can't be set, since there is no screen")
 func (c *Console) redress(size int) error {
 	s := c.surface
 	if size == c.size {
+		s.font.use(c.fonts)
 		if err := s.dress(c.theme); err != nil {
 			return err
 		}
@@ -206,6 +207,7 @@ func (c *Console) redress(size int) error {
 	if err != nil {
 		return fmt.Errorf("does not suit this screen: %w", err)
 	}
+	next.font.use(c.fonts)
 	c.surface, c.size = next, size
 	c.settle()
 	c.gutter = min(textWidth(c.o.Speaker), next.cols/4)

@@ -28,6 +28,7 @@ const (
 
 	EFIPath         = "EFI/BOOT/BOOTX64.EFI"
 	ChainedPath     = "EFI/alphaos/alphaos.efi" // the program where a boot manager is at EFIPath, as docs/limine.md has it
+	LiminePath      = "limine.conf"             // what Limine starts, if that is the boot manager
 	PickerLabel     = "EFI/BOOT/.disk_label"    // what a Mac's start-up picker writes below the drive, as a bitmap
 	PickerLabel2x   = "EFI/BOOT/.disk_label_2x"
 	PickerName      = "EFI/BOOT/.contentDetails" // the same as text, which OpenCore takes
@@ -38,9 +39,11 @@ const (
 	FontsDir        = "fonts"
 	ConversationDir = "data/conversations"
 	ConfigPath      = "data/config.json"
+	BadConfigPath   = "data/config.bad" // a file of options that could not be understood
 	JournalPath     = "data/journal/journal.log"
 	StatePath       = "data/cache/session.kv" // what a model remembers of a conversation
 	BackupDir       = "data/backup"
+	IndexPath       = "data/knowledge.idx" // of the documents, for search; made anew from them when it is missing or damaged
 
 	reportsDir     = "backup"                // of the following, and of reports about the machine
 	CrashPath      = "backup/crash.txt"      // where a crash leaves its report
@@ -73,6 +76,7 @@ type Drive struct {
 	Layout  Layout
 	volumes [len(Parts)]*Volume // by Part; nil: missing
 	missing [len(Parts)]error   // why
+	checked [len(Parts)]bool    // by Mend
 	notes   []string
 }
 

@@ -38,6 +38,24 @@ func (d *Drive) SaveExport(now time.Time, name string, content []byte) (where st
 	return "", fmt.Errorf("there are %d files of that name", most)
 }
 
+// SaveConfig replaces the file of options. Before that it saves bad, unless that is nil, as the file that could not be
+// understood, and returns where that is, in words.
+func (d *Drive) SaveConfig(now time.Time, content, bad []byte) (where string, err error) {
+	if bad != nil {
+		where, err = d.save(now, BadConfigPath, bad, true)
+	}
+	if err == nil {
+		_, err = d.save(now, ConfigPath, content, true)
+	}
+	return where, err
+}
+
+// SaveIndex saves the index of the documents in place of an older one.
+func (d *Drive) SaveIndex(now time.Time, content []byte) error {
+	_, err := d.save(now, IndexPath, content, true)
+	return err
+}
+
 // save saves a file whole or not at all, and reads it back.
 func (d *Drive) save(now time.Time, name string, content []byte, replace bool) (where string, err error) {
 	if d.ReadOnly() {

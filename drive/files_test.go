@@ -81,3 +81,19 @@ func TestSaveExport(t *testing.T) {
 		t.Errorf("without documents: %v", err)
 	}
 }
+
+// The file of options is replaced, and one that could not be understood is kept beside it.
+func TestSaveConfig(t *testing.T) {
+	dev := newVolume(t, create.Options{Config: []byte("{bad")})
+	if where, err := mount(t, dev).SaveConfig(noon, []byte("{}"), []byte("{bad")); err != nil || where != "/data/config.bad" {
+		t.Errorf("%q, %v", where, err)
+	}
+	if _, err := mount(t, dev).SaveConfig(noon, []byte(`{"theme": "day"}`), nil); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{drive.ConfigPath: `{"theme": "day"}`, drive.BadConfigPath: "{bad"} {
+		if got, err := iofs.ReadFile(mount(t, dev), name); err != nil || string(got) != want {
+			t.Errorf("%s is %q, %v", name, got, err)
+		}
+	}
+}

@@ -99,11 +99,13 @@ var Places = []struct {
 	{ToolsDir, System, ToolsDir},
 	{FontsDir, System, FontsDir},
 	{ConfigPath, System, "config/config.json"},
+	{BadConfigPath, System, "config/config.bad"},
 	{ConversationDir, Knowledge, "conversations"},
 	{DocumentsDir, Knowledge, DocumentsDir},
 	{JournalPath, Knowledge, "journal/journal.log"},
 	{StatePath, Knowledge, "cache/session.kv"},
 	{BackupDir, Knowledge, "backup"},
+	{IndexPath, Knowledge, "knowledge.idx"},
 	// What tells why a start failed must be readable when the other partitions are not.
 	{reportsDir, ESP, "logs"},
 }

@@ -1,10 +1,12 @@
 package drive
 
 // Putting volumes in order that were not when they were last used: because the power went, or somebody
-// pulled the drive out of a computer that had changed something on it. It is done before anything is
-// written, and what a volume in order costs is a look at what Mount has read anyway.
+// pulled the drive out of a computer that had changed something on it; or on which the journal could not be
+// opened. It is done before anything is written, and what a volume in order costs is a look at what a start
+// reads anyway.
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,10 +19,13 @@ import (
 // mendTime is how long the check of one volume may take.
 const mendTime = 20 * time.Second
 
+// inPlace are the files that AlphaOS overwrites where they lie.
+var inPlace = [...]string{JournalPath, StatePath, CrashPath, BootLogPath, ProcessorsPath}
+
 // InPlace returns the paths of the files that AlphaOS overwrites where they lie, on the volumes of
 // whatever layout. Nothing else may change their clusters.
 func InPlace() (list []string) {
-	for _, name := range []string{JournalPath, StatePath, CrashPath, BootLogPath, ProcessorsPath} {
+	for _, name := range inPlace {
 		for layout := range Layouts {
 			_, at := Layout(layout).At(name)
 			list = append(list, at)
@@ -29,19 +34,45 @@ func InPlace() (list []string) {
 	return list
 }
 
-// Dirty tells whether one of the volumes was not put in order when it was last used.
+// Dirty tells whether one of the volumes was not put in order when it was last used, or a file on it that is
+// overwritten in place cannot be opened since the FATs disagree about where it lies.
 func (d *Drive) Dirty() bool {
-	return slices.ContainsFunc(d.Volumes(), func(v *Volume) bool { return v.Dirty() })
+	for part := range d.volumes {
+		if d.dirty(Part(part)) {
+			return true
+		}
+	}
+	return false
 }
 
-// Mend checks those volumes that were not put in order when they were last used, or, after an unclean
-// end, all of them, and mends them. It says in sentences what there is to say to a person: nothing if
+func (d *Drive) dirty(part Part) bool {
+	v := d.volumes[part]
+	return v != nil && (v.Dirty() || slices.ContainsFunc(inPlace[:], func(name string) bool {
+		on, at := d.Layout.At(name)
+		if on != part {
+			return false
+		}
+		f, err := v.OpenInPlace(at)
+		if err == nil {
+			err = f.Close()
+		}
+		return errors.Is(err, fat.ErrDisagree)
+	}))
+}
+
+// Mend checks those volumes that are Dirty or, after an unclean end, all of them, and mends them; none twice.
+// It says in sentences what there is to say to a person: nothing if
 // nothing but marks and counts was wrong. An error is told as well, and the volume can be used as
 // before. log gets the rest, without names of files.
 func (d *Drive) Mend(unclean bool, now time.Time, log func(format string, args ...any)) (said []string) {
 	for part, v := range d.volumes {
-		if v == nil || !unclean && !v.Dirty() {
+		if v == nil || d.checked[part] || !unclean && !d.dirty(Part(part)) {
 			continue
+		}
+		d.checked[part] = true
+		state := "was not put in order when it was last used"
+		if !unclean && !v.Dirty() {
+			state = "was not in order"
 		}
 		switch {
 		case v.Device.ReadOnly():
@@ -64,18 +95,18 @@ func (d *Drive) Mend(unclean bool, now time.Time, log func(format string, args .
 		if name == "" {
 			name = "the drive"
 		}
-		if s := mendedSentence(name, r); s != "" {
+		if s := mendedSentence(name, state, r); s != "" {
 			said = append(said, s)
 		}
 		if err != nil {
-			said = append(said, fmt.Sprintf("The check of %s, which was not put in order when it was last used, could not be ended, and it is used as it is: %s", name, fs.Explain(err)))
+			said = append(said, fmt.Sprintf("The check of %s, which %s, could not be ended, and it is used as it is: %s", name, state, fs.Explain(err)))
 		}
 	}
 	return said
 }
 
-// mendedSentence says what was mended on the volume name, and what could not be.
-func mendedSentence(name string, r fat.Report) string {
+// mendedSentence says what was mended on the volume name, which was in that state, and what could not be.
+func mendedSentence(name, state string, r fat.Report) string {
 	const most = 3
 	var done, left []string
 	more := r.More
@@ -94,7 +125,7 @@ func mendedSentence(name string, r fat.Report) string {
 	}
 	s := ""
 	if len(done) > 0 {
-		s = fmt.Sprintf("%s was not put in order when it was last used, and was mended: %s", capital(name), strings.Join(done, "; "))
+		s = fmt.Sprintf("%s %s, and was mended: %s", capital(name), state, strings.Join(done, "; "))
 		if more > 0 {
 			s += fmt.Sprintf("; and %d things more", more)
 		}

@@ -3,6 +3,7 @@ package drive_test
 import (
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"alphaos/fs/fat"
 	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
+	"alphaos/internal/fsck"
 )
 
 // counted counts what is asked of a device, and fails when it is to.
@@ -42,10 +44,7 @@ func TestMend(t *testing.T) {
 		v.Entry([]string{"DATA       "}, "CONFIG~1JSO", f)
 	}
 	made := newVolume(t, create.Options{State: 1 << 20})
-	sound := make([]byte, made.Blocks()*512)
-	if err := made.ReadBlocks(0, sound); err != nil {
-		t.Fatal(err)
-	}
+	sound := whole(t, made)
 	for _, c := range []struct {
 		name      string
 		spoil     func(v *fattest.Volume)
@@ -88,6 +87,7 @@ func TestMend(t *testing.T) {
 			if err != nil && c.name != "no journal" {
 				t.Fatal(err)
 			}
+			d.Dirty() // reads the directories of what is overwritten in place, as a start does anyway
 			*count.fail, *count.reads, *count.writes = c.fail, 0, 0
 			logged := ""
 			said := d.Mend(c.unclean, time.Time{}, func(format string, args ...any) { logged += fmt.Sprintf(format, args...) + "\n" })
@@ -117,8 +117,8 @@ func TestMend(t *testing.T) {
 			if again, err := drive.Mount(dev); err != nil || again.Dirty() != c.dirty {
 				t.Errorf("mounted again: %v", err)
 			}
-			if sound, out := fattest.Fsck(t, dev); !sound && !c.dirty && (c.asks || c.said != "") {
-				t.Errorf("fsck.fat says\n%s", out)
+			if !c.dirty && (c.asks || c.said != "") {
+				fsck.Sound(t, dev)
 			}
 		})
 	}
@@ -140,4 +140,102 @@ func TestMendTells(t *testing.T) {
 	if v, err := fat.Mount(dev); err != nil || !v.Dirty() {
 		t.Error(errors.Join(err, errors.New("it is in order")))
 	}
+}
+
+// The FATs of a drive that nobody has marked disagree about where the journal is, or another file that is
+// overwritten in place: a start mends that before it opens them, and saves. Where neither FAT has all of them,
+// nothing is mended and no FAT loses what it has.
+func TestMendWhereFATsDisagree(t *testing.T) {
+	const free = 0
+	made := newVolume(t, create.Options{State: 1 << 20})
+	s, _, err := mount(t, made).OpenJournal(time.Now)
+	if err := errors.Join(err, s.Begin(), s.AddUser("hello"), s.End()); err != nil {
+		t.Fatal(err)
+	}
+	sound := whole(t, made)
+	for _, c := range []struct {
+		name                       string
+		spoil                      func(v *fattest.Volume, journal, state, crash, other uint32) // by first clusters
+		dirty, closed, kept, after bool                                                         // closed: the journal cannot be opened before; after: afterwards
+		said                       string
+	}{
+		{name: "the first has lost the journal", dirty: true, closed: true, kept: true,
+			spoil: func(v *fattest.Volume, journal, _, _, _ uint32) { v.Set(0, journal+1, free) },
+			said:  "ALPHAOS was not in order, and was mended: its FATs differ in 1 entries (all are made as FAT 2 is)."},
+		{name: "in the first it leads to another file", dirty: true, closed: true, kept: true,
+			spoil: func(v *fattest.Volume, journal, _, _, other uint32) { v.Set(0, journal+1, other) },
+			said:  "was mended: its FATs differ in 1 entries (all are made as FAT 2 is)"},
+		{name: "in the second", dirty: true, closed: true, kept: true,
+			spoil: func(v *fattest.Volume, journal, _, _, other uint32) { v.Set(1, journal+1, other) },
+			said:  "was mended: its FATs differ in 1 entries (all are made as FAT 1 is)"},
+		{name: "the second has lost it", kept: true, spoil: func(v *fattest.Volume, journal, _, _, _ uint32) { v.Set(1, journal+1, free) }},
+		{name: "the first has lost the place for crashes", dirty: true, kept: true,
+			spoil: func(v *fattest.Volume, _, _, crash, _ uint32) { v.Set(0, crash, free) }, said: "all are made as FAT 2 is"},
+		{name: "both have lost the journal", closed: true, after: true,
+			spoil: func(v *fattest.Volume, journal, _, _, _ uint32) { v.Set(0, journal+1, free); v.Set(1, journal+2, free) }},
+		{name: "each has lost another", dirty: true, kept: true,
+			spoil: func(v *fattest.Volume, journal, state, _, _ uint32) { v.Set(0, state, free); v.Set(1, journal+1, free) },
+			said:  "On ALPHAOS could not be mended: its FATs differ in 2 entries, and each has the place of a protected file that the other has not, so nothing is mended."},
+		{name: "each has lost another, and the journal is the second's", dirty: true, closed: true, kept: true, after: true,
+			spoil: func(v *fattest.Volume, journal, state, _, _ uint32) { v.Set(1, state, free); v.Set(0, journal+1, free) },
+			said:  "could not be mended"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dev := device{BlockDevice: fstest.NewDevice(slices.Clone(sound), 512)}
+			v := fattest.Open(t, dev)
+			first := func(dirs []string, short string) (n uint32) {
+				v.Entry(dirs, short, func(raw []byte) { n = fattest.First(raw) })
+				return n
+			}
+			journal, state, crash := first([]string{"DATA       ", "JOURNAL    "}, "JOURNAL LOG"), first([]string{"DATA       ", "CACHE      "}, "SESSION KV "), first([]string{"BACKUP     "}, "CRASH   TXT")
+			c.spoil(v, journal, state, crash, state)
+			before := whole(t, dev)
+			d := mount(t, dev)
+			if _, err := d.OpenInPlace(drive.JournalPath); (err != nil) != c.closed {
+				t.Errorf("opening the journal before: %v", err)
+			}
+			if d.Dirty() != c.dirty {
+				t.Errorf("dirty is %v", !c.dirty)
+			}
+			said := strings.Join(d.Mend(false, noon, t.Logf), " ")
+			if !strings.Contains(said, c.said) || (said == "") != (c.said == "") {
+				t.Errorf("said %q, want %q", said, c.said)
+			}
+			mended := strings.Contains(said, "was mended")
+			if dirty := d.Dirty(); dirty != (c.dirty && !mended) {
+				t.Errorf("afterwards dirty is %v", dirty)
+			}
+			if !mended { // but for the mark
+				v.Change(65, 1, func(b []byte) { b[0] &^= 1 })
+				v.Set(-1, 1, v.Next(1)|1<<27)
+				if !slices.Equal(before, whole(t, dev)) {
+					t.Error("something was changed")
+				}
+			} else {
+				fsck.Sound(t, dev)
+			}
+			s, _, err := d.OpenJournal(time.Now)
+			if (err != nil) != c.after {
+				t.Fatalf("opening the journal afterwards: %v", err)
+			}
+			if err == nil {
+				if err := errors.Join(s.Begin(), s.AddUser("again"), s.End()); err != nil || len(s.Conversation()) != 2 {
+					t.Errorf("saving: %v, %v", err, s.Conversation())
+				}
+			}
+			if got, err := iofs.ReadFile(d, drive.JournalPath); (err == nil) != c.kept || c.kept && len(got) != 1<<20 {
+				t.Errorf("the journal has %d bytes: %v", len(got), err)
+			}
+		})
+	}
+}
+
+// whole returns all that is on a device.
+func whole(t *testing.T, dev fs.BlockDevice) []byte {
+	t.Helper()
+	b := make([]byte, int(dev.Blocks())*dev.BlockSize())
+	if err := dev.ReadBlocks(0, b); err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

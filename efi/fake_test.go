@@ -254,7 +254,7 @@ func (f *fake) visible(a, n uintptr) {
 		return
 	}
 	for _, g := range []*uefi.GUID{&uefi.AppleKeyMapGUID, &uefi.BlockIOGUID, &uefi.ConsoleControlGUID, &uefi.DevicePathGUID, &uefi.GraphicsOutputGUID,
-		&uefi.LoadedImageGUID, &uefi.PCIIOGUID, &uefi.USBIOGUID, &uefi.SerialIOGUID, &uefi.TextInputExGUID} {
+		&uefi.LoadedImageGUID, &uefi.PCIIOGUID, &uefi.SimpleFileSystemGUID, &uefi.USBIOGUID, &uefi.SerialIOGUID, &uefi.TextInputExGUID} {
 		if within(guidAt(g), 16) {
 			return
 		}

@@ -172,6 +172,14 @@ func Shutdown(drive ...*BlockDevice) error { return finish(drive, uefi.ResetShut
 func Restart(drive ...*BlockDevice) error { return finish(drive, uefi.ResetCold) }
 
 func finish(drive []*BlockDevice, r uefi.ResetType) error {
+	if err := Settle(drive...); err != nil {
+		return err
+	}
+	return ResetSystem(r)
+}
+
+// Settle flushes the parts of a drive and gives its medium time to finish, if it is on USB or removable.
+func Settle(drive ...*BlockDevice) error {
 	settle := false
 	for _, dev := range drive {
 		err := dev.Flush()
@@ -183,5 +191,5 @@ func finish(drive []*BlockDevice, r uefi.ResetType) error {
 	if settle {
 		sleep(settleTime)
 	}
-	return ResetSystem(r)
+	return nil
 }

@@ -61,16 +61,17 @@ type Screen struct {
 var _ console.Screen = (*Screen)(nil)
 
 // OpenScreen takes over the display: the one the firmware's console is on,
-// in the mode it is in. The error is ErrNoScreen when there is none.
+// in the mode it is in. The error is ErrNoScreen when there is none; the firmware's
+// text console is ready for use then, until Close, which may be called on nil.
 func OpenScreen() (*Screen, error) {
 	if err := ready(); err != nil {
 		return nil, err
 	}
+	textConsole() // without a graphics screen, too: there it would show no text
 	gop, err := findGOP()
 	if err != nil {
 		return nil, err
 	}
-	textConsole()
 	s := &Screen{gop: gop}
 	if w, h, err := s.currentSize(); err != nil || w < minWidth || h < minHeight {
 		if err := s.enlarge(); err != nil {
@@ -442,7 +443,7 @@ func restoreConsole() {
 // to the boot manager or starting another program.
 func (s *Screen) Close() error {
 	restoreConsole()
-	if s.band != nil {
+	if s != nil && s.band != nil {
 		free(s.band)
 		s.band = nil
 	}

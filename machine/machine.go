@@ -151,9 +151,7 @@ func (m *Machine) Off(con *console.Console, restart bool) {
 		leave = efi.Restart
 	}
 	off(con, func() error { return leave(m.parts...) })
-	if m.screen != nil {
-		m.screen.Close()
-	}
+	m.screen.Close()
 }
 
 // off tells why leave, which does not return otherwise, failed, and has the person try again.

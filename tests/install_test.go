@@ -103,7 +103,7 @@ esac`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"qemu-system-x86", "ovmf", "mtools", "dosfstools", "e2fsprogs", "gdisk", "xkb-data", "python3-jinja2", "ca-certificates", "golang-1.23-go"} {
+	for _, name := range []string{"qemu-system-x86", "ovmf", "mtools", "dosfstools", "e2fsprogs", "gdisk", "xkb-data", "poppler-utils", "mpich-doc", "python3-jinja2", "ca-certificates", "golang-1.23-go"} {
 		if !strings.Contains(string(calls), name) {
 			t.Errorf("%s was not installed: %s", name, calls)
 		}
@@ -122,12 +122,14 @@ esac`)
 func TestInstallDoesNothingWhenAllIsThere(t *testing.T) {
 	bin := bareMachine(t)
 	script(t, bin, "apt-get", `echo "apt-get was called"; exit 1`)
-	for _, tool := range []string{"qemu-system-x86_64", "mcopy", "fsck.fat", "mke2fs", "mkfs.exfat", "sfdisk", "parted", "zstd", "sgdisk", "python3"} {
+	for _, tool := range []string{"qemu-system-x86_64", "mcopy", "fsck.fat", "mke2fs", "mkfs.exfat", "sfdisk", "parted", "zstd", "sgdisk", "pdftotext", "python3"} {
 		script(t, bin, tool, "exit 0")
 	}
 	script(t, bin, "go", fakeGo)
-	if err := os.MkdirAll(filepath.Join(bin, "none/usr/share/X11/xkb/symbols"), 0o777); err != nil {
-		t.Fatal(err)
+	for _, there := range []string{"X11/xkb/symbols", "doc/bash-doc", "doc/debian-policy", "doc/developers-reference", "doc/mpich-doc", "doc/asymptote-doc"} {
+		if err := os.MkdirAll(filepath.Join(bin, "none/usr/share", there), 0o777); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, step := range []string{"build", "run", "test"} {
 		out, err := install(t, bin, step, "MINOR=26", "ALPHAOS_OVMF_CODE=x", "SSL_CERT_FILE=x")

@@ -37,31 +37,35 @@ var verboseLines = []string{
 	"disk: ", "volume: ", "drive: ", "journal: open", "model: kernel ",
 }
 
-// TestChained starts AlphaOS from a boot manager that loads it from memory, as
-// Limine does with the limine.conf of the documentation.
+// TestChained starts AlphaOS from a boot manager that loads it from memory: on a drive that was made for Limine,
+// by that itself if its folder is in ALPHAOS_LIMINE, and with the limine.conf of the documentation.
 func TestChained(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, want := chatModel(t, story)
+	limine := os.Getenv("ALPHAOS_LIMINE")
+	if limine == "" {
+		limine = filepath.Dir(chain(t))
+	}
 	for _, c := range []struct {
-		name, missing string
-		config        ovmf.Config
-		said          []string
+		name   string
+		drive  create.Options
+		config ovmf.Config
+		said   []string
 	}{
-		{"with everything", "", ovmf.Config{}, []string{"processors: 1 of 1 in use"}},
+		{"by Limine", create.Options{EFI: vmtest.AlphaOS(t), Limine: limine, Config: []byte(`{"verbose": true}`)}, ovmf.Config{},
+			[]string{`load options: ""`, "processors: 1 of 1 in use"}},
 		{
-			"without device and file, size in characters, 2 processors", "device,bytes", ovmf.Config{CPUs: 2, Bus: "nvme"},
-			[]string{"processors: 2 of 2 in use", "from a place that the firmware does not tell"},
+			"without device and file, size in characters, 2 processors",
+			create.Options{EFI: chain(t, "-ldflags=-X main.missing=device,bytes"), Extra: []create.Extra{image(t), {Path: drive.LiminePath, Content: []byte(limineConf(t))}}},
+			ovmf.Config{CPUs: 2, Bus: "nvme"},
+			[]string{`load options: "verbose"`, "processors: 2 of 2 in use", "from a place that the firmware does not tell"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			loader := chain(t, "-ldflags=-X main.missing="+c.missing)
-			c.config.Disk = vmtest.NewDrive(t, create.Options{EFI: loader, Models: []string{model}, Extra: []create.Extra{
-				image(t), {Path: "limine.conf", Content: []byte(limineConf(t))},
-			}})
+			c.drive.Models = []string{model}
+			c.config.Disk = vmtest.NewDrive(t, c.drive)
 			p := vmtest.Boot(t, c.config)
-			p.Expect("chain: starting")
 			said := p.Prompt()
-			vmtest.Contains(t, said, `load options: "verbose"`)
 			vmtest.Contains(t, said, append(c.said, verboseLines...)...)
 			combined(t, said)
 			p.Greedy(100)
@@ -212,7 +216,10 @@ func TestBadConfig(t *testing.T) {
 	log := string(vmtest.ReadFile(t, disk, drive.BootLogPath))
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
 	said := p.Prompt()
-	vmtest.Contains(t, said, "data/config.json is ignored: it is not valid JSON (line 3: invalid character 's'")
+	vmtest.Contains(t, said, "data/config.json is ignored: it is not valid JSON (line 3: invalid character 's'", "It is kept as /data/config.bad")
+	if kept := string(vmtest.ReadFile(t, disk, drive.BadConfigPath)); kept != "{\n\"verbose\": true,\nsafe: true }" {
+		t.Errorf("kept is %q", kept)
+	}
 	if strings.Contains(said, "firmware:") || strings.Contains(said, "Safe start") {
 		t.Errorf("a file that is ignored has options: %q", said)
 	}

@@ -128,6 +128,10 @@ if [ "$step" = test ]; then
 	need parted "parted does, and checks ours" command -v parted
 	need zstd "zstd unpacks the backups we make" command -v zstd
 	need xkb-data "the published keyboard layouts, which ours are compared with" test -d /usr/share/X11/xkb/symbols
+	need poppler-utils "pdftotext, which says what text is in PDF files" command -v pdftotext
+	for package in bash-doc debian-policy developers-reference mpich-doc asymptote-doc; do
+		need "$package" "PDF files to read" test -d "/usr/share/doc/$package"
+	done
 	need python3-jinja2 "Jinja2 says how chat templates are rendered" have_jinja2
 fi
 if [ "$step" = run ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
@@ -138,8 +142,8 @@ if [ ${#packages[@]} -gt 0 ] || [ -n "$go_missing" ]; then
 	if ! command -v apt-get >/dev/null; then
 		[ ${#packages[@]} -eq 0 ] || die "These are missing, and there is no apt-get here to install them:" \
 			"${reasons[@]}" \
-			"(Debian's names. Fedora: qemu-system-x86 edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gdisk util-linux parted zstd xkeyboard-config python3-jinja2;" \
-			"Arch: qemu-base edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gptfdisk util-linux parted zstd xkeyboard-config python-jinja.) Install them and run make again."
+			"(Debian's names. Fedora: qemu-system-x86 edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gdisk util-linux parted zstd xkeyboard-config poppler-utils python3-jinja2;" \
+			"Arch: qemu-base edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gptfdisk util-linux parted zstd xkeyboard-config poppler python-jinja.) Install them and run make again."
 		no_go ""
 	fi
 	if [ -n "$sudo" ] && ! command -v sudo >/dev/null; then

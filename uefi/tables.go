@@ -229,6 +229,27 @@ type LoadedImage struct {
 	Unload          uintptr
 }
 
+// SimpleFileSystem is EFI_SIMPLE_FILE_SYSTEM_PROTOCOL, section 13.4.1.
+type SimpleFileSystem struct {
+	Revision   uint64
+	OpenVolume uintptr
+}
+
+// File is EFI_FILE_PROTOCOL, section 13.5.1.
+type File struct {
+	Revision    uint64
+	Open        uintptr
+	Close       uintptr
+	Delete      uintptr
+	Read        uintptr
+	Write       uintptr
+	GetPosition uintptr
+	SetPosition uintptr
+	GetInfo     uintptr
+	SetInfo     uintptr
+	Flush       uintptr
+}
+
 // InputKey is EFI_INPUT_KEY, section 12.3.3.
 type InputKey struct {
 	ScanCode    uint16

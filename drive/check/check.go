@@ -93,6 +93,9 @@ func (r *Report) table(dev fs.BlockDevice, o Options) error {
 		return nil
 	}
 	r.say("The drive: %s, with a GUID partition table", size)
+	if t, terr := gpt.Read(dev); terr == nil && t.Hybrid {
+		r.say("  Its MBR has partitions, too (a hybrid MBR). AlphaOS goes by the GUID partition table; older systems may not. The MBR is not checked, and left as it is.")
+	}
 	for _, s := range found {
 		r.problem("%s", s)
 	}

@@ -19,28 +19,16 @@ import (
 	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
 	volumes "alphaos/fs/volume"
-	"alphaos/internal/petest"
+	"alphaos/internal/fsck"
+	"alphaos/internal/vmtest"
 )
 
 // image is a drive of either layout in memory, with a journal in which something was said.
 func image(t testing.TB, layout string) []byte {
 	t.Helper()
-	dir := t.TempDir()
-	o := create.Options{Out: filepath.Join(dir, "drive.img"), EFI: filepath.Join(dir, "program.efi"), Layout: layout, Size: 48 << 20, Journal: 1 << 20, State: 1 << 20}
-	if layout == "full" {
-		o.Size, o.ESP, o.System = 150<<20, 40<<20, 64<<20
-	}
-	o.Extra = []create.Extra{{Path: "documents/a document.txt", Content: bytes.Repeat([]byte("paper "), 5000)}, {Path: "documents/another.txt", Content: bytes.Repeat([]byte("more "), 5000)}}
-	if err := os.WriteFile(o.EFI, petest.Application(nil), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := create.Drive(o); err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(o.Out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := vmtest.Image(t, layout, create.Options{Extra: []create.Extra{
+		{Path: "documents/a document.txt", Content: bytes.Repeat([]byte("paper "), 5000)}, {Path: "documents/another.txt", Content: bytes.Repeat([]byte("more "), 5000)},
+	}})
 	d, err := drive.Open(fstest.NewDevice(b, 512), false)
 	if err != nil {
 		t.Fatal(err)
@@ -99,8 +87,10 @@ func others(t testing.TB, dev fstest.Device) (sound bool, said string) {
 		return false, said
 	}
 	for _, v := range medium.Volumes {
-		ok, more := fattest.Fsck(t, v)
-		sound, said = sound && ok, said+more
+		part := fsck.Copy(t, v)
+		lines := fsck.Says(t, part)
+		os.Remove(part)
+		sound, said = sound && len(lines) == 0, said+strings.Join(lines, "\n")
 	}
 	return sound, said
 }
@@ -257,6 +247,9 @@ func TestTells(t *testing.T) {
 		{"others' partitions", bare, nil, 1, []string{"with an MBR partition table", "Partition 3 is said to reach beyond the end",
 			"Partition 1: 10 MiB, is exFAT. It is not checked here.", "Partition 2: 10 MiB, is ext4, a file system of Linux. It is not", "The journal: none was found, since this is no AlphaOS drive"}},
 		{"one volume", volume, nil, 0, []string{"one volume without a partition table", "The volume: 46 MiB, FAT32", "The journal: /data/journal/journal.log"}},
+		{"a hybrid MBR", minimal, func(b []byte, _ fstest.Device) {
+			copy(b[446+16:], []byte{0, 0, 0, 0, 0x0C, 0, 0, 0, 0, 8, 0, 0, 0, 64, 1, 0})
+		}, 0, []string{"with a GUID partition table\n  Its MBR has partitions, too (a hybrid MBR).", "All that was saved can be read"}},
 		{"copied to a smaller drive", full[:149*mib], nil, 1, []string{"it is for a larger medium"}},
 		{"no system partition's beginning", full, func(b []byte, _ fstest.Device) { clear(b[41*mib : 42*mib]) }, 1, []string{"Partition 2, ALPHAOS_SYS: 64 MiB, holds no file system", "its beginning is damaged"}},
 		{"a medium that fails", full, func(b []byte, dev fstest.Device) {

@@ -18,10 +18,10 @@ import (
 	"alphaos/fs"
 	"alphaos/fs/exfat/exfattest"
 	"alphaos/fs/fat"
-	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
 	"alphaos/fs/gpt"
 	"alphaos/fs/volume"
+	"alphaos/internal/fsck"
 	"alphaos/internal/looptest"
 	"alphaos/internal/petest"
 )
@@ -172,9 +172,7 @@ func sound(t *testing.T, img string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ok, said := fattest.Fsck(t, medium.Volumes[0]); !ok {
-		t.Errorf("fsck.fat -n: %s", said)
-	}
+	fsck.Sound(t, medium.Volumes[0])
 }
 
 func TestSameSize(t *testing.T) {

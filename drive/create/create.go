@@ -36,6 +36,7 @@ type Options struct {
 	System int64       // bytes of its system partition; 0: 8 GiB, less on a small drive, or what the models need
 	Models []string    // GGUF files, put into /models under their own names, each with its checksum
 	EFI    string      // the EFI application, put at /EFI/BOOT/BOOTX64.EFI
+	Limine string      // the folder with the boot manager that is put there instead, and starts EFI; "": none
 
 	Documents []string // files, put into /documents under their own names
 
@@ -55,6 +56,10 @@ type Options struct {
 	// give the same bytes.
 	Time time.Time
 }
+
+// FirstStart is a file of options with which a new drive asks for keyboard, size of the text and model when it is first
+// started.
+var FirstStart = []byte("{\n  \"version\": 1,\n  \"setup\": true\n}\n")
 
 // Extra is a further file to put on a drive.
 type Extra struct {
@@ -232,7 +237,14 @@ func contents(o Options, layout drive.Layout) ([]*fat.Tree, error) {
 		}
 	}
 	efi, efiErr := content.Program(o.EFI)
-	add(drive.EFIPath, efi, efiErr)
+	if o.Limine == "" {
+		add(drive.EFIPath, efi, efiErr)
+	} else {
+		manager, managerErr := limine(o.Limine)
+		add(drive.EFIPath, manager, managerErr)
+		add(drive.ChainedPath, efi, efiErr)
+		add(drive.LiminePath, fat.Bytes([]byte(limineConf)), nil)
+	}
 	for i, path := range []string{drive.PickerLabel, drive.PickerLabel2x} {
 		label, labelErr := picker.Label(pickerName, 1+i)
 		add(path, fat.Bytes(label), labelErr)

@@ -20,6 +20,7 @@ import (
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
 	"alphaos/fs/volume"
+	"alphaos/internal/fsck"
 	"alphaos/internal/looptest"
 	"alphaos/internal/petest"
 	"alphaos/llm"
@@ -155,41 +156,7 @@ func verify(t testing.TB, img string) {
 		t.Errorf("sgdisk -i 1:\n%s", out)
 	}
 	_, vol := mount(t, img)
-	fsck(t, vol)
-}
-
-// fsck has fsck.fat look at a volume.
-func fsck(t testing.TB, vol volume.Volume) {
-	t.Helper()
-	part := filepath.Join(t.TempDir(), "partition")
-	f, err := os.Create(part)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	block := uint64(vol.BlockSize())
-	if err := f.Truncate(int64(vol.Blocks() * block)); err != nil {
-		t.Fatal(err)
-	}
-	p, zero := make([]byte, mib), make([]byte, mib)
-	for lba := uint64(0); lba < vol.Blocks(); lba += mib / block {
-		p := p[:min(mib, (vol.Blocks()-lba)*block)]
-		if err := vol.ReadBlocks(lba, p); err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(p, zero[:len(p)]) {
-			if _, err := f.WriteAt(p, int64(lba*block)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	out := tool(t, "fsck.fat", "-n", "-v", part)
-	for _, bad := range []string{"differen", "wrong", "Wrong", "orphan", "invalid", "Dirty", "uninitialized", "Leaving", "clusters not", "Bad"} {
-		if strings.Contains(out, bad) {
-			t.Errorf("fsck.fat -n -v:\n%s", out)
-			break
-		}
-	}
+	fsck.Sound(t, vol)
 }
 
 func TestCreate(t *testing.T) {
@@ -621,7 +588,7 @@ func testDevice(t *testing.T, sector int, size int64) {
 	if volume.BlockSize() != sector {
 		t.Errorf("sectors of %d bytes", volume.BlockSize())
 	}
-	fsck(t, volume)
+	fsck.Sound(t, volume)
 	in, _ := mount(t, o.Out)
 	if err := iofs.WalkDir(in, ".", func(path string, e iofs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -637,5 +604,32 @@ func testDevice(t *testing.T, sector int, size int64) {
 		return nil
 	}); err != nil {
 		t.Error(err)
+	}
+}
+
+// With --limine the firmware starts Limine, and that AlphaOS.
+func TestLimine(t *testing.T) {
+	manager := petest.Application([]byte("a boot manager that reads /limine.conf"))
+	o := Options{EFI: efiFile(t), Limine: filepath.Dir(hostTemp(t, "BOOTX64.EFI", manager)), Size: 64 * mib, Journal: mib, Out: filepath.Join(t.TempDir(), "image")}
+	create(t, o)
+	d := mountDrive(t, list(t, o.Out))
+	program, err := os.ReadFile(o.EFI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{drive.EFIPath: string(manager), drive.ChainedPath: string(program), drive.LiminePath: limineConf} {
+		if got, err := iofs.ReadFile(d, path); err != nil || string(got) != want {
+			t.Errorf("%s has %d bytes of %d, error %v", path, len(got), len(want), err)
+		}
+	}
+	for want, dir := range map[string]string{
+		"has no BOOTX64.EFI; --limine takes the folder":                           t.TempDir(),
+		"BOOTX64.EFI does not read limine.conf: it is not Limine, or one from be": filepath.Dir(hostTemp(t, "BOOTX64.EFI", petest.Application([]byte("limine.cfg")))),
+		"BOOTX64.EFI is not an EFI application":                                   filepath.Dir(hostTemp(t, "BOOTX64.EFI", []byte("limine.conf"))),
+	} {
+		o.Limine, o.Replace = dir, true
+		if _, err := Drive(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }

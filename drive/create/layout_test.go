@@ -16,6 +16,7 @@ import (
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
 	"alphaos/fs/volume"
+	"alphaos/internal/fsck"
 	"alphaos/internal/looptest"
 )
 
@@ -206,7 +207,7 @@ func TestFull(t *testing.T) {
 	})
 	t.Run("fsck", func(t *testing.T) {
 		for _, v := range volumes {
-			fsck(t, v)
+			fsck.Sound(t, v)
 		}
 	})
 	t.Run("mtools", func(t *testing.T) {
@@ -313,7 +314,7 @@ func TestLargeSectors(t *testing.T) {
 				if v.BlockSize() != 4096 || v.First%256 != 0 || v.Blocks()%256 != 0 {
 					t.Errorf("volume %d has %d sectors of %d bytes from %d on", v.Index, v.Blocks(), v.BlockSize(), v.First)
 				}
-				fsck(t, v)
+				fsck.Sound(t, v)
 			}
 		})
 		t.Run(name+" on a device", func(t *testing.T) {

@@ -1,6 +1,7 @@
 package media
 
-// Drives as macOS tells them: diskutil(8) list -plist and info -plist. (Files whose names
+// Drives as macOS tells them: diskutil(8) list -plist and info -plist, and serial numbers, which these have not,
+// ioreg(8) -a. (Files whose names
 // end in _darwin are built only there; this one is tested everywhere.)
 
 import (
@@ -25,14 +26,46 @@ func (d dict) list(key string) (list []dict) {
 	return list
 }
 
+// usbSerials returns the serial numbers of drives on USB by their names, given what ioreg -a -l -r -c IOUSBHostDevice
+// prints: devices of that class with all that is below them, down to the medium, whose "BSD Name" is disk2. What
+// cannot be understood has none.
+func usbSerials(ioreg []byte) map[string]string {
+	serials := map[string]string{}
+	v, err := parsePlist(ioreg)
+	if err != nil {
+		return serials
+	}
+	var walk func(d dict, serial string)
+	walk = func(d dict, serial string) {
+		if d["idVendor"] != nil { // a hub has another
+			serial = printable(d.string("USB Serial Number"))
+			if serial == "" {
+				serial = printable(d.string("kUSBSerialNumberString"))
+			}
+		}
+		if name := d.string("BSD Name"); serial != "" && name != "" && serials[name] == "" {
+			serials[name] = serial
+		}
+		for _, child := range d.list("IORegistryEntryChildren") {
+			walk(child, serial)
+		}
+	}
+	list, _ := v.([]any)
+	for _, d := range list {
+		walk(asDict(d), "")
+	}
+	return serials
+}
+
 // darwinDisks returns the drives of a Mac: list is what diskutil list -plist prints, info
-// returns what diskutil info -plist prints of a drive.
-func darwinDisks(list []byte, info func(disk string) ([]byte, error)) (disks []Disk, err error) {
+// returns what diskutil info -plist prints of a drive, and ioreg is for usbSerials.
+func darwinDisks(list, ioreg []byte, info func(disk string) ([]byte, error)) (disks []Disk, err error) {
 	v, err := parsePlist(list)
 	if err != nil {
 		return nil, fmt.Errorf("diskutil list: %w", err)
 	}
 	all := asDict(v).list("AllDisksAndPartitions")
+	serials := usbSerials(ioreg)
 	// The disk that an APFS container shows its volumes on is made of partitions of others.
 	stores := map[string][]string{}
 	mounts := map[string][]string{}
@@ -65,6 +98,7 @@ func darwinDisks(list []byte, info func(disk string) ([]byte, error)) (disks []D
 		if d.Size <= 0 {
 			continue
 		}
+		d.Serial = serials[name]
 		d.Mounts = slices.Clone(mounts[name])
 		for container, on := range stores {
 			if slices.Contains(on, name) {
@@ -82,7 +116,7 @@ func darwinDisks(list []byte, info func(disk string) ([]byte, error)) (disks []D
 }
 
 func darwinDisk(name string, whole, info dict) Disk {
-	d := Disk{Name: name, Path: "/dev/" + name, Size: info.int("Size"), BlockSize: int(info.int("DeviceBlockSize")), Bus: info.string("BusProtocol"), Model: strings.TrimSpace(info.string("MediaName"))}
+	d := Disk{Name: name, Path: "/dev/" + name, Size: info.int("Size"), BlockSize: int(info.int("DeviceBlockSize")), Bus: info.string("BusProtocol"), Model: printable(info.string("MediaName"))}
 	if d.Size == 0 {
 		d.Size = info.int("TotalSize")
 	}

@@ -24,6 +24,7 @@ type Disk struct {
 	BlockSize int    // bytes in a logical block, 512 or 4096
 	Bus       string // USB, SD, SATA, NVMe ...; "loop" for an image that the host shows as a drive
 	Model     string // "" if it has none
+	Serial    string // what tells it from others of its model; "" if it has none, or nobody tells
 	External  bool   // can be taken away by a person: on USB or the like, or a card in its slot
 	Virtual   bool   // made of files or of other drives
 	ReadOnly  bool   // write protected
@@ -51,7 +52,7 @@ func (d Disk) Dangers() (list []string) {
 	return list
 }
 
-// Title is what a drive is called in a sentence: its path, size, bus and model.
+// Title is what a drive is called in a sentence: its path, size, bus, model and serial number.
 func (d Disk) Title() string {
 	s := d.Path + " (" + FormatSize(d.Size)
 	if d.Bus != "" {
@@ -59,6 +60,9 @@ func (d Disk) Title() string {
 	}
 	if d.Model != "" {
 		s += ", " + d.Model
+	}
+	if d.Serial != "" {
+		s += ", serial number " + d.Serial
 	}
 	return s + ")"
 }
@@ -92,7 +96,7 @@ func Find(all []Disk, path string) (Disk, error) {
 // since a person agreed to erase it.
 func (d Disk) still(now []Disk) error {
 	for _, n := range now {
-		if n.Path == d.Path && n.Name == d.Name && n.Model == d.Model && n.Bus == d.Bus && n.Size == d.Size && !n.System {
+		if n.Path == d.Path && n.Name == d.Name && n.Model == d.Model && n.Serial == d.Serial && n.Bus == d.Bus && n.Size == d.Size && !n.System {
 			return nil
 		}
 	}

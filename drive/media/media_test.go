@@ -35,6 +35,7 @@ func tree(t testing.TB, name string) fstest.MapFS {
 func desktop(t testing.TB) []Disk {
 	t.Helper()
 	root := tree(t, "desktop.txtar")
+	root["sys/devices/pci0000:00/0000:00:17.0/ata1/host0/target0:0:0/0:0:0:0/block/sda/device/vpd_pg80"] = &fstest.MapFile{Data: []byte("\x00\x80\x00\x14     S5Y1NJ0R\x1b[2J123")}
 	sys, err := fs.Sub(root, "sys")
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func desktop(t testing.TB) []Disk {
 func mac(t testing.TB) []Disk {
 	t.Helper()
 	files := tree(t, "mac.txtar")
-	disks, err := darwinDisks(files["list"].Data, files.ReadFile)
+	disks, err := darwinDisks(files["list"].Data, files["ioreg"].Data, files.ReadFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,12 +61,12 @@ func TestLinux(t *testing.T) {
 	same(t, desktop(t), []Disk{
 		{Name: "loop0", Path: "/dev/loop0", Size: 64 << 20, BlockSize: 512, Bus: "loop", Virtual: true},
 		{Name: "mmcblk0", Path: "/dev/mmcblk0", Size: 62537072640, BlockSize: 512, Bus: "eMMC", Model: "DF4064"},
-		{Name: "mmcblk1", Path: "/dev/mmcblk1", Size: 31914983424, BlockSize: 512, Bus: "SD", Model: "SL32G", External: true, ReadOnly: true},
-		{Name: "nvme0n1", Path: "/dev/nvme0n1", Size: 512110190592, BlockSize: 512, Bus: "NVMe", Model: "WD_BLACK SN850X 500GB", System: true,
+		{Name: "mmcblk1", Path: "/dev/mmcblk1", Size: 31914983424, BlockSize: 512, Bus: "SD", Model: "SL32G", Serial: "0x5a3c1f20", External: true, ReadOnly: true},
+		{Name: "nvme0n1", Path: "/dev/nvme0n1", Size: 512110190592, BlockSize: 512, Bus: "NVMe", Model: "WD_BLACK SN850X 500GB", Serial: "21513A800057", System: true,
 			Mounts: []string{"/", "/boot/efi", "/home"}, Uses: []string{"LVM on nvme0n1p2", "encryption on nvme0n1p2", "swap on nvme0n1p2"}},
 		{Name: "nvme1n1", Path: "/dev/nvme1n1", Size: 1024209543168, BlockSize: 512, Bus: "NVMe", Model: "Samsung Portable SSD X5", External: true},
-		{Name: "sda", Path: "/dev/sda", Size: 1000204886016, BlockSize: 512, Bus: "SATA", Model: "Samsung SSD 870"},
-		{Name: "sdb", Path: "/dev/sdb", Size: 30752000000, BlockSize: 512, Bus: "USB", Model: "SanDisk Ultra", External: true, Mounts: []string{"/media/ada/My stick"}},
+		{Name: "sda", Path: "/dev/sda", Size: 1000204886016, BlockSize: 512, Bus: "SATA", Model: "Samsung SSD 870", Serial: "S5Y1NJ0R[2J123"},
+		{Name: "sdb", Path: "/dev/sdb", Size: 30752000000, BlockSize: 512, Bus: "USB", Model: "SanDisk Ultra", Serial: "4C530001230505113364", External: true, Mounts: []string{"/media/ada/My stick"}},
 		{Name: "sdc", Path: "/dev/sdc", Size: 256060514304, BlockSize: 4096, Bus: "USB", Model: "Portable SSD T5", External: true},
 		{Name: "sde", Path: "/dev/sde", Size: 4000787030016, BlockSize: 512, Bus: "SATA", Mounts: []string{"/srv/archive"}, Uses: []string{"RAID on sde"}},
 	})
@@ -75,7 +76,7 @@ func TestMac(t *testing.T) {
 	same(t, mac(t), []Disk{
 		{Name: "disk0", Path: "/dev/disk0", Size: 251000193024, BlockSize: 4096, Bus: "PCIe", Model: "APPLE SSD AP0256M", System: true, Mounts: []string{"/", "/System/Volumes/Data"}},
 		{Name: "disk1", Path: "/dev/disk1", Size: 250685575168, BlockSize: 4096, Bus: "PCIe", Model: "AppleAPFSMedia", Virtual: true, System: true, Mounts: []string{"/", "/System/Volumes/Data"}},
-		{Name: "disk2", Path: "/dev/disk2", Size: 30752000000, BlockSize: 512, Bus: "USB", Model: "Ultra", External: true, Mounts: []string{"/Volumes/Fotos & Co"}},
+		{Name: "disk2", Path: "/dev/disk2", Size: 30752000000, BlockSize: 512, Bus: "USB", Model: "Ultra", Serial: "4C530001230505113364", External: true, Mounts: []string{"/Volumes/Fotos & Co"}},
 		{Name: "disk3", Path: "/dev/disk3", Size: 41943040, BlockSize: 512, Bus: "Disk Image", Model: "Disk Image", External: true, Virtual: true, ReadOnly: true},
 	})
 }
@@ -125,6 +126,7 @@ func TestStill(t *testing.T) {
 		"gone":        func(d *Disk) { d.Name, d.Path = "sdz", "/dev/sdz" },
 		"larger":      func(d *Disk) { d.Size += 512 },
 		"another":     func(d *Disk) { d.Model = "SanDisk Cruzer" },
+		"its twin":    func(d *Disk) { d.Serial = "4C530001230505113365" },
 		"elsewhere":   func(d *Disk) { d.Bus = "SATA" },
 		"the systems": func(d *Disk) { d.System = true },
 	} {
@@ -174,16 +176,16 @@ func TestFind(t *testing.T) {
 }
 
 func TestPlist(t *testing.T) {
-	v, err := parsePlist([]byte(`<?xml version="1.0"?><!-- c --><plist><dict><key>a</key><array><integer>-0x10</integer><real>1.5</real><true/><false></false>
+	v, err := parsePlist([]byte(`<?xml version="1.0"?><!-- c --><plist><dict><key>a</key><array><integer>-0x10</integer><integer>99999999999999999999</integer><real>1.5</real><true/><false></false>
 		<string>x&lt;<!-- y -->z</string><date>2026-03-01T00:00:00Z</date><data> aGV
 		sbG8= </data><dict/><array/></array></dict></plist>`))
-	want := map[string]any{"a": []any{int64(-16), 1.5, true, false, "x<z", "2026-03-01T00:00:00Z", []byte("hello"), map[string]any{}, []any{}}}
+	want := map[string]any{"a": []any{int64(-16), "99999999999999999999", 1.5, true, false, "x<z", "2026-03-01T00:00:00Z", []byte("hello"), map[string]any{}, []any{}}}
 	if err != nil || !reflect.DeepEqual(v, want) {
 		t.Errorf("%#v, %v", v, err)
 	}
 	deep := strings.Repeat("<array>", 1000) + strings.Repeat("</array>", 1000)
 	for _, bad := range []string{"", "bplist00", "<plist/>", "<dict/>", "<plist><dict><string>x</string></dict></plist>", "<plist><dict><key>a</key></dict></plist>",
-		"<plist><integer>x</integer></plist>", "<plist><integer>99999999999999999999</integer></plist>", "<plist><data>!</data></plist>", "<plist><set/></plist>",
+		"<plist><integer>x</integer></plist>", "<plist><data>!</data></plist>", "<plist><set/></plist>",
 		"<plist><string>a<b/></string></plist>", "<plist><array>text</array></plist>", "<plist><array>", "<plist>" + deep + "</plist>"} {
 		if v, err := parsePlist([]byte(bad)); err == nil {
 			t.Errorf("%.40q is %v", bad, v)
@@ -194,14 +196,14 @@ func TestPlist(t *testing.T) {
 func TestDarwinErrors(t *testing.T) {
 	files := tree(t, "mac.txtar")
 	gone := errors.New("it is gone")
-	if _, err := darwinDisks(files["list"].Data, func(string) ([]byte, error) { return nil, gone }); !errors.Is(err, gone) {
+	if _, err := darwinDisks(files["list"].Data, nil, func(string) ([]byte, error) { return nil, gone }); !errors.Is(err, gone) {
 		t.Error(err)
 	}
-	if _, err := darwinDisks([]byte("Password:"), files.ReadFile); err == nil {
+	if _, err := darwinDisks([]byte("Password:"), nil, files.ReadFile); err == nil {
 		t.Error("no property list is accepted")
 	}
 	for _, odd := range []string{"<plist><array/></plist>", "<plist><dict><key>AllDisksAndPartitions</key><array><string>x</string><dict/></array></dict></plist>"} {
-		if disks, err := darwinDisks([]byte(odd), files.ReadFile); len(disks) > 0 || err != nil {
+		if disks, err := darwinDisks([]byte(odd), []byte(odd), files.ReadFile); len(disks) > 0 || err != nil {
 			t.Errorf("%s: %v, %v", odd, disks, err)
 		}
 	}
@@ -211,8 +213,9 @@ func FuzzDarwin(f *testing.F) {
 	files := tree(f, "mac.txtar")
 	f.Add(files["list"].Data, files["disk0"].Data)
 	f.Add(files["disk2"].Data, files["list"].Data)
+	f.Add(files["list"].Data, files["ioreg"].Data)
 	f.Fuzz(func(t *testing.T, list, info []byte) {
-		disks, _ := darwinDisks(list, func(string) ([]byte, error) { return info, nil })
+		disks, _ := darwinDisks(list, info, func(string) ([]byte, error) { return info, nil })
 		for _, d := range disks {
 			if d.Size <= 0 || d.Name == "" {
 				t.Errorf("%+v", d)

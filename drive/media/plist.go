@@ -17,7 +17,7 @@ const (
 
 // parsePlist reads a property list in XML (Apple's PropertyList-1.0.dtd): dictionaries are
 // map[string]any, arrays []any, integers int64, reals float64, data []byte, strings and dates
-// string.
+// string. An integer that is too large for that, which addresses are, is a string, too.
 func parsePlist(text []byte) (any, error) {
 	if len(text) > mostPlist {
 		return nil, fmt.Errorf("a property list of %d bytes is too long", len(text))
@@ -104,7 +104,11 @@ func (p plist) value(e *xml.StartElement, depth int) (any, error) {
 	case "string", "date":
 		return s, nil
 	case "integer":
-		return strconv.ParseInt(strings.TrimSpace(s), 0, 64)
+		n, err := strconv.ParseInt(strings.TrimSpace(s), 0, 64)
+		if errors.Is(err, strconv.ErrRange) {
+			return s, nil
+		}
+		return n, err
 	case "real":
 		return strconv.ParseFloat(strings.TrimSpace(s), 64)
 	case "data":

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -48,10 +49,19 @@ type sysfs struct {
 	swaps  map[string]bool     // by "/dev/sda1"
 }
 
-// text returns a file's only line, or "".
+// text returns a file's only line, or "". Some of it is a drive's own, and it may be shown on a terminal.
 func (s sysfs) text(name ...string) string {
 	b, _ := fs.ReadFile(s, path.Join(name...))
-	return strings.Join(strings.Fields(string(b)), " ")
+	return printable(string(b))
+}
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return -1
+		}
+		return r
+	}, strings.Join(strings.Fields(s), " "))
 }
 
 func (s sysfs) names(dir string) (names []string) {
@@ -88,6 +98,7 @@ func (s sysfs) disk(name string) Disk {
 	if d.Bus == "SD" && !d.External {
 		d.Bus = "eMMC"
 	}
+	d.Serial = s.serial(at, ancestors)
 	// A drive in a Thunderbolt case is a PCI device in a removable place.
 	for dir := ancestors; strings.HasPrefix(dir, "devices/pci"); dir = path.Dir(dir) {
 		if s.text(dir, "removable") == "removable" {
@@ -106,6 +117,27 @@ func (s sysfs) disk(name string) Disk {
 	slices.Sort(d.Uses)
 	d.Uses = slices.Compact(d.Uses)
 	return d
+}
+
+// serial returns the serial number of the drive at, the nearest of its ancestors that has one: the USB device, if
+// it is on one, or else the NVMe controller, the card or the disk itself, of which SCSI has a page (SPC-4, 7.8.16).
+func (s sysfs) serial(at, ancestors string) string {
+	for dir := ancestors; strings.HasPrefix(dir, "devices/"); dir = path.Dir(dir) {
+		if s.text(dir, "idVendor") != "" { // a hub has another, and comes later
+			return s.text(dir, "serial")
+		}
+	}
+	for _, name := range []string{"device/serial", "serial"} {
+		if n := s.text(at, name); n != "" {
+			return n
+		}
+	}
+	const header = 4
+	b, _ := fs.ReadFile(s, path.Join(at, "device/vpd_pg80"))
+	if len(b) < header || b[1] != 0x80 {
+		return ""
+	}
+	return printable(string(b[header:min(len(b), header+int(b[2])<<8+int(b[3]))]))
 }
 
 // bus tells from where a drive's link in /sys/block leads, ../devices/pci0000:00/..., how it

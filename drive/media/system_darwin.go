@@ -27,7 +27,9 @@ func List() ([]Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return darwinDisks(list, func(disk string) ([]byte, error) { return diskutil("info", "-plist", disk) })
+	// Without it the drives have no serial numbers, and that is all.
+	ioreg, _ := exec.Command("/usr/sbin/ioreg", "-a", "-l", "-r", "-c", "IOUSBHostDevice").Output()
+	return darwinDisks(list, ioreg, func(disk string) ([]byte, error) { return diskutil("info", "-plist", disk) })
 }
 
 // Unmount unmounts all that is mounted of d.

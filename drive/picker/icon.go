@@ -8,6 +8,7 @@ import (
 	"image/draw"
 	"image/png"
 	"math"
+	"sync"
 
 	"golang.org/x/image/vector"
 )
@@ -22,8 +23,11 @@ var pngs = []struct {
 }
 
 // Icon returns the volume's icon, for .VolumeIcon.icns: "icns", the file's length, and records
-// of a type, their length and their data; lengths count their own eight bytes and are big-endian.
-func Icon() ([]byte, error) {
+// of a type, their length and their data; lengths count their own eight bytes and are big-endian. It is
+// drawn once, which takes longer than all else that a small drive needs. The bytes are not to be changed.
+var Icon = sync.OnceValues(icon)
+
+func icon() ([]byte, error) {
 	b := []byte("icns\x00\x00\x00\x00")
 	add := func(kind string, data []byte) {
 		b = binary.BigEndian.AppendUint32(append(b, kind...), uint32(8+len(data)))

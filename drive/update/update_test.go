@@ -20,7 +20,9 @@ import (
 	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
 	"alphaos/fs/volume"
+	"alphaos/internal/fsck"
 	"alphaos/internal/petest"
+	"alphaos/internal/vmtest"
 	"alphaos/llm"
 	"alphaos/llm/gguf"
 )
@@ -76,19 +78,8 @@ func image(t testing.TB, layout string) []byte {
 	if images[layout] != nil {
 		return images[layout]
 	}
-	o := create.Options{Out: filepath.Join(t.TempDir(), "drive.img"), EFI: hostFile(t, "old.efi", program("old", 3000)), Layout: layout, Size: 40 << 20, Journal: 1 << 20, State: 1 << 20}
-	if layout == "full" {
-		o.Size, o.ESP, o.System = 150<<20, 40<<20, 64<<20
-	}
-	if _, err := create.Drive(o); err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(o.Out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	images[layout] = b
-	return b
+	images[layout] = vmtest.Image(t, layout, create.Options{EFI: hostFile(t, "old.efi", program("old", 3000))})
+	return images[layout]
 }
 
 var images = map[string][]byte{}
@@ -118,9 +109,7 @@ func sound(t testing.TB, dev fs.BlockDevice) {
 		t.Fatal(err)
 	}
 	for _, v := range medium.Volumes {
-		if ok, said := fattest.Fsck(t, v); !ok {
-			t.Errorf("fsck.fat says\n%s", said)
-		}
+		fsck.Sound(t, v)
 	}
 }
 

@@ -275,6 +275,7 @@ type checker struct {
 	ways    map[uint32]bool // directories that lead to them, by first cluster
 	guard   bitmap          // the clusters of these files; nil if there are none
 	way     bitmap          // and of these directories
+	placed  int             // protected files whose clusters are known
 	keep    bool            // lost clusters are left as they are
 	marked  bool
 	label   []byte // in the root
@@ -390,15 +391,14 @@ func (c *checker) run() error {
 			return err
 		}
 	}
-	if err := c.guardFiles(); err != nil {
-		return err
-	}
-	steps := []func() error{c.tables, c.tree, c.lost, c.info, c.boot}
+	steps := []func() error{c.tables, c.guardFiles, c.tree, c.lost, c.info, c.boot}
 	if c.quick {
-		steps = []func() error{c.tree, c.lost}
+		steps = []func() error{c.guardFiles, c.tree, c.lost}
 	}
 	for _, f := range steps {
-		if err := f(); err != nil {
+		if err := f(); errors.Is(err, errUndecided) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}
@@ -428,17 +428,21 @@ func (c *checker) restoreBoot() error {
 	return c.problem(Damage, "", "it is restored from its backup", "the boot sector is damaged")
 }
 
+// place returns the entry and the clusters of a protected file; the entry also if these cannot be found.
+func (c *checker) place(name string) (e entry, runs []run, err error) {
+	if e, err = c.v.lookup("check", name); err == nil && !e.isDir() {
+		runs, err = c.v.fileRuns(e)
+	}
+	return e, runs, err
+}
+
 // guardFiles finds the clusters of the protected files.
 func (c *checker) guardFiles() error {
 	v := c.v
 	for _, name := range c.o.Protect {
-		e, err := v.lookup("check", name)
+		e, runs, err := c.place(name)
 		if errors.Is(err, iofs.ErrNotExist) {
 			continue
-		}
-		var runs []run
-		if err == nil && !e.isDir() {
-			runs, err = v.fileRuns(e)
 		}
 		if err != nil {
 			c.keep = true
@@ -449,6 +453,7 @@ func (c *checker) guardFiles() error {
 			continue
 		}
 		c.guarded[e.origin] = true
+		c.placed++
 		if c.guard == nil {
 			c.guard, c.way = make(bitmap, len(c.owned)), make(bitmap, len(c.owned))
 		}
@@ -491,9 +496,13 @@ func (c *checker) tables() error {
 		}
 	}
 	if n := slices.Index(c.unread, true); n >= 0 || c.differ > 0 {
-		best, err := c.bestTable()
+		best, placed, err := c.bestTable()
 		if err != nil {
 			return err
+		}
+		if all := c.findable(); placed < all {
+			c.note(Problem{Damage, "", fmt.Sprintf("its FATs differ in %d entries, and each has the place of a protected file that the other has not, so nothing is mended", c.differ), "", false})
+			return errUndecided
 		}
 		what := fmt.Sprintf("its FATs differ in %d entries", c.differ)
 		if n >= 0 {
@@ -583,26 +592,36 @@ func (c *checker) compare(best int) (differ int, marks bool, err error) {
 	return differ, marks, nil
 }
 
-// bestTable returns the FAT by which the most is there and the least is wrong with it; the one
-// in use, if none is better.
-func (c *checker) bestTable() (int, error) {
-	type verdict struct{ table, safe, there, damage int }
+// errUndecided ends a check: by no FAT alone all protected files are there.
+var errUndecided = errors.New("the FATs cannot be made the same")
+
+// findable returns how many of the protected files are found by one FAT or another.
+func (c *checker) findable() (n int) {
+	for _, name := range c.o.Protect {
+		if _, _, err := c.place(name); err == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// bestTable returns the FAT by which the most protected files are found, the most else is there and the least
+// is wrong with it, and how many of those it finds; the one in use, if none is better.
+func (c *checker) bestTable() (best, placed int, err error) {
+	type verdict struct{ table, placed, there, damage int }
 	var list []verdict
 	for n := range c.v.copies {
 		o := c.o
 		o.Repair, o.SaveLost = false, false
 		try, err := newChecker(&overlay{BlockDevice: c.v.dev, blocks: map[uint64][]byte{}}, o)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		try.v.active, try.v.mirrored, try.quick = n, false, true
 		if err := try.run(); err != nil {
 			continue
 		}
-		v := verdict{n, len(try.guarded), try.r.Files + try.r.Dirs, try.r.More}
-		if try.keep { // a protected file is there, and its clusters are not
-			v.safe = 0
-		}
+		v := verdict{n, try.placed, try.r.Files + try.r.Dirs, try.r.More}
 		for _, p := range try.r.Problems {
 			if p.Kind == Damage {
 				v.damage++
@@ -611,12 +630,12 @@ func (c *checker) bestTable() (int, error) {
 		list = append(list, v)
 	}
 	if len(list) == 0 {
-		return c.v.active, nil
+		return c.v.active, 0, nil
 	}
-	best := slices.MinFunc(list, func(a, b verdict) int {
-		return cmp.Or(cmp.Compare(b.safe, a.safe), cmp.Compare(a.damage-a.there, b.damage-b.there))
+	first := slices.MinFunc(list, func(a, b verdict) int {
+		return cmp.Or(cmp.Compare(b.placed, a.placed), cmp.Compare(a.damage-a.there, b.damage-b.there))
 	})
-	return best.table, nil
+	return first.table, first.placed, nil
 }
 
 // A link is where a chain that was followed ends.

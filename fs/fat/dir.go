@@ -174,7 +174,7 @@ func (v *FS) loadDir(first uint32, from origin) (*dir, error) {
 func (v *FS) ownDir(first uint32, from origin) (*dir, error) {
 	d, err := v.loadDir(first, from)
 	if err == nil && d.stray {
-		return nil, errStray
+		return nil, ErrDisagree
 	}
 	return d, err
 }

@@ -406,7 +406,7 @@ func (v *FS) Extents(name string) ([]Extent, error) {
 func (v *FS) Pin(name string) ([]Extent, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	list, e, err := v.extents(name, v.ownRuns)
+	list, e, err := v.extents(name, v.pinnedRuns)
 	if err != nil {
 		return nil, err
 	}

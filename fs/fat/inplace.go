@@ -48,7 +48,7 @@ func (v *FS) OpenInPlace(name string) (*InPlace, error) {
 	case e.attr&attrReadOnly != 0:
 		return fail(fmt.Errorf("the file is marked read-only: %w", iofs.ErrPermission))
 	}
-	runs, err := v.ownRuns(e)
+	runs, err := v.pinnedRuns(e)
 	if err != nil {
 		return fail(err)
 	}

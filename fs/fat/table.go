@@ -41,12 +41,11 @@ type tableChunk struct {
 // of the file come before them.
 type run struct{ first, count, at uint32 }
 
-var (
-	errReadFAT = errors.New("read FAT")
-	// errStray is the refusal to change what only a copy of the FAT in use has: its clusters may
-	// belong to others by now.
-	errStray = errors.New("the FATs do not agree on where it lies: have the volume checked before this is changed")
-)
+var errReadFAT = errors.New("read FAT")
+
+// ErrDisagree is returned, wrapped, for a file that is to be changed and that the FATs have in different places,
+// or only a copy of the one in use has: its clusters may belong to others by now. Check mends that.
+var ErrDisagree = errors.New("the FATs do not agree on where it lies: have the volume checked before this is changed")
 
 // fileRuns returns where the content of e is, for reading.
 func (v *FS) fileRuns(e entry) ([]run, error) {
@@ -58,9 +57,27 @@ func (v *FS) fileRuns(e entry) ([]run, error) {
 func (v *FS) ownRuns(e entry) ([]run, error) {
 	runs, stray, err := v.fileChain(e)
 	if stray {
-		return nil, errStray
+		return nil, ErrDisagree
 	}
 	return runs, err
+}
+
+// pinnedRuns is ownRuns for whoever writes there without asking again: no other FAT may have a whole chain that
+// leads elsewhere, which may be the right one.
+func (v *FS) pinnedRuns(e entry) ([]run, error) {
+	runs, err := v.ownRuns(e)
+	if err != nil || !v.mirrored || e.size == 0 {
+		return runs, err
+	}
+	for c := range v.copies {
+		if c == v.active {
+			continue
+		}
+		if others, cerr := v.follow(c, e.first, uint32(clustersIn(runs)), true); cerr == nil && !slices.Equal(runs, others) {
+			return nil, ErrDisagree
+		}
+	}
+	return runs, nil
 }
 
 func (v *FS) fileChain(e entry) (runs []run, stray bool, err error) {
@@ -147,14 +164,20 @@ func (v *FS) follow(copy int, first, n uint32, exact bool) ([]run, error) {
 			}
 			index = i
 		}
-		// Neighbours, of which there may be a million, one after the other.
+		// Neighbours, of which there may be a million, two at a time.
+		const both = entryMask | entryMask<<32
 		b := chunk[int64(c)*4-index*chunkSize:]
-		next := binary.LittleEndian.Uint32(b) & entryMask
-		for ; next == c+1 && next <= v.last && at < n && len(b) >= 8; at++ {
-			runs[len(runs)-1].count++
-			c, b = next, b[4:]
-			next = binary.LittleEndian.Uint32(b) & entryMask
+		most := min(n-at, v.last-c, uint32(len(b)/4-1)) // after c, with entries in the chunk
+		more, rest := uint32(0), b
+		for want := uint64(c+1) | uint64(c+2)<<32; more+2 <= most && len(rest) >= 8 && binary.LittleEndian.Uint64(rest)&both == want; want += 2 | 2<<32 {
+			more, rest = more+2, rest[8:]
 		}
+		if more < most && binary.LittleEndian.Uint32(rest)&entryMask == c+more+1 {
+			more, rest = more+1, rest[4:]
+		}
+		runs[len(runs)-1].count += more
+		at, c = at+more, c+more
+		next := binary.LittleEndian.Uint32(rest) & entryMask
 		if exact && at == n {
 			return runs, checkRuns(runs)
 		}

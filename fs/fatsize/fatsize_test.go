@@ -11,8 +11,8 @@ import (
 
 	"alphaos/fs"
 	"alphaos/fs/fat"
-	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
+	"alphaos/internal/fsck"
 )
 
 const volumeSize = 40 * mib
@@ -155,9 +155,7 @@ func TestCopy(t *testing.T) {
 				t.Errorf("%d bytes: file %d differs, %v", size, i, err)
 			}
 		}
-		if sound, said := fattest.Fsck(t, fstest.NewDevice(out, 512)); !sound {
-			t.Errorf("fsck.fat -n: %s", said)
-		}
+		fsck.Sound(t, fstest.NewDevice(out, 512))
 	}
 	if _, err := resized(t, b, v.Least()-512); err == nil {
 		t.Error("the volume became smaller than it can be")
@@ -187,9 +185,7 @@ func TestCopyFull(t *testing.T) {
 		if got, err := mounted.ReadFile("file0"); err != nil || !bytes.Equal(got, bytes.Repeat([]byte{1}, int(free))) {
 			t.Errorf("%d bytes more: the file differs, %v", more, err)
 		}
-		if sound, said := fattest.Fsck(t, fstest.NewDevice(out, 512)); !sound {
-			t.Errorf("fsck.fat -n: %s", said)
-		}
+		fsck.Sound(t, fstest.NewDevice(out, 512))
 	}
 }
 

@@ -96,6 +96,9 @@ type Table struct {
 	// Moved says that the backup is not at the end of the medium, where it belongs.
 	// It is before that or, on a medium that is too small, nowhere.
 	Moved bool
+	// Hybrid says that the MBR has partitions of its own beside the protective one, for systems that
+	// do not know this table. It is left as it is, whatever becomes of the table.
+	Hybrid bool
 
 	source
 }
@@ -148,6 +151,7 @@ func Read(dev fs.BlockDevice) (*Table, error) {
 	if !protective(head) {
 		return nil, fmt.Errorf("block 0 has no protective MBR: %w", ErrNotGPT)
 	}
+	hybrid := len(mbr.Entries(head)) > 1
 	size, last := uint64(dev.BlockSize()), dev.Blocks()-1
 	var ahead []byte // the primary header and what was read behind it
 	if uint64(len(head)) > size {
@@ -155,7 +159,7 @@ func Read(dev fs.BlockDevice) (*Table, error) {
 	}
 	t, primary := readTable(dev, 1, ahead)
 	if primary == nil {
-		t.Moved = t.alternate != last
+		t.Moved, t.Hybrid = t.alternate != last, hybrid
 		return t, nil
 	}
 	// The backup belongs in the last block. An image copied to a larger
@@ -169,7 +173,7 @@ func Read(dev fs.BlockDevice) (*Table, error) {
 	if backup != nil {
 		return nil, fmt.Errorf("both copies of the partition table are damaged: the primary: %w; the backup: %w", primary, backup)
 	}
-	t.Damage = primary
+	t.Damage, t.Hybrid = primary, hybrid
 	return t, nil
 }
 

@@ -4,16 +4,62 @@ package fsck
 import (
 	"bytes"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"alphaos/fs"
 )
 
+// Sound fails the test if fsck.fat has anything to say of a volume.
+func Sound(t testing.TB, dev fs.BlockDevice) {
+	t.Helper()
+	img := Copy(t, dev)
+	defer os.Remove(img)
+	if said := Says(t, img); len(said) > 0 {
+		t.Errorf("fsck.fat says:\n%s", strings.Join(said, "\n"))
+	}
+}
+
+// Copy copies a volume to a file, which lasts as long as the test, with holes for zeros.
+func Copy(t testing.TB, dev fs.BlockDevice) (name string) {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), "volume")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const chunk = 1 << 20
+	zeros := make([]byte, chunk)
+	for lba, size := uint64(0), uint64(dev.BlockSize()); lba < dev.Blocks(); {
+		b := make([]byte, min(chunk/size, dev.Blocks()-lba)*size)
+		if err := dev.ReadBlocks(lba, b); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(b, zeros[:len(b)]) {
+			if _, err := f.WriteAt(b, int64(lba*size)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lba += uint64(len(b)) / size
+	}
+	if err := f.Truncate(int64(dev.Blocks()) * int64(dev.BlockSize())); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
 // Says returns what fsck.fat has to say of a volume in a file, in lines, but for its own name,
-// how full the volume is, and that it is small.
+// how full the volume is, and that it is small. Without fsck.fat the test is skipped.
 func Says(t testing.TB, img string) (said []string) {
 	t.Helper()
+	if _, err := exec.LookPath("fsck.fat"); err != nil {
+		t.Skip("fsck.fat is not installed (package dosfstools)")
+	}
 	out, err := exec.Command("fsck.fat", "-n", img).CombinedOutput()
 	for line := range strings.Lines(string(out)) {
 		line = strings.TrimSpace(line)

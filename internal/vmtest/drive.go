@@ -13,17 +13,20 @@ import (
 	"alphaos/drive/create"
 	"alphaos/fs"
 	"alphaos/fs/fat"
-	"alphaos/fs/fat/fattest"
 	"alphaos/fs/gpt"
 	"alphaos/fs/volume"
+	"alphaos/internal/fsck"
 	"alphaos/internal/petest"
 )
 
 // NewDrive makes a drive image that lasts as long as the test. Unless o names an application it
 // has one with nothing to start behind its headers: the firmware passes it over and goes on
-// to its shell.
+// to its shell. Unless o has options, the start-up manager is hidden.
 func NewDrive(t testing.TB, o create.Options) string {
 	t.Helper()
+	if o.Config == nil {
+		o.Config = []byte(`{"version": 1, "wait": 0}`)
+	}
 	if o.EFI == "" {
 		o.EFI = filepath.Join(t.TempDir(), "BOOTX64.EFI")
 		if err := os.WriteFile(o.EFI, petest.Application(nil), 0o666); err != nil {
@@ -35,6 +38,20 @@ func NewDrive(t testing.TB, o create.Options) string {
 		t.Fatal(err)
 	}
 	return o.Out
+}
+
+// Image returns a drive of a layout, no larger than it must be, for tests that have it in memory.
+func Image(t testing.TB, layout string, o create.Options) []byte {
+	t.Helper()
+	o.Layout, o.Size, o.Journal, o.State = layout, 48<<20, 1<<20, 1<<20
+	if layout == drive.Layouts[drive.Full] {
+		o.Size, o.ESP, o.System = 150<<20, 40<<20, 64<<20
+	}
+	b, err := os.ReadFile(NewDrive(t, o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // SmallDrive makes a drive image, no larger than it must be, that boots efi and
@@ -164,8 +181,6 @@ func CheckDrive(t testing.TB, disk string) {
 		}
 	}
 	for _, part := range volumes {
-		if sound, said := fattest.Fsck(t, part); !sound {
-			t.Errorf("fsck.fat -n: %s", said)
-		}
+		fsck.Sound(t, part)
 	}
 }

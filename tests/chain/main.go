@@ -56,7 +56,7 @@ func parse(conf []byte) (entry, error) {
 	var e entry
 	lines := bufio.NewScanner(bytes.NewReader(conf))
 	chains := false
-	for lines.Scan() {
+	for lines.Scan() && !(e.path != "" && strings.HasPrefix(lines.Text(), "/")) {
 		key, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), ":")
 		if !ok || strings.HasPrefix(key, "#") {
 			continue

@@ -124,6 +124,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			if err != nil {
 				return err
 			}
+			o.Config = create.FirstStart
 			o.Out, o.Disk, o.Replace, o.Verify, o.Progress = out.Image, out.Disk, out.Replace, out.Verify, out.Progress
 			r, err := create.Drive(o)
 			if err != nil {
@@ -160,6 +161,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 	f.StringArrayVar(&o.Models, "model", nil, "GGUF `file` to put into /models; may be repeated (default: none; the guide model is part of the program)")
 	f.StringArrayVar(&o.Documents, "document", nil, "`file` to put among the documents; may be repeated")
 	f.StringVar(&o.EFI, "efi", "", "the EFI application, BOOTX64.EFI (default: the one beside this program)")
+	f.StringVar(&o.Limine, "limine", "", "the `folder` with Limine's BOOTX64.EFI, a boot manager, which then starts AlphaOS (default: the firmware does)")
 	f.StringVar(&journal, "journal", "16M", "size of the preallocated journal")
 	f.StringVar(&state, "state", "", "space for what a model remembers of the last conversation, so that the next start goes on at once; 0: none (default 64M, or a sixteenth of a drive below 1G)")
 	target.add(cmd)

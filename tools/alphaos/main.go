@@ -23,6 +23,8 @@ func main() {
 		qemuCommand(),
 		chatCommand(),
 		modelCommand(),
+		indexCommand(),
+		searchCommand(),
 	)
 	errs := safe(os.Stderr)
 	root.SetOut(safe(os.Stdout))

@@ -45,7 +45,7 @@ func listDisks(w io.Writer, disks []media.Disk) error {
 		if d.BlockSize != 512 {
 			notes = strings.TrimPrefix(fmt.Sprintf("%s; has sectors of %d bytes", notes, d.BlockSize), "; ")
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", d.Path, media.FormatSize(d.Size), d.Bus, d.Model, notes)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Path, media.FormatSize(d.Size), d.Bus, d.Model, d.Serial, notes)
 	}
 	return t.Flush()
 }

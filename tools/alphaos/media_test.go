@@ -10,7 +10,7 @@ import (
 )
 
 func TestConfirm(t *testing.T) {
-	stick := media.Disk{Name: "sdz", Path: "/dev/sdz", Size: 32 << 30, Bus: "USB", Model: "Ultra", External: true}
+	stick := media.Disk{Name: "sdz", Path: "/dev/sdz", Size: 32 << 30, Bus: "USB", Model: "Ultra", Serial: "4C530001", External: true}
 	inside := media.Disk{Name: "sda", Path: "/dev/sda", Size: 1 << 40, Bus: "SATA"}
 	system := inside
 	system.System, system.Mounts = true, []string{"/"}
@@ -23,7 +23,7 @@ func TestConfirm(t *testing.T) {
 		err   string // none: may be erased
 		asked string
 	}{
-		{"a stick, yes", stick, outFlags{}, "y\n", "", warning + "sdz (32 GiB, USB, Ultra). Continue? [y/N] "},
+		{"a stick, yes", stick, outFlags{}, "y\n", "", warning + "sdz (32 GiB, USB, Ultra, serial number 4C530001). Continue? [y/N] "},
 		{"a stick, YES", stick, outFlags{}, " YES \n", "", warning},
 		{"a stick, no", stick, outFlags{}, "n\n", "nothing was written", warning},
 		{"a stick, Enter", stick, outFlags{}, "\n", "nothing was written", warning},
@@ -89,13 +89,13 @@ func TestListDisks(t *testing.T) {
 		{Path: "/dev/loop0", Virtual: true},
 		{Path: "/dev/sda", Size: 1 << 40, Bus: "SATA", Model: "Disk", System: true, Mounts: []string{"/"}, BlockSize: 512},
 		{Path: "/dev/sdb", Size: 32 << 30, Bus: "USB", Model: "Ultra", External: true, ReadOnly: true, BlockSize: 4096},
-		{Path: "/dev/sdc", Size: 32 << 30, Bus: "USB", Model: "Ultra", External: true, BlockSize: 512},
+		{Path: "/dev/sdc", Size: 32 << 30, Bus: "USB", Model: "Ultra", Serial: "4C530001", External: true, BlockSize: 512},
 		{Path: "/dev/sdd", Size: 32 << 30, Bus: "USB", Model: "Other", External: true, BlockSize: 4096},
 	})
-	want := `/dev/sda  1 TiB   SATA  Disk   holds the system that is running; is inside this computer; is mounted at /
-/dev/sdb  32 GiB  USB   Ultra  is write-protected; has sectors of 4096 bytes
-/dev/sdc  32 GiB  USB   Ultra  
-/dev/sdd  32 GiB  USB   Other  has sectors of 4096 bytes
+	want := `/dev/sda  1 TiB   SATA  Disk             holds the system that is running; is inside this computer; is mounted at /
+/dev/sdb  32 GiB  USB   Ultra            is write-protected; has sectors of 4096 bytes
+/dev/sdc  32 GiB  USB   Ultra  4C530001  
+/dev/sdd  32 GiB  USB   Other            has sectors of 4096 bytes
 `
 	if b.String() != want || err != nil {
 		t.Errorf("%v\n%s", err, b.String())

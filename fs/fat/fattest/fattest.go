@@ -1,13 +1,8 @@
-// Package fattest damages FAT32 volumes for tests, by their bytes alone, and has fsck.fat judge them.
+// Package fattest damages FAT32 volumes for tests, by their bytes alone.
 package fattest
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"alphaos/fs"
@@ -142,48 +137,3 @@ func SetFirst(raw []byte, c uint32) {
 
 // SetSize sets a file's size in its directory entry.
 func SetSize(raw []byte, n uint32) { binary.LittleEndian.PutUint32(raw[28:], n) }
-
-// Copy copies a volume to a file, which lasts as long as the test, with holes for zeros.
-func Copy(t testing.TB, dev fs.BlockDevice) (name string) {
-	t.Helper()
-	name = filepath.Join(t.TempDir(), "volume")
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	const chunk = 1 << 20
-	zeros := make([]byte, chunk)
-	for lba, size := uint64(0), uint64(dev.BlockSize()); lba < dev.Blocks(); {
-		b := make([]byte, min(chunk/size, dev.Blocks()-lba)*size)
-		if err := dev.ReadBlocks(lba, b); err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(b, zeros[:len(b)]) {
-			if _, err := f.WriteAt(b, int64(lba*size)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		lba += uint64(len(b)) / size
-	}
-	if err := f.Truncate(int64(dev.Blocks()) * int64(dev.BlockSize())); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-// Fsck has fsck.fat look at a volume; it returns whether it finds it in order, and what it says. Without
-// fsck.fat the test is skipped.
-func Fsck(t testing.TB, dev fs.BlockDevice) (sound bool, said string) {
-	t.Helper()
-	if _, err := exec.LookPath("fsck.fat"); err != nil {
-		t.Skip("fsck.fat is not installed (package dosfstools)")
-	}
-	name := Copy(t, dev)
-	defer os.Remove(name)
-	out, err := exec.Command("fsck.fat", "-n", name).CombinedOutput()
-	if e := (*exec.ExitError)(nil); err != nil && !errors.As(err, &e) {
-		t.Fatal(err)
-	}
-	return err == nil, string(out)
-}
