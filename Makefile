@@ -30,6 +30,7 @@ ROUNDS ?= 5
 LLAMA ?=
 QEMUFLAGS ?=
 TAMAGO ?=
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 RELEASES := linux-amd64 linux-arm64 macos-amd64 macos-arm64 windows-amd64.exe windows-arm64.exe
 
 # Some distributions forbid Go to fetch the toolchain that go.mod asks for.
@@ -44,7 +45,7 @@ GO = $(shell tools/install.sh --go)
 
 build: need-build
 	@mkdir -p build
-	@$(GO) build -buildvcs=false -o build/alphaos ./tools/alphaos
+	@$(GO) build -buildvcs=false -ldflags "-X main.version=$(VERSION)" -o build/alphaos ./tools/alphaos
 	@CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(GO) build -buildvcs=false -trimpath -buildmode=pie -o build/alphaos.elf .
 	@build/alphaos efi pack build/alphaos.elf build/BOOTX64.EFI.new
 	@mv build/BOOTX64.EFI.new build/BOOTX64.EFI
@@ -61,7 +62,7 @@ release: build
 	@for release in $(RELEASES); do \
 		platform=$${release%.exe}; os=$${platform%-*}; \
 		CGO_ENABLED=0 GOOS=$${os/macos/darwin} GOARCH=$${platform#*-} \
-			$(GO) build -buildvcs=false -trimpath -ldflags=-buildid= -o build/release/alphaos-$$release ./tools/alphaos; \
+			$(GO) build -buildvcs=false -trimpath -ldflags "-buildid= -X main.version=$(VERSION)" -o build/release/alphaos-$$release ./tools/alphaos; \
 	done
 	@cd build/release && sha256sum -- * >SHA256SUMS
 	@echo "build/release is ready:" && cat build/release/SHA256SUMS
@@ -96,7 +97,7 @@ model: build
 	@rm build/guide.checkpoint
 
 bench: need-test build
-	@$(GO) test -run '^$$' -bench . ./fs/... ./llm/... ./store/... ./console/...
+	@$(GO) test -run '^$$' -bench . ./fs/... ./llm/... ./store/... ./console/... ./knowledge/...
 	@$(GO) test -count=1 -timeout 20m -run '^$$' -bench . -benchtime 1x ./tests
 	@$(GO) test -count=1 -timeout 20m -run '^$$' -bench . -benchtime 1x -v ./tests/machine
 

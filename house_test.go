@@ -306,7 +306,7 @@ func TestDriveOwnsItsPaths(t *testing.T) {
 // What a file or a medium is known by stands once, where it is read and written.
 func TestFormatsHaveOneOwner(t *testing.T) {
 	owners := map[string]string{
-		"GGUF": "llm/gguf", "EFI PART": "fs/gpt", "FAT32": "fs/fat", "ALPHAJ": "store", "ALPHAKV": "llm",
+		"GGUF": "llm/gguf", "EFI PART": "fs/gpt", "FAT32": "fs/fat", "ALPHAJ": "store", "ALPHAKV": "llm", "ALPHAIX": "knowledge",
 	}
 	found := map[string]int{}
 	for _, p := range house(t) {

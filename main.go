@@ -65,11 +65,11 @@ const own assistant.Outcome = -1
 func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *console.Console, d *drive.Drive) assistant.Outcome {
 	start.ReadOptions(con, d)
 	option := func(name, value string) error { return start.SaveOption(d, name, value) }
-	keep := assistant.Drive{Option: option, Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
+	keep := assistant.Drive{Option: option, Measure: d.Measure, Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
 	if !start.Safe {
 		m.PrepareCrash(d)
 	}
-	start.Mend(con, d, false) // without, the journal may not open
+	start.Mend(ctx, con, d, false) // without, the journal may not open
 	if !start.Safe {
 		keep.State = d.OpenState()
 		if c := d.Conversations(); c != nil {
@@ -78,7 +78,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 	}
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
 	manager := start.Manage(ctx, con, d, keep.Recovery, keep.NoStore)
-	start.Mend(con, d, keep.Recovery.Unclean)
+	start.Mend(manager.Context, con, d, keep.Recovery.Unclean)
 	start.KeepBadConfig(con, d)
 	start.ReadFonts(con, d)
 	start.KeepLog(d)
@@ -119,7 +119,7 @@ func converse(m *machine.Machine, start *boot.Start, con *console.Console, d *dr
 			SessionLimit: sessions,
 		}},
 		Drive:       keep,
-		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Theme: start.Theme, Text: start.Text, Report: start.Report},
+		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Theme: start.Theme, Text: start.Text, Report: start.Report, Setup: start.Setup && !start.Safe},
 		Machine:     host{m, start, provoke(d)},
 		Display:     con,
 		Now:         m.Now,

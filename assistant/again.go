@@ -5,16 +5,19 @@ package assistant
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"alphaos/fs"
+	"alphaos/llm/chat"
 	"alphaos/store"
 )
 
 const nothingSaid = "Nothing was said yet."
 
 // retry answers the last message once more. The old answer stays until the new one has its first
-// words, and in the journal for good.
+// words, and in the journal for good: answers goes back to it.
 func (c *conversation) retry(ctx context.Context) {
 	at, kept := c.lastMessage()
 	switch {
@@ -60,6 +63,76 @@ func (c *conversation) retry(ctx context.Context) {
 		c.ui.Quiet("This is the same answer. At temperature 0, or with a seed, it always is: /set parameter changes that.")
 	}
 	c.grown()
+}
+
+// answers lists the answers that the last message was given, or goes back to one of them.
+func (c *conversation) answers(which string) {
+	at, kept := c.lastMessage()
+	switch {
+	case at < 0:
+		say(c.ui, nothingSaid)
+		return
+	case c.journal.store == nil || !kept || !c.journal.saving:
+		say(c.ui, "What is not saved has no earlier answers.")
+		return
+	}
+	if err := c.journal.finish(); err != nil {
+		c.ui.Error("The last answer is not saved yet, so no other is shown: " + fs.Explain(err))
+		return
+	}
+	index, list := c.answered()
+	if len(list) < 2 {
+		say(c.ui, "Your last message has no other answer: /retry gives it one.")
+		return
+	}
+	here := len(list) // the one that is seen, counted from 1
+	if which == "" {
+		say(c.ui, "The answers that your last message was given (/answers N goes back to one):")
+		for i, m := range list {
+			note := ""
+			if i+1 == here {
+				note = " (this one)"
+			}
+			say(c.ui, fmt.Sprintf("%3d  %s%s", i+1, title(m.Text), note))
+		}
+		return
+	}
+	n, err := strconv.Atoi(which)
+	switch {
+	case err != nil || n < 1 || n > here:
+		say(c.ui, fmt.Sprintf("There is no answer %q: /answers lists them.", which))
+		return
+	case n == here:
+		say(c.ui, "This is the answer that you see.")
+		return
+	}
+	m := list[n-1]
+	c.said.Turns = c.said.Turns[: at+1 : at+1]
+	s := c.speak(c.journal.store.ReplaceAnswer(index + 1))
+	s.whole = true
+	s.say(m.Text)
+	s.end(m.Stats, m.Partial)
+	c.said.Turns = append(c.said.Turns, chat.Turn{Role: store.Assistant, Text: m.Text})
+	c.grown()
+}
+
+// answered returns the index of the last message in the store, and the answers that it was given, each text once,
+// the one that is seen last.
+func (c *conversation) answered() (index int, list []store.Message) {
+	index, ok := c.journal.lastMessage()
+	msgs := c.journal.store.Conversation()
+	if !ok || index+1 >= len(msgs) {
+		return index, nil
+	}
+	now := msgs[index+1]
+	for _, b := range c.journal.store.Branches(c.journal.store.Current().ID) {
+		m := b.Messages[0]
+		same := func(o store.Message) bool { return o.Text == m.Text }
+		if b.After == index+1 && m.Role == store.Assistant && !same(now) && !slices.ContainsFunc(list, same) {
+			list = append(list, m)
+		}
+	}
+	return index, append(list, now)
 }
 
 // edit puts another message in the place of the last one, and answers that.

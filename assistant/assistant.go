@@ -14,6 +14,8 @@
 //
 //	assistant.go     what a session is made of, its start and its loop
 //	commands.go      what a person can do besides talking
+//	setup.go         the first start
+//	menus.go         settings, models and conversations as screens to choose from
 //	complete.go      the names of the commands, and typing them
 //	models.go        choosing and loading a model
 //	flight.go        what to expect of a model, before it is loaded
@@ -48,6 +50,7 @@ import (
 	"alphaos/archive"
 	"alphaos/console"
 	"alphaos/console/keyboard"
+	"alphaos/drive"
 	"alphaos/engine"
 	"alphaos/llm"
 	"alphaos/store"
@@ -103,6 +106,8 @@ type Drive struct {
 	SaveExport func(now time.Time, name string, content []byte) (path string, err error)
 	// Files is where each conversation has a file that any computer can read. nil: nowhere.
 	Files archive.Folder
+	// Measure tells how large the drive is, how much of it is free, and how fast it is, in a second or so; nil: nobody can.
+	Measure func() (drive.Facts, error)
 	// Option changes a start option in the file of options, if that has it; nil: there is no such file.
 	Option func(name, value string) error
 	// Close puts the volumes in order: nothing is written after it. nil: another system does that.
@@ -123,6 +128,7 @@ type Start struct {
 	Theme    string            // how the screen looks; "": as it was set last
 	Text     string            // how large its text is; likewise
 	Report   bool              // write a report about the machine first
+	Setup    bool              // ask for keyboard, size of the text and model first, if that was not done yet
 }
 
 // ErrAnew is the cause with which a context is cancelled that is to end Run without ending the session: it is then
@@ -152,7 +158,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		o.Flight = func(Flight) {}
 	}
 	c := &commands{ui: o.UI, begin: o.Begin, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
-		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j}, drive: o.Drive,
+		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j, theme: console.Themes()[0], text: normalText}, drive: o.Drive,
 		past: &past{ui: o.UI, display: o.Display, store: o.Drive.Store, journal: j, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			flight: o.Flight, memoryRate: o.MemoryRate, loaded: o.Machine.Loaded, journal: j, talk: t}}
@@ -166,7 +172,8 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	j.begin(o.Drive.NoStore)
 	c.look.begin(o.Start)
 	o.Display.Suggest(c.suggest)
-	c.keys.begin(o.Start.Keyboard, o.Drive.Recovery.New)
+	setup := o.Start.Setup && j.setting(setupSetting) == ""
+	c.keys.begin(o.Start.Keyboard, o.Drive.Recovery.New && !setup)
 	if j.store != nil {
 		if zone := j.setting(timezoneSetting); zone != "" && o.Start.Timezone == "" && o.SetTimezone != nil {
 			if err := o.SetTimezone(zone); err != nil { // another version may have allowed it
@@ -183,6 +190,9 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	}
 	if o.Start.Report {
 		c.report(ctx)
+	}
+	if setup && c.mayAsk(ctx) {
+		c.firstStart(ctx)
 	}
 	out, err := converse(ctx, c)
 	switch {

@@ -297,6 +297,20 @@ func TestChooseDraft(t *testing.T) {
 	}
 }
 
+// A draft whose loading is cancelled leaves the other model as it is.
+func TestDraftIsCancelled(t *testing.T) {
+	w := &world{t: t}
+	models := engine.DirModels(fstest.MapFS{"models/small.gguf": {Data: make([]byte, 100)}}, "models")
+	l := &library{files: models, ui: ui{w}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	m := &engine.Model{}
+	l.loadDraft(ctx, m, engine.ModelFile{Name: "small.gguf", Size: 100})
+	if l.drafts != "" || !strings.Contains(w.out.String(), "0 of 100 bytes]\n· Answers come without its drafts") {
+		t.Errorf("%q drafts, said is %q", l.drafts, w.out.String())
+	}
+}
+
 // A real model with another beside it that drafts says the same, at any
 // temperature.
 func TestRealDraft(t *testing.T) {
@@ -333,7 +347,7 @@ func TestRealDraft(t *testing.T) {
 
 func TestComplete(t *testing.T) {
 	for line, want := range map[string]string{
-		"/": "/", "/mo": "/models ", "/s": "/s", "/se": "/set ", "/set p": "/set parameter ",
+		"/": "/", "/mo": "/models ", "/s": "/s", "/se": "/set", "/set p": "/set parameter ",
 		"/set parameter t": "/set parameter t", "/set parameter te": "/set parameter temperature ",
 		"/set parameter num_": "/set parameter num_", "/h": "/h", "/his": "/history ", "/show i": "/show info",
 		"hello": "hello", "": "", "/xyz": "/xyz", "/set no": "/set nohistory",
@@ -452,7 +466,10 @@ func TestGoodbyeAhead(t *testing.T) {
 func sit(t *testing.T, c Config) *person { return sitWith(t, c, true) }
 
 // sitWith is sit where, unless pasted is set, keys count as pressed one by one.
-func sitWith(t *testing.T, c Config, pasted bool) *person {
+func sitWith(t *testing.T, c Config, pasted bool) *person { return sitAt(t, c, pasted, nil) }
+
+// sitAt is sitWith at a screen, unless that is nil, and its keyboard.
+func sitAt(t *testing.T, c Config, pasted bool, screen console.Screen) *person {
 	t.Helper()
 	r, w := io.Pipe()
 	p := &person{t: t, more: make(chan struct{}, 1), keys: w, done: make(chan struct{})}
@@ -461,15 +478,18 @@ func sitWith(t *testing.T, c Config, pasted bool) *person {
 	go func() {
 		defer close(keys)
 		for k := range console.DecodeKeys(ctx, r) {
-			k.Quick = k.Quick && pasted
+			k.Quick, k.Line = k.Quick && pasted, screen == nil
 			keys <- k
 		}
 	}()
-	con, err := console.New(console.Options{Serial: p, Keys: keys, Now: c.Now})
+	con, err := console.New(console.Options{Serial: p, Keys: keys, Now: c.Now, Screen: screen, Clock: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.UI = Terminal(con)
+	if screen != nil {
+		c.Display = con
+	}
 	go func() {
 		defer close(p.done)
 		p.out, p.err = Run(ctx, c)

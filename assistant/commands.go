@@ -20,6 +20,7 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /history        show this conversation and list the others; /history N shows one
   /export         write this conversation to the drive; /save N FILE a block of code of it
   /documents      list the documents on the drive; so does "show my documents"
+  /settings       text size, theme, keyboard, clock, model; /first-start asks again
   /set            set parameters, system prompt, screen, keyboard, time zone; save messages or not
   /show           show the model, memory, parameters or the system prompt
   /models         list the models on this drive; /models all also those on other drives
@@ -37,7 +38,8 @@ const conversationsUsage = `  /conversations      lists the last ones; with all,
   /find WORDS         looks for messages that have all WORDS, or "THE VERY WORDS"
   /rename TITLE       gives this one a title; /rename N TITLE another one
   /delete             deletes this one; /delete N another one
-  /retry              answers the last message once more; the old answer stays in the journal
+  /retry              answers the last message once more
+  /answers N          goes back to an earlier answer to it; without N lists them
   /edit TEXT          says TEXT in the place of the last message; without TEXT types that
   /forget             deletes the last message and its answer; so does "forget that"
   /export N FORM      writes N, or this one, to the drive; FORM is md (usual) or json
@@ -96,6 +98,7 @@ type commands struct {
 	keys        *keys
 	drive       Drive
 	look        *look
+	measured    []console.Note // of the machine and its drive, at the first start
 }
 
 // run runs a slash command. ended means that the conversation is over.
@@ -113,7 +116,7 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 			say(c.ui, setUsage)
 		case "show":
 			say(c.ui, showUsage)
-		case "conversations", "open", "find", "rename", "delete", "retry", "edit", "forget", "export", "save", "copy":
+		case "conversations", "open", "find", "rename", "delete", "retry", "answers", "edit", "forget", "export", "save", "copy":
 			say(c.ui, conversationsUsage)
 		case "parameters", "parameter", "set parameter":
 			c.parameterHelp()
@@ -122,12 +125,23 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		}
 	case "/set":
 		c.set(rest)
+	case "/settings":
+		c.settingsMenu(ctx)
+	case "/first-start":
+		before := c.library.wanted
+		c.firstStart(ctx)
+		if want := c.library.wanted; want != before && want != c.talk.name {
+			c.library.choose(ctx, want)
+		}
 	case "/show":
 		c.show(rest)
 	case "/models", "/list":
-		if strings.EqualFold(rest, "all") {
+		switch {
+		case strings.EqualFold(rest, "all"):
 			c.library.listAll()
-		} else {
+		case c.look.display.AtScreen():
+			c.modelsMenu(ctx)
+		default:
 			c.library.list()
 		}
 	case "/load":
@@ -138,6 +152,8 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		c.recall(ctx, rest)
 	case "/retry":
 		c.talk.retry(ctx)
+	case "/answers":
+		c.talk.answers(rest)
 	case "/edit":
 		c.talk.edit(ctx, rest)
 	case "/forget":
@@ -149,7 +165,11 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		}
 		switch strings.ToLower(f[0]) {
 		case "/conversations":
-			c.conversations(ctx, rest)
+			if rest == "" && c.look.display.AtScreen() {
+				c.conversationsMenu(ctx)
+			} else {
+				c.conversations(ctx, rest)
+			}
 		case "/open":
 			c.open(rest)
 		case "/rename":

@@ -246,12 +246,34 @@ func (c *commands) find(ctx context.Context, rest string) {
 			if m.Role == store.Assistant {
 				who = "alpha"
 			}
-			c.ui.Quiet("     " + who + ": " + excerpt(m.Text, words))
+			c.ui.Marked(markWords("     "+who+": ", excerpt(m.Text, words), words)...)
 		}
 		if more > 0 {
 			c.ui.Quiet("     and " + count(more, "message", "messages") + " before; /history " + strconv.Itoa(f.ID) + " shows all")
 		}
 	}
+}
+
+// markWords splits text behind lead into pieces, of which every second one is one of the words.
+func markWords(lead, text string, words []string) []string {
+	r, folded := []rune(text), []rune(fold(text))
+	pieces := []string{lead}
+	for i := 0; i < len(r); {
+		n := 0
+		for _, w := range words {
+			if w := []rune(w); len(w) > n && i+len(w) <= len(r) && slices.Equal(folded[i:i+len(w)], w) {
+				n = len(w)
+			}
+		}
+		if n > 0 {
+			pieces = append(pieces, string(r[i:i+n]), "")
+			i += n
+			continue
+		}
+		pieces[len(pieces)-1] += string(r[i])
+		i++
+	}
+	return pieces
 }
 
 // searched returns the words that a person looks for. What stands in quotation marks is one.

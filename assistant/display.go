@@ -1,6 +1,7 @@
 package assistant
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -22,6 +23,10 @@ type Display interface {
 	Raw(on bool)
 	// Suggest takes what a line may become while it is typed.
 	Suggest(f func(line string) []console.Suggestion)
+	// AtScreen tells whether the person who typed last sits in front of a screen.
+	AtScreen() bool
+	// Choose shows a menu.
+	Choose(ctx context.Context, m console.Menu) (row int, err error)
 }
 
 // noDisplay is where there is no screen: on a serial line, or in another system's terminal.
@@ -33,6 +38,10 @@ func (noDisplay) SetTextSize(string) error                  { return errNoDispla
 func (noDisplay) CodeFrom(int)                              {}
 func (noDisplay) Raw(bool)                                  {}
 func (noDisplay) Suggest(func(string) []console.Suggestion) {}
+func (noDisplay) AtScreen() bool                            { return false }
+func (noDisplay) Choose(context.Context, console.Menu) (int, error) {
+	return 0, errNoDisplay
+}
 
 var errNoDisplay = fmt.Errorf("can't be set, since there is no screen of AlphaOS here")
 
@@ -42,6 +51,8 @@ type look struct {
 	display Display
 	journal *journal
 	raw     bool
+
+	theme, text string // names, as they are now
 }
 
 // begin takes what was asked for at the start, or was chosen in an earlier session.
@@ -49,38 +60,44 @@ func (l *look) begin(asked Start) {
 	for _, v := range []struct {
 		name, asked string
 		set         func(string) error
-	}{{"theme", asked.Theme, l.display.SetTheme}, {"text", asked.Text, l.display.SetTextSize}} {
+		to          *string
+	}{{"theme", asked.Theme, l.display.SetTheme, &l.theme}, {"text", asked.Text, l.display.SetTextSize, &l.text}} {
 		if v.asked == "" {
 			v.asked = l.journal.setting(v.name)
 		}
-		if v.asked != "" {
-			_ = v.set(v.asked) // another version, or another screen, may have allowed it
+		if v.asked != "" && v.set(v.asked) == nil { // else another version, or another screen, has allowed it
+			*v.to = v.asked
 		}
 	}
 }
 
 // set changes the theme or the size of the text.
 func (l *look) set(what, name string) {
-	set := l.display.SetTheme
+	set, to := l.display.SetTheme, &l.theme
 	if what == "text" {
-		set = l.display.SetTextSize
+		set, to = l.display.SetTextSize, &l.text
 	}
 	if err := set(name); err != nil {
 		l.ui.Error(fmt.Sprintf("%q %v.", name, err))
 		return
 	}
+	*to = name
 	l.journal.keep(what, name)
 }
 
 // toggleRaw shows answers as they came, or as Markdown again.
 func (l *look) toggleRaw() {
-	l.raw = !l.raw
-	l.display.Raw(l.raw)
+	l.showRaw(!l.raw)
 	if l.raw {
 		l.ui.Quiet("Answers are shown as they came. /raw shows them laid out again.")
 	} else {
 		l.ui.Quiet("Answers are laid out as Markdown.")
 	}
+}
+
+func (l *look) showRaw(on bool) {
+	l.raw = on
+	l.display.Raw(on)
 }
 
 // showState brings the bars up to date, while nothing goes on.

@@ -24,6 +24,14 @@ type panel struct {
 	raw         bool
 	code        []int // CodeFrom
 	suggest     func(string) []console.Suggestion
+	choose      func(console.Menu) (int, error) // nil: there is no screen
+}
+
+func (p *panel) Choose(_ context.Context, m console.Menu) (int, error) {
+	if p.choose == nil {
+		return 0, errNoDisplay
+	}
+	return p.choose(m)
 }
 
 func (p *panel) SetBars(change func(*console.Bars)) {
@@ -44,6 +52,7 @@ func (p *panel) SetTheme(name string) error {
 func (p *panel) SetTextSize(name string) error               { p.size = name; return nil }
 func (p *panel) Raw(on bool)                                 { p.raw = on }
 func (p *panel) CodeFrom(n int)                              { p.code = append(p.code, n) }
+func (p *panel) AtScreen() bool                              { return p.choose != nil }
 func (p *panel) Suggest(f func(string) []console.Suggestion) { p.suggest = f }
 
 func (p *panel) all() []console.Bars {

@@ -447,7 +447,7 @@ func (l *library) use(ctx context.Context, c *candidate) error {
 	}
 	r.loaded.Store(true)
 	if err == nil {
-		l.loadDraft(m, draft)
+		l.loadDraft(ctx, m, draft)
 		l.file, kept = r, true
 		if err = l.talk.take(m, file.Name); err != nil {
 			l.unload()
@@ -545,8 +545,8 @@ func (l *library) chooseDraft(c *candidate, budget int64) engine.ModelFile {
 }
 
 // loadDraft loads the model that drafts for m. Answers are the same without it, so
-// a failure is not worth a word.
-func (l *library) loadDraft(m *engine.Model, file engine.ModelFile) {
+// a failure is not worth a word; when ctx is done, m goes without.
+func (l *library) loadDraft(ctx context.Context, m *engine.Model, file engine.ModelFile) {
 	if file.Name == "" {
 		return
 	}
@@ -558,9 +558,12 @@ func (l *library) loadDraft(m *engine.Model, file engine.ModelFile) {
 	o := l.options.LLM
 	o.SessionLimit /= 8
 	p := l.ui.Progress("Loading "+gguf.PlainName(file.Name)+" to draft for it", file.Size)
-	defer p.Done()
 	o.Progress = func(done, _ int64) { p.Set(done) }
-	if m.DraftWith(r, o) == nil {
+	if m.DraftWith(&stoppable{ModelReader: r, ctx: ctx}, o) == nil {
 		l.drafts = file.Name
+	}
+	p.Done()
+	if ctx.Err() != nil {
+		l.ui.Quiet("Answers come without its drafts, and are the same.")
 	}
 }

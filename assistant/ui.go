@@ -32,6 +32,8 @@ type Screen interface {
 	BeginAnswer()
 	// Quiet shows a dim line of its own.
 	Quiet(text string)
+	// Marked is Quiet for a text that is made of pieces, of which every second one is what the person looked for.
+	Marked(pieces ...string)
 	// Notice and Error show a line of its own that asks for attention or
 	// reports a failure.
 	Notice(text string)

@@ -79,6 +79,8 @@ func (s *Start) Manage(ctx context.Context, con *console.Console, d *drive.Drive
 	m.Context = ctx
 	menu := m.menu(d, m.last(d, r, noStore, crashed))
 	menu.Wait = time.Duration(wait) * time.Second
+	shown := make(chan struct{})
+	menu.Shown = func() { close(shown) }
 	go func() {
 		row, err := con.Choose(ctx, menu)
 		if err != nil { // nobody has keys any more, which the conversation will see as well
@@ -100,6 +102,10 @@ func (s *Start) Manage(ctx context.Context, con *console.Console, d *drive.Drive
 			close(begin)
 		}
 	}()
+	select { // what goes on meanwhile may have the processor to itself
+	case <-shown:
+	case <-m.chosen:
+	}
 	if crashed {
 		<-m.chosen
 		if m.entry == safe {

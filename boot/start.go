@@ -6,6 +6,7 @@
 package boot
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -145,13 +146,32 @@ const safeSentence = "Safe start: one processor, the portable kernel, and nothin
 
 // Mend has those of the drive's volumes put in order that are not; unclean tells that the last session did not
 // end, which the journal says: then all that were not looked at before. It comes before all that is written on them.
-func (s *Start) Mend(con *console.Console, d *drive.Drive, unclean bool) {
+// When it takes longer than a moment, the person sees how far it is, and can stop it.
+func (s *Start) Mend(ctx context.Context, con *console.Console, d *drive.Drive, unclean bool) {
 	if s.Safe || !unclean && !d.Dirty() {
 		return
 	}
-	over := con.Passing("Looking whether the drive is in order ...")
-	said := d.Mend(unclean, s.machine.Now(), s.Log.Printf)
-	over()
+	ctx, end := con.StopContext(ctx)
+	defer end()
+	const title, moment = "Looking whether the drive is in order", time.Second
+	began := time.Now()
+	over := con.Passing(title + " ...")
+	var p *console.Progress
+	said := d.Mend(ctx, unclean, s.machine.Now(), func(done, total int64) {
+		if p == nil {
+			if time.Since(began) < moment {
+				return
+			}
+			over()
+			p = con.Progress(title, total)
+		}
+		p.Set(done)
+	}, s.Log.Printf)
+	if p != nil {
+		p.Done()
+	} else {
+		over()
+	}
 	for _, sentence := range said {
 		con.Notice(sentence)
 	}

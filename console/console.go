@@ -33,11 +33,13 @@ type Screen interface {
 // ErrInterrupted is returned by ReadLine when the person pressed Ctrl-C.
 var ErrInterrupted = errors.New("interrupted")
 
-// Options says what a Console is made of. At least one of Screen and Serial is needed.
+// Options says what a Console is made of. At least one of Screen, Terminal and Serial is needed.
 type Options struct {
-	Screen Screen     // nil: serial only
-	Serial io.Writer  // nil: screen only; gets UTF-8 with \r\n
-	Keys   <-chan Key // nil: nobody types, ReadLine returns io.EOF
+	Screen   Screen     // nil: no frame buffer
+	Terminal *Terminal  // in place of a frame buffer; nil: none
+	Serial   io.Writer  // nil: none; gets UTF-8 with \r\n
+	Cols     int        // of the terminal at the end of the serial line, so that a line being edited stays in one row; 0: not known
+	Keys     <-chan Key // nil: nobody types, ReadLine returns io.EOF
 
 	Speaker    string                   // the name that begins an answer; default "alpha> "
 	Scrollback int                      // rows kept; default 5000
@@ -86,6 +88,7 @@ type Console struct {
 	queue   []Key
 	aside   []Key // what waits behind a question, for the next ReadLine
 	pasting bool  // and what follows it without a pause
+	byLine  bool  // the last one came from a serial line
 	ahead   ahead // what they say, while nothing reads them
 	typed   *page // and its rows; nil: none
 	closed  bool
@@ -111,12 +114,12 @@ func New(o Options) (*Console, error) {
 	}
 	c := &Console{o: o, serial: o.Serial, serialFresh: true, wake: make(chan struct{}, 1), quit: make(chan struct{}),
 		theme: themes[0], size: normalSize}
-	if o.Screen == nil && o.Serial == nil {
+	if o.Screen == nil && o.Terminal == nil && o.Serial == nil {
 		return nil, errors.New("console: neither a screen nor a serial line was given; give at least one")
 	}
 	cols, rows := 80, 25
-	if o.Screen != nil {
-		s, err := newSurface(o.Screen, &c.table, c.theme, c.size)
+	if o.Screen != nil || o.Terminal != nil {
+		s, err := c.newSurface(c.size)
 		if err != nil {
 			return nil, err
 		}
@@ -158,6 +161,13 @@ func (c *Console) Cells() (cols, rows int) {
 		return c.page.cols, 25
 	}
 	return c.surface.cols, c.surface.rows
+}
+
+// AtScreen tells whether there is a screen, and whoever typed last sits in front of it and not at a serial line.
+func (c *Console) AtScreen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.surface != nil && !c.byLine
 }
 
 // Style sets the style of what Write shows from now on, until ReadLine returns to Plain.
@@ -208,6 +218,17 @@ func (c *Console) CodeFrom(n int) {
 // Quiet shows text as dim lines of their own.
 func (c *Console) Quiet(text string) { c.line(Dim, text) }
 
+// Marked is Quiet for a line that is made of pieces, of which every second one is Found.
+func (c *Console) Marked(pieces ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range pieces {
+		pieces[i] = cleanString(pieces[i])
+	}
+	c.printPieces(Dim, Found, pieces)
+	c.show()
+}
+
 // Notice shows text as lines of their own that ask for attention.
 func (c *Console) Notice(text string) { c.line(Notice, text) }
 
@@ -222,15 +243,26 @@ func (c *Console) line(s Style, text string) {
 }
 
 // printLine prints clean text on lines of its own.
-func (c *Console) printLine(s Style, text string) {
+func (c *Console) printLine(s Style, text string) { c.printPieces(s, s, []string{text}) }
+
+// printPieces is printLine for pieces of a text, of which every second one has another style.
+func (c *Console) printPieces(s, other Style, pieces []string) {
 	c.settle()
 	if !c.page.fresh {
 		c.print("\n")
 	}
 	old := c.page.style
-	c.page.style = s
+	text := strings.Join(pieces, "")
 	c.sendText(strings.TrimSuffix(text, "\n") + "\n")
-	c.page.write(strings.TrimSuffix(text, "\n") + "\n")
+	for i, piece := range pieces {
+		if c.page.style = s; i%2 != 0 {
+			c.page.style = other
+		}
+		c.page.write(piece)
+	}
+	if !strings.HasSuffix(text, "\n") {
+		c.page.write("\n")
+	}
 	c.spoke = true
 	c.page.style = old
 }
@@ -261,7 +293,7 @@ func (c *Console) print(s string) {
 // speak begins an answer on a fresh row of the page.
 func (c *Console) speak() {
 	c.beginMessage()
-	c.page.setIndent(c.gutter - textWidth(c.o.Speaker))
+	c.page.setIndent(max(c.gutter-textWidth(c.o.Speaker), 0))
 	c.page.style = Name
 	c.page.write(spoken(c.o.Speaker))
 	c.page.setIndent(c.gutter)
@@ -407,6 +439,7 @@ func (c *Console) key(k Key) {
 			return
 		}
 	}
+	c.byLine = k.Line
 	now, last, took := c.o.Now(), c.ahead.last, c.ahead.took
 	c.ahead.last, c.ahead.took = now, time.Time{}
 	if k.Code == Enter && now.Sub(took) < digitEnter {

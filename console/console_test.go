@@ -751,7 +751,7 @@ func TestLayout(t *testing.T) {
 
 func TestPixels(t *testing.T) {
 	r := newRig(t, 800, 600)
-	s := r.surface
+	s := r.surface.painter.(*pixels)
 	cell := func(x, y int) (pix []uint32) {
 		for j := range s.cellH {
 			p := (s.upper+y*s.cellH+j)*s.width + s.left + x*s.cellW
@@ -809,7 +809,7 @@ func TestPixels(t *testing.T) {
 // Little is sent to the screen: a token costs its own cells, a write one coalesced flush.
 func TestFlushIsSmall(t *testing.T) {
 	r := newRig(t, 800, 600)
-	area := r.surface.cellW * r.surface.cellH
+	area := len(r.surface.painter.(*pixels).tile(cell{id: 'x'}))
 	r.screen.flushes, r.screen.pixels = 0, 0
 	r.write("token")
 	if r.screen.flushes != 1 || r.screen.pixels != 5*area {

@@ -91,6 +91,9 @@ func (c *Console) read(prompt string, aside bool) (string, error) {
 		c.layEdit(e, !done)
 		e.redrawSerial(c)
 		if done {
+			if last := e.text[strings.LastIndexByte(e.text, '\n')+1:]; c.o.Cols > 0 && last != e.shown {
+				c.send("\r" + e.lead() + last) // all of it, since nobody edits it any more
+			}
 			return c.finish(e, err)
 		}
 		c.show()
@@ -401,7 +404,33 @@ func (e *editor) redrawSerial(c *Console) {
 		}
 		e.head, e.shown, e.at = head, "", 0
 	}
+	if room := c.o.Cols - textWidth(e.lead()) - 1; c.o.Cols > 0 && room > 0 {
+		line, pos = window(line, pos, room)
+	}
 	e.redrawLine(c, line, pos)
+}
+
+// window cuts so many cells out of a line, with the byte position pos in them: as whoever edits a line at its end sees
+// its end.
+func window(line string, pos, cells int) (cut string, at int) {
+	for before := textWidth(line[:pos]); before > cells; {
+		cl, rest, w := nextCluster(line)
+		line, pos, before = rest, pos-len(cl), before-w
+	}
+	return line[:byteWithin(line, cells)], pos
+}
+
+// byteWithin is how many bytes of s fit into so many cells.
+func byteWithin(s string, cells int) int {
+	n := 0
+	for rest := s; rest != ""; {
+		cl, r, w := nextCluster(rest)
+		if cells -= w; cells < 0 {
+			break
+		}
+		n, rest = n+len(cl), r
+	}
+	return n
 }
 
 // redrawLine is redrawSerial for the last line.

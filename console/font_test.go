@@ -23,14 +23,14 @@ func TestFontsOfTheDrive(t *testing.T) {
 		}
 		return img
 	}
-	if g := r.surface.font; g.outlined(image.NewAlpha(image.Rect(0, 0, g.w, g.h)), []rune("Ж")) {
+	if g := r.surface.painter.(*pixels).font; g.outlined(image.NewAlpha(image.Rect(0, 0, g.w, g.h)), []rune("Ж")) {
 		t.Error("drawn without a font")
 	}
 	r.AddFonts(f)
 	if err := r.SetTextSize("large"); err != nil {
 		t.Fatal(err)
 	}
-	g := r.surface.font
+	g := r.surface.painter.(*pixels).font
 	width := func(img *image.Alpha) (n int) {
 		for x := range img.Rect.Dx() {
 			for y := range img.Rect.Dy() {

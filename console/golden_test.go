@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"alphaos/internal/golden"
+	"alphaos/internal/picture"
 )
 
 // scenes are what a person sees in a conversation.
@@ -139,7 +139,7 @@ func TestScreens(t *testing.T) {
 				})
 				scene.play(t, r)
 				r.consistent()
-				golden.Compare(t, r.screen.w, r.screen.h, r.screen.pix, filepath.Join("testdata", name+".png"))
+				picture.Compare(t, r.screen.pix, r.screen.w, filepath.Join("testdata", name+".png"))
 			})
 		}
 	}

@@ -62,6 +62,7 @@ func (c Code) String() string {
 type Key struct {
 	Rune  rune
 	Code  Code
+	Line  bool // it came from a serial line, or another terminal
 	Quick bool // it came behind the last one faster than keys are pressed: out of a stream of bytes, as text that is pasted does
 }
 
@@ -177,6 +178,7 @@ func DecodeKeys(ctx context.Context, r io.Reader) <-chan Key {
 			}
 			for _, k := range d.out {
 				now := time.Now()
+				k.Line = true
 				k.Quick = many || now.Sub(last) < pasteGap
 				last = now
 				select {

@@ -66,7 +66,7 @@ func decodeAll(t *testing.T, r io.Reader) []Key {
 	t.Helper()
 	var got []Key
 	for k := range DecodeKeys(t.Context(), r) {
-		k.Quick = false
+		k.Quick, k.Line = false, false
 		got = append(got, k)
 	}
 	return got

@@ -18,20 +18,25 @@ import (
 )
 
 // Menu is a list of things to choose from. Rows and Notes are asked again several times a second, so that they can
-// tell how something goes on, and return new slices; they, and Turn, are called by the goroutine that called Choose
+// tell how something goes on, and return new slices; they, Turn and Chosen are called by the goroutine that called Choose
 // and may use the console.
 type Menu struct {
 	Title  string        // of the screen
 	Logo   []string      // stands above the rows, in the middle; its last line is dim
+	Intro  string        // prose above the rows, its first line bold
 	Rows   func() []Row  // may change, but those that were there keep their places
 	Notes  func() []Note // stand below; nil: none
 	Choice int           // the row that is chosen at first
 	Wait   time.Duration // then that row is taken by itself, unless a key was pressed; 0: never
 	Filter bool          // typing shows only the rows that have what was typed
+	Try    string        // typing shows what the keys type, behind this; "": it does not
 	Root   bool          // there is nothing to go back to
+	Shown  func()        // is called when the menu is on the screen; nil: nobody waits for that
 
 	// Turn changes the value of a row that Turns, to the next one or the one before (by is 1 or -1).
 	Turn func(row, by int)
+	// Chosen is called when another row is chosen, without being taken; nil: nothing is to be done then.
+	Chosen func(row int)
 }
 
 // Row is a line of a Menu.
@@ -64,6 +69,7 @@ type menu struct {
 	notes  []Note
 	choice int
 	filter string
+	typed  string    // to try the keys
 	number string    // digits so far: of a row beyond the ninth, or without a screen
 	until  time.Time // zero: the clock does not run
 	keys   []Key
@@ -98,14 +104,28 @@ func (c *Console) Choose(ctx context.Context, m Menu) (row int, err error) {
 		}
 		c.show()
 	}()
+	c.show()
+	if m.Shown != nil {
+		c.mu.Unlock()
+		m.Shown()
+		c.mu.Lock()
+	}
 	for {
 		c.show()
 		for len(o.keys) > 0 {
 			k := o.keys[0]
 			o.keys = o.keys[1:]
 			o.until = time.Time{}
+			before := o.choice
 			switch act := o.key(c, k); act {
 			case nothing:
+				if m.Chosen != nil && o.choice != before {
+					c.mu.Unlock()
+					m.Chosen(o.choice)
+					rows, notes = m.ask()
+					c.mu.Lock()
+					o.have(rows, notes)
+				}
 			case take:
 				c.sendText(spaced(o.rows[o.choice].Name) + "\n")
 				return o.choice, nil
@@ -263,6 +283,9 @@ func (m *menu) key(c *Console, k Key) int {
 	case Backspace:
 		switch {
 		case number != "":
+		case m.typed != "":
+			e := editor{text: m.typed, pos: len(m.typed)}
+			m.typed = m.typed[:e.prev()]
 		case m.filter == "":
 			return leave()
 		default:
@@ -302,6 +325,8 @@ func (m *menu) key(c *Console, k Key) int {
 				c.ahead.took = c.o.Now()
 			}
 			return m.digits(c, list, leave)
+		case m.Try != "" && printable(k.Rune) && len(m.typed) < 100:
+			m.typed += string(k.Rune)
 		case m.Filter && printable(k.Rune) && (k.Rune != ' ' || m.filter != "") && len(m.filter) < 100:
 			m.filter += string(k.Rune)
 			m.first()
@@ -349,6 +374,9 @@ func (c *Console) tellMenu() {
 	names, values := m.columns(func(r Row) string { return spaced(r.Value) })
 	line := func(s string) { c.sendText(strings.TrimRight(s, " ") + "\n") }
 	line("\n" + spaced(m.Title))
+	if m.Intro != "" {
+		line(cleanString(m.Intro) + "\n")
+	}
 	n := 0
 	for i, r := range m.rows {
 		switch name := spaced(r.Name); {
@@ -429,8 +457,11 @@ func (c *Console) layMenu(want []cell) {
 		want[i] = cell{id: ' '}
 	}
 	wide := min(s.cols-2, listWidth)
-	if len(m.Logo) > 0 {
+	switch {
+	case len(m.Logo) > 0:
 		wide = min(wide, logoWidth)
+	case m.Intro != "":
+		wide = min(wide, measure)
 	}
 	list, at := m.layRows(c, wide)
 	notes := m.layNotes(c, wide)
@@ -450,6 +481,15 @@ func (c *Console) layMenu(want []cell) {
 		head = append(gap(head), line, nil)
 		foot = append([][]cell{nil, line}, foot...)
 	}
+	if m.Intro != "" {
+		p := newPage(wide, 1<<10, &c.table)
+		p.style = strong
+		first, rest, _ := strings.Cut(cleanString(m.Intro), "\n")
+		p.write(first + "\n\n")
+		p.style = Plain
+		p.write(rest)
+		head = append(gap(p.lines), nil)
+	}
 	if len(notes) > 0 {
 		foot = append(gap(foot), notes...)
 	}
@@ -463,13 +503,16 @@ func (c *Console) layMenu(want []cell) {
 	}
 	all := slices.Concat(head, list, foot)
 	y := min(1, max(s.rows-len(all), 0))
-	if len(m.Logo) > 0 {
+	if len(m.Logo) > 0 || m.Intro != "" {
 		y = max((s.rows-len(all))/2, 0)
 	}
 	left := (s.cols - wide) / 2
 	for i, row := range all {
 		if y+i < s.rows {
-			copy(want[(y+i)*s.cols+left:][:wide], row)
+			to := want[(y+i)*s.cols+left:][:wide]
+			for x := range to[:copy(to, row)] {
+				to[x].mark &= marksShown
+			}
 		}
 	}
 }
@@ -495,6 +538,11 @@ func (m *menu) layRows(c *Console, wide int) (list [][]cell, at int) {
 		if len(m.open()) == 0 {
 			list = append(list, layLine(t, wide, Dim, "Nothing has these letters. Backspace takes them away."))
 		}
+	}
+	if m.Try != "" {
+		row := layLine(t, wide-1, Dim, cleanString(m.Try)+"  ")
+		row = append(row, layLine(t, wide-1-len(row), Input, m.typed)...)
+		list = append(list, append(row, cell{' ', Input, markCursor}), nil)
 	}
 	names, values := m.columns(valueText)
 	n := 0
@@ -565,18 +613,21 @@ func (m *menu) layNotes(c *Console, wide int) [][]cell {
 	if len(m.notes) == 0 {
 		return nil
 	}
-	p := newPage(wide, 1<<10, &c.table)
+	var list [][]cell
 	for _, n := range m.notes {
-		name := spaced(n.Name)
-		p.setIndent(0)
-		p.style = Dim
-		p.write(padded(name, names+3))
-		p.setIndent(names + 3)
+		name := layLine(&c.table, wide, Dim, padded(spaced(n.Name), names+3))
+		p := newPage(max(wide-len(name), 1), 1<<10, &c.table)
 		p.style = n.Style
 		p.write(spaced(n.Text))
-		p.endRow()
+		for i, text := range p.lines {
+			c.table.visual(text, len(text))
+			if i > 0 {
+				name = blankCells(len(name))
+			}
+			list = append(list, slices.Concat(name, text))
+		}
 	}
-	return p.lines[:len(p.lines)-1]
+	return list
 }
 
 // menuHints tells which keys do something in the menu.
@@ -606,7 +657,10 @@ func (c *Console) menuHints(hint func(key, does string)) {
 	default:
 		hint("←", "back")
 	}
-	if m.Filter && m.filter == "" {
+	switch {
+	case m.Filter && m.filter == "":
 		hint("a word", "finds")
+	case m.Try != "":
+		hint("a letter", "tries the keys")
 	}
 }

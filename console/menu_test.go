@@ -227,3 +227,23 @@ func TestMenuSerial(t *testing.T) {
 		t.Error(x)
 	}
 }
+
+// What is chosen without being taken is told, and what the keys type is shown where they can be tried.
+func TestMenuTries(t *testing.T) {
+	r := newRig(t, 1280, 800)
+	var chosen []int
+	got := r.choose(Menu{Title: "Keys", Intro: "Which?\nTry them.", Rows: rowsOf("a", "b", "c"), Try: "try:", Chosen: func(row int) { chosen = append(chosen, row) }})
+	r.press("zä ", Down, Backspace, Backspace, "x", Down)
+	r.until(func() bool { return r.menu.choice == 2 })
+	r.later(0)
+	if text := r.text(); !strings.Contains(text, "Which?") || !strings.Contains(text, "Try them.") || !strings.Contains(text, "try:  zx") || !strings.Contains(text, "› 3  c") {
+		t.Errorf("the menu is\n%s", text)
+	}
+	if !strings.Contains(r.line.buf.String(), "Which?\r\nTry them.") {
+		t.Errorf("the serial line has %q", r.line.buf.String())
+	}
+	r.press(Enter)
+	if x := <-got; x.line != "2" || x.err != nil || fmt.Sprint(chosen) != "[1 2]" {
+		t.Error(x, chosen)
+	}
+}

@@ -112,14 +112,14 @@ func (r *rig) consistent() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	fresh.font = s.font
+	fresh.painter.(*pixels).font = s.painter.(*pixels).font
 	r.compose()
 	if err := fresh.show(r.want); err != nil {
 		r.t.Fatal(err)
 	}
 	for i, p := range screen.pix {
 		if r.screen.pix[i] != p {
-			r.t.Fatalf("pixel %d,%d is %06x on the screen, %06x when painted afresh", i%s.width, i/s.width, r.screen.pix[i], p)
+			r.t.Fatalf("pixel %d,%d is %06x on the screen, %06x when painted afresh", i%screen.w, i/screen.w, r.screen.pix[i], p)
 		}
 	}
 }

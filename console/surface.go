@@ -1,12 +1,13 @@
 package console
 
-// The surface turns cells into pixels: the rows of the conversation, and above and below them the two bars, which
-// are as wide as the screen. For every cell it knows what the screen shows. Invariant between calls: the screen
-// holds the cells in shown, drawn at their places, and around them the theme's ground. To show other cells it
-// draws those of a row from the first that differs to the last, in a band of memory that stays in the processor's
-// cache, and hands the screen that band. There is no copy of the whole screen: to copy what scrolled in there
-// would cost more than to draw it again from tiles, which are cells with their colours. The screen is written,
-// never read: frame buffers are slow to read.
+// The surface knows what the screen shows: the rows of the conversation, and above and below them the two bars, which
+// are as wide as the screen. Invariant between calls: the screen holds the cells in shown, drawn at their places, and
+// around them the theme's ground. To show other cells it has those of a row drawn from the first that differs to the
+// last. Who draws them is a painter: pixels, below, for a frame buffer, or ansi (ansi.go) for a terminal.
+//
+// The painter of pixels draws in a band of memory that stays in the processor's cache, and hands the screen that band.
+// There is no copy of the whole screen: to copy what scrolled in there would cost more than to draw it again from
+// tiles, which are cells with their colours. The screen is written, never read: frame buffers are slow to read.
 
 import (
 	"fmt"
@@ -15,6 +16,30 @@ import (
 )
 
 type surface struct {
+	grid
+	theme *theme
+	shown []cell
+	painter
+}
+
+// painter draws cells.
+type painter interface {
+	// clear leaves nothing on the screen but the theme's ground and that of the bars.
+	clear(th *theme) error
+	// draw draws the cells of a row from lo up to hi.
+	draw(y int, row []cell, lo, hi int) error
+	// flush shows what was drawn; cells is all of the surface.
+	flush(cells []cell) error
+}
+
+// grid is how many cells there are for the conversation.
+type grid struct{ cols, rows int }
+
+// The bars are kept behind the conversation's rows.
+func (g grid) titleRow() int  { return g.rows }
+func (g grid) statusRow() int { return g.rows + 1 }
+
+type pixels struct {
 	screen Screen
 	geometry
 	font    *glyphs
@@ -22,7 +47,6 @@ type surface struct {
 	band    []uint32
 	tiles   map[cell][]uint32
 	used    int // pixels in tiles
-	shown   []cell
 	looks   [2 * numStyles]*[256]uint32
 	partial [][]uint32 // the tiles of the row that is being drawn
 }
@@ -30,15 +54,11 @@ type surface struct {
 // geometry is where things are on a screen, in pixels.
 type geometry struct {
 	width, height int
-	cols, rows    int // of the conversation
-	cellW, cellH  int
-	left, upper   int // of its first cell
-	barH          int
+	grid
+	cellW, cellH int
+	left, upper  int // of its first cell
+	barH         int
 }
-
-// The bars are kept behind the conversation's rows.
-func (g *geometry) titleRow() int  { return g.rows }
-func (g *geometry) statusRow() int { return g.rows + 1 }
 
 // rowTop is where the cells of a row begin.
 func (g *geometry) rowTop(y int) int {
@@ -87,16 +107,21 @@ func newSurface(screen Screen, t *clusters, th *theme, size int) (*surface, erro
 	if w <= 0 || h <= 0 || w > maxScreenW || h > maxScreenW {
 		return nil, fmt.Errorf("console: the screen reports an impossible size of %d by %d pixels; choose another video mode", w, h)
 	}
-	s := &surface{screen: screen, geometry: layout(w, h, size)}
-	if s.cols < 20 || s.rows < minRows {
+	p := &pixels{screen: screen, geometry: layout(w, h, size)}
+	if p.cols < 20 || p.rows < minRows {
 		return nil, fmt.Errorf("console: a screen of %d by %d pixels is too small for text; choose a larger video mode", w, h)
 	}
 	var err error
-	if s.font, err = newGlyphs(s.cellW, s.cellH, t); err != nil {
+	if p.font, err = newGlyphs(p.cellW, p.cellH, t); err != nil {
 		return nil, err
 	}
-	s.band = make([]uint32, w*s.barH)
-	s.shown = make([]cell, s.cols*(s.rows+2))
+	p.band = make([]uint32, w*p.barH)
+	return newSurfaceOf(p, p.grid, th)
+}
+
+// newSurfaceOf makes a surface that a painter draws.
+func newSurfaceOf(p painter, g grid, th *theme) (*surface, error) {
+	s := &surface{grid: g, painter: p, shown: make([]cell, g.cols*(g.rows+2))}
 	if err := s.dress(th); err != nil {
 		return nil, fmt.Errorf("console: drawing on the screen: %w", err)
 	}
@@ -105,32 +130,32 @@ func newSurface(screen Screen, t *clusters, th *theme, size int) (*surface, erro
 
 // dress gives the screen a theme, and nothing on it.
 func (s *surface) dress(th *theme) error {
-	s.theme, s.looks = th, [2 * numStyles]*[256]uint32{}
-	s.tiles, s.used = map[cell][]uint32{}, 0
+	s.theme = th
 	for i := range s.shown {
-		s.shown[i] = s.blank(i / s.cols)
+		s.shown[i] = cell{id: ' '}
+		if i/s.cols >= s.rows {
+			s.shown[i].style = barText
+		}
 	}
-	fill(s.band, th.looks[barText].bg)
-	for _, y := range [2]int{0, s.height - s.barH} {
-		if err := s.screen.Flush(s.band, s.width, image.Rect(0, y, s.width, y+s.barH)); err != nil {
+	return s.clear(th)
+}
+
+func (p *pixels) clear(th *theme) error {
+	p.theme, p.looks = th, [2 * numStyles]*[256]uint32{}
+	p.tiles, p.used = map[cell][]uint32{}, 0
+	fill(p.band, th.looks[barText].bg)
+	for _, y := range [2]int{0, p.height - p.barH} {
+		if err := p.screen.Flush(p.band, p.width, image.Rect(0, y, p.width, y+p.barH)); err != nil {
 			return err
 		}
 	}
-	fill(s.band, th.ground)
-	for y := s.barH; y < s.height-s.barH; y += s.barH {
-		if err := s.screen.Flush(s.band, s.width, image.Rect(0, y, s.width, min(y+s.barH, s.height-s.barH))); err != nil {
+	fill(p.band, th.ground)
+	for y := p.barH; y < p.height-p.barH; y += p.barH {
+		if err := p.screen.Flush(p.band, p.width, image.Rect(0, y, p.width, min(y+p.barH, p.height-p.barH))); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// blank is an empty cell of a row.
-func (s *surface) blank(y int) cell {
-	if y >= s.rows {
-		return cell{id: ' ', style: barText}
-	}
-	return cell{id: ' '}
 }
 
 // fill sets every pixel by doubling copies, which is as fast as the memory.
@@ -153,11 +178,11 @@ func (s *surface) show(cells []cell) error {
 			continue
 		}
 		copy(shown[lo:hi], want[lo:hi])
-		if err := s.draw(shown[lo:hi], s.left+lo*s.cellW, s.rowTop(y)); err != nil {
+		if err := s.draw(y, shown, lo, hi); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.flush(s.shown)
 }
 
 // diff finds the cells, from lo up to hi, in which two rows differ.
@@ -173,54 +198,56 @@ func diff(a, b []cell) (lo, hi int) {
 	return lo, hi
 }
 
-// draw draws cells beside each other on the screen, from the pixel x, y.
-func (s *surface) draw(cells []cell, x, y int) error {
-	s.partial = s.partial[:0]
-	for _, c := range cells {
-		s.partial = append(s.partial, s.tile(c))
+func (p *pixels) draw(y int, row []cell, lo, hi int) error {
+	p.partial = p.partial[:0]
+	for _, c := range row[lo:hi] {
+		p.partial = append(p.partial, p.tile(c))
 	}
-	w, p := s.cellW, 0
-	for from := 0; from < w*s.cellH; from += w {
-		for _, t := range s.partial {
-			copy(s.band[p:p+w], t[from:from+w])
-			p += w
+	w, n := p.cellW, 0
+	for from := 0; from < w*p.cellH; from += w {
+		for _, t := range p.partial {
+			copy(p.band[n:n+w], t[from:from+w])
+			n += w
 		}
 	}
-	width := len(cells) * w
-	return s.screen.Flush(s.band, width, image.Rect(x, y, x+width, y+s.cellH))
+	width, left, top := (hi-lo)*w, p.left+lo*w, p.rowTop(y)
+	return p.screen.Flush(p.band, width, image.Rect(left, top, left+width, top+p.cellH))
 }
 
+// flush has nothing to do: each piece was handed to the screen.
+func (p *pixels) flush([]cell) error { return nil }
+
 // tile returns the pixels of a cell.
-func (s *surface) tile(c cell) []uint32 {
-	if t, ok := s.tiles[c]; ok {
+func (p *pixels) tile(c cell) []uint32 {
+	if t, ok := p.tiles[c]; ok {
 		return t
 	}
-	t := make([]uint32, s.cellW*s.cellH)
-	if s.used += len(t); s.used > maxTiles {
-		s.tiles, s.used = map[cell][]uint32{}, len(t)
+	t := make([]uint32, p.cellW*p.cellH)
+	if p.used += len(t); p.used > maxTiles {
+		p.tiles, p.used = map[cell][]uint32{}, len(t)
 	}
-	s.tiles[c] = t
-	colours := s.colours(c)
+	p.tiles[c] = t
+	colours := p.colours(c)
 	if c.id == ' ' {
 		fill(t, colours[0])
 		return t
 	}
-	for i, coverage := range s.font.glyph(c.id, s.theme.looks[c.style].face, c.mark&markTrail != 0) {
+	for i, coverage := range p.font.glyph(c.id, p.theme.looks[c.style].face, c.mark&markTrail != 0) {
 		t[i] = colours[coverage]
 	}
 	return t
 }
 
 // colours gives the colour of each coverage from 0 (the ground) to 255 in a cell.
-func (s *surface) colours(c cell) *[256]uint32 {
-	i, l := int(c.style), s.theme.looks[c.style]
+func (p *pixels) colours(c cell) *[256]uint32 {
+	i, l := int(c.style), p.theme.looks[c.style]
 	if c.mark&markCursor != 0 {
-		i, l = i+int(numStyles), s.theme.cursor()
+		i, l = i+int(numStyles), p.theme.cursor()
 	}
-	if s.looks[i] == nil {
-		s.looks[i] = l.ramp()
+	if p.looks[i] == nil {
+		p.looks[i] = l.ramp()
 	}
-	return s.looks[i]
+	return p.looks[i]
 }
 
 // ramp blends a look's two colours.

@@ -178,6 +178,9 @@ func (c *Console) SetTextSize(name string) error {
 	if c.surface == nil {
 		return errNoScreen
 	}
+	if c.o.Terminal != nil {
+		return errors.New("can't be set here: the size of the text is a setting of your terminal")
+	}
 	return c.redress(i)
 }
 
@@ -197,24 +200,51 @@ var errNoScreen = errors.New("can't be set, since there is no screen")
 func (c *Console) redress(size int) error {
 	s := c.surface
 	if size == c.size {
-		s.font.use(c.fonts)
+		c.useFonts(s)
 		if err := s.dress(c.theme); err != nil {
 			return err
 		}
 		return c.show()
 	}
-	next, err := newSurface(s.screen, &c.table, c.theme, size)
+	next, err := c.newSurface(size)
 	if err != nil {
 		return fmt.Errorf("does not suit this screen: %w", err)
 	}
-	next.font.use(c.fonts)
-	c.surface, c.size = next, size
-	c.settle()
-	c.gutter = min(textWidth(c.o.Speaker), next.cols/4)
-	c.relay(next.cols)
-	if c.editor != nil {
-		c.layEdit(c.editor, true)
+	c.size = size
+	return c.replace(next)
+}
+
+// newSurface makes a surface for text of a size.
+func (c *Console) newSurface(size int) (*surface, error) {
+	if c.o.Terminal != nil {
+		return newTerminalSurface(c.o.Terminal, &c.table, c.theme)
 	}
-	c.layAhead()
+	s, err := newSurface(c.o.Screen, &c.table, c.theme, size)
+	if err == nil {
+		c.useFonts(s)
+	}
+	return s, err
+}
+
+// useFonts gives a surface the person's fonts. A terminal has its own.
+func (c *Console) useFonts(s *surface) {
+	if p, ok := s.painter.(*pixels); ok {
+		p.font.use(c.fonts)
+	}
+}
+
+// replace goes on with another surface.
+func (c *Console) replace(next *surface) error {
+	cols := c.surface.cols
+	c.surface = next
+	c.gutter = min(textWidth(c.o.Speaker), next.cols/4)
+	if next.cols != cols {
+		c.settle()
+		c.relay(next.cols)
+		if c.editor != nil {
+			c.layEdit(c.editor, true)
+		}
+		c.layAhead()
+	}
 	return c.show()
 }

@@ -43,6 +43,7 @@ const (
 	JournalPath     = "data/journal/journal.log" // its first segment
 	StatePath       = "data/cache/session.kv"    // what a model remembers of a conversation
 	BackupDir       = "data/backup"
+	IndexPath       = "data/knowledge.idx" // of the documents, for search; made anew from them when it is missing or damaged
 
 	reportsDir     = "backup"                // of the following, and of reports about the machine
 	CrashPath      = "backup/crash.txt"      // where a crash leaves its report

@@ -50,6 +50,12 @@ func (d *Drive) SaveConfig(now time.Time, content, bad []byte) (where string, er
 	return where, err
 }
 
+// SaveIndex saves the index of the documents in place of an older one.
+func (d *Drive) SaveIndex(now time.Time, content []byte) error {
+	_, err := d.save(now, IndexPath, content, true)
+	return err
+}
+
 // save saves a file whole or not at all, and reads it back.
 func (d *Drive) save(now time.Time, name string, content []byte, replace bool) (where string, err error) {
 	if d.ReadOnly() {

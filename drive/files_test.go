@@ -97,3 +97,18 @@ func TestSaveConfig(t *testing.T) {
 		}
 	}
 }
+
+// The facts are those of all volumes.
+func TestMeasure(t *testing.T) {
+	d := mount(t, newVolume(t, create.Options{}))
+	f, err := d.Measure()
+	if err != nil || f.Free <= 0 || f.Free >= f.Size || f.Rate < 0 {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if _, err := d.SaveDocument(noon, "x", make([]byte, 1<<20), false); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := d.Measure(); err != nil || after.Free > f.Free-1<<20 || after.Size != f.Size {
+		t.Errorf("after saving a document: %+v and then %+v, %v", f, after, err)
+	}
+}

@@ -105,6 +105,7 @@ var Places = []struct {
 	{journalDir, Knowledge, "journal"},
 	{StatePath, Knowledge, "cache/session.kv"},
 	{BackupDir, Knowledge, "backup"},
+	{IndexPath, Knowledge, "knowledge.idx"},
 	// What tells why a start failed must be readable when the other partitions are not.
 	{reportsDir, ESP, "logs"},
 }

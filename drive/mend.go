@@ -6,6 +6,7 @@ package drive
 // reads anyway.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,8 +70,15 @@ func (d *Drive) dirty(part Part) bool {
 // Mend checks those volumes that are Dirty or, after an unclean end, all of them, and mends them; none twice.
 // It says in sentences what there is to say to a person: nothing if
 // nothing but marks and counts was wrong. An error is told as well, and the volume can be used as
-// before. log gets the rest, without names of files.
-func (d *Drive) Mend(unclean bool, now time.Time, log func(format string, args ...any)) (said []string) {
+// before. log gets the rest, without names of files. progress is told how many bytes were looked at, of about how
+// many. What was not checked when ctx is done is told, too.
+func (d *Drive) Mend(ctx context.Context, unclean bool, now time.Time, progress func(done, total int64), log func(format string, args ...any)) (said []string) {
+	var done, total int64
+	for part, v := range d.volumes {
+		if v != nil && !d.checked[part] && (unclean || d.dirty(Part(part))) {
+			total += v.Size() / v.ClusterSize() * 4 * 2 // two FATs; directories are little beside them
+		}
+	}
 	for part, v := range d.volumes {
 		if v == nil || d.checked[part] || !unclean && !d.dirty(Part(part)) {
 			continue
@@ -89,7 +97,17 @@ func (d *Drive) Mend(unclean bool, now time.Time, log func(format string, args .
 			continue
 		}
 		began := time.Now()
-		r, err := v.Check(fat.CheckOptions{Repair: true, Protect: InPlace(), Time: fatTime(now), Until: began.Add(mendTime)})
+		r, err := v.Check(fat.CheckOptions{Repair: true, Protect: InPlace(), Time: fatTime(now), Watch: func(bytes int) error {
+			done += int64(bytes)
+			progress(done, total)
+			switch {
+			case ctx.Err() != nil:
+				return errors.New("you stopped it")
+			case time.Since(began) > mendTime:
+				return errors.New("it takes too long")
+			}
+			return nil
+		}})
 		mended := 0
 		for _, p := range r.Problems {
 			if p.Mended {

@@ -1,6 +1,7 @@
 package drive_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -90,7 +91,8 @@ func TestMend(t *testing.T) {
 			d.Dirty() // reads the directories of what is overwritten in place, as a start does anyway
 			*count.fail, *count.reads, *count.writes = c.fail, 0, 0
 			logged := ""
-			said := d.Mend(c.unclean, time.Time{}, func(format string, args ...any) { logged += fmt.Sprintf(format, args...) + "\n" })
+			var looked, most int64
+			said := d.Mend(t.Context(), c.unclean, time.Time{}, func(done, total int64) { looked, most = done, total }, func(format string, args ...any) { logged += fmt.Sprintf(format, args...) + "\n" })
 			if text := strings.Join(said, " "); !strings.Contains(text, c.said) || (text == "") != (c.said == "") {
 				t.Errorf("said %q, want %q", said, c.said)
 			}
@@ -101,6 +103,9 @@ func TestMend(t *testing.T) {
 			}
 			if asked := *count.reads+*count.writes > 0; asked != c.asks {
 				t.Errorf("%d reads and %d writes", *count.reads, *count.writes)
+			}
+			if checked := strings.Contains(logged, "was checked"); checked != (most > 0 && looked > 0) && c.fail == nil {
+				t.Errorf("looked at %d of %d bytes: %q", looked, most, logged)
 			}
 			if strings.Contains(logged, "config") {
 				t.Errorf("names of files are in the log: %q", logged)
@@ -133,12 +138,27 @@ func TestMendTells(t *testing.T) {
 		v.Change(boot+32, 4, func(b []byte) { b[2]++ }) // longer than its partition
 	}
 	d := mount(t, dev)
-	said := d.Mend(false, time.Now(), t.Logf)
+	said := d.Mend(t.Context(), false, time.Now(), func(int64, int64) {}, t.Logf)
 	if len(said) != 1 || !strings.Contains(said[0], "could not be mended: it is said to be longer than its partition") {
 		t.Errorf("said %q", said)
 	}
 	if v, err := fat.Mount(dev); err != nil || !v.Dirty() {
 		t.Error(errors.Join(err, errors.New("it is in order")))
+	}
+}
+
+// A check that is stopped is told, and changes nothing that is not mended by the next one.
+func TestMendStopped(t *testing.T) {
+	dev := newVolume(t, create.Options{})
+	d := mount(t, dev)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	said := d.Mend(ctx, true, time.Now(), func(int64, int64) {}, t.Logf)
+	if len(said) != 1 || !strings.HasSuffix(said[0], "could not be ended, and it is used as it is: you stopped it.") {
+		t.Errorf("%q", said)
+	}
+	if said := d.Mend(t.Context(), true, time.Now(), func(int64, int64) {}, t.Logf); said != nil {
+		t.Errorf("the next one: %q", said)
 	}
 }
 
@@ -161,13 +181,13 @@ func TestMendWhereFATsDisagree(t *testing.T) {
 	}{
 		{name: "the first has lost the journal", dirty: true, closed: true, kept: true,
 			spoil: func(v *fattest.Volume, journal, _, _, _ uint32) { v.Set(0, journal+1, free) },
-			said:  "ALPHAOS was not in order, and was mended: its FATs differ in 1 entries (all are made as FAT 2 is)."},
+			said:  "ALPHAOS was not in order, and was mended: its FATs differ in one entry (all are made as FAT 2 is)."},
 		{name: "in the first it leads to another file", dirty: true, closed: true, kept: true,
 			spoil: func(v *fattest.Volume, journal, _, _, other uint32) { v.Set(0, journal+1, other) },
-			said:  "was mended: its FATs differ in 1 entries (all are made as FAT 2 is)"},
+			said:  "was mended: its FATs differ in one entry (all are made as FAT 2 is)"},
 		{name: "in the second", dirty: true, closed: true, kept: true,
 			spoil: func(v *fattest.Volume, journal, _, _, other uint32) { v.Set(1, journal+1, other) },
-			said:  "was mended: its FATs differ in 1 entries (all are made as FAT 1 is)"},
+			said:  "was mended: its FATs differ in one entry (all are made as FAT 1 is)"},
 		{name: "the second has lost it", kept: true, spoil: func(v *fattest.Volume, journal, _, _, _ uint32) { v.Set(1, journal+1, free) }},
 		{name: "the first has lost the place for crashes", dirty: true, kept: true,
 			spoil: func(v *fattest.Volume, _, _, crash, _ uint32) { v.Set(0, crash, free) }, said: "all are made as FAT 2 is"},
@@ -197,7 +217,7 @@ func TestMendWhereFATsDisagree(t *testing.T) {
 			if d.Dirty() != c.dirty {
 				t.Errorf("dirty is %v", !c.dirty)
 			}
-			said := strings.Join(d.Mend(false, noon, t.Logf), " ")
+			said := strings.Join(d.Mend(t.Context(), false, noon, func(int64, int64) {}, t.Logf), " ")
 			if !strings.Contains(said, c.said) || (said == "") != (c.said == "") {
 				t.Errorf("said %q, want %q", said, c.said)
 			}

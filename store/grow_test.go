@@ -103,7 +103,7 @@ func TestGrowsOnDrive(t *testing.T) {
 		}
 		d.check(s, perhaps)
 		perhaps = nil
-		if said := on.Mend(true, time.Now(), quiet); len(said) > 0 && !strings.Contains(said[0], "no file") {
+		if said := on.Mend(t.Context(), true, time.Now(), func(int64, int64) {}, quiet); len(said) > 0 && !strings.Contains(said[0], "no file") {
 			t.Fatalf("cut %d: %q", n, said)
 		}
 		steps := 1 + r.IntN(400)
@@ -174,7 +174,7 @@ func TestGrowsOnDrive(t *testing.T) {
 	}
 	on, s, _ := d.open()
 	d.check(s, perhaps)
-	on.Mend(true, time.Now(), quiet)
+	on.Mend(t.Context(), true, time.Now(), func(int64, int64) {}, quiet)
 	for _, v := range on.Volumes() {
 		if report, err := v.Check(fat.CheckOptions{}); err != nil || len(report.Problems) > 1 { // the mark of being in use
 			t.Errorf("%v, %v", report.Problems, err)

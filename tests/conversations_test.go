@@ -35,10 +35,21 @@ func leaveByStep(t *testing.T, p *vmtest.Person, words string) {
 
 func TestQuickReference(t *testing.T) {
 	vmtest.NeedQEMU(t)
-	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t)}) // the guide talks
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Config: []byte(`{"wait": 4}`)}) // the guide talks
 	const first, second = guideQuestion, "What is AlphaOS?"
 
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb"})
+	vmtest.Contains(t, p.Expect(vmtest.Manager), ">  1  Start AlphaOS", "2  Safe Mode", "3  Verbose", "5  Shut down",
+		"Memory: ", "Last: this is the first session on this drive", "That comes by itself in 4 s; ")
+	if err := p.VM.SendKeys(t.Context(), "down", "up"); err != nil { // which stops the clock
+		t.Fatal(err)
+	}
+	p.Expect("so the guide talks") // the model is loaded meanwhile
+	p.Screenshot("startup.png")
+	if err := p.VM.SendKeys(t.Context(), "ret"); err != nil {
+		t.Fatal(err)
+	}
+	p.Expect("Start AlphaOS")
 	p.Prompt()
 	p.Greedy(60)
 	answer := p.Ask(first)
@@ -68,9 +79,10 @@ func TestQuickReference(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 
-	// One goes on with the conversation that was opened.
+	// One goes on with the conversation that was opened. Nobody touches a key at the start.
 	p = vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb"})
-	said := p.Prompt()
+	said := p.Expect("you> ")
+	vmtest.Contains(t, said, ", ended properly", "Start AlphaOS\r\n")
 	if strings.Contains(said, "ended unexpectedly") || !strings.Contains(said, "you: "+first) || strings.Contains(said, second) {
 		t.Errorf("the second start shows %q", said)
 	}
@@ -99,7 +111,9 @@ func TestQuickReference(t *testing.T) {
 	vmtest.CheckDrive(t, disk)
 
 	p = vmtest.Boot(t, ovmf.Config{Disk: disk})
-	said = p.Prompt()
+	vmtest.Contains(t, p.Expect(vmtest.Manager), "Last: ended unexpectedly; all is kept up to ")
+	p.Screenshot("startup-recovery.png")
+	said = p.Prompt() // the clock runs down
 	if !regexp.MustCompile(`(?m)^Note: Your last session ended unexpectedly\. I've recovered your conversation up to \d+ \w+ \d{4}, \d\d:\d\d:\d\d\.\s*$`).MatchString(said) || !strings.Contains(said, "you: "+last) {
 		t.Errorf("after the power cut: %q", said)
 	}

@@ -166,7 +166,7 @@ func (k *killed) converse(t *testing.T, c ovmf.Config, after time.Duration) {
 			asked = append(asked, question)
 		}
 		say("", "you> ")
-		if m := regexp.MustCompile(`saved on the drive as (\S+)`).FindStringSubmatch(say("/report", "It tells of this machine", "you> ")); m != nil {
+		if m := regexp.MustCompile(`saved on the drive as (\S+\.txt)`).FindStringSubmatch(say("/report", "It tells of this machine", "you> ")); m != nil {
 			reports = append(reports, m[1])
 		}
 	}

@@ -3,6 +3,7 @@ package tests
 // Drives of the full layout, and more than one drive.
 
 import (
+	"fmt"
 	iofs "io/fs"
 	"strings"
 	"testing"
@@ -31,12 +32,21 @@ func beside(disk, device string) []string {
 func TestFullLayout(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, want := chatModel(t, story)
-	disk := fullDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Config: []byte(`{"verbose": true}`)})
+	disk := fullDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Config: []byte(`{"verbose": true, "wait": 0, "setup": true, "mine": [1]}`)})
 	other := fullDrive(t, create.Options{EFI: vmtest.AlphaOS(t)}) // as it has no model, the guide would talk
 	sum := vmtest.Sum(t, other)
 	config := ovmf.Config{Disk: disk, Bus: "usb", Extra: beside(other, "virtio-blk-pci,bootindex=2")}
 	p := vmtest.Boot(t, config)
-	said := p.Prompt()
+	said := ""
+	for i := range 3 { // Enter is a way through the first start
+		said += p.Expect(fmt.Sprintf("First start: %d of 3", i+1))
+		p.Expect("Type a number")
+		if i == 0 {
+			p.Screenshot("first-start.png")
+		}
+		p.Type("\r")
+	}
+	said += p.Prompt()
 	vmtest.Contains(t, said, `drive: "ALPHAOS_ESP" on `, `drive: "ALPHAOS_SYS" on `, `drive: "ALPHAOSDATA" on `, "journal: open")
 	if strings.Contains(said, "AlphaOS drives") {
 		t.Errorf("the firmware says where AlphaOS came from, and yet: %q", said)
@@ -61,6 +71,9 @@ func TestFullLayout(t *testing.T) {
 	p.Leave("/bye")
 	vmtest.CheckDrive(t, disk)
 	vmtest.Contains(t, string(vmtest.ReadFile(t, disk, drive.BootLogPath)), "journal: open")
+	if config := string(vmtest.ReadFile(t, disk, drive.ConfigPath)); config != "{\n  \"verbose\": true,\n  \"wait\": 0,\n  \"mine\": [1]\n}\n" {
+		t.Errorf("the file of options is %q", config)
+	}
 
 	p = vmtest.Boot(t, config)
 	if said := p.Prompt(); strings.Contains(said, note) || !strings.Contains(said, "you: What is a drive?") {

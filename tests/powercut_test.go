@@ -86,7 +86,7 @@ func pullThePlug(t *testing.T, drive create.Options) {
 	if said = p.Prompt(); strings.Contains(said, note) || strings.Contains(said, "put in order") {
 		t.Errorf("after a proper shutdown: %q", said)
 	}
-	vmtest.Contains(t, vmtest.Squeeze(said), "ALPHAOS was not in order, and was mended: its FATs differ in 1 entries (all are made as FAT 2 is).")
+	vmtest.Contains(t, vmtest.Squeeze(said), "ALPHAOS was not in order, and was mended: its FATs differ in one entry (all are made as FAT 2 is).")
 	checkHistory(t, p, want, shown)
 	p.Leave("/bye")
 	vmtest.CheckDrive(t, disk)

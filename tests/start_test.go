@@ -149,16 +149,17 @@ func limineConf(t testing.TB) string {
 func TestShell(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model, _ := chatModel(t, story)
-	shell := func(t *testing.T, options string) (p *vmtest.Person, disk, said string) {
+	shell := func(t *testing.T, options string) (p *vmtest.Person, disk string) {
 		disk = vmtest.NewDrive(t, create.Options{Models: []string{model}, Extra: []create.Extra{
 			image(t), {Path: "startup.nsh", Content: []byte("fs0:\r\n\\EFI\\alphaos\\alphaos.efi " + options + "\r\n")},
 		}})
 		p = vmtest.Boot(t, ovmf.Config{Disk: disk, CPUs: 2})
 		p.Expect("UEFI Interactive Shell")
-		return p, disk, p.Prompt()
+		return p, disk
 	}
 	t.Run("verbose", func(t *testing.T) {
-		p, disk, said := shell(t, "verbose threads=1 color=red")
+		p, disk := shell(t, "verbose threads=1 color=red")
+		said := p.Prompt()
 		vmtest.Contains(t, said, `Start options: there is no option "color"; there are verbose,`, "options: verbose threads=1",
 			`\EFI\alphaos\alphaos.efi`, "threads 1,", "processors: 2 of 2 in use")
 		vmtest.Contains(t, said, verboseLines...)
@@ -166,8 +167,11 @@ func TestShell(t *testing.T) {
 		p.Leave("/bye")
 		vmtest.CheckDrive(t, disk)
 	})
-	t.Run("safe", func(t *testing.T) {
-		p, disk, said := shell(t, "safe")
+	t.Run("safe, from the start-up manager", func(t *testing.T) {
+		p, disk := shell(t, "wait=60")
+		p.Expect(vmtest.Manager)
+		p.Type("2\n")
+		said := p.Prompt()
 		vmtest.Contains(t, said, "Safe start: one processor, the portable kernel, and nothing is written but the journal.")
 		if strings.Contains(said, "firmware:") {
 			t.Errorf("a start is verbose that should not be: %q", said)

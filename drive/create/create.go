@@ -57,6 +57,10 @@ type Options struct {
 	Time time.Time
 }
 
+// FirstStart is a file of options with which a new drive asks for keyboard, size of the text and model when it is first
+// started.
+var FirstStart = []byte("{\n  \"version\": 1,\n  \"setup\": true\n}\n")
+
 // Extra is a further file to put on a drive.
 type Extra struct {
 	Path    string // logical, as package drive has it

@@ -4,6 +4,7 @@ package update
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -225,7 +226,7 @@ func begin(dev Device) (*change, error) {
 		return nil, err
 	}
 	c := &change{dev: dev, d: d}
-	c.said = d.Mend(false, time.Now(), func(string, ...any) {})
+	c.said = d.Mend(context.Background(), false, time.Now(), func(int64, int64) {}, func(string, ...any) {})
 	if d.Dirty() {
 		return nil, fmt.Errorf("it was not put in order when it was last used; have it mended with alphaos drive check --repair before anything is written on it")
 	}

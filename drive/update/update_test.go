@@ -366,7 +366,7 @@ func TestProgramCut(t *testing.T) {
 		if derr != nil {
 			t.Fatal(derr)
 		}
-		d.Mend(true, time.Now(), func(string, ...any) {})
+		d.Mend(t.Context(), true, time.Now(), func(int64, int64) {}, func(string, ...any) {})
 		if r, err := check.Drive(dev, check.Options{}); err != nil || r.Found > 0 {
 			t.Fatalf("cut after %d writes: %v\n%s", cut, err, r)
 		}

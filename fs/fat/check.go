@@ -40,9 +40,9 @@ type CheckOptions struct {
 	Protect  []string // paths of files whose clusters are not touched
 	Time     time.Time
 
-	// Until is when to give up, if it is not zero. What was not mended then is as after a cut
-	// of power: the next repair does it.
-	Until time.Time
+	// Watch, unless it is nil, is called before so many bytes are read or written, and ends the check with an
+	// error. What was not mended then is as after a cut of power: the next repair does it.
+	Watch func(bytes int) error
 }
 
 // Kind says how bad a problem is.
@@ -132,8 +132,8 @@ const (
 // mounted for changes meanwhile. The error tells why it could not be done: the medium failed,
 // or there is no FAT32 volume.
 func Check(dev fs.BlockDevice, o CheckOptions) (Report, error) {
-	if !o.Until.IsZero() {
-		dev = limited{dev, o.Until}
+	if o.Watch != nil {
+		dev = seen{dev, o.Watch}
 	}
 	if !o.Repair {
 		dev = &overlay{BlockDevice: dev, blocks: map[uint64][]byte{}}
@@ -170,11 +170,9 @@ func (v *FS) Check(o CheckOptions) (Report, error) {
 		return r, err
 	}
 	clear(v.tables)
-	clear(v.dirs)
-	clear(v.origin)
-	clear(v.owner)
+	v.forget()
 	was, dirty := v.geometry, v.wasDirty
-	v.entries, v.state = 0, state{}
+	v.state = state{}
 	rerr := v.readBoot()
 	if rerr != nil {
 		v.geometry = was
@@ -187,26 +185,32 @@ func (v *FS) Check(o CheckOptions) (Report, error) {
 	return r, errors.Join(err, rerr)
 }
 
-// limited is a device that can be used until some time.
-type limited struct {
+// forget drops what is known of directories.
+func (v *FS) forget() {
+	clear(v.dirs)
+	clear(v.origin)
+	clear(v.owner)
+	v.entries = 0
+}
+
+// seen is a device of which somebody wants to know how it is used.
+type seen struct {
 	fs.BlockDevice
-	until time.Time
+	watch func(bytes int) error
 }
 
-var errTooLong = errors.New("it takes too long")
-
-func (l limited) ReadBlocks(lba uint64, p []byte) error {
-	if time.Now().After(l.until) {
-		return errTooLong
+func (w seen) ReadBlocks(lba uint64, p []byte) error {
+	if err := w.watch(len(p)); err != nil {
+		return err
 	}
-	return l.BlockDevice.ReadBlocks(lba, p)
+	return w.BlockDevice.ReadBlocks(lba, p)
 }
 
-func (l limited) WriteBlocks(lba uint64, p []byte) error {
-	if time.Now().After(l.until) {
-		return errTooLong
+func (w seen) WriteBlocks(lba uint64, p []byte) error {
+	if err := w.watch(len(p)); err != nil {
+		return err
 	}
-	return l.BlockDevice.WriteBlocks(lba, p)
+	return w.BlockDevice.WriteBlocks(lba, p)
 }
 
 // overlay keeps what is written in memory.
@@ -471,10 +475,7 @@ func (c *checker) guardFiles() error {
 		}
 		c.guard.setRuns(runs)
 	}
-	clear(v.dirs)
-	clear(v.origin)
-	clear(v.owner)
-	v.entries = 0
+	v.forget()
 	return nil
 }
 
@@ -501,10 +502,10 @@ func (c *checker) tables() error {
 			return err
 		}
 		if all := c.findable(); placed < all {
-			c.note(Problem{Damage, "", fmt.Sprintf("its FATs differ in %d entries, and each has the place of a protected file that the other has not, so nothing is mended", c.differ), "", false})
+			c.note(Problem{Damage, "", c.differences() + ", and each has the place of a protected file that the other has not, so nothing is mended", "", false})
 			return errUndecided
 		}
-		what := fmt.Sprintf("its FATs differ in %d entries", c.differ)
+		what := c.differences()
 		if n >= 0 {
 			what = fmt.Sprintf("FAT %d cannot be read as a whole", n+1)
 		}
@@ -534,6 +535,14 @@ func (c *checker) tables() error {
 		}
 	}
 	return nil
+}
+
+// differences says in how many entries the FATs differ.
+func (c *checker) differences() string {
+	if c.differ == 1 {
+		return "its FATs differ in one entry"
+	}
+	return fmt.Sprintf("its FATs differ in %d entries", c.differ)
 }
 
 // compare returns in how many entries the FATs differ from the active one, and whether they do
@@ -602,6 +611,7 @@ func (c *checker) findable() (n int) {
 			n++
 		}
 	}
+	c.v.forget() // they may lie elsewhere in the FAT that is chosen
 	return n
 }
 

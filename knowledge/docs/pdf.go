@@ -7,6 +7,8 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -51,12 +53,12 @@ func readPDF(ctx context.Context, w *writer, r io.ReaderAt, size int64) error {
 		return ErrScan
 	}
 	body := bodySize(pages)
-	running := runningLines(pages)
+	running := findRunning(pages)
 	j := joiner{w: w, body: body}
 	for i, p := range pages {
 		j.page = i + 1
 		for k, l := range p.Lines {
-			if (k < 2 || k >= len(p.Lines)-2) && running[runningKey(l)] {
+			if atEdge(p, k) && running.has(l, j.page) {
 				continue
 			}
 			if err := j.line(l); err != nil {
@@ -85,31 +87,56 @@ func bodySize(pages []pdf.Page) float64 {
 	return best
 }
 
-var digits = regexp.MustCompile(`[0-9]+|\b[ivxlc]+\b`)
-
-func runningKey(l pdf.Line) string {
-	return fmt.Sprint(int(l.Y/4), digits.ReplaceAllString(l.Text, "0"))
+// A running line stands at the top or the foot of pages and is not of their text.
+type running struct {
+	same   map[string]bool // at the same height on four pages at least
+	offset int             // of the numbers of pages to those that are printed
+	paged  bool            // numbers are printed
 }
 
-// runningLines are the first and last lines of pages that at least a fifth of them, and five, have at the same
-// height, whatever numbers are in them.
-func runningLines(pages []pdf.Page) map[string]bool {
-	count := map[string]int{}
-	for _, p := range pages {
-		n := len(p.Lines)
+func runningKey(l pdf.Line) string { return fmt.Sprint(int(l.Y/4), l.Text) }
+
+// numbersOf returns the numbers that a line begins and ends with.
+func numbersOf(text string) (list []int) {
+	words := strings.Fields(text)
+	for i, w := range words {
+		if i > 0 && i < len(words)-1 {
+			continue
+		}
+		if n, err := strconv.Atoi(w); err == nil && n > 0 && len(w) <= 4 {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+func atEdge(p pdf.Page, k int) bool { return k < 2 || k >= len(p.Lines)-2 }
+
+func findRunning(pages []pdf.Page) running {
+	r := running{same: map[string]bool{}}
+	count, offsets := map[string]int{}, map[int]int{}
+	for i, p := range pages {
 		for k, l := range p.Lines {
-			if k < 2 || k >= n-2 {
-				count[runningKey(l)]++
+			if !atEdge(p, k) {
+				continue
+			}
+			key := runningKey(l)
+			if count[key]++; count[key] == 4 {
+				r.same[key] = true
+			}
+			for _, n := range numbersOf(l.Text) {
+				if offsets[i+1-n]++; offsets[i+1-n] > offsets[r.offset] {
+					r.offset = i + 1 - n
+				}
 			}
 		}
 	}
-	out := map[string]bool{}
-	for key, n := range count {
-		if n >= 5 && 5*n >= len(pages) {
-			out[key] = true
-		}
-	}
-	return out
+	r.paged = offsets[r.offset] >= 4 && 3*offsets[r.offset] >= len(pages)
+	return r
+}
+
+func (r running) has(l pdf.Line, page int) bool {
+	return r.same[runningKey(l)] || r.paged && slices.Contains(numbersOf(l.Text), page-r.offset)
 }
 
 // A joiner makes blocks of lines.
@@ -128,6 +155,8 @@ type joiner struct {
 
 var sectionNumber = regexp.MustCompile(`^(?:(?:Chapter|Appendix|Kapitel|Chapitre) )?(?:[0-9]{1,2}|[A-Z])(?:\.[0-9]{1,2}){0,4}\.?\s+\p{Lu}`)
 
+var contents = regexp.MustCompile(`^[0-9]{1,2} \p{Lu}.*\D\s[0-9]{1,4}$`)
+
 func (j *joiner) line(l pdf.Line) error {
 	kind, level := Text, 0
 	head, _, dotted := strings.Cut(l.Text, " . . ")
@@ -135,6 +164,8 @@ func (j *joiner) line(l pdf.Line) error {
 	case dotted && len(head) < 120: // of a table of contents
 		kind = Row
 		l.Text = strings.ReplaceAll(l.Text, " .", "")
+	case l.Bold && contents.MatchString(l.Text): // of a table of contents, too: a chapter and its page
+		kind = Row
 	case l.Size > 1.12*j.body && utf8.RuneCountInString(l.Text) < 120 && strings.IndexFunc(l.Text, unicode.IsLetter) >= 0:
 		kind, level = Heading, headingLevel(l, j.body)
 	case l.Bold && !l.Mono && sectionNumber.MatchString(l.Text) && len(l.Text) < 120:
@@ -226,5 +257,13 @@ func ideographic(r rune) bool {
 func (j *joiner) end() error {
 	text := string(j.text)
 	j.text = j.text[:0]
+	if j.kind == Heading && sectionNumber.MatchString(text) { // 10.7 is not below 9, whatever was seen last
+		section := strings.Fields(text)[0]
+		for level, above := range j.w.levels[:min(j.level, len(j.w.levels))] {
+			if sectionNumber.MatchString(above) && !strings.HasPrefix(section, strings.TrimSuffix(strings.Fields(above)[0], ".")+".") {
+				j.w.levels[level] = ""
+			}
+		}
+	}
 	return j.w.add(j.kind, j.level, text, Place{Page: j.from})
 }

@@ -170,7 +170,7 @@ func (x *sheetReader) end(name string) error {
 	case "v", "t":
 		x.in = false
 	case "c":
-		if x.column > 1000 || len(x.buf) == 0 {
+		if x.column < 1 || x.column > 1000 || len(x.buf) == 0 {
 			return nil
 		}
 		for len(x.values) < x.column {

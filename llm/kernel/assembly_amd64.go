@@ -40,6 +40,7 @@ type call struct {
 	ystep uintptr        // bytes from vector to vector
 	ahead uintptr        // Fetch.Ahead
 	page  uintptr        // Fetch.Page, or Ahead again: the page's first line is in the cache then
+	far   uintptr        // Fetch.Far, or Ahead again
 }
 
 // run calls the function at entry, which does not keep c or what it points to.
@@ -76,8 +77,13 @@ func (c *call) begin(a *Activations) {
 	}
 }
 
-func (c *call) fetch(f Fetch) {
-	c.ahead, c.page = uintptr(f.Ahead), uintptr(max(f.Ahead, f.Page))
+// fetch prepares c for a kernel that fetches each line once or twice. Of those that fetch once,
+// f was not measured if it is to fetch twice: they take the first way.
+func (c *call) fetch(f Fetch, twice bool) {
+	if f.Far != 0 && !twice {
+		f = fetches[0]
+	}
+	c.ahead, c.page, c.far = uintptr(f.Ahead), uintptr(max(f.Ahead, f.Page)), uintptr(max(f.Ahead, f.Far))
 }
 
 // at returns where vector t and its scales lie, from column col on.
@@ -103,7 +109,7 @@ func (s assembly) mul(m *Matrix, y []float32, step int, a *Activations, from, to
 	k := &s.types[m.Type]
 	c := call{step: uintptr(m.rowBytes), ystep: uintptr(4 * step)}
 	c.begin(a)
-	c.fetch(m.fetch)
+	c.fetch(m.fetch, false)
 	for from < to {
 		rows := min(to-from, max(1, chunk/m.rowBytes))
 		c.rows, c.w = uintptr(rows), unsafe.Pointer(&m.data[from*m.rowBytes])

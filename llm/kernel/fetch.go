@@ -10,21 +10,26 @@ import "fmt"
 type Fetch struct {
 	Ahead int // bytes from a line that is used to the one fetched with it; 0: none is
 	Page  int // bytes to the page whose first line is fetched too, which opens the way; 0: none
+	Far   int // bytes to the line fetched into the second-level cache before Ahead brings it nearer; 0: none
 }
 
 // Fetches lists those worth trying, the one of new matrices first.
 func Fetches() []Fetch { return fetches[:] }
 
-var fetches = [...]Fetch{{4096, 12288}, {}, {512, 0}, {1024, 0}, {2048, 0}, {4096, 0}, {2048, 10240}}
+// Into the first-level cache there are as many lines on the way as it has buffers for them; into the
+// second there may be more.
+var fetches = [...]Fetch{{4096, 12288, 0}, {}, {512, 0, 0}, {1024, 0, 0}, {2048, 0, 0}, {4096, 0, 0}, {2048, 10240, 0}, {512, 0, 4096}, {512, 0, 8192}}
 
 // Fetch makes products fetch as f says. None may be running.
 func (m *Matrix) Fetch(f Fetch) { m.fetch = f }
 
-// String is "none", "2048" or "4096+12288".
+// String is "none", "2048", "4096+12288" or "512,8192".
 func (f Fetch) String() string {
 	switch {
 	case f == Fetch{}:
 		return "none"
+	case f.Far != 0:
+		return fmt.Sprintf("%d,%d", f.Ahead, f.Far)
 	case f.Page == 0:
 		return fmt.Sprint(f.Ahead)
 	}

@@ -23,6 +23,12 @@ func readPassing(first, second unsafe.Pointer, n, ahead int)
 //go:noescape
 func readPassing2(first, second unsafe.Pointer, n, ahead int)
 
+//go:noescape
+func readTwice(first, second unsafe.Pointer, n, ahead int)
+
+//go:noescape
+func readTwice2(first, second unsafe.Pointer, n, ahead int)
+
 func readings() []Reading {
 	if !hasAVX2() {
 		return nil
@@ -34,6 +40,11 @@ func readings() []Reading {
 			Reading{fmt.Sprintf("%d B ahead, two streams", ahead), 2, ahead, readNear2},
 			Reading{fmt.Sprintf("%d B ahead past the caches", ahead), 1, ahead, readPassing},
 			Reading{fmt.Sprintf("%d B ahead past the caches, two streams", ahead), 2, ahead, readPassing2})
+	}
+	for _, far := range []int{4096, 8192} {
+		all = append(all,
+			Reading{fmt.Sprintf("%d B ahead, 512 into the first-level cache", far), 1, far, readTwice},
+			Reading{fmt.Sprintf("%d B ahead, 512 into the first-level cache, two streams", far), 2, far, readTwice2})
 	}
 	return all
 }

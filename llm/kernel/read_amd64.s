@@ -21,6 +21,14 @@
 	PREFETCHNTA 64(far)(CX*1); \
 	LOADS(reg)
 
+// TWICE fetches into the second-level cache first.
+#define TWICE(reg, far) \
+	PREFETCHT1 (far)(CX*1); \
+	PREFETCHT1 64(far)(CX*1); \
+	PREFETCHT0 512(reg)(CX*1); \
+	PREFETCHT0 576(reg)(CX*1); \
+	LOADS(reg)
+
 #define BEGINREAD \
 	MOVQ first+0(FP), SI; \
 	MOVQ second+8(FP), DI; \
@@ -78,3 +86,13 @@ TEXT ·readNear2(SB), NOSPLIT|NOFRAME, $0-32
 TEXT ·readPassing2(SB), NOSPLIT|NOFRAME, $0-32
 	BEGINREAD
 	TWOSTREAMS(PASSING)
+
+// func readTwice(first, second unsafe.Pointer, n, ahead int)
+TEXT ·readTwice(SB), NOSPLIT|NOFRAME, $0-32
+	BEGINREAD
+	ONESTREAM(TWICE)
+
+// func readTwice2(first, second unsafe.Pointer, n, ahead int)
+TEXT ·readTwice2(SB), NOSPLIT|NOFRAME, $0-32
+	BEGINREAD
+	TWOSTREAMS(TWICE)

@@ -72,7 +72,6 @@ func (s assembly) mulGroups(m *Matrix, y []float32, step int, a *Activations, fr
 	k := &s.types[m.Type]
 	c := call{ystep: uintptr(4 * step)}
 	c.begin(a)
-	c.fetch(m.fetch)
 	for from < to {
 		rows := min(to-from, max(eight, chunk/m.rowBytes&^7))
 		c.rows, c.w = uintptr(rows/eight), unsafe.Pointer(&m.data[from*m.rowBytes])
@@ -82,6 +81,7 @@ func (s assembly) mulGroups(m *Matrix, y []float32, step int, a *Activations, fr
 				entry, n = k.repacked4, 4
 				t = min(t, a.n-4) // the first of these may be done already
 			}
+			c.fetch(m.fetch, n == 1)
 			c.x, c.d = a.at(t, 0)
 			c.y = unsafe.Pointer(&y[t*step+from])
 			run(&c, entry)

@@ -6,7 +6,7 @@
 //
 //	AX call, DX groups of eight rows left, R13 results
 //	BX weights, CX blocks left, SI activations, DI their scales
-//	R15 how far ahead lines are fetched
+//	R15 how far ahead lines are fetched, R11 into the second-level cache
 //	Y15 mask of a weight's bits, Y14 sums in float32
 
 #define BEGINREPACKED \
@@ -15,6 +15,7 @@
 	MOVQ call_rows(AX), DX; \
 	MOVQ call_y(AX), R13; \
 	MOVQ call_ahead(AX), R15; \
+	MOVQ call_far(AX), R11; \
 	NIBBLES(Y15)
 
 #define GROUP \
@@ -88,11 +89,11 @@ TEXT repacked1Q40<>(SB), NOSPLIT|NOFRAME, $0-8
 group:
 	GROUP
 super:
-	FETCH(0)
+	STREAM(0)
 	AHEAD
 	SUPER(4, 16)
 block:
-	FETCH2(0)
+	STREAM2(0)
 	FIRSTPAIR(0, 0, 16)
 	MOREPAIR(32, 4, 20)
 	MOREPAIR(64, 8, 24)
@@ -128,11 +129,11 @@ TEXT repacked1Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 group:
 	GROUP
 super:
-	FETCH(0)
+	STREAM(0)
 	AHEAD
 	SUPER(4, 16)
 block:
-	FETCH4(0)
+	STREAM4(0)
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	SIGNEDEIGHT(0, 0, Y0)
@@ -210,7 +211,7 @@ GLOBL doubleOdd<>(SB), RODATA|NOPTR, $32
 // HEAD_K reads the head of a block of Q4_K or Q5_K; END64_K ends 64 columns, which
 // take the given bytes, and the loops around them.
 #define HEAD_K \
-	FETCH2(0); \
+	STREAM2(0); \
 	AHEAD; \
 	VPXOR Y13, Y13, Y13; \
 	VPXOR Y2, Y2, Y2; \
@@ -274,7 +275,7 @@ group:
 loop:
 	HEAD_K
 pair:
-	FETCH4(0)
+	STREAM4(0)
 	SUBS_Q4_K(0, 0, Y8)
 	END64_K(256)
 
@@ -329,8 +330,8 @@ group:
 loop:
 	HEAD_K
 pair:
-	FETCH4(0)
-	FETCH(256)
+	STREAM4(0)
+	STREAM(256)
 	HALF_Q5_K(0, 64, 0)
 	HALF_Q5_K(32, 192, 16)
 	END64_K(320)
@@ -385,8 +386,8 @@ TEXT repacked1Q6K<>(SB), NOSPLIT|NOFRAME, $0-8
 group:
 	GROUP
 super:
-	FETCH4(0)
-	FETCH(256)
+	STREAM4(0)
+	STREAM(256)
 	SUPER(2, 144)
 block:
 	AHEAD
@@ -397,8 +398,8 @@ block:
 	VMULPS Y7, Y3, Y3
 	MOVQ $8, R10
 pair:
-	FETCH2(0)
-	FETCH(128)
+	STREAM2(0)
+	STREAM(128)
 	VPMOVSXBW 16(R9), Y8
 	VPBROADCASTD scaleQ8K_sum16(DI), Y7
 	VPMADDWD Y8, Y7, Y7

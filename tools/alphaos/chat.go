@@ -1,9 +1,10 @@
 package main
 
 // chat: the assistant and engine of the machine, on the host. With -p the
-// model answers once, and its text alone goes to standard output, so that
-// programs can use it; everything else goes to standard error. Without -p a
-// conversation runs on the terminal, as it does on the machine's serial line.
+// model answers once. Without it a conversation runs: on a terminal as on the
+// machine's screen (screen.go), or in plain lines as on its serial line; when a
+// program is at the other end, answers alone go to standard output and
+// everything else to standard error.
 
 import (
 	"bufio"
@@ -41,81 +42,117 @@ type chatOptions struct {
 	journal string
 	context int
 	plain   bool // one token at a time
+	lines   bool // no screen
 	llm     llm.Options
 	set     map[string]string // parameters that were given, by name
 }
 
 func chatCommand() *cobra.Command {
-	o := chatOptions{set: map[string]string{}}
-	var temperature string
-	var budget int
-	var set []string
+	var o chatOptions
+	var check func() error
 	cmd := &cobra.Command{
 		Use:   "chat [-m FILE] [-p PROMPT]",
 		Short: "Talk to a model here, with the machine's own assistant and engine",
 		Long: `Talk to a model here, with the machine's own assistant and engine; without -m to
 the small guide model, which knows AlphaOS.
 
-With --prompt the model answers once: its text alone goes to standard output,
-statistics go to standard error. On a terminal control characters are shown, not
-obeyed; a file or a pipe gets the very bytes. Without it a conversation begins on the
-terminal; type /? for its commands, and Ctrl-C to stop an answer. When input
-comes from a file or a pipe, each line is a message. With --journal conversations
-are kept: /conversations lists them, /open N goes on with one. What /export and
-/save write goes into the working directory.
+On a terminal a conversation begins that looks as it does on the machine. Type /
+for its commands. Ctrl-C stops an answer, and a second one leaves. What was said
+is in the terminal's own scrollback then. --lines has plain lines in place of a
+screen, which suit a screen reader or a log. Colours are those that TERM and
+COLORTERM promise; NO_COLOR=1 has none.
+
+With --prompt the model answers once. When input comes from a file or a pipe,
+each line is a message. In both cases answers go to standard output, each with a
+line end behind it, and everything else to standard error.
+
+With --journal conversations are kept: /conversations lists them, /open N goes on
+with one. What /export and /save write goes into the working directory.
 
 A model without a chat template is a base model: it continues the text. --raw
 treats any model as one.`,
 		Example: `  alphaos chat
   alphaos chat -m model.gguf
-  alphaos chat -m stories260K-F32.gguf -p 'Once upon a time' --temp 0 -n 100
-  alphaos chat -m model.gguf --journal conversations.log`,
+  alphaos chat -m model.gguf --journal conversations.log
+  alphaos chat -m model.gguf -p 'Why is the sky blue?' >answer.md
+  git diff | alphaos chat -m model.gguf --system 'Review this change.' -p -
+  alphaos chat -m stories260K-F32.gguf -p 'Once upon a time' --temp 0 -n 100`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if temperature != "" {
-				set = append(set, "temperature="+temperature)
+			if err := check(); err != nil {
+				return err
 			}
-			tried := sample.Default()
-			for _, s := range set {
-				name, value, ok := strings.Cut(s, "=")
-				if !ok {
-					return fmt.Errorf("--set wants NAME=VALUE, not %q", s)
+			if o.prompt == "-" {
+				text, err := io.ReadAll(cmd.InOrStdin())
+				if err != nil {
+					return fmt.Errorf("cannot read the prompt: %w", err)
 				}
-				if err := tried.Set(name, value); err != nil {
-					return fmt.Errorf("%w (parameters are %s)", err, strings.Join(sample.Names(), ", "))
-				}
-				o.set[name] = value
-			}
-			if budget < 0 {
-				return errors.New("--budget counts MiB and cannot be negative")
-			}
-			o.llm.Budget = int64(budget) << 20
-			o.llm.Alloc, o.llm.Free = weightMemory(true)
-			if o.tokens < 0 || o.context < 0 {
-				return errors.New("-n and --context count tokens and cannot be negative")
+				o.prompt = strings.TrimRight(string(text), "\r\n")
 			}
 			if cmd.Flags().Changed("prompt") {
 				return complete(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
-			return converse(cmd.Context(), o, cmd.InOrStdin(), cmd.OutOrStdout())
+			return converse(cmd.Context(), o, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
+	check = chatFlags(cmd, &o)
+	cmd.Flags().StringVarP(&o.model, "model", "m", "", "the model's GGUF file (default: the guide model)")
+	cmd.Flags().StringVarP(&o.prompt, "prompt", "p", "", "answer this and end; -: what standard input holds")
+	cmd.Flags().BoolVar(&o.plain, "no-draft", false, "with -p: never draft tokens from the context")
+	return cmd
+}
+
+// chatFlags adds the flags that say how a model is talked to; check looks at what they were given.
+func chatFlags(cmd *cobra.Command, o *chatOptions) (check func() error) {
+	var temperature string
+	var budget int
+	var set []string
 	f := cmd.Flags()
-	f.StringVarP(&o.model, "model", "m", "", "the model's GGUF file (default: the guide model)")
-	f.StringVarP(&o.prompt, "prompt", "p", "", "answer this and end")
 	f.StringVar(&o.system, "system", "", "what the assistant is told to be")
 	f.IntVarP(&o.tokens, "tokens", "n", 0, "tokens of an answer at most (0: until it ends)")
 	f.StringVar(&temperature, "temp", "", "temperature; 0: always the likeliest token (default: the model's own, or 0.8)")
 	f.StringArrayVar(&set, "set", nil, "another parameter, as in --set top_k=20")
+	completeWith(cmd, "set", func(text string) (list []string) {
+		for _, name := range sample.Names() {
+			list = append(list, name+"=")
+		}
+		return list
+	})
 	f.IntVarP(&o.llm.Threads, "threads", "t", 0, "threads to compute with (0: choose)")
 	kernelFlag(cmd, &o.llm.Kernel)
 	f.StringVar(&o.llm.Cache, "kv", "", "keys and values as f32, f16 or q8_0 (default: f32, or f16 where that takes more than 512 MiB)")
+	completeWith(cmd, "kv", func(string) []string { return []string{"f32", "f16", "q8_0"} })
 	f.IntVar(&budget, "budget", 0, "MiB of memory for the weights; what is beyond is streamed from the file (0: any)")
-	f.BoolVar(&o.plain, "no-draft", false, "with -p: never draft tokens from the context")
 	f.IntVar(&o.context, "context", 0, "context length in tokens (0: the model's own)")
 	f.BoolVar(&o.raw, "raw", false, "continue the text, without a chat template")
 	f.StringVar(&o.journal, "journal", "", "keep the conversation in this file, and go on with the one it holds")
-	return cmd
+	f.BoolVar(&o.lines, "lines", false, "plain lines, and no screen")
+	o.set = map[string]string{}
+	return func() error {
+		if temperature != "" {
+			set = append(set, "temperature="+temperature)
+		}
+		tried := sample.Default()
+		for _, s := range set {
+			name, value, ok := strings.Cut(s, "=")
+			if !ok {
+				return fmt.Errorf("--set wants NAME=VALUE, not %q", s)
+			}
+			if err := tried.Set(name, value); err != nil {
+				return fmt.Errorf("%w (parameters are %s)", err, strings.Join(sample.Names(), ", "))
+			}
+			o.set[name] = value
+		}
+		if budget < 0 {
+			return errors.New("--budget counts MiB and cannot be negative")
+		}
+		o.llm.Budget = int64(budget) << 20
+		o.llm.Alloc, o.llm.Free = weightMemory(true)
+		if o.tokens < 0 || o.context < 0 {
+			return errors.New("-n and --context count tokens and cannot be negative")
+		}
+		return nil
+	}
 }
 
 // complete answers o.prompt once.
@@ -160,15 +197,16 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 	for _, s := range m.Warnings {
 		fmt.Fprintln(notes, "note:", s)
 	}
+	ended := true // the last line has its end
 	write := func(text string) error {
+		if text != "" {
+			ended = strings.HasSuffix(text, "\n")
+		}
 		_, err := io.WriteString(out, text)
 		return err
 	}
 	if answer, ok := models.ByRule(m.Info, o.prompt); ok {
-		if terminal(out) != nil {
-			answer += "\n"
-		}
-		if err := write(answer); err != nil {
+		if err := write(strings.TrimRight(answer, "\n") + "\n"); err != nil {
 			return fmt.Errorf("cannot write the answer: %w", err)
 		}
 		return nil
@@ -188,8 +226,10 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 	if r.End == engine.Unwritten {
 		return fmt.Errorf("cannot write the answer: %w", r.Err)
 	}
-	if terminal(out) != nil {
-		fmt.Fprintln(out)
+	if !ended {
+		if err := write("\n"); err != nil {
+			return fmt.Errorf("cannot write the answer: %w", err)
+		}
 	}
 	if r.End == engine.Full {
 		fmt.Fprintf(notes, "note: the context of %d tokens is full\n", size)
@@ -208,8 +248,8 @@ func complete(ctx context.Context, o chatOptions, out, notes io.Writer) error {
 	return r.Err
 }
 
-// converse runs the assistant on this terminal.
-func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (err error) {
+// converse runs the assistant with whoever is at the other end: a person at a terminal, or a program.
+func converse(ctx context.Context, o chatOptions, in io.Reader, out, errs io.Writer) (err error) {
 	files, err := newHostModels(o.model)
 	if err != nil {
 		return err
@@ -227,6 +267,14 @@ func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (
 		Before: models.ByRule,
 		Drive:  assistant.Drive{SaveDocument: saveDocument, SaveExport: saveExport},
 	}
+	stdin, typed := in.(*os.File)
+	typed = typed && term.IsTerminal(int(stdin.Fd()))
+	shown := terminal(out)
+	colour, screen := terminalColour(os.Getenv)
+	screen = screen && hasScreen && typed && shown != nil && !o.lines
+	if screen && os.Getenv(inScreen) == "" {
+		return superviseScreen(stdin, shown, errs)
+	}
 	if o.journal != "" {
 		medium, err := openJournal(o.journal)
 		if err != nil {
@@ -238,28 +286,39 @@ func converse(ctx context.Context, o chatOptions, in io.Reader, out io.Writer) (
 		}
 	}
 
-	stdin, ok := in.(*os.File)
-	if !ok || !term.IsTerminal(int(stdin.Fd())) {
-		c.UI = &pipeUI{in: bufio.NewReader(in), out: out}
-		_, err := assistant.Run(ctx, c)
-		return err
+	switch {
+	case screen:
+		return converseOnScreen(ctx, c, stdin, shown, colour)
+	case typed && shown != nil:
+		return converseInLines(ctx, c, stdin, shown)
 	}
-	state, err := term.MakeRaw(int(stdin.Fd()))
+	c.UI = &pipeUI{in: bufio.NewReader(in), answers: out, notes: errs, together: shown != nil && terminal(errs) != nil}
+	_, err = assistant.Run(ctx, c)
+	return err
+}
+
+// converseInLines is a conversation as on the machine's serial line.
+func converseInLines(ctx context.Context, c assistant.Config, in, out *os.File) error {
+	state, err := term.MakeRaw(int(in.Fd()))
 	if err != nil {
 		return fmt.Errorf("cannot use this terminal: %w", err)
 	}
-	defer term.Restore(int(stdin.Fd()), state)
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
+	defer term.Restore(int(in.Fd()), state)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if t := terminal(out); t != nil {
-		out = t // the console cleans what it shows
+	p := &person{}
+	cols, _, err := term.GetSize(int(out.Fd()))
+	if err != nil {
+		cols = 0
 	}
-	con, err := console.New(console.Options{Serial: out, Keys: console.DecodeKeys(ctx, stdin), Complete: assistant.Complete})
+	// The console cleans what it shows.
+	con, err := console.New(console.Options{Serial: out, Cols: cols, Keys: p.watch(console.DecodeKeys(ctx, in)), Complete: assistant.Complete})
 	if err != nil {
 		return err
 	}
 	defer con.Close()
-	c.UI = assistant.Terminal(con)
+	p.UI = assistant.Terminal(con)
+	c.UI = p
 	_, err = assistant.Run(ctx, c)
 	return err
 }
@@ -307,36 +366,45 @@ func (h *hostModels) List() ([]engine.ModelFile, error) {
 	return append(list, engine.ModelFile{Name: h.name, Size: st.Size()}), nil
 }
 
-// pipeUI is the assistant's user interface when a program, and no person, is
-// at the other end: lines in, plain text out.
+// pipeUI is the assistant's user interface when a program is at one end at
+// least: lines in, answers out, and all else as notes. Whoever has both on one
+// terminal sees a conversation.
 type pipeUI struct {
-	in    *bufio.Reader
-	out   io.Writer
-	inner bool // the last text did not end its line
+	in             *bufio.Reader
+	answers, notes io.Writer
+	together       bool // both are seen in one terminal
+	answering      bool
+	inner          bool // what was written last did not end its line
 }
 
 func (u *pipeUI) Write(p []byte) (int, error) {
 	if len(p) > 0 {
 		u.inner = p[len(p)-1] != '\n'
 	}
-	return u.out.Write(p)
+	if u.answering {
+		return u.answers.Write(p)
+	}
+	return u.notes.Write(p)
 }
 
-func (u *pipeUI) fresh() {
+// note ends what was said, with its line, and writes a note.
+func (u *pipeUI) note(format string, args ...any) {
 	if u.inner {
 		io.WriteString(u, "\n")
 	}
+	u.answering = false
+	fmt.Fprintf(u, format, args...)
 }
 
 func (u *pipeUI) ReadLine(prompt string) (string, error) {
 	line, err := u.in.ReadString('\n')
 	if err != nil && line == "" {
+		u.note("")
 		return "", err
 	}
 	line = strings.TrimRight(line, "\r\n")
-	u.fresh()
-	_, err = fmt.Fprintf(u, "%s%s\n", prompt, line) // as a terminal would show it
-	return line, err
+	u.note("%s%s\n", prompt, line) // as a terminal would show it
+	return line, nil
 }
 
 // A program that answers a question has written the answer already.
@@ -345,17 +413,17 @@ func (u *pipeUI) Waiting() int                        { return 0 }
 func (u *pipeUI) Drop()                               {}
 
 func (u *pipeUI) BeginAnswer() {
-	u.fresh()
-	io.WriteString(u, assistant.Speaker)
+	u.note("")
+	if u.together {
+		u.note(assistant.Speaker)
+	}
+	u.answering, u.inner = true, false
 }
 
-func (u *pipeUI) Quiet(text string) {
-	u.fresh()
-	fmt.Fprintln(u, text)
-}
-
-func (u *pipeUI) Notice(text string) { u.Quiet(text) }
-func (u *pipeUI) Error(text string)  { u.Quiet(text) }
+func (u *pipeUI) Quiet(text string)       { u.note("%s\n", text) }
+func (u *pipeUI) Marked(pieces ...string) { u.Quiet(strings.Join(pieces, "")) }
+func (u *pipeUI) Notice(text string)      { u.Quiet(text) }
+func (u *pipeUI) Error(text string)       { u.Quiet(text) }
 
 func (u *pipeUI) Progress(string, int64) engine.Progress { return noProgress{} }
 
@@ -371,10 +439,9 @@ func (u *pipeUI) Prefill(string) bool   { return false }
 func (u *pipeUI) ReplayAnswer(text, note string) { u.Replay(assistant.Speaker, text, note) }
 
 func (u *pipeUI) Replay(who, text, note string) {
-	u.fresh()
-	fmt.Fprintf(u, "  %s: %s\n", strings.TrimRight(who, "> "), text)
+	u.note("  %s: %s\n", strings.TrimRight(who, "> "), text)
 	if note != "" {
-		fmt.Fprintf(u, "  %s\n", note)
+		u.note("  %s\n", note)
 	}
 }
 

@@ -31,6 +31,9 @@ func driveCommand() *cobra.Command {
 		driveBackupCommand(),
 		driveRestoreCommand(),
 	)
+	for _, c := range cmd.Commands() {
+		c.ValidArgsFunction = completeDrives
+	}
 	return cmd
 }
 
@@ -124,6 +127,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			if err != nil {
 				return err
 			}
+			o.Config = create.FirstStart
 			o.Out, o.Disk, o.Replace, o.Verify, o.Progress = out.Image, out.Disk, out.Replace, out.Verify, out.Progress
 			r, err := create.Drive(o)
 			if err != nil {
@@ -163,6 +167,8 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 	f.StringVar(&o.Limine, "limine", "", "the `folder` with Limine's BOOTX64.EFI, a boot manager, which then starts AlphaOS (default: the firmware does)")
 	f.StringVar(&journal, "journal", "16M", "size of the preallocated journal")
 	f.StringVar(&state, "state", "", "space for what a model remembers of the last conversation, so that the next start goes on at once; 0: none (default 64M, or a sixteenth of a drive below 1G)")
+	completeFiles(cmd, "efi", "EFI", "efi")
+	completeWith(cmd, "layout", func(string) []string { return []string{"minimal", "full"} })
 	target.add(cmd)
 	return cmd
 }

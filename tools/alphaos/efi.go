@@ -29,7 +29,8 @@ the program twice, for addresses more than 4 GiB apart:
 
 	go build -trimpath -ldflags "-buildid= -R 0x1000 -T 0x401000"
 	go build -trimpath -ldflags "-buildid= -R 0x1000 -T 0x110401000"`,
-		Args: cobra.RangeArgs(2, 3),
+		Example: `  alphaos efi pack hello.elf BOOTX64.EFI`,
+		Args:    cobra.RangeArgs(2, 3),
 		RunE: func(_ *cobra.Command, args []string) error {
 			var in []*os.File
 			for _, name := range args[:len(args)-1] {

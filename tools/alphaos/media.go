@@ -19,9 +19,10 @@ import (
 
 func driveListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list",
-		Short: "List the drives of this computer, and say what keeps one from being erased",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Short:   "List the drives of this computer, and say what keeps one from being erased",
+		Example: `  alphaos drive list`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			disks, err := media.List()
 			if err != nil {

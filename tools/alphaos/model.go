@@ -26,6 +26,7 @@ import (
 	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
+	"alphaos/llm/kernel"
 	"alphaos/llm/tokenizer"
 	"alphaos/models"
 )
@@ -365,8 +366,9 @@ to a file: one float32, little endian, for each token of the vocabulary.`,
 }
 
 // kernelFlag lets people choose how a command computes, once for all by the environment.
-func kernelFlag(cmd *cobra.Command, kernel *string) {
-	cmd.Flags().StringVar(kernel, "kernel", os.Getenv("ALPHAOS_KERNEL"), "compute kernel, also $ALPHAOS_KERNEL (default: measure and choose)")
+func kernelFlag(cmd *cobra.Command, name *string) {
+	cmd.Flags().StringVar(name, "kernel", os.Getenv("ALPHAOS_KERNEL"), "compute kernel, also $ALPHAOS_KERNEL (default: measure and choose)")
+	completeWith(cmd, "kernel", func(string) []string { return kernel.Names() })
 }
 
 func parseIDs(s string) ([]int32, error) {

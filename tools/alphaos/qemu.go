@@ -96,6 +96,13 @@ end.`,
 	f.StringVar(&screen, "screen", "1280x800", "screen size in pixels")
 	f.StringVar(&keyboard, "keyboard", "ps2", "the window's keyboard: ps2 or usb")
 	f.StringVar(&firmware, "firmware", "", "habits of other firmware for OVMF, with commas between")
+	c.ValidArgsFunction = cobra.FixedCompletions([]string{"img"}, cobra.ShellCompDirectiveFilterFileExt)
+	words := func(list ...string) func(string) []string { return func(string) []string { return list } }
+	completeWith(c, "bus", words("virtio", "ahci", "nvme", "usb"))
+	completeWith(c, "accel", words("kvm", "tcg"))
+	completeWith(c, "display", words("auto", "none", "gtk", "sdl", "cocoa"))
+	completeWith(c, "keyboard", words("ps2", "usb"))
+	completeWith(c, "firmware", completeHabits)
 	f.BoolVar(&config.Snapshot, "snapshot", false, "forget what the machine writes")
 	f.BoolVar(&noReboot, "no-reboot", false, "end when the machine restarts")
 	return c

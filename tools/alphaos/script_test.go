@@ -193,9 +193,9 @@ func writeModels(dir string) error {
 		"embeds.gguf":     llmtest.New(gguf.KeyValue{Key: "general.architecture", Value: "bert"}).Bytes(),
 		"cut.gguf":        plain[:len(plain)/2],
 		"nonsense.gguf":   []byte("This is not a model, whatever its name says."),
-		"three.txt":       []byte(" world again!"),
-		"chat.txt":        []byte("hello world"),
-		"raw.txt":         []byte(" world"),
+		"three.txt":       []byte(" world again!\n"),
+		"chat.txt":        []byte("hello world\n"),
+		"raw.txt":         []byte(" world\n"),
 		"after-world.f32": floats(after("▁world")),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
@@ -225,7 +225,7 @@ func writeGolden(e *testscript.Env, data string) error {
 		if !ok {
 			return fmt.Errorf("%s: unexpected golden text %q", model, t[prompt])
 		}
-		if err := os.WriteFile(filepath.Join(e.WorkDir, model+".txt"), []byte(answer), 0o666); err != nil {
+		if err := os.WriteFile(filepath.Join(e.WorkDir, model+".txt"), []byte(answer+"\n"), 0o666); err != nil {
 			return err
 		}
 	}
