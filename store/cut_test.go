@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -115,7 +116,8 @@ func (t *talker) copyAt(which int64) int64 {
 	return t.r.Int64N(t.d.Size()/t.slot)*t.slot + which*t.slot/2
 }
 
-var number = regexp.MustCompile(`#\d+ `)
+// number is how a text begins. With one byte less, the random bytes of a generation or a checksum look like one at times.
+var number = regexp.MustCompile(`#\d+ [x.]`)
 
 // died notes that what is in one and not in the other is deleted.
 func (t *talker) died(before, after string) {
@@ -141,13 +143,16 @@ func (t *talker) compact(s *store.Store) error {
 			return fmt.Errorf("%w: %s is still there at %d of slot %d; %d segments, degraded %v, due %v", errTest, n, int64(i)%t.slot, int64(i)/t.slot, t.segments, s.Degraded(), due)
 		}
 	}
-	if got, want := read(s).String(), t.said.String(); got != want && !t.blind && t.d.Fail == nil {
+	if got, want := read(s).String(), t.said.String(); got != want && !t.blind && t.d.Fail == nil && !t.d.Off() { // all was done before it was cut off
 		return fmt.Errorf("%w: compacted, want\n%s", errTest, difference(want, got))
 	}
 	return nil
 }
 
-var errTest = errors.New("a broken promise")
+var (
+	errTest  = errors.New("a broken promise")
+	errAlike = errors.New("could not be told from something else")
+)
 
 // said is what a journal says.
 type said struct {
@@ -278,6 +283,17 @@ func (s said) String() string {
 	return b.String()
 }
 
+// looksLike tells whether two that are different look the same at a start.
+func (s said) looksLike(o said) bool {
+	if s.String() != o.String() {
+		return false
+	}
+	s, o = s.clone(), o.clone()
+	s.cutOff()
+	o.cutOff()
+	return !reflect.DeepEqual(s, o)
+}
+
 // given begins all titles that are given; no message begins so.
 const given = "title: "
 
@@ -323,10 +339,17 @@ func read(s *store.Store) said {
 
 const settings = 3
 
-// do does one thing; effect is what it says.
+// do does one thing; effect is what it says. It does not, if what is there then would look like what something else has
+// made that may be there as well, and would go on in another way: no start could tell which of them it is. So does a
+// conversation that is deleted, and one of which all messages are, which keeps its title and its number.
 func (t *talker) do(what func() error, effect func(*said)) error {
 	after := t.said.clone()
 	effect(&after)
+	for _, p := range t.perhaps {
+		if p.looksLike(after) {
+			return errAlike
+		}
+	}
 	err := what()
 	if err == nil {
 		t.said, t.perhaps = after, nil
@@ -526,7 +549,8 @@ func difference(want, got string) string {
 // fault is a way in which a drive fails.
 type fault struct {
 	name  string
-	share int // how many cuts, in percent of those asked for; all together are more than 100
+	once  []uint64 // seeds that failed once
+	share int      // how many cuts, in percent of those asked for; all together are more than 100
 	// session prepares the drive for the next session, which is cut if that is
 	// returned; the drive fails only until power comes back.
 	session func(t *talker) (cut bool)
@@ -539,7 +563,9 @@ type fault struct {
 }
 
 var faults = []fault{
-	{name: "any order", share: 50},
+	{name: "any order", share: 50, once: []uint64{
+		14976714007585017, // no room was left to bring together what a cut had torn, and then that was told as damage
+	}},
 	{name: "in order", share: 10, session: func(t *talker) bool { t.d.InOrder = true; return true }},
 	{name: "passing errors", share: 12, damage: true, flaky: true, session: func(t *talker) bool {
 		t.d.Fail = fstest.Flaky(t.r, 0.02, 0.02, 0.02, 1)
@@ -657,6 +683,9 @@ func live(f fault, seed uint64, grows bool) (t *talker, err error) {
 			if errors.Is(e, store.ErrNotCompacted) && !d.Off() {
 				continue // something can't be read
 			}
+			if errors.Is(e, errAlike) {
+				continue
+			}
 			// Where there is no room to move away from what can't be written, it is full as well.
 			used, total := s.Usage()
 			if errors.Is(e, store.ErrFull) || e != nil && total-used < 16<<10 {
@@ -698,6 +727,11 @@ func TestCuts(t *testing.T) {
 				first = rand.Uint64() >> 20 << 10
 			}
 			cuts, drives, segments, compacted := 0, uint64(0), 0, 0
+			for _, s := range f.once {
+				if _, err := live(f, s, s%2 == 1); err != nil {
+					t.Fatalf("with seed %d: %v", s, err)
+				}
+			}
 			for ; cuts < *soak*f.share/100 || drives < 3; drives++ {
 				s := first + drives + 1
 				l, err := live(f, s, s%2 == 1) // of each two one grows

@@ -379,6 +379,7 @@ type journal struct {
 	degraded bool   // some acknowledged records are in one copy only
 	single   bool   // the last append reached one copy only
 	frozen   uint8  // the copy that must not be written: inA, inB or 0
+	cramped  bool   // what a cut has torn has no room to be brought together: only a session, or the segment, may end here
 	blank    bool   // a header must be written before the first record
 	tailData []byte // the bytes of the tail block before tail
 	shared   int64  // where the first record begins that has bytes in the tail block, as it was read
@@ -447,10 +448,12 @@ func (j *journal) mend() {
 // rescue writes once more, behind the tail, what is in one copy only where that
 // can't be mended or mending it would be a danger, then mends the latter. It
 // goes on only while all of that reaches both copies and leaves reserve bytes
-// free; else all stays where it is.
+// free; else all stays where it is. If that is for want of room, nothing more is said in
+// the segment: behind that, what a cut has torn could not be told from damage.
 func (j *journal) rescue(reserve int64) {
 	for _, enc := range j.rescues {
-		if j.single || j.free()-int64(len(enc)) < reserve {
+		j.cramped = j.free()-int64(len(enc)) < reserve
+		if j.single || j.cramped {
 			j.degraded, j.heals = true, nil
 			break
 		}

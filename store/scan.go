@@ -727,12 +727,16 @@ func (j *journal) scan(a, b *half, sc *scan) {
 	j.lo, j.hi, j.sealed = sc.lo, sc.hi, sc.sealed
 	// A write that was cut may have torn the blocks of the last append, and the
 	// one before where a physical sector reaches into it. So may one before that
-	// was cut, if the sessions since were cut while they brought things together.
+	// was cut, if nothing was said in the sessions since: they were cut while they brought
+	// things together, or had no room for that (see rescue).
 	sc.settled = math.MaxInt64
 	for i := len(all) - 1; i >= 0; i-- {
-		j.seq = max(j.seq, all[i].seq)
-		sc.settled = min(sc.settled, all[i].pos/blockSize-1)
-		if !all[i].begins() && (i == 0 || all[i-1].seq != all[i].seq) {
+		f := &all[i]
+		j.seq = max(j.seq, f.seq)
+		sc.settled = min(sc.settled, f.pos/blockSize-1)
+		again := i > 0 && all[i-1].seq == f.seq
+		unsaid := f.begins() || f.kind == kindSeal || f.kind == kindSessionEnd && i > 0 && all[i-1].begins()
+		if !again && !unsaid {
 			break
 		}
 	}

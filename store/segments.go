@@ -106,12 +106,13 @@ func (j *journal) follow(before *journal) {
 	j.seq += last
 }
 
-// room goes on in the next segment if this one has no room for n bytes more.
-func (s *Store) room(n int64) error {
+// room goes on in the next segment if this one has no room for size bytes more with reserve bytes behind them.
+func (s *Store) room(reserve, size int64) error {
+	n := reserve + size
 	if s.grows() {
 		n += sealRoom
 	}
-	if n <= s.j.free() && !s.j.sealed {
+	if n <= s.j.free() && !s.j.sealed && !(s.j.cramped && reserve > 0) {
 		return nil
 	}
 	if !s.grows() || s.j.unread {

@@ -418,7 +418,7 @@ func (s *Store) write(reserve int64, recs ...record) error {
 			recs[i].ms = now
 		}
 	}
-	if err := s.room(reserve + recordSize(len(commitOf(recs).payload))); err != nil {
+	if err := s.room(reserve, recordSize(len(commitOf(recs).payload))); err != nil {
 		return err
 	}
 	s.window = window{}
