@@ -82,7 +82,7 @@ func TestQuickReference(t *testing.T) {
 	// One goes on with the conversation that was opened. Nobody touches a key at the start.
 	p = vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb"})
 	said := p.Expect("you> ")
-	vmtest.Contains(t, said, ", ended properly", "Start AlphaOS\r\n")
+	vmtest.Contains(t, said, ", ended properly", "Start AlphaOS\n")
 	if strings.Contains(said, "ended unexpectedly") || !strings.Contains(said, "you: "+first) || strings.Contains(said, second) {
 		t.Errorf("the second start shows %q", said)
 	}

@@ -71,7 +71,7 @@ func TestLook(t *testing.T) {
 	p.Greedy(60)
 	p.Ask(guideQuestion)
 	keys("/s")
-	press("down", "ret") // "/set " of the list
+	press("down", "down", "ret") // "/set " of the list, below "/settings"
 	keys("th")
 	press("tab")
 	keys("day\n")
