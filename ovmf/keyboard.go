@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // keyHold is how long each key is held, and the gap after it, in ms: short,
@@ -48,14 +49,36 @@ var codes = func() map[rune][]string {
 // SendText types text on the keyboard, character by character; "\n" is Enter.
 // Characters that a US keyboard lacks are refused.
 func (vm *VM) SendText(ctx context.Context, text string) error {
+	return vm.sendText(ctx, text, keyHold, 0)
+}
+
+// SendTextAt is SendText at so many keys a second, each held for half of its time, and returns when the last one was
+// pressed. QEMU itself forgets keys when too many wait.
+func (vm *VM) SendTextAt(ctx context.Context, text string, keysPerSecond int) error {
+	every := time.Second / time.Duration(keysPerSecond)
+	return vm.sendText(ctx, text, int(every.Milliseconds()/2), every)
+}
+
+func (vm *VM) sendText(ctx context.Context, text string, hold int, every time.Duration) error {
 	for _, r := range text {
 		if codes[r] == nil {
 			return fmt.Errorf("a US keyboard has no key for %q", r)
 		}
 	}
+	next := time.NewTimer(every)
+	defer next.Stop()
 	for _, r := range text {
-		if err := vm.press(ctx, codes[r]); err != nil {
+		if err := vm.press(ctx, codes[r], hold); err != nil {
 			return err
+		}
+		if every == 0 {
+			continue
+		}
+		select {
+		case <-next.C:
+			next.Reset(every)
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	return nil
@@ -65,15 +88,15 @@ func (vm *VM) SendText(ctx context.Context, text string) error {
 // "pgdn", "backspace", or a chord such as "ctrl-c".
 func (vm *VM) SendKeys(ctx context.Context, keys ...string) error {
 	for _, k := range keys {
-		if err := vm.press(ctx, strings.Split(k, "-")); err != nil {
+		if err := vm.press(ctx, strings.Split(k, "-"), keyHold); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// press sends one chord. QEMU itself spaces the presses and releases.
-func (vm *VM) press(ctx context.Context, chord []string) error {
+// press sends one chord, to be held for so many ms. QEMU itself spaces the presses and releases.
+func (vm *VM) press(ctx context.Context, chord []string, hold int) error {
 	type key struct {
 		Type string `json:"type"`
 		Data string `json:"data"`
@@ -82,5 +105,5 @@ func (vm *VM) press(ctx context.Context, chord []string) error {
 	for _, c := range chord {
 		keys = append(keys, key{"qcode", c})
 	}
-	return vm.qmp.execute(ctx, "send-key", map[string]any{"keys": keys, "hold-time": keyHold}, nil)
+	return vm.qmp.execute(ctx, "send-key", map[string]any{"keys": keys, "hold-time": hold}, nil)
 }
