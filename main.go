@@ -2,7 +2,7 @@
 // with a language model from its drive and keeps the conversation there.
 //
 // This file is the order of a start and nothing else: the machine's console, the start's
-// options, the drive, its journal, the assistant, and power off. It runs only under
+// options, the drive, its journal, the start-up manager, the assistant, and power off. It runs only under
 // firmware; `go run ./tools/alphaos chat` is the same assistant on a host.
 package main
 
