@@ -21,6 +21,7 @@ type conversation struct {
 	now      func() time.Time
 	journal  *journal
 	filing   *filing
+	shelf    *shelf
 	settings *settings
 	before   func(m llm.Info, message string) (answer string, ok bool) // Config.Before
 	state    engine.Medium                                             // Drive.State
@@ -93,6 +94,7 @@ func (c *conversation) forget() {
 // clear begins a new conversation.
 func (c *conversation) clear() {
 	c.said.Turns, c.earlier, c.said.First, c.kept, c.code = nil, 0, 0, nil, 0
+	c.shelf.clear()
 	if c.model != nil {
 		c.model.Forget()
 	}

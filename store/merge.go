@@ -149,8 +149,11 @@ func (st Stats) encode(partial bool) []byte {
 	if partial {
 		flag = "1"
 	}
-	return encodePairs(
-		"model", st.Model, "tokens", strconv.Itoa(st.Tokens),
+	kv := []string{"model", st.Model, "tokens", strconv.Itoa(st.Tokens),
 		"ms", strconv.FormatInt(st.Elapsed.Milliseconds(), 10),
-		"context", strconv.Itoa(st.Context), "partial", flag)
+		"context", strconv.Itoa(st.Context), "partial", flag}
+	if st.Sources != "" {
+		kv = append(kv, "sources", st.Sources)
+	}
+	return encodePairs(kv...)
 }

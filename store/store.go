@@ -79,6 +79,7 @@ type Stats struct {
 	Tokens  int           // generated
 	Elapsed time.Duration // generating them
 	Context int           // tokens in the model's context afterwards
+	Sources string        // what the answer comes from, as whoever saved it wrote that
 }
 
 // Conversation is an entry of the list of conversations.
