@@ -111,12 +111,18 @@ func (c *conversation) reply(ctx context.Context, s *speech) chat.Turn {
 	defer c.showState()
 	meter := &meter{c: c, now: c.now, begun: c.now()}
 	c.model.Reading = meter.reading
-	// What the documents have to say stands in the prompt of this answer alone: the turn is as it was typed before the next one.
+	// What the documents, and what is remembered, have to say stands in the prompt of this answer alone: the turn is as it was typed before the next one.
 	at := len(c.said.Turns) - 1
 	asked := c.said.Turns[at]
-	ground := c.shelf.ground(ctx, asked.Text, c.room(asked), c.tokens)
+	room := c.room(asked)
+	ground := c.shelf.ground(ctx, asked.Text, room, c.tokens)
+	if facts := c.remembered.fitting(asked.Text); room >= leastPassages {
+		ground.facts = facts
+	} else if len(facts) > 0 {
+		defer c.ui.Quiet("You told me to remember: " + strings.Join(facts, "; ") + ".")
+	}
+	c.said.Turns[at].Text = ground.prompt()
 	if len(ground.passages) > 0 {
-		c.said.Turns[at].Text = ground.prompt()
 		s.citer = &citer{ground: ground}
 	}
 	r := c.model.Answer(ctx, &c.said, c.settings.Params, func(text string) error {

@@ -32,6 +32,7 @@
 //	answer.go        a message is saved, answered, and the answer saved
 //	conversation.go  the turns, and the model that reads them
 //	history.go       showing what was said
+//	memory.go        what is to be remembered, whatever conversation goes on
 //	citer.go         which passages an answer comes from
 //	shelf.go         what the documents say to a question
 //	filing.go        a file for each conversation, for other computers
@@ -175,6 +176,8 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	t.filing = c.filing
 	c.shelf = &shelf{ui: o.UI, display: o.Display, journal: j, retriever: o.Drive.Retriever}
 	t.shelf = c.shelf
+	c.remembered = &notebook{ui: o.UI, journal: j}
+	t.remembered = c.remembered
 	defer c.shelf.rest()
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
@@ -256,7 +259,7 @@ func converse(ctx context.Context, c *commands) (Outcome, error) {
 			if out, err, ended := c.run(ctx, text); ended {
 				return out, err
 			}
-		} else if text != "" {
+		} else if text != "" && !c.heard(text) {
 			c.talk.answer(ctx, text)
 		}
 	}

@@ -21,6 +21,7 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /export         write this conversation to the drive; /save N FILE a block of code of it
   /documents      list the documents on the drive; so does "show my documents"
   /search WORDS   search them; /sources shows what the last answer comes from
+  /memory         what you told to remember; "remember that ..." adds to it
   /settings       text size, theme, keyboard, clock, model; /first-start asks again
   /set            set parameters, system prompt, screen, keyboard, time zone; save messages or not
   /show           show the model, memory, parameters or the system prompt
@@ -96,6 +97,7 @@ type commands struct {
 	talk        *conversation
 	filing      *filing
 	shelf       *shelf
+	remembered  *notebook
 	library     *library
 	keys        *keys
 	drive       Drive
@@ -122,6 +124,8 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 			say(c.ui, conversationsUsage)
 		case "documents", "search", "sources", "use":
 			say(c.ui, documentsUsage)
+		case "memory":
+			say(c.ui, memoryUsage)
 		case "parameters", "parameter", "set parameter":
 			c.parameterHelp()
 		default:
@@ -195,6 +199,8 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		c.copyCode(rest)
 	case "/documents":
 		c.documents(ctx, rest)
+	case "/memory":
+		c.memoryCommand(rest)
 	case "/search":
 		c.search(ctx, rest)
 	case "/sources":

@@ -182,7 +182,7 @@ func (w *world) setTimezone(text string) error {
 type powerCut struct{}
 
 var prompts = []string{Prompt, "Which model? (number or name; Enter looks again) ", "Shut down anyway? (yes or no) ",
-	"Delete it? (yes or no) ", "Forget it? (yes or no) ", "Replace it? (yes or no) "}
+	"Which one? (number; Enter: none) ", "Delete it? (yes or no) ", "Forget it? (yes or no) ", "Replace it? (yes or no) "}
 
 func play(t *testing.T, script string) string {
 	w := &world{t: t, context: 400, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
@@ -908,6 +908,9 @@ func (s *fakeSession) next() int32 {
 		reply = "{Hm. Well.}" + reply
 	case "only think":
 		reply = "{Hm. Well.}"
+	}
+	if facts, question, ok := strings.Cut(strings.TrimPrefix(user, "I told you to remember:\n"), "\n\n"); ok && strings.HasPrefix(user, "I told you to remember:") && !strings.Contains(user, "Passages from") {
+		reply = fmt.Sprintf("To %q: %s.", question, strings.ReplaceAll(facts, "\n", ", "))
 	}
 	if user == "stop string" {
 		reply = "before <sto <stop> after"

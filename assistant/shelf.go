@@ -254,6 +254,7 @@ type ground struct {
 	question string
 	passages []knowledge.Passage // in the prompt, numbered from 1
 	listed   []knowledge.Passage // for the person alone, where the model has no room for any
+	facts    []string            // that are remembered
 }
 
 const (
@@ -339,10 +340,17 @@ func beginning(l *knowledge.Library, name string, found []knowledge.Passage) []k
 
 // prompt is the question with what it may be answered from.
 func (g *ground) prompt() string {
-	if len(g.passages) == 0 {
-		return g.question
-	}
 	var b strings.Builder
+	if len(g.facts) > 0 {
+		b.WriteString("I told you to remember:\n")
+		for _, f := range g.facts {
+			b.WriteString("- " + f + "\n")
+		}
+		b.WriteString("\n")
+	}
+	if len(g.passages) == 0 {
+		return b.String() + g.question
+	}
 	b.WriteString("Passages from my documents:\n\n")
 	for i, p := range g.passages {
 		fmt.Fprintf(&b, "[%d] %s\n%s\n\n", i+1, where(p), p.Text)
