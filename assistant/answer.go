@@ -74,8 +74,12 @@ func (c *conversation) answerAfter(ctx context.Context, text string, keep int, s
 }
 
 // room is how many tokens of passages may stand before a message: half of the context at most, where there is room for an answer.
+// There is none in a small context: models of that size were not made to read documents, the guide among them.
 func (c *conversation) room(asked chat.Turn) int {
 	_, size := c.model.Context()
+	if size < leastContext {
+		return 0
+	}
 	alone := engine.Conversation{System: c.said.System, Turns: []chat.Turn{asked}}
 	return min(size/2, c.model.Most()-size/4-c.model.Tokens(&alone))
 }

@@ -16,6 +16,7 @@ import (
 	"alphaos/engine"
 	"alphaos/fs"
 	"alphaos/knowledge"
+	"alphaos/llm/chat"
 	"alphaos/store"
 )
 
@@ -407,14 +408,8 @@ func (c *commands) useDocument(ctx context.Context, which string) {
 	default:
 		s.use = exact[0].Name
 		say(c.ui, fmt.Sprintf("Questions are about %s alone from here on. /use all asks about all documents again.", s.use))
-		if c.talk.model != nil && c.small() {
+		if c.talk.model != nil && c.talk.room(chat.Turn{}) < leastPassages {
 			c.ui.Quiet("This model has no room for passages of documents: they are listed for you below its answers. /models lists others.")
 		}
 	}
-}
-
-// small tells whether the model has no room for passages.
-func (c *commands) small() bool {
-	_, size := c.talk.model.Context()
-	return min(size/2, size/4*3) < leastPassages
 }

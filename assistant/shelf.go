@@ -259,7 +259,8 @@ type ground struct {
 
 const (
 	mostPassages  = 2000 // tokens in a prompt
-	leastPassages = 300  // a model that has less room for passages is given none
+	leastPassages = 300  // where there is less room for passages, none are given
+	leastContext  = 2048 // tokens of a context that passages are given to
 )
 
 // ground returns what fits a question, in as many tokens as room, of which tokens counts those of a text.
