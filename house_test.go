@@ -49,6 +49,7 @@ var plan = []struct{ rooms, what string }{
 	{"boot", "what happens before the conversation"},
 	{"assistant", "the conversation"},
 	{"engine archive", "a model that answers; conversations as files"},
+	{"drive/database", "keeps the database of a drive"},
 	{"models", "the guide model"},
 	{"models/rules", "what is answered by rule in its place"},
 	{"drive", "where each thing lives on the drive"},

@@ -45,6 +45,8 @@ const (
 	BackupDir       = "data/backup"
 	IndexPath       = "data/knowledge.idx" // of the documents, for search; made anew from them when it is missing or damaged
 
+	DatabasePath = "data/knowledge.db" // what is on the drive, for SQLite; made anew from the rest when it is missing or damaged
+
 	reportsDir     = "backup"                // of the following, and of reports about the machine
 	CrashPath      = "backup/crash.txt"      // where a crash leaves its report
 	BootLogPath    = "backup/boot.log"       // where a verbose start does
