@@ -87,7 +87,7 @@ var stdTests = []stdTest{
 	// One of ours: SQLite, which is Go translated from C and keeps memory of its own.
 	{path: "alphaos/knowledge/db", brief: true, skip: []skip{
 		{"TestStock", startsChild},
-		{"TestCuts|TestDamaged|TestDeletedIsGone|TestIncremental|TestKeepStops", "takes minutes under emulation"},
+		{"TestCuts|TestDamaged|TestDeletedIsGone|TestIncremental|TestKeep|TestKeepStops|TestFull", "takes long under emulation"},
 	}},
 }
 
