@@ -15,7 +15,7 @@ import (
 	"alphaos/fs/fstest"
 )
 
-var cuts = flag.Int("cuts", 150, "how many cuts of power TestCuts simulates")
+var cuts = flag.Int("cuts", 60, "how many cuts of power TestCuts simulates")
 
 // volume is a Folder on FAT32.
 type volume struct{ *fat.FS }
@@ -59,7 +59,7 @@ func (t target) Write(p []byte) (int, error) { return 0, errors.ErrUnsupported }
 
 func (t target) Seek(int64, int) (int64, error) { return 0, errors.ErrUnsupported }
 
-// session is what happens on a drive between two looks at it.
+// happens is what happens on a drive between two looks at it.
 func happens(step int, d *drive) {
 	switch step {
 	case 0:

@@ -334,7 +334,7 @@ func TestKeepWithout(t *testing.T) {
 
 func TestKeepStops(t *testing.T) {
 	f, d := newMemory(), newDrive()
-	for i := range 40 {
+	for i := range 12 {
 		d.write(fmt.Sprintf("%d.txt", i), strings.Repeat("some words ", 1000), strings.Repeat("other words ", 2000), "end")
 		d.say(i+1, strings.Repeat("long ", 5000), "short", strings.Repeat("again ", 7000))
 	}
@@ -343,7 +343,7 @@ func TestKeepStops(t *testing.T) {
 		if keeps == 10000 {
 			t.Fatal("it never ends")
 		}
-		ctx := &ending{Context: t.Context(), left: 10 + keeps/20}
+		ctx := &ending{Context: t.Context(), left: 10 + keeps/8}
 		if _, err := k.Keep(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -583,7 +583,7 @@ func TestDamaged(t *testing.T) {
 	damaged(t, d, map[string][]byte{Name: bytes.Repeat([]byte{0xff, 0xd8}, 5000)}, otherName)
 	damaged(t, d, map[string][]byte{Name: good, journalName: []byte("no journal")}, "")
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 100 {
+	for range 40 {
 		damaged(t, d, with(func(b []byte) []byte {
 			for range 1 + r.IntN(3) {
 				b[r.IntN(used)] ^= 1 << r.IntN(8)

@@ -66,6 +66,9 @@ func openSession(ctx context.Context, folder Folder) (s *session, err error) {
 		if err = s.conn.Exec(setup); err == nil {
 			err = s.verify()
 		}
+		if err == nil { // SQLite has looked at the journal: what is still there of one means nothing
+			err = s.disk.Delete(journalName, false)
+		}
 		return err
 	})
 	return s, err
