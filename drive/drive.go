@@ -6,7 +6,7 @@
 // uses the paths below, whatever the layout. The files that AlphaOS writes are preallocated
 // when the drive is made and overwritten in place, so that nothing else on the volumes ever
 // changes; but for further segments of the journal when that grows, for files that a person asks for (reports, copies of
-// conversations, documents), and for what Mend puts in order.
+// conversations, documents), for those that other computers are to read (files of conversations, the database), and for what Mend puts in order.
 package drive
 
 import (
