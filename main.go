@@ -17,6 +17,7 @@ import (
 	"alphaos/boot"
 	"alphaos/console"
 	"alphaos/drive"
+	"alphaos/drive/database"
 	"alphaos/engine"
 	"alphaos/knowledge"
 	"alphaos/llm"
@@ -80,6 +81,9 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 		}
 	}
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
+	if base := database.On(d, keep.Store, keep.Recovery.Unclean, m.Now); base != nil && !start.Safe {
+		keep.Database = base
+	}
 	manager := start.Manage(ctx, con, d, keep.Recovery, keep.NoStore)
 	start.Mend(manager.Context, con, d, keep.Recovery.Unclean)
 	start.KeepBadConfig(con, d)
@@ -94,7 +98,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 		if manager.Anew(con); start.Safe {
 			m.UseOne()
 			m.PrepareCrash(nil)
-			keep.State, keep.Files = nil, nil
+			keep.State, keep.Files, keep.Database = nil, nil, nil
 		}
 		outcome = converse(m, start, con, d, keep, manager)
 	}
