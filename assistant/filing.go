@@ -29,7 +29,7 @@ type projection struct {
 
 const (
 	filesAfter = time.Second     // the person has not begun to type at once
-	filesEnd   = 3 * time.Second // for what a shutdown still writes; what is left comes at the next start
+	filesEnd   = 8 * time.Second // at most, for what a shutdown still writes; what is left comes at the next start
 )
 
 func (p *projection) write(ctx context.Context) {

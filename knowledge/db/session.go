@@ -56,9 +56,9 @@ func openSession(ctx context.Context, folder Folder) (s *session, err error) {
 		}
 		if s.disk.database == nil || s.disk.database.size == 0 {
 			if _, err = s.conn.FileControl("main", sqlite3.FCNTL_RESERVE_BYTES, sums); err == nil {
-				err = s.conn.Exec(fresh + setup)
+				err = s.conn.Exec(setup + "BEGIN; " + fresh) // what is fresh is in the same change as the tables
 			}
-			if err == nil {
+			if s.open = err == nil; s.open {
 				err = s.make()
 			}
 			return err
