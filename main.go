@@ -81,9 +81,6 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 		}
 	}
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
-	if base := database.On(d, keep.Store, keep.Recovery.Unclean, m.Now); base != nil && !start.Safe {
-		keep.Database = base
-	}
 	manager := start.Manage(ctx, con, d, keep.Recovery, keep.NoStore)
 	start.Mend(manager.Context, con, d, keep.Recovery.Unclean)
 	start.KeepBadConfig(con, d)
@@ -98,7 +95,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 		if manager.Anew(con); start.Safe {
 			m.UseOne()
 			m.PrepareCrash(nil)
-			keep.State, keep.Files, keep.Database = nil, nil, nil
+			keep.State, keep.Files = nil, nil
 		}
 		outcome = converse(m, start, con, d, keep, manager)
 	}
@@ -124,7 +121,11 @@ func converse(m *machine.Machine, start *boot.Start, con *console.Console, d *dr
 		SessionLimit: sessions,
 	}
 	if !start.Safe {
-		keep.Retriever = retriever(m, d, all, options, documents)
+		library := retriever(m, d, all, options, documents)
+		keep.Retriever = library
+		if base := database.On(d, keep.Store, library, keep.Recovery.Unclean, m.Now); base != nil {
+			keep.Database = base
+		}
 	}
 	outcome, err := assistant.Run(manager.Context, assistant.Config{
 		UI:          assistant.Terminal(con),

@@ -1,27 +1,30 @@
-// Package database keeps knowledge.db on a drive: it shows package knowledge/db the journal, and where the file lies.
+// Package database keeps knowledge.db on a drive: it shows package knowledge/db the journal and the library, and where
+// the file lies.
 package database
 
 import (
 	"context"
 	"errors"
 	iofs "io/fs"
+	"iter"
 	"path"
 	"time"
 
 	"alphaos/drive"
 	"alphaos/fs/fat"
+	"alphaos/knowledge"
 	"alphaos/knowledge/db"
 	"alphaos/llm/gguf"
 	"alphaos/store"
 )
 
-// On returns who keeps the database of a drive, of what its journal says; nil where nothing can be written. After an unclean end
-// the database is checked first.
-func On(d *drive.Drive, s *store.Store, unclean bool, now func() time.Time) *db.Keeper {
+// On returns who keeps the database of a drive, of what its journal and the library of its documents say; nil where nothing can be
+// written. After an unclean end the database is checked first.
+func On(d *drive.Drive, s *store.Store, library *knowledge.Keeper, unclean bool, now func() time.Time) *db.Keeper {
 	if s == nil || d.ReadOnly() {
 		return nil
 	}
-	return &db.Keeper{Folder: folder{d, now}, Talk: talk{s}, Unclean: unclean}
+	return &db.Keeper{Folder: folder{d, now}, Talk: talk{s}, Facts: facts{s}, Shelf: &shelf{keeper: library}, Unclean: unclean}
 }
 
 // Check reads the database of a drive and writes nothing.
@@ -54,6 +57,44 @@ func (t talk) Messages(id int) ([]db.Message, bool) {
 func (t talk) Settings() map[string]string { return t.s.Settings() }
 
 func (t talk) Deleting() bool { return t.s.Deleted() }
+
+// facts are those of a journal.
+type facts struct{ s *store.Store }
+
+func (f facts) Facts() []db.Fact {
+	list := []db.Fact{} // none, rather than unknown
+	for _, x := range f.s.Facts() {
+		list = append(list, db.Fact{ID: int(x.ID), Text: x.Text, Time: x.Time})
+	}
+	return list
+}
+
+// shelf is a library.
+type shelf struct {
+	keeper  *knowledge.Keeper
+	library *knowledge.Library // as of Documents
+}
+
+func (s *shelf) Documents() (list []db.Document, ok bool) {
+	if s.library, ok = s.keeper.Known(); !ok {
+		return nil, false
+	}
+	for _, e := range s.library.Catalogue("") {
+		list = append(list, db.Document{Name: e.Name, Title: e.Title, Language: e.Language, Size: e.Size, Modified: e.ModTime, Hash: e.Hash,
+			Rows: e.Rows, Chunks: e.Passages, Model: e.Model, Note: e.Note})
+	}
+	return list, true
+}
+
+func (s *shelf) Chunks(name string) iter.Seq[db.Chunk] {
+	return func(yield func(db.Chunk) bool) {
+		for _, c := range s.library.Contents(name) {
+			if !yield(db.Chunk{Locator: c.Locator, Page: c.Page, Text: c.Text, Start: c.Start, End: c.End, Vector: c.Vector, Scale: c.Scale}) {
+				return
+			}
+		}
+	}
+}
 
 // folder is where the database's files are.
 type folder struct {

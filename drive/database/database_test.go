@@ -2,6 +2,7 @@ package database
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	iofs "io/fs"
 	"os"
@@ -9,11 +10,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	testfs "testing/fstest"
 	"time"
 
 	"alphaos/drive"
 	"alphaos/fs/fat"
 	"alphaos/fs/fstest"
+	"alphaos/knowledge"
 	"alphaos/knowledge/db"
 	"alphaos/store"
 )
@@ -64,7 +67,18 @@ func say(t *testing.T, s *store.Store, question, answer string) {
 	must(t, a.Write(answer), a.End(store.Stats{Model: "guide.gguf", Tokens: 3}, false))
 }
 
-// What the journal says is in the database, for the sqlite3 of any computer; what is deleted is not on the volume any more, once the
+// ones is a model for embeddings.
+type ones struct{}
+
+func (ones) EmbedTexts(_ context.Context, texts []string) ([][]float32, error) {
+	list := make([][]float32, len(texts))
+	for i := range list {
+		list[i] = []float32{1, 0, 0}
+	}
+	return list, nil
+}
+
+// What the journal and the library say is in the database, for the sqlite3 of any computer; what is deleted is not on the volume any more, once the
 // journal is compacted.
 func TestDatabase(t *testing.T) {
 	dev := newDrive(t)
@@ -75,7 +89,11 @@ func TestDatabase(t *testing.T) {
 	must(t, s.Set("theme", "day"), s.Set("text", "large"), s.Set("text", ""))
 	at := time.Date(2026, 11, 22, 10, 11, 12, 0, time.UTC)
 	now := func() time.Time { return at }
-	k := On(d, s, false, now)
+	documents := testfs.MapFS{"boiler.md": {Data: []byte("# Boiler\n\n## Service\nThe pump was replaced in May.\n"), ModTime: at}}
+	library := &knowledge.Keeper{Documents: documents, Embedder: func(context.Context) (knowledge.Embedder, string, func(), error) {
+		return ones{}, "ones", func() {}, nil
+	}}
+	k := On(d, s, library, false, now)
 	keep := func() {
 		t.Helper()
 		if note, err := k.Keep(t.Context()); note != "" || err != nil {
@@ -103,6 +121,18 @@ func TestDatabase(t *testing.T) {
 	const all = "SELECT c.title, role, text, model, partial FROM messages m JOIN conversations c ON c.id = m.conversation ORDER BY c.id, position; SELECT * FROM settings"
 	ask(all, "Where is the key?|user|Where is the key?||0\nWhere is the key?|assistant|Below the pot.|guide|0\n"+
 		"What grows in shade? A quagga.|user|What grows in shade? A quagga.||0\nWhat grows in shade? A quagga.|assistant|Ferns, says the quagga.|guide|0\ntheme|day\n")
+	ask("SELECT count(*) FROM documents; SELECT count(*) FROM facts", "0\n0\n") // nobody has read them yet
+	fact, err := s.Remember("the key is below the pot")
+	must(t, err)
+	must(t, library.Keep(t.Context(), nil))
+	keep()
+	const shelf = "SELECT name, title, language, size, d.model, locator, trim(substr(text, -30), char(10)), length(vector) FROM documents d JOIN chunks k ON k.document = d.id JOIN embeddings e ON e.chunk = k.id; SELECT text FROM facts"
+	ask(shelf, "boiler.md|Boiler|English|51|ones|Boiler › Service, line 1|The pump was replaced in May.|3\nthe key is below the pot\n")
+	delete(documents, "boiler.md")
+	library.Again()
+	must(t, library.Keep(t.Context(), nil), s.Unremember(fact.ID))
+	keep()
+	ask("SELECT count(*) FROM documents; SELECT count(*) FROM chunks; SELECT count(*) FROM facts", "0\n0\n0\n")
 	quagga := func() bool {
 		b := make([]byte, int(dev.Blocks())*dev.BlockSize())
 		must(t, dev.ReadBlocks(0, b))

@@ -25,6 +25,7 @@ import (
 	"alphaos/drive/database"
 	"alphaos/drive/media"
 	"alphaos/internal/petest"
+	"alphaos/knowledge"
 	"alphaos/llm/gguf"
 	"alphaos/llm/llmtest"
 	"alphaos/store"
@@ -94,7 +95,7 @@ func talk(ts *testscript.TestScript, neg bool, args []string) {
 	s, _, err := d.OpenJournal(time.Now)
 	ts.Check(err)
 	if args[1] == "database" {
-		note, err := database.On(d, s, false, time.Now).Keep(context.Background())
+		note, err := database.On(d, s, &knowledge.Keeper{}, false, time.Now).Keep(context.Background())
 		ts.Check(errors.Join(err, d.Close(), dev.Flush()))
 		if note != "" {
 			ts.Fatalf("%s", note)
