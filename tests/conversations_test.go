@@ -126,7 +126,7 @@ func TestQuickReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	const sql = "SELECT c.id, title, role FROM messages_fts JOIN messages m ON m.id = messages_fts.rowid JOIN conversations c ON c.id = m.conversation WHERE messages_fts MATCH 'switch' AND role = 'user'; SELECT count(*) FROM messages; SELECT text FROM facts; SELECT name FROM documents WHERE chunks > 0 ORDER BY name"
-	if got := askDatabase(t, disk, sql); got != "1|"+first+"|user\n14\nthe boiler is in the cellar\nboiler.md\nparts.csv\n" {
+	if got := askDatabase(t, disk, sql); got != "1|"+first+"|user\n10\nthe boiler is in the cellar\nboiler.md\nparts.csv\n" {
 		t.Errorf("the database says %q", got)
 	}
 
