@@ -655,8 +655,13 @@ func (c *Console) sendText(s string) {
 	c.serialFresh = fresh
 }
 
+// send sends text to the serial line as it is, behind a menu that is open.
 func (c *Console) send(s string) {
-	if c.serial != nil {
+	switch {
+	case c.serial == nil:
+	case c.menu != nil:
+		c.menu.held = append(c.menu.held, s...)
+	default:
 		c.out = append(c.out, s...)
 	}
 }
