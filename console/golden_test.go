@@ -80,7 +80,7 @@ var scenes = []struct {
 		r.later(0)
 		r.read("you> ")
 		r.press("それは 漢字 です: ")
-		r.settled()
+		r.until(func() bool { return strings.HasSuffix(r.editor.text, ": ") })
 	}},
 	{"reading-back", func(t *testing.T, r *rig) {
 		for i := range 9 {

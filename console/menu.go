@@ -490,7 +490,7 @@ func (c *Console) layMenu(want []cell) {
 	case len(m.Logo) > 0:
 		wide = min(wide, logoWidth)
 	case m.Intro != "":
-		wide = min(wide, measure)
+		wide = min(wide, c.measure)
 	}
 	list, at := m.layRows(c, wide)
 	notes := m.layNotes(c, wide)
