@@ -379,7 +379,7 @@ func (c *commands) conversationsMenu(ctx context.Context) {
 		for i, x := range list {
 			rows[i] = console.Row{Name: x.Title, Value: x.Updated.In(h.now().Location()).Format("2 Jan 2006, 15:04"), Help: count(x.Messages, "message", "messages")}
 			if x.ID == h.here() {
-				rows[i].Help += ", this one"
+				rows[i].Help += ", here"
 			}
 		}
 		row, err := c.look.display.Choose(ctx, console.Menu{Title: "Conversations", Rows: func() []console.Row { return rows }, Choice: min(at, len(list)-1), Filter: true})

@@ -141,8 +141,14 @@ func TestMenus(t *testing.T) {
 			p.press(keyLeft)
 			p.expect(opened)
 			p.press(keyLeft)
-			p.says("/bye")
+			p.says("/find reversed japan")
+			p.expect("Nothing that was said")
+			p.says("/find list python")
+			p.expect(Prompt)
+			shows("found")
+			p.press("/bye\r")
 			<-p.done
+			shows("goodbye")
 			if zone != "+03:00" {
 				t.Errorf("the zone is %q", zone)
 			}
