@@ -21,6 +21,7 @@
 //	flight.go        what to expect of a model, before it is loaded
 //	conversations.go which conversations there are: going on with one, deleting, finding
 //	files.go         what is written to and read from the drive as files
+//	documents.go     the person's documents: which there are, searching them, sources
 //	check.go         whether memory and drive are as they should be
 //	report.go        a report about the machine
 //	mask.go          what strangers need not know
@@ -31,6 +32,9 @@
 //	answer.go        a message is saved, answered, and the answer saved
 //	conversation.go  the turns, and the model that reads them
 //	history.go       showing what was said
+//	memory.go        what is to be remembered, whatever conversation goes on
+//	citer.go         which passages an answer comes from
+//	shelf.go         what the documents say to a question
 //	filing.go        a file for each conversation, for other computers
 //	journal.go       what is saved, and what is said when that fails
 //	settings.go      parameters
@@ -99,6 +103,8 @@ type Drive struct {
 
 	// Documents are the person's files on the drive; nil: there is no place for any.
 	Documents iofs.FS
+	// Retriever is the library of them. nil: they are not searched.
+	Retriever Retriever
 	// SaveDocument saves a file among them and returns its path. It replaces one that there is
 	// only if it is told so; else the error wraps io/fs.ErrExist. nil: files can't be saved.
 	SaveDocument func(now time.Time, name string, content []byte, replace bool) (path string, err error)
@@ -168,6 +174,11 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 			Zone: func() *time.Location { return o.Now().Location() }}}
 	}
 	t.filing = c.filing
+	c.shelf = &shelf{ui: o.UI, display: o.Display, journal: j, retriever: o.Drive.Retriever}
+	t.shelf = c.shelf
+	c.remembered = &notebook{ui: o.UI, journal: j}
+	t.remembered = c.remembered
+	defer c.shelf.rest()
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
 	c.look.begin(o.Start)
@@ -248,7 +259,7 @@ func converse(ctx context.Context, c *commands) (Outcome, error) {
 			if out, err, ended := c.run(ctx, text); ended {
 				return out, err
 			}
-		} else if text != "" {
+		} else if text != "" && !c.heard(text) {
 			c.talk.answer(ctx, text)
 		}
 	}
@@ -263,6 +274,7 @@ func readLine(ctx context.Context, c *commands) (string, error) {
 		return "", io.EOF
 	}
 	defer c.filing.keep(ctx)()
+	defer c.shelf.keep(ctx)()
 	return c.ui.ReadLine(Prompt)
 }
 

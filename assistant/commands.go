@@ -20,6 +20,8 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /history        show this conversation and list the others; /history N shows one
   /export         write this conversation to the drive; /save N FILE a block of code of it
   /documents      list the documents on the drive; so does "show my documents"
+  /search WORDS   search them; /sources shows what the last answer comes from
+  /memory         what you told to remember; "remember that ..." adds to it
   /settings       text size, theme, keyboard, clock, model; /first-start asks again
   /set            set parameters, system prompt, screen, keyboard, time zone; save messages or not
   /show           show the model, memory, parameters or the system prompt
@@ -30,7 +32,7 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /report         write a report about this machine, without anything about you, to the drive
   /restart        save everything and restart; so does "restart"
   /bye            save everything and shut down; "please shut down" and "goodbye" do the same
-  /?, /help       this help; /? conversations tells all that can be done with these`
+  /?, /help       this help; /? conversations and /? documents tell all about these`
 
 const conversationsUsage = `  /conversations      lists the last ones; with all, all; with WORDS, those that have them in
                       title or time
@@ -95,6 +97,8 @@ type commands struct {
 	past        *past
 	talk        *conversation
 	filing      *filing
+	shelf       *shelf
+	remembered  *notebook
 	library     *library
 	keys        *keys
 	drive       Drive
@@ -119,6 +123,10 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 			say(c.ui, showUsage)
 		case "conversations", "open", "find", "rename", "delete", "retry", "answers", "edit", "forget", "export", "save", "copy":
 			say(c.ui, conversationsUsage)
+		case "documents", "search", "sources", "use":
+			say(c.ui, documentsUsage)
+		case "memory":
+			say(c.ui, memoryUsage)
 		case "parameters", "parameter", "set parameter":
 			c.parameterHelp()
 		default:
@@ -160,6 +168,10 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 	case "/forget":
 		c.talk.unsay()
 	case "/conversations", "/open", "/rename", "/delete", "/find":
+		if strings.EqualFold(f[0], "/open") && c.openPassage(ctx, rest) {
+			break
+		}
+		c.shelf.found = nil // /open N means a conversation from here on
 		if c.journal.store == nil {
 			say(c.ui, "Nothing is saved in this session, so there is only this conversation.")
 			break
@@ -187,7 +199,15 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 	case "/copy":
 		c.copyCode(rest)
 	case "/documents":
-		c.documents(ctx)
+		c.documents(ctx, rest)
+	case "/memory":
+		c.memoryCommand(rest)
+	case "/search":
+		c.search(ctx, rest)
+	case "/sources":
+		c.sources(ctx)
+	case "/use":
+		c.useDocument(ctx, rest)
 	case "/raw":
 		c.look.toggleRaw()
 	case "/check":

@@ -13,7 +13,7 @@ import (
 
 // commandNames are the commands with which a mistyped one is compared.
 var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history",
-	"/settings", "/first-start", "/new", "/conversations", "/open", "/find", "/retry", "/answers", "/edit", "/forget", "/rename", "/delete", "/export", "/save", "/copy", "/documents", "/raw",
+	"/settings", "/first-start", "/new", "/conversations", "/open", "/find", "/retry", "/answers", "/edit", "/forget", "/rename", "/delete", "/export", "/save", "/copy", "/documents", "/search", "/sources", "/use", "/memory", "/raw",
 	"/check", "/report", "/restart", "/bye"}
 
 // Complete completes what a person has typed so far: commands, and what /set and
@@ -24,7 +24,7 @@ func Complete(line string) string {
 	}
 	words := []string{"/set parameter ", "/set system ", "/set keyboard ", "/set timezone ", "/set history", "/set nohistory",
 		"/set theme ", "/set text ", "/set width ",
-		"/conversations all", "/models all", "/show info", "/show memory", "/show parameters", "/show system"}
+		"/conversations all", "/documents scan", "/documents on", "/documents off", "/use all", "/memory add ", "/memory edit ", "/memory forget ", "/memory undo", "/models all", "/show info", "/show memory", "/show parameters", "/show system"}
 	for _, name := range commandNames {
 		words = append(words, name+" ")
 	}
@@ -106,13 +106,19 @@ func (c *commands) suggest(line string) (list []console.Suggestion) {
 		list = usage(setUsage)
 	case begins("/show "):
 		list = usage(showUsage)
+	case begins("/documents "):
+		list = usage(documentsUsage)
+	case begins("/memory "):
+		list = usage(memoryUsage)
+	case begins("/use "):
+		list = c.shelf.suggest()
 	case begins("/load "):
 		for _, m := range c.library.known {
 			add("/load "+gguf.PlainName(m.Name), console.Bytes(m.Size))
 		}
 	case !strings.Contains(line, " "):
 		list = usage(helpText)
-		for _, s := range usage(conversationsUsage) {
+		for _, s := range append(usage(conversationsUsage), usage(documentsUsage)...) {
 			if !slices.ContainsFunc(list, func(have console.Suggestion) bool { return have.Text == s.Text }) {
 				list = append(list, s)
 			}

@@ -58,6 +58,7 @@ func (c *conversation) save() error {
 			}
 		}
 		c.filing.finish()
+		c.shelf.finish()
 		if err := j.store.End(); err != nil {
 			return err
 		}

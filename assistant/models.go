@@ -413,6 +413,7 @@ func (l *library) use(ctx context.Context, c *candidate) error {
 	}()
 	old := engine.ModelFile{Name: l.talk.name}
 	l.unload() // there may not be memory for both
+	l.talk.shelf.rest()
 	o := l.options
 	o.LLM.Tables = c.tables
 	var p engine.Progress

@@ -4,13 +4,14 @@ package store
 //
 // A conversation is known again by when it began and by its first message. One that is here with all that
 // the other journal has of it, or more, stays as it is; one of which the beginning is here gets the
-// rest; any other is added, with its times. So a merge that was cut short is finished by the next one,
+// rest; any other is added, with its times. What is to be remembered is added if it is not here word for word. So a merge that was cut short is finished by the next one,
 // and one that is done twice adds nothing. What was replaced in a conversation does not come along. What was deleted here and
 // is still in the other journal does: there it was not deleted.
 
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 )
 
@@ -18,6 +19,7 @@ import (
 type Merged struct {
 	Added, Grown, Known int // conversations
 	Messages            int // that were added
+	Facts               int // that were added
 }
 
 // ErrUnread says that something that was saved can't be read now.
@@ -64,6 +66,16 @@ func (s *Store) Merge(ctx context.Context, other *Store) (m Merged, err error) {
 		} else {
 			m.Added++
 		}
+	}
+	for _, f := range other.Facts() {
+		same := func(here Fact) bool { return here.Text == f.Text }
+		if slices.ContainsFunc(s.Facts(), same) {
+			continue
+		}
+		if _, err := s.remember(f.Text, f.Time.UnixMilli()); err != nil {
+			return m, err
+		}
+		m.Facts++
 	}
 	if current != 0 {
 		err = s.GoOn(current)
@@ -149,8 +161,11 @@ func (st Stats) encode(partial bool) []byte {
 	if partial {
 		flag = "1"
 	}
-	return encodePairs(
-		"model", st.Model, "tokens", strconv.Itoa(st.Tokens),
+	kv := []string{"model", st.Model, "tokens", strconv.Itoa(st.Tokens),
 		"ms", strconv.FormatInt(st.Elapsed.Milliseconds(), 10),
-		"context", strconv.Itoa(st.Context), "partial", flag)
+		"context", strconv.Itoa(st.Context), "partial", flag}
+	if st.Sources != "" {
+		kv = append(kv, "sources", st.Sources)
+	}
+	return encodePairs(kv...)
 }

@@ -209,8 +209,12 @@ again, so a merge can be repeated. What was replaced in a conversation stays on 
 				if err = errors.Join(err, s.End(), d.Close(), dev.Flush()); err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s added, %s went on, %d were there already; %s.\n",
-					counted(m.Added, "conversation"), counted(m.Grown, "conversation"), m.Known, counted(m.Messages, "message"))
+				remembered := ""
+				if m.Facts > 0 {
+					remembered = ", " + counted(m.Facts, "fact") + " to remember"
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s added, %s went on, %d were there already; %s%s.\n",
+					counted(m.Added, "conversation"), counted(m.Grown, "conversation"), m.Known, counted(m.Messages, "message"), remembered)
 				return nil
 			})
 		},
