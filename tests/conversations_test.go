@@ -56,7 +56,7 @@ func TestQuickReference(t *testing.T) {
 	if err := p.VM.SendKeys(t.Context(), "ret"); err != nil {
 		t.Fatal(err)
 	}
-	vmtest.Contains(t, p.Prompt(), "Start AlphaOS\nNote: there is no model") // what was said meanwhile comes behind the manager's lines
+	vmtest.Contains(t, p.Prompt(), "\nStart AlphaOS\nThe keyboard is read as a US one", "so the guide talks") // what was said meanwhile comes behind the manager's lines
 	p.Greedy(60)
 	answer := p.Ask(first)
 	again := p.Say("/retry")
