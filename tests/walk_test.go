@@ -153,7 +153,7 @@ func walk(t *testing.T, name string, config ovmf.Config) {
 	// Another model, by its number; and fast typing into its answer.
 	keys("/models\n")
 	press(row(menu("Models"), "alphaos-guide"))
-	p.Expect("Going on with alphaos-guide.")
+	p.Expect("Going on with alphaos-guide")
 	p.Prompt()
 	typeIntoAnswers(t, p, byKeyboard, 3*heldKeys, heldKeys)
 
