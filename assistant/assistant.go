@@ -166,7 +166,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		o.Flight = func(Flight) {}
 	}
 	c := &commands{ui: o.UI, begin: o.Begin, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
-		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j, theme: console.Themes()[0], text: normalText}, drive: o.Drive,
+		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j, theme: console.Themes()[0], text: normalText, width: normalWidth}, drive: o.Drive,
 		past: &past{ui: o.UI, display: o.Display, store: o.Drive.Store, journal: j, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			flight: o.Flight, memoryRate: o.MemoryRate, loaded: o.Machine.Loaded, journal: j, talk: t}}
@@ -303,8 +303,13 @@ func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ende
 	if c.library.loadFirst(ctx) {
 		return 0, nil, false
 	}
-	listed := false
+	listed, chose := false, false
 	for c.mayAsk(ctx) {
+		if !chose && c.look.display.AtScreen() {
+			if c.modelsMenu(ctx); c.talk.model != nil {
+				return 0, nil, false
+			}
+		}
 		list, lerr := c.library.files.List()
 		switch {
 		case listed:
@@ -327,7 +332,7 @@ func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ende
 			return EOF, rerr, true
 		}
 		text := c.keys.meant(strings.TrimSpace(line))
-		listed = text != ""
+		listed, chose = text != "", text != ""
 		if command, ok := asCommand(text); ok {
 			text = command
 		}
@@ -338,7 +343,7 @@ func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ende
 				return out, err, true
 			}
 		default:
-			c.library.choose(ctx, text)
+			c.choose(ctx, text)
 		}
 		if c.talk.model != nil {
 			return 0, nil, false
