@@ -174,7 +174,7 @@ func TestSmallModel(t *testing.T) {
 	out := w.says("When was the circulation pump of the boiler replaced?", "/open 1", "hello", "Which documents do I have?", "/use boiler", "/bye")
 	for _, want := range []string{
 		"alpha> You said \"When was the circulation pump of the boiler replaced?\". I see 1.\n",
-		"· In your documents, which this small model has no room for (/open N shows more):\n[1] boiler.md, Boiler › Service",
+		"· In your documents, which this small model has no room for (/open N shows more):\n· <[1]> boiler.md, Boiler › Service",
 		"<circulation> <pump> was <replaced>", "alpha> You said \"hello\". I see 2.\n· 26 tokens", "alpha> You have 3 documents:", "This model has no room",
 	} {
 		if !strings.Contains(out, want) {
