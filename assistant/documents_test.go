@@ -3,11 +3,14 @@ package assistant
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"alphaos/console"
 	"alphaos/knowledge"
@@ -218,6 +221,62 @@ func TestAskedOfDocuments(t *testing.T) {
 	} {
 		if got := inDocuments.ReplaceAllString(question, ""); got != want {
 			t.Errorf("%q is searched as %q, want %q", question, got, want)
+		}
+	}
+}
+
+// On the 60 questions of package knowledge: what fits has the right passage, and what a small model's answer is followed by
+// surely fits. Small talk gets nothing.
+func TestFittingQuestions(t *testing.T) {
+	a, err := txtar.ParseFile("../knowledge/testdata/library.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, f := range a.Files {
+		files[f.Name] = string(f.Data)
+	}
+	w := reader(t, files)
+	s := &shelf{ui: ui{w}, display: noDisplay{}, journal: &journal{}, retriever: w.keeper()}
+	b, err := os.ReadFile("../knowledge/testdata/questions.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, whole := s.library(t.Context())
+	if !whole {
+		if err := s.retriever.Read(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	right, listed, wrong := 0, 0, 0
+	for line := range strings.Lines(string(b)) {
+		f := strings.Split(line, " | ")
+		if line[0] == '#' || len(f) < 3 {
+			continue
+		}
+		fit := s.fitting(t.Context(), l, f[1])
+		is := func(p knowledge.Passage) bool { return p.Document == f[0] }
+		switch {
+		case f[0] == "-" && len(fit) > 0 && sure(fit[0]):
+			wrong++
+			t.Logf("%s: surely %s", f[1], where(fit[0]))
+		case f[0] == "-":
+		case slices.ContainsFunc(fit, is):
+			right++
+			if sure(fit[0]) && is(fit[0]) {
+				listed++
+			}
+		default:
+			t.Logf("%s: not among %d passages", f[1], len(fit))
+		}
+	}
+	t.Logf("of 45 questions %d get the right document, %d as what surely fits; of 15 that none answers %d get one that surely fits", right, listed, wrong)
+	if right < 42 || listed < 34 || wrong > 1 {
+		t.Error("that is less than it was")
+	}
+	for _, small := range []string{"Hello", "How are you?", "Thanks!", "What is the capital of France?", "Tell me a story about a dog in the garden"} {
+		if fit := s.fitting(t.Context(), l, small); len(fit) > 0 {
+			t.Errorf("%q gets %s", small, where(fit[0]))
 		}
 	}
 }
