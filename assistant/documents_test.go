@@ -105,7 +105,8 @@ func TestFortyTurnsWithDocuments(t *testing.T) {
 	}
 }
 
-// anything-llm#826, #2027, open-webui#12655: an unrelated source is cited, or always the first one. What a model puts in
+// anything-llm#826, #2027, open-webui#12655: an unrelated source is cited, or always the first one; private-mind#246: one is cited
+// by an answer that found nothing. What a model puts in
 // brackets itself counts for nothing.
 func TestCitesOnlyWhatWasUsed(t *testing.T) {
 	g := ground{question: "What does XC23 cost, and what do I bring to the hut?", passages: []knowledge.Passage{
