@@ -17,6 +17,7 @@ import (
 	"alphaos/boot"
 	"alphaos/console"
 	"alphaos/drive"
+	"alphaos/drive/database"
 	"alphaos/engine"
 	"alphaos/knowledge"
 	"alphaos/llm"
@@ -120,7 +121,11 @@ func converse(m *machine.Machine, start *boot.Start, con *console.Console, d *dr
 		SessionLimit: sessions,
 	}
 	if !start.Safe {
-		keep.Retriever = retriever(m, d, all, options, documents)
+		library := retriever(m, d, all, options, documents)
+		keep.Retriever = library
+		if base := database.On(d, keep.Store, library, keep.Recovery.Unclean, m.Now); base != nil {
+			keep.Database = base
+		}
 	}
 	outcome, err := assistant.Run(manager.Context, assistant.Config{
 		UI:          assistant.Terminal(con),

@@ -35,7 +35,7 @@
 //	memory.go        what is to be remembered, whatever conversation goes on
 //	citer.go         which passages an answer comes from
 //	shelf.go         what the documents say to a question
-//	filing.go        a file for each conversation, for other computers
+//	filing.go        files of conversations and a database, for other computers
 //	journal.go       what is saved, and what is said when that fails
 //	settings.go      parameters
 //	keyboard.go      the layout of the keyboard
@@ -112,6 +112,8 @@ type Drive struct {
 	SaveExport func(now time.Time, name string, content []byte) (path string, err error)
 	// Files is where each conversation has a file that any computer can read. nil: nowhere.
 	Files archive.Folder
+	// Database is of all that is on the drive, for programs of other computers. nil: there is none.
+	Database Projection
 	// Measure tells how large the drive is, how much of it is free, and how fast it is, in a second or so; nil: nobody can.
 	Measure func() (drive.Facts, error)
 	// Option changes a start option in the file of options, if that has it; nil: there is no such file.
@@ -164,14 +166,19 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		o.Flight = func(Flight) {}
 	}
 	c := &commands{ui: o.UI, begin: o.Begin, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
-		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j, theme: console.Themes()[0], text: normalText}, drive: o.Drive,
+		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j, theme: console.Themes()[0], text: normalText, width: normalWidth}, drive: o.Drive,
 		past: &past{ui: o.UI, display: o.Display, store: o.Drive.Store, journal: j, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			flight: o.Flight, memoryRate: o.MemoryRate, loaded: o.Machine.Loaded, journal: j, talk: t}}
 	t.when = c.past.when
+	c.filing = &filing{ui: o.UI}
 	if o.Drive.Store != nil && o.Drive.Files != nil {
-		c.filing = &filing{ui: o.UI, files: &archive.Keeper{Store: o.Drive.Store, Folder: o.Drive.Files, Unclean: o.Drive.Recovery.Unclean,
-			Zone: func() *time.Location { return o.Now().Location() }}}
+		files := &archive.Keeper{Store: o.Drive.Store, Folder: o.Drive.Files, Unclean: o.Drive.Recovery.Unclean, Zone: func() *time.Location { return o.Now().Location() }}
+		c.filing.files = &projection{what: "Files of conversations", failed: "The files in which other computers can read your conversations",
+			keep: func(ctx context.Context) (string, error) { return "", files.Keep(ctx) }}
+	}
+	if o.Drive.Database != nil {
+		c.filing.database = &projection{what: "Knowledge database", failed: "The knowledge database", keep: o.Drive.Database.Keep}
 	}
 	t.filing = c.filing
 	c.shelf = &shelf{ui: o.UI, display: o.Display, journal: j, retriever: o.Drive.Retriever}
@@ -296,8 +303,13 @@ func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ende
 	if c.library.loadFirst(ctx) {
 		return 0, nil, false
 	}
-	listed := false
+	listed, chose := false, false
 	for c.mayAsk(ctx) {
+		if !chose && c.look.display.AtScreen() {
+			if c.modelsMenu(ctx); c.talk.model != nil {
+				return 0, nil, false
+			}
+		}
 		list, lerr := c.library.files.List()
 		switch {
 		case listed:
@@ -320,7 +332,7 @@ func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ende
 			return EOF, rerr, true
 		}
 		text := c.keys.meant(strings.TrimSpace(line))
-		listed = text != ""
+		listed, chose = text != "", text != ""
 		if command, ok := asCommand(text); ok {
 			text = command
 		}
@@ -331,7 +343,7 @@ func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ende
 				return out, err, true
 			}
 		default:
-			c.library.choose(ctx, text)
+			c.choose(ctx, text)
 		}
 		if c.talk.model != nil {
 			return 0, nil, false

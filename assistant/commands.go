@@ -54,6 +54,7 @@ const setUsage = `  /set parameter NAME VALUE   /? parameters lists them
   /set keyboard NAME          the layout of your keyboard; without NAME lists them
   /set theme NAME             how the screen looks: night, day or contrast
   /set text SIZE              how large the text is: small, normal, large or huge
+  /set width COLUMNS          how wide prose is: 60, 80, 100 or as wide as the screen
   /set history                save messages (usual)
   /set nohistory              stop saving messages`
 
@@ -139,7 +140,7 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		before := c.library.wanted
 		c.firstStart(ctx)
 		if want := c.library.wanted; want != before && want != c.talk.name {
-			c.library.choose(ctx, want)
+			c.choose(ctx, want)
 		}
 	case "/show":
 		c.show(rest)
@@ -153,7 +154,7 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 			c.library.list()
 		}
 	case "/load":
-		c.library.choose(ctx, rest)
+		c.choose(ctx, rest)
 	case "/clear", "/new":
 		c.clear()
 	case "/history":
@@ -270,7 +271,7 @@ func (c *commands) set(rest string) {
 		c.zone(arg)
 	case "keyboard":
 		c.keys.set(arg)
-	case "theme", "text":
+	case "theme", "text", "width":
 		c.look.set(strings.ToLower(what), strings.ToLower(arg))
 	case "history":
 		if c.journal.store == nil {

@@ -23,7 +23,7 @@ func Complete(line string) string {
 		return line
 	}
 	words := []string{"/set parameter ", "/set system ", "/set keyboard ", "/set timezone ", "/set history", "/set nohistory",
-		"/set theme ", "/set text ",
+		"/set theme ", "/set text ", "/set width ",
 		"/conversations all", "/documents scan", "/documents on", "/documents off", "/use all", "/memory add ", "/memory edit ", "/memory forget ", "/memory undo", "/models all", "/show info", "/show memory", "/show parameters", "/show system"}
 	for _, name := range commandNames {
 		words = append(words, name+" ")
@@ -39,6 +39,9 @@ func Complete(line string) string {
 	}
 	for _, name := range console.TextSizes() {
 		words = append(words, "/set text "+name)
+	}
+	for _, name := range console.Widths() {
+		words = append(words, "/set width "+name)
 	}
 	best := ""
 	for _, w := range words {
@@ -94,6 +97,10 @@ func (c *commands) suggest(line string) (list []console.Suggestion) {
 	case begins("/set text "):
 		for _, name := range console.TextSizes() {
 			add("/set text "+name, "")
+		}
+	case begins("/set width "):
+		for _, name := range console.Widths() {
+			add("/set width "+name, "")
 		}
 	case begins("/set "):
 		list = usage(setUsage)

@@ -87,6 +87,15 @@ func (k *Keeper) read(ctx context.Context) (*Library, error) {
 	return Load(&stopping{ctx, f}, info.Size(), nil, "")
 }
 
+// Known returns the library when it has all documents and nobody is changing it.
+func (k *Keeper) Known() (l *Library, ok bool) {
+	if !k.mu.TryLock() {
+		return nil, false
+	}
+	defer k.mu.Unlock()
+	return k.library, k.whole
+}
+
 // Read brings the library up to date, so that documents are found by their words. did, unless it is nil, is
 // told each change. When ctx ends, so does Read, with its error. It does nothing while all is up to date, until Again is called.
 func (k *Keeper) Read(ctx context.Context, did func(Change)) error {

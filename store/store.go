@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -526,6 +527,15 @@ func (s *Store) Setting(name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.settings[name]
+}
+
+// Settings returns all settings.
+func (s *Store) Settings() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := maps.Clone(s.settings)
+	maps.DeleteFunc(all, func(_, value string) bool { return value == "" })
+	return all
 }
 
 // End marks the session as cleanly ended: the last thing to be written. Whatever

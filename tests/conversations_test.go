@@ -6,18 +6,20 @@ package tests
 import (
 	iofs "io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"alphaos/drive"
 	"alphaos/drive/create"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 )
 
 // endSteps are what a shutdown shows, in this order.
-var endSteps = []string{"Pending writes: ", "Conversation: ", "Session metadata: saved", "Partitions: closed", "All data saved. Goodbye."}
+var endSteps = []string{"Pending writes: ", "Knowledge database: written", "Conversation: ", "Session metadata: saved", "Partitions: closed", "All data saved. Goodbye."}
 
 // leaveByStep says words and sees each step of the shutdown.
 func leaveByStep(t *testing.T, p *vmtest.Person, words string) {
@@ -33,6 +35,29 @@ func leaveByStep(t *testing.T, p *vmtest.Person, words string) {
 		said = rest
 	}
 	p.Off()
+}
+
+// askDatabase has the host's sqlite3 say what is in the database on a drive, after it has checked that.
+func askDatabase(t *testing.T, disk, sql string) string {
+	t.Helper()
+	if _, err := exec.LookPath("sqlite3"); err != nil {
+		t.Fatal("sqlite3 is not installed: tools/install.sh test does it")
+	}
+	vol, _ := vmtest.Volume(t, disk)
+	b, err := iofs.ReadFile(vol, drive.DatabasePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "knowledge.db")
+	if err := os.WriteFile(file, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("sqlite3", file, "PRAGMA integrity_check; "+sql).CombinedOutput()
+	said, ok := strings.CutPrefix(string(out), "ok\n")
+	if err != nil || !ok {
+		t.Fatalf("sqlite3 says %q, %v", out, err)
+	}
+	return said
 }
 
 func TestQuickReference(t *testing.T) {
@@ -51,13 +76,12 @@ func TestQuickReference(t *testing.T) {
 	if err := p.VM.SendKeys(t.Context(), "down", "up"); err != nil { // which stops the clock
 		t.Fatal(err)
 	}
-	p.Expect("so the guide talks") // the model is loaded meanwhile
+	p.Expect("Model: none yet: the built-in guide talks") // and is loaded meanwhile
 	p.Screenshot("startup.png")
 	if err := p.VM.SendKeys(t.Context(), "ret"); err != nil {
 		t.Fatal(err)
 	}
-	p.Expect("Start AlphaOS")
-	p.Prompt()
+	vmtest.Contains(t, p.Prompt(), "\nStart AlphaOS\nThe keyboard is read as a US one", "so the guide talks") // what was said meanwhile comes behind the manager's lines
 	p.Greedy(60)
 	answer := p.Ask(first)
 	again := p.Say("/retry")
@@ -99,6 +123,10 @@ func TestQuickReference(t *testing.T) {
 	}
 	if err := vol.Sync(); err != nil {
 		t.Fatal(err)
+	}
+	const sql = "SELECT c.id, title, role FROM messages_fts JOIN messages m ON m.id = messages_fts.rowid JOIN conversations c ON c.id = m.conversation WHERE messages_fts MATCH 'switch' AND role = 'user'; SELECT count(*) FROM messages; SELECT text FROM facts; SELECT name FROM documents WHERE chunks > 0 ORDER BY name"
+	if got := askDatabase(t, disk, sql); got != "1|"+first+"|user\n10\nthe boiler is in the cellar\nboiler.md\nparts.csv\n" {
+		t.Errorf("the database says %q", got)
 	}
 
 	// One goes on with the conversation that was opened. Nobody touches a key at the start.
@@ -149,6 +177,9 @@ func TestQuickReference(t *testing.T) {
 	vmtest.Contains(t, p.Say("/search ladder"), "[1] new.txt, line 1")
 	leaveByStep(t, p, "/bye")
 	vmtest.CheckDrive(t, disk)
+	if got := askDatabase(t, disk, "SELECT title FROM conversations; SELECT text FROM messages WHERE role = 'user' AND text LIKE '%keep%'"); got != "The switch\n"+last+"\n" {
+		t.Errorf("the database says %q", got)
+	}
 }
 
 // writeDocuments makes files of the host that go on a drive.
