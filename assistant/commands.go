@@ -381,6 +381,9 @@ func (c *commands) memory() {
 		m.Weights, m.Cache = c.talk.model.Memory()
 	}
 	show(c.ui, c.machine.Memory(m)...)
+	if l := c.shelf.known; l != nil {
+		show(c.ui, console.Field{Name: "documents", Value: console.Bytes(l.Memory()) + ", about"})
+	}
 }
 
 // clear begins a new conversation.

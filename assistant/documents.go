@@ -287,16 +287,16 @@ func (c *commands) sources(ctx context.Context) {
 			break
 		}
 		text, _ := l.Text(of.Document)
-		head := fmt.Sprintf("[%d] %s", n, where(of.passage("")))
+		head := func() { c.ui.Marked("", fmt.Sprintf("[%d]", n), " "+where(of.passage(""))) }
 		if of.Start < 0 || of.Start >= of.End || of.End > len(text) {
-			say(c.ui, head)
+			head()
 			c.ui.Quiet("    This document is not there any more, or has changed.")
 			s.found = append(s.found, of.passage(""))
 			continue
 		}
 		p := of.passage(text[of.Start:of.End])
 		s.found = append(s.found, p)
-		say(c.ui, head)
+		head()
 		s.marked("    ", p.Text, joined(spans, len(p.Text)))
 	}
 	c.ui.Quiet("/open N shows one in its document.")

@@ -3,11 +3,14 @@ package assistant
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"alphaos/console"
 	"alphaos/knowledge"
@@ -102,7 +105,8 @@ func TestFortyTurnsWithDocuments(t *testing.T) {
 	}
 }
 
-// anything-llm#826, #2027, open-webui#12655: an unrelated source is cited, or always the first one. What a model puts in
+// anything-llm#826, #2027, open-webui#12655: an unrelated source is cited, or always the first one; private-mind#246: one is cited
+// by an answer that found nothing. What a model puts in
 // brackets itself counts for nothing.
 func TestCitesOnlyWhatWasUsed(t *testing.T) {
 	g := ground{question: "What does XC23 cost, and what do I bring to the hut?", passages: []knowledge.Passage{
@@ -174,7 +178,7 @@ func TestSmallModel(t *testing.T) {
 	out := w.says("When was the circulation pump of the boiler replaced?", "/open 1", "hello", "Which documents do I have?", "/use boiler", "/bye")
 	for _, want := range []string{
 		"alpha> You said \"When was the circulation pump of the boiler replaced?\". I see 1.\n",
-		"· In your documents, which this small model has no room for (/open N shows more):\n[1] boiler.md, Boiler › Service",
+		"· In your documents, which this small model has no room for (/open N shows more):\n· <[1]> boiler.md, Boiler › Service",
 		"<circulation> <pump> was <replaced>", "alpha> You said \"hello\". I see 2.\n· 26 tokens", "alpha> You have 3 documents:", "This model has no room",
 	} {
 		if !strings.Contains(out, want) {
@@ -218,6 +222,62 @@ func TestAskedOfDocuments(t *testing.T) {
 	} {
 		if got := inDocuments.ReplaceAllString(question, ""); got != want {
 			t.Errorf("%q is searched as %q, want %q", question, got, want)
+		}
+	}
+}
+
+// On the 60 questions of package knowledge: what fits has the right passage, and what a small model's answer is followed by
+// surely fits. Small talk gets nothing.
+func TestFittingQuestions(t *testing.T) {
+	a, err := txtar.ParseFile("../knowledge/testdata/library.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, f := range a.Files {
+		files[f.Name] = string(f.Data)
+	}
+	w := reader(t, files)
+	s := &shelf{ui: ui{w}, display: noDisplay{}, journal: &journal{}, retriever: w.keeper()}
+	b, err := os.ReadFile("../knowledge/testdata/questions.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, whole := s.library(t.Context())
+	if !whole {
+		if err := s.retriever.Read(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	right, listed, wrong := 0, 0, 0
+	for line := range strings.Lines(string(b)) {
+		f := strings.Split(line, " | ")
+		if line[0] == '#' || len(f) < 3 {
+			continue
+		}
+		fit := s.fitting(t.Context(), l, f[1])
+		is := func(p knowledge.Passage) bool { return p.Document == f[0] }
+		switch {
+		case f[0] == "-" && len(fit) > 0 && sure(fit[0]):
+			wrong++
+			t.Logf("%s: surely %s", f[1], where(fit[0]))
+		case f[0] == "-":
+		case slices.ContainsFunc(fit, is):
+			right++
+			if sure(fit[0]) && is(fit[0]) {
+				listed++
+			}
+		default:
+			t.Logf("%s: not among %d passages", f[1], len(fit))
+		}
+	}
+	t.Logf("of 45 questions %d get the right document, %d as what surely fits; of 15 that none answers %d get one that surely fits", right, listed, wrong)
+	if right < 42 || listed < 34 || wrong > 1 {
+		t.Error("that is less than it was")
+	}
+	for _, small := range []string{"Hello", "How are you?", "Thanks!", "What is the capital of France?", "Tell me a story about a dog in the garden"} {
+		if fit := s.fitting(t.Context(), l, small); len(fit) > 0 {
+			t.Errorf("%q gets %s", small, where(fit[0]))
 		}
 	}
 }

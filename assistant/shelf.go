@@ -111,8 +111,8 @@ func readingPace(c knowledge.Change, took time.Duration) string {
 
 // tell tells what kept the documents from being read or saved, once.
 func (s *shelf) tell(err error) {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, fs.ErrRemoved) {
+		return // they are read later; that the drive is away is told when something is to be saved
 	}
 	if both, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range both.Unwrap() {
@@ -137,7 +137,8 @@ func (s *shelf) finish() {
 	}
 	ctx, done := context.WithTimeout(context.Background(), documentsEnd)
 	defer done()
-	if s.tell(s.retriever.Finish(ctx)); s.failed || s.known == nil {
+	err := s.retriever.Finish(ctx)
+	if s.tell(err); err != nil || s.known == nil {
 		return
 	}
 	if n, _ := s.known.Documents(); n > 0 {
@@ -446,7 +447,7 @@ func (s *shelf) marked(indent, text string, spans [][2]int) {
 func (s *shelf) list(l *knowledge.Library, query string, passages []knowledge.Passage) {
 	const length = 240
 	for i, p := range passages {
-		say(s.ui, fmt.Sprintf("[%d] %s", i+1, where(p)))
+		s.ui.Marked("", fmt.Sprintf("[%d]", i+1), " "+where(p))
 		marks := l.Mark(query, p)
 		from, to := knowledge.Excerpt(p.Text, marks, length)
 		text := strings.ReplaceAll(p.Text[from:to], "\n", " ")

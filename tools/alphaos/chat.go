@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -26,6 +27,7 @@ import (
 	"alphaos/assistant"
 	"alphaos/console"
 	"alphaos/engine"
+	"alphaos/knowledge"
 	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/sample"
@@ -40,6 +42,7 @@ type chatOptions struct {
 	tokens  int
 	raw     bool
 	journal string
+	folder  string // of documents
 	context int
 	plain   bool // one token at a time
 	lines   bool // no screen
@@ -65,6 +68,9 @@ COLORTERM promise; NO_COLOR=1 has none.
 With --prompt the model answers once. When input comes from a file or a pipe,
 each line is a message. In both cases answers go to standard output, each with a
 line end behind it, and everything else to standard error.
+
+With --documents answers come from what is in a folder, as far as it tells: /search,
+/sources. A model for embeddings beside the model finds by meaning as well.
 
 With --journal conversations are kept: /conversations lists them, /open N goes on
 with one. What /export and /save write goes into the working directory.
@@ -126,6 +132,7 @@ func chatFlags(cmd *cobra.Command, o *chatOptions) (check func() error) {
 	f.IntVar(&o.context, "context", 0, "context length in tokens (0: the model's own)")
 	f.BoolVar(&o.raw, "raw", false, "continue the text, without a chat template")
 	f.StringVar(&o.journal, "journal", "", "keep the conversation in this file, and go on with the one it holds")
+	f.StringVar(&o.folder, "documents", "", "find answers in the documents in this `folder`; its index is kept there")
 	f.BoolVar(&o.lines, "lines", false, "plain lines, and no screen")
 	o.set = map[string]string{}
 	return func() error {
@@ -266,6 +273,21 @@ func converse(ctx context.Context, o chatOptions, in io.Reader, out, errs io.Wri
 		Start:  assistant.Start{Model: files.name, Params: o.set, System: o.system},
 		Before: models.ByRule,
 		Drive:  assistant.Drive{SaveDocument: saveDocument, SaveExport: saveExport},
+	}
+	if o.folder != "" {
+		if info, err := os.Stat(o.folder); err != nil || !info.IsDir() {
+			return fmt.Errorf("--documents wants a folder, and %s is none", o.folder)
+		}
+		s := folderShelf(o.folder)
+		c.Drive.Documents = s.documents
+		c.Drive.Retriever = &knowledge.Keeper{Documents: s.documents, Open: s.open, Save: s.save,
+			Embedder: func(ctx context.Context) (knowledge.Embedder, string, func(), error) {
+				e, err := engine.LoadEmbedder(ctx, files, o.llm, math.MaxInt64/2)
+				if e == nil {
+					return nil, "", nil, err
+				}
+				return e, e.Name, e.Close, nil
+			}}
 	}
 	stdin, typed := in.(*os.File)
 	typed = typed && term.IsTerminal(int(stdin.Fd()))

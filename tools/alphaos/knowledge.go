@@ -52,15 +52,10 @@ func (o *libraryFlags) add(cmd *cobra.Command) {
 
 // shelf opens a folder, an image or a drive.
 func (o *libraryFlags) shelf(cmd *cobra.Command, target string, write bool) (s *shelf, err error) {
-	s = &shelf{close: func() error { return nil }}
 	if info, e := os.Stat(target); e == nil && info.IsDir() {
-		name := filepath.Join(target, folderIndex)
-		s.documents = os.DirFS(target)
-		s.open = func() (iofs.File, error) { return os.Open(name) }
-		s.save = func(write func(w io.Writer) error) error {
-			return media.Atomically(name, func(f *os.File) error { return write(f) })
-		}
+		s = folderShelf(target)
 	} else {
+		s = &shelf{}
 		dev, err := o.target.open(cmd, target, write)
 		if err != nil {
 			return nil, err
@@ -119,6 +114,19 @@ func (s *shelf) load() (*knowledge.Library, error) {
 		return knowledge.New(s.embedder, s.model), err
 	}
 	return l, nil
+}
+
+// folderShelf is a folder with its index.
+func folderShelf(dir string) *shelf {
+	name := filepath.Join(dir, folderIndex)
+	return &shelf{
+		documents: os.DirFS(dir),
+		open:      func() (iofs.File, error) { return os.Open(name) },
+		save: func(write func(w io.Writer) error) error {
+			return media.Atomically(name, func(f *os.File) error { return write(f) })
+		},
+		close: func() error { return nil },
+	}
 }
 
 func indexCommand() *cobra.Command {
