@@ -31,7 +31,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 )
@@ -100,10 +99,7 @@ func (s *Store) compact(segment int) error {
 		again.leap > 0 || again.frozen|j.frozen|again.ignored != 0 || again.degraded || j.skip > 0 || j.leap > 0 || sc.torn > 0 {
 		return errUnsound
 	}
-	gen := rand.Uint64()
-	for gen == 0 {
-		gen = rand.Uint64()
-	}
+	gen := generation()
 	content, moved, numbered := s.without(sc.raw, gen)
 	if int64(len(content)) > j.capacity-blockSize {
 		return errors.New("the journal is too full for it to be taken out")
