@@ -32,6 +32,7 @@
 //	conversation.go  the turns, and the model that reads them
 //	history.go       showing what was said
 //	filing.go        a file for each conversation, for other computers
+//	spare.go         what is done in a spare moment: deletions, backups
 //	journal.go       what is saved, and what is said when that fails
 //	settings.go      parameters
 //	keyboard.go      the layout of the keyboard
@@ -106,6 +107,9 @@ type Drive struct {
 	SaveExport func(now time.Time, name string, content []byte) (path string, err error)
 	// Files is where each conversation has a file that any computer can read. nil: nowhere.
 	Files archive.Folder
+	// Backups is where backups of the journal are kept. nil: none are made.
+	Backups     archive.BackupFolder
+	BackupPlace string // where that is, in words
 	// Measure tells how large the drive is, how much of it is free, and how fast it is, in a second or so; nil: nobody can.
 	Measure func() (drive.Facts, error)
 	// Option changes a start option in the file of options, if that has it; nil: there is no such file.
@@ -167,7 +171,14 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		c.filing = &filing{ui: o.UI, files: &archive.Keeper{Store: o.Drive.Store, Folder: o.Drive.Files, Unclean: o.Drive.Recovery.Unclean,
 			Zone: func() *time.Location { return o.Now().Location() }}}
 	}
-	t.filing = c.filing
+	if o.Drive.Store != nil {
+		c.spare = &spare{ui: o.UI, store: o.Drive.Store, after: spareAfter}
+		if o.Drive.Backups != nil {
+			c.spare.backups = &archive.Backups{Store: o.Drive.Store, Folder: o.Drive.Backups, Now: o.Now}
+		}
+		defer c.spare.stop()
+	}
+	t.filing, t.spare = c.filing, c.spare
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
 	c.look.begin(o.Start)
@@ -263,6 +274,7 @@ func readLine(ctx context.Context, c *commands) (string, error) {
 		return "", io.EOF
 	}
 	defer c.filing.keep(ctx)()
+	defer c.spare.begin()()
 	return c.ui.ReadLine(Prompt)
 }
 

@@ -21,6 +21,7 @@ type conversation struct {
 	now      func() time.Time
 	journal  *journal
 	filing   *filing
+	spare    *spare
 	settings *settings
 	before   func(m llm.Info, message string) (answer string, ok bool) // Config.Before
 	state    engine.Medium                                             // Drive.State

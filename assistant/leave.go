@@ -50,13 +50,7 @@ func (c *conversation) save() error {
 		}
 		c.ui.Quiet("Pending writes: " + pending)
 		c.ui.Quiet("Conversation: " + c.savedUpTo())
-		if j.store.Deleted() {
-			if err := j.store.Compact(); err != nil {
-				c.ui.Notice(sentence(err))
-			} else {
-				c.ui.Quiet("What you deleted: taken off the drive")
-			}
-		}
+		c.spare.finish()
 		c.filing.finish()
 		if err := j.store.End(); err != nil {
 			return err

@@ -203,11 +203,15 @@ func commitOf(recs []record) record {
 	}
 	c := record{kind: kindCommit, ms: recs[0].ms}
 	for _, r := range recs {
-		c.payload = append(c.payload, byte(r.kind))
-		c.payload = binary.LittleEndian.AppendUint32(c.payload, uint32(len(r.payload)))
-		c.payload = append(c.payload, r.payload...)
+		c.payload = appendPart(c.payload, r)
 	}
 	return c
+}
+
+func appendPart(p []byte, r record) []byte {
+	p = append(p, byte(r.kind))
+	p = binary.LittleEndian.AppendUint32(p, uint32(len(r.payload)))
+	return append(p, r.payload...)
 }
 
 // nextPart takes the next record from the payload of a kindCommit.

@@ -3,6 +3,7 @@ package store
 // Outages that hit a region of the drive, or all of it, and end again.
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -472,7 +473,7 @@ func TestUnsealedThenUnread(t *testing.T) {
 		return s, rec
 	}
 	s, _ := read()
-	say(t, s, "first")
+	say(t, s, strings.Repeat("y", outageHalf/2), "first")
 	s.j.moveOn(s.j.capacity) // as an outage does
 	say(t, s, "second")
 	if s.j != s.segments[1] || s.segments[0].hi+1 != s.j.lo {
@@ -483,7 +484,52 @@ func TestUnsealedThenUnread(t *testing.T) {
 	say(t, s, "third")
 	(*f)[1].well()
 	s, rec := read()
-	if got, want := said(s), []string{"first", "second", "third"}; !slices.Equal(got, want) || len(rec.Holes) > 0 {
-		t.Fatalf("want %q, got %q, %+v", want, got, rec)
+	if got, want := said(s)[1:], []string{"first", "second", "third"}; !slices.Equal(got, want) || len(rec.Holes) > 0 {
+		t.Fatalf("want %q, got %.20q, %+v", want, got, rec)
+	}
+}
+
+// What a cut has torn at the end of a sealed segment, and has no room to be written again there, does not keep what is
+// deleted on the drive.
+func TestCompactsTornSeal(t *testing.T) {
+	for _, copies := range [][2]int64{{0, outageHalf}, {outageHalf, 0}} {
+		f := &outages{newOutage(outageHalf)}
+		s, _, err := OpenFolder(f, clock())
+		if err != nil {
+			t.Fatal(err)
+		}
+		say(t, s, "a secret")
+		if err := s.NewConversation(); err != nil {
+			t.Fatal(err)
+		}
+		large := strings.Repeat("y", 100<<10)
+		say(t, s, large[:60<<10], large, large[:40<<10])
+		if s.j != s.segments[1] || !s.segments[0].sealed {
+			t.Fatal("it is all in one segment")
+		}
+		// One copy is torn from the middle of the last message on, the other has junk behind the seal: bringing that
+		// together takes more room than there is.
+		first, end := (*f)[0], s.segments[0].tail
+		clear(first.data[copies[1]+end-50<<10 : copies[1]+end])
+		copy(first.data[copies[0]+end:], "junk")
+		if s, _, err = OpenFolder(f, clock()); err != nil {
+			t.Fatal(err)
+		}
+		want := said(s)
+		if err := s.Delete(1); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Compact(t.Context()); err != nil || s.Deleted() {
+			t.Fatalf("copy %d: %v", copies[0]/outageHalf, err)
+		}
+		for i, m := range *f {
+			if bytes.Contains(m.data, []byte("a secret")) {
+				t.Errorf("it is still in segment %d", i)
+			}
+		}
+		s, rec, err := OpenFolder(f, clock())
+		if err != nil || len(rec.Holes) > 0 || rec.Repaired+rec.Mixed > 0 || !slices.Equal(said(s), want) {
+			t.Errorf("%v, %+v, %.20q", err, rec, said(s))
+		}
 	}
 }

@@ -41,6 +41,9 @@ type fixed struct{ Medium }
 func (f fixed) Segments() ([]Medium, error) { return []Medium{f.Medium}, nil }
 func (f fixed) Add(int64) (Medium, error)   { return nil, errFixed }
 
+// Fixed is a folder for a journal of one segment, which does not grow.
+func Fixed(m Medium) Folder { return fixed{m} }
+
 var errFixed = errors.New("it has a fixed size")
 
 const (
