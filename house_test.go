@@ -49,6 +49,7 @@ var plan = []struct{ rooms, what string }{
 	{"boot", "what happens before the conversation"},
 	{"assistant", "the conversation"},
 	{"engine archive", "a model that answers; conversations as files"},
+	{"drive/database", "keeps the database of a drive"},
 	{"models", "the guide model"},
 	{"models/rules", "what is answered by rule in its place"},
 	{"drive", "where each thing lives on the drive"},
@@ -63,6 +64,7 @@ var plan = []struct{ rooms, what string }{
 	{"fs/fatsize", "FAT32 volumes as copies of another size"},
 	{"fs/fat fs/exfat fs/ext4 fs/gpt", "FAT32, exFAT and ext4 volumes, GUID partition tables"},
 	{"fs/mbr fs/readfs", "other partition tables, the open files of all volumes"},
+	{"knowledge/db", "what is on the drive as a SQLite file"},
 	{"knowledge", "the library: documents as passages, found by words and by meaning, cited"},
 	{"knowledge/docs", "what of a document is text"},
 	{"knowledge/docs/pdf", "the lines of PDF files"},
@@ -306,7 +308,7 @@ func TestDriveOwnsItsPaths(t *testing.T) {
 // What a file or a medium is known by stands once, where it is read and written.
 func TestFormatsHaveOneOwner(t *testing.T) {
 	owners := map[string]string{
-		"GGUF": "llm/gguf", "EFI PART": "fs/gpt", "FAT32": "fs/fat", "ALPHAJ": "store", "ALPHAKV": "llm", "ALPHAIX": "knowledge",
+		"GGUF": "llm/gguf", "EFI PART": "fs/gpt", "FAT32": "fs/fat", "ALPHAJ": "store", "ALPHAKV": "llm", "ALPHAIX": "knowledge", "SQLite format 3": "knowledge/db",
 	}
 	found := map[string]int{}
 	for _, p := range house(t) {
@@ -328,6 +330,22 @@ func TestFormatsHaveOneOwner(t *testing.T) {
 		if found[magic] == 0 {
 			t.Errorf("nobody knows %q", magic)
 		}
+	}
+}
+
+func TestOneRoomKnowsSQLite(t *testing.T) {
+	found := false
+	for _, p := range house(t) {
+		for i := range p.imports {
+			if strings.Contains(i, "sqlite") {
+				if found = true; p.ImportPath != "knowledge/db" {
+					t.Errorf("%s imports %s, which only knowledge/db may", p.ImportPath, i[1:])
+				}
+			}
+		}
+	}
+	if !found {
+		t.Error("nobody imports SQLite")
 	}
 }
 

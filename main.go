@@ -9,13 +9,17 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 
 	"alphaos/assistant"
 	"alphaos/boot"
 	"alphaos/console"
 	"alphaos/drive"
+	"alphaos/drive/database"
 	"alphaos/engine"
+	"alphaos/knowledge"
 	"alphaos/llm"
 	"alphaos/machine"
 	"alphaos/models"
@@ -107,20 +111,29 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 
 // converse is a session with the options of this start.
 func converse(m *machine.Machine, start *boot.Start, con *console.Console, d *drive.Drive, keep assistant.Drive, manager *boot.Manager) assistant.Outcome {
-	weights, sessions := m.ShareMemory()
+	weights, sessions, documents := m.ShareMemory()
+	all := engine.WithBuiltIn(engine.DirModels(d, drive.ModelsDir), engine.DirModels(models.Files, "."))
+	options := llm.Options{
+		Threads:      start.Threads,
+		Processors:   m.Processors(),
+		Kernel:       start.Kernel,
+		Cache:        start.Cache,
+		Alloc:        m.Alloc,
+		Free:         m.Free,
+		Budget:       weights,
+		SessionLimit: sessions,
+	}
+	if !start.Safe {
+		library := retriever(m, d, all, options, documents)
+		keep.Retriever = library
+		if base := database.On(d, keep.Store, library, keep.Recovery.Unclean, m.Now); base != nil {
+			keep.Database = base
+		}
+	}
 	outcome, err := assistant.Run(manager.Context, assistant.Config{
-		UI:     assistant.Terminal(con),
-		Models: engine.Elsewhere(engine.WithBuiltIn(engine.DirModels(d, drive.ModelsDir), engine.DirModels(models.Files, ".")), m.OtherModels),
-		Engine: engine.Options{LLM: llm.Options{
-			Threads:      start.Threads,
-			Processors:   m.Processors(),
-			Kernel:       start.Kernel,
-			Cache:        start.Cache,
-			Alloc:        m.Alloc,
-			Free:         m.Free,
-			Budget:       weights,
-			SessionLimit: sessions,
-		}},
+		UI:          assistant.Terminal(con),
+		Models:      engine.Elsewhere(all, m.OtherModels),
+		Engine:      engine.Options{LLM: options},
 		Drive:       keep,
 		Start:       assistant.Start{Model: start.Model, Timezone: start.Timezone, Keyboard: start.Keyboard, Theme: start.Theme, Text: start.Text, Report: start.Report, Setup: start.Setup && !start.Safe},
 		Machine:     host{m, start, provoke(d)},
@@ -138,6 +151,24 @@ func converse(m *machine.Machine, start *boot.Start, con *console.Console, d *dr
 		start.Log.Printf("the session ended with: %v", err)
 	}
 	return outcome
+}
+
+// retriever is the library of the documents on the drive, in so many bytes of memory.
+func retriever(m *machine.Machine, d *drive.Drive, all engine.Models, options llm.Options, memory int64) *knowledge.Keeper {
+	k := &knowledge.Keeper{Documents: d.Documents(), Bound: memory,
+		Open: func() (fs.File, error) { return d.Open(drive.IndexPath) },
+		Embedder: func(ctx context.Context) (knowledge.Embedder, string, func(), error) {
+			options.Budget = m.Spare()
+			e, err := engine.LoadEmbedder(ctx, all, options, options.Budget)
+			if e == nil {
+				return nil, "", nil, err
+			}
+			return e, e.Name, e.Close, nil
+		}}
+	if !d.ReadOnly() {
+		k.Save = func(write func(io.Writer) error) error { return d.SaveIndex(m.Now(), write) }
+	}
+	return k
 }
 
 // host tells the assistant of the machine, and the start of the assistant.

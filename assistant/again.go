@@ -35,6 +35,10 @@ func (c *conversation) retry(ctx context.Context) {
 			return
 		}
 	}
+	if _, byRule := c.shelf.reply(ctx, text, c.room(c.said.Turns[at]) < leastPassages); byRule {
+		say(c.ui, "This message is answered from the list of your documents and not by the model, so the answer would be the same.")
+		return
+	}
 	// What was said while nothing was saved is not saved now.
 	var saved *store.Answer
 	if c.journal.saving && kept {
@@ -110,7 +114,7 @@ func (c *conversation) answers(which string) {
 	c.said.Turns = c.said.Turns[: at+1 : at+1]
 	s := c.speak(c.journal.store.ReplaceAnswer(index + 1))
 	s.whole = true
-	s.say(m.Text)
+	s.put(cited(m.Text, sourcesOf(m.Stats.Sources)), m.Text)
 	s.end(m.Stats, m.Partial)
 	c.said.Turns = append(c.said.Turns, chat.Turn{Role: store.Assistant, Text: m.Text})
 	c.grown()

@@ -31,6 +31,9 @@ func (c *conversation) answerAfter(ctx context.Context, text string, keep int, s
 	if c.before != nil {
 		fixed, byRule = c.before(c.model.Info, text)
 	}
+	if !byRule {
+		fixed, byRule = c.shelf.reply(ctx, text, c.room(chat.Turn{Role: store.User, Text: text}) < leastPassages)
+	}
 	turn := chat.Turn{Role: store.User, Text: text}
 	// A message that cannot be answered at all is not accepted.
 	if !byRule { // the model does not read what a rule answers
@@ -70,6 +73,22 @@ func (c *conversation) answerAfter(ctx context.Context, text string, keep int, s
 	c.grown()
 }
 
+// room is how many tokens of passages may stand before a message: half of the context at most, where there is room for an answer.
+// There is none in a small context: models of that size were not made to read documents, the guide among them.
+func (c *conversation) room(asked chat.Turn) int {
+	_, size := c.model.Context()
+	if size < leastContext {
+		return 0
+	}
+	alone := engine.Conversation{System: c.said.System, Turns: []chat.Turn{asked}}
+	return min(size/2, c.model.Most()-size/4-c.model.Tokens(&alone))
+}
+
+// tokens is how many the model reads for a text, about.
+func (c *conversation) tokens(text string) int {
+	return c.model.Tokens(&engine.Conversation{Turns: []chat.Turn{{Role: store.User, Text: text}}})
+}
+
 // grown is called when something was said.
 func (c *conversation) grown() {
 	c.forget()
@@ -96,16 +115,36 @@ func (c *conversation) reply(ctx context.Context, s *speech) chat.Turn {
 	defer c.showState()
 	meter := &meter{c: c, now: c.now, begun: c.now()}
 	c.model.Reading = meter.reading
+	// What the documents, and what is remembered, have to say stands in the prompt of this answer alone: the turn is as it was typed before the next one.
+	at := len(c.said.Turns) - 1
+	asked := c.said.Turns[at]
+	room := c.room(asked)
+	ground := c.shelf.ground(ctx, asked.Text, room, c.tokens)
+	if facts := c.remembered.fitting(asked.Text); room >= leastPassages {
+		ground.facts = facts
+	} else if len(facts) > 0 {
+		defer c.ui.Quiet("You told me to remember: " + strings.Join(facts, "; ") + ".")
+	}
+	c.said.Turns[at].Text = ground.prompt()
+	if len(ground.passages) > 0 {
+		s.citer = &citer{ground: ground}
+	}
 	r := c.model.Answer(ctx, &c.said, c.settings.Params, func(text string) error {
 		meter.token()
 		return s.say(text)
 	})
 	used, size := c.model.Context()
+	c.said.Turns[at] = asked
 	s.end(store.Stats{Model: c.name, Tokens: r.Tokens, Elapsed: r.Writing, Context: used}, r.Partial())
 
 	if r.End == engine.Failed {
 		c.ui.Error("The model could not go on: " + fs.Explain(r.Err))
 	}
+	if s.citer != nil && s.citer.text != r.Turn.Text { // without what the model put in brackets
+		r.Turn.Text, r.Turn.IDs = s.citer.text, nil
+		c.said.Turns[at+1] = r.Turn
+	}
+	c.shelf.answered(ctx, &ground, s.citer)
 	if r.OnlyThought {
 		c.ui.Quiet("The model only thought and came to no answer.")
 	}
@@ -140,6 +179,7 @@ type speech struct {
 	whole   bool          // all of it is shown, saved or not
 	failed  bool          // a piece could not be saved, and the person knows
 	full    bool          // it could not be saved because the journal is full
+	citer   *citer        // looks which passages it comes from; nil: there are none
 }
 
 // speak begins an answer that is saved in saved, unless that is nil.
@@ -151,12 +191,23 @@ func (c *conversation) speak(saved *store.Answer) *speech {
 
 // say shows and saves the next piece. An error means that no more can be saved.
 func (s *speech) say(text string) error {
-	s.shown, s.words = text, s.words || text != ""
-	s.ui.Write([]byte(text))
+	if s.citer != nil {
+		return s.put(s.citer.add(text))
+	}
+	return s.put(text, text)
+}
+
+// put shows a piece, and saves it without the numbers of its sources.
+func (s *speech) put(show, save string) error {
+	if show == "" && save == "" && s.citer != nil {
+		return nil
+	}
+	s.shown, s.words = show, s.words || show != ""
+	s.ui.Write([]byte(show))
 	if s.saved == nil {
 		return nil
 	}
-	err := s.saved.Write(text)
+	err := s.saved.Write(save)
 	if err != nil && !s.failed {
 		s.failed = true
 		s.full = errors.Is(err, store.ErrFull)
@@ -177,6 +228,10 @@ func (s *speech) say(text string) error {
 
 // end ends the answer on the screen and in the journal.
 func (s *speech) end(stats store.Stats, partial bool) {
+	if s.citer != nil {
+		s.put(s.citer.end()) // an error was told
+		stats.Sources = encode(s.citer.list)
+	}
 	if !strings.HasSuffix(s.shown, "\n") {
 		s.ui.Write([]byte("\n"))
 	}

@@ -21,6 +21,7 @@
 //	flight.go        what to expect of a model, before it is loaded
 //	conversations.go which conversations there are: going on with one, deleting, finding
 //	files.go         what is written to and read from the drive as files
+//	documents.go     the person's documents: which there are, searching them, sources
 //	check.go         whether memory and drive are as they should be
 //	report.go        a report about the machine
 //	mask.go          what strangers need not know
@@ -31,7 +32,10 @@
 //	answer.go        a message is saved, answered, and the answer saved
 //	conversation.go  the turns, and the model that reads them
 //	history.go       showing what was said
-//	filing.go        a file for each conversation, for other computers
+//	memory.go        what is to be remembered, whatever conversation goes on
+//	citer.go         which passages an answer comes from
+//	shelf.go         what the documents say to a question
+//	filing.go        files of conversations and a database, for other computers
 //	spare.go         what is done in a spare moment: deletions, backups
 //	journal.go       what is saved, and what is said when that fails
 //	settings.go      parameters
@@ -100,6 +104,8 @@ type Drive struct {
 
 	// Documents are the person's files on the drive; nil: there is no place for any.
 	Documents iofs.FS
+	// Retriever is the library of them. nil: they are not searched.
+	Retriever Retriever
 	// SaveDocument saves a file among them and returns its path. It replaces one that there is
 	// only if it is told so; else the error wraps io/fs.ErrExist. nil: files can't be saved.
 	SaveDocument func(now time.Time, name string, content []byte, replace bool) (path string, err error)
@@ -110,6 +116,8 @@ type Drive struct {
 	// Backups is where backups of the journal are kept. nil: none are made.
 	Backups     archive.BackupFolder
 	BackupPlace string // where that is, in words
+	// Database is of all that is on the drive, for programs of other computers. nil: there is none.
+	Database Projection
 	// Measure tells how large the drive is, how much of it is free, and how fast it is, in a second or so; nil: nobody can.
 	Measure func() (drive.Facts, error)
 	// Option changes a start option in the file of options, if that has it; nil: there is no such file.
@@ -162,14 +170,19 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		o.Flight = func(Flight) {}
 	}
 	c := &commands{ui: o.UI, begin: o.Begin, machine: o.Machine, setTimezone: o.SetTimezone, journal: j, talk: t,
-		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j, theme: console.Themes()[0], text: normalText}, drive: o.Drive,
+		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j, theme: console.Themes()[0], text: normalText, width: normalWidth}, drive: o.Drive,
 		past: &past{ui: o.UI, display: o.Display, store: o.Drive.Store, journal: j, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
 			flight: o.Flight, memoryRate: o.MemoryRate, loaded: o.Machine.Loaded, journal: j, talk: t}}
 	t.when = c.past.when
+	c.filing = &filing{ui: o.UI}
 	if o.Drive.Store != nil && o.Drive.Files != nil {
-		c.filing = &filing{ui: o.UI, files: &archive.Keeper{Store: o.Drive.Store, Folder: o.Drive.Files, Unclean: o.Drive.Recovery.Unclean,
-			Zone: func() *time.Location { return o.Now().Location() }}}
+		files := &archive.Keeper{Store: o.Drive.Store, Folder: o.Drive.Files, Unclean: o.Drive.Recovery.Unclean, Zone: func() *time.Location { return o.Now().Location() }}
+		c.filing.files = &projection{what: "Files of conversations", failed: "The files in which other computers can read your conversations",
+			keep: func(ctx context.Context) (string, error) { return "", files.Keep(ctx) }}
+	}
+	if o.Drive.Database != nil {
+		c.filing.database = &projection{what: "Knowledge database", failed: "The knowledge database", keep: o.Drive.Database.Keep}
 	}
 	if o.Drive.Store != nil {
 		c.spare = &spare{ui: o.UI, store: o.Drive.Store, after: spareAfter}
@@ -178,7 +191,13 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		}
 		defer c.spare.stop()
 	}
-	t.filing, t.spare = c.filing, c.spare
+	t.spare = c.spare
+	t.filing = c.filing
+	c.shelf = &shelf{ui: o.UI, display: o.Display, journal: j, retriever: o.Drive.Retriever}
+	t.shelf = c.shelf
+	c.remembered = &notebook{ui: o.UI, journal: j}
+	t.remembered = c.remembered
+	defer c.shelf.rest()
 	defer c.library.unload()
 	j.begin(o.Drive.NoStore)
 	c.look.begin(o.Start)
@@ -259,7 +278,7 @@ func converse(ctx context.Context, c *commands) (Outcome, error) {
 			if out, err, ended := c.run(ctx, text); ended {
 				return out, err
 			}
-		} else if text != "" {
+		} else if text != "" && !c.heard(text) {
 			c.talk.answer(ctx, text)
 		}
 	}
@@ -275,6 +294,7 @@ func readLine(ctx context.Context, c *commands) (string, error) {
 	}
 	defer c.filing.keep(ctx)()
 	defer c.spare.begin()()
+	defer c.shelf.keep(ctx)()
 	return c.ui.ReadLine(Prompt)
 }
 
@@ -296,8 +316,13 @@ func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ende
 	if c.library.loadFirst(ctx) {
 		return 0, nil, false
 	}
-	listed := false
+	listed, chose := false, false
 	for c.mayAsk(ctx) {
+		if !chose && c.look.display.AtScreen() {
+			if c.modelsMenu(ctx); c.talk.model != nil {
+				return 0, nil, false
+			}
+		}
 		list, lerr := c.library.files.List()
 		switch {
 		case listed:
@@ -320,7 +345,7 @@ func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ende
 			return EOF, rerr, true
 		}
 		text := c.keys.meant(strings.TrimSpace(line))
-		listed = text != ""
+		listed, chose = text != "", text != ""
 		if command, ok := asCommand(text); ok {
 			text = command
 		}
@@ -331,7 +356,7 @@ func chooseModel(ctx context.Context, c *commands) (out Outcome, err error, ende
 				return out, err, true
 			}
 		default:
-			c.library.choose(ctx, text)
+			c.choose(ctx, text)
 		}
 		if c.talk.model != nil {
 			return 0, nil, false

@@ -347,7 +347,7 @@ func TestRealDraft(t *testing.T) {
 
 func TestComplete(t *testing.T) {
 	for line, want := range map[string]string{
-		"/": "/", "/mo": "/models ", "/s": "/s", "/se": "/set", "/set p": "/set parameter ",
+		"/": "/", "/mo": "/models ", "/s": "/s", "/se": "/se", "/sea": "/search ", "/set p": "/set parameter ",
 		"/set parameter t": "/set parameter t", "/set parameter te": "/set parameter temperature ",
 		"/set parameter num_": "/set parameter num_", "/h": "/h", "/his": "/history ", "/show i": "/show info",
 		"hello": "hello", "": "", "/xyz": "/xyz", "/set no": "/set nohistory",

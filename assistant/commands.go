@@ -21,6 +21,8 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /export         write this conversation to the drive; /save N FILE a block of code of it
   /backup         list the backups of all conversations; /backup now makes one
   /documents      list the documents on the drive; so does "show my documents"
+  /search WORDS   search them; /sources shows what the last answer comes from
+  /memory         what you told to remember; "remember that ..." adds to it
   /settings       text size, theme, keyboard, clock, model; /first-start asks again
   /set            set parameters, system prompt, screen, keyboard, time zone; save messages or not
   /show           show the model, memory, parameters or the system prompt
@@ -31,7 +33,7 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /report         write a report about this machine, without anything about you, to the drive
   /restart        save everything and restart; so does "restart"
   /bye            save everything and shut down; "please shut down" and "goodbye" do the same
-  /?, /help       this help; /? conversations tells all that can be done with these`
+  /?, /help       this help; /? conversations and /? documents tell all about these`
 
 const conversationsUsage = `  /conversations      lists the last ones; with all, all; with WORDS, those that have them in
                       title or time
@@ -53,6 +55,7 @@ const setUsage = `  /set parameter NAME VALUE   /? parameters lists them
   /set keyboard NAME          the layout of your keyboard; without NAME lists them
   /set theme NAME             how the screen looks: night, day or contrast
   /set text SIZE              how large the text is: small, normal, large or huge
+  /set width COLUMNS          how wide prose is: 60, 80, 100 or as wide as the screen
   /set history                save messages (usual)
   /set nohistory              stop saving messages`
 
@@ -96,6 +99,8 @@ type commands struct {
 	talk        *conversation
 	filing      *filing
 	spare       *spare
+	shelf       *shelf
+	remembered  *notebook
 	library     *library
 	keys        *keys
 	drive       Drive
@@ -120,6 +125,10 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 			say(c.ui, showUsage)
 		case "conversations", "open", "find", "rename", "delete", "retry", "answers", "edit", "forget", "export", "save", "copy":
 			say(c.ui, conversationsUsage)
+		case "documents", "search", "sources", "use":
+			say(c.ui, documentsUsage)
+		case "memory":
+			say(c.ui, memoryUsage)
 		case "parameters", "parameter", "set parameter":
 			c.parameterHelp()
 		default:
@@ -133,7 +142,7 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		before := c.library.wanted
 		c.firstStart(ctx)
 		if want := c.library.wanted; want != before && want != c.talk.name {
-			c.library.choose(ctx, want)
+			c.choose(ctx, want)
 		}
 	case "/show":
 		c.show(rest)
@@ -147,7 +156,7 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 			c.library.list()
 		}
 	case "/load":
-		c.library.choose(ctx, rest)
+		c.choose(ctx, rest)
 	case "/clear", "/new":
 		c.clear()
 	case "/history":
@@ -161,6 +170,10 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 	case "/forget":
 		c.talk.unsay()
 	case "/conversations", "/open", "/rename", "/delete", "/find":
+		if strings.EqualFold(f[0], "/open") && c.openPassage(ctx, rest) {
+			break
+		}
+		c.shelf.found = nil // /open N means a conversation from here on
 		if c.journal.store == nil {
 			say(c.ui, "Nothing is saved in this session, so there is only this conversation.")
 			break
@@ -190,7 +203,15 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 	case "/copy":
 		c.copyCode(rest)
 	case "/documents":
-		c.documents(ctx)
+		c.documents(ctx, rest)
+	case "/memory":
+		c.memoryCommand(rest)
+	case "/search":
+		c.search(ctx, rest)
+	case "/sources":
+		c.sources(ctx)
+	case "/use":
+		c.useDocument(ctx, rest)
 	case "/raw":
 		c.look.toggleRaw()
 	case "/check":
@@ -254,7 +275,7 @@ func (c *commands) set(rest string) {
 		c.zone(arg)
 	case "keyboard":
 		c.keys.set(arg)
-	case "theme", "text":
+	case "theme", "text", "width":
 		c.look.set(strings.ToLower(what), strings.ToLower(arg))
 	case "history":
 		if c.journal.store == nil {

@@ -13,7 +13,7 @@ import (
 
 // commandNames are the commands with which a mistyped one is compared.
 var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history",
-	"/settings", "/first-start", "/new", "/conversations", "/open", "/find", "/retry", "/answers", "/edit", "/forget", "/rename", "/delete", "/export", "/backup", "/save", "/copy", "/documents", "/raw",
+	"/settings", "/first-start", "/new", "/conversations", "/open", "/find", "/retry", "/answers", "/edit", "/forget", "/rename", "/delete", "/export", "/backup", "/save", "/copy", "/documents", "/search", "/sources", "/use", "/memory", "/raw",
 	"/check", "/report", "/restart", "/bye"}
 
 // Complete completes what a person has typed so far: commands, and what /set and
@@ -23,8 +23,8 @@ func Complete(line string) string {
 		return line
 	}
 	words := []string{"/set parameter ", "/set system ", "/set keyboard ", "/set timezone ", "/set history", "/set nohistory",
-		"/set theme ", "/set text ",
-		"/conversations all", "/backup now", "/models all", "/show info", "/show memory", "/show parameters", "/show system"}
+		"/set theme ", "/set text ", "/set width ",
+		"/conversations all", "/backup now", "/documents scan", "/documents on", "/documents off", "/use all", "/memory add ", "/memory edit ", "/memory forget ", "/memory undo", "/models all", "/show info", "/show memory", "/show parameters", "/show system"}
 	for _, name := range commandNames {
 		words = append(words, name+" ")
 	}
@@ -39,6 +39,9 @@ func Complete(line string) string {
 	}
 	for _, name := range console.TextSizes() {
 		words = append(words, "/set text "+name)
+	}
+	for _, name := range console.Widths() {
+		words = append(words, "/set width "+name)
 	}
 	best := ""
 	for _, w := range words {
@@ -95,17 +98,27 @@ func (c *commands) suggest(line string) (list []console.Suggestion) {
 		for _, name := range console.TextSizes() {
 			add("/set text "+name, "")
 		}
+	case begins("/set width "):
+		for _, name := range console.Widths() {
+			add("/set width "+name, "")
+		}
 	case begins("/set "):
 		list = usage(setUsage)
 	case begins("/show "):
 		list = usage(showUsage)
+	case begins("/documents "):
+		list = usage(documentsUsage)
+	case begins("/memory "):
+		list = usage(memoryUsage)
+	case begins("/use "):
+		list = c.shelf.suggest()
 	case begins("/load "):
 		for _, m := range c.library.known {
 			add("/load "+gguf.PlainName(m.Name), console.Bytes(m.Size))
 		}
 	case !strings.Contains(line, " "):
 		list = usage(helpText)
-		for _, s := range usage(conversationsUsage) {
+		for _, s := range append(usage(conversationsUsage), usage(documentsUsage)...) {
 			if !slices.ContainsFunc(list, func(have console.Suggestion) bool { return have.Text == s.Text }) {
 				list = append(list, s)
 			}

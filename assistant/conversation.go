@@ -16,17 +16,20 @@ import (
 // conversation is what was said, as far back as a model can look, and the model
 // that is talked to.
 type conversation struct {
-	ui       UI
-	display  Display
-	now      func() time.Time
-	journal  *journal
-	filing   *filing
-	spare    *spare
-	settings *settings
-	before   func(m llm.Info, message string) (answer string, ok bool) // Config.Before
-	state    engine.Medium                                             // Drive.State
-	close    func() error                                              // Drive.Close
-	when     func(time.Time) string                                    // a time in words
+	ui      UI
+	display Display
+	now     func() time.Time
+	journal *journal
+	filing  *filing
+	shelf   *shelf
+	spare   *spare
+
+	remembered *notebook
+	settings   *settings
+	before     func(m llm.Info, message string) (answer string, ok bool) // Config.Before
+	state      engine.Medium                                             // Drive.State
+	close      func() error                                              // Drive.Close
+	when       func(time.Time) string                                    // a time in words
 
 	restarting string // Config.Restarting
 
@@ -94,6 +97,7 @@ func (c *conversation) forget() {
 // clear begins a new conversation.
 func (c *conversation) clear() {
 	c.said.Turns, c.earlier, c.said.First, c.kept, c.code = nil, 0, 0, nil, 0
+	c.shelf.clear()
 	if c.model != nil {
 		c.model.Forget()
 	}

@@ -12,8 +12,8 @@ import (
 	"alphaos/store"
 )
 
-// shelf is a drive with a model that shows the turns it sees, and room for much.
-func shelf(t testing.TB) *world {
+// folder is a drive with a model that shows the turns it sees, and room for much.
+func folder(t testing.TB) *world {
 	return &world{t: t, context: 1 << 15, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
 		medium: &memory{data: make([]byte, 8<<20)}, state: &memory{data: make([]byte, 64<<10)}, now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
 }
@@ -43,7 +43,7 @@ func contains(t *testing.T, text string, parts ...string) {
 // A conversation of forty turns, some of them said or answered again, is for the model and for the next start
 // what is shown of it.
 func TestFortyTurns(t *testing.T) {
-	w := shelf(t)
+	w := folder(t)
 	var lines []string
 	for i := range 40 {
 		lines = append(lines, fmt.Sprintf("message %d", i))
@@ -74,7 +74,7 @@ func TestFortyTurns(t *testing.T) {
 // Hundreds of conversations: the last ones are listed, all are found, any is gone on with, at the next start
 // too, and the model sees that one and no other.
 func TestHundredsOfConversations(t *testing.T) {
-	w := shelf(t)
+	w := folder(t)
 	const many = 300
 	for from := 0; from < many; from += 100 {
 		var lines []string
@@ -99,7 +99,7 @@ func TestHundredsOfConversations(t *testing.T) {
 // session remembers what is left.
 func TestDeletedLeavesState(t *testing.T) {
 	for _, how := range [][]string{{"/delete", "Delete it? (yes or no) yes"}, {"forget that", "Forget it? (yes or no) yes"}, {"/delete 2", "Delete it? (yes or no) yes"}} {
-		w := shelf(t)
+		w := folder(t)
 		w.evening("hello, this is long enough to be kept", "/new", "my secret is 12345678901234567890", "/bye")
 		secret := func() bool {
 			text := make([]byte, 0, len(w.state.data))
@@ -133,7 +133,7 @@ func TestDeletedLeavesState(t *testing.T) {
 // back, what is shown as current is what the model sees, and nothing fails.
 func TestAnyEvening(t *testing.T) {
 	for seed := range uint64(6) {
-		w := shelf(t)
+		w := folder(t)
 		r := rand.New(rand.NewPCG(seed, 5))
 		gone, n := map[string]bool{}, 0
 		var now []string // the messages of the current conversation

@@ -13,10 +13,13 @@ import (
 // Display is the screen around the conversation, its bars and how it looks: a *console.Console with a screen.
 type Display interface {
 	SetBars(change func(*console.Bars))
-	// SetTheme and SetTextSize change how all looks, also what was said. An error is a clause about the name
-	// that tells which ones there are.
+	// SetTheme, SetTextSize and SetWidth change how all looks, also what was said. An error is a clause about the
+	// name that tells which ones there are.
 	SetTheme(name string) error
 	SetTextSize(name string) error
+	SetWidth(name string) error
+	// Adjusts tells whether there is a screen that can be changed so, and whether the size of its text can.
+	Adjusts() (look, text bool)
 	// CodeFrom says how many blocks of code there were before the next answer: it numbers its own from there on.
 	CodeFrom(n int)
 	// Raw has answers shown as they came, or as Markdown.
@@ -35,6 +38,8 @@ type noDisplay struct{}
 func (noDisplay) SetBars(func(*console.Bars))               {}
 func (noDisplay) SetTheme(string) error                     { return errNoDisplay }
 func (noDisplay) SetTextSize(string) error                  { return errNoDisplay }
+func (noDisplay) SetWidth(string) error                     { return errNoDisplay }
+func (noDisplay) Adjusts() (look, text bool)                { return false, false }
 func (noDisplay) CodeFrom(int)                              {}
 func (noDisplay) Raw(bool)                                  {}
 func (noDisplay) Suggest(func(string) []console.Suggestion) {}
@@ -52,31 +57,36 @@ type look struct {
 	journal *journal
 	raw     bool
 
-	theme, text string // names, as they are now
+	theme, text, width string // names, as they are now
+}
+
+// setter returns what changes the theme, the size of the text or the width of prose, and where its name is kept.
+func (l *look) setter(what string) (set func(name string) error, to *string) {
+	switch what {
+	case "text":
+		return l.display.SetTextSize, &l.text
+	case "width":
+		return l.display.SetWidth, &l.width
+	}
+	return l.display.SetTheme, &l.theme
 }
 
 // begin takes what was asked for at the start, or was chosen in an earlier session.
 func (l *look) begin(asked Start) {
-	for _, v := range []struct {
-		name, asked string
-		set         func(string) error
-		to          *string
-	}{{"theme", asked.Theme, l.display.SetTheme, &l.theme}, {"text", asked.Text, l.display.SetTextSize, &l.text}} {
+	for _, v := range []struct{ what, asked string }{{"theme", asked.Theme}, {"text", asked.Text}, {"width", ""}} {
 		if v.asked == "" {
-			v.asked = l.journal.setting(v.name)
+			v.asked = l.journal.setting(v.what)
 		}
-		if v.asked != "" && v.set(v.asked) == nil { // else another version, or another screen, has allowed it
-			*v.to = v.asked
+		set, to := l.setter(v.what)
+		if v.asked != "" && set(v.asked) == nil { // else another version, or another screen, has allowed it
+			*to = v.asked
 		}
 	}
 }
 
-// set changes the theme or the size of the text.
+// set changes the theme, the size of the text or the width of prose.
 func (l *look) set(what, name string) {
-	set, to := l.display.SetTheme, &l.theme
-	if what == "text" {
-		set, to = l.display.SetTextSize, &l.text
-	}
+	set, to := l.setter(what)
 	if err := set(name); err != nil {
 		l.ui.Error(fmt.Sprintf("%q %v.", name, err))
 		return

@@ -21,6 +21,8 @@ type panel struct {
 	bars        console.Bars
 	said        []console.Bars
 	theme, size string
+	width       string
+	fixed       bool // the size of the text is another's
 	raw         bool
 	code        []int // CodeFrom
 	suggest     func(string) []console.Suggestion
@@ -50,6 +52,8 @@ func (p *panel) SetTheme(name string) error {
 }
 
 func (p *panel) SetTextSize(name string) error               { p.size = name; return nil }
+func (p *panel) SetWidth(name string) error                  { p.width = name; return nil }
+func (p *panel) Adjusts() (look, text bool)                  { return p.choose != nil, p.choose != nil && !p.fixed }
 func (p *panel) Raw(on bool)                                 { p.raw = on }
 func (p *panel) CodeFrom(n int)                              { p.code = append(p.code, n) }
 func (p *panel) AtScreen() bool                              { return p.choose != nil }
@@ -80,7 +84,7 @@ func TestBarsOfConversation(t *testing.T) {
 	p := sit(t, c)
 	p.says("count to 3")
 	p.expect("alpha> ")
-	for _, line := range []string{"/set nohistory", "/set theme day", "/set theme pink", "/set text huge", "/raw", "/clear", "/bye"} {
+	for _, line := range []string{"/set nohistory", "/set theme day", "/set theme pink", "/set text huge", "/set width 60", "/raw", "/clear", "/bye"} {
 		p.says(line)
 	}
 	<-p.done
@@ -103,7 +107,7 @@ func TestBarsOfConversation(t *testing.T) {
 		}
 		words = words[i:]
 	}
-	if d.theme != "day" || d.size != "huge" || !d.raw {
+	if d.theme != "day" || d.size != "huge" || d.width != "60" || !d.raw {
 		t.Errorf("the display got %q, %q, %v", d.theme, d.size, d.raw)
 	}
 	if !strings.Contains(string(p.text), `"pink" is no theme.`) {
@@ -114,7 +118,7 @@ func TestBarsOfConversation(t *testing.T) {
 	p = sit(t, c)
 	p.says("/bye")
 	<-p.done
-	if all := d.all(); d.theme != "day" || d.size != "huge" || all[len(all)-1].Title != "count to 3" {
+	if all := d.all(); d.theme != "day" || d.size != "huge" || d.width != "60" || all[len(all)-1].Title != "count to 3" {
 		t.Errorf("the next session has %q, %q and says %+v", d.theme, d.size, all)
 	}
 }
@@ -185,6 +189,7 @@ func TestSuggest(t *testing.T) {
 		"/set t":           {"/set timezone ", "/set theme ", "/set text "},
 		"/set theme ":      {"/set theme night", "/set theme day"},
 		"/set text h":      {"/set text huge"},
+		"/set width ":      {"/set width 60", "/set width screen"},
 		"/set parameter n": {"/set parameter num_ctx ", "/set parameter num_predict "},
 		"/set keyboard d":  {"/set keyboard de"},
 		"/show ":           {"/show info", "/show memory"},
@@ -208,6 +213,41 @@ func TestSuggest(t *testing.T) {
 		}
 		if want == nil && got != nil {
 			t.Errorf("%q may become %q", line, got)
+		}
+	}
+}
+
+// The settings are those that can be changed: a terminal has its own size of text, and lines have no look.
+func TestSettingsThatApply(t *testing.T) {
+	for _, tt := range []struct {
+		screen, fixed bool
+		first         string
+		not           []string
+	}{{true, false, "Text size", nil}, {true, true, "Theme", []string{"Text size"}}, {false, false, "Keyboard", []string{"Text size", "Theme", "Prose", "Answers"}}} {
+		c, d := displayed(t, &memory{data: make([]byte, 256<<10)})
+		d.fixed = tt.fixed
+		rows := ""
+		if tt.screen {
+			d.choose = func(m console.Menu) (int, error) {
+				for _, r := range m.Rows() {
+					rows += r.Name + "\n"
+				}
+				return 0, console.ErrBack
+			}
+		}
+		p := sit(t, c)
+		p.says("/settings")
+		p.says("/bye")
+		<-p.done
+		_, said, _ := strings.Cut(string(p.text), "/settings")
+		said += rows
+		for _, name := range tt.not {
+			if strings.Contains(said, name) {
+				t.Errorf("%q is offered on %+v: %s", name, tt, said)
+			}
+		}
+		if !strings.Contains(said, tt.first) || !strings.Contains(said, "Creativity") {
+			t.Errorf("%q is not offered on %+v: %s", tt.first, tt, said)
 		}
 	}
 }
@@ -243,6 +283,34 @@ func TestCancelLoading(t *testing.T) {
 	if p.out != Shutdown || p.err != nil {
 		t.Error(p.out, p.err)
 	}
+}
+
+// At the screen, whoever cancels that chooses from the list of models, however often.
+func TestCancelLoadingAtScreen(t *testing.T) {
+	c, d := displayed(t, &memory{data: make([]byte, 256<<10)})
+	c.loader = endless{c.loader}
+	menus := make(chan string, 9)
+	d.choose = func(m console.Menu) (int, error) {
+		menus <- m.Title
+		if len(menus) == 1 {
+			return 1, nil
+		}
+		return 0, console.ErrBack
+	}
+	p := sit(t, c)
+	for _, name := range []string{"other", "tiny"} {
+		for b := d.all(); len(b) == 0 || b[len(b)-1].Enter != "cancels"; b = d.all() {
+			time.Sleep(time.Millisecond)
+		}
+		p.keys.Write([]byte("\x03"))
+		p.expect("Loading " + name + " was cancelled.")
+	}
+	p.expect("Which model? (number or name; Enter looks again) ")
+	if a, b := <-menus, <-menus; a != "Models" || b != "Models" || len(menus) > 0 {
+		t.Errorf("the menus are %q, %q and %d more", a, b, len(menus))
+	}
+	p.keys.Write([]byte("/bye\r"))
+	<-p.done
 }
 
 func TestStoppable(t *testing.T) {

@@ -1,10 +1,8 @@
 package assistant
 
-// What a person has written to the drive as files, and finds there: conversations, blocks of code,
-// documents.
+// What a person has written to the drive as files: conversations, blocks of code.
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -162,6 +160,9 @@ func (c *commands) saveCode(rest string) {
 		c.ui.Error("The block could not be saved: " + fs.Explain(err))
 		return
 	}
+	if c.shelf.retriever != nil {
+		c.shelf.retriever.Again()
+	}
 	say(c.ui, fmt.Sprintf("Block %d (%s) saved in %s.", n, count(strings.Count(text, "\n"), "line", "lines"), path))
 }
 
@@ -178,55 +179,5 @@ func (c *commands) copyCode(rest string) {
 	}
 	if !c.ui.Prefill(strings.TrimRight(text, "\n")) {
 		say(c.ui, fmt.Sprintf("Block %d can't be typed for you now, and there is no clipboard here. /save %d FILE saves it.", n, n))
-	}
-}
-
-// documents runs /documents.
-func (c *commands) documents(ctx context.Context) {
-	if c.drive.Documents == nil {
-		say(c.ui, "There is no place for documents in this session.")
-		return
-	}
-	ctx, done := c.ui.StopContext(ctx)
-	defer done()
-	files, bytes := 0, int64(0)
-	err := iofs.WalkDir(c.drive.Documents, ".", func(path string, d iofs.DirEntry, err error) error {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			if path == "." && errors.Is(err, iofs.ErrNotExist) {
-				return iofs.SkipAll
-			}
-			return err
-		}
-		// What other systems leave behind is no document.
-		if path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "System Volume Information") {
-			if d.IsDir() {
-				return iofs.SkipDir
-			}
-			return nil
-		}
-		if d.IsDir() {
-			return nil
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		files++
-		bytes += info.Size()
-		say(c.ui, fmt.Sprintf("  %-9s  %s  %s", console.Bytes(info.Size()), info.ModTime().Format("2 Jan 2006"), path))
-		return nil
-	})
-	switch {
-	case ctx.Err() != nil:
-		c.ui.Quiet("Stopped.")
-	case err != nil:
-		c.ui.Error("The documents can't be read: " + fs.Explain(err))
-	case files == 0:
-		say(c.ui, "There are no documents on this drive yet: copy them to its folder of documents on any computer.")
-	default:
-		say(c.ui, fmt.Sprintf("%s, %s.", count(files, "document", "documents"), console.Bytes(bytes)))
 	}
 }

@@ -1,65 +1,105 @@
 package assistant
 
-// A file for each conversation on the drive, that any computer can read. They are written while the person is asked for
-// a line, so no answer waits for them, and at the end.
+// What is written to the drive for other computers: a file for each conversation, and a database of everything. It is done
+// while the person is asked for a line, so no answer waits for it, and at the end.
 
 import (
 	"context"
 	"time"
 
-	"alphaos/archive"
 	"alphaos/fs"
 )
 
-// filing keeps the files. A nil filing keeps none.
-type filing struct {
-	ui    UI
-	files *archive.Keeper
-	told  bool // that they can't be written
+// A Projection is made of what is on the drive. Keep brings it up to date until ctx is done, and goes on from there the next time;
+// note is a sentence for the person, or empty.
+type Projection interface {
+	Keep(ctx context.Context) (note string, err error)
+}
+
+// projection is one of those that are kept. Nil is none.
+type projection struct {
+	keep   func(context.Context) (note string, err error)
+	what   string // it is, in the list of a shutdown
+	failed string // how a sentence begins that says that it could not be written
+
+	note string // to be told
+	err  error
+	told string // the last failure
 }
 
 const (
 	filesAfter = time.Second     // the person has not begun to type at once
-	filesEnd   = 3 * time.Second // for what a shutdown still writes; what is left comes at the next start
+	filesEnd   = 8 * time.Second // at most, for what a shutdown still writes; what is left comes at the next start
 )
 
-// keep brings the files up to date in the background. The function it returns ends that, behind the file that is being
-// written.
-func (s *filing) keep(ctx context.Context) (stop func()) {
-	if s == nil || s.told {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	failed := make(chan error, 1)
-	go func() {
-		defer close(failed)
-		select {
-		case <-ctx.Done():
-		case <-time.After(filesAfter):
-			failed <- s.files.Keep(ctx)
-		}
-	}()
-	return func() {
-		cancel()
-		s.tell(<-failed)
+func (p *projection) write(ctx context.Context) {
+	if p != nil && ctx.Err() == nil {
+		p.note, p.err = p.keep(ctx)
 	}
 }
 
-// finish brings them up to date before the end.
-func (s *filing) finish() {
-	if s == nil || s.told {
+// tell tells what came of it: a failure once.
+func (p *projection) tell(ui UI) {
+	if p == nil {
+		return
+	}
+	if p.note != "" {
+		ui.Quiet(p.note)
+	}
+	failure := ""
+	if p.err != nil {
+		failure = p.failed + " could not be written: " + fs.Explain(p.err) + " What was said is saved all the same."
+		if failure != p.told {
+			ui.Quiet(failure)
+		}
+	}
+	p.note, p.told = "", failure
+}
+
+// finish brings it up to date before the end.
+func (p *projection) finish(ui UI) {
+	if p == nil {
 		return
 	}
 	ctx, done := context.WithTimeout(context.Background(), filesEnd)
 	defer done()
-	if s.tell(s.files.Keep(ctx)); !s.told {
-		s.ui.Quiet("Files of conversations: written")
+	p.write(ctx)
+	p.tell(ui)
+	switch {
+	case p.err != nil:
+	case ctx.Err() != nil:
+		ui.Quiet(p.what + ": a part; the rest at the next start")
+	default:
+		ui.Quiet(p.what + ": written")
 	}
 }
 
-func (s *filing) tell(err error) {
-	if err != nil {
-		s.told = true
-		s.ui.Quiet("The files in which other computers can read your conversations could not be written: " + fs.Explain(err) + " What was said is saved all the same.")
+// filing keeps them.
+type filing struct {
+	ui              UI
+	files, database *projection
+}
+
+// keep brings all up to date in the background. The function it returns ends that, behind what is being written.
+func (s *filing) keep(ctx context.Context) (stop func()) {
+	if s.files == nil && s.database == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-ctx.Done():
+		case <-time.After(filesAfter):
+			s.files.write(ctx)
+			s.database.write(ctx)
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+		s.files.tell(s.ui)
+		s.database.tell(s.ui)
 	}
 }

@@ -83,7 +83,7 @@ func (h *past) end(name string) {
 // replay shows a message; its text is cut to limit characters, unless that is 0.
 func (h *past) replay(m store.Message, limit int) {
 	note := ""
-	text := []rune(strings.TrimSpace(m.Text))
+	text := []rune(strings.TrimSpace(cited(m.Text, sourcesOf(m.Stats.Sources))))
 	if limit > 0 && len(text) > limit {
 		text = append(append(text[:limit/2:limit/2], []rune(" […] ")...), text[len(text)-limit/2:]...)
 	}

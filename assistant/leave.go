@@ -49,9 +49,11 @@ func (c *conversation) save() error {
 			return err
 		}
 		c.ui.Quiet("Pending writes: " + pending)
+		c.filing.database.finish(c.ui) // before what was deleted is taken off: it may still have it
 		c.ui.Quiet("Conversation: " + c.savedUpTo())
 		c.spare.finish()
-		c.filing.finish()
+		c.filing.files.finish(c.ui)
+		c.shelf.finish()
 		if err := j.store.End(); err != nil {
 			return err
 		}

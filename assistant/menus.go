@@ -109,47 +109,61 @@ func (c *commands) settingsMenu(ctx context.Context) {
 	}
 }
 
-// choices are what can be set.
-func (c *commands) choices(ctx context.Context) []choice {
-	named := func(list []string, now func() string) func() ([]string, int) {
-		return func() ([]string, int) { return list, slices.Index(list, now()) }
+// choices are what can be set here: a terminal has its own size of text, and without a screen nothing has a look.
+func (c *commands) choices(ctx context.Context) (list []choice) {
+	add := func(x choice) { list = append(list, x) }
+	looks, sizes := c.look.display.Adjusts()
+	named := func(what string, names []string) choice {
+		set, now := func(i int) { c.look.set(what, names[i]) }, func() string { _, to := c.look.setter(what); return *to }
+		return choice{values: func() ([]string, int) { return names, slices.Index(names, now()) }, set: set}
 	}
-	list := []choice{
-		{head: "Look", name: "Text size", values: named(console.TextSizes(), func() string { return c.look.text }), set: func(i int) { c.look.set("text", console.TextSizes()[i]) }},
-		{name: "Theme", values: named(console.Themes(), func() string { return c.look.theme }), set: func(i int) { c.look.set("theme", console.Themes()[i]) }},
-		{name: "Answers are shown", values: func() ([]string, int) { return []string{"laid out", "as they came"}, truth(c.look.raw) },
-			set: func(i int) { c.look.showRaw(i == 1) }},
-		{head: "You", name: "Keyboard", values: c.keys.names, set: nil},
-		{name: "Clock", values: func() ([]string, int) { return zoneNames, c.zoneAt() }, help: func() string { return c.past.now().Format("15:04") }},
-		{head: "Model", name: "Model", values: func() ([]string, int) {
-			if c.talk.model == nil {
-				return []string{"none"}, 0
-			}
-			return []string{gguf.PlainName(c.talk.name)}, 0
-		}, help: func() string { return "Enter lists the models" }, edit: func() { c.modelsMenu(ctx) }},
-		{name: "Creativity", values: func() ([]string, int) { return []string{"exact", "balanced", "free"}, c.creativityAt() }, set: c.setCreativity,
-			help: func() string { return "temperature " + c.talk.settings.get("temperature") }},
-		{name: "What it is told first", values: func() ([]string, int) {
-			if c.talk.said.System == "" {
-				return []string{"nothing"}, 0
-			}
-			return []string{strconv.Quote(title(c.talk.said.System))}, 0
-		}, help: func() string { return "Enter changes it" }, edit: c.askSystem},
+	head := "Look"
+	if sizes {
+		x := named("text", console.TextSizes())
+		x.head, x.name, head = head, "Text size", ""
+		add(x)
 	}
+	if looks {
+		x := named("theme", console.Themes())
+		x.head, x.name = head, "Theme"
+		add(x)
+		x = named("width", console.Widths())
+		x.name, x.help = "Prose is no wider than", func() string { return "columns" }
+		add(x)
+		add(choice{name: "Answers are shown", values: func() ([]string, int) { return []string{"laid out", "as they came"}, truth(c.look.raw) },
+			set: func(i int) { c.look.showRaw(i == 1) }})
+	}
+	x := choice{head: "You", name: "Keyboard", values: c.keys.names}
 	if c.keys.keyboard != nil {
-		list[3].set = c.keys.choose
-		list[3].help = func() string { return c.keys.keyboard.Layout().Name }
+		x.set, x.help = c.keys.choose, func() string { return c.keys.keyboard.Layout().Name }
 	}
+	add(x)
+	x = choice{name: "Clock", values: func() ([]string, int) { return zoneNames, c.zoneAt() }, help: func() string { return c.past.now().Format("15:04") }}
 	if c.setTimezone != nil {
-		list[4].set = func(i int) {
+		x.set = func(i int) {
 			text := zoneText(zones[i])
 			if err := c.setTimezone(text); err == nil {
 				c.journal.keep(timezoneSetting, text)
 			}
 		}
 	}
+	add(x)
+	add(choice{head: "Model", name: "Model", values: func() ([]string, int) {
+		if c.talk.model == nil {
+			return []string{"none"}, 0
+		}
+		return []string{gguf.PlainName(c.talk.name)}, 0
+	}, help: func() string { return "Enter lists the models" }, edit: func() { c.modelsMenu(ctx) }})
+	add(choice{name: "Creativity", values: func() ([]string, int) { return []string{"exact", "balanced", "free"}, c.creativityAt() }, set: c.setCreativity,
+		help: func() string { return "temperature " + c.talk.settings.get("temperature") }})
+	add(choice{name: "What it is told first", values: func() ([]string, int) {
+		if c.talk.said.System == "" {
+			return []string{"nothing"}, 0
+		}
+		return []string{strconv.Quote(title(c.talk.said.System))}, 0
+	}, help: func() string { return "Enter changes it" }, edit: c.askSystem})
 	if c.journal.store != nil {
-		list = append(list, choice{head: "Safety", name: "Keep conversations", values: func() ([]string, int) { return []string{"yes", "no"}, truth(!c.journal.saving) },
+		add(choice{head: "Safety", name: "Keep conversations", values: func() ([]string, int) { return []string{"yes", "no"}, truth(!c.journal.saving) },
 			set: func(i int) {
 				if i == 1 {
 					c.journal.saving = false
@@ -246,6 +260,13 @@ func (k *keys) choose(i int) {
 	k.journal.keep("keyboard", l.Name)
 }
 
+// choose loads the model of that name. Whoever cancels that has the list to choose from.
+func (c *commands) choose(ctx context.Context, want string) {
+	if c.library.choose(ctx, want) {
+		c.modelsMenu(ctx)
+	}
+}
+
 const maxRest = 6 // models that can't talk, of which the menu tells
 
 // modelsMenu runs /models at the screen: Enter loads.
@@ -287,10 +308,10 @@ func (c *commands) modelsMenu(ctx context.Context) {
 		case err != nil:
 			return
 		case row < len(names):
-			if names[row] != c.talk.name {
-				l.choose(ctx, names[row])
+			if names[row] == c.talk.name || !l.choose(ctx, names[row]) {
+				return
 			}
-			return
+			continue
 		}
 		own, err := l.files.List()
 		if err != nil {
@@ -358,7 +379,7 @@ func (c *commands) conversationsMenu(ctx context.Context) {
 		for i, x := range list {
 			rows[i] = console.Row{Name: x.Title, Value: x.Updated.In(h.now().Location()).Format("2 Jan 2006, 15:04"), Help: count(x.Messages, "message", "messages")}
 			if x.ID == h.here() {
-				rows[i].Help += ", this one"
+				rows[i].Help += ", here"
 			}
 		}
 		row, err := c.look.display.Choose(ctx, console.Menu{Title: "Conversations", Rows: func() []console.Row { return rows }, Choice: min(at, len(list)-1), Filter: true})

@@ -121,6 +121,8 @@ func TestMenus(t *testing.T) {
 			p.press(keyRight) // the text is large now, and normal again
 			p.expect("Text size: small  normal  [large]  huge")
 			p.press(keyLeft, keyDown, keyDown, keyRight)
+			p.expect("Prose is no wider than: 60  80  [100]  screen")
+			p.press(keyLeft, keyDown, keyRight)
 			p.expect("Answers are shown: laid out  [as they came]")
 			p.press(keyLeft, "clock", keyRight)
 			p.expect("Clock: ")
@@ -139,8 +141,14 @@ func TestMenus(t *testing.T) {
 			p.press(keyLeft)
 			p.expect(opened)
 			p.press(keyLeft)
-			p.says("/bye")
+			p.says("/find reversed japan")
+			p.expect("Nothing that was said")
+			p.says("/find list python")
+			p.expect(Prompt)
+			shows("found")
+			p.press("/bye\r")
 			<-p.done
+			shows("goodbye")
 			if zone != "+03:00" {
 				t.Errorf("the zone is %q", zone)
 			}

@@ -163,11 +163,11 @@ func (l *library) describe(m engine.ModelFile) (what string, known bool) {
 	return "", true
 }
 
-// choose loads the model that a person names.
-func (l *library) choose(ctx context.Context, want string) {
+// choose loads the model that a person names, and tells whether they cancelled that.
+func (l *library) choose(ctx context.Context, want string) (cancelled bool) {
 	if want == "" {
 		say(l.ui, "Which model? /load NAME or /load NUMBER; /models lists them.")
-		return
+		return false
 	}
 	list, err := l.files.List()
 	if err != nil {
@@ -176,14 +176,19 @@ func (l *library) choose(ctx context.Context, want string) {
 	file, err := engine.Find(append(list, l.others...), want)
 	if err != nil {
 		l.ui.Error(sentence(err))
-		return
+		return false
 	}
-	if l.load(ctx, file) == nil && l.talk.name == file.Name {
+	err = l.load(ctx, file)
+	switch {
+	case err == nil && l.talk.name == file.Name:
 		l.prefer(file)
 		l.ui.Quiet("Going on with " + gguf.PlainName(file.Name) + ".")
-	} else {
+	case errors.Is(err, context.Canceled) && ctx.Err() == nil && l.talk.display.AtScreen():
+		return true
+	default:
 		l.ui.Quiet("/models lists the models, /load NAME chooses another.")
 	}
+	return false
 }
 
 const (
@@ -408,6 +413,7 @@ func (l *library) use(ctx context.Context, c *candidate) error {
 	}()
 	old := engine.ModelFile{Name: l.talk.name}
 	l.unload() // there may not be memory for both
+	l.talk.shelf.rest()
 	o := l.options
 	o.LLM.Tables = c.tables
 	var p engine.Progress

@@ -1,6 +1,7 @@
 package assistant
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -28,6 +29,7 @@ import (
 	"alphaos/console/keyboard"
 	"alphaos/engine"
 	"alphaos/fs"
+	"alphaos/knowledge"
 	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/draft"
@@ -69,6 +71,9 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happen
 //	# drive never returns   the person gives up waiting
 //	# drive out/in          of the machine: its models can't be read either
 //	# document NAME TEXT  is among the documents on the drive; \n in TEXT is a new line
+//	# document NAME gone
+//	# library             the documents are searched
+//	# index damaged
 //	# files               shows what was written as files
 //	# ^C                  Ctrl-C at the prompt
 //	# N lines wait        behind the next one that is typed
@@ -131,6 +136,9 @@ type world struct {
 	medium  *memory
 	state   *memory      // nil: there is no room for it on the drive
 	files   fstest.MapFS // that were written, and the documents
+	library bool         // the documents are searched
+	index   []byte       // of them, on the drive
+	prompt  func(string) // is told what is in the context when an answer begins
 
 	mu  sync.Mutex
 	now time.Time
@@ -174,7 +182,7 @@ func (w *world) setTimezone(text string) error {
 type powerCut struct{}
 
 var prompts = []string{Prompt, "Which model? (number or name; Enter looks again) ", "Shut down anyway? (yes or no) ",
-	"Delete it? (yes or no) ", "Forget it? (yes or no) ", "Replace it? (yes or no) "}
+	"Which one? (number; Enter: none) ", "Delete it? (yes or no) ", "Forget it? (yes or no) ", "Replace it? (yes or no) "}
 
 func play(t *testing.T, script string) string {
 	w := &world{t: t, context: 400, models: fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf")},
@@ -261,6 +269,12 @@ func (w *world) direct(line string) {
 	case len(f) < 2 || strings.HasPrefix(line, "##"):
 	case f[len(f)-1] == "wait":
 		w.waiting, _ = strconv.Atoi(f[1])
+	case f[1] == "library":
+		w.library = true
+	case f[1] == "index":
+		w.index[len(w.index)/2] ^= 1
+	case f[1] == "document" && len(f) == 4 && f[3] == "gone":
+		delete(w.files, "documents/"+f[2])
 	case f[1] == "document":
 		w.file("documents/"+f[2], strings.ReplaceAll(strings.Join(f[3:], " "), `\n`, "\n"))
 	case f[1] == "files":
@@ -411,6 +425,9 @@ func (w *world) boot() {
 		c.Drive.Documents, c.Drive.SaveDocument, c.Drive.SaveExport = w.documents(), w.saveDocument, w.saveExport
 		c.Drive.Close = func() error { return nil }
 	}
+	if w.library {
+		c.Drive.Retriever = w.keeper()
+	}
 	if w.state != nil {
 		c.Drive.State = w.state
 	}
@@ -430,6 +447,25 @@ func (w *world) boot() {
 	for len(w.lines) > 0 && strings.HasPrefix(w.lines[0], "# ends") {
 		w.lines = w.lines[1:]
 	}
+}
+
+// keeper is the library of the documents.
+func (w *world) keeper() *knowledge.Keeper {
+	return &knowledge.Keeper{Documents: w.documents(),
+		Open: func() (iofs.File, error) {
+			if w.index == nil {
+				return nil, iofs.ErrNotExist
+			}
+			return fstest.MapFS{"index": {Data: w.index}}.Open("index")
+		},
+		Save: func(write func(io.Writer) error) error {
+			var b bytes.Buffer
+			if err := write(&b); err != nil {
+				return err
+			}
+			w.index = b.Bytes()
+			return nil
+		}}
 }
 
 // look tells whether the drive is there.
@@ -819,6 +855,13 @@ func (s *fakeSession) Eval(ctx context.Context, ids []int32) ([]float32, error) 
 
 // next is the token that comes next.
 func (s *fakeSession) next() int32 {
+	if s.w.prompt != nil && len(s.ids) > 0 && s.ids[len(s.ids)-1] == tokAssistant {
+		b := make([]byte, len(s.ids))
+		for i, id := range s.ids {
+			b[i] = byte(min(id, 255))
+		}
+		s.w.prompt(string(b))
+	}
 	if s.w.plain {
 		return int32("la la, "[len(s.ids)%7])
 	}
@@ -846,6 +889,16 @@ func (s *fakeSession) next() int32 {
 			reply += fmt.Sprint(i, " ")
 		}
 	}
+	if _, question, ok := strings.Cut(user, "language of the question.\n\n"); ok {
+		_, passages, _ := strings.Cut(user, "[1] ")
+		first, _, _ := strings.Cut(passages, "\n\nAnswer from these")
+		first, _, _ = strings.Cut(first, "\n\n[2]")
+		first = first[strings.LastIndex(first, "\n")+1:]
+		reply = fmt.Sprintf("{There are %d.}%s [7] That is all.", strings.Count(passages, "\n["), first)
+		if strings.HasPrefix(question, "ignore") {
+			reply = "I like tea [1]."
+		}
+	}
 	switch user {
 	case "code":
 		reply = "Here:\n```go\nfmt.Println(1)\n```\nor\n~~~\none\n  two\n~~~\n"
@@ -855,6 +908,9 @@ func (s *fakeSession) next() int32 {
 		reply = "{Hm. Well.}" + reply
 	case "only think":
 		reply = "{Hm. Well.}"
+	}
+	if facts, question, ok := strings.Cut(strings.TrimPrefix(user, "I told you to remember:\n"), "\n\n"); ok && strings.HasPrefix(user, "I told you to remember:") && !strings.Contains(user, "Passages from") {
+		reply = fmt.Sprintf("To %q: %s.", question, strings.ReplaceAll(facts, "\n", ", "))
 	}
 	if user == "stop string" {
 		reply = "before <sto <stop> after"

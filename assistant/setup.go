@@ -18,8 +18,11 @@ import (
 // setupSetting is the name under which it is kept that the first start was shown.
 const setupSetting = "setup"
 
-// normalText is the size of the text until another one is chosen.
-const normalText = "normal"
+// The size of the text and the width of prose until others are chosen.
+const (
+	normalText  = "normal"
+	normalWidth = "80"
+)
 
 const welcome = `Welcome. This is your own AI.
 It lives on this drive and thinks with this computer's processor. There is no network: nothing you type leaves the room. The computer's own disks are never written to.`
@@ -34,7 +37,7 @@ func (c *commands) firstStart(ctx context.Context) {
 	if c.keys.keyboard != nil {
 		steps = append(steps, c.firstKeyboard)
 	}
-	if c.look.display.AtScreen() {
+	if _, text := c.look.display.Adjusts(); text && c.look.display.AtScreen() {
 		steps = append(steps, c.firstText)
 	}
 	steps = append(steps, c.firstModel)

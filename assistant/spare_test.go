@@ -102,7 +102,7 @@ func TestSpare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := shelf(t)
+	w := folder(t)
 	p := &typist{ui: ui{w}}
 	dir := hostBackups(t.TempDir())
 	sp := &spare{ui: p, store: s, backups: &archive.Backups{Store: s, Folder: dir, Now: now}}
@@ -172,7 +172,7 @@ func (s stopping) Progress(title string, total int64) engine.Progress {
 }
 
 func TestBackupCommand(t *testing.T) {
-	w := shelf(t)
+	w := folder(t)
 	s, _, err := store.Open(&memory{data: make([]byte, 1<<20)}, time.Now)
 	if err != nil {
 		t.Fatal(err)

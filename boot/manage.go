@@ -218,7 +218,7 @@ func modelNote(f assistant.Flight) console.Note {
 	case f.Guide:
 		n.Text, n.Style = "none yet: the built-in guide talks, and tells how to add one", console.Notice
 	case !f.Fits:
-		n.Text, n.Style = fmt.Sprintf("%s, %s, too large for memory%s", f.Model, console.Bytes(f.Bytes), speed), console.Notice
+		n.Text, n.Style = fmt.Sprintf("%s, %s, does not fit%s", f.Model, console.Bytes(f.Bytes), speed), console.Notice
 	default:
 		n.Text = fmt.Sprintf("%s, %s, fits in memory%s", f.Model, console.Bytes(f.Bytes), speed)
 		if f.Smaller != "" {

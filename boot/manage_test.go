@@ -16,8 +16,10 @@ import (
 	"alphaos/console"
 	"alphaos/drive"
 	"alphaos/drive/create"
+	"alphaos/engine"
 	"alphaos/internal/picture"
 	"alphaos/internal/vmtest"
+	"alphaos/models"
 	"alphaos/store"
 )
 
@@ -207,6 +209,74 @@ func TestManage(t *testing.T) {
 	}
 }
 
+// The manager costs no time: the model is loaded while it stands there, and what is chosen waits for nothing. When it is
+// hidden, nothing is drawn and nothing waited for.
+func TestManagerCostsNothing(t *testing.T) {
+	d, _ := vmtest.Drive(t, vmtest.NewDrive(t, create.Options{Size: 64 << 20, Journal: 1 << 20}))
+	x := manage(t, newStart(desk{}, "wait=60"), d, store.Recovery{})
+	loads, loaded := 0, make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, err := assistant.Run(x.Context, assistant.Config{
+			UI: assistant.Terminal(x.con), Models: engine.WithBuiltIn(engine.DirModels(d, drive.ModelsDir), engine.DirModels(models.Files, ".")), Begin: x.Begin,
+			Flight: func(f assistant.Flight) {
+				if x.Flight(f); f.Loaded {
+					loads++
+					close(loaded)
+				}
+			}})
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	x.Ready()
+	x.hear(t, "Model: none yet")
+	<-loaded
+	if said := x.said.String(); strings.Contains(said, "you> ") || strings.Contains(said, "so the guide talks") {
+		t.Errorf("behind the manager is said %q", said)
+	}
+	x.press("1\r")
+	x.hear(t, "you> ")
+	_, said, _ := strings.Cut(x.said.String(), vmtest.Manager)
+	if _, said, _ = strings.Cut(said, "\r\nStart AlphaOS\r\n"); !strings.Contains(said, "so the guide talks") {
+		t.Errorf("behind the choice is said %q", said)
+	}
+	x.press("/bye\r")
+	<-done
+	if loads != 1 {
+		t.Errorf("a model was loaded %d times", loads)
+	}
+
+	pic := &counted{screen: screen{800, 600, make([]uint32, 800*600)}}
+	con, err := console.New(console.Options{Screen: pic, Keys: make(chan console.Key)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer con.Close()
+	drawn := pic.flushes
+	m := newStart(desk{}, "wait=0").Manage(t.Context(), con, d, store.Recovery{}, nil)
+	select {
+	case <-m.Begin:
+	default:
+		t.Error("a hidden manager has the keys")
+	}
+	if pic.flushes != drawn {
+		t.Error("a hidden manager was drawn")
+	}
+}
+
+// counted is a screen that counts how often it is drawn on.
+type counted struct {
+	screen
+	flushes int
+}
+
+func (c *counted) Flush(pixels []uint32, stride int, r image.Rectangle) error {
+	c.flushes++
+	return c.screen.Flush(pixels, stride, r)
+}
+
 // press types on a serial line.
 func (x *show) press(keys string) {
 	for _, r := range keys {
@@ -220,19 +290,28 @@ func TestManagerScreens(t *testing.T) {
 	at := time.Date(2026, 5, 12, 20, 15, 0, 0, zone)
 	usual := assistant.Flight{Model: "llama-3.2-3b-q4_k_m", Bytes: 2019377376, Fits: true, Tokens: 11.3, Rate: 112e6, Done: 1.0e9, Total: 2019377376}
 	large := assistant.Flight{Model: "qwen3-30b-a3b-q4_k_m", Bytes: 18.6e9, Tokens: 0.62, Rate: 412e6, Done: 1.0e9, Total: 13e9, Smaller: "llama-3.2-3b-q4_k_m"}
+	guide := assistant.Flight{Model: "alphaos-guide", Guide: true, Loaded: true, Rate: 112e6}
 	for _, tt := range []struct {
 		name   string
 		w, h   int
 		mac    bool
 		flight assistant.Flight
 		r      store.Recovery
+		crash  bool
 	}{
-		{"startup", 800, 600, true, usual, store.Recovery{UpTo: at}},
-		{"startup", 1280, 800, true, usual, store.Recovery{UpTo: at}},
-		{"startup", 2880, 1800, true, usual, store.Recovery{UpTo: at}},
-		{"startup-recovery", 1280, 800, true, usual, store.Recovery{UpTo: at, Unclean: true}},
-		{"startup-little-memory", 1280, 800, false, large, store.Recovery{UpTo: at}},
-		{"startup-no-model", 1280, 800, false, assistant.Flight{Model: "alphaos-guide", Guide: true, Loaded: true, Rate: 112e6}, store.Recovery{New: true}},
+		{"startup", 800, 600, true, usual, store.Recovery{UpTo: at}, false},
+		{"startup", 1280, 800, true, usual, store.Recovery{UpTo: at}, false},
+		{"startup", 2880, 1800, true, usual, store.Recovery{UpTo: at}, false},
+		{"startup-recovery", 800, 600, true, usual, store.Recovery{UpTo: at, Unclean: true}, false},
+		{"startup-recovery", 1280, 800, true, usual, store.Recovery{UpTo: at, Unclean: true}, false},
+		{"startup-recovery", 2880, 1800, true, usual, store.Recovery{UpTo: at, Unclean: true}, false},
+		{"startup-crash", 1280, 800, true, assistant.Flight{}, store.Recovery{UpTo: at, Unclean: true}, true},
+		{"startup-little-memory", 800, 600, false, large, store.Recovery{UpTo: at}, false},
+		{"startup-little-memory", 2880, 1800, false, large, store.Recovery{UpTo: at}, false},
+		{"startup-little-memory", 1280, 800, false, large, store.Recovery{UpTo: at}, false},
+		{"startup-no-model", 800, 600, false, guide, store.Recovery{New: true}, false},
+		{"startup-no-model", 1280, 800, false, guide, store.Recovery{New: true}, false},
+		{"startup-no-model", 2880, 1800, false, guide, store.Recovery{New: true}, false},
 	} {
 		name := fmt.Sprintf("%s-%dx%d", tt.name, tt.w, tt.h)
 		t.Run(name, func(t *testing.T) {
@@ -244,7 +323,7 @@ func TestManagerScreens(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			menu := m.menu(d, m.last(d, tt.r, nil, false))
+			menu := m.menu(d, m.last(d, tt.r, nil, tt.crash))
 			menu.Wait = 5 * time.Second
 			ctx, cancel := context.WithCancel(t.Context())
 			menu.Shown = func() {

@@ -168,11 +168,11 @@ func (c *Console) layAhead() {
 	from = max(at, from+1)
 	c.typed = newPage(c.page.cols, 1<<30, &c.table)
 	p := c.typed
-	p.measure = measure
+	p.measure = c.measure
 	p.setIndent(c.gutter)
 	p.style = rule
 	p.endRow()
-	p.write(strings.Repeat("─", min(measure, p.cols-c.gutter)))
+	p.write(strings.Repeat("─", min(c.measure, p.cols-c.gutter)))
 	p.endRow()
 	const name = "next> "
 	p.setIndent(max(c.gutter-len(name), 0))

@@ -83,6 +83,7 @@ type Console struct {
 	step    *Progress // that goes on; nil: none
 	theme   *theme
 	size    int   // of the text: an index of textSizes
+	measure int   // the width of prose, in cells
 	menu    *menu // that is open; nil: none
 
 	queue   []Key
@@ -113,7 +114,7 @@ func New(o Options) (*Console, error) {
 		o.Now = time.Now
 	}
 	c := &Console{o: o, serial: o.Serial, serialFresh: true, wake: make(chan struct{}, 1), quit: make(chan struct{}),
-		theme: themes[0], size: normalSize}
+		theme: themes[0], size: normalSize, measure: measure}
 	if o.Screen == nil && o.Terminal == nil && o.Serial == nil {
 		return nil, errors.New("console: neither a screen nor a serial line was given; give at least one")
 	}
@@ -616,7 +617,7 @@ func (c *Console) layPage(want []cell) {
 			out[x] = cell{id: ' '}
 		}
 		if marks&(markLeft|markParagraph) != 0 {
-			n = max(n, min(c.gutter+measure, cols))
+			n = max(n, min(c.gutter+c.measure, cols))
 			c.table.visual(out[:n], n)
 		}
 		for x := range out[:n] {
@@ -655,8 +656,13 @@ func (c *Console) sendText(s string) {
 	c.serialFresh = fresh
 }
 
+// send sends text to the serial line as it is, behind a menu that is open.
 func (c *Console) send(s string) {
-	if c.serial != nil {
+	switch {
+	case c.serial == nil:
+	case c.menu != nil:
+		c.menu.held = append(c.menu.held, s...)
+	default:
 		c.out = append(c.out, s...)
 	}
 }

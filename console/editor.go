@@ -122,7 +122,7 @@ func (c *Console) mayGoOn(e *editor) bool {
 // layEdit lays out the line that is being edited.
 func (c *Console) layEdit(e *editor, cursor bool) {
 	c.edit = newPage(c.page.cols, 1<<30, &c.table)
-	c.edit.measure = measure
+	c.edit.measure = c.measure
 	e.layout(c.edit, e.prompt, cursor)
 }
 
@@ -362,7 +362,7 @@ type spot struct{ pos, y, x int }
 // row moves the cursor a row up or down, if there is one.
 func (e *editor) row(c *Console, by int) bool {
 	p := newPage(c.page.cols, 1<<30, &c.table)
-	p.measure = measure
+	p.measure = c.measure
 	e.layout(p, e.prompt, false)
 	if len(p.lines) == 1 {
 		return false

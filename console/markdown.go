@@ -254,7 +254,7 @@ func (m *markdown) layText(line string, ended bool) {
 		style, body, m.lists = heading, title, nil
 	case ended && isRule(body):
 		m.start(lead)
-		for range max(min(measure, p.cols-len(lead)), 0) {
+		for range max(min(p.prose(), p.cols-len(lead)), 0) {
 			*p.row() = append(*p.row(), cell{'─', rule, 0})
 		}
 		p.fresh = false
@@ -381,7 +381,7 @@ func (m *markdown) layCode(line string, ended bool) {
 			row = append(row, cell{x.id, code, x.mark})
 		}
 		caret := len(row)
-		for wide := m.base + min(measure, most) + 2; len(row) < wide; {
+		for wide := m.base + min(p.prose(), most) + 2; len(row) < wide; {
 			row = append(row, pad)
 		}
 		if number := strconv.Itoa(m.numbers); i == 0 && m.coded == 0 && len(row)+1+len(number) <= p.cols {

@@ -151,18 +151,24 @@ func TestRelay(t *testing.T) {
 	}
 	talk(r)
 	before := r.text()
-	for _, size := range []string{"huge", "small", "large", "normal"} {
-		if err := r.SetTextSize(size); err != nil {
+	for _, tt := range []struct {
+		set  func(*Console, string) error
+		name string
+	}{
+		{(*Console).SetTextSize, "huge"}, {(*Console).SetTextSize, "small"}, {(*Console).SetTextSize, "large"}, {(*Console).SetTextSize, "normal"},
+		{(*Console).SetWidth, "60"}, {(*Console).SetWidth, "screen"}, {(*Console).SetWidth, "80"},
+	} {
+		if err := tt.set(r.Console, tt.name); err != nil {
 			t.Fatal(err)
 		}
 		r.consistent()
 		fresh := newRig(t, 1280, 800)
-		if err := fresh.SetTextSize(size); err != nil {
+		if err := tt.set(fresh.Console, tt.name); err != nil {
 			t.Fatal(err)
 		}
 		talk(fresh)
 		if got, want := r.text(), fresh.text(); got != want {
-			t.Errorf("%s: laid out anew\n%s\nas if it had been so from the beginning\n%s", size, got, want)
+			t.Errorf("%s: laid out anew\n%s\nas if it had been so from the beginning\n%s", tt.name, got, want)
 		}
 	}
 	if got := r.text(); got != before {
@@ -182,8 +188,37 @@ func TestRelay(t *testing.T) {
 		}
 		r.consistent()
 	}
-	if r.SetTheme("pink") == nil || r.SetTextSize("9") == nil {
-		t.Error("a theme or a size that does not exist was accepted")
+	if r.SetTheme("pink") == nil || r.SetTextSize("9") == nil || r.SetWidth("7") == nil {
+		t.Error("a theme, a size or a width that does not exist was accepted")
+	}
+}
+
+// Prose is as wide as was chosen, and what stands in columns as wide as the screen.
+func TestWidth(t *testing.T) {
+	r := newRig(t, 1280, 800)
+	r.BeginAnswer()
+	r.write(strings.Repeat("words of an answer ", 30))
+	for _, tt := range []struct {
+		name  string
+		least int
+		most  int
+	}{{"60", 50, 60}, {"80", 70, 80}, {"100", 90, 100}, {"screen", 95, r.page.cols}} {
+		if err := r.SetWidth(tt.name); err != nil {
+			t.Fatal(err)
+		}
+		wide := 0
+		for _, row := range r.page.lines {
+			wide = max(wide, len(row)-r.gutter)
+		}
+		if wide < tt.least || wide > tt.most {
+			t.Errorf("%s: %d columns", tt.name, wide)
+		}
+	}
+	if look, text := r.Adjusts(); !look || !text {
+		t.Error("the screen cannot be changed")
+	}
+	if look, text := newRig(t, 0, 0).Adjusts(); look || text {
+		t.Error("there is a screen without one")
 	}
 }
 

@@ -74,6 +74,8 @@ type menu struct {
 	until  time.Time // zero: the clock does not run
 	keys   []Key
 	told   map[Note]bool // on the serial line
+	echoed bool          // digits stand in the last line there
+	held   []byte        // what others have said for it meanwhile
 }
 
 // Choose shows a menu and returns the row that the person takes, counted from 0. Up and down move, Enter or right
@@ -92,13 +94,15 @@ func (c *Console) Choose(ctx context.Context, m Menu) (row int, err error) {
 	defer c.mu.Unlock()
 	o.have(rows, notes)
 	c.settle()
+	o.echoed, c.serialFresh = !c.serialFresh, true
 	c.menu = o
 	if m.Wait > 0 {
 		o.until = c.o.Now().Add(m.Wait)
 	}
 	c.tellMenu()
 	defer func() {
-		c.menu = nil
+		c.release()
+		c.menu, c.serialFresh = nil, c.serialFresh && !o.echoed
 		for _, k := range o.keys { // what was typed behind the choice
 			c.wait(k)
 		}
@@ -127,7 +131,7 @@ func (c *Console) Choose(ctx context.Context, m Menu) (row int, err error) {
 					o.have(rows, notes)
 				}
 			case take:
-				c.sendText(spaced(o.rows[o.choice].Name) + "\n")
+				c.tell(spaced(o.rows[o.choice].Name) + "\n")
 				return o.choice, nil
 			case back:
 				return 0, ErrBack
@@ -138,7 +142,8 @@ func (c *Console) Choose(ctx context.Context, m Menu) (row int, err error) {
 				c.mu.Lock()
 				o.have(rows, notes)
 				r := o.rows[o.choice]
-				c.sendText(strings.TrimRight(spaced(r.Name)+": "+cleanString(r.Value), ": ") + "\n")
+				c.release()
+				c.tell(strings.TrimRight(spaced(r.Name)+": "+cleanString(r.Value), ": ") + "\n")
 			}
 			c.show()
 		}
@@ -146,7 +151,7 @@ func (c *Console) Choose(ctx context.Context, m Menu) (row int, err error) {
 		switch {
 		case !o.until.IsZero():
 			if left = o.until.Sub(c.o.Now()); left <= 0 {
-				c.sendText(spaced(o.rows[o.choice].Name) + "\n")
+				c.tell(spaced(o.rows[o.choice].Name) + "\n")
 				return o.choice, nil
 			}
 			left = min(left, menuEvery)
@@ -296,8 +301,6 @@ func (m *menu) key(c *Console, k Key) int {
 	case Enter:
 		switch {
 		case number != "":
-			c.send("\r\n")
-			c.serialFresh = true
 			return m.digits(c, list, leave)
 		case m.filter != "" && c.surface == nil && len(list) > 1:
 			c.tellMenu() // now the person knows the numbers
@@ -312,8 +315,7 @@ func (m *menu) key(c *Console, k Key) int {
 			if m.number += string(k.Rune); len(m.number) > 4 {
 				m.number = ""
 			}
-			c.send(string(k.Rune))
-			c.serialFresh = false
+			c.echo(k.Rune)
 			if n, _ := strconv.Atoi(m.number); n >= 1 && n <= len(list) {
 				m.choice = list[n-1]
 			}
@@ -350,7 +352,7 @@ func (m *menu) digits(c *Console, list []int, leave func() int) int {
 	case n == 0:
 		return leave()
 	case n > len(list):
-		c.sendText(fmt.Sprintf("There is no %d: type a number from 1 to %d.\n", n, len(list)))
+		c.tell(fmt.Sprintf("There is no %d: type a number from 1 to %d.\n", n, len(list)))
 		return nothing
 	}
 	if m.choice = list[n-1]; m.rows[m.choice].Turns {
@@ -362,17 +364,44 @@ func (m *menu) digits(c *Console, list []int, leave func() int) int {
 // spaced is a name as one clean line.
 func spaced(name string) string { return strings.ReplaceAll(cleanString(name), "\n", " ") }
 
+// tell writes clean text of the menu on the serial line, from the beginning of a line on. What others say for that
+// waits until the menu is closed, as on the screen: it would stand between the rows and the number that is typed.
+func (c *Console) tell(text string) {
+	if c.serial == nil {
+		return
+	}
+	if c.menu.echoed {
+		text = "\n" + text
+	}
+	c.menu.echoed = false
+	c.out = append(c.out, strings.ReplaceAll(text, "\n", "\r\n")...)
+}
+
+// echo shows a digit on the serial line.
+func (c *Console) echo(digit rune) {
+	if c.serial != nil {
+		c.out = append(c.out, string(digit)...)
+		c.menu.echoed = true
+	}
+}
+
+// release says on the serial line what others have said for it meanwhile.
+func (c *Console) release() {
+	if c.menu.echoed && len(c.menu.held) > 0 {
+		c.tell("")
+	}
+	c.out = append(c.out, c.menu.held...)
+	c.menu.held = nil
+}
+
 // tellMenu writes the menu on the serial line.
 func (c *Console) tellMenu() {
 	m := c.menu
 	if c.serial == nil {
 		return
 	}
-	if !c.serialFresh {
-		c.sendText("\n")
-	}
 	names, values := m.columns(func(r Row) string { return spaced(r.Value) })
-	line := func(s string) { c.sendText(strings.TrimRight(s, " ") + "\n") }
+	line := func(s string) { c.tell(strings.TrimRight(s, " ") + "\n") }
 	line("\n" + spaced(m.Title))
 	if m.Intro != "" {
 		line(cleanString(m.Intro) + "\n")
@@ -422,7 +451,7 @@ func (c *Console) tellNotes() {
 			continue
 		}
 		m.told[n] = true
-		c.sendText(fmt.Sprintf("%s: %s\n", spaced(n.Name), spaced(n.Text)))
+		c.tell(fmt.Sprintf("%s: %s\n", spaced(n.Name), spaced(n.Text)))
 	}
 }
 
@@ -461,7 +490,7 @@ func (c *Console) layMenu(want []cell) {
 	case len(m.Logo) > 0:
 		wide = min(wide, logoWidth)
 	case m.Intro != "":
-		wide = min(wide, measure)
+		wide = min(wide, c.measure)
 	}
 	list, at := m.layRows(c, wide)
 	notes := m.layNotes(c, wide)

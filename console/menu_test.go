@@ -228,6 +228,35 @@ func TestMenuSerial(t *testing.T) {
 	}
 }
 
+// What others say meanwhile comes whole on the serial line, behind the menu or behind the value that it is about.
+func TestMenuMeanwhile(t *testing.T) {
+	r := newRig(t, 0, 0)
+	r.Quiet("before")
+	m := Menu{Title: "Start", Root: true, Rows: func() []Row { return []Row{{Name: "Go"}, {Name: "Theme", Value: "day", Turns: true}} },
+		Turn: func(int, int) { r.Error("No theme.") }}
+	got := r.choose(m)
+	const menu = "before\r\n\r\nStart\r\n>  1  Go\r\n   2  Theme  day\r\nType a number from 1 to 2 and Enter; Enter alone takes Go.\r\n"
+	r.press("1")
+	r.until(func() bool { return strings.HasSuffix(r.line.String(), menu+"1") })
+	r.Quiet("The first.")
+	r.BeginAnswer()
+	r.Write([]byte("half"))
+	r.press("1", Enter)
+	const no = "11\r\nThere is no 11: type a number from 1 to 2.\r\n"
+	r.until(func() bool { return strings.HasSuffix(r.line.String(), menu+no) })
+	r.press("2", Enter)
+	const turned = "2\r\nThe first.\r\nalpha> half\r\nNo theme.\r\nTheme: day\r\n"
+	r.until(func() bool { return strings.HasSuffix(r.line.String(), menu+no+turned) })
+	r.Quiet("The last.")
+	r.press("1", Enter)
+	if x := <-got; x.line != "0" || x.err != nil {
+		t.Error(x)
+	}
+	if s := r.line.String(); !strings.HasSuffix(s, menu+no+turned+"1\r\nGo\r\nThe last.\r\n") {
+		t.Errorf("%q", s)
+	}
+}
+
 // What is chosen without being taken is told, and what the keys type is shown where they can be tried.
 func TestMenuTries(t *testing.T) {
 	r := newRig(t, 1280, 800)

@@ -96,7 +96,7 @@ type page struct {
 
 const (
 	tabStop = 4
-	measure = 80 // nobody likes to read lines longer than that
+	measure = 80 // columns of prose, unless another width is chosen: nobody likes to read much longer lines
 )
 
 func newPage(cols, max int, t *clusters) *page {
@@ -180,6 +180,14 @@ func (p *page) limit() int {
 		return p.cols
 	}
 	return most
+}
+
+// prose is how many columns prose has at the most.
+func (p *page) prose() int {
+	if p.measure == 0 {
+		return measure
+	}
+	return p.measure
 }
 
 // record notes in the log what is about to be written.

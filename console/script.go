@@ -65,7 +65,7 @@ func (s *script) forget(row int) {
 // newDocument begins an empty page for as many columns as the screen has.
 func (c *Console) newDocument(cols int) {
 	c.page = newPage(cols, c.o.Scrollback, &c.table)
-	c.page.measure = measure
+	c.page.measure = c.measure
 	c.page.log = &script{}
 	c.md = markdown{p: c.page, raw: c.raw}
 	c.turns, c.top = nil, 0

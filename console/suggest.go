@@ -73,7 +73,7 @@ func (c *Console) layList(y int) {
 		if at+i < 0 || at+i >= s.rows {
 			continue
 		}
-		row := c.want[(at+i)*s.cols:][left:min(c.gutter+measure, s.cols)]
+		row := c.want[(at+i)*s.cols:][left:min(c.gutter+c.measure, s.cols)]
 		name, help, mark := barTitle, barText, "  "
 		if from+i == c.choice {
 			name, help, mark = selected, selected, "› "

@@ -136,6 +136,20 @@ var textSizes = []struct {
 
 const normalSize = 1
 
+// widths are how wide prose may be; in the last, as wide as the screen.
+var widths = []struct {
+	name string
+	cols int
+}{{"60", 60}, {"80", measure}, {"100", 100}, {"screen", maxScreenW}}
+
+// Widths lists the names of the widths of prose.
+func Widths() (names []string) {
+	for _, w := range widths {
+		names = append(names, w.name)
+	}
+	return names
+}
+
 // Themes lists the names of the themes.
 func Themes() (names []string) {
 	for _, t := range themes {
@@ -182,6 +196,28 @@ func (c *Console) SetTextSize(name string) error {
 		return errors.New("can't be set here: the size of the text is a setting of your terminal")
 	}
 	return c.redress(i)
+}
+
+// SetWidth gives prose the width of that name. An error is a clause about the name.
+func (c *Console) SetWidth(name string) error {
+	i := slices.Index(Widths(), name)
+	if i < 0 {
+		return fmt.Errorf("is no width: there are %s", strings.Join(Widths(), ", "))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.surface == nil {
+		return errNoScreen
+	}
+	c.measure = widths[i].cols
+	return c.layAnew()
+}
+
+// Adjusts tells whether there is a screen whose look can be changed, and whether the size of its text can.
+func (c *Console) Adjusts() (look, text bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.surface != nil, c.surface != nil && c.o.Terminal == nil
 }
 
 // Raw has answers shown as they came, or laid out as Markdown.
@@ -239,12 +275,18 @@ func (c *Console) replace(next *surface) error {
 	c.surface = next
 	c.gutter = min(textWidth(c.o.Speaker), next.cols/4)
 	if next.cols != cols {
-		c.settle()
-		c.relay(next.cols)
-		if c.editor != nil {
-			c.layEdit(c.editor, true)
-		}
-		c.layAhead()
+		return c.layAnew()
 	}
+	return c.show()
+}
+
+// layAnew lays everything out for the screen as it is now.
+func (c *Console) layAnew() error {
+	c.settle()
+	c.relay(c.surface.cols)
+	if c.editor != nil {
+		c.layEdit(c.editor, true)
+	}
+	c.layAhead()
 	return c.show()
 }

@@ -6,7 +6,7 @@
 // uses the paths below, whatever the layout. The files that AlphaOS writes are preallocated
 // when the drive is made and overwritten in place, so that nothing else on the volumes ever
 // changes; but for further segments of the journal when that grows, for files that a person asks for (reports, copies of
-// conversations, documents), and for what Mend puts in order.
+// conversations, documents), for those that other computers are to read (files of conversations, the database), and for what Mend puts in order.
 package drive
 
 import (
@@ -44,6 +44,8 @@ const (
 	StatePath       = "data/cache/session.kv"    // what a model remembers of a conversation
 	BackupDir       = "data/backup"
 	IndexPath       = "data/knowledge.idx" // of the documents, for search; made anew from them when it is missing or damaged
+
+	DatabasePath = "data/knowledge.db" // what is on the drive, for SQLite; made anew from the rest when it is missing or damaged
 
 	reportsDir     = "backup"                // of the following, and of reports about the machine
 	CrashPath      = "backup/crash.txt"      // where a crash leaves its report

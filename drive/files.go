@@ -3,6 +3,7 @@ package drive
 import (
 	"errors"
 	"fmt"
+	"io"
 	iofs "io/fs"
 	"path"
 	"strings"
@@ -50,10 +51,29 @@ func (d *Drive) SaveConfig(now time.Time, content, bad []byte) (where string, er
 	return where, err
 }
 
-// SaveIndex saves the index of the documents in place of an older one.
-func (d *Drive) SaveIndex(now time.Time, content []byte) error {
-	_, err := d.save(now, IndexPath, content, true)
-	return err
+// SaveIndex has write write the index of the documents in place of an older one, which stays if that fails. It is not read back:
+// whoever reads it finds out whether it is whole, and can make it anew.
+func (d *Drive) SaveIndex(now time.Time, write func(w io.Writer) error) error {
+	if d.ReadOnly() {
+		return fs.ErrReadOnly
+	}
+	v, at, err := d.On(IndexPath)
+	if err != nil {
+		return err
+	}
+	v.stamp(now)
+	if err := v.mkdir(path.Dir(at)); err != nil {
+		return err
+	}
+	w, err := v.Create(at)
+	if err != nil {
+		return err
+	}
+	if err := write(w); err != nil {
+		w.Discard()
+		return err
+	}
+	return w.Close()
 }
 
 // save saves a file whole or not at all, and reads it back.

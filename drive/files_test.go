@@ -2,6 +2,7 @@ package drive_test
 
 import (
 	"errors"
+	"io"
 	iofs "io/fs"
 	"strings"
 	"testing"
@@ -110,5 +111,24 @@ func TestMeasure(t *testing.T) {
 	}
 	if after, err := d.Measure(); err != nil || after.Free > f.Free-1<<20 || after.Size != f.Size {
 		t.Errorf("after saving a document: %+v and then %+v, %v", f, after, err)
+	}
+}
+
+func TestSaveIndex(t *testing.T) {
+	d := mount(t, newVolume(t, create.Options{}))
+	text := func(s string) func(io.Writer) error {
+		return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
+	}
+	for _, want := range []string{"one", strings.Repeat("two ", 200<<10)} {
+		if err := d.SaveIndex(noon, text(want)); err != nil {
+			t.Fatal(err)
+		}
+		broken := errors.New("stopped")
+		if err := d.SaveIndex(noon, func(w io.Writer) error { io.WriteString(w, "x"); return broken }); !errors.Is(err, broken) {
+			t.Error(err)
+		}
+		if b, err := iofs.ReadFile(d, drive.IndexPath); err != nil || string(b) != want {
+			t.Errorf("%d bytes, %v", len(b), err)
+		}
 	}
 }

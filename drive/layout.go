@@ -106,6 +106,9 @@ var Places = []struct {
 	{StatePath, Knowledge, "cache/session.kv"},
 	{BackupDir, Knowledge, "backup"},
 	{IndexPath, Knowledge, "knowledge.idx"},
+	{DatabasePath, Knowledge, "knowledge.db"},
+	{DatabasePath + "-journal", Knowledge, "knowledge.db-journal"}, // while SQLite changes it
+	{"data/knowledge-other.db", Knowledge, "knowledge-other.db"},   // another program's, moved out of its way
 	// What tells why a start failed must be readable when the other partitions are not.
 	{reportsDir, ESP, "logs"},
 }

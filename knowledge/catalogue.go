@@ -16,6 +16,7 @@ type Entry struct {
 	Language string // as English calls it; empty: not told
 	Passages int
 	Rows     int    // of its tables
+	Model    string // of the passages' vectors; empty: not all have one
 	Note     string // a sentence: what of it was left out or, when there are no passages, why it could not be read
 }
 
@@ -48,10 +49,52 @@ func (l *Library) Catalogue(about string) []Entry {
 	var list []Entry
 	for _, d := range l.docs {
 		if about == "" || in[d] {
-			list = append(list, Entry{d.Source, d.title, languages[d.lang].name, int(d.last - d.first), d.rows, d.note})
+			list = append(list, Entry{d.Source, d.title, languages[d.lang].name, int(d.last - d.first), d.rows, l.modelOf(d), d.note})
 		}
 	}
 	slices.SortFunc(list, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// modelOf is the model of a document's vectors, if it has them all.
+func (l *Library) modelOf(d *document) string {
+	for c := d.first; c < d.last; c++ {
+		if !l.vectors.has(c) {
+			return ""
+		}
+	}
+	if d.first == d.last {
+		return ""
+	}
+	return l.model
+}
+
+// Content is a passage with its vector.
+type Content struct {
+	Passage
+	Vector []int8  // nil: it has none
+	Scale  float32 // by which Vector's numbers are multiplied
+}
+
+// Contents lists all passages of a document, in order.
+func (l *Library) Contents(name string) []Content {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	d := l.docs[name]
+	if d == nil {
+		return nil
+	}
+	list := make([]Content, d.last-d.first)
+	for i := range list {
+		list[i].Passage = l.passage(d.first + uint32(i))
+	}
+	v := &l.vectors
+	for row, c := range v.chunks {
+		if d.first <= c && c < d.last {
+			to := &list[c-d.first]
+			to.Vector, to.Scale = slices.Clone(v.rows[row*v.dim:][:v.dim]), v.scales[row]
+		}
+	}
 	return list
 }
 

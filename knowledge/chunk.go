@@ -201,7 +201,8 @@ const abbreviations = " mr mrs ms dr prof st no nr vs fig eq al etc approx dept 
 
 // abbreviation tells whether a full stop between two texts ends a word and no sentence.
 func abbreviation(before, after string) bool {
-	word := before[strings.LastIndexFunc(before, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })+1:]
+	at := strings.LastIndexFunc(before, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) + 1
+	word := before[at:]
 	next, _ := utf8.DecodeRuneInString(strings.TrimLeft(after, " "))
 	switch {
 	case word == "" || next == utf8.RuneError:
@@ -210,8 +211,8 @@ func abbreviation(before, after string) bool {
 		return true
 	case len(word) == 1 && word[0] >= 'A' && word[0] <= 'Z': // J. Smith
 		return true
-	case strings.Trim(word, "0123456789") == "" && len(word) <= 2: // 3. Mai
-		return true
+	case strings.Trim(word, "0123456789") == "" && len(word) <= 2: // 3. Mai, but not 2024-11-08. Then
+		return at == 0 || !strings.ContainsRune("-/:.,", rune(before[at-1]))
 	}
 	return strings.Contains(abbreviations, " "+strings.ToLower(word)+" ")
 }

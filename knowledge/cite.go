@@ -36,7 +36,7 @@ func Cite(question, answer string, passages []Passage) (cited []Citation) {
 		a.terms(p.Document+"\n"+position.ReplaceAllString(p.Locator, ""), func(t term) { about[i][t.text] = true })
 		from := 0
 		var list []window
-		for _, end := range pieces(p.Text) {
+		for _, end := range Sentences(p.Text) {
 			if strings.TrimSpace(p.Text[from:end]) == "" {
 				from = end
 				continue
@@ -49,7 +49,7 @@ func Cite(question, answer string, passages []Passage) (cited []Citation) {
 		windows[i] = list
 	}
 	from := 0
-	for _, end := range pieces(answer) {
+	for _, end := range Sentences(answer) {
 		sentence := answer[from:end]
 		start := from
 		from = end
@@ -124,8 +124,8 @@ func Cite(question, answer string, passages []Passage) (cited []Citation) {
 	return cited
 }
 
-// pieces returns the ends of a text's sentences and lines.
-func pieces(t string) (ends []int) {
+// Sentences returns where the sentences and lines of a text end, that is, where the next ones begin; the last at its end.
+func Sentences(t string) (ends []int) {
 	from := 0
 	for from < len(t) {
 		to := strings.IndexByte(t[from:], '\n') + 1

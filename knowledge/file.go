@@ -180,15 +180,16 @@ func (l *loader) bytes(n int) []byte {
 
 func (l *loader) text() string { return string(l.bytes(l.count())) }
 
-// Load reads a library that Save wrote to a file of size bytes, for an Embedder and its model as New takes them.
-// The error wraps ErrIndex when the file is to blame.
+// Load reads a library that Save wrote to a file of size bytes, for an Embedder and its model as New takes them. Vectors of
+// another model are left out; without an embedder they are kept for the one that Use names. The error wraps ErrIndex when the file is to blame.
 func Load(r io.Reader, size int64, embedder Embedder, model string) (*Library, error) {
 	f := &loader{r: bufio.NewReaderSize(r, 1<<16), left: size - 4, sum: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
 	if string(f.bytes(len(magic))) != magic {
 		f.fail("it is of another version")
 	}
-	if m := f.text(); f.err == nil && m != model {
-		f.fail("its vectors are of another model")
+	of := f.text()
+	if embedder == nil {
+		model = of
 	}
 	l := New(embedder, model)
 	x := &l.index
@@ -215,8 +216,7 @@ func Load(r io.Reader, size int64, embedder Embedder, model string) (*Library, e
 		if l.docs[d.Name] != nil {
 			f.fail("a document is there twice")
 		}
-		l.docs[d.Name] = d
-		l.spoken[d.lang]++
+		l.enter(d)
 		list = append(list, d)
 	}
 	for _, d := range list {
@@ -273,6 +273,12 @@ func Load(r io.Reader, size int64, embedder Embedder, model string) (*Library, e
 	}
 	if f.err != nil {
 		return nil, f.err
+	}
+	if of != model {
+		*v = vectors{}
+	}
+	for _, c := range v.chunks {
+		v.hold(c)
 	}
 	return l, nil
 }

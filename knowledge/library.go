@@ -13,6 +13,7 @@ package knowledge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -38,9 +39,11 @@ type Library struct {
 	chunks   []chunk // by number; those of removed documents have no doc
 	index    index
 	vectors  vectors
-	readers  [len(languages)]analyzer // used by Add alone
+	readers  [len(languages)]analyzer // used by whoever changes the library
 	spoken   [len(languages)]int      // documents in each language
 	scores   sync.Pool
+	letters  int64 // bytes of the documents' text
+	bound    int64 // of Bound
 }
 
 // A document is one of the library's.
@@ -69,6 +72,7 @@ type Passage struct {
 	Text       string
 	Score      float64 // greater is better; only those of one search can be compared
 	Match      float64 // which share of the query's words it has, by their weight: from 0 to 1
+	Likeness   float64 // of its meaning to the query's, the cosine of their vectors; 0: not known
 	Start, End int     // where Text is in the text of the document, in bytes
 	Page       int     // 0: the document has no pages
 }
@@ -79,8 +83,28 @@ func New(embedder Embedder, model string) *Library {
 	return &Library{embedder: embedder, model: model, docs: map[string]*document{}}
 }
 
-// Add puts a document into the library, in place of one of the same name. With an Embedder its vectors are
-// computed first, which takes long, and while searches go on; when that fails nothing is changed.
+// ErrNoRoom says that a document would take more memory than the library may.
+var ErrNoRoom = errors.New("there is no memory left for it on this computer, which has other documents in memory already")
+
+// Bound has the library take some bytes of memory at most, as far as that can be estimated; 0: any.
+func (l *Library) Bound(bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bound = bytes
+}
+
+// Use has the library find by meaning as well from here on, with an embedder whose model has that name; nil: not any
+// more, but vectors that there are stay. Those of another model are forgotten.
+func (l *Library) Use(e Embedder, model string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.embedder = e; e != nil && model != l.model {
+		l.model, l.vectors = model, vectors{}
+	}
+}
+
+// Add puts a document into the library, in place of one of the same name. From then on it is found by its words; by
+// its meaning only when Embed has been there. When it fails the library has no document of that name.
 func (l *Library) Add(ctx context.Context, from Source, d *docs.Document) error {
 	text, spans := flatten(d)
 	doc := &document{Source: from, title: d.Title, text: text, lang: tell(text), note: d.Note}
@@ -90,46 +114,103 @@ func (l *Library) Add(ctx context.Context, from Source, d *docs.Document) error 
 			doc.rows++
 		}
 	}
-	var made [][]float32
-	if l.embedder != nil {
-		const batch = 64
-		for i := 0; i < len(chunks); i += batch {
-			var texts []string
-			for _, c := range chunks[i:min(i+batch, len(chunks))] {
-				texts = append(texts, c.context()+text[c.start:c.end])
-			}
-			v, err := l.embedder.EmbedTexts(ctx, texts)
-			if err != nil {
-				return fmt.Errorf("%s cannot be embedded: %w", from.Name, err)
-			}
-			if len(v) != len(texts) {
-				return fmt.Errorf("%s cannot be embedded: %d vectors for %d texts", from.Name, len(v), len(texts))
-			}
-			made = append(made, v...)
-		}
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.remove(from.Name)
+	if l.bound > 0 && l.memory()+need(len(text), len(chunks), 0) > l.bound {
+		return ErrNoRoom
+	}
 	doc.first = uint32(len(l.chunks))
 	for i, c := range chunks {
 		if i&255 == 0 && ctx.Err() != nil {
 			doc.last = uint32(len(l.chunks))
-			l.docs[from.Name] = doc
-			l.spoken[doc.lang]++
+			l.enter(doc)
 			l.remove(from.Name)
 			return ctx.Err()
 		}
 		l.index.add(l.terms(&c))
 		l.chunks = append(l.chunks, c)
-		if made != nil {
-			l.vectors.set(uint32(len(l.chunks)-1), made[i])
-		}
 	}
 	doc.last = uint32(len(l.chunks))
-	l.docs[from.Name] = doc
-	l.spoken[doc.lang]++
+	l.enter(doc)
 	return nil
+}
+
+func (l *Library) enter(d *document) {
+	l.docs[d.Name] = d
+	l.spoken[d.lang]++
+	l.letters += int64(len(d.text))
+}
+
+// need is about how many bytes of memory so many of text take, in chunks with vectors of so many numbers.
+func need(text, chunks, dim int) int64 { return int64(text)*8/5 + int64(chunks)*int64(160+dim) }
+
+func (l *Library) memory() int64 { return need(int(l.letters), len(l.chunks), l.vectors.dim) }
+
+// Memory is about how many bytes of memory the library takes.
+func (l *Library) Memory() int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.memory()
+}
+
+// batch is how many chunks are embedded together: what is lost when that is stopped, and how long nobody else has the
+// embedder.
+const batch = 16
+
+// Embed computes the vectors that are missing, while searches go on. After each batch did is called with how many chunks still
+// have none; its error ends it. What was computed stays whenever it ends.
+func (l *Library) Embed(ctx context.Context, did func(left int) error) error {
+	from := 0
+	for {
+		l.mu.RLock()
+		e, model := l.embedder, l.model
+		var numbers []uint32
+		var texts []string
+		var left int
+		if e != nil {
+			left = l.index.live - l.vectors.held
+		}
+		for round := 0; round < 2 && left > 0 && len(texts) == 0; round++ { // since the last batch they may have moved
+			for ; from < len(l.chunks) && len(texts) < batch; from++ {
+				if c := &l.chunks[from]; c.doc != nil && !l.vectors.has(uint32(from)) {
+					numbers = append(numbers, uint32(from))
+					texts = append(texts, c.context()+c.doc.text[c.start:c.end])
+				}
+			}
+			if len(texts) == 0 {
+				from = 0
+			}
+		}
+		l.mu.RUnlock()
+		if len(texts) == 0 {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		made, err := e.EmbedTexts(ctx, texts)
+		if err == nil && len(made) != len(texts) {
+			err = fmt.Errorf("%d vectors for %d texts", len(made), len(texts))
+		}
+		if err != nil {
+			return err
+		}
+		l.mu.Lock()
+		// Meanwhile documents may have gone, or moved.
+		for i, n := range numbers {
+			if l.model != model || int(n) >= len(l.chunks) || l.chunks[n].doc == nil || l.vectors.has(n) {
+				continue
+			}
+			if c := &l.chunks[n]; c.context()+c.doc.text[c.start:c.end] == texts[i] {
+				l.vectors.set(n, made[i])
+			}
+		}
+		l.mu.Unlock()
+		if err := did(max(0, left-len(texts))); err != nil {
+			return err
+		}
+	}
 }
 
 // Refuse notes that a file can't be read, and why: a sentence.
@@ -137,8 +218,7 @@ func (l *Library) Refuse(from Source, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.remove(from.Name)
-	l.docs[from.Name] = &document{Source: from, note: why, first: uint32(len(l.chunks)), last: uint32(len(l.chunks))}
-	l.spoken[0]++
+	l.enter(&document{Source: from, note: why, first: uint32(len(l.chunks)), last: uint32(len(l.chunks))})
 }
 
 // Remove takes a document out of the library and tells whether it was there. Its text is gone at once.
@@ -155,10 +235,12 @@ func (l *Library) remove(name string) bool {
 	}
 	for i := doc.first; i < doc.last; i++ {
 		l.index.remove(i, l.terms(&l.chunks[i]))
+		l.vectors.drop(i)
 		l.chunks[i] = chunk{}
 	}
 	delete(l.docs, name)
 	l.spoken[doc.lang]--
+	l.letters -= int64(len(doc.text))
 	// When a third is gone the rest moves together.
 	if dead := len(l.chunks) - l.index.live; dead > 1000 && 3*dead > len(l.chunks) {
 		l.pack()

@@ -62,14 +62,14 @@ func FuzzTerms(f *testing.F) {
 			t.Fatalf("%d terms of %d bytes", n, len(s))
 		}
 		from := 0
-		for _, e := range pieces(s) {
+		for _, e := range Sentences(s) {
 			if e <= from || e > len(s) {
-				t.Fatalf("%q: %v", s, pieces(s))
+				t.Fatalf("%q: %v", s, Sentences(s))
 			}
 			from = e
 		}
 		if from != len(s) {
-			t.Fatalf("%q: %v", s, pieces(s))
+			t.Fatalf("%q: %v", s, Sentences(s))
 		}
 	})
 }
@@ -281,11 +281,30 @@ func TestFusionLosesNothing(t *testing.T) {
 		}
 	}
 	d := &docs.Document{Blocks: []docs.Block{{Text: "New text."}}}
-	if err := both.Add(context.Background(), Source{Name: "car.txt"}, d); err == nil {
-		t.Error("added without vectors")
+	if err := both.Add(context.Background(), Source{Name: "new.txt"}, d); err != nil {
+		t.Error(err)
 	}
-	if p := search(t, both, "winter tyres", 1); len(p) != 1 || p[0].Document != "car.txt" {
-		t.Errorf("a document is gone that could not be replaced: %+v", p)
+	if err := both.Embed(t.Context(), func(int) error { return nil }); err == nil {
+		t.Error("a failing model embeds")
+	}
+	if p := search(t, both, "new text", 1); len(p) != 1 || p[0].Document != "new.txt" {
+		t.Errorf("without a vector a document is not found by its words: %+v", p)
+	}
+	e.fails = false
+	left := -1
+	if err := both.Embed(t.Context(), func(n int) error { left = n; return nil }); err != nil || left != 0 || both.vectors.held != both.index.live {
+		t.Errorf("%v, %d left, %d of %d vectors", err, left, both.vectors.held, both.index.live)
+	}
+	// A document that is replaced or removed loses its vectors, also where all move together.
+	both.Remove("car.txt")
+	add(t, both, "parts.txt", "Other parts.")
+	saved(t, both)
+	if err := both.Embed(t.Context(), func(int) error { return nil }); err != nil || both.vectors.held != both.index.live || both.vectors.count != both.index.live {
+		t.Errorf("%v, %d and %d of %d vectors", err, both.vectors.held, both.vectors.count, both.index.live)
+	}
+	both.Use(e, "another")
+	if both.vectors.held != 0 {
+		t.Error("another model's vectors are used")
 	}
 }
 
@@ -422,7 +441,7 @@ func TestMark(t *testing.T) {
 	for _, m := range l.Mark("seals of the XC-23", p) {
 		marked = append(marked, p.Text[m[0]:m[1]])
 	}
-	if got := strings.Join(marked, "|"); p.Document != "parts.txt" || got != "XC23|seal|XC" {
+	if got := strings.Join(marked, "|"); p.Document != "parts.txt" || got != "XC23|seal" {
 		t.Errorf("%s: %q", p.Document, got)
 	}
 }
@@ -461,8 +480,11 @@ func TestSave(t *testing.T) {
 		if p := search(t, again, "zebra", 1); len(p) != 1 {
 			t.Errorf("%+v", p)
 		}
-		if _, err := Load(bytes.NewReader(b), int64(len(b)), e, "other"); !errors.Is(err, ErrIndex) {
+		if o, err := Load(bytes.NewReader(b), int64(len(b)), e, "other"); err != nil || e != nil && o.vectors.held != 0 {
 			t.Errorf("another model's: %v", err)
+		}
+		if o, err := Load(bytes.NewReader(b), int64(len(b)), nil, ""); err != nil || o.vectors.held != l.vectors.held || o.model != "test" {
+			t.Errorf("without a model: %v", err)
 		}
 		for range 200 {
 			bad := bytes.Clone(b)
@@ -549,7 +571,7 @@ func TestScan(t *testing.T) {
 	files["a.txt"] = &fstest.MapFile{Data: []byte("The pump is red."), ModTime: day.Add(time.Hour)} // touched
 	files["sub/b.md"] = &fstest.MapFile{Data: []byte("# Seal\nThe seal is green."), ModTime: day.Add(time.Hour)}
 	delete(files, "broken.docx")
-	if got := scan(); !slices.Equal(got, []string{"a.txt", "sub/b.md", "broken.docx removed"}) {
+	if got := scan(); !slices.Equal(got, []string{"broken.docx removed", "a.txt", "sub/b.md"}) {
 		t.Errorf("%q", got)
 	}
 	if p := search(t, l, "seal", 3); len(p) != 1 || !strings.Contains(p[0].Text, "green") {
@@ -627,6 +649,7 @@ func BenchmarkSearch1000Documents(b *testing.B) {
 	for i := range 1000 {
 		add(b, l, fmt.Sprintf("%d.txt", i), text[i*8000:(i+1)*8000])
 	}
+	embed(b, l)
 	_, chunks := l.Documents()
 	queries := strings.Split(text[:20000], ". ")
 	i := 0
@@ -648,6 +671,7 @@ func BenchmarkSearch250000Chunks(b *testing.B) {
 		from := i * 98765 % (len(text) - 100000)
 		add(b, l, fmt.Sprintf("%d.txt", i), strings.Clone(text[from:from+100000]))
 	}
+	embed(b, l)
 	text = text[:20000]
 	var m runtime.MemStats
 	runtime.GC()

@@ -25,7 +25,15 @@ func home(t testing.TB, e Embedder) *Library {
 	for _, f := range a.Files {
 		add(t, l, f.Name, string(f.Data))
 	}
+	embed(t, l)
 	return l
+}
+
+func embed(t testing.TB, l *Library) {
+	t.Helper()
+	if err := l.Embed(context.Background(), func(int) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func add(t testing.TB, l *Library, name, text string) {

@@ -5,21 +5,25 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Search returns the k passages that fit a query best, the best first. Those found by their words and those
 // found by their meaning are fused by their ranks: 1/(60+rank) from each list (Cormack and others, 2009).
-// When the Embedder fails, words alone must do. The error is that of ctx.
-func (l *Library) Search(ctx context.Context, query string, k int) ([]Passage, error) {
+// When the Embedder fails, words alone must do. If documents are named, only these are searched. The error is that of ctx.
+func (l *Library) Search(ctx context.Context, query string, k int, within ...string) ([]Passage, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	var vector []float32
 	l.mu.RLock()
-	semantic := l.embedder != nil && l.vectors.count > 0
+	e := l.embedder
+	if l.vectors.held == 0 {
+		e = nil
+	}
 	l.mu.RUnlock()
-	if semantic && strings.TrimSpace(query) != "" {
-		if v, err := l.embedder.EmbedTexts(ctx, []string{query}); err == nil && len(v) == 1 {
+	if e != nil && strings.TrimSpace(query) != "" {
+		if v, err := e.EmbedTexts(ctx, []string{query}); err == nil && len(v) == 1 {
 			vector = v[0]
 		} else if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -29,16 +33,25 @@ func (l *Library) Search(ctx context.Context, query string, k int) ([]Passage, e
 	defer l.mu.RUnlock()
 	wanted := l.wanted(query)
 	deep := max(4*k, 100)
-	found := l.lexical(wanted, deep)
+	ok := func(c uint32) bool {
+		d := l.chunks[c].doc
+		return d != nil && (len(within) == 0 || slices.Contains(within, d.Name))
+	}
+	found := l.lexical(wanted, deep, ok)
+	likeness := map[uint32]float64{}
 	if vector != nil {
-		found = fuse(found, l.vectors.nearest(vector, deep, func(c uint32) bool { return l.chunks[c].doc != nil }))
+		alike := l.vectors.nearest(vector, deep, ok)
+		for _, h := range alike {
+			likeness[h.chunk] = float64(h.score)
+		}
+		found = fuse(found, alike)
 	}
 	found = found[:min(k, len(found))]
 	passages := make([]Passage, 0, len(found))
 	shares := l.match(wanted, found)
 	for i, h := range found {
 		p := l.passage(h.chunk)
-		p.Score, p.Match = float64(h.score), shares[i]
+		p.Score, p.Match, p.Likeness = float64(h.score), shares[i], likeness[h.chunk]
 		passages = append(passages, p)
 	}
 	return passages, nil
@@ -54,14 +67,14 @@ func better(a, b hit) int {
 	return cmp.Or(-cmp.Compare(a.score, b.score), cmp.Compare(a.chunk, b.chunk))
 }
 
-// top returns the n best of the chunks that have a score, in order.
-func top(scores []float32, n int) []hit {
+// top returns the n best of the chunks that have a score and that ok takes, in order.
+func top(scores []float32, n int, ok func(chunk uint32) bool) []hit {
 	if n <= 0 {
 		return nil
 	}
 	heap := make([]hit, 0, n) // the worst on top
 	for i, s := range scores {
-		if s <= 0 || len(heap) == n && s <= heap[0].score {
+		if s <= 0 || len(heap) == n && s <= heap[0].score || !ok(uint32(i)) {
 			continue
 		}
 		h := hit{uint32(i), s}
@@ -195,8 +208,8 @@ func tellQuery(query string, langs []language) language {
 	return best
 }
 
-// lexical returns the n best chunks by BM25.
-func (l *Library) lexical(query []wanted, n int) []hit {
+// lexical returns the n best chunks by BM25 of those that ok takes.
+func (l *Library) lexical(query []wanted, n int, ok func(chunk uint32) bool) []hit {
 	if len(query) == 0 || len(l.chunks) == 0 {
 		return nil
 	}
@@ -208,7 +221,7 @@ func (l *Library) lexical(query []wanted, n int) []hit {
 	s := (*scores)[:len(l.chunks)]
 	clear(s)
 	l.index.score(query, s)
-	hits := top(s, n)
+	hits := top(s, n, ok)
 	l.scores.Put(scores)
 	return hits
 }
@@ -350,7 +363,7 @@ func (l *Library) Around(passages []Passage, budget int, count func(string) int)
 		}
 		first, last := &l.chunks[p.from], &l.chunks[p.to-1]
 		whole := l.passage(p.from)
-		whole.Score, whole.Match, whole.End = p.Score, p.Match, int(last.end)
+		whole.Score, whole.Match, whole.Likeness, whole.End = p.Score, p.Match, p.Likeness, int(last.end)
 		whole.Text = first.doc.text[first.start:last.end]
 		out = append(out, whole)
 	}
@@ -363,6 +376,9 @@ func (l *Library) Mark(query string, p Passage) (spans [][2]int) {
 	defer l.mu.RUnlock()
 	want := map[string]bool{}
 	for _, w := range l.wanted(query) {
+		if w.part && w.weight < .5 { // of something that is there as a whole
+			continue
+		}
 		for _, t := range w.texts {
 			want[t] = true
 		}
@@ -382,4 +398,44 @@ func (l *Library) Mark(query string, p Passage) (spans [][2]int) {
 		spans = append(spans, [2]int{t.at, t.end})
 	})
 	return spans
+}
+
+// Excerpt returns the part of a text, of some length in bytes, that has most marks: from where to where.
+func Excerpt(text string, marks [][2]int, length int) (from, to int) {
+	if len(text) <= length {
+		return 0, len(text)
+	}
+	const before = 60
+	start, most := 0, 0
+	for i, m := range marks {
+		n := 0
+		for _, o := range marks[i:] {
+			if o[1] > m[0]+length-before {
+				break
+			}
+			n++
+		}
+		if n > most {
+			start, most = m[0], n
+		}
+	}
+	if from = max(0, start-before); from > 0 {
+		if i := strings.IndexAny(text[from:start], " \n"); i >= 0 {
+			from += i + 1
+		} else {
+			for !utf8.RuneStart(text[from]) {
+				from--
+			}
+		}
+	}
+	if to = min(len(text), from+length); to < len(text) {
+		if i := strings.LastIndexAny(text[from:to], " \n"); i > 0 {
+			to = from + i
+		} else {
+			for !utf8.RuneStart(text[to]) {
+				to--
+			}
+		}
+	}
+	return from, to
 }

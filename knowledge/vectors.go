@@ -10,24 +10,49 @@ import (
 // The vectors of chunks, each number rounded to one of 255 steps. A search looks at all of them: 250,000 of 384
 // numbers are 96 MB, which two threads read in some 10 ms.
 
-// vectors has a row for each chunk that has a vector, in the order of the chunks.
+// vectors has a row for each chunk that has a vector.
 type vectors struct {
 	dim    int
 	count  int
 	rows   []int8    // count · dim
 	scales []float32 // by which a row is multiplied
 	chunks []uint32
+	there  []bool // by chunk: it has a row, and was not removed
+	held   int    // how many of these
 }
 
-// set adds the vector of a chunk whose number is greater than those before. One of another length than the first's
-// is left out: it is another model's.
+func (v *vectors) has(chunk uint32) bool { return int(chunk) < len(v.there) && v.there[chunk] }
+
+// hold notes that a chunk has a row; drop that it is removed.
+func (v *vectors) hold(chunk uint32) {
+	for int(chunk) >= len(v.there) {
+		v.there = append(v.there, false)
+	}
+	if !v.there[chunk] {
+		v.there[chunk] = true
+		v.held++
+	}
+}
+
+func (v *vectors) drop(chunk uint32) {
+	if v.has(chunk) {
+		v.there[chunk] = false
+		v.held--
+	}
+}
+
+// set adds the vector of a chunk that has none. One of another length than the first's is taken for zero: it is another model's.
 func (v *vectors) set(chunk uint32, x []float32) {
 	if v.dim == 0 {
 		v.dim = len(x)
 	}
-	if len(x) != v.dim || v.dim == 0 {
+	if v.dim == 0 {
 		return
 	}
+	if len(x) != v.dim {
+		x = make([]float32, v.dim)
+	}
+	v.hold(chunk)
 	q, scale := round(x)
 	v.rows = append(v.rows, q...)
 	v.scales = append(v.scales, scale)
@@ -70,11 +95,8 @@ func (v *vectors) nearest(x []float32, n int, ok func(chunk uint32) bool) []hit 
 			dots(scores, q, v.rows[from*v.dim:to*v.dim])
 			for i := range scores {
 				scores[i] *= scale * v.scales[from+i]
-				if !ok(v.chunks[from+i]) {
-					scores[i] = 0
-				}
 			}
-			found[w] = top(scores, n)
+			found[w] = top(scores, n, func(i uint32) bool { return ok(v.chunks[from+int(i)]) })
 			for i := range found[w] {
 				found[w][i].chunk = v.chunks[from+int(found[w][i].chunk)]
 			}
@@ -96,6 +118,7 @@ func (v *vectors) pack(number []uint32) {
 		kept.rows = append(kept.rows, v.rows[i*v.dim:(i+1)*v.dim]...)
 		kept.scales = append(kept.scales, v.scales[i])
 		kept.chunks = append(kept.chunks, number[c]-1)
+		kept.hold(number[c] - 1)
 		kept.count++
 	}
 	*v = kept

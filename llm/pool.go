@@ -12,7 +12,9 @@ import (
 //
 // Jobs follow each other within microseconds, less than it takes to wake a
 // goroutine: so who waits looks again and again for a short while before it
-// goes to sleep, unless there are fewer processors than threads.
+// goes to sleep, unless there are fewer processors than threads. That while is longer
+// than waking takes where a hypervisor has halted the processor, half a millisecond: were it
+// shorter, caller and worker could take turns to fall asleep waiting for each other to wake.
 //
 // A worker's state is idle (it looks), asleep (it sleeps in its channel) or
 // called. Only the caller of run sets called, and sends to the channel exactly
@@ -55,7 +57,7 @@ const least = 64 << 10
 func newPool(threads, processors int) *pool {
 	p := &pool{threads: threads, next: make([]share, threads), wake: make(chan struct{}, 1)}
 	if threads <= processors {
-		p.looks = 400000 // some 200 µs
+		p.looks = 2000000 // some 1 ms
 	}
 	for i := 1; i < threads; i++ {
 		w := &worker{wake: make(chan struct{}, 1)}

@@ -121,45 +121,42 @@ func (m *Model) bestFetch(matrices []*kernel.Matrix, during time.Duration) kerne
 	return ways[quickest(len(ways), measure, func() bool { return time.Since(began) < during })]
 }
 
-// quickest measures n ways in rounds, while there is time, and returns the best by the median
-// of its times, each divided by that of way 0 in the same round. Way 0 must be beaten clearly.
+// quickest measures n ways in rounds, while there is time, and returns the best by the lower quartile of its
+// times: what else a machine does can only make a measurement longer, on a busy one more than half of them.
+// Way 0 must be beaten clearly.
 func quickest(n int, measure func(way int) time.Duration, more func() bool) int {
 	const (
 		few     = 5    // rounds before anything is judged
 		hopeful = 1.08 // times the best: what is slower is not measured again
 		clear   = 0.97
 	)
-	ratios, left := make([][]float64, n), make([]int, 0, n)
-	for i := 1; i < n; i++ {
-		left = append(left, i)
+	times, typical, left := make([][]time.Duration, n), make([]time.Duration, n), make([]int, n)
+	for i := range left {
+		left[i] = i
 	}
-	best, least := 0, 1.0
-	for round := 1; len(left) > 0 && more(); round++ {
-		first := float64(measure(0))
+	best := 0
+	for round := 1; len(left) > 1 && more(); round++ {
 		for _, i := range left {
-			ratios[i] = append(ratios[i], float64(measure(i))/first)
+			times[i] = append(times[i], measure(i))
 		}
 		if round < few {
 			continue
 		}
-		best, least = 0, 1
+		best = 0
 		for _, i := range left {
-			if r := median(ratios[i]); r < least {
-				best, least = i, r
+			slices.Sort(times[i])
+			typical[i] = times[i][len(times[i])/4]
+			if typical[i] < typical[best] {
+				best = i
 			}
 		}
-		left = slices.DeleteFunc(left, func(i int) bool { return median(ratios[i]) > least*hopeful })
+		least := float64(typical[best])
+		left = slices.DeleteFunc(left, func(i int) bool { return i > 0 && float64(typical[i]) > least*hopeful })
 	}
-	if least > clear {
+	if float64(typical[best]) > float64(typical[0])*clear {
 		return 0
 	}
 	return best
-}
-
-// median sorts x.
-func median(x []float64) float64 {
-	slices.Sort(x)
-	return x[len(x)/2]
 }
 
 // fetched says what was chosen.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ type Machine struct {
 	keys   keyboard.Keyboard
 	drive  *drive.Drive       // or nil
 	parts  []*efi.BlockDevice // the drive's partitions that are used
+	heap   int64              // what the Go heap may grow to
 
 	// Times after the firmware's hand-over: of the Go program, of drive and journal, and
 	// of the first memory for a model.
@@ -121,15 +123,24 @@ func (b both) Write(p []byte) (int, error) {
 func (m *Machine) Ready() { m.ready = amd64.SinceStart() }
 
 // ShareMemory divides the free memory into what a model's weights may take, beyond
-// which they are streamed from the drive, and what a conversation's keys and values
-// may take, and holds the Go heap, where the latter lie, to the rest.
-func (m *Machine) ShareMemory() (weights, sessions int64) {
+// which they are streamed from the drive, what a conversation's keys and values
+// may take, and what the library of the documents may, and holds the Go heap, where the latter two lie, to the rest.
+func (m *Machine) ShareMemory() (weights, sessions, documents int64) {
 	const other = 160 << 20 // vocabulary, screen, journal, what the collector has not found yet
 	now := amd64.Memory()
 	free := int64(now.Free)
-	sessions = min(max(free/4, 64<<20), 2<<30, int64(now.Heap)-other)
-	debug.SetMemoryLimit(sessions + other*3/4)
-	return max(free-sessions-other, 1<<20), sessions
+	documents = min(max(free/32, 16<<20), 512<<20)
+	sessions = min(max(free/4, 64<<20), 2<<30, int64(now.Heap)-other-documents)
+	m.heap = sessions + other + documents
+	debug.SetMemoryLimit(sessions + documents + other*3/4)
+	return max(free-m.heap, 1<<20), sessions, documents
+}
+
+// Spare is how much memory is left for a further model, beside what the Go heap was promised.
+func (m *Machine) Spare() int64 {
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return max(int64(amd64.Memory().Free)-max(m.heap-int64(s.HeapInuse), 0), 0)
 }
 
 // Alloc returns memory for weights, and Free takes it back.

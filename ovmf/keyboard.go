@@ -53,7 +53,7 @@ func (vm *VM) SendText(ctx context.Context, text string) error {
 }
 
 // SendTextAt is SendText at so many keys a second, each held for half of its time, and returns when the last one was
-// pressed. QEMU itself forgets keys when too many wait.
+// pressed. QEMU itself forgets keys when more than 8 wait that the machine has not read, as on a host that gives it no time.
 func (vm *VM) SendTextAt(ctx context.Context, text string, keysPerSecond int) error {
 	every := time.Second / time.Duration(keysPerSecond)
 	return vm.sendText(ctx, text, int(every.Milliseconds()/2), every)

@@ -61,7 +61,7 @@ type backupEnd struct {
 var kindNames = map[kind]string{
 	kindSession: "session", kindConversation: "conversation", kindUser: "message", kindChunk: "answer", kindAnswerEnd: "end of answer",
 	kindSetting: "setting", kindSessionEnd: "end of session", kindHoles: "holes", kindGoOn: "go on", kindTitle: "title",
-	kindDelete: "deletion", kindBranch: "branch", kindGone: "gone",
+	kindDelete: "deletion", kindBranch: "branch", kindGone: "gone", kindFact: "fact",
 }
 
 // lineOf is the line for a record.

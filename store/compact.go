@@ -42,7 +42,7 @@ const compactChunk = 256 << 10
 type deletion struct {
 	by     uint64    // its number
 	gone   []numbers // of records; only those that are parts of messages are meant
-	titles []numbers // of records that gave the conversation a title
+	titles []numbers // of records that gave the conversation a title, or were to be remembered
 }
 
 // due tells whether something in the segment is deleted and still there, at least in a copy that is not written.
@@ -203,14 +203,14 @@ func (s *Store) without(raw []found, gen uint64) (content []byte, moved map[int6
 			continue
 		}
 		skipped := uint64(row.skip) + 1 + uint64(r.skip)
-		if row.seq != 0 && r.kind != kindTitle && row.seq+1+uint64(r.skip) == r.seq && r.leap == 0 && skipped <= math.MaxUint16 {
+		if row.seq != 0 && r.kind != kindTitle && r.kind != kindFact && row.seq+1+uint64(r.skip) == r.seq && r.leap == 0 && skipped <= math.MaxUint16 {
 			row.seq, row.ms, row.skip = r.seq, r.ms, uint16(skipped)
 			continue
 		}
 		end()
 		row = hollow(r.seq, r.kind)
 		row.seq, row.ms, row.skip, row.leap = r.seq, r.ms, r.skip, r.leap
-		if r.kind == kindTitle {
+		if r.kind == kindTitle || r.kind == kindFact {
 			end()
 		}
 	}
@@ -232,7 +232,7 @@ func (d dead) has(seq uint64, k kind) bool {
 	switch k {
 	case kindUser, kindChunk, kindAnswerEnd:
 		return has(d.gone, seq)
-	case kindTitle:
+	case kindTitle, kindFact:
 		return has(d.titles, seq)
 	}
 	return false
@@ -240,7 +240,7 @@ func (d dead) has(seq uint64, k kind) bool {
 
 // hollow is what stays of a record that is deleted.
 func hollow(seq uint64, k kind) record {
-	if k == kindTitle { // nothing was said
+	if k == kindTitle || k == kindFact { // nothing was said
 		return record{kind: kindGone}
 	}
 	return record{kind: kindGone, payload: encodePairs("first", strconv.FormatUint(seq, 10))}

@@ -66,6 +66,9 @@ func (s *Store) arrange(r *record) {
 				s.talking = -1
 			}
 		}
+		facts := parseNumbers(p["facts"])
+		d.titles = append(d.titles[:len(d.titles):len(d.titles)], facts...)
+		s.unlearn(facts)
 		s.deletions = append(s.deletions, d)
 		for i := range s.conversations {
 			s.conversations[i].drop(gone)

@@ -307,7 +307,7 @@ func TestLaterRecords(t *testing.T) {
 	exchange(t, s, "one", "first")
 	later := []string{"\x00 of a kind that is not known", string(encodePairs("version", "2", "conversation", "3", "records", "1-99", "title", "later", "from", "1")), ""}
 	must(t, s.write(0, record{kind: 77, payload: []byte(later[0])}))
-	for _, k := range []kind{kindGoOn, kindTitle, kindDelete, kindBranch} {
+	for _, k := range []kind{kindGoOn, kindTitle, kindDelete, kindBranch, kindFact} {
 		must(t, s.write(0, record{kind: k, payload: []byte(later[1])}), s.write(0, record{kind: k, payload: []byte(later[2])}))
 	}
 	before := slices.Clone(m.data[:s.j.tail])

@@ -5,7 +5,7 @@
 // journal.go for the layout of one and for why a power cut can't hurt it,
 // segments.go for how there are more, compact.go for how what is deleted is taken out). This
 // package gives it meaning: sessions, conversations, messages, answers that
-// grow chunk by chunk, and settings; which conversation goes on, what it is called,
+// grow chunk by chunk, what is to be remembered (facts.go), and settings; which conversation goes on, what it is called,
 // what was deleted and what replaced (see conversations.go). The list of
 // conversations is kept in memory, and where each message is; what was said is read when it is asked for (read.go).
 //

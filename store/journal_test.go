@@ -685,7 +685,7 @@ func TestOlderJournal(t *testing.T) {
 		s, rec := open(t, m)
 		got := s.Conversation()
 		if len(rec.Holes) > 0 || len(got) < 2 || got[0].Text != "a question" || got[1].Text != "an answer with an end" || got[1].Partial ||
-			got[1].Stats != (Stats{"m", 3, 2 * time.Millisecond, 9}) {
+			got[1].Stats != (Stats{Model: "m", Tokens: 3, Elapsed: 2 * time.Millisecond, Context: 9}) {
 			t.Fatalf("%+v, %+v", got, rec)
 		}
 		if err := s.AddUser("on"); err != nil {

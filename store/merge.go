@@ -4,7 +4,7 @@ package store
 //
 // A conversation is known again by the second in which it began and by its first message. One that is here with all that
 // the other journal has of it, or more, stays as it is; one of which the beginning is here gets the
-// rest; any other is added, with its times and what was replaced in it. So a merge that was cut short is finished by the next one,
+// rest; any other is added, with its times and what was replaced in it. What is to be remembered is added if it is not here word for word. So a merge that was cut short is finished by the next one,
 // and one that is done twice adds nothing. What was deleted here and
 // is still in the other journal does: there it was not deleted.
 
@@ -20,6 +20,7 @@ import (
 type Merged struct {
 	Added, Grown, Known int // conversations
 	Messages            int // that were added
+	Facts               int // that were added
 }
 
 // ErrUnread says that something that was saved can't be read now.
@@ -34,7 +35,7 @@ type Talk struct {
 
 // Merge adds the conversations of another journal, which is only read. What it returns with an error is there.
 func (s *Store) Merge(ctx context.Context, other *Store) (m Merged, err error) {
-	return s.Add(func(add func(Talk) error) error {
+	m, err = s.Add(func(add func(Talk) error) error {
 		for _, c := range other.Conversations() {
 			t := Talk{Conversation: c, Said: other.Messages(c.ID), Replaced: other.Branches(c.ID)}
 			for _, w := range t.Said {
@@ -51,6 +52,20 @@ func (s *Store) Merge(ctx context.Context, other *Store) (m Merged, err error) {
 		}
 		return nil
 	})
+	if err != nil {
+		return m, err
+	}
+	for _, f := range other.Facts() {
+		same := func(here Fact) bool { return here.Text == f.Text }
+		if slices.ContainsFunc(s.Facts(), same) {
+			continue
+		}
+		if _, err := s.remember(f.Text, f.Time.UnixMilli()); err != nil {
+			return m, err
+		}
+		m.Facts++
+	}
+	return m, nil
 }
 
 // Add adds the conversations for which from calls add. What it returns with an error is there.
@@ -199,8 +214,11 @@ func (st Stats) encode(partial bool) []byte {
 	if partial {
 		flag = "1"
 	}
-	return encodePairs(
-		"model", st.Model, "tokens", strconv.Itoa(st.Tokens),
+	kv := []string{"model", st.Model, "tokens", strconv.Itoa(st.Tokens),
 		"ms", strconv.FormatInt(st.Elapsed.Milliseconds(), 10),
-		"context", strconv.Itoa(st.Context), "partial", flag)
+		"context", strconv.Itoa(st.Context), "partial", flag}
+	if st.Sources != "" {
+		kv = append(kv, "sources", st.Sources)
+	}
+	return encodePairs(kv...)
 }

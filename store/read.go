@@ -72,6 +72,8 @@ func statsOf(payload []byte) (st Stats) {
 			st.Tokens, _ = strconv.Atoi(string(value))
 		case "context":
 			st.Context, _ = strconv.Atoi(string(value))
+		case "sources":
+			st.Sources = string(value)
 		case "ms":
 			ms, _ := strconv.Atoi(string(value))
 			st.Elapsed = time.Duration(ms) * time.Millisecond

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ const (
 
 	kindSeal kind = 14 // the last record of a segment, the log goes on in the next; no payload (see segments.go)
 	kindGone kind = 15 // payload: pairs (first): messages were here, from the record of this number on, and were taken out (see compact.go)
+	kindFact kind = 16 // what is to be remembered, in a form like those of conversations.go: text (see facts.go)
 )
 
 // Roles of a Message.
@@ -79,6 +81,7 @@ type Stats struct {
 	Tokens  int           // generated
 	Elapsed time.Duration // generating them
 	Context int           // tokens in the model's context afterwards
+	Sources string        // what the answer comes from, as whoever saved it wrote that
 }
 
 // Conversation is an entry of the list of conversations.
@@ -153,6 +156,7 @@ type Store struct {
 	talking       int // in conversations: that to which the last record of a message belongs; -1: none since a start or a hole
 	ids           int // the last Conversation.ID that was given
 	settings      map[string]string
+	facts         []Fact
 	open          bool // the last message is an answer still growing
 	gap           bool // records of it are lost
 	window        window
@@ -291,6 +295,8 @@ func (s *Store) replay(r *record, segment int) {
 			s.open, s.gap, s.talking = false, false, -1
 			s.said(first, r.time())
 		}
+	case kindFact:
+		s.fact(r)
 	case kindSetting:
 		for k, v := range pairs(r.payload) {
 			if v == "" {
@@ -521,6 +527,15 @@ func (s *Store) Setting(name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.settings[name]
+}
+
+// Settings returns all settings.
+func (s *Store) Settings() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := maps.Clone(s.settings)
+	maps.DeleteFunc(all, func(_, value string) bool { return value == "" })
+	return all
 }
 
 // End marks the session as cleanly ended: the last thing to be written. Whatever

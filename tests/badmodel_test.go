@@ -4,6 +4,7 @@ package tests
 // and somebody talks in any case.
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"os"
 	"regexp"
@@ -129,14 +130,39 @@ func TestBrokenModels(t *testing.T) {
 }
 
 // TestNothingButABrokenModel boots a drive whose only model is broken: the guide
-// talks. (TestConversation does so on a drive without any model.)
+// talks. (TestConversation does so on a drive without any model.) It is left for what this computer starts without
+// AlphaOS: the firmware goes on with its next boot option, and none was set for that.
 func TestNothingButABrokenModel(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	model := writeModel(t, tinyShape)
-	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Extra: brokenModels(t, model)[:1]})
+	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Extra: brokenModels(t, model)[:1], Config: []byte(`{"wait": 60}`)})
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
-	said := vmtest.Squeeze(p.Prompt())
-	_, said, _ = strings.Cut(said, "BdsDxe: starting ")
-	vmtest.Contains(t, said, "Note: a-cut is passed over: ", "Note: no model on this drive can be used, so the guide talks")
-	p.Leave("Please shut down")
+	p.Expect(vmtest.Manager)
+	p.Expect("Model: none yet: the built-in guide talks") // and is loaded meanwhile
+	variables, err := p.VM.Variables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Type("4\n")
+	vmtest.Contains(t, vmtest.Squeeze(p.Expect("All data saved. Goodbye.")), "Own system ", "Note: a-cut is passed over: ", "Note: no model on this drive can be used, so the guide talks")
+	p.Expect("Starting what this computer starts without AlphaOS.")
+	until(t, "the firmware's shell is there, with its yellow prompt", func() bool { // on the screen alone: the serial port was AlphaOS's
+		img, err := p.VM.Screen(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for y := range img.Bounds().Dy() {
+			for x := range img.Bounds().Dx() {
+				if r, g, b, _ := img.At(x, y).RGBA(); r>>8 > 240 && g>>8 > 240 && b>>8 < 120 {
+					return true
+				}
+			}
+		}
+		return false
+	})
+	after, err := p.VM.Variables()
+	if err != nil || !bytes.Equal(after, variables) {
+		t.Errorf("the firmware's variables were changed, error %v", err)
+	}
+	vmtest.CheckDrive(t, disk)
 }

@@ -101,6 +101,7 @@ func conversation(t *testing.T, efi, build string) {
 		t.Errorf("in the machine\n%q\nwant\n%q", got, want)
 	}
 	p.Screenshot(build + "chat.png")
+	p.Say("/set theme day")
 	p.Leave("Please shut down")
 	vmtest.CheckDrive(t, disk)
 
@@ -108,6 +109,7 @@ func conversation(t *testing.T, efi, build string) {
 	if said := p.Prompt(); strings.Contains(said, "ended unexpectedly") {
 		t.Errorf("after a proper shutdown: %q", said)
 	}
+	ground(t, p, day) // as it was left
 	history := p.Say("/history")
 	if !strings.Contains(history, guideQuestion) || !strings.Contains(vmtest.Squeeze(history), vmtest.Squeeze(want)) {
 		t.Errorf("the second boot does not show the first conversation: %q", history)
@@ -124,66 +126,4 @@ func conversation(t *testing.T, efi, build string) {
 	p.Screenshot(build + "second-boot.png")
 	p.Leave("/bye")
 	vmtest.CheckDrive(t, disk)
-}
-
-// TestKeyboard chats on the keyboard of a machine like a Mac: USB keyboard, USB
-// drive, large screen. It stops an answer with a key, and leaves with another of
-// the ways to say goodbye.
-func TestKeyboard(t *testing.T) {
-	vmtest.NeedQEMU(t)
-	model, want := chatModel(t, story)
-	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
-	p := vmtest.Boot(t, ovmf.Config{
-		Disk: disk, Bus: "usb", USBKeyboard: true, Width: 2880, Height: 1800, MemoryMiB: 2048,
-	})
-	keys := func(text string) {
-		t.Helper()
-		if err := p.VM.SendText(t.Context(), text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p.Prompt()
-	keys("/set parameter temperature 0\n")
-	p.Prompt()
-	keys("/set parameter num_predict 100\n")
-	p.Prompt()
-	keys(story + "\n")
-	p.Expect("\n")
-	if got := vmtest.Answer(t, p.Prompt()); got != want {
-		t.Errorf("in the machine\n%q\nwant\n%q", got, want)
-	}
-	p.Screenshot("chat-2880x1800.png")
-
-	// An answer that would be long is stopped by Ctrl-C.
-	keys("/set parameter num_predict 100000\n")
-	p.Prompt()
-	keys(story + "\n")
-	p.Expect("alpha> ")
-	first := want[:20]
-	p.Expect(first)
-	if err := p.VM.SendKeys(t.Context(), "ctrl-c"); err != nil {
-		t.Fatal(err)
-	}
-	p.Prompt()
-	vmtest.Contains(t, vmtest.Squeeze(p.Say("/check")), "of weights, as they were loaded", "as its checksum says", "the same in both copies", "All is right.")
-	keys("Goodbye\n")
-	p.Expect("All data saved. Goodbye.")
-	p.Off()
-	vmtest.CheckDrive(t, disk)
-}
-
-// TestSmallScreen checks that 800 by 600 reads well: a person looks at the
-// screenshot.
-func TestSmallScreen(t *testing.T) {
-	vmtest.NeedQEMU(t)
-	want := guideAnswer(t)
-	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t)})
-	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "ahci", Width: 800, Height: 600})
-	p.Prompt()
-	p.Greedy(100)
-	if got := p.Ask(guideQuestion); vmtest.Squeeze(got) != vmtest.Squeeze(want) {
-		t.Errorf("in the machine\n%q\nwant\n%q", got, want)
-	}
-	p.Screenshot("chat-800x600.png")
-	p.Leave("shut down")
 }

@@ -142,7 +142,13 @@ func tryHabits(t *testing.T, c ovmf.Config, names []string) {
 	if !has("gop-none") {
 		checkScreen(t, p, has("gop-rgbx") || has("gop-mask"))
 	}
-	if has("reset-returns") {
+	if has("apple-console") {
+		p.TypeLine("/restart")
+		vmtest.Contains(t, p.Expect("All data saved. Goodbye."), "On a Mac, hold the Option key while it starts to come back to AlphaOS")
+		if code, err := p.VM.Wait(t.Context()); code != 0 || err != nil || p.VM.Reason() != "guest-reset" {
+			t.Errorf("it ends with %d, %v, %s", code, err, p.VM.Reason())
+		}
+	} else if has("reset-returns") {
 		p.TypeLine("/bye")
 		p.Expect("It is safe to hold the power button now.")
 		p.VM.Kill()

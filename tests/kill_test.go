@@ -23,6 +23,7 @@ import (
 	"alphaos/fs/fat"
 	"alphaos/internal/fsck"
 	"alphaos/internal/vmtest"
+	"alphaos/knowledge"
 	"alphaos/ovmf"
 	"alphaos/tests/churn/steps"
 )
@@ -42,7 +43,11 @@ func TestKills(t *testing.T) {
 	t.Logf("seed %d", seed)
 	model, _ := chatModel(t, story)
 	documents := create.Options{EFI: vmtest.EFI(t, "./tests/churn"), Size: 160 << 20}
-	talk := create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Size: 200 << 20}
+	notes := map[string]string{} // which are read, and indexed, in the first sessions of a drive
+	for i := range 60 {
+		notes[fmt.Sprintf("notes-%d.txt", i)] = strings.Repeat(fmt.Sprintf("Note %d tells of the pump number %d and of what it costs. ", i, i*i), 1000)
+	}
+	talk := create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Documents: writeDocuments(t, notes), Size: 200 << 20}
 	var pulled atomic.Int64
 	for i, kind := range []struct {
 		name    string
@@ -82,6 +87,8 @@ type killed struct {
 	disk  string
 	files map[string]string // that must be there, by logical path
 	round int               // of churn
+
+	indexed bool // there is an index of the documents
 }
 
 // churn pulls the plug while documents are changed.
@@ -159,8 +166,12 @@ func (k *killed) converse(t *testing.T, c ovmf.Config, after time.Duration) {
 	}
 	say("/clear", "you> ")
 	say("/set parameter num_predict 30", "you> ")
+	if k.indexed { // else the plug is pulled while they are read
+		say("/search pump", "/open N", "you> ")
+	}
 	time.AfterFunc(after, p.VM.Kill)
 	for i := 1; on; i++ {
+		say("/documents scan", "Read now", "you> ")
 		question := fmt.Sprintf("This is question %d.", i)
 		if say(question, "alpha> "); on {
 			asked = append(asked, question)
@@ -187,6 +198,17 @@ func (k *killed) converse(t *testing.T, c ovmf.Config, after time.Duration) {
 		if !slices.Contains(saved, question) {
 			t.Errorf("%q is lost: the journal has %q", question, saved)
 		}
+	}
+	if f, err := d.Open(drive.IndexPath); err == nil { // there whole, or not at all
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := knowledge.Load(f, info.Size(), nil, ""); err != nil {
+			t.Errorf("the index of %d bytes: %v", info.Size(), err)
+		}
+		k.indexed = true
 	}
 	got := k.below(t, "backup")
 	for name, b := range k.files {

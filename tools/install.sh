@@ -132,6 +132,7 @@ if [ "$step" = test ]; then
 	for package in bash-doc debian-policy developers-reference mpich-doc asymptote-doc; do
 		need "$package" "PDF files to read" test -d "/usr/share/doc/$package"
 	done
+	need sqlite3 "sqlite3 reads the database of what is on a drive" command -v sqlite3
 	need python3-jinja2 "Jinja2 says how chat templates are rendered" have_jinja2
 fi
 if [ "$step" = run ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
@@ -142,8 +143,8 @@ if [ ${#packages[@]} -gt 0 ] || [ -n "$go_missing" ]; then
 	if ! command -v apt-get >/dev/null; then
 		[ ${#packages[@]} -eq 0 ] || die "These are missing, and there is no apt-get here to install them:" \
 			"${reasons[@]}" \
-			"(Debian's names. Fedora: qemu-system-x86 edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gdisk util-linux parted zstd xkeyboard-config poppler-utils python3-jinja2;" \
-			"Arch: qemu-base edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gptfdisk util-linux parted zstd xkeyboard-config poppler python-jinja.) Install them and run make again."
+			"(Debian's names. Fedora: qemu-system-x86 edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gdisk util-linux parted zstd xkeyboard-config poppler-utils sqlite python3-jinja2;" \
+			"Arch: qemu-base edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gptfdisk util-linux parted zstd xkeyboard-config poppler sqlite python-jinja.) Install them and run make again."
 		no_go ""
 	fi
 	if [ -n "$sudo" ] && ! command -v sudo >/dev/null; then

@@ -1,6 +1,9 @@
 package kernel
 
-import "unsafe"
+import (
+	"cmp"
+	"unsafe"
+)
 
 // assembly computes with the functions of one instruction set.
 type assembly struct {
@@ -50,15 +53,14 @@ func run(c *call, entry uintptr)
 
 func avx2Entries() *entries
 func fmaEntries() *entries
-func vnniEntries() *entries
+func avx512Entries() *entries
 
-// withPanels returns e with the panel kernels of p where p has any.
-func (e *entries) withPanels(p *entries) *entries {
+// with returns e with the functions of p where p has any.
+func (e *entries) with(p *entries) *entries {
 	merged := *e
 	for t := range p.types {
-		if p.types[t].panel != 0 {
-			merged.types[t].panel = p.types[t].panel
-		}
+		to, from := &merged.types[t], &p.types[t]
+		to.rows4, to.panel, to.sum4 = cmp.Or(from.rows4, to.rows4), cmp.Or(from.panel, to.panel), cmp.Or(from.sum4, to.sum4)
 	}
 	return &merged
 }
@@ -109,7 +111,7 @@ func (s assembly) mul(m *Matrix, y []float32, step int, a *Activations, from, to
 	k := &s.types[m.Type]
 	c := call{step: uintptr(m.rowBytes), ystep: uintptr(4 * step)}
 	c.begin(a)
-	c.fetch(m.fetch, false)
+	c.fetch(m.fetch, a.form == PlainF32)
 	for from < to {
 		rows := min(to-from, max(1, chunk/m.rowBytes))
 		c.rows, c.w = uintptr(rows), unsafe.Pointer(&m.data[from*m.rowBytes])
@@ -144,7 +146,7 @@ func (s assembly) mul(m *Matrix, y []float32, step int, a *Activations, from, to
 func (s assembly) sum(m *Matrix, y []float32, n int, x []float32, step, first, rows int) {
 	done := m.Cols &^ 7
 	c := call{w: unsafe.Pointer(&m.data[first*m.rowBytes]), step: uintptr(m.rowBytes), rows: uintptr(rows), n: uintptr(done / 8),
-		xstep: uintptr(4 * step), ystep: uintptr(4 * m.Cols), ahead: near}
+		xstep: uintptr(4 * step), ystep: uintptr(4 * m.Cols), ahead: uintptr(rows * m.rowBytes)}
 	k := &s.types[m.Type]
 	for t := 0; t < n && done > 0 && rows > 0; {
 		c.x, c.y = unsafe.Pointer(&x[t*step]), unsafe.Pointer(&y[t*m.Cols])

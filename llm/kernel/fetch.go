@@ -18,12 +18,12 @@ func Fetches() []Fetch { return fetches[:] }
 
 // Into the first-level cache there are as many lines on the way as it has buffers for them; into the
 // second there may be more.
-var fetches = [...]Fetch{{4096, 12288, 0}, {}, {512, 0, 0}, {1024, 0, 0}, {2048, 0, 0}, {4096, 0, 0}, {2048, 10240, 0}, {512, 0, 4096}, {512, 0, 8192}}
+var fetches = [...]Fetch{{4096, 12288, 0}, {}, {512, 0, 0}, {1024, 0, 0}, {2048, 0, 0}, {4096, 0, 0}, {2048, 10240, 0}, {2048, 0, 8192}}
 
 // Fetch makes products fetch as f says. None may be running.
 func (m *Matrix) Fetch(f Fetch) { m.fetch = f }
 
-// String is "none", "2048", "4096+12288" or "512,8192".
+// String is "none", "2048", "4096+12288" or "2048,8192".
 func (f Fetch) String() string {
 	switch {
 	case f == Fetch{}:

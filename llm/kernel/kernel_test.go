@@ -425,6 +425,7 @@ func TestQuantize(t *testing.T) {
 }
 
 func TestRows(t *testing.T) {
+	wide := map[string][]float32{} // products with AVX-512
 	for _, s := range usableSets(t) {
 		for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.Q8_0} {
 			for _, cols := range []int{6, 8, 32, 44, 64, 96, 128} {
@@ -453,6 +454,12 @@ func TestRows(t *testing.T) {
 				rows.Mul(pieces, n, a, 99, n-1)
 				if !slices.Equal(y, pieces) {
 					t.Fatalf("%s, %d columns, %v: products in pieces have other bits", s.Name(), cols, typ)
+				}
+				key := fmt.Sprint(typ, cols)
+				if s.Name() == "avx512+vnni" {
+					wide[key] = y
+				} else if s.Name() == "avx2+fma" && wide[key] != nil && !slices.Equal(y, wide[key]) {
+					t.Fatalf("%d columns, %v: with AVX-512 products have other bits", cols, typ)
 				}
 				for v := range 5 {
 					for i := range n - 1 {

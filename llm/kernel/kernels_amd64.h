@@ -10,6 +10,7 @@
 #include "constants_amd64.h"
 #include "fetch_amd64.h"
 #include "rows_amd64.h"
+#include "attention_amd64.h"
 #include "rows_float_amd64.h"
 #include "rows_q8_amd64.h"
 #include "rows_q8k_amd64.h"

@@ -41,10 +41,10 @@ func readings() []Reading {
 			Reading{fmt.Sprintf("%d B ahead past the caches", ahead), 1, ahead, readPassing},
 			Reading{fmt.Sprintf("%d B ahead past the caches, two streams", ahead), 2, ahead, readPassing2})
 	}
-	for _, far := range []int{4096, 8192} {
+	for _, far := range []int{2048, 4096, 8192} {
 		all = append(all,
-			Reading{fmt.Sprintf("%d B ahead, 512 into the first-level cache", far), 1, far, readTwice},
-			Reading{fmt.Sprintf("%d B ahead, 512 into the first-level cache, two streams", far), 2, far, readTwice2})
+			Reading{fmt.Sprintf("%d B ahead, %d into the first-level cache", far, far/4), 1, far, readTwice},
+			Reading{fmt.Sprintf("%d B ahead, %d into the first-level cache, two streams", far, far/4), 2, far, readTwice2})
 	}
 	return all
 }

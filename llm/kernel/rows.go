@@ -19,7 +19,7 @@ type Rows struct{ m Matrix }
 func (s *Set) NewRows(rows, cols int, t gguf.Type) *Rows {
 	rowBytes := cols / t.BlockSize() * t.BlockBytes()
 	data := bytesOf(make([]float32, (rows*rowBytes+3)/4))[:rows*rowBytes] // aligned for whatever is in it
-	return &Rows{Matrix{Type: t, Rows: rows, Cols: cols, data: data, rowBytes: rowBytes, set: s, fetch: fetches[0]}}
+	return &Rows{Matrix{Type: t, Rows: rows, Cols: cols, data: data, rowBytes: rowBytes, set: s, fetch: fetches[len(fetches)-1]}}
 }
 
 func bytesOf[T any](s []T) []byte {

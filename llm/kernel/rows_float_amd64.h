@@ -19,6 +19,7 @@
 
 #define FLOATS1(LOAD, FETCHES, size) \
 	BEGIN; \
+	MOVQ call_far(AX), R11; \
 	EACHROW; \
 	BYFOURS; \
 	FETCHES(0); \
@@ -34,9 +35,13 @@
 	JOIN(Y0, Y1, Y2, Y3); \
 	ENDROW1
 
-// Four vectors go over two rows at a time, so that there are eight sums to work at while one
-// waits. A last row without another is its own other. DI is the second row, R10 how far
-// from the first, R11 how far their results.
+#define ZERO8 \
+	ZERO4; \
+	VXORPS Y4, Y4, Y4; \
+	VXORPS Y5, Y5, Y5; \
+	VXORPS Y6, Y6, Y6; \
+	VXORPS Y7, Y7, Y7
+
 #define BOTH(x, a, b) \
 	VMOVUPS x, Y10; \
 	FMADD(Y10, Y8, a, Y11); \
@@ -50,124 +55,31 @@
 	BOTH(xo(SI)(R8*2), Y2, Y6); \
 	BOTH(xo(SI)(R9*1), Y3, Y7)
 
-// HALVES adds the upper halves of four sums to their lower ones and then pairs of
-// neighbours, as HSUM does: d holds two numbers of each of a, c, then b, d.
-#define HALVES(a, b, c, d, t, u) \
-	VPERM2F128 $0x20, b, a, t; \
-	VPERM2F128 $0x31, b, a, a; \
-	VPERM2F128 $0x20, d, c, u; \
-	VPERM2F128 $0x31, d, c, c; \
-	VADDPS a, t, t; \
-	VADDPS c, u, u; \
-	VHADDPS u, t, d
+#define APART // the two rows' sums are in registers of their own
 
-#define FLOATS4(LOAD, FETCHES, size) \
-	BEGIN4; \
-	MOVQ call_step(AX), R10; \
-	MOVQ $4, R11; \
-row: \
-	ROWBEGIN; \
-	CMPQ DX, $1; \
-	JNE  both; \
-	XORL R10, R10; \
-	XORL R11, R11; \
-both: \
-	LEAQ (R12)(R10*1), DI; \
-	ZERO4; \
-	VXORPS Y4, Y4, Y4; \
-	VXORPS Y5, Y5, Y5; \
-	VXORPS Y6, Y6, Y6; \
-	VXORPS Y7, Y7, Y7; \
-	SUBQ $4, CX; \
-	JLT  tail; \
-loop: \
-	FETCHES(BX); \
-	FETCHES(DI); \
-	BLOCK4(LOAD, 0, 0); \
-	BLOCK4(LOAD, size, 32); \
-	BLOCK4(LOAD, 2*size, 64); \
-	BLOCK4(LOAD, 3*size, 96); \
-	ADDQ $(4*size), BX; \
-	ADDQ $(4*size), DI; \
-	ADDQ $128, SI; \
-	SUBQ $4, CX; \
-	JGE  loop; \
-tail: \
-	ADDQ $4, CX; \
-	JEQ  done; \
-one: \
-	BLOCK4(LOAD, 0, 0); \
-	ADDQ $size, BX; \
-	ADDQ $size, DI; \
-	ADDQ $32, SI; \
-	DECQ CX; \
-	JNE  one; \
-done: \
-	HALVES(Y0, Y1, Y2, Y3, Y8, Y9); \
-	HALVES(Y4, Y5, Y6, Y7, Y8, Y9); \
-	VHADDPS Y7, Y3, Y0; \
-	VEXTRACTF128 $1, Y0, X1; \
-	MOVQ call_ystep(AX), CX; \
-	LEAQ (R13)(CX*2), SI; \
-	VMOVSS X0, (R13); \
-	VEXTRACTPS $1, X0, (SI); \
-	VMOVSS X1, (R13)(CX*1); \
-	VEXTRACTPS $1, X1, (SI)(CX*1); \
-	ADDQ R11, R13; \
-	ADDQ R11, SI; \
-	VEXTRACTPS $2, X0, (R13); \
-	VEXTRACTPS $3, X0, (SI); \
-	VEXTRACTPS $2, X1, (R13)(CX*1); \
-	VEXTRACTPS $3, X1, (SI)(CX*1); \
-	ADDQ R11, R13; \
-	LEAQ (R12)(R10*2), R12; \
-	SUBQ $2, DX; \
-	JGT  row; \
-	VZEROUPPER; \
-	RET
-
-#define LINE(w) PREFETCHT0 (w)(R15*1)
-
-#define LINES(w) \
-	LINE(w); \
-	PREFETCHT0 64(w)(R15*1)
+#define FLOATS4(LOAD, FETCHES, size) PAIRS(ZERO8, BLOCK4, APART, FETCHES, LOAD, size)
 
 TEXT rows1F32<>(SB), NOSPLIT|NOFRAME, $0-8
-	FLOATS1(LOAD_F32, FETCH2, 32)
+	FLOATS1(LOAD_F32, STREAM2, 32)
 
 TEXT rows4F32<>(SB), NOSPLIT|NOFRAME, $0-8
 	FLOATS4(LOAD_F32, LINES, 32)
 
 TEXT rows1F16<>(SB), NOSPLIT|NOFRAME, $0-8
-	FLOATS1(LOAD_F16, FETCH, 16)
+	FLOATS1(LOAD_F16, STREAM, 16)
 
 TEXT rows4F16<>(SB), NOSPLIT|NOFRAME, $0-8
 	FLOATS4(LOAD_F16, LINE, 16)
 
 TEXT rows1BF16<>(SB), NOSPLIT|NOFRAME, $0-8
-	FLOATS1(LOAD_BF16, FETCH, 16)
+	FLOATS1(LOAD_BF16, STREAM, 16)
 
 TEXT rows4BF16<>(SB), NOSPLIT|NOFRAME, $0-8
 	FLOATS4(LOAD_BF16, LINE, 16)
 
-// Sums of rows: y[j] += sum over rows r of x[r]*w[r][j], for 8*n columns j; for one vector
-// four blocks of columns at a time, then one, for four vectors two, then one. Here R12 is the
-// column cursor in w, R13 in y, R10 the step between rows.
-#define COLUMNS \
-	MOVQ R12, BX; \
-	MOVQ call_x(AX), SI; \
-	MOVQ call_rows(AX), DX
-
-#define NEXTROWS(again) \
-	ADDQ R10, BX; \
-	ADDQ $4, SI; \
-	DECQ DX; \
-	JNE  again
-
+// Sums of rows: for one vector four blocks of columns at a time, then one, for four vectors two, then one.
 #define SUM1(LOAD, size) \
-	BEGIN; \
-	MOVQ call_n(AX), CX; \
-	MOVQ call_step(AX), R10; \
+	SUMS; \
 	SUBQ $4, CX; \
 	JLT  tail; \
 wide: \
@@ -177,6 +89,8 @@ wide: \
 	VMOVUPS 96(R13), Y3; \
 	COLUMNS; \
 wrow: \
+	BRING(2*size); \
+	BRING(2*size); \
 	VBROADCASTSS (SI), Y8; \
 	LOAD4(LOAD, size); \
 	FMADD(Y4, Y8, Y0, Y4); \
@@ -217,22 +131,8 @@ done: \
 	FMADD(Y8, Y10, a, Y11); \
 	FMADD(Y9, Y10, b, Y12)
 
-// RESULTS has M move the sums to or from y, from column o on.
-#define RESULTS(M, o, a, b, c, d) \
-	M(o(R13), a); \
-	M(o(R13)(DI*1), b); \
-	M(o(R13)(DI*2), c); \
-	M(o(R13)(R11*1), d)
-
-#define FROMY(m, y) VMOVUPS m, y
-#define TOY(m, y) VMOVUPS y, m
-
 #define SUM4(LOAD, size) \
-	BEGIN4; \
-	MOVQ call_n(AX), CX; \
-	MOVQ call_step(AX), R10; \
-	MOVQ call_ystep(AX), DI; \
-	LEAQ (DI)(DI*2), R11; \
+	SUMS; \
 	SUBQ $2, CX; \
 	JLT  tail; \
 wide: \
@@ -240,7 +140,7 @@ wide: \
 	RESULTS(FROMY, 32, Y4, Y5, Y6, Y7); \
 	COLUMNS; \
 wrow: \
-	LINE(BX); \
+	BRING(2*size); \
 	LOAD((BX), Y8); \
 	LOAD(size(BX), Y9); \
 	WEIGHTED((SI), Y0, Y4); \
@@ -300,12 +200,8 @@ TEXT sum4F16<>(SB), NOSPLIT|NOFRAME, $0-8
 	FMADD(Y10, Y11, b, Y13)
 
 #define BEGINHALVES \
-	BEGIN4; \
-	MOVQ call_n(AX), CX; \
+	SUMS; \
 	SHRQ $1, CX; \
-	MOVQ call_step(AX), R10; \
-	MOVQ call_ystep(AX), DI; \
-	LEAQ (DI)(DI*2), R11; \
 	MOVQ $2, R14
 
 #define NEXTHALF(again) \
@@ -327,7 +223,8 @@ half:
 	VMOVUPS 32(R13), Y4
 	COLUMNS
 row:
-	LINE(BX)
+	PREFETCHT0 (R15)
+	ADDQ $17, R15
 	QUANTS
 	WEIGHTED_Q8((SI), Y0, Y4)
 	NEXTROWS(row)
@@ -342,7 +239,8 @@ half:
 	RESULTS(FROMY, 32, Y4, Y5, Y6, Y7)
 	COLUMNS
 row:
-	LINE(BX)
+	PREFETCHT0 (R15)
+	ADDQ $17, R15
 	QUANTS
 	WEIGHTED_Q8((SI), Y0, Y4)
 	WEIGHTED_Q8((SI)(R8*1), Y1, Y5)

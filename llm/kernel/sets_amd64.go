@@ -2,10 +2,10 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-// Single vectors wait for memory and need no more than AVX2, so that only the
-// panels of the first set differ from those of the second.
+// Single vectors wait for memory and need no more than AVX2, so that only panels and
+// attention of the first set differ from the second's.
 var sets = []*Set{
-	{"avx512+vnni", hasVNNI, assembly{fmaEntries().withPanels(vnniEntries()), true}},
+	{"avx512+vnni", hasVNNI, assembly{fmaEntries().with(avx512Entries()), true}},
 	{"avx2+fma", hasFMA, assembly{fmaEntries(), false}},
 	{"avx2", hasAVX2, assembly{avx2Entries(), false}},
 	portable,

@@ -22,7 +22,7 @@ const (
 	strict              // page 0 is unmapped, data must not be executed, page tables must not be written
 	keysFreeze          // ReadKeyStroke does not return unless CheckEvent has just said that a key waits
 	keysOther           // the console's own handle never has a key, another one does
-	appleConsole        // the Console Control protocol, in graphics mode, where a timer takes all keys away; no Simple Text Input Ex: a Mac's AppleEvent; its key map tells which keys are down, and its variable of a German keyboard
+	appleConsole        // the Console Control protocol, in graphics mode, where a timer takes all keys away; no Simple Text Input Ex: a Mac's AppleEvent; its key map tells which keys are down, its name, and its variable of a German keyboard
 	appleSilent         // the same, where text mode does not help: the console's input never has a key
 	mpNone              // no MP services
 	mpRefuse            // StartupAllAPs refuses to work in the background, and in the foreground an event's function takes long
@@ -358,6 +358,7 @@ func otherKeys() error {
 
 // The variable of macOS, as the firmware is handed it.
 var (
+	vendorName    [8]uint16
 	variableName  [32]uint16
 	variableValue = [4]byte{'d', 'e', ':', '3'}
 )
@@ -465,6 +466,10 @@ func takeConsole() error {
 		}
 	})
 	hide(&uefi.TextInputExGUID, appleConsole)
+	for i, r := range "Apple" {
+		vendorName[i] = uint16(r)
+	}
+	st.FirmwareVendor = addr(&vendorName)
 	for i, r := range "prev-lang:kbd" {
 		variableName[i] = uint16(r)
 	}

@@ -3,8 +3,6 @@ package main
 // index and search: the documents on a drive, or in a folder, as the library that AlphaOS has of them.
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,8 +28,8 @@ const folderIndex = ".alphaos-index"
 // A shelf is a place that has documents, and keeps an index of them.
 type shelf struct {
 	documents iofs.FS
-	open      func() (iofs.File, error)  // the index
-	save      func(content []byte) error // puts another in its place; nil: it can only be read
+	open      func() (iofs.File, error)                 // the index
+	save      func(write func(w io.Writer) error) error // puts another in its place
 	close     func() error
 	embedder  knowledge.Embedder
 	model     string // its name; empty: there is none
@@ -59,8 +57,8 @@ func (o *libraryFlags) shelf(cmd *cobra.Command, target string, write bool) (s *
 		name := filepath.Join(target, folderIndex)
 		s.documents = os.DirFS(target)
 		s.open = func() (iofs.File, error) { return os.Open(name) }
-		s.save = func(content []byte) error {
-			return media.Atomically(name, func(f *os.File) error { _, err := f.Write(content); return err })
+		s.save = func(write func(w io.Writer) error) error {
+			return media.Atomically(name, func(f *os.File) error { return write(f) })
 		}
 	} else {
 		dev, err := o.target.open(cmd, target, write)
@@ -73,7 +71,7 @@ func (o *libraryFlags) shelf(cmd *cobra.Command, target string, write bool) (s *
 		}
 		s.documents = d.Documents()
 		s.open = func() (iofs.File, error) { return d.Open(drive.IndexPath) }
-		s.save = func(content []byte) error { return d.SaveIndex(time.Now(), content) }
+		s.save = func(write func(w io.Writer) error) error { return d.SaveIndex(time.Now(), write) }
 		s.close = func() error {
 			if !write {
 				return dev.Close()
@@ -156,13 +154,7 @@ func (s *shelf) index(cmd *cobra.Command, target string) error {
 	if why != nil && !errors.Is(why, iofs.ErrNotExist) {
 		fmt.Fprintf(out, "%s: %v.\n", target, why)
 	}
-	save := func() error {
-		var b bytes.Buffer
-		if err := l.Save(&b); err != nil {
-			return err
-		}
-		return s.save(b.Bytes())
-	}
+	save := func() error { return s.save(l.Save) }
 	from, saved := time.Now(), time.Now()
 	read, removed, size := 0, 0, int64(0)
 	err := l.Scan(cmd.Context(), s.documents, func(c knowledge.Change) error {
@@ -172,7 +164,7 @@ func (s *shelf) index(cmd *cobra.Command, target string) error {
 			return nil
 		case c.Note != "":
 			fmt.Fprintf(out, "%s: %s\n", c.Name, c.Note)
-		default:
+		case c.Name != "":
 			read++
 			size += c.Bytes
 		}
@@ -279,32 +271,8 @@ func find(ctx context.Context, out io.Writer, l *knowledge.Library, query string
 
 // excerpt returns the part of a text, of some 300 bytes, that has most marks.
 func excerpt(text string, marks [][2]int) string {
-	const length = 300
-	if len(text) <= length {
-		return text
-	}
-	start, most := 0, 0
-	for i, m := range marks {
-		n := 0
-		for _, o := range marks[i:] {
-			if o[1] > m[0]+length-60 {
-				break
-			}
-			n++
-		}
-		if n > most {
-			start, most = m[0], n
-		}
-	}
-	from := max(0, start-60)
-	if from > 0 {
-		from += strings.IndexAny(text[from:], " \n") + 1
-	}
-	to := min(len(text), from+length)
-	if to < len(text) {
-		to = from + cmp.Or(max(0, strings.LastIndexAny(text[from:to], " \n")), to-from)
-	}
-	s := strings.ToValidUTF8(strings.TrimSpace(text[from:to]), "")
+	from, to := knowledge.Excerpt(text, marks, 300)
+	s := strings.TrimSpace(text[from:to])
 	if from > 0 {
 		s = "… " + s
 	}

@@ -5,6 +5,7 @@ package main
 // reference data, real ones.
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -21,8 +22,10 @@ import (
 
 	"alphaos/drive"
 	"alphaos/drive/create"
+	"alphaos/drive/database"
 	"alphaos/drive/media"
 	"alphaos/internal/petest"
+	"alphaos/knowledge"
 	"alphaos/llm/gguf"
 	"alphaos/llm/llmtest"
 	"alphaos/store"
@@ -78,7 +81,8 @@ func grow(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), size))
 }
 
-// talk IMAGE WORDS... begins a conversation on a drive, in which these words are said and answered; delete N deletes one.
+// talk IMAGE WORDS... begins a conversation on a drive, in which these words are said and answered; delete N deletes one; database
+// brings the database up to date.
 func talk(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 || neg {
 		ts.Fatalf("usage: talk IMAGE WORDS... or talk IMAGE delete N")
@@ -90,6 +94,14 @@ func talk(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	s, _, err := d.OpenJournal(time.Now)
 	ts.Check(err)
+	if args[1] == "database" {
+		note, err := database.On(d, s, &knowledge.Keeper{}, false, time.Now).Keep(context.Background())
+		ts.Check(errors.Join(err, d.Close(), dev.Flush()))
+		if note != "" {
+			ts.Fatalf("%s", note)
+		}
+		return
+	}
 	if args[1] == "delete" {
 		n, err := strconv.Atoi(args[2])
 		ts.Check(errors.Join(err, s.Delete(n)))

@@ -15,6 +15,7 @@ import (
 
 	"alphaos/archive"
 	"alphaos/drive"
+	"alphaos/drive/database"
 	"alphaos/drive/media"
 	"alphaos/fs"
 	"alphaos/store"
@@ -28,6 +29,11 @@ func storeCommand() *cobra.Command {
 
 // readStore has f read what was said on a drive or image.
 func readStore(cmd *cobra.Command, name string, f func(*store.Store, store.Recovery) error) error {
+	return readDrive(cmd, name, func(_ *drive.Drive, s *store.Store, r store.Recovery) error { return f(s, r) })
+}
+
+// readDrive has f read a drive or image, with what was said on it.
+func readDrive(cmd *cobra.Command, name string, f func(*drive.Drive, *store.Store, store.Recovery) error) error {
 	var target targetFlags
 	dev, err := target.open(cmd, name, false)
 	if err != nil {
@@ -39,7 +45,7 @@ func readStore(cmd *cobra.Command, name string, f func(*store.Store, store.Recov
 		var s *store.Store
 		var r store.Recovery
 		if s, r, err = d.OpenJournal(time.Now); err == nil {
-			err = f(s, r)
+			err = f(d, s, r)
 		}
 	}
 	if err != nil {
@@ -51,16 +57,24 @@ func readStore(cmd *cobra.Command, name string, f func(*store.Store, store.Recov
 func storeVerifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "verify TARGET",
-		Short:   "Read both copies of all that was said, and tell what is damaged",
-		Long:    "Read both copies of all that was said, and tell what is damaged. Nothing is written.\nThe exit status is 0 if nothing is.",
+		Short:   "Read both copies of all that was said and the knowledge database, and tell what is damaged",
+		Long:    "Read both copies of all that was said, and the knowledge database, and tell what is damaged.\nNothing is written. The exit status is 0 if nothing is.",
 		Example: `  sudo alphaos store verify /dev/sdb`,
 		Args:    one("TARGET, an image or a drive, for example: alphaos store verify /dev/sdb"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return readStore(cmd, args[0], func(s *store.Store, r store.Recovery) error {
+			return readDrive(cmd, args[0], func(d *drive.Drive, s *store.Store, r store.Recovery) error {
 				done := meterOf(cmd).Step("Reading", s.Checkable())
 				h, err := s.Check(cmd.Context(), done)
 				if err != nil {
 					return err
+				}
+				base, err := database.Check(cmd.Context(), d)
+				if err != nil {
+					return err
+				}
+				var wrong error
+				if base.Wrong != "" {
+					wrong = fmt.Errorf("/%s: %s; a start of AlphaOS makes it anew", drive.DatabasePath, base.Wrong)
 				}
 				w := cmd.OutOrStdout()
 				fmt.Fprintf(w, "%d records in %s\n", h.Records, counted(len(s.Conversations()), "conversation"))
@@ -70,10 +84,22 @@ func storeVerifyCommand() *cobra.Command {
 				lost := h.Lost + r.Lost()
 				if lost == 0 && h.Sound() {
 					fmt.Fprintln(w, "Both copies are whole.")
-					return nil
+				} else {
+					wrong = errors.Join(fmt.Errorf("%d records damaged in the first copy only, %d in the second only, %d lost, %d blocks that can't be read; a start of AlphaOS mends what is whole in one copy",
+						h.Hurt[0], h.Hurt[1], lost, h.Unread), wrong)
 				}
-				return fmt.Errorf("%d records damaged in the first copy only, %d in the second only, %d lost, %d blocks that can't be read; a start of AlphaOS mends what is whole in one copy",
-					h.Hurt[0], h.Hurt[1], lost, h.Unread)
+				switch {
+				case base.Wrong != "":
+				case base.Missing:
+					fmt.Fprintln(w, "There is no knowledge database; a start of AlphaOS makes one.")
+				default:
+					fmt.Fprintf(w, "The knowledge database is whole: %s, %s, %s, %s.\n", counted(base.Said, "conversation"), counted(base.Messages, "message"),
+						counted(base.Documents, "document"), counted(base.Chunks, "passage"))
+					if base.Cut {
+						fmt.Fprintln(w, "The last change to it was cut off and is taken back.")
+					}
+				}
+				return wrong
 			})
 		},
 	}
@@ -197,8 +223,12 @@ func changeStore(cmd *cobra.Command, target *targetFlags, name string, f func(*s
 
 func changed(cmd *cobra.Command, m store.Merged, err error) error {
 	if err == nil {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s added, %s went on, %d were there already; %s.\n",
-			counted(m.Added, "conversation"), counted(m.Grown, "conversation"), m.Known, counted(m.Messages, "message"))
+		remembered := ""
+		if m.Facts > 0 {
+			remembered = ", " + counted(m.Facts, "fact") + " to remember"
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s added, %s went on, %d were there already; %s%s.\n",
+			counted(m.Added, "conversation"), counted(m.Grown, "conversation"), m.Known, counted(m.Messages, "message"), remembered)
 	}
 	return err
 }

@@ -1,7 +1,8 @@
-// Panel kernels for AVX-512 with VNNI: as in panels_amd64.h, but a register holds
-// all 16 rows of four weights each, and one instruction multiplies them with four
-// activations, which it broadcasts itself, and adds the four products of each row
-// in 32 bits. Registers:
+// The kernels that gain by AVX-512: panels, with VNNI, and attention over keys and values.
+//
+// Panels are as in panels_amd64.h, but a register holds all 16 rows of four weights each,
+// and one instruction multiplies them with four activations, which it broadcasts itself,
+// and adds the four products of each row in 32 bits. Registers:
 //
 //	AX call, BX weights, DX scales, CX counter, R15 tiles left
 //	SI activations, R8 and R9 one and three steps between vectors
@@ -9,6 +10,9 @@
 //	Z0-Z3 sums of a block for vectors 0 to 3, Z4-Z7 of the panel
 
 #include "entries_amd64.h"
+#include "fetch_amd64.h"
+#include "rows_amd64.h"
+#include "attention_amd64.h"
 
 #define TILES \
 	MOVQ c+0(FP), AX; \
@@ -32,12 +36,6 @@
 	JNE  tile; \
 	VZEROUPPER; \
 	RET
-
-#define ZERO4 \
-	VPXORD Z0, Z0, Z0; \
-	VPXORD Z1, Z1, Z1; \
-	VPXORD Z2, Z2, Z2; \
-	VPXORD Z3, Z3, Z3
 
 #define TAKE(i) \
 	VPDPBUSD.BCST (4*i)(SI), Z8, Z0; \
@@ -253,14 +251,135 @@ TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	VPBROADCASTD offsets<>+8(SB), Z12
 	PANEL_32(EIGHTSIGNED)
 
+// Attention: to the same bits as with AVX2, since each sum is still made of the same eight or one.
+// Of keys, the lower half of a register belongs to one row and the upper half to the other.
+
+#define PAIR_F16(wo) \
+	VMOVUPS wo(BX), X8; \
+	VINSERTI128 $1, wo(DI), Y8, Y8; \
+	VCVTPH2PS Y8, Z8
+
+#define PAIR_F32(wo) \
+	VMOVUPS wo(BX), Y8; \
+	VINSERTF64X4 $1, wo(DI), Z8, Z8
+
+#define TWICE(x, sum) \
+	VBROADCASTF64X4 x, Z10; \
+	VFMADD231PS Z10, Z8, sum
+
+#define WIDEBLOCK4(PAIR, wo, xo) \
+	PAIR(wo); \
+	TWICE(xo(SI), Z0); \
+	TWICE(xo(SI)(R8*1), Z1); \
+	TWICE(xo(SI)(R8*2), Z2); \
+	TWICE(xo(SI)(R9*1), Z3)
+
+#define SPLIT \
+	VEXTRACTF64X4 $1, Z0, Y4; \
+	VEXTRACTF64X4 $1, Z1, Y5; \
+	VEXTRACTF64X4 $1, Z2, Y6; \
+	VEXTRACTF64X4 $1, Z3, Y7
+
+TEXT rows4F16<>(SB), NOSPLIT|NOFRAME, $0-8
+	PAIRS(ZERO4, WIDEBLOCK4, SPLIT, LINE, PAIR_F16, 16)
+
+TEXT rows4F32<>(SB), NOSPLIT|NOFRAME, $0-8
+	PAIRS(ZERO4, WIDEBLOCK4, SPLIT, LINES, PAIR_F32, 32)
+
+// Of values, 64 columns are summed at a time, or what is left of them: K1 to K4 have a bit for each
+// of the 16 columns of a register that is there.
+
+#define HERE(o, k, y) VMOVUPS.Z o(R13), k, y
+#define LEFT(o, k, y) VMOVUPS y, k, o(R13)
+
+#define WIDERESULTS(M) \
+	M(0, K1, Z0); \
+	M(64, K2, Z1); \
+	M(128, K3, Z2); \
+	M(192, K4, Z3); \
+	ADDQ DI, R13; \
+	M(0, K1, Z4); \
+	M(64, K2, Z5); \
+	M(128, K3, Z6); \
+	M(192, K4, Z7); \
+	ADDQ DI, R13; \
+	M(0, K1, Z8); \
+	M(64, K2, Z9); \
+	M(128, K3, Z10); \
+	M(192, K4, Z11); \
+	ADDQ DI, R13; \
+	M(0, K1, Z12); \
+	M(64, K2, Z13); \
+	M(128, K3, Z14); \
+	M(192, K4, Z15); \
+	SUBQ R11, R13
+
+#define WIDE_F16(o, k, y) VCVTPH2PS.Z (o)(BX), k, y
+#define WIDE_F32(o, k, y) VMOVUPS.Z (o)(BX), k, y
+
+#define WIDEWEIGHTED(x, a, b, c, d) \
+	VBROADCASTSS x, Z20; \
+	VFMADD231PS Z20, Z16, a; \
+	VFMADD231PS Z20, Z17, b; \
+	VFMADD231PS Z20, Z18, c; \
+	VFMADD231PS Z20, Z19, d
+
+#define WIDESUM4(LOAD, size) \
+	SUMS; \
+columns: \
+	MOVQ $8, DX; \
+	CMPQ CX, DX; \
+	CMOVQLT CX, DX; \
+	SHLQ $3, DX; \
+	MOVQ $-1, BX; \
+	BZHIQ DX, BX, BX; \
+	KMOVW BX, K1; \
+	SHRQ $16, BX; \
+	KMOVW BX, K2; \
+	SHRQ $16, BX; \
+	KMOVW BX, K3; \
+	SHRQ $16, BX; \
+	KMOVW BX, K4; \
+	WIDERESULTS(HERE); \
+	COLUMNS; \
+row: \
+	BRING(2*size); \
+	BRING(2*size); \
+	BRING(2*size); \
+	BRING(2*size); \
+	LOAD(0, K1, Z16); \
+	LOAD(2*size, K2, Z17); \
+	LOAD(4*size, K3, Z18); \
+	LOAD(6*size, K4, Z19); \
+	WIDEWEIGHTED((SI), Z0, Z1, Z2, Z3); \
+	WIDEWEIGHTED((SI)(R8*1), Z4, Z5, Z6, Z7); \
+	WIDEWEIGHTED((SI)(R8*2), Z8, Z9, Z10, Z11); \
+	WIDEWEIGHTED((SI)(R9*1), Z12, Z13, Z14, Z15); \
+	NEXTROWS(row); \
+	WIDERESULTS(LEFT); \
+	ADDQ $256, R13; \
+	ADDQ $(8*size), R12; \
+	SUBQ $8, CX; \
+	JGT  columns; \
+	VZEROUPPER; \
+	RET
+
+TEXT sum4F16<>(SB), NOSPLIT|NOFRAME, $0-8
+	WIDESUM4(WIDE_F16, 16)
+
+TEXT sum4F32<>(SB), NOSPLIT|NOFRAME, $0-8
+	WIDESUM4(WIDE_F32, 32)
+
+KERNELS(const_typeF32, $0, $0, $rows4F32<>(SB), $0, $0, $0, $0, $sum4F32<>(SB))
+KERNELS(const_typeF16, $0, $0, $rows4F16<>(SB), $0, $0, $0, $0, $sum4F16<>(SB))
 KERNELS(const_typeQ4_0, $0, $0, $0, $0, $0, $panelQ40<>(SB), $0, $0)
 KERNELS(const_typeQ8_0, $0, $0, $0, $0, $0, $panelQ80<>(SB), $0, $0)
 KERNELS(const_typeQ4_K, $0, $0, $0, $0, $0, $panelU4<>(SB), $0, $0)
 KERNELS(const_typeQ5_K, $0, $0, $0, $0, $0, $panelU6<>(SB), $0, $0)
 KERNELS(const_typeQ6_K, $0, $0, $0, $0, $0, $panelU6<>(SB), $0, $0)
 
-// func vnniEntries() *entries: panels only.
-TEXT ·vnniEntries(SB), NOSPLIT, $0-8
+// func avx512Entries() *entries: only what gains by it.
+TEXT ·avx512Entries(SB), NOSPLIT, $0-8
 	LEAQ entries<>(SB), AX
 	MOVQ AX, ret+0(FP)
 	RET
