@@ -106,7 +106,9 @@ func (s *Store) Add(from func(add func(Talk) error) error) (m Merged, err error)
 		return nil
 	})
 	if current != 0 {
-		err = errors.Join(err, s.GoOn(current))
+		if back := s.GoOn(current); back != nil {
+			err = errors.Join(err, back)
+		}
 	}
 	return m, err
 }
