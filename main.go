@@ -79,6 +79,9 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 		if c := d.Conversations(); c != nil {
 			keep.Files = c
 		}
+		if b := d.Backups(); b != nil {
+			keep.Backups, keep.BackupPlace = b, d.Where(drive.BackupDir)
+		}
 	}
 	keep.Store, keep.Recovery, keep.NoStore = start.OpenJournal(d)
 	manager := start.Manage(ctx, con, d, keep.Recovery, keep.NoStore)
@@ -95,7 +98,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 		if manager.Anew(con); start.Safe {
 			m.UseOne()
 			m.PrepareCrash(nil)
-			keep.State, keep.Files = nil, nil
+			keep.State, keep.Files, keep.Backups = nil, nil, nil
 		}
 		outcome = converse(m, start, con, d, keep, manager)
 	}

@@ -44,7 +44,10 @@ func (c Conversation) models() (names []string) {
 	return names
 }
 
-const stamp = "2006-01-02T15:04:05-07:00" // RFC 3339
+const (
+	stamp       = "2006-01-02T15:04:05-07:00" // RFC 3339
+	messageTime = "2 January 2006, 15:04:05"
+)
 
 // Markdown is the conversation with front matter (YAML) and a heading for each message, whose times are
 // those of zone. What was replaced is not in it.
@@ -61,7 +64,7 @@ func Markdown(c Conversation, zone *time.Location) []byte {
 		if m.Partial {
 			note = ", cut short"
 		}
-		fmt.Fprintf(&b, "\n## %s, %s%s\n\n%s\n", who, m.Time.In(zone).Format("2 January 2006, 15:04:05"), note, strings.Trim(m.Text, "\n"))
+		fmt.Fprintf(&b, "\n## %s, %s%s\n\n%s\n", who, m.Time.In(zone).Format(messageTime), note, strings.Trim(m.Text, "\n"))
 	}
 	return b.Bytes()
 }
@@ -94,7 +97,9 @@ type jsonMessage struct {
 	Time    string `json:"time"`
 	Model   string `json:"model,omitempty"`
 	Tokens  int    `json:"tokens,omitempty"`
-	Partial bool   `json:"partial,omitempty"` // the answer was stopped or cut off
+	Context int    `json:"context,omitempty"`    // tokens in the model's context afterwards
+	Elapsed int64  `json:"elapsed_ms,omitempty"` // generating them
+	Partial bool   `json:"partial,omitempty"`    // the answer was stopped or cut off
 }
 
 type jsonBranch struct {
@@ -119,12 +124,12 @@ func JSON(c Conversation) ([]byte, error) {
 func jsonMessages(list []store.Message) []jsonMessage {
 	said := make([]jsonMessage, len(list))
 	for i, m := range list {
-		said[i] = jsonMessage{m.Role, m.Text, utc(m.Time), gguf.PlainName(m.Stats.Model), m.Stats.Tokens, m.Partial}
+		said[i] = jsonMessage{m.Role, m.Text, utc(m.Time), gguf.PlainName(m.Stats.Model), m.Stats.Tokens, m.Stats.Context, m.Stats.Elapsed.Milliseconds(), m.Partial}
 	}
 	return said
 }
 
-func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func utc(t time.Time) string { return t.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano) }
 
 // Blocks returns the blocks of code in a text in Markdown: what stands between fences, as CommonMark 0.31,
 // section 4.5, has them. One that is not closed goes on to the end.

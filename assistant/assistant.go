@@ -36,6 +36,7 @@
 //	citer.go         which passages an answer comes from
 //	shelf.go         what the documents say to a question
 //	filing.go        files of conversations and a database, for other computers
+//	spare.go         what is done in a spare moment: deletions, backups
 //	journal.go       what is saved, and what is said when that fails
 //	settings.go      parameters
 //	keyboard.go      the layout of the keyboard
@@ -112,6 +113,9 @@ type Drive struct {
 	SaveExport func(now time.Time, name string, content []byte) (path string, err error)
 	// Files is where each conversation has a file that any computer can read. nil: nowhere.
 	Files archive.Folder
+	// Backups is where backups of the journal are kept. nil: none are made.
+	Backups     archive.BackupFolder
+	BackupPlace string // where that is, in words
 	// Database is of all that is on the drive, for programs of other computers. nil: there is none.
 	Database Projection
 	// Measure tells how large the drive is, how much of it is free, and how fast it is, in a second or so; nil: nobody can.
@@ -180,6 +184,14 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	if o.Drive.Database != nil {
 		c.filing.database = &projection{what: "Knowledge database", failed: "The knowledge database", keep: o.Drive.Database.Keep}
 	}
+	if o.Drive.Store != nil {
+		c.spare = &spare{ui: o.UI, store: o.Drive.Store, after: spareAfter}
+		if o.Drive.Backups != nil {
+			c.spare.backups = &archive.Backups{Store: o.Drive.Store, Folder: o.Drive.Backups, Now: o.Now}
+		}
+		defer c.spare.stop()
+	}
+	t.spare = c.spare
 	t.filing = c.filing
 	c.shelf = &shelf{ui: o.UI, display: o.Display, journal: j, retriever: o.Drive.Retriever}
 	t.shelf = c.shelf
@@ -281,6 +293,7 @@ func readLine(ctx context.Context, c *commands) (string, error) {
 		return "", io.EOF
 	}
 	defer c.filing.keep(ctx)()
+	defer c.spare.begin()()
 	defer c.shelf.keep(ctx)()
 	return c.ui.ReadLine(Prompt)
 }

@@ -19,6 +19,7 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /conversations  list the conversations; /open N goes on with one, /find WORDS searches
   /history        show this conversation and list the others; /history N shows one
   /export         write this conversation to the drive; /save N FILE a block of code of it
+  /backup         list the backups of all conversations; /backup now makes one
   /documents      list the documents on the drive; so does "show my documents"
   /search WORDS   search them; /sources shows what the last answer comes from
   /memory         what you told to remember; "remember that ..." adds to it
@@ -97,6 +98,7 @@ type commands struct {
 	past        *past
 	talk        *conversation
 	filing      *filing
+	spare       *spare
 	shelf       *shelf
 	remembered  *notebook
 	library     *library
@@ -194,6 +196,8 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		}
 	case "/export":
 		c.export(rest)
+	case "/backup":
+		c.backup(ctx, rest)
 	case "/save":
 		c.saveCode(rest)
 	case "/copy":

@@ -13,7 +13,7 @@ import (
 
 // commandNames are the commands with which a mistyped one is compared.
 var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history",
-	"/settings", "/first-start", "/new", "/conversations", "/open", "/find", "/retry", "/answers", "/edit", "/forget", "/rename", "/delete", "/export", "/save", "/copy", "/documents", "/search", "/sources", "/use", "/memory", "/raw",
+	"/settings", "/first-start", "/new", "/conversations", "/open", "/find", "/retry", "/answers", "/edit", "/forget", "/rename", "/delete", "/export", "/backup", "/save", "/copy", "/documents", "/search", "/sources", "/use", "/memory", "/raw",
 	"/check", "/report", "/restart", "/bye"}
 
 // Complete completes what a person has typed so far: commands, and what /set and
@@ -24,7 +24,7 @@ func Complete(line string) string {
 	}
 	words := []string{"/set parameter ", "/set system ", "/set keyboard ", "/set timezone ", "/set history", "/set nohistory",
 		"/set theme ", "/set text ", "/set width ",
-		"/conversations all", "/documents scan", "/documents on", "/documents off", "/use all", "/memory add ", "/memory edit ", "/memory forget ", "/memory undo", "/models all", "/show info", "/show memory", "/show parameters", "/show system"}
+		"/conversations all", "/backup now", "/documents scan", "/documents on", "/documents off", "/use all", "/memory add ", "/memory edit ", "/memory forget ", "/memory undo", "/models all", "/show info", "/show memory", "/show parameters", "/show system"}
 	for _, name := range commandNames {
 		words = append(words, name+" ")
 	}

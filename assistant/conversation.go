@@ -22,6 +22,7 @@ type conversation struct {
 	journal *journal
 	filing  *filing
 	shelf   *shelf
+	spare   *spare
 
 	remembered *notebook
 	settings   *settings

@@ -51,13 +51,7 @@ func (c *conversation) save() error {
 		c.ui.Quiet("Pending writes: " + pending)
 		c.filing.database.finish(c.ui) // before what was deleted is taken off: it may still have it
 		c.ui.Quiet("Conversation: " + c.savedUpTo())
-		if j.store.Deleted() {
-			if err := j.store.Compact(); err != nil {
-				c.ui.Notice(sentence(err))
-			} else {
-				c.ui.Quiet("What you deleted: taken off the drive")
-			}
-		}
+		c.spare.finish()
 		c.filing.files.finish(c.ui)
 		c.shelf.finish()
 		if err := j.store.End(); err != nil {

@@ -93,7 +93,11 @@ func (c *Console) wait(k Key) {
 func (c *Console) Waiting() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.ahead.lines())
+	n := len(c.ahead.lines())
+	if c.edit != nil && strings.TrimSpace(c.editor.text) != "" {
+		n++
+	}
+	return n
 }
 
 // Drop gives up the lines that wait, but not an unfinished one: the Up key brings them back, and the next

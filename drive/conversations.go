@@ -22,8 +22,11 @@ func (d *Drive) Conversations() *Conversations {
 }
 
 // Files lists what is in it.
-func (c *Conversations) Files() (files []iofs.FileInfo, err error) {
-	entries, err := c.d.ReadDir(ConversationDir)
+func (c *Conversations) Files() ([]iofs.FileInfo, error) { return c.d.files(ConversationDir) }
+
+// files lists what is in a folder, nothing if there is none.
+func (d *Drive) files(folder string) (files []iofs.FileInfo, err error) {
+	entries, err := d.ReadDir(folder)
 	if errors.Is(err, iofs.ErrNotExist) {
 		return nil, nil
 	}
@@ -70,7 +73,15 @@ func (c *Conversations) Write(name string, modified time.Time, content []byte) e
 
 // Remove removes a file.
 func (c *Conversations) Remove(name string) error {
-	v, at, err := c.place(name)
+	return c.d.wipeOut(path.Join(ConversationDir, name))
+}
+
+// wipeOut removes a file of which nothing is to be left.
+func (d *Drive) wipeOut(name string) error {
+	if d.ReadOnly() {
+		return fs.ErrReadOnly
+	}
+	v, at, err := d.On(name)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ package drive
 import (
 	"errors"
 	"fmt"
+	"io"
 	iofs "io/fs"
 	"path"
 	"strings"
@@ -30,6 +31,11 @@ func segmentPath(n int) string {
 // from now.
 func (d *Drive) OpenJournal(now func() time.Time) (s *store.Store, r store.Recovery, err error) {
 	return store.OpenFolder(&segments{d: d, now: now}, now)
+}
+
+// RestoreJournal fills a new journal with what a backup says.
+func (d *Drive) RestoreJournal(backup io.Reader, now func() time.Time) error {
+	return store.Restore(&segments{d: d, now: now}, backup, now)
 }
 
 // segments are the files of the journal.

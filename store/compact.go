@@ -27,14 +27,16 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
+	"context"
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 )
+
+// compactChunk is how much is written at once: keys are read in between.
+const compactChunk = 256 << 10
 
 // deletion is what a record deletes.
 type deletion struct {
@@ -61,29 +63,39 @@ func (s *Store) Deleted() bool {
 // ErrNotCompacted says that something that is deleted stays on the drive for now.
 var ErrNotCompacted = errors.New("what you deleted is still on the drive")
 
-// Compact takes what is deleted out of the journal. An error wraps ErrNotCompacted; nothing else is lost then. Nothing can be saved until
-// it returns, which may take a second or two for each segment.
-func (s *Store) Compact() error {
+// Compact takes what is deleted out of the journal, one segment after the other, until ctx is done. An error wraps ErrNotCompacted; nothing
+// else is lost then. Nothing can be saved while it deals with a segment, which may take a second or two.
+func (s *Store) Compact(ctx context.Context) (failed error) {
+	for i := 0; ; i++ {
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ErrNotCompacted, ctx.Err())
+		}
+		more, err := s.compactOne(i)
+		if err != nil && failed == nil {
+			failed = fmt.Errorf("%w: %w", ErrNotCompacted, err)
+		}
+		if !more {
+			return failed
+		}
+	}
+}
+
+// compactOne compacts a segment if something in it is due. more tells that there are others behind it.
+func (s *Store) compactOne(segment int) (more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !slices.ContainsFunc(s.segments, s.due) {
-		return nil
+	if segment >= len(s.segments) {
+		return false, nil
+	}
+	if !s.due(s.segments[segment]) {
+		return true, nil
 	}
 	if !s.begun {
 		if err := s.begin(); err != nil {
-			return fmt.Errorf("%w: %w", ErrNotCompacted, err)
+			return false, err
 		}
 	}
-	var failed error
-	for i, j := range s.segments {
-		if !s.due(j) {
-			continue
-		}
-		if err := s.compact(i); err != nil && failed == nil {
-			failed = fmt.Errorf("%w: %w", ErrNotCompacted, err)
-		}
-	}
-	return failed
+	return true, s.compact(segment)
 }
 
 var errUnsound = errors.New("it is taken out only while both copies of the journal are whole and can be read; the next start mends what it can")
@@ -91,19 +103,19 @@ var errUnsound = errors.New("it is taken out only while both copies of the journ
 // compact compacts a segment.
 func (s *Store) compact(segment int) error {
 	j := s.segments[segment]
-	sc := &scan{first: j.first, keep: true}
-	again, err := openSegment(j.m, j.made, sc)
+	sc, sound, err := j.sound()
+	if err == nil && !sound && j != s.j {
+		if err = j.level(sc); err == nil {
+			sc, sound, err = j.sound()
+		}
+	}
+	if err == nil && !sound {
+		err = errUnsound
+	}
 	if err != nil {
 		return err
 	}
-	if again.gen != j.gen || again.tail != j.tail || len(again.repairs)+len(again.rescues)+len(again.heals) > 0 ||
-		again.leap > 0 || again.frozen|j.frozen|again.ignored != 0 || again.degraded || j.skip > 0 || j.leap > 0 || sc.torn > 0 {
-		return errUnsound
-	}
-	gen := rand.Uint64()
-	for gen == 0 {
-		gen = rand.Uint64()
-	}
+	gen := generation()
 	content, moved, numbered := s.without(sc.raw, gen)
 	if int64(len(content)) > j.capacity-blockSize {
 		return errors.New("the journal is too full for it to be taken out")
@@ -129,28 +141,47 @@ func (s *Store) compact(segment int) error {
 	return err // of the second copy: the first one counts
 }
 
+// sound reads the segment again and tells whether both copies say the same, and all of it could be read.
+func (j *journal) sound() (*scan, bool, error) {
+	sc := &scan{first: j.first, keep: true}
+	again, err := openSegment(j.m, j.made, sc)
+	if err != nil {
+		return nil, false, err
+	}
+	sc.sealed = sc.sealed && again.gen == j.gen && again.tail == j.tail && again.leap == 0 && again.frozen|j.frozen|again.ignored == 0
+	return sc, again.gen == j.gen && again.tail == j.tail && len(again.repairs)+len(again.rescues)+len(again.heals) == 0 &&
+		again.leap == 0 && again.frozen|j.frozen|again.ignored == 0 && !again.degraded && j.skip == 0 && j.leap == 0 && sc.torn == 0, nil
+}
+
+// level makes both copies of a sealed segment the same, if one of them has all records. Nothing is written there any more, so what a cut has torn
+// at its end, and has no room to be written again behind that, would stay so.
+func (j *journal) level(sc *scan) error {
+	whole, end := uint8(inBoth), int64(firstByte)
+	for i := range sc.raw {
+		whole &= sc.raw[i].any
+		end = max(end, sc.raw[i].pos+sc.raw[i].size)
+	}
+	if !sc.sealed || whole == 0 || len(sc.holes) > 0 {
+		return errUnsound
+	}
+	from, to := int64(0), j.half
+	if whole&inA == 0 {
+		from, to = to, from
+	}
+	err := j.copy(from, to, end)
+	if err == nil {
+		err = j.copy(to, from, end) // what lies behind its last record
+	}
+	if err == nil {
+		j.degraded, j.rescues, j.heals, j.repairs = false, nil, nil, nil
+		j.tail, j.tailData, j.skip = end, nil, 0
+	}
+	return err
+}
+
 // without encodes records without those that are deleted, and tells where they are then, by where they were and by their numbers.
 func (s *Store) without(raw []found, gen uint64) (content []byte, moved map[int64]int64, numbered map[uint64]int64) {
-	var gone, titles []numbers
-	for _, d := range s.deletions {
-		gone, titles = append(gone, d.gone...), append(titles, d.titles...)
-	}
-	gone, titles = merged(gone), merged(titles)
-	dead := func(seq uint64, k kind) bool {
-		switch k {
-		case kindUser, kindChunk, kindAnswerEnd:
-			return has(gone, seq)
-		case kindTitle, kindFact:
-			return has(titles, seq)
-		}
-		return false
-	}
-	hollow := func(seq uint64, k kind) record {
-		if k == kindTitle || k == kindFact { // nothing was said
-			return record{kind: kindGone}
-		}
-		return record{kind: kindGone, payload: encodePairs("first", strconv.FormatUint(seq, 10))}
-	}
+	d := s.dead()
 	content = make([]byte, firstByte+blockSize)
 	moved, numbered = map[int64]int64{}, map[uint64]int64{}
 	var row record // of messages that are gone; seq 0: there is none
@@ -163,9 +194,9 @@ func (s *Store) without(raw []found, gen uint64) (content []byte, moved map[int6
 	for _, f := range raw {
 		r := f.record
 		if r.kind == kindCommit {
-			r = hollowed(r, dead, hollow)
+			r = d.commit(r)
 		}
-		if !dead(r.seq, r.kind) {
+		if !d.has(r.seq, r.kind) {
 			end()
 			moved[f.pos], numbered[f.seq] = int64(len(content)), int64(len(content))
 			content = appendRecord(content, gen, r)
@@ -187,33 +218,68 @@ func (s *Store) without(raw []found, gen uint64) (content []byte, moved map[int6
 	return content, moved, numbered
 }
 
-// hollowed is a kindCommit without what is dead in it; one of which all is dead is a record of that kind.
-func hollowed(c record, dead func(uint64, kind) bool, hollow func(uint64, kind) record) record {
-	var parts []record
-	n, last := 0, kind(0)
-	for p := c.payload; ; {
+// dead tells which records are deleted.
+type dead struct{ gone, titles []numbers }
+
+func (s *Store) dead() (d dead) {
+	for _, del := range s.deletions {
+		d.gone, d.titles = append(d.gone, del.gone...), append(d.titles, del.titles...)
+	}
+	return dead{merged(d.gone), merged(d.titles)}
+}
+
+func (d dead) has(seq uint64, k kind) bool {
+	switch k {
+	case kindUser, kindChunk, kindAnswerEnd:
+		return has(d.gone, seq)
+	case kindTitle, kindFact:
+		return has(d.titles, seq)
+	}
+	return false
+}
+
+// hollow is what stays of a record that is deleted.
+func hollow(seq uint64, k kind) record {
+	if k == kindTitle || k == kindFact { // nothing was said
+		return record{kind: kindGone}
+	}
+	return record{kind: kindGone, payload: encodePairs("first", strconv.FormatUint(seq, 10))}
+}
+
+// hollowed is a record, or what stays of it.
+func (d dead) hollowed(r record) record {
+	if r.kind == kindCommit {
+		r = d.commit(r)
+	}
+	if !d.has(r.seq, r.kind) {
+		return r
+	}
+	h := hollow(r.seq, r.kind)
+	h.seq, h.ms, h.skip, h.leap = r.seq, r.ms, r.skip, r.leap
+	return h
+}
+
+// commit is a kindCommit without what is deleted in it; one of which all is deleted is a record of that kind.
+func (d dead) commit(c record) record {
+	var payload []byte
+	n, parts, last := 0, 0, kind(0)
+	for p := c.payload; ; parts++ {
 		part, rest, ok := nextPart(p)
 		if !ok {
 			break
 		}
-		if p = rest; dead(c.seq, part.kind) {
+		if p = rest; d.has(c.seq, part.kind) {
 			n, last = n+1, part.kind
 			part = hollow(c.seq, part.kind)
 		}
-		parts = append(parts, part)
+		payload = appendPart(payload, part)
 	}
-	if n == 0 {
-		return c
-	}
-	if n == len(parts) {
+	switch n {
+	case 0:
+	case parts:
 		c.kind, c.payload = last, nil
-		return c
-	}
-	c.payload = nil
-	for _, r := range parts {
-		c.payload = append(c.payload, byte(r.kind))
-		c.payload = binary.LittleEndian.AppendUint32(c.payload, uint32(len(r.payload)))
-		c.payload = append(c.payload, r.payload...)
+	default:
+		c.payload = payload
 	}
 	return c
 }
@@ -304,7 +370,7 @@ func (j *journal) abandon(copy uint8) {
 // overwrite writes content, and zeros up to end, into the copy at base, but for its header.
 func (j *journal) overwrite(base int64, content []byte, end int64) error {
 	end = min((end+blockSize-1)&^(blockSize-1), j.capacity)
-	buf := make([]byte, min(maxChunk, end-firstByte))
+	buf := make([]byte, min(compactChunk, end-firstByte))
 	for at := int64(firstByte); at < end; {
 		p := buf[:min(int64(len(buf)), end-at)]
 		n := copy(p, tailOf(content, int(at)))
@@ -338,15 +404,15 @@ func (j *journal) renew() {
 	if j.ignored == inA {
 		from, to = to, from
 	}
-	if j.copy(from, to) != nil {
+	if j.copy(from, to, j.tail) != nil {
 		j.abandon(j.ignored)
 		j.repairs = nil // they are of the only copy that counts
 	}
 	j.ignored = 0
 }
 
-// copy makes the copy at base to the same as the one at base from, and then both headers.
-func (j *journal) copy(from, to int64) error {
+// copy makes the copy at base to the same as the one at base from, up to an end behind which are zeros, and then both headers.
+func (j *journal) copy(from, to, last int64) error {
 	if to == 0 { // whose header may say that it counts
 		if err := j.put(to, j.header().encode()); err != nil {
 			return err
@@ -356,7 +422,7 @@ func (j *journal) copy(from, to int64) error {
 	for at := int64(firstByte); at < j.capacity; {
 		n := min(maxChunk, j.capacity-at)
 		clear(src[:n])
-		if n := min(n, j.tail-at); n > 0 {
+		if n := min(n, last-at); n > 0 {
 			if err := readFull(j.m, src[:n], from+at); err != nil {
 				return err
 			}

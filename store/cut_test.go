@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -44,6 +46,10 @@ type talker struct {
 	dead      map[string]bool // the numbers of those that are deleted
 	wild      bool            // the drive has written somewhere else
 	compacted int
+
+	aside   *rand.Rand // for what must not change what seeds of before do
+	backup  []byte     // that was made at an earlier start
+	backups int        // that were made
 }
 
 // Segments and Add make segments of one drive. That one is there is written last, in the sector behind them all.
@@ -131,7 +137,12 @@ func (t *talker) died(before, after string) {
 // compact takes what is deleted off the drive.
 func (t *talker) compact(s *store.Store) error {
 	due := s.Deleted()
-	if err := s.Compact(); err != nil {
+	if t.aside.IntN(4) == 0 { // a person begins to type after a segment or two
+		if err := s.Compact(&soon{context.Background(), t.aside.IntN(3)}); err != nil {
+			return err
+		}
+	}
+	if err := s.Compact(context.Background()); err != nil {
 		return err
 	}
 	if due {
@@ -296,6 +307,66 @@ func (s said) looksLike(o said) bool {
 
 // given begins all titles that are given; no message begins so.
 const given = "title: "
+
+// soon is a context that ends after so many looks at it.
+type soon struct {
+	context.Context
+	looks int
+}
+
+func (s *soon) Err() error {
+	if s.looks--; s.looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// backUp makes a backup now and then: what it says is what the journal says. Of an earlier one all goes that was deleted since, and nothing
+// else.
+func (t *talker) backUp(s *store.Store) error {
+	wait := func() error { return nil }
+	if t.backup != nil {
+		var b bytes.Buffer
+		if err := s.Purge(&b, bytes.NewReader(t.backup), wait); err != nil {
+			return fmt.Errorf("%w: purging a backup: %w", errTest, err)
+		}
+		gone := map[string]bool{}
+		for _, n := range number.FindAllString(b.String(), -1) {
+			if gone[n] = true; t.dead[n] && !t.wild {
+				return fmt.Errorf("%w: %s is still in a backup", errTest, n)
+			}
+		}
+		for _, n := range number.FindAllString(string(t.backup), -1) {
+			if !gone[n] && !t.dead[n] && strings.Contains(t.said.String(), n) {
+				return fmt.Errorf("%w: %s is not in the backup any more", errTest, n)
+			}
+		}
+		t.backup = b.Bytes()
+	}
+	if t.aside.IntN(4) > 0 || len(s.Conversations()) == 0 { // before anything is said it may be begun anew
+		return nil
+	}
+	var b bytes.Buffer
+	if err := s.Backup(&b, wait); errors.Is(err, store.ErrUnread) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("%w: a backup: %w", errTest, err)
+	}
+	t.backup = b.Bytes()
+	t.backups++
+	f := &shelf{media: []store.Medium{newMem(64 << 10)}}
+	if err := store.Restore(f, &b, eager()); err != nil {
+		return fmt.Errorf("%w: restoring a backup: %w", errTest, err)
+	}
+	restored, rec, err := store.OpenFolder(f, eager())
+	if err != nil || len(rec.Holes) > 0 || rec.Repaired+rec.Mixed > 0 {
+		return fmt.Errorf("%w: a restored backup: %v, %+v", errTest, err, rec)
+	}
+	if got, want := read(restored).String(), read(s).String(); got != want {
+		return fmt.Errorf("%w: a restored backup, want\n%s", errTest, difference(want, got))
+	}
+	return nil
+}
 
 // read is what a store says.
 func read(s *store.Store) said {
@@ -566,12 +637,16 @@ var faults = []fault{
 	{name: "any order", share: 50, once: []uint64{
 		14976714007585017, // no room was left to bring together what a cut had torn, and then that was told as damage
 	}},
-	{name: "in order", share: 10, session: func(t *talker) bool { t.d.InOrder = true; return true }},
+	{name: "in order", share: 10, once: []uint64{
+		8702513903603381, // what was said while one copy could not be written was told as damage of that
+	}, session: func(t *talker) bool { t.d.InOrder = true; return true }},
 	{name: "passing errors", share: 12, damage: true, flaky: true, session: func(t *talker) bool {
 		t.d.Fail = fstest.Flaky(t.r, 0.02, 0.02, 0.02, 1)
 		return true
 	}},
-	{name: "bursts of errors", share: 12, damage: true, flaky: true, session: func(t *talker) bool {
+	{name: "bursts of errors", share: 12, once: []uint64{
+		5677904342213033, // numbers were given twice, after a segment had no room for its seal and the next one could not be read
+	}, damage: true, flaky: true, session: func(t *talker) bool {
 		t.d.Fail = fstest.Flaky(t.r, 0.01, 0.01, 0.01, 12)
 		return true
 	}},
@@ -628,11 +703,12 @@ var faults = []fault{
 // live lives through the sessions of one drive.
 func live(f fault, seed uint64, grows bool) (t *talker, err error) {
 	r := rand.New(rand.NewPCG(seed, 1))
+	store.Generations(rand.New(rand.NewPCG(seed, 2)).Uint64)
 	sector, shift := 512, 0
 	if r.IntN(2) == 0 {
 		sector, shift = 4096, r.IntN(8)*512
 	}
-	t = &talker{r: r, anyOrder: f.anyOrder, said: said{settings: map[string]string{}}, dead: map[string]bool{}}
+	t = &talker{r: r, aside: rand.New(rand.NewPCG(seed, 3)), anyOrder: f.anyOrder, said: said{settings: map[string]string{}}, dead: map[string]bool{}}
 	t.slot = int64(128+r.IntN(3)*50) << 10
 	size := t.slot
 	if grows {
@@ -642,7 +718,10 @@ func live(f fault, seed uint64, grows bool) (t *talker, err error) {
 	d := fstest.New(size, sector, shift, r)
 	t.d = d
 	for t.restarts = range 12 {
-		_, rec, err := t.check()
+		now, rec, err := t.check()
+		if err == nil {
+			err = t.backUp(now)
+		}
 		if err != nil {
 			return t, err
 		}
@@ -726,7 +805,7 @@ func TestCuts(t *testing.T) {
 			if *soak > 5000 {
 				first = rand.Uint64() >> 20 << 10
 			}
-			cuts, drives, segments, compacted := 0, uint64(0), 0, 0
+			cuts, drives, segments, compacted, backups := 0, uint64(0), 0, 0, 0
 			for _, s := range f.once {
 				if _, err := live(f, s, s%2 == 1); err != nil {
 					t.Fatalf("with seed %d: %v", s, err)
@@ -742,14 +821,15 @@ func TestCuts(t *testing.T) {
 				cuts += l.cuts
 				segments += max(0, l.segments-1)
 				compacted += l.compacted
+				backups += l.backups
 				if cuts == 0 && drives*12 >= uint64(*soak*f.share/100) {
 					break
 				}
 			}
-			if drives > 8 && !f.anyOrder && (segments == 0 || compacted == 0) {
-				t.Errorf("%d segments were added, %d times was compacted", segments, compacted)
+			if drives > 8 && !f.anyOrder && (segments == 0 || compacted == 0 || backups == 0) {
+				t.Errorf("%d segments were added, %d times was compacted, %d backups were made", segments, compacted, backups)
 			}
-			t.Logf("%d drives, %d restarts, %d cuts, %d segments added, compacted %d times", drives, drives*12, cuts, segments, compacted)
+			t.Logf("%d drives, %d restarts, %d cuts, %d segments added, compacted %d times, %d backups", drives, drives*12, cuts, segments, compacted, backups)
 		})
 	}
 }

@@ -63,7 +63,7 @@ func TestFacts(t *testing.T) {
 	if !s.Deleted() || !bytes.Contains(m.data, []byte("below the pot")) {
 		t.Error("nothing is to be taken out")
 	}
-	if err := s.Compact(); err != nil {
+	if err := s.Compact(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, gone := range []string{"below the pot", "tea, not coffee"} {

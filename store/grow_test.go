@@ -128,7 +128,7 @@ func TestGrowsOnDrive(t *testing.T) {
 				}
 			case k == 2:
 				due := s.Deleted()
-				if err = s.Compact(); err == nil && due {
+				if err = s.Compact(context.Background()); err == nil && due {
 					compacted++
 					for _, text := range d.dead {
 						if bytes.Contains(d.disk.Bytes(), []byte(text)) {

@@ -116,6 +116,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"math/rand/v2"
 	"time"
 )
 
@@ -202,11 +203,15 @@ func commitOf(recs []record) record {
 	}
 	c := record{kind: kindCommit, ms: recs[0].ms}
 	for _, r := range recs {
-		c.payload = append(c.payload, byte(r.kind))
-		c.payload = binary.LittleEndian.AppendUint32(c.payload, uint32(len(r.payload)))
-		c.payload = append(c.payload, r.payload...)
+		c.payload = appendPart(c.payload, r)
 	}
 	return c
+}
+
+func appendPart(p []byte, r record) []byte {
+	p = append(p, byte(r.kind))
+	p = binary.LittleEndian.AppendUint32(p, uint32(len(r.payload)))
+	return append(p, r.payload...)
 }
 
 // nextPart takes the next record from the payload of a kindCommit.
@@ -375,6 +380,7 @@ type journal struct {
 	seq      uint64 // the last number that was given
 	skip     uint16 // how many of the last numbers are void
 	leap     uint32 // how many before those may be in use
+	blind    bool   // not all of it could be read at the start
 	unread   bool   // records may lie before the tail that could not be read
 	degraded bool   // some acknowledged records are in one copy only
 	single   bool   // the last append reached one copy only
@@ -386,6 +392,15 @@ type journal struct {
 	repairs  []repair
 	rescues  [][]byte // encoded records to be written once more
 	heals    []repair // repairs that must wait for that
+}
+
+// generation draws the generation of a journal.
+var generation = func() uint64 {
+	for {
+		if gen := rand.Uint64(); gen != 0 {
+			return gen
+		}
+	}
 }
 
 // repair is a stretch of one copy to be rewritten while the other is good.
@@ -522,6 +537,9 @@ func (j *journal) append(recs ...record) error {
 		return errors.New("the drive has failed too often: switch off and start again, perhaps in another socket")
 	}
 	r.seq, r.skip, r.leap = j.seq+1, j.skip, j.leap
+	if j.blind && r.begins() && r.leap == 0 {
+		r.leap = 1 // only one that begins without tells that all could be read
+	}
 	saved, err := j.write(appendRecord(nil, j.gen, r))
 	switch {
 	case saved:

@@ -2,10 +2,10 @@ package store
 
 // Merging: what another journal says, as conversations of this one.
 //
-// A conversation is known again by when it began and by its first message. One that is here with all that
+// A conversation is known again by the second in which it began and by its first message. One that is here with all that
 // the other journal has of it, or more, stays as it is; one of which the beginning is here gets the
-// rest; any other is added, with its times. What is to be remembered is added if it is not here word for word. So a merge that was cut short is finished by the next one,
-// and one that is done twice adds nothing. What was replaced in a conversation does not come along. What was deleted here and
+// rest; any other is added, with its times and what was replaced in it. What is to be remembered is added if it is not here word for word. So a merge that was cut short is finished by the next one,
+// and one that is done twice adds nothing. What was deleted here and
 // is still in the other journal does: there it was not deleted.
 
 import (
@@ -13,6 +13,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Merged is what Merge did.
@@ -25,47 +26,34 @@ type Merged struct {
 // ErrUnread says that something that was saved can't be read now.
 var ErrUnread = errors.New("some messages can't be read now")
 
+// Talk is a conversation from elsewhere.
+type Talk struct {
+	Conversation
+	Said     []Message
+	Replaced []Branch
+}
+
 // Merge adds the conversations of another journal, which is only read. What it returns with an error is there.
 func (s *Store) Merge(ctx context.Context, other *Store) (m Merged, err error) {
-	type name struct {
-		began int64
-		first string
-	}
-	here := map[name]int{}
-	for _, c := range s.Conversations() {
-		here[name{c.Started.UnixMilli(), s.Messages(c.ID)[0].Text}] = c.ID
-	}
-	current := s.Current().ID
-	for _, c := range other.Conversations() {
-		said := other.Messages(c.ID)
-		for _, w := range said {
-			if w.Unread {
-				return m, ErrUnread
+	m, err = s.Add(func(add func(Talk) error) error {
+		for _, c := range other.Conversations() {
+			t := Talk{Conversation: c, Said: other.Messages(c.ID), Replaced: other.Branches(c.ID)}
+			for _, w := range t.Said {
+				if w.Unread {
+					return ErrUnread
+				}
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := add(t); err != nil {
+				return err
 			}
 		}
-		if ctx.Err() != nil {
-			return m, ctx.Err()
-		}
-		id := here[name{c.Started.UnixMilli(), said[0].Text}]
-		have := s.Messages(id)
-		if begins(have, said) {
-			m.Known++
-			if err := s.entitle(id, c.Title); err != nil {
-				return m, err
-			}
-			continue
-		}
-		if !begins(said, have) {
-			id, have = 0, nil // they went apart: this is another one
-		}
-		if err := s.take(id, c, said, len(have)); err != nil {
-			return m, err
-		}
-		if m.Messages += len(said) - len(have); id != 0 {
-			m.Grown++
-		} else {
-			m.Added++
-		}
+		return nil
+	})
+	if err != nil {
+		return m, err
 	}
 	for _, f := range other.Facts() {
 		same := func(here Fact) bool { return here.Text == f.Text }
@@ -77,30 +65,76 @@ func (s *Store) Merge(ctx context.Context, other *Store) (m Merged, err error) {
 		}
 		m.Facts++
 	}
+	return m, nil
+}
+
+// Add adds the conversations for which from calls add. What it returns with an error is there.
+func (s *Store) Add(from func(add func(Talk) error) error) (m Merged, err error) {
+	type name struct {
+		began int64
+		first string
+	}
+	nameOf := func(c Conversation, first Message) name { return name{c.Started.Unix(), plain(first.Text)} }
+	here := map[name]int{}
+	for _, c := range s.Conversations() {
+		here[nameOf(c, s.Messages(c.ID)[0])] = c.ID
+	}
+	current := s.Current().ID
+	err = from(func(t Talk) error {
+		n := nameOf(t.Conversation, t.Said[0])
+		id := here[n]
+		have := s.Messages(id)
+		if begins(have, t.Said) {
+			m.Known++
+			return s.entitle(id, t.Title)
+		}
+		if !begins(t.Said, have) {
+			id, have = 0, nil // they went apart: this is another one
+		}
+		if id != 0 {
+			t.Replaced = nil
+		}
+		if err := s.take(id, t, len(have)); err != nil {
+			return err
+		}
+		if m.Messages += len(t.Said) - len(have); id != 0 {
+			m.Grown++
+		} else {
+			m.Added++
+		}
+		here[n] = s.Current().ID
+		return nil
+	})
 	if current != 0 {
-		err = s.GoOn(current)
+		if back := s.GoOn(current); back != nil {
+			err = errors.Join(err, back)
+		}
 	}
 	return m, err
 }
 
-// begins tells whether a conversation begins with these messages.
+// plain is a text as files have it, which begin and end messages with empty lines.
+func plain(text string) string { return strings.Trim(text, "\n") }
+
+// begins tells whether a conversation begins with these messages. Files have whole seconds.
 func begins(all, first []Message) bool {
 	if len(first) > len(all) {
 		return false
 	}
 	for i, b := range first {
-		if a := all[i]; a.Role != b.Role || a.Text != b.Text || a.Time.UnixMilli() != b.Time.UnixMilli() {
+		if a := all[i]; a.Role != b.Role || plain(a.Text) != plain(b.Text) || a.Time.Unix() != b.Time.Unix() {
 			return false
 		}
 	}
 	return true
 }
 
-// take adds the messages from the one with index from on to the conversation with this ID or, with 0, to a new one.
-func (s *Store) take(id int, c Conversation, said []Message, from int) error {
+// take adds the messages from the one with index from on to the conversation with this ID or, with 0, to a new one, which
+// gets what was replaced as well.
+func (s *Store) take(id int, t Talk, from int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first := record{kind: kindConversation, ms: c.Started.UnixMilli()}
+	first := record{kind: kindConversation, ms: t.Started.UnixMilli()}
 	if id != 0 {
 		here, err := s.find(id)
 		if err != nil {
@@ -111,12 +145,33 @@ func (s *Store) take(id int, c Conversation, said []Message, from int) error {
 	if err := s.commit(s.closeReserve(), first); err != nil {
 		return err
 	}
-	for _, w := range said[from:] {
-		if err := s.commitAll(w); err != nil {
+	say := func(list []Message) error {
+		for _, w := range list {
+			if err := s.commitAll(w); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	// Each branch is said where it leaves what stays, and then replaced: those that leave it first come first.
+	branches := slices.Clone(t.Replaced)
+	slices.SortStableFunc(branches, func(a, b Branch) int { return a.After - b.After })
+	for _, b := range branches {
+		if err := say(t.Said[from:max(from, b.After)]); err != nil {
+			return err
+		}
+		from = max(from, b.After)
+		if err := say(b.Messages); err != nil {
+			return err
+		}
+		if err := s.commit(s.closeReserve(), s.branchAt(b.After)...); err != nil {
 			return err
 		}
 	}
-	return s.titled(s.present(), c.Title)
+	if err := say(t.Said[from:]); err != nil {
+		return err
+	}
+	return s.titled(s.present(), t.Title)
 }
 
 // entitle gives the conversation with this ID a title if nobody gave it any.
@@ -131,7 +186,7 @@ func (s *Store) entitle(id int, title string) error {
 }
 
 func (s *Store) titled(c *conversation, title string) error {
-	if c.title != "" || s.entry(c).Title == title {
+	if title == "" || c.title != "" || s.entry(c).Title == title {
 		return nil
 	}
 	return s.commit(s.closeReserve(), arranged(kindTitle, c, "title", title))

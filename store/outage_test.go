@@ -3,6 +3,7 @@ package store
 // Outages that hit a region of the drive, or all of it, and end again.
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -415,5 +416,120 @@ func TestRetriedIntoBoth(t *testing.T) {
 	say(t, s, "second")
 	if failed != 2 || s.Degraded() {
 		t.Errorf("%d writes failed; some records are said to be in one copy only: %v", failed, s.Degraded())
+	}
+}
+
+// What only one copy has, where that can't be read, is there again when it can be: also if the
+// session that went on behind it ended and another began before the next start.
+func TestSecondSessionUnread(t *testing.T) {
+	m := newOutage(outageHalf)
+	s, _ := open(t, m)
+	say(t, s, "first")
+	m.unwritten(outageHalf, 2*outageHalf)
+	say(t, s, "in A")
+	at := s.j.at.pos
+	m.well()
+	m.unread(0, at&^(blockSize-1), at&^(blockSize-1)+1)
+	for range 2 {
+		s, _ = open(t, m)
+		for range 2 {
+			if err := s.Begin(); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.End(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	m.well()
+	mustSay(t, m, []string{"first", "in A"}, "")
+}
+
+// outages is a folder of segments.
+type outages []*outage
+
+func (f *outages) Segments() (list []Medium, err error) {
+	for _, m := range *f {
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+func (f *outages) Add(size int64) (Medium, error) {
+	*f = append(*f, newOutage(outageHalf))
+	return (*f)[len(*f)-1], nil
+}
+
+// A segment that was full to the last byte has no seal. When the one behind it can't be read, what is said must not
+// go into the room that an earlier session could not use, before what can't be read and with its numbers.
+func TestUnsealedThenUnread(t *testing.T) {
+	f := &outages{newOutage(outageHalf)}
+	read := func() (*Store, Recovery) {
+		t.Helper()
+		s, rec, err := OpenFolder(f, clock())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, rec
+	}
+	s, _ := read()
+	say(t, s, strings.Repeat("y", outageHalf/2), "first")
+	s.j.moveOn(s.j.capacity) // as an outage does
+	say(t, s, "second")
+	if s.j != s.segments[1] || s.segments[0].hi+1 != s.j.lo {
+		t.Fatalf("the second segment begins with %d, the first ends with %d", s.j.lo, s.segments[0].hi)
+	}
+	(*f)[1].unread(outageHalf, blockSize, 2*blockSize)
+	s, _ = read()
+	say(t, s, "third")
+	(*f)[1].well()
+	s, rec := read()
+	if got, want := said(s)[1:], []string{"first", "second", "third"}; !slices.Equal(got, want) || len(rec.Holes) > 0 {
+		t.Fatalf("want %q, got %.20q, %+v", want, got, rec)
+	}
+}
+
+// What a cut has torn at the end of a sealed segment, and has no room to be written again there, does not keep what is
+// deleted on the drive.
+func TestCompactsTornSeal(t *testing.T) {
+	for _, copies := range [][2]int64{{0, outageHalf}, {outageHalf, 0}} {
+		f := &outages{newOutage(outageHalf)}
+		s, _, err := OpenFolder(f, clock())
+		if err != nil {
+			t.Fatal(err)
+		}
+		say(t, s, "a secret")
+		if err := s.NewConversation(); err != nil {
+			t.Fatal(err)
+		}
+		large := strings.Repeat("y", 100<<10)
+		say(t, s, large[:60<<10], large, large[:40<<10])
+		if s.j != s.segments[1] || !s.segments[0].sealed {
+			t.Fatal("it is all in one segment")
+		}
+		// One copy is torn from the middle of the last message on, the other has junk behind the seal: bringing that
+		// together takes more room than there is.
+		first, end := (*f)[0], s.segments[0].tail
+		clear(first.data[copies[1]+end-50<<10 : copies[1]+end])
+		copy(first.data[copies[0]+end:], "junk")
+		if s, _, err = OpenFolder(f, clock()); err != nil {
+			t.Fatal(err)
+		}
+		want := said(s)
+		if err := s.Delete(1); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Compact(t.Context()); err != nil || s.Deleted() {
+			t.Fatalf("copy %d: %v", copies[0]/outageHalf, err)
+		}
+		for i, m := range *f {
+			if bytes.Contains(m.data, []byte("a secret")) {
+				t.Errorf("it is still in segment %d", i)
+			}
+		}
+		s, rec, err := OpenFolder(f, clock())
+		if err != nil || len(rec.Holes) > 0 || rec.Repaired+rec.Mixed > 0 || !slices.Equal(said(s), want) {
+			t.Errorf("%v, %+v, %.20q", err, rec, said(s))
+		}
 	}
 }

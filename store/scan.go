@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -317,7 +316,7 @@ type scan struct {
 	sealed   bool   // the one with the highest says that the log goes on elsewhere
 	top      int64  // end of the record with the highest number
 	hidden   []span
-	apart    bool // a copy was not written since, and records may lie anywhere in it
+	apart    uint64 // the number of the record since which a copy was not written, and records may lie anywhere in it; 0: both were
 }
 
 // span is a stretch of both copies in which records may lie that were not found.
@@ -397,10 +396,7 @@ func openSegment(m Medium, now time.Time, sc *scan) (*journal, error) {
 	sc.next = sc.first
 	if !okA && !okB {
 		if blank(a, b) {
-			j.blank = true
-			for j.gen == 0 {
-				j.gen = rand.Uint64()
-			}
+			j.blank, j.gen = true, generation()
 			return j, nil
 		}
 		if a.unread[0] && b.unread[0] {
@@ -581,9 +577,11 @@ func (sc *scan) sift(all []found) {
 				After: last, Before: r.time(), before: r.seq,
 			})
 		case r.begins() && r.leap == 0:
-			sc.hidden, sc.apart = nil, false // all could be read at this start
+			sc.hidden, sc.apart = nil, 0 // all could be read at this start
 		case missing > uint64(r.skip) && r.leap == farLeap:
-			sc.apart = true
+			if sc.apart == 0 {
+				sc.apart = r.seq
+			}
 		case missing > uint64(r.skip):
 			sc.hidden = append(sc.hidden, span{end, r.pos})
 		}
@@ -638,7 +636,7 @@ func (sc *scan) near(blk int64) bool {
 // mayHide tells whether a block, if it can't be read, may hold a record that
 // was not found.
 func (sc *scan) mayHide(blk int64) bool {
-	return len(sc.holes) > 0 || sc.apart || sc.near(blk)
+	return len(sc.holes) > 0 || sc.apart != 0 || sc.near(blk)
 }
 
 // endsIn tells whether a record that was not found, since its beginning can't be
@@ -692,6 +690,7 @@ func (sc *scan) add(r record, gap bool) {
 type block struct {
 	lacks uint8 // the copies that lack a needed record that the other one has here
 	hurt  bool  // one of its records is in one copy only
+	lost  bool  // one of those was in both
 }
 
 // scan reads the records of both copies, and plans the repairs.
@@ -720,6 +719,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 				s.lacks |= inBoth &^ f.in
 			}
 			s.hurt = s.hurt || f.any != inBoth
+			s.lost = s.lost || f.any != inBoth && (sc.apart == 0 || f.seq < sc.apart)
 			blocks[blk] = s
 		}
 	}
@@ -782,7 +782,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 			src, dst = b, a
 		}
 		mixed := s.lacks == inBoth
-		if blk < sc.settled && s.hurt && !moved[blk] && !(dst.unread[blk] && sc.near(blk)) { // there a cut may have torn it
+		if blk < sc.settled && s.lost && !moved[blk] && !(dst.unread[blk] && sc.near(blk)) { // there a cut may have torn it
 			if mixed {
 				sc.mixed++
 			} else {
@@ -843,7 +843,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 			if blk == 0 || from >= reach {
 				continue
 			}
-			j.leap = minLeap
+			j.leap, j.blind = minLeap, true
 			if to <= sc.top {
 				continue
 			}

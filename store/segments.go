@@ -17,7 +17,8 @@ package store
 // gets its headers, and the record that was to be written. A cut between any of these leaves a segment
 // that is sealed or not, and one without records behind it.
 //
-// What is written is always the last segment with records or, if that is sealed, the one behind it. A record
+// What is written is always the last segment with records or, if that is sealed, the one behind it. One that can't be read in
+// part may have records, if the one in front of it is sealed or may have been full. A record
 // that is missed before the first one of a segment is lost, and told so. A segment without a header and a record that
 // could be read is left alone, and never used.
 
@@ -39,6 +40,9 @@ type fixed struct{ Medium }
 
 func (f fixed) Segments() ([]Medium, error) { return []Medium{f.Medium}, nil }
 func (f fixed) Add(int64) (Medium, error)   { return nil, errFixed }
+
+// Fixed is a folder for a journal of one segment, which does not grow.
+func Fixed(m Medium) Folder { return fixed{m} }
 
 var errFixed = errors.New("it has a fixed size")
 
@@ -75,7 +79,12 @@ func (s *Store) active() int { return slices.Index(s.segments, s.j) }
 // choose chooses the segment that is written.
 func (s *Store) choose() {
 	for _, j := range s.segments {
-		if j != nil && (s.j == nil || j.hi != 0) {
+		switch {
+		case j == nil:
+		case s.j == nil || j.hi != 0:
+			s.j = j
+		case j.leap > 0 && (s.j.sealed || s.j.free() < s.j.capacity/2):
+			j.follow(s.j)
 			s.j = j
 		}
 	}
@@ -101,6 +110,9 @@ func (j *journal) follow(before *journal) {
 	last := before.seq
 	if before.sealed {
 		last = before.hi // no other was given there
+	} else {
+		j.skip += before.skip
+		j.leap = uint32(min(uint64(j.leap)+uint64(before.leap), farLeap))
 	}
 	j.first = last + 1
 	j.seq += last

@@ -143,7 +143,7 @@ func TestDatabase(t *testing.T) {
 	}
 	must(t, s.Delete(2))
 	keep()
-	must(t, s.Compact(), s.End())
+	must(t, s.Compact(t.Context()), s.End())
 	if quagga() {
 		t.Error("what was deleted is still on the volume")
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,8 +22,8 @@ import (
 )
 
 func storeCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "store", Short: "Verify, count, export and merge the conversations on drives"}
-	cmd.AddCommand(storeVerifyCommand(), storeStatsCommand(), storeExportCommand(), storeMergeCommand())
+	cmd := &cobra.Command{Use: "store", Short: "Verify, count, export, import, merge and restore the conversations on drives"}
+	cmd.AddCommand(storeVerifyCommand(), storeStatsCommand(), storeExportCommand(), storeImportCommand(), storeMergeCommand(), storeRestoreCommand())
 	return cmd
 }
 
@@ -150,56 +151,256 @@ func storeExportCommand() *cobra.Command {
 			if form != "md" && form != "json" {
 				return fmt.Errorf("--format %s is not known; use md or json", form)
 			}
-			return readStore(cmd, args[0], func(s *store.Store, _ store.Recovery) error {
-				dir := args[1]
-				if err := os.MkdirAll(dir, 0o777); err != nil {
-					return err
-				}
-				if there, err := os.ReadDir(dir); err != nil || len(there) > 0 {
-					return errors.Join(err, fmt.Errorf("%s is not empty; name a new directory", dir))
-				}
-				list, unread := s.Conversations(), 0
-				for _, c := range list {
-					file := archive.Conversation{Conversation: c, Said: s.Messages(c.ID), Replaced: s.Branches(c.ID)}
-					for _, m := range file.Said {
-						if m.Unread {
-							unread++
-						}
-					}
-					content, err := archive.Markdown(file, time.Local), error(nil)
-					if form == "json" {
-						content, err = archive.JSON(file)
-					}
-					if err != nil {
-						return err
-					}
-					name := archive.Name(file, time.Local, form)
-					for n := 2; ; n++ {
-						var f *os.File
-						if f, err = os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); errors.Is(err, os.ErrExist) {
-							name = fmt.Sprintf("%s-%d.%s", strings.TrimSuffix(archive.Name(file, time.Local, form), "."+form), n, form)
-							continue
-						}
-						if err == nil {
-							_, err = f.Write(content)
-							err = errors.Join(err, f.Close())
-						}
-						break
-					}
-					if err != nil {
-						return err
-					}
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s written to %s.\n", counted(len(list), "conversation"), dir)
-				if unread > 0 {
-					return fmt.Errorf("%s could not be read now; the files say where", counted(unread, "message"))
-				}
-				return nil
-			})
+			return readStore(cmd, args[0], func(s *store.Store, _ store.Recovery) error { return exportTo(cmd, args[1], form, s) })
 		},
 	}
 	cmd.Flags().StringVar(&form, "format", "md", "md or json")
 	return cmd
+}
+
+// exportTo writes each conversation into a file of a new or empty directory.
+func exportTo(cmd *cobra.Command, dir, form string, s *store.Store) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	if there, err := os.ReadDir(dir); err != nil || len(there) > 0 {
+		return errors.Join(err, fmt.Errorf("%s is not empty; name a new directory", dir))
+	}
+	list, unread := s.Conversations(), 0
+	for _, c := range list {
+		file := archive.Conversation{Conversation: c, Said: s.Messages(c.ID), Replaced: s.Branches(c.ID)}
+		for _, m := range file.Said {
+			if m.Unread {
+				unread++
+			}
+		}
+		content, err := archive.Markdown(file, time.Local), error(nil)
+		if form == "json" {
+			content, err = archive.JSON(file)
+		}
+		if err != nil {
+			return err
+		}
+		name := archive.Name(file, time.Local, form)
+		for n := 2; ; n++ {
+			var f *os.File
+			if f, err = os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); errors.Is(err, os.ErrExist) {
+				name = fmt.Sprintf("%s-%d.%s", strings.TrimSuffix(archive.Name(file, time.Local, form), "."+form), n, form)
+				continue
+			}
+			if err == nil {
+				_, err = f.Write(content)
+				err = errors.Join(err, f.Close())
+			}
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s written to %s.\n", counted(len(list), "conversation"), dir)
+	if unread > 0 {
+		return fmt.Errorf("%s could not be read now; the files say where", counted(unread, "message"))
+	}
+	return nil
+}
+
+// changeStore has f change what is said on a drive or image, and tells what it did.
+func changeStore(cmd *cobra.Command, target *targetFlags, name string, f func(*store.Store) (store.Merged, error)) error {
+	return target.change(cmd, name, func(dev *media.InPlace) error {
+		d, err := drive.Open(dev, false)
+		if err != nil {
+			return err
+		}
+		s, _, err := d.OpenJournal(time.Now)
+		if err != nil {
+			return err
+		}
+		m, err := f(s)
+		return changed(cmd, m, errors.Join(err, s.End(), d.Close(), dev.Flush()))
+	})
+}
+
+func changed(cmd *cobra.Command, m store.Merged, err error) error {
+	if err == nil {
+		remembered := ""
+		if m.Facts > 0 {
+			remembered = ", " + counted(m.Facts, "fact") + " to remember"
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s added, %s went on, %d were there already; %s%s.\n",
+			counted(m.Added, "conversation"), counted(m.Grown, "conversation"), m.Known, counted(m.Messages, "message"), remembered)
+	}
+	return err
+}
+
+func storeImportCommand() *cobra.Command {
+	var target targetFlags
+	cmd := &cobra.Command{
+		Use:   "import TARGET FILE...",
+		Short: "Add conversations from files to those on a drive",
+		Long: `Add the conversations in files to those on the drive or image TARGET, with their times and titles.
+FILE is what alphaos store export or /export wrote (.md or .json), a directory of these, or an
+export of ChatGPT: its conversations.json, or the .zip with that. Of ChatGPT's come the messages of the
+person and the answers, with those that were replaced; pictures and files are named only, and what tools
+were asked and said is left out. A conversation that TARGET has already is not added again.`,
+		Example: `  sudo alphaos store import /dev/sdb chatgpt-export.zip
+  alphaos store import alphaos.img conversations/`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return errors.New("name TARGET and FILE, for example: alphaos store import /dev/sdb conversations.json")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			files, err := conversationFiles(args[1:])
+			if err != nil {
+				return err
+			}
+			return changeStore(cmd, &target, args[0], func(s *store.Store) (store.Merged, error) {
+				left := archive.Skipped(0)
+				m, err := s.Add(func(add func(store.Talk) error) error {
+					for _, name := range files {
+						n, err := importFile(name, func(t store.Talk) error {
+							if err := cmd.Context().Err(); err != nil {
+								return err
+							}
+							return add(t)
+						})
+						if left += n; err != nil {
+							return fmt.Errorf("%s: %w", name, err)
+						}
+					}
+					return nil
+				})
+				if left > 0 {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s of tools and instructions left out.\n", counted(int(left), "message"))
+				}
+				return m, err
+			})
+		},
+	}
+	target.add(cmd)
+	return cmd
+}
+
+func importFile(name string, add func(store.Talk) error) (archive.Skipped, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return archive.Import(f, info.Size(), add)
+}
+
+// conversationFiles are the files that are named, and those of directories that may have conversations.
+func conversationFiles(names []string) (files []string, err error) {
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			files = append(files, name)
+			continue
+		}
+		entries, err := os.ReadDir(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if ext := filepath.Ext(e.Name()); !e.IsDir() && (ext == ".md" || ext == ".json" || ext == ".zip") {
+				files = append(files, filepath.Join(name, e.Name()))
+			}
+		}
+	}
+	return files, nil
+}
+
+func storeRestoreCommand() *cobra.Command {
+	var target targetFlags
+	var form string
+	cmd := &cobra.Command{
+		Use:   "restore TARGET BACKUP",
+		Short: "Get back what a backup has",
+		Long: `Get back what was said and set from a backup that AlphaOS made. BACKUP is a file, or the name of
+one in the folder of backups on TARGET. TARGET is a drive or image: if nothing was said on it, it
+gets all as it was; else what it lacks is added, and nothing of it changes. If TARGET is a
+directory, or a name that there is not, each conversation is written there as a file.`,
+		Example: `  sudo alphaos store restore /dev/sdb journal-2026-11-29-1949.jsonl.zst
+  alphaos store restore said/ journal-2026-11-29-1949.jsonl.zst --format json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return errors.New("name TARGET and BACKUP, for example: alphaos store restore /dev/sdb journal-2026-11-29-1949.jsonl.zst")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if form != "md" && form != "json" {
+				return fmt.Errorf("--format %s is not known; use md or json", form)
+			}
+			info, err := os.Stat(args[0])
+			if err == nil && info.IsDir() || errors.Is(err, os.ErrNotExist) && filepath.Ext(args[0]) != ".img" {
+				return fromBackup(args[1], nil, func(r io.Reader) error {
+					s, err := store.OpenBackup(r, time.Now)
+					if err != nil {
+						return err
+					}
+					return exportTo(cmd, args[0], form, s)
+				})
+			}
+			return target.change(cmd, args[0], func(dev *media.InPlace) error {
+				d, err := drive.Open(dev, false)
+				if err != nil {
+					return err
+				}
+				s, rec, err := d.OpenJournal(time.Now)
+				if err != nil {
+					return err
+				}
+				if rec.New {
+					err = fromBackup(args[1], d, func(r io.Reader) error { return d.RestoreJournal(r, time.Now) })
+					if err = errors.Join(err, d.Close(), dev.Flush()); err == nil {
+						fmt.Fprintln(cmd.OutOrStdout(), "All of the backup is on the drive.")
+					}
+					return err
+				}
+				var m store.Merged
+				err = fromBackup(args[1], d, func(r io.Reader) (err error) {
+					m, err = s.Recover(cmd.Context(), r)
+					return err
+				})
+				return changed(cmd, m, errors.Join(err, s.End(), d.Close(), dev.Flush()))
+			})
+		},
+	}
+	target.add(cmd)
+	cmd.Flags().StringVar(&form, "format", "md", "md or json, of files in a directory")
+	return cmd
+}
+
+// fromBackup has f read a backup: a file, or one of that name on the drive.
+func fromBackup(name string, d *drive.Drive, f func(io.Reader) error) error {
+	var in io.ReadCloser
+	in, err := os.Open(name)
+	if err != nil && d != nil && filepath.Base(name) == name {
+		if on, derr := d.Open(drive.BackupDir + "/" + name); derr == nil {
+			in, err = on, nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	z, err := archive.Unpack(in)
+	if err != nil {
+		return err
+	}
+	defer z.Close()
+	return f(z)
 }
 
 func storeMergeCommand() *cobra.Command {
@@ -209,7 +410,7 @@ func storeMergeCommand() *cobra.Command {
 		Short: "Add the conversations of one drive to those of another",
 		Long: `Add the conversations of the drive or image FROM to those of TARGET, with their times
 and titles. FROM is only read. A conversation that TARGET has already is not added
-again, so a merge can be repeated. What was replaced in a conversation stays on FROM.`,
+again, so a merge can be repeated.`,
 		Example: `  sudo alphaos store merge /dev/sdb old-drive.img`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -218,30 +419,12 @@ again, so a merge can be repeated. What was replaced in a conversation stays on 
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return target.change(cmd, args[0], func(dev *media.InPlace) error {
-				d, err := drive.Open(dev, false)
-				if err != nil {
-					return err
-				}
-				s, _, err := d.OpenJournal(time.Now)
-				if err != nil {
-					return err
-				}
-				var m store.Merged
+			return changeStore(cmd, &target, args[0], func(s *store.Store) (m store.Merged, err error) {
 				err = readStore(cmd, args[1], func(from *store.Store, _ store.Recovery) (err error) {
 					m, err = s.Merge(cmd.Context(), from)
 					return err
 				})
-				if err = errors.Join(err, s.End(), d.Close(), dev.Flush()); err != nil {
-					return err
-				}
-				remembered := ""
-				if m.Facts > 0 {
-					remembered = ", " + counted(m.Facts, "fact") + " to remember"
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s added, %s went on, %d were there already; %s%s.\n",
-					counted(m.Added, "conversation"), counted(m.Grown, "conversation"), m.Known, counted(m.Messages, "message"), remembered)
-				return nil
+				return m, err
 			})
 		},
 	}

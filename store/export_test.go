@@ -1,0 +1,4 @@
+package store
+
+// Generations has generations drawn by f, so that a test does the same each time.
+func Generations(f func() uint64) { generation = f }
