@@ -4,7 +4,9 @@ package assistant
 // while the person is asked for a line, so no answer waits for it, and at the end.
 
 import (
+	"cmp"
 	"context"
+	"sync"
 	"time"
 
 	"alphaos/fs"
@@ -22,6 +24,7 @@ type projection struct {
 	what   string // it is, in the list of a shutdown
 	failed string // how a sentence begins that says that it could not be written
 
+	mu   sync.Mutex
 	note string // to be told
 	err  error
 	told string // the last failure
@@ -32,10 +35,18 @@ const (
 	filesEnd   = 8 * time.Second // at most, for what a shutdown still writes; what is left comes at the next start
 )
 
-func (p *projection) write(ctx context.Context) {
-	if p != nil && ctx.Err() == nil {
-		p.note, p.err = p.keep(ctx)
+func (p *projection) write(ctx context.Context) error {
+	if p == nil {
+		return nil
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	note, err := p.keep(ctx)
+	p.note, p.err = cmp.Or(note, p.note), err
+	return err
 }
 
 // tell tells what came of it: a failure once.
@@ -43,6 +54,8 @@ func (p *projection) tell(ui UI) {
 	if p == nil {
 		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.note != "" {
 		ui.Quiet(p.note)
 	}
@@ -63,12 +76,12 @@ func (p *projection) finish(ui UI) {
 	}
 	ctx, done := context.WithTimeout(context.Background(), filesEnd)
 	defer done()
-	p.write(ctx)
+	err := p.write(ctx)
 	p.tell(ui)
 	switch {
-	case p.err != nil:
 	case ctx.Err() != nil:
 		ui.Quiet(p.what + ": a part; the rest at the next start")
+	case err != nil: // told
 	default:
 		ui.Quiet(p.what + ": written")
 	}
@@ -92,8 +105,8 @@ func (s *filing) keep(ctx context.Context) (stop func()) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(filesAfter):
-			s.files.write(ctx)
-			s.database.write(ctx)
+			_ = s.files.write(ctx) // tell tells
+			_ = s.database.write(ctx)
 		}
 	}()
 	return func() {

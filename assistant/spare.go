@@ -19,10 +19,11 @@ import (
 
 // spare does that. A nil spare does nothing.
 type spare struct {
-	ui      UI
-	store   *store.Store
-	backups *archive.Backups // nil: there is no place for any
-	after   time.Duration    // spareAfter, but in tests
+	ui       UI
+	store    *store.Store
+	database *projection      // nil: there is none
+	backups  *archive.Backups // nil: there is no place for any
+	after    time.Duration    // spareAfter, but in tests
 
 	mu     sync.Mutex
 	asked  time.Time // since when the person is asked for a line; zero: they are not
@@ -132,9 +133,12 @@ func (s *spare) tell(sentence string) {
 	s.news = append(s.news, sentence)
 }
 
-// removeDeleted takes what was deleted out of the journal and the backups.
+// removeDeleted takes what was deleted out of the database, the journal and the backups.
 func (s *spare) removeDeleted(ctx context.Context, wait func() error) error {
 	if s.store.Deleted() {
+		if err := s.database.write(ctx); err != nil {
+			return fmt.Errorf("%w, in the knowledge database: %w", store.ErrNotCompacted, err)
+		}
 		if err := s.store.Compact(ctx); err != nil {
 			return err
 		}
