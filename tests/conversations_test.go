@@ -111,8 +111,8 @@ func TestQuickReference(t *testing.T) {
 	vmtest.CheckDrive(t, disk)
 	vol, _ := vmtest.Volume(t, disk)
 	list, err := vol.ReadDir("data/backup")
-	if err != nil || len(list) != 1 || !strings.HasSuffix(list[0].Name(), "-how-do-i-switch-the-machine-off.md") {
-		t.Fatalf("written were %v, %v", list, err)
+	if err != nil || len(list) != 2 || !strings.HasSuffix(list[0].Name(), "-how-do-i-switch-the-machine-off.md") || !strings.HasSuffix(list[1].Name(), ".jsonl.zst") {
+		t.Fatalf("written were %v, %v: want an export and the day's backup", list, err)
 	}
 	if b, err := iofs.ReadFile(vol, "data/backup/"+list[0].Name()); err != nil || !strings.Contains(string(b), "\n"+first+"\n") || !strings.Contains(vmtest.Squeeze(string(b)), vmtest.Squeeze(answer)) {
 		t.Errorf("%q, %v", b, err)
