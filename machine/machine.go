@@ -129,7 +129,7 @@ func (m *Machine) ShareMemory() (weights, sessions, documents int64) {
 	const other = 160 << 20 // vocabulary, screen, journal, what the collector has not found yet
 	now := amd64.Memory()
 	free := int64(now.Free)
-	documents = min(max(free/32, 16<<20), 512<<20)
+	documents = min(max(free/32, 4<<20), 512<<20)
 	sessions = min(max(free/4, 64<<20), 2<<30, int64(now.Heap)-other-documents)
 	m.heap = sessions + other + documents
 	debug.SetMemoryLimit(sessions + documents + other*3/4)

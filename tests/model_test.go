@@ -91,7 +91,7 @@ func TestStreaming(t *testing.T) {
 	want := hostText(t, model, prompt, tokens)
 	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
 
-	p := vmtest.Boot(t, ovmf.Config{Disk: disk, MemoryMiB: 384})
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, MemoryMiB: 440})
 	said := vmtest.Squeeze(p.Prompt())
 	if !strings.Contains(said, "are read from the drive for each token") {
 		t.Errorf("nobody is told that the model is streamed: %q", said)
