@@ -95,9 +95,7 @@ func walk(t *testing.T, name string, config ovmf.Config) {
 	p.Prompt()
 
 	// The list of commands, and what completes.
-	keys("/s")
-	press("down", "down", "ret") // "/set ", below "/settings"
-	keys("th")
+	keys("/set th")
 	press("tab")
 	keys("day\n")
 	p.Prompt()
@@ -112,8 +110,8 @@ func walk(t *testing.T, name string, config ovmf.Config) {
 	vmtest.Contains(t, p.Prompt(), "Set parameter 'num_predict' to '100'")
 
 	// The settings: a row by a word, its values by the arrows.
-	keys("/s")
-	press("down", "ret")
+	keys("/sett")
+	press("down", "ret") // the list has nothing else
 	menu("Settings")
 	press("right")
 	p.Expect("Text size: small  normal  [large]  huge")
