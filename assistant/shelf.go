@@ -205,6 +205,7 @@ func (s *shelf) fitting(ctx context.Context, l *knowledge.Library, question stri
 	query := inDocuments.ReplaceAllString(question, " ")
 	found, err := l.Search(ctx, query, k, s.within()...)
 	if err != nil {
+		s.tell(err)
 		return nil
 	}
 	best := 0.
