@@ -206,15 +206,24 @@ func (c *commands) scan(ctx context.Context) {
 	say(c.ui, line+".")
 }
 
+// searched tells whether documents are searched, and says why if they are not.
+func (c *commands) searched() bool {
+	switch {
+	case c.shelf.retriever == nil:
+		say(c.ui, notSearched)
+	case !c.shelf.active():
+		say(c.ui, documentsNot)
+	default:
+		return true
+	}
+	return false
+}
+
 // search runs /search.
 func (c *commands) search(ctx context.Context, words string) {
 	s := c.shelf
 	switch {
-	case s.retriever == nil:
-		say(c.ui, notSearched)
-		return
-	case !s.active():
-		say(c.ui, documentsNot)
+	case !c.searched():
 		return
 	case words == "":
 		say(c.ui, "/search WORDS lists the passages of your documents that fit best. /find WORDS looks at what was said.")
@@ -362,11 +371,7 @@ func (c *commands) openPassage(ctx context.Context, which string) bool {
 func (c *commands) useDocument(ctx context.Context, which string) {
 	s := c.shelf
 	switch {
-	case s.retriever == nil:
-		say(c.ui, notSearched)
-		return
-	case !s.active():
-		say(c.ui, documentsNot)
+	case !c.searched():
 		return
 	case strings.EqualFold(which, "all"):
 		s.use = ""

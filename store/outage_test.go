@@ -419,32 +419,6 @@ func TestRetriedIntoBoth(t *testing.T) {
 	}
 }
 
-// What only one copy has, where that can't be read, is there again when it can be: also if the
-// session that went on behind it ended and another began before the next start.
-func TestSecondSessionUnread(t *testing.T) {
-	m := newOutage(outageHalf)
-	s, _ := open(t, m)
-	say(t, s, "first")
-	m.unwritten(outageHalf, 2*outageHalf)
-	say(t, s, "in A")
-	at := s.j.at.pos
-	m.well()
-	m.unread(0, at&^(blockSize-1), at&^(blockSize-1)+1)
-	for range 2 {
-		s, _ = open(t, m)
-		for range 2 {
-			if err := s.Begin(); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.End(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	m.well()
-	mustSay(t, m, []string{"first", "in A"}, "")
-}
-
 // outages is a folder of segments.
 type outages []*outage
 

@@ -93,5 +93,8 @@ func typeIntoAnswers(t *testing.T, p *vmtest.Person, by typist, keys, line int) 
 		p.Prompt()
 		n += len(word) + 1
 	}
+	if into == 0 {
+		t.Error("no key was typed into an answer")
+	}
 	t.Logf("all of %d keys came, %d of them into answers that went on for longer", keys, into)
 }
