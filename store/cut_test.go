@@ -645,7 +645,9 @@ var faults = []fault{
 		return true
 	}},
 	{name: "bursts of errors", share: 12, once: []uint64{
-		5677904342213033, // numbers were given twice, after a segment had no room for its seal and the next one could not be read
+		5677904342213033,  // numbers were given twice, after a segment had no room for its seal and the next one could not be read
+		10235573376642838, // what followed a block that could not be read was written over, and was the rest of a record that begins in it
+		649012304322199,   // a cut while a block was made the same hit the one before, in which this copy alone had a record
 	}, damage: true, flaky: true, session: func(t *talker) bool {
 		t.d.Fail = fstest.Flaky(t.r, 0.01, 0.01, 0.01, 12)
 		return true

@@ -46,14 +46,16 @@ package store
 // before that is what was left of an append that was cut off.
 //
 // A block of one copy is rewritten from the other only if no needed record is
-// in that copy alone. Where both copies of a block hold such records, these are
-// first written once more behind the tail, with the numbers they have.
+// in that copy alone, there or in the blocks beside it, which may share a physical
+// sector with it. Where both copies of a block hold such records, or a neighbour
+// does, these are first written once more behind the tail, with the numbers they have.
 //
 // A block that can't be read, not even when tried again, may hold anything, also
 // what the other copy lacks. It is not written while it may hold a record that
 // was not found elsewhere: if a number is missing, no unreadable block is; and
 // behind the record with the highest number none ever is. New records go behind
-// it, in places where both copies can be read. If that is too far, the copy that
+// it and behind what a record that begins in it may fill, in places where both
+// copies can be read. If that is too far, the copy that
 // can't be read is not written in this session; if neither can be, nothing is.
 // Any start that fails to read something leaps over more numbers than may be in
 // use there; should it be readable at another start, what it holds takes its

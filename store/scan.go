@@ -691,6 +691,7 @@ type block struct {
 	lacks uint8 // the copies that lack a needed record that the other one has here
 	hurt  bool  // one of its records is in one copy only
 	lost  bool  // one of those was in both
+	alone uint8 // the copies of which the bytes here are all that there is of a record
 }
 
 // scan reads the records of both copies, and plans the repairs.
@@ -698,6 +699,10 @@ func (j *journal) scan(a, b *half, sc *scan) {
 	all, reach := j.gather(a, b)
 	sc.sift(all)
 
+	alike := func(blk int64) bool {
+		bytesOf := func(h *half) []byte { return clip(h.at(blk*blockSize, blockSize), blockSize) }
+		return !a.unread[blk] && !b.unread[blk] && bytes.Equal(bytesOf(a), bytesOf(b))
+	}
 	last := int64(firstByte) // the end of what is needed
 	blocks, starts := map[int64]block{}, map[int64]int64{}
 	for i := range all {
@@ -717,6 +722,9 @@ func (j *journal) scan(a, b *half, sc *scan) {
 			s := blocks[blk]
 			if !f.spare {
 				s.lacks |= inBoth &^ f.in
+			}
+			if !f.spare && f.any != inBoth && !alike(blk) {
+				s.alone |= f.any
 			}
 			s.hurt = s.hurt || f.any != inBoth
 			s.lost = s.lost || f.any != inBoth && (sc.apart == 0 || f.seq < sc.apart)
@@ -768,18 +776,28 @@ func (j *journal) scan(a, b *half, sc *scan) {
 	}
 	whole := true             // the tail block is the same in both copies, or will be
 	again := map[int64]bool{} // what is in one copy only of these is written again
+	// A physical sector may lie across two blocks: a cut while one is written may hit what this copy alone has in the next.
+	endangers := func(copy uint8, blk int64) bool {
+		danger := false
+		for _, n := range []int64{blk - 1, blk + 1} {
+			if blocks[n].alone&copy != 0 {
+				again[n], danger = true, true
+			}
+		}
+		return danger
+	}
 	for _, blk := range slices.Sorted(maps.Keys(blocks)) {
 		if blk > tailBlock {
 			break
 		}
 		s := blocks[blk]
 		from, to := blk*blockSize, (blk+1)*blockSize
-		if !a.unread[blk] && !b.unread[blk] && bytes.Equal(clip(a.at(from, blockSize), blockSize), clip(b.at(from, blockSize), blockSize)) {
+		if alike(blk) {
 			continue // it is another block of the record that differs
 		}
-		src, dst := a, b
+		src, dst, into := a, b, uint8(inB)
 		if s.lacks&inA != 0 {
-			src, dst = b, a
+			src, dst, into = b, a, inA
 		}
 		mixed := s.lacks == inBoth
 		if blk < sc.settled && s.lost && !moved[blk] && !(dst.unread[blk] && sc.near(blk)) { // there a cut may have torn it
@@ -801,13 +819,17 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		case dst.unread[blk] && sc.mayHide(blk), sc.endsIn(dst, src, starts, blk):
 			// A drive that fails to read much must not fill the journal: only
 			// what lies near is written again.
-			again[blk] = sc.near(blk)
+			again[blk] = again[blk] || sc.near(blk)
 			j.degraded = j.degraded || s.hurt
 			whole = whole && to <= j.shared
 		case mixed,
 			// While junk is behind the last record in one copy, the other must
 			// tell that nothing is lost there.
 			blk == tailBlock && !src.zero(last, to):
+			again[blk] = true
+			j.heals = append(j.heals, fix)
+			endangers(into, blk)
+		case endangers(into, blk):
 			again[blk] = true
 			j.heals = append(j.heals, fix)
 		default:
@@ -834,10 +856,11 @@ func (j *journal) scan(a, b *half, sc *scan) {
 		}
 	}
 
-	var behind [2]int64 // ends of the last unreadable blocks from the top on
+	var behind [2]int64 // what begins in unreadable blocks from the top on ends before these
 	for i, h := range [2]*half{a, b} {
 		twin := [2]*half{b, a}[i]
-		sc.torn = max(sc.torn, int64(lastNonZero(tailOf(h.buf, int(last)))))
+		written := int64(lastNonZero(tailOf(h.buf, int(last))))
+		sc.torn = max(sc.torn, written)
 		for blk := range h.unread {
 			from, to := blk*blockSize, (blk+1)*blockSize
 			if blk == 0 || from >= reach {
@@ -852,9 +875,12 @@ func (j *journal) scan(a, b *half, sc *scan) {
 				sc.unread += blockSize
 			}
 		}
+		if behind[i] > 0 { // what follows them may belong to a record that begins in one
+			behind[i] = max(behind[i], last+written)
+		}
 	}
 	if behind[0]+behind[1] > 0 {
-		j.goBehind(last, behind)
+		j.goBehind(a, b, last, behind)
 	}
 	switch {
 	case j.leap > 0:
@@ -873,6 +899,10 @@ func (j *journal) scan(a, b *half, sc *scan) {
 	if behind[0]+behind[1] > 0 {
 		return
 	}
+	if !whole { // to wipe what is behind it might hit what one copy alone has in it
+		j.moveOn(last + sc.torn)
+		return
+	}
 	// Junk behind the tail is wiped, so that the next scan ends at zeros. In the
 	// tail block that is done by the next append.
 	for _, h := range [2]*half{a, b} {
@@ -883,7 +913,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 			}
 		}
 	}
-	if !whole || sc.endsIn(a, b, starts, tailBlock) || sc.endsIn(b, a, starts, tailBlock) {
+	if sc.endsIn(a, b, starts, tailBlock) || sc.endsIn(b, a, starts, tailBlock) {
 		j.moveOn(last)
 		return
 	}
@@ -894,10 +924,19 @@ func (j *journal) scan(a, b *half, sc *scan) {
 	j.tailData = bytes.Clone(src.buf[last/blockSize*blockSize : last])
 }
 
-// goBehind moves the tail behind the unreadable blocks of both copies, whose
-// ends are given. Should they be zeros, the next scan must not end there: if
-// they are too many, the copy that has them is not written at all.
-func (j *journal) goBehind(last int64, ends [2]int64) {
+// goBehind moves the tail behind what may begin in unreadable blocks of both copies, of which the ends are given. Should
+// the blocks be zeros, the next scan must not end there: if they are too many in a row, the copy that has them is not
+// written at all.
+func (j *journal) goBehind(a, b *half, last int64, ends [2]int64) {
+	seen := func(blk int64) bool { // the next scan does not take it for zeros
+		for _, h := range [2]*half{a, b} {
+			from := max(blk*blockSize, last)
+			if to := (blk + 1) * blockSize; !h.unread[blk] && !zero(clip(h.at(from, to-from), to-from)) {
+				return true
+			}
+		}
+		return false
+	}
 	for frozen := range uint8(inBoth) {
 		end := last
 		for i := range ends {
@@ -905,7 +944,15 @@ func (j *journal) goBehind(last int64, ends [2]int64) {
 				end = max(end, ends[i])
 			}
 		}
-		if j.moveOn(end); j.tail-last > probeSize/2 || j.free() == 0 {
+		j.moveOn(end)
+		row, most := int64(0), int64(0)
+		for blk := last / blockSize; blk < j.tail/blockSize; blk++ {
+			if row++; seen(blk) {
+				row = 0
+			}
+			most = max(most, row)
+		}
+		if most*blockSize > probeSize/2 || j.free() == 0 {
 			continue
 		}
 		if j.frozen = frozen; frozen != 0 {
