@@ -111,6 +111,11 @@ func TestCuts(t *testing.T) {
 			return volume{v}
 		}
 		d, v := newDrive(), mount()
+		// The volume is marked as in use first: on 4096-byte sectors that could tear the boot sector and its backup, which is
+		// no matter of the database.
+		if err := v.WriteFile("used.txt", nil); err != nil {
+			t.Fatal(err)
+		}
 		if cut > 0 {
 			disk.CutAfter(cut)
 		}
@@ -135,7 +140,8 @@ func TestCuts(t *testing.T) {
 			t.Fatalf("cut %d, seed %d: %v", cut, seed, err)
 		}
 		for _, p := range report.Problems {
-			if p.Kind > fat.Lost && strings.Contains(p.Path, Name) && !strings.Contains(p.What, "more clusters than it needs") {
+			// A torn sector of the FAT may take the rollback journal's clusters: then the database is made anew.
+			if p.Kind > fat.Lost && strings.HasSuffix(p.Path, Name) && !strings.Contains(p.What, "more clusters than it needs") {
 				t.Errorf("cut %d, seed %d: %s", cut, seed, p)
 			}
 		}

@@ -270,7 +270,8 @@ func (s *session) close() error {
 		for _, st := range s.stmts {
 			st.Close() // says again what the statement said
 		}
-		return errors.Join(err, s.conn.Close())
+		err = errors.Join(err, s.conn.Close())
+		return errors.Join(err, s.disk.unwrit) // SQLite does not tell what closing a file said
 	})
 }
 

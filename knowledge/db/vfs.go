@@ -160,7 +160,11 @@ func (d *disk) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, er
 			return nil, flags, err
 		}
 		d.database = &file{disk: d, f: f}
-		return d.database, flags, d.read(d.database.measure())
+		if err := d.database.measure(); err != nil {
+			d.read(err)
+			return nil, flags, errors.Join(err, f.Close()) // SQLite closes only what was opened
+		}
+		return d.database, flags, nil
 	}
 	return &vfsutil.SliceFile{}, flags | vfs.OPEN_MEMORY, nil // temp_store=memory asks for hardly any
 }
