@@ -85,8 +85,9 @@ func statsOf(payload []byte) (st Stats) {
 // load reads a record, or the part of one that p names. Its payload is good until the next load.
 func (s *Store) load(p piece) (record, bool) {
 	for range readTries {
-		for _, in := range [2]uint8{inA, inB} {
-			if p.in&in == 0 {
+		// A copy that lacked it at the start may have it since.
+		for _, in := range [4]uint8{p.in & inA, p.in & inB, inA &^ p.in, inB &^ p.in} {
+			if in == 0 {
 				continue
 			}
 			if r, ok := s.loadFrom(p, in); ok {

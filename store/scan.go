@@ -859,8 +859,7 @@ func (j *journal) scan(a, b *half, sc *scan) {
 	var behind [2]int64 // what begins in unreadable blocks from the top on ends before these
 	for i, h := range [2]*half{a, b} {
 		twin := [2]*half{b, a}[i]
-		written := int64(lastNonZero(tailOf(h.buf, int(last))))
-		sc.torn = max(sc.torn, written)
+		sc.torn = max(sc.torn, int64(lastNonZero(tailOf(h.buf, int(last)))))
 		for blk := range h.unread {
 			from, to := blk*blockSize, (blk+1)*blockSize
 			if blk == 0 || from >= reach {
@@ -870,13 +869,14 @@ func (j *journal) scan(a, b *half, sc *scan) {
 			if to <= sc.top {
 				continue
 			}
-			behind[i] = max(behind[i], to)
+			end := to // what follows may belong to a record that begins in it, of which no block is all zeros
+			for end < min(reach, int64(len(h.buf))) && !zero(clip(h.buf[end:], blockSize)) {
+				end += blockSize
+			}
+			behind[i] = max(behind[i], end)
 			if known := twin.size >= to && twin.zero(max(from, last), to); !known && (i == 0 || !twin.unread[blk]) {
 				sc.unread += blockSize
 			}
-		}
-		if behind[i] > 0 { // what follows them may belong to a record that begins in one
-			behind[i] = max(behind[i], last+written)
 		}
 	}
 	if behind[0]+behind[1] > 0 {
@@ -899,21 +899,22 @@ func (j *journal) scan(a, b *half, sc *scan) {
 	if behind[0]+behind[1] > 0 {
 		return
 	}
-	if !whole { // to wipe what is behind it might hit what one copy alone has in it
-		j.moveOn(last + sc.torn)
-		return
-	}
 	// Junk behind the tail is wiped, so that the next scan ends at zeros. In the
-	// tail block that is done by the next append.
+	// tail block that is done by the next append. If that block is left alone, so is the
+	// one behind it, which may share a physical sector with it; the tail is behind both.
+	wipe := (tailBlock + 1) * blockSize
+	if !whole {
+		wipe += blockSize
+	}
 	for _, h := range [2]*half{a, b} {
-		for from := (tailBlock + 1) * blockSize; sc.torn > 0 && from < int64(len(h.buf)); from += blockSize {
+		for from := wipe; sc.torn > 0 && from < int64(len(h.buf)); from += blockSize {
 			to := min(from+blockSize, int64(len(h.buf)))
 			if !zero(h.buf[from:to]) {
 				j.repairs = append(j.repairs, repair{h.base + from, make([]byte, to-from)})
 			}
 		}
 	}
-	if sc.endsIn(a, b, starts, tailBlock) || sc.endsIn(b, a, starts, tailBlock) {
+	if !whole || sc.endsIn(a, b, starts, tailBlock) || sc.endsIn(b, a, starts, tailBlock) {
 		j.moveOn(last)
 		return
 	}
