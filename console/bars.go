@@ -15,7 +15,8 @@ type Bars struct {
 	Title   string // of the conversation
 	Model   string
 	Saved   Saved
-	Context int // percent of the model's context in use; 0: not shown
+	Alert   string // why nothing is saved and what to do; "": it is
+	Context int    // percent of the model's context in use; 0: not shown
 
 	Doing string // what goes on, in a word or two: "answering"; "": nothing
 	Pace  string // how it goes: "4.2 tokens/s"
@@ -153,6 +154,9 @@ func (c *Console) statusBar() (left [][]span, right []span) {
 		if pace != "" {
 			left[0] = append(left[0], span{" " + cleanString(pace), barText})
 		}
+	}
+	if b.Alert != "" && !c.paging {
+		left = append(left, []span{divider, {"! " + cleanString(b.Alert), barAlert}})
 	}
 	running := len(c.stops) > 0 && c.edit == nil
 	switch e := c.editor; {

@@ -78,6 +78,9 @@ func (s *segments) Add(size int64) (store.Medium, error) {
 	if err != nil {
 		return nil, err
 	}
+	if free, err := v.Free(); err == nil && free < size { // before all that is free is written, again and again
+		return nil, fat.ErrNoRoom
+	}
 	v.stamp(s.now())
 	if err := v.mkdir(path.Dir(at)); err != nil {
 		return nil, err
