@@ -211,7 +211,7 @@ func (j *journal) alert() string {
 	case errors.Is(err, fs.ErrRemoved):
 		return "the drive is out: plug it in again"
 	case errors.Is(err, store.ErrFull):
-		return "the drive is full: delete something"
+		return "the drive is full: make room"
 	case errors.Is(err, fs.ErrReadOnly):
 		return "the drive is write-protected"
 	}

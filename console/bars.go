@@ -174,7 +174,7 @@ func (c *Console) statusBar() (left [][]span, right []span) {
 		hint("Enter", enter)
 	case e == nil || e.asked:
 	case e.quoted():
-		left = append(left, []span{{"a message of several lines", barTitle}})
+		left = append(left, []span{divider, {"a message of several lines", barTitle}})
 		hint("Enter", "next line")
 		hint(quotes, "ends the message")
 	case len(c.list) > 0:
@@ -182,7 +182,7 @@ func (c *Console) statusBar() (left [][]span, right []span) {
 		hint("↑ ↓", "choose")
 		hint("Enter", "runs it")
 	case e.text == "":
-		left = append(left, []span{{" / ", button}, {" commands", barText}})
+		left = append(left, []span{divider, {" / ", button}, {" commands", barText}})
 		if c.surface != nil && c.allRows() > c.surface.rows {
 			hint("Tab", "reads back")
 		}

@@ -378,7 +378,7 @@ func (s *Store) nextFor(size int64) error {
 	if !s.grows() {
 		return s.full()
 	}
-	if err := s.makeRoom(); err != nil {
+	if err := s.makeRoom(size + s.closeReserve()); err != nil {
 		return s.full()
 	}
 	if s.j = s.behind(); size > s.j.capacity-firstByte-s.closeReserve() {

@@ -448,7 +448,7 @@ func (s *Store) full() error {
 	}
 	used, _ := s.usage()
 	if s.broken != nil {
-		return fmt.Errorf("%w (%s used), and the drive has no room for more of it: delete conversations, or take files away that you don't need, to go on saving: %w", ErrFull, bytesText(used), s.broken)
+		return fmt.Errorf("%w (%s used), and the drive has no room for more of it: take files away that you don't need to go on saving: %w", ErrFull, bytesText(used), s.broken)
 	}
 	return fmt.Errorf("%w (%s used): delete conversations, or make a drive with a larger one (alphaos drive create --journal), to go on saving", ErrFull, bytesText(used))
 }
