@@ -478,10 +478,14 @@ func (s *Store) begin() error {
 			j.mend()
 		}
 	}
+	first := s.j.blank && s.j == s.segments[0]
 	if err := s.j.prepare(s.now()); err != nil {
 		return err
 	}
 	recs := []record{{kind: kindSession, payload: encodePairs("version", "1")}}
+	if first { // so that a journal is known for the same when its headers are lost
+		recs[0].ms = s.j.made.UnixMilli()
+	}
 	if len(s.holes) > 0 {
 		recs = append(recs, record{kind: kindHoles, payload: encodePairs("before", strings.Join(s.holes, ","))})
 	}
