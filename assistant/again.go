@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"alphaos/fs"
 	"alphaos/llm/chat"
@@ -40,16 +41,16 @@ func (c *conversation) retry(ctx context.Context) {
 		return
 	}
 	// What was said while nothing was saved is not saved now.
-	var saved *store.Answer
+	var saved *answer
 	if c.journal.saving && kept {
 		index, ok := c.journal.lastMessage()
 		err := c.journal.finish()
 		if err != nil {
-			c.ui.Error("The last answer is not saved yet, so no other is given: " + fs.Explain(err))
+			c.ui.Error("What was said is not saved yet, so no other answer is given: " + fs.Explain(err))
 			return
 		}
 		if ok {
-			saved = c.journal.store.ReplaceAnswer(index + 1)
+			saved = c.journal.replaceAnswer(index + 1)
 		}
 	} else {
 		c.journal.secret = true
@@ -81,7 +82,7 @@ func (c *conversation) answers(which string) {
 		return
 	}
 	if err := c.journal.finish(); err != nil {
-		c.ui.Error("The last answer is not saved yet, so no other is shown: " + fs.Explain(err))
+		c.ui.Error("What was said is not saved yet, so no other answer is shown: " + fs.Explain(err))
 		return
 	}
 	index, list := c.answered()
@@ -112,8 +113,7 @@ func (c *conversation) answers(which string) {
 	}
 	m := list[n-1]
 	c.said.Turns = c.said.Turns[: at+1 : at+1]
-	s := c.speak(c.journal.store.ReplaceAnswer(index + 1))
-	s.whole = true
+	s := c.speak(c.journal.replaceAnswer(index + 1))
 	s.put(cited(m.Text, sourcesOf(m.Stats.Sources)), m.Text)
 	s.end(m.Stats, m.Partial)
 	c.said.Turns = append(c.said.Turns, chat.Turn{Role: store.Assistant, Text: m.Text})
@@ -154,12 +154,12 @@ func (c *conversation) edit(ctx context.Context, text string) {
 		}
 		return
 	}
-	c.answerAfter(ctx, text, at, func() error {
+	c.answerAfter(ctx, text, at, func(said time.Time) error {
 		index, ok := c.journal.lastMessage()
 		if !kept || !ok { // it is not in the store, so nothing is replaced there
-			return c.journal.store.AddUser(text)
+			return c.journal.store.AddUserAt(text, said)
 		}
-		return c.journal.store.Replace(index, text)
+		return c.journal.store.ReplaceAt(index, text, said)
 	})
 }
 

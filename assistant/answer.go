@@ -2,9 +2,9 @@ package assistant
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"alphaos/engine"
 	"alphaos/fs"
@@ -17,12 +17,12 @@ const noModelLoaded = "There is no model loaded, so nobody can answer: /models l
 // answer journals a message, answers it and journals the answer. The model is
 // not asked what Config.Before answers.
 func (c *conversation) answer(ctx context.Context, text string) {
-	c.answerAfter(ctx, text, len(c.said.Turns), func() error { return c.journal.store.AddUser(text) })
+	c.answerAfter(ctx, text, len(c.said.Turns), func(at time.Time) error { return c.journal.store.AddUserAt(text, at) })
 }
 
 // answerAfter answers a message that comes after the first keep turns, whatever came there; save
-// saves it.
-func (c *conversation) answerAfter(ctx context.Context, text string, keep int, save func() error) {
+// saves it, with the time when it was said.
+func (c *conversation) answerAfter(ctx context.Context, text string, keep int, save func(at time.Time) error) {
 	if c.model == nil {
 		c.ui.Error(noModelLoaded)
 		return
@@ -44,16 +44,14 @@ func (c *conversation) answerAfter(ctx context.Context, text string, keep int, s
 			return
 		}
 	}
-	if err := c.journal.record(ctx, save, !byRule); err != nil {
+	// A model of which a part is on the drive can't answer while that is out.
+	if err := c.journal.record(ctx, text, save, !byRule && c.model.Info.Streamed > 0); err != nil {
 		switch {
 		case byRule: // the person may need it now
 			c.ui.Error("Your message was not saved and is not kept: " + fs.Explain(err))
 			c.ui.BeginAnswer()
 			say(c.ui, fixed)
 			return
-		case errors.Is(err, store.ErrFull):
-			c.ui.Error("Your message was not saved and so not answered: " + fs.Explain(err))
-			c.ui.Quiet("/set nohistory goes on without saving, /history shows what is saved.")
 		default:
 			c.ui.Error("Your message was not saved and so not answered: " + fs.Explain(err))
 			c.ui.Quiet("Try again (the Up key brings it back), or type /set nohistory to go on without saving.")
@@ -100,10 +98,9 @@ func (c *conversation) grown() {
 // tell answers the last turn with a fixed text.
 func (c *conversation) tell(text string) {
 	s := c.speak(c.journal.beginAnswer())
-	s.whole = true
 	s.say(text)
 	used, _ := c.model.Context()
-	s.end(store.Stats{Context: used}, s.full)
+	s.end(store.Stats{Context: used}, false)
 	c.said.Turns = append(c.said.Turns, chat.Turn{Role: store.Assistant, Text: text})
 }
 
@@ -131,7 +128,8 @@ func (c *conversation) reply(ctx context.Context, s *speech) chat.Turn {
 	}
 	r := c.model.Answer(ctx, &c.said, c.settings.Params, func(text string) error {
 		meter.token()
-		return s.say(text)
+		s.say(text)
+		return nil
 	})
 	used, size := c.model.Context()
 	c.said.Turns[at] = asked
@@ -171,74 +169,51 @@ func (c *conversation) reply(ctx context.Context, s *speech) chat.Turn {
 // speech shows the text of an answer and journals it.
 type speech struct {
 	ui      UI
-	journal *journal
-	saved   *store.Answer // nil: the answer is not saved
-	instead bool          // of another answer, which stays if there is no word of this one
-	words   bool          // there is one
-	shown   string        // the last piece
-	whole   bool          // all of it is shown, saved or not
-	failed  bool          // a piece could not be saved, and the person knows
-	full    bool          // it could not be saved because the journal is full
-	citer   *citer        // looks which passages it comes from; nil: there are none
+	saved   *answer // nil: the answer is not saved
+	instead bool    // of another answer, which stays if there is no word of this one
+	words   bool    // there is one
+	shown   string  // the last piece
+	citer   *citer  // looks which passages it comes from; nil: there are none
 }
 
 // speak begins an answer that is saved in saved, unless that is nil.
-func (c *conversation) speak(saved *store.Answer) *speech {
+func (c *conversation) speak(saved *answer) *speech {
 	c.display.CodeFrom(c.codeBefore(len(c.said.Turns)))
 	c.ui.BeginAnswer()
-	return &speech{ui: c.ui, journal: c.journal, saved: saved}
+	return &speech{ui: c.ui, saved: saved}
 }
 
-// say shows and saves the next piece. An error means that no more can be saved.
-func (s *speech) say(text string) error {
+// say shows and saves the next piece.
+func (s *speech) say(text string) {
 	if s.citer != nil {
-		return s.put(s.citer.add(text))
+		s.put(s.citer.add(text))
+		return
 	}
-	return s.put(text, text)
+	s.put(text, text)
 }
 
 // put shows a piece, and saves it without the numbers of its sources.
-func (s *speech) put(show, save string) error {
+func (s *speech) put(show, save string) {
 	if show == "" && save == "" && s.citer != nil {
-		return nil
+		return
 	}
 	s.shown, s.words = show, s.words || show != ""
 	s.ui.Write([]byte(show))
-	if s.saved == nil {
-		return nil
+	if s.saved != nil {
+		s.saved.write(save)
 	}
-	err := s.saved.Write(save)
-	if err != nil && !s.failed {
-		s.failed = true
-		s.full = errors.Is(err, store.ErrFull)
-		switch {
-		case s.full && s.whole:
-			s.ui.Error("This answer can't be saved: " + fs.Explain(err))
-		case s.full:
-			s.ui.Error("The answer ends here because it can't be saved: " + fs.Explain(err))
-		default:
-			s.ui.Error("This answer is not saved at the moment: " + fs.Explain(err) + " It is kept here, and saved as soon as that is possible.")
-		}
-	}
-	if s.full {
-		return store.ErrFull
-	}
-	return nil
 }
 
 // end ends the answer on the screen and in the journal.
 func (s *speech) end(stats store.Stats, partial bool) {
 	if s.citer != nil {
-		s.put(s.citer.end()) // an error was told
+		s.put(s.citer.end())
 		stats.Sources = encode(s.citer.list)
 	}
 	if !strings.HasSuffix(s.shown, "\n") {
 		s.ui.Write([]byte("\n"))
 	}
-	if s.saved == nil || s.instead && !s.words {
-		return
-	}
-	if s.journal.endAnswer(s.saved, stats, partial) == nil && s.failed && !s.full {
-		s.ui.Quiet("Now all of this answer is saved.")
+	if s.saved != nil && (s.words || !s.instead) {
+		s.saved.end(stats, partial)
 	}
 }

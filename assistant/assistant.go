@@ -4,8 +4,8 @@
 // Data travels one way: a line from the [UI] is journalled in the store, only
 // then is it given to the model, and the answer goes piece by piece to the UI
 // and to the journal. The assistant never says that something is saved unless the
-// store confirmed it, and never lets a model answer a message that should have
-// been saved and was not.
+// store confirmed it. While the drive takes nothing the conversation goes on in memory, which the person
+// is told, and is saved when it takes it.
 //
 // The conversation of the last session is always continued, whether that session
 // ended cleanly or not; /clear begins a new one.
@@ -37,13 +37,15 @@
 //	shelf.go         what the documents say to a question
 //	filing.go        files of conversations and a database, for other computers
 //	spare.go         what is done in a spare moment: deletions, backups
-//	journal.go       what is saved, and what is said when that fails
+//	journal.go       what is saved
+//	unsaved.go       what can't be saved yet, and what is said then
 //	settings.go      parameters
 //	keyboard.go      the layout of the keyboard
 //	ui.go            the terminal
 package assistant
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +59,7 @@ import (
 	"alphaos/console/keyboard"
 	"alphaos/drive"
 	"alphaos/engine"
+	"alphaos/fs"
 	"alphaos/llm"
 	"alphaos/store"
 )
@@ -91,7 +94,8 @@ type Config struct {
 	// Restarting is what the person has to know before the machine restarts; "": nothing.
 	Restarting string
 
-	loader loader // for tests
+	loader loader        // for tests
+	watch  time.Duration // for tests: how often it is looked whether the drive is there; 0: watchEvery
 }
 
 // Drive is where the conversation is kept.
@@ -163,7 +167,10 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		o.Display = noDisplay{}
 	}
 	o.Engine.Now = o.Now
-	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present, option: o.Drive.Option}
+	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present, option: o.Drive.Option, now: o.Now, every: cmp.Or(o.watch, watchEvery)}
+	j.show = func() {
+		o.Display.SetBars(func(b *console.Bars) { b.Saved, b.Alert = j.state(), j.alert() })
+	}
 	t := &conversation{ui: o.UI, display: o.Display, now: o.Now, journal: j, settings: defaultSettings(), before: o.Before, state: o.Drive.State,
 		close: o.Drive.Close, restarting: o.Restarting, said: engine.Conversation{System: o.Start.System}}
 	if o.Flight == nil {
@@ -292,9 +299,14 @@ func readLine(ctx context.Context, c *commands) (string, error) {
 	if !c.mayAsk(ctx) {
 		return "", io.EOF
 	}
-	defer c.filing.keep(ctx)()
-	defer c.spare.begin()()
-	defer c.shelf.keep(ctx)()
+	if c.journal.trouble == nil {
+		defer c.filing.keep(ctx)()
+		defer c.shelf.keep(ctx)()
+	}
+	if !errors.Is(c.journal.trouble, fs.ErrRemoved) { // on a full drive, taking off what was deleted makes room
+		defer c.spare.begin()()
+	}
+	defer c.journal.watch(ctx)()
 	return c.ui.ReadLine(Prompt)
 }
 

@@ -29,7 +29,7 @@ func (h *past) list() []store.Conversation {
 
 // current is the conversation that the person is in; its ID is 0 if nothing of it is saved.
 func (h *past) current() store.Conversation {
-	if h.journal.apart {
+	if h.journal.begun() {
 		return store.Conversation{}
 	}
 	return h.store.Current()
@@ -181,7 +181,7 @@ func (c *commands) delete(rest string) {
 	for _, b := range c.journal.store.Branches(which.ID) {
 		said = append(said, b.Messages...)
 	}
-	if err := c.journal.arrange(func() error { return c.journal.store.Delete(which.ID) }); err != nil {
+	if err := c.journal.delete(which.ID); err != nil {
 		c.ui.Error("It could not be deleted: " + fs.Explain(err))
 		return
 	}

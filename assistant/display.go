@@ -112,24 +112,23 @@ func (l *look) showRaw(on bool) {
 
 // showState brings the bars up to date, while nothing goes on.
 func (c *conversation) showState() {
-	title, model, saved, percent := c.heading(), "no model", console.NotSaved, 0
+	title, model, percent := c.heading(), "no model", 0
 	if c.model != nil {
 		model = c.modelName()
 		if used, size := c.model.Context(); size > 0 {
 			percent = used * 100 / size
 		}
 	}
-	if c.journal.saving && c.journal.unfinished == nil {
-		saved = console.AllSaved
-	}
+	saved, alert := c.journal.state(), c.journal.alert()
+	c.journal.saved, c.journal.alerted = saved, alert
 	c.display.SetBars(func(b *console.Bars) {
-		*b = console.Bars{Title: title, Model: model, Saved: saved, Context: percent}
+		*b = console.Bars{Title: title, Model: model, Saved: saved, Alert: alert, Context: percent}
 	})
 }
 
 // heading is the conversation's title, or the beginning of its first message.
 func (c *conversation) heading() string {
-	if j := c.journal; j.store != nil && !j.apart {
+	if j := c.journal; j.store != nil && !j.begun() {
 		if here := j.store.Current(); here.Title != "" {
 			return here.Title
 		}

@@ -67,7 +67,10 @@ func (p *panel) all() []console.Bars {
 
 func displayed(t *testing.T, disk *memory) (Config, *panel) {
 	w := &world{t: t, context: 400, now: time.Unix(1e9, 0)}
-	c := openStore(t, disk)
+	c := Config{}
+	if disk != nil {
+		c = openStore(t, disk)
+	}
 	c.Models = engine.DirModels(fstest.MapFS{"models/tiny.gguf": modelFile("tiny.gguf"), "models/other.gguf": modelFile("other.gguf")}, "models")
 	c.Now = func() time.Time { return w.tick(time.Second) }
 	c.Start.Params = map[string]string{"temperature": "0", "repeat_penalty": "1"}

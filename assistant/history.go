@@ -134,7 +134,8 @@ func (h *past) all(ctx context.Context, whole bool) {
 	list, current := h.list(), h.store.Conversation()
 	now := h.store.Current().ID
 	list = slices.DeleteFunc(list, func(c store.Conversation) bool { return c.ID == now })
-	if len(list) == 0 && len(current) == 0 {
+	waiting := h.journal.waiting
+	if len(list) == 0 && len(current) == 0 && len(waiting) == 0 {
 		say(h.ui, nothingSaid)
 		return
 	}
@@ -148,6 +149,16 @@ func (h *past) all(ctx context.Context, whole bool) {
 	if len(current) > 0 {
 		say(h.ui, "This conversation:")
 		h.recite(ctx, current)
+	}
+	if len(waiting) > 0 {
+		say(h.ui, "Not saved yet:")
+		for _, u := range waiting {
+			if u.role == "" {
+				h.ui.Quiet("A new conversation.")
+				continue
+			}
+			h.replay(store.Message{Role: u.role, Text: u.text}, 0)
+		}
 	}
 	if !whole {
 		h.ui.Quiet("What was said after /set nohistory is not saved and not shown.")

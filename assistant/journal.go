@@ -7,22 +7,31 @@ import (
 	"slices"
 	"time"
 
+	"alphaos/console"
 	"alphaos/fs"
 	"alphaos/store"
 )
 
-// journal keeps what is said and set in the store, if there is one, and tells
-// the person what cannot be kept. What could not be written is written later: the
-// end of an answer before the next message, settings at the end of the session.
+// journal keeps what is said and set in the store, if there is one. What the store does not take waits in memory and is saved
+// in the order in which it was said (see unsaved.go).
 type journal struct {
 	ui      UI
 	store   *store.Store
 	present func() error                   // Drive.Present
 	option  func(name, value string) error // Drive.Option
-	saving  bool                           // messages go to the store
+	now     func() time.Time
+	saving  bool // messages go to the store
 
-	unfinished func() error      // saves the end of an answer that could not be saved
-	unkept     map[string]string // settings that could not be saved
+	waiting []unsaved         // what could not be saved yet, in order
+	held    int               // bytes of it
+	unkept  map[string]string // settings that could not be saved
+	trouble error             // why nothing can be saved; nil: as far as is known it can
+	told    string            // what the person was told of that; "": nothing
+	tried   time.Time         // when saving failed last
+	show    func()            // brings the bars up to date
+	saved   console.Saved     // what they say
+	alerted string            // likewise
+	every   time.Duration     // watch looks
 
 	apart  bool // a conversation was begun while nothing was saved
 	secret bool // something was said while nothing was saved
@@ -37,75 +46,32 @@ func (j *journal) begin(why error) {
 		}
 		return
 	}
-	j.saving = true
-	if err := j.store.Begin(); err != nil {
-		j.ui.Error("Nothing can be saved at the moment: " + fs.Explain(err))
-		j.ui.Quiet("Messages are answered only once they are saved. /set nohistory goes on without saving.")
-	}
+	j.saving, j.saved = true, console.AllSaved // to begin with
+	j.noted(j.store.Begin())
+	j.tell()
 }
 
-// pending tells whether something could not be written before.
-func (j *journal) pending() bool { return j.unfinished != nil || len(j.unkept) > 0 }
-
-// catchUp writes that.
-func (j *journal) catchUp() error {
-	if err := j.finish(); err != nil {
-		return err
-	}
-	for name, value := range j.unkept {
-		if err := j.store.Set(name, value); err != nil {
-			return err
-		}
-	}
-	j.unkept = nil
-	return nil
-}
-
-// finish saves the end of the last answer if it is not saved yet.
-func (j *journal) finish() error {
-	if j.unfinished == nil {
-		return nil
-	}
-	if err := j.unfinished(); err != nil {
-		return err
-	}
-	j.unfinished = nil
-	return nil
-}
-
-// record has save save a message, and before it the end of the last answer if that is
-// not saved yet. With wait it waits for a drive that was pulled out.
-func (j *journal) record(ctx context.Context, save func() error, wait bool) error {
+// record has save save a message, and before it what waits. When that fails the message waits as well; the error says that it
+// can't. With wait a drive that was pulled out is waited for first.
+func (j *journal) record(ctx context.Context, text string, save func(at time.Time) error, wait bool) error {
 	if !j.saving {
 		j.secret = true
 		return nil
 	}
-	add := func() error { return j.arrange(save) }
-	err := add()
-	if errors.Is(err, fs.ErrRemoved) && j.present != nil && wait {
+	at := j.now()
+	if wait && j.present != nil && errors.Is(j.present(), fs.ErrRemoved) {
 		j.ui.Error("The drive was pulled out. Plug it in again: your message is kept here, and is saved and answered then.")
-		if err = j.await(ctx, add); err == nil {
-			j.ui.Quiet("The drive is there again. All that was said is saved.")
+		if err := j.await(ctx, func() error { return nil }); err != nil {
+			return err
 		}
+		j.ui.Quiet("The drive is there again.")
 	}
-	return err
-}
-
-// arrange changes the store once the end of the last answer is saved: it would become part of
-// another conversation.
-func (j *journal) arrange(change func() error) error {
-	if err := j.finish(); err != nil {
+	add := func() error { return save(at) }
+	err := j.save(add)
+	if err == nil || errors.Is(err, store.ErrTooLong) {
 		return err
 	}
-	return change()
-}
-
-// beginAnswer begins to save an answer. Nil means that it is not saved.
-func (j *journal) beginAnswer() *store.Answer {
-	if !j.saving {
-		return nil
-	}
-	return j.store.BeginAnswer()
+	return j.hold(unsaved{role: store.User, text: text, at: at, save: add}, err)
 }
 
 // lastMessage returns where in the current conversation of the store the person's last message is.
@@ -125,22 +91,13 @@ func (j *journal) lastMessage() (index int, ok bool) {
 	}
 }
 
-// endAnswer ends an answer, now or, if that fails, before the next message.
-func (j *journal) endAnswer(a *store.Answer, stats store.Stats, partial bool) error {
-	end := func() error { return a.End(stats, partial) }
-	err := end()
-	if err != nil {
-		j.unfinished = end
-		j.ui.Error("The end of this answer is not saved yet: " + fs.Explain(err) + " It is kept here, and saved before your next message.")
-	}
-	return err
-}
-
 // resume saves messages again.
 func (j *journal) resume() error {
 	if j.apart {
-		if err := j.arrange(j.store.NewConversation); err != nil {
-			return err
+		if err := j.save(j.store.NewConversation); err != nil {
+			if err = j.hold(unsaved{save: j.store.NewConversation}, err); err != nil {
+				return err
+			}
 		}
 	}
 	j.saving, j.apart = true, false
@@ -150,8 +107,8 @@ func (j *journal) resume() error {
 // newConversation begins a new conversation.
 func (j *journal) newConversation() error {
 	if j.saving {
-		if err := j.arrange(j.store.NewConversation); err != nil {
-			return err
+		if err := j.save(j.store.NewConversation); err != nil {
+			return j.hold(unsaved{save: j.store.NewConversation}, err)
 		}
 	}
 	j.apart = !j.saving
@@ -176,15 +133,19 @@ func (j *journal) keep(name, value string) {
 	if j.store == nil {
 		return
 	}
-	if err := j.store.Set(name, value); err != nil {
-		if j.unkept == nil {
-			j.unkept = map[string]string{}
-		}
-		j.unkept[name] = value
-		j.ui.Error("This was not saved (it is tried again when you shut down): " + fs.Explain(err))
+	err := j.store.Set(name, value)
+	if err == nil {
+		delete(j.unkept, name)
 		return
 	}
-	delete(j.unkept, name)
+	if j.unkept == nil {
+		j.unkept = map[string]string{}
+	}
+	j.unkept[name] = value
+	j.noted(err)
+	if !j.tell() {
+		j.ui.Quiet("It is not saved yet.")
+	}
 }
 
 // nearlyFull makes room for what will be said, and warns once when nine tenths of a journal are used that can't grow.
@@ -194,7 +155,7 @@ func (j *journal) nearlyFull() {
 	}
 	if used, total := j.store.Usage(); used > total/10*9 {
 		j.warned = true
-		j.ui.Notice(fmt.Sprintf("Note: the journal is nearly full (%d%%), and there is no room for more of it. Take away files that you don't need, or make a drive with a larger one; when it is full, new messages are refused.", used*100/total))
+		j.ui.Notice(fmt.Sprintf("Note: the journal is nearly full (%d%%), and there is no room for more of it. Take away files that you don't need, or make a drive with a larger one; when it is full, what you say is kept in memory only.", used*100/total))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"alphaos/console"
 	"alphaos/fs"
+	"alphaos/store"
 )
 
 // Outcome says how a conversation ended. In each case but Anew everything is saved, or
@@ -45,7 +46,11 @@ func (c *conversation) save() error {
 		if j.pending() {
 			pending = "saved"
 		}
-		if err := j.catchUp(); err != nil {
+		err := j.catchUp()
+		if errors.Is(err, store.ErrFull) && c.spare.makeRoom() {
+			err = j.catchUp()
+		}
+		if err != nil {
 			return err
 		}
 		c.ui.Quiet("Pending writes: " + pending)
@@ -85,6 +90,15 @@ func (c *conversation) savedUpTo() string {
 	return text
 }
 
+// unsaved says what is not saved, and why.
+func (c *conversation) unsaved(err error) string {
+	text := "Not everything could be saved: " + fs.Explain(err)
+	if n := c.journal.unsavedCount(); n != "" {
+		text += " " + n + " would be lost."
+	}
+	return text
+}
+
 func (c *conversation) farewell() {
 	switch {
 	case c.journal.store == nil:
@@ -114,7 +128,7 @@ func (c *conversation) shutDown(out Outcome) (bool, error) {
 		c.farewell()
 		return true, nil
 	}
-	c.ui.Error("Not everything could be saved: " + fs.Explain(err))
+	c.ui.Error(c.unsaved(err))
 	if c.leaveAnyway() {
 		return true, err
 	}
@@ -125,7 +139,7 @@ func (c *conversation) shutDown(out Outcome) (bool, error) {
 func (c *conversation) end() error {
 	err := c.save()
 	if err != nil {
-		c.ui.Error("Not everything could be saved: " + fs.Explain(err))
+		c.ui.Error(c.unsaved(err))
 	} else {
 		c.farewell()
 	}

@@ -152,6 +152,15 @@ func (s *spare) removeDeleted(ctx context.Context, wait func() error) error {
 	return nil
 }
 
+// makeRoom takes what was deleted off a full drive, and tells whether that was something.
+func (s *spare) makeRoom() bool {
+	if s == nil || !s.store.Deleted() {
+		return false
+	}
+	s.stop()
+	return s.removeDeleted(context.Background(), func() error { return nil }) == nil
+}
+
 // left tells whether something that was deleted is left on the drive.
 func (s *spare) left() bool {
 	return s.store.Deleted() || s.backups != nil && s.backups.Stale()

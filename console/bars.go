@@ -15,7 +15,8 @@ type Bars struct {
 	Title   string // of the conversation
 	Model   string
 	Saved   Saved
-	Context int // percent of the model's context in use; 0: not shown
+	Alert   string // why nothing is saved and what to do; "": it is
+	Context int    // percent of the model's context in use; 0: not shown
 
 	Doing string // what goes on, in a word or two: "answering"; "": nothing
 	Pace  string // how it goes: "4.2 tokens/s"
@@ -154,6 +155,9 @@ func (c *Console) statusBar() (left [][]span, right []span) {
 			left[0] = append(left[0], span{" " + cleanString(pace), barText})
 		}
 	}
+	if b.Alert != "" && !c.paging {
+		left = append(left, []span{divider, {"! " + cleanString(b.Alert), barAlert}})
+	}
 	running := len(c.stops) > 0 && c.edit == nil
 	switch e := c.editor; {
 	case c.paging:
@@ -170,7 +174,7 @@ func (c *Console) statusBar() (left [][]span, right []span) {
 		hint("Enter", enter)
 	case e == nil || e.asked:
 	case e.quoted():
-		left = append(left, []span{{"a message of several lines", barTitle}})
+		left = append(left, []span{divider, {"a message of several lines", barTitle}})
 		hint("Enter", "next line")
 		hint(quotes, "ends the message")
 	case len(c.list) > 0:
@@ -178,7 +182,7 @@ func (c *Console) statusBar() (left [][]span, right []span) {
 		hint("↑ ↓", "choose")
 		hint("Enter", "runs it")
 	case e.text == "":
-		left = append(left, []span{{" / ", button}, {" commands", barText}})
+		left = append(left, []span{divider, {" / ", button}, {" commands", barText}})
 		if c.surface != nil && c.allRows() > c.surface.rows {
 			hint("Tab", "reads back")
 		}

@@ -50,6 +50,11 @@ func TestBars(t *testing.T) {
 	status("● loading x.gguf 40 %, 15 s left | Enter cancels context 18 %")
 	p.Done()
 	end()
+	r.SetBars(func(b *Bars) { b.Alert = "the drive is out: plug it in again" })
+	status("! the drive is out: plug it in again context 18 %")
+	r.SetBars(func(b *Bars) { b.Doing = "answering" })
+	status("● answering | ! the drive is out: plug it in again context 18 %")
+	r.SetBars(func(b *Bars) { b.Doing, b.Alert = "", "" })
 	if got := r.title(); !strings.Contains(got, "NOT SAVED") {
 		t.Errorf("the title bar says %q", got)
 	}

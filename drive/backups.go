@@ -6,8 +6,6 @@ import (
 	iofs "io/fs"
 	"path"
 	"time"
-
-	"alphaos/fs"
 )
 
 // Backups is the folder of the journal's backups.
@@ -31,15 +29,8 @@ func (b *Backups) Open(name string) (io.ReadCloser, error) {
 
 // Create makes a file of what content writes, with this time. It is there whole, or not at all.
 func (b *Backups) Create(name string, modified time.Time, content func(io.Writer) error) error {
-	if b.d.ReadOnly() {
-		return fs.ErrReadOnly
-	}
-	v, at, err := b.d.On(path.Join(BackupDir, name))
+	v, at, err := b.d.place(path.Join(BackupDir, name), modified)
 	if err != nil {
-		return err
-	}
-	v.stamp(modified)
-	if err := v.mkdir(path.Dir(at)); err != nil {
 		return err
 	}
 	w, err := v.Create(at)

@@ -57,17 +57,13 @@ func (c *Conversations) Head(name string, n int) ([]byte, error) {
 
 // Write gives a file this content and time.
 func (c *Conversations) Write(name string, modified time.Time, content []byte) error {
-	v, at, err := c.place(name)
+	v, at, err := c.d.place(path.Join(ConversationDir, name), modified)
 	if err != nil {
-		return err
-	}
-	if err := v.mkdir(path.Dir(at)); err != nil {
 		return err
 	}
 	if err := v.wipe(at); err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		return err
 	}
-	v.stamp(modified)
 	return v.WriteFile(at, content)
 }
 
@@ -89,13 +85,6 @@ func (d *Drive) wipeOut(name string) error {
 		return err
 	}
 	return v.Remove(at)
-}
-
-func (c *Conversations) place(name string) (*Volume, string, error) {
-	if c.d.ReadOnly() {
-		return nil, "", fs.ErrReadOnly
-	}
-	return c.d.On(path.Join(ConversationDir, name))
 }
 
 // wipe fills a file with zeros where it lies, so that nothing of it stays in clusters that become free.

@@ -54,15 +54,8 @@ func (d *Drive) SaveConfig(now time.Time, content, bad []byte) (where string, er
 // SaveIndex has write write the index of the documents in place of an older one, which stays if that fails. It is not read back:
 // whoever reads it finds out whether it is whole, and can make it anew.
 func (d *Drive) SaveIndex(now time.Time, write func(w io.Writer) error) error {
-	if d.ReadOnly() {
-		return fs.ErrReadOnly
-	}
-	v, at, err := d.On(IndexPath)
+	v, at, err := d.place(IndexPath, now)
 	if err != nil {
-		return err
-	}
-	v.stamp(now)
-	if err := v.mkdir(path.Dir(at)); err != nil {
 		return err
 	}
 	w, err := v.Create(at)
@@ -78,15 +71,8 @@ func (d *Drive) SaveIndex(now time.Time, write func(w io.Writer) error) error {
 
 // save saves a file whole or not at all, and reads it back.
 func (d *Drive) save(now time.Time, name string, content []byte, replace bool) (where string, err error) {
-	if d.ReadOnly() {
-		return "", fs.ErrReadOnly
-	}
-	v, at, err := d.On(name)
+	v, at, err := d.place(name, now)
 	if err != nil {
-		return "", err
-	}
-	v.stamp(now)
-	if err := v.mkdir(path.Dir(at)); err != nil {
 		return "", err
 	}
 	if info, err := v.Stat(at); err == nil && (!replace || info.IsDir()) {
@@ -100,6 +86,18 @@ func (d *Drive) save(now time.Time, name string, content []byte, replace bool) (
 		err = d.verify(name, content)
 	}
 	return d.Where(name), err
+}
+
+// place is where a file of that path is to be written, whose time will be this. Its folder is made if there is none.
+func (d *Drive) place(name string, modified time.Time) (v *Volume, at string, err error) {
+	if d.ReadOnly() {
+		return nil, "", fs.ErrReadOnly
+	}
+	if v, at, err = d.On(name); err != nil {
+		return nil, "", err
+	}
+	v.stamp(modified)
+	return v, at, v.mkdir(path.Dir(at))
 }
 
 // stamp gives files that are written from here on their time: now, or another that FAT has.

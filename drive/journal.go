@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
-	"path"
 	"strings"
 	"time"
 
-	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/store"
 )
@@ -67,20 +65,16 @@ func (s *segments) Segments() (list []store.Medium, err error) {
 
 // Add makes another one. It is read back: what it is must be zeros on the medium.
 func (s *segments) Add(size int64) (store.Medium, error) {
-	if s.d.ReadOnly() {
-		return nil, fs.ErrReadOnly
-	}
 	if s.last >= mostSegments {
 		return nil, fmt.Errorf("the journal has %d files, and can have no more", s.last)
 	}
 	name := segmentPath(s.last + 1)
-	v, at, err := s.d.On(name)
+	v, at, err := s.d.place(name, s.now())
 	if err != nil {
 		return nil, err
 	}
-	v.stamp(s.now())
-	if err := v.mkdir(path.Dir(at)); err != nil {
-		return nil, err
+	if free, err := v.Free(); err == nil && free < size { // before all that is free is written, again and again
+		return nil, fat.ErrNoRoom
 	}
 	w, err := v.Create(at)
 	if err != nil {

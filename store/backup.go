@@ -358,7 +358,12 @@ func Restore(f Folder, backup io.Reader, now func() time.Time) error {
 		content = content[:firstByte]
 		return err
 	}
+	first := true
 	return readBackup(backup, func(BackupHead) error { return nil }, func(r record) error {
+		if first && r.begins() { // else it would be known for the journal that the backup is of when its headers are lost
+			r.ms = s.now().UnixMilli()
+		}
+		first = false
 		size := recordSize(len(r.payload))
 		if int64(len(content))+size > s.j.capacity-s.closeReserve() {
 			if err := flush(); err != nil {
@@ -378,7 +383,7 @@ func (s *Store) nextFor(size int64) error {
 	if !s.grows() {
 		return s.full()
 	}
-	if err := s.makeRoom(); err != nil {
+	if err := s.makeRoom(size + s.closeReserve()); err != nil {
 		return s.full()
 	}
 	if s.j = s.behind(); size > s.j.capacity-firstByte-s.closeReserve() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"alphaos/store"
 )
@@ -31,6 +32,52 @@ func TestRecover(t *testing.T) {
 	}
 	if err := store.Restore(&shelf{media: []store.Medium{newMem(128 << 10)}}, bytes.NewReader(b.Bytes()[:b.Len()-3]), clock()); !errors.Is(err, store.ErrNoBackup) {
 		t.Errorf("half a backup: %v", err)
+	}
+}
+
+// A journal that has lost all its headers is known for the one that its backups are of, so what is deleted is taken out of them; one that was
+// restored is another.
+func TestBackupsOfHeadless(t *testing.T) {
+	m := newMem(128 << 10)
+	s := openShelf(t, &shelf{media: []store.Medium{m}})
+	if err := s.AddUser("a secret"); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := s.Backup(&b, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	head, err := store.ReadBackupHead(bytes.NewReader(b.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored := newMem(128 << 10)
+	if err := store.Restore(&shelf{media: []store.Medium{restored}}, bytes.NewReader(b.Bytes()), func() time.Time { return time.Unix(3e9, 0) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		medium *mem
+		stale  bool
+	}{{m, true}, {restored, false}} {
+		for range 2 { // the headers are made anew, and lost again
+			for _, at := range []int64{0, 64 << 10} {
+				if _, err := c.medium.WriteAt(make([]byte, 4096), at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s = openShelf(t, &shelf{media: []store.Medium{c.medium}})
+			if err := s.Begin(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Delete(1); err != nil || s.Stale(head) != c.stale {
+			t.Errorf("the backup is stale: %v, %v", s.Stale(head), err)
+		}
+	}
+	var purged bytes.Buffer
+	s = openShelf(t, &shelf{media: []store.Medium{m}})
+	if err := s.Purge(&purged, &b, func() error { return nil }); err != nil || bytes.Contains(purged.Bytes(), []byte("a secret")) {
+		t.Errorf("%v: %s", err, purged.Bytes())
 	}
 }
 

@@ -267,10 +267,13 @@ func (s *Store) branchAt(keep int) []record {
 
 // Replace is AddUser for a message in the place of those of the current conversation from
 // the one with index keep on. They stay as a branch.
-func (s *Store) Replace(keep int, text string) error {
+func (s *Store) Replace(keep int, text string) error { return s.ReplaceAt(keep, text, time.Time{}) }
+
+// ReplaceAt is Replace for a message of an earlier time, as AddUserAt is AddUser.
+func (s *Store) ReplaceAt(keep int, text string, at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.commit(s.answerReserve()+s.closeReserve(), append(s.branchAt(keep), record{kind: kindUser, payload: []byte(text)})...)
+	return s.addUser(s.branchAt(keep), text, at)
 }
 
 // ReplaceAnswer is BeginAnswer for an answer in the place of the messages of the current

@@ -507,3 +507,53 @@ func TestCompactsTornSeal(t *testing.T) {
 		}
 	}
 }
+
+// nearlyFull is a folder on a drive with room for so many bytes.
+type nearlyFull struct {
+	outages
+	room int64
+}
+
+func (f *nearlyFull) Segments() ([]Medium, error) { return f.outages.Segments() }
+
+func (f *nearlyFull) Add(size int64) (Medium, error) {
+	if f.room -= size; f.room < 0 {
+		f.room += size
+		return nil, errOutage
+	}
+	m := newOutage(size / 2)
+	f.outages = append(f.outages, m)
+	return m, nil
+}
+
+// Where there is no room for a segment of the usual size smaller ones are added, until there is none for these.
+func TestGrowsToTheEnd(t *testing.T) {
+	f := &nearlyFull{outages: outages{newOutage(outageHalf)}, room: 2<<20 + 2000}
+	s, _, err := OpenFolder(f, clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	var full error
+	for i := 0; full == nil; i++ {
+		text := fmt.Sprint(i, strings.Repeat(" word", 2000))
+		if full = s.AddUser(text); full == nil {
+			want = append(want, text)
+		}
+	}
+	if !errors.Is(full, ErrFull) || len(f.outages) != 3 {
+		t.Errorf("%v, with %d segments", full, len(f.outages))
+	}
+	f.room += 8 << 20 // somebody has taken files away
+	big := strings.Repeat("y", 900<<10)
+	if err := s.AddUser(big); err != nil {
+		t.Fatal(err)
+	}
+	s, rec, err := OpenFolder(f, clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := said(s); !slices.Equal(got, append(want, big)) || len(rec.Holes) > 0 {
+		t.Errorf("%d of %d messages, %+v", len(got), len(want)+1, rec)
+	}
+}

@@ -415,6 +415,9 @@ func openSegment(m Medium, now time.Time, sc *scan) (*journal, error) {
 		}
 	}
 	j.scan(a, b, sc)
+	if j.headless && len(sc.records) > 0 { // as the first session of a journal has it: see Store.begin
+		j.made = sc.records[0].time()
+	}
 	if ignored != 0 {
 		j.ignore(ignored, len(a.unread)+len(b.unread) > 0)
 		sc.repaired, sc.mixed = 0, 0

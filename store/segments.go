@@ -50,6 +50,7 @@ const (
 	sealRoom   = 1 << 10 // kept free for the seal, of which up to three may be tried
 	minSegment = 4 << 20
 	maxSegment = 16 << 20 // a start has one segment in memory at a time
+	endSegment = 1 << 20  // where there is no room for more
 )
 
 func (s *Store) grows() bool {
@@ -130,7 +131,7 @@ func (s *Store) room(reserve, size int64) error {
 	if !s.grows() || s.j.unread {
 		return s.full()
 	}
-	if err := s.makeRoom(); err != nil {
+	if err := s.makeRoom(n); err != nil {
 		return s.full()
 	}
 	next := s.behind()
@@ -155,13 +156,16 @@ func (s *Store) room(reserve, size int64) error {
 	return nil
 }
 
-// makeRoom adds a segment if there is none behind the one that is written.
-func (s *Store) makeRoom() error {
+// makeRoom adds a segment, with room for n bytes, if there is none behind the one that is written.
+func (s *Store) makeRoom(n int64) error {
 	if s.behind() != nil {
 		return nil
 	}
 	_, total := s.usage()
 	m, err := s.folder.Add(min(max(2*total/8, minSegment), maxSegment) &^ (1<<20 - 1))
+	if err != nil && firstByte+n <= endSegment/2 {
+		m, err = s.folder.Add(endSegment)
+	}
 	if err == nil {
 		var j *journal
 		if j, err = openSegment(m, s.now(), &scan{first: 1}); err == nil && !j.blank {
@@ -181,7 +185,7 @@ func (s *Store) MakeRoom() error {
 	if !s.grows() || s.j.free() > s.j.capacity/4 {
 		return nil
 	}
-	return s.makeRoom()
+	return s.makeRoom(0)
 }
 
 // Grows tells whether the journal grows when it is full, as far as is known.

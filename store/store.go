@@ -450,7 +450,7 @@ func (s *Store) full() error {
 	if s.broken != nil {
 		return fmt.Errorf("%w (%s used), and the drive has no room for more of it: take files away that you don't need to go on saving: %w", ErrFull, bytesText(used), s.broken)
 	}
-	return fmt.Errorf("%w (%s used): make a drive with a larger one (alphaos drive create --journal) to go on saving", ErrFull, bytesText(used))
+	return fmt.Errorf("%w (%s used): delete conversations, or make a drive with a larger one (alphaos drive create --journal), to go on saving", ErrFull, bytesText(used))
 }
 
 func bytesText(n int64) string {
@@ -478,10 +478,14 @@ func (s *Store) begin() error {
 			j.mend()
 		}
 	}
+	first := s.j.blank && s.j == s.segments[0]
 	if err := s.j.prepare(s.now()); err != nil {
 		return err
 	}
 	recs := []record{{kind: kindSession, payload: encodePairs("version", "1")}}
+	if first { // so that a journal is known for the same when its headers are lost
+		recs[0].ms = s.j.made.UnixMilli()
+	}
 	if len(s.holes) > 0 {
 		recs = append(recs, record{kind: kindHoles, payload: encodePairs("before", strings.Join(s.holes, ","))})
 	}
@@ -506,10 +510,33 @@ func (s *Store) begin() error {
 // AddUser saves a person's message. Only when it returns nil may the message
 // be answered. It refuses with ErrFull while there is still room to save an
 // answer to the message before.
-func (s *Store) AddUser(text string) error {
+func (s *Store) AddUser(text string) error { return s.AddUserAt(text, time.Time{}) }
+
+// AddUserAt is AddUser for a message of an earlier time, which waited to be saved. The zero time is now.
+func (s *Store) AddUserAt(text string, at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.commit(s.answerReserve()+s.closeReserve(), record{kind: kindUser, payload: []byte(text)})
+	return s.addUser(nil, text, at)
+}
+
+// addUser saves a person's message behind other records.
+func (s *Store) addUser(before []record, text string, at time.Time) error {
+	if len(text) > maxPayload {
+		return fmt.Errorf("%w: it has %d bytes, at most %d are possible", ErrTooLong, len(text), maxPayload)
+	}
+	said := record{kind: kindUser, payload: []byte(text), ms: millis(at)}
+	return s.commit(s.answerReserve()+s.closeReserve(), append(before, said)...)
+}
+
+// ErrTooLong says that a message is too long to be saved, whatever the drive does.
+var ErrTooLong = errors.New("the message is too long to be saved in one piece")
+
+// millis is the time of a record; 0, which is that of its writing, for the zero time.
+func millis(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.UnixMilli()
 }
 
 // Set saves a setting; an empty value unsets it.
@@ -589,6 +616,7 @@ type Answer struct {
 	saved   time.Time     // when the last piece was (tried to be), or when the answer began
 	cost    time.Duration // of saving the last piece
 	failed  bool          // the last piece could not be saved
+	ended   int64         // when End was called first, milliseconds since 1970 UTC; 0: not yet
 	done    bool
 }
 
@@ -620,6 +648,13 @@ func (a *Answer) Write(text string) error {
 	return a.flush()
 }
 
+// Waiting is how many bytes of the answer wait to be saved.
+func (a *Answer) Waiting() int {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	return len(a.pending)
+}
+
 // Flush saves what waits.
 func (a *Answer) Flush() error {
 	a.s.mu.Lock()
@@ -643,12 +678,16 @@ func (a *Answer) flush() error {
 }
 
 // End saves what waits and marks the end of the answer. partial says that it
-// was stopped before its own end.
+// was stopped before its own end. It may be called again after an error; the time of the end is
+// that of the first call.
 func (a *Answer) End(st Stats, partial bool) error {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
 	if a.done {
 		return nil
+	}
+	if a.ended == 0 {
+		a.ended = a.s.now().UnixMilli()
 	}
 	for len(a.pending) > maxPayload {
 		if err := a.flush(); err != nil {
@@ -660,6 +699,9 @@ func (a *Answer) End(st Stats, partial bool) error {
 		recs = append(recs, record{kind: kindChunk, payload: a.pending})
 	}
 	recs = append(recs, record{kind: kindAnswerEnd, payload: st.encode(partial)})
+	for i := range recs { // they are saved as one, which has one time
+		recs[i].ms = a.ended
+	}
 	// The text that waits is at most one piece unless writing failed before:
 	// it may use half of what is kept for the end of the session.
 	if err := a.s.commit(a.s.closeReserve()/2, recs...); err != nil {

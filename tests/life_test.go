@@ -140,30 +140,38 @@ func TestPasteIntoAnswer(t *testing.T) {
 	p.Leave("/bye")
 }
 
-// TestPulledOut pulls the stick out and plugs it into another port: what was said meanwhile is kept, and
-// saved and answered then.
+// TestPulledOut pulls the stick out in the middle of an answer and plugs it into another port: the conversation goes on
+// meanwhile, and all of it is saved then.
 func TestPulledOut(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t)}) // the guide talks
 	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb"})
 	p.Prompt()
 	p.Greedy(100)
-	p.Ask("Hello")
+	p.TypeLine("What is AlphaOS?")
+	p.Expect("alpha> ")
 	if err := p.VM.Unplug(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p.TypeLine("What is AlphaOS?")
-	said := p.Expect("Enter gives up waiting.")
-	if !strings.Contains(said, "The drive was pulled out. Plug it in again: your message is kept here, and is saved and answered then.") {
-		t.Errorf("it says %q", said)
+	answer := p.Prompt()
+	p.TypeLine("Who are you?")
+	said := p.Prompt()
+	if all := answer + said; strings.Count(all, "Nothing can be saved at the moment: the drive was pulled out. Plug it in again. What is said is kept in memory until it can.") != 1 {
+		t.Errorf("it says %q", all)
+	}
+	second := vmtest.Answer(t, said)
+	if unsaved := p.Say("/history"); !strings.Contains(unsaved, "Not saved yet:") || !strings.Contains(unsaved, "you: Who are you?") {
+		t.Errorf("the history is %q", unsaved)
 	}
 	p.Screenshot("pulled-out.png")
 	if err := p.VM.Plug(t.Context(), disk, 3); err != nil {
 		t.Fatal(err)
 	}
-	if said := p.Prompt(); !strings.Contains(said, "All that was said is saved.") || vmtest.Answer(t, said) == "" {
+	p.TypeLine("What can you do?")
+	if said := p.Prompt(); !strings.Contains(said, "It can be saved again. All that was said is saved.") || vmtest.Answer(t, said) == "" {
 		t.Errorf("after it was plugged in again: %q", said)
 	}
+	p.Screenshot("plugged-in-again.png")
 	p.Leave("/bye")
 	for _, word := range []string{"EFI_", "PciRoot", "blocks at"} {
 		if out := p.VM.Output(); strings.Contains(out[strings.Index(out, "you> "):], word) {
@@ -173,8 +181,11 @@ func TestPulledOut(t *testing.T) {
 	vmtest.CheckDrive(t, disk)
 
 	p = vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb"})
-	if said := p.Prompt(); strings.Contains(said, note) || !strings.Contains(said, "you: What is AlphaOS?") {
+	if said := p.Prompt(); strings.Contains(said, note) || !strings.Contains(said, "you: What can you do?") {
 		t.Errorf("after a restart: %q", said)
+	}
+	if all := p.Say("/history"); !strings.Contains(all, "you: What is AlphaOS?") || !strings.Contains(all, second) || strings.Contains(all, "(cut short)") || strings.Contains(all, "Not saved") {
+		t.Errorf("after a restart, the history is %q", all)
 	}
 	p.Screenshot("recalled.png")
 	// Whoever does not plug it in again can switch off nevertheless.

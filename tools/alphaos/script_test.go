@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"alphaos/archive"
 	"alphaos/drive"
 	"alphaos/drive/create"
 	"alphaos/drive/database"
@@ -82,7 +84,7 @@ func grow(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // talk IMAGE WORDS... begins a conversation on a drive, in which these words are said and answered; delete N deletes one; database
-// brings the database up to date.
+// brings the database up to date; backup FILE makes a backup, and copies it to FILE. $BACKUP is its name on the drive then.
 func talk(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 || neg {
 		ts.Fatalf("usage: talk IMAGE WORDS... or talk IMAGE delete N")
@@ -100,6 +102,17 @@ func talk(ts *testscript.TestScript, neg bool, args []string) {
 		if note != "" {
 			ts.Fatalf("%s", note)
 		}
+		return
+	}
+	if args[1] == "backup" {
+		folder := d.Backups()
+		made, err := (&archive.Backups{Store: s, Folder: folder, Now: time.Now}).Make(func() error { return nil }, func(int64) {})
+		ts.Check(err)
+		in, err := folder.Open(made.Name)
+		ts.Check(err)
+		b, err := io.ReadAll(in)
+		ts.Check(errors.Join(err, in.Close(), os.WriteFile(ts.MkAbs(args[2]), b, 0o666), d.Close(), dev.Flush()))
+		ts.Setenv("BACKUP", made.Name)
 		return
 	}
 	if args[1] == "delete" {

@@ -382,25 +382,38 @@ directory, or a name that there is not, each conversation is written there as a 
 	return cmd
 }
 
-// fromBackup has f read a backup: a file, or one of that name on the drive.
+// fromBackup has f read a backup: a file, or one of that name on the drive. It is read once before, so that nothing is written of one
+// that is damaged.
 func fromBackup(name string, d *drive.Drive, f func(io.Reader) error) error {
-	var in io.ReadCloser
-	in, err := os.Open(name)
-	if err != nil && d != nil && filepath.Base(name) == name {
-		if on, derr := d.Open(drive.BackupDir + "/" + name); derr == nil {
-			in, err = on, nil
+	read := func(f func(io.Reader) error) error {
+		var in io.ReadCloser
+		in, err := os.Open(name)
+		if err != nil && d != nil && filepath.Base(name) == name {
+			if on, derr := d.Open(drive.BackupDir + "/" + name); derr == nil {
+				in, err = on, nil
+			}
 		}
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		z, err := archive.Unpack(in)
+		if err != nil {
+			return err
+		}
+		defer z.Close()
+		return f(z)
 	}
-	if err != nil {
+	check := func(r io.Reader) error {
+		if _, err := store.CheckBackup(r); err != nil {
+			return fmt.Errorf("%s is no backup, or a damaged one, so nothing was changed; take another: %w", name, err)
+		}
+		return nil
+	}
+	if err := read(check); err != nil {
 		return err
 	}
-	defer in.Close()
-	z, err := archive.Unpack(in)
-	if err != nil {
-		return err
-	}
-	defer z.Close()
-	return f(z)
+	return read(f)
 }
 
 func storeMergeCommand() *cobra.Command {
