@@ -35,4 +35,8 @@ KERNELS(const_typeQ6_K, $rows1Q6K<>(SB), $0, $rows4Q6K<>(SB), $repacked1Q6K<>(SB
 KERNELS(const_typeIQ4_NL, $rows1IQ4NL<>(SB), $0, $rows4IQ4NL<>(SB), $0, $0, $0, $0, $0)
 KERNELS(const_typeIQ4_XS, $rows1IQ4XS<>(SB), $0, $rows4IQ4XS<>(SB), $0, $0, $0, $0, $0)
 KERNELS(const_typeBF16, $rows1BF16<>(SB), $0, $rows4BF16<>(SB), $0, $0, $0, $0, $0)
+KERNELS(const_typeMXFP4, $rows1MXFP4<>(SB), $0, $rows4MXFP4<>(SB), $0, $0, $0, $0, $0)
+KERNELS(const_typeNVFP4, $rows1NVFP4<>(SB), $0, $rows4NVFP4<>(SB), $0, $0, $0, $0, $0)
 DATA entries<>+entries_dense(SB)/8, $dense<>(SB)
+DATA entries<>+entries_wide1(SB)/8, $wide1<>(SB)
+DATA entries<>+entries_wide4(SB)/8, $wide4<>(SB)
