@@ -280,7 +280,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"type", func(f *llmtest.File) {
 			x := f.Tensor("blk.1.ffn_up.weight")
 			x.Type, x.Data = gguf.I8, x.Data[:len(x.Data)/4]
-		}, `"blk.1.ffn_up.weight" has type I8, which is not supported; supported are F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_XS`},
+		}, `"blk.1.ffn_up.weight" has type I8, which is not supported; supported are F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_XS, Q1_0, Q2_0, PQ2_0, PTQ1_0, TQ1_0, TQ2_0, MXFP4, NVFP4, IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S`},
 		{"norm type", func(f *llmtest.File) {
 			x := f.Tensor("output_norm.weight")
 			x.Type, x.Data = gguf.BF16, x.Data[:len(x.Data)/2]

@@ -16,6 +16,7 @@
 package gguf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -270,7 +271,7 @@ func (s *scanner) tensor(f *File) error {
 			return fmt.Errorf("%q has rows of %d elements, which is no multiple of a %v block's %d", name, t.Dims[0], t.Type, block)
 		}
 		hi, n := bits.Mul64(elements/block, uint64(t.Type.BlockBytes()))
-		if hi != 0 || n > uint64(s.size) {
+		if hi != 0 || n > uint64(s.size) && (t.Type != Q2_0 || n/18*17 > uint64(s.size)) { // Q2_0: see regroup
 			return fmt.Errorf("%q of dimensions %v in %v is larger than the file, which may be cut short: download or copy it again", name, t.Dims, t.Type)
 		}
 		t.Bytes = int64(n)
@@ -292,9 +293,13 @@ func (s *scanner) tensor(f *File) error {
 // offsets absolute, and finds the room of those whose size is not known.
 func (f *File) place(size int64) error {
 	order := make([]int, len(f.Tensors))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(f.Tensors[a].Offset, f.Tensors[b].Offset) })
+	f.regroup(order, size)
 	for i := range f.Tensors {
 		t := &f.Tensors[i]
-		order[i] = i
 		if t.Offset%f.Alignment != 0 {
 			return fmt.Errorf("tensor %q begins at offset %d, which is no multiple of the alignment %d", t.Name, t.Offset, f.Alignment)
 		}
@@ -303,15 +308,6 @@ func (f *File) place(size int64) error {
 		}
 		t.Offset += f.DataOffset
 	}
-	slices.SortFunc(order, func(a, b int) int {
-		switch x, y := f.Tensors[a].Offset, f.Tensors[b].Offset; {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
-	})
 	for i, at := range order {
 		a, end, next := &f.Tensors[at], size, "the end of the file"
 		if i+1 < len(order) {
@@ -326,6 +322,33 @@ func (f *File) place(size int64) error {
 		}
 	}
 	return nil
+}
+
+// regroup gives the tensors of type Q2_0 the type PQ2_0 if the file is of those that had
+// its number before blocks of 64 were agreed on: blocks of 128 take a little less room, and
+// the tensors of such a file leave no more between them. Whatever else does not fit is Q2_0,
+// and place tells what is wrong with it. order sorts tensors by their offsets, which are still
+// relative.
+func (f *File) regroup(order []int, size int64) {
+	short, older := false, true
+	for i, at := range order {
+		t, end := &f.Tensors[at], size-f.DataOffset
+		if t.Type != Q2_0 {
+			continue
+		}
+		if i+1 < len(order) {
+			end = f.Tensors[order[i+1]].Offset
+		}
+		room := end - t.Offset
+		short = short || t.Bytes > room
+		spare := room - t.Bytes/18*17
+		older = older && t.Dims[0]%uint64(PQ2_0.BlockSize()) == 0 && spare >= 0 && spare < f.Alignment
+	}
+	for i := range f.Tensors {
+		if t := &f.Tensors[i]; t.Type == Q2_0 && short && older {
+			t.Type, t.Bytes = PQ2_0, t.Bytes/18*17
+		}
+	}
 }
 
 // Keys lists the metadata keys in the order of the file.

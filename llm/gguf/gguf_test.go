@@ -223,7 +223,7 @@ func TestReadUnusual(t *testing.T) {
 	b.u32(kindArray).u64(1).u32(kindBool).u64(2).Write([]byte{1, 0})
 	nested(b.str("deep").u32(kindArray), maxNesting-1).u32(kindUint8).u64(0)
 	b.tensor("new", 105, 0, 64, 2).tensor("removed", 31, 64, 32).tensor("number", F32, 96)
-	b.tensor("ternary", TQ2_0, 128, 256).tensor("last", 41, 224, 100)
+	b.tensor("ternary", TQ2_0, 128, 256).tensor("last", 37, 224, 100)
 	d := b.data(250)
 	f, err := Read(bytes.NewReader(d), int64(len(d)))
 	if err != nil {
@@ -236,7 +236,7 @@ func TestReadUnusual(t *testing.T) {
 	for i, want := range []struct {
 		kind  string
 		bytes int64
-	}{{"number 105", 64}, {"Q4_0_4_4", 32}, {"F32", 4}, {"TQ2_0", 66}, {"Q1_0", 26}} {
+	}{{"number 105", 64}, {"Q4_0_4_4", 32}, {"F32", 4}, {"TQ2_0", 66}, {"IQ4_NL_4_8", 26}} {
 		if x := f.Tensors[i]; x.Type.String() != want.kind || x.Bytes != want.bytes {
 			t.Errorf("tensor %s has type %v and %d bytes, not %v", x.Name, x.Type, x.Bytes, want)
 		}
@@ -371,5 +371,41 @@ func BenchmarkRead128k(b *testing.B) {
 		if _, err := Read(bytes.NewReader(d), int64(len(d))); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Before blocks of 64 were agreed on, files had blocks of 128 under the number of Q2_0: their tensors
+// lie closer.
+func TestOlderQ2_0(t *testing.T) {
+	const rows, cols = 40, 256
+	older := func(spare uint64) *builder {
+		b := (&builder{}).head(3, 3, 0)
+		size := (uint64(rows*cols/128*34)+31)&^31 + spare
+		return b.tensor("a", Q2_0, 0, cols, rows).tensor("b", Q2_0, size, cols, rows).tensor("c", F32, 2*size, 8)
+	}
+	read := func(b *builder, n int) (*File, error) {
+		d := b.data(n)
+		return Read(bytes.NewReader(d), int64(len(d)))
+	}
+	f, err := read(older(0), 2*2720+32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range f.Tensors[:2] {
+		if x.Type != PQ2_0 || x.Bytes != rows*cols/128*34 {
+			t.Errorf("tensor %s of an older file has type %v and %d bytes", x.Name, x.Type, x.Bytes)
+		}
+	}
+	b := (&builder{}).head(3, 2, 0).tensor("a", Q2_0, 0, cols, rows).tensor("b", Q2_0, 2880, cols, rows)
+	if f, err = read(b, 2*2880); err != nil || f.Tensors[0].Type != Q2_0 || f.Tensors[1].Bytes != 2880 {
+		t.Errorf("a file with blocks of 64: %v", err)
+	}
+	// A file that ends early is no older one, and neither is one whose tensors overlap.
+	b = (&builder{}).head(3, 2, 0).tensor("a", Q2_0, 0, cols, rows).tensor("b", Q2_0, 2880, cols, rows)
+	if _, err = read(b, 2880+2720); err == nil || !strings.Contains(err.Error(), "cut short") {
+		t.Errorf("a file that ends early: %v", err)
+	}
+	if _, err = read(older(64), 3*2880); err == nil || !strings.Contains(err.Error(), "overlap") {
+		t.Errorf("tensors that are neither: %v", err)
 	}
 }

@@ -14,6 +14,14 @@ const (
 	Q8K                  // blocks of 256: d, and the sums of the int8 by 16 and by 32
 )
 
+// block is how many numbers of a quantized form share a scale.
+func (f Form) block() int {
+	if f == Q8K {
+		return 256
+	}
+	return 32
+}
+
 // scaleQ8 and scaleQ8K go with each block of int8; the assembly
 // takes their layouts from go_asm.h.
 type scaleQ8 struct{ d, sum8 float32 }
@@ -81,10 +89,7 @@ func (a *Activations) Set(x []float32, n int) {
 }
 
 func (inGo) quantize(a *Activations, from, to int) {
-	block := 32
-	if a.form == Q8K {
-		block = 256
-	}
+	block := a.form.block()
 	for b := from * a.cols / block; b < to*a.cols/block; b++ {
 		x, q := a.f[b*block:(b+1)*block], a.q[b*block:(b+1)*block]
 		var largest float32

@@ -2,6 +2,8 @@ package kernel
 
 import (
 	"cmp"
+	"slices"
+	"sync"
 	"unsafe"
 )
 
@@ -16,6 +18,8 @@ type assembly struct {
 type entries struct {
 	types [typeCount]kernels
 	dense uintptr // a product of float32 matrices
+
+	wide1, wide4 uintptr // rows of wide blocks times 1 or 4 vectors
 }
 
 // kernels are the addresses of the functions for one type, 0 where there is none.
@@ -109,6 +113,10 @@ func (s assembly) mul(m *Matrix, y []float32, step int, a *Activations, from, to
 		from = s.mulPanels(m, y, step, a, from, to)
 	}
 	k := &s.types[m.Type]
+	if k.rows1 == 0 {
+		s.mulRewritten(m, y, step, a, from, to)
+		return
+	}
 	c := call{step: uintptr(m.rowBytes), ystep: uintptr(4 * step)}
 	c.begin(a)
 	c.fetch(m.fetch, a.form == PlainF32)
@@ -140,6 +148,54 @@ func (s assembly) mul(m *Matrix, y []float32, step int, a *Activations, from, to
 			}
 		}
 		from += rows
+	}
+}
+
+// rewritten is some rows of a matrix of a type that has no kernels for rows as in a file, as blocks of
+// Q8_0 or wide ones: see lowbit.go.
+type rewritten struct {
+	m    Matrix
+	wide []wide
+}
+
+var rewrites = sync.Pool{New: func() any { return new(rewritten) }}
+
+// mulRewritten multiplies rows [from, to), a few at a time, with each vector.
+func (s assembly) mulRewritten(m *Matrix, y []float32, step int, a *Activations, from, to int) {
+	f, n, size := formatOf(m.Type), m.Type.BlockSize(), m.Type.BlockBytes()
+	t := rewrites.Get().(*rewritten)
+	defer rewrites.Put(t)
+	rewriteRows := max(1, chunk/m.Cols&^7) // they stay in the first-level cache
+	blocks := m.Cols / n
+	for ; from < to; from += rewriteRows {
+		rows := min(to-from, rewriteRows)
+		w := m.data[from*m.rowBytes:][:rows*m.rowBytes]
+		if f.eight != nil {
+			each := n / 32 * 34
+			data := slices.Grow(t.m.data[:0], rewriteRows*blocks*each)[:rows*blocks*each]
+			for i := range rows * blocks {
+				f.eight(data[i*each:(i+1)*each], w[i*size:(i+1)*size])
+			}
+			t.m = Matrix{Type: typeQ8_0, Rows: rows, Cols: m.Cols, data: data, rowBytes: blocks * each, set: m.set, fetch: fetches[0]}
+			s.mul(&t.m, y[from:], step, a, 0, rows)
+			continue
+		}
+		t.wide = slices.Grow(t.wide[:0], rewriteRows*blocks)[:rows*blocks]
+		for i := range t.wide {
+			f.wide(&t.wide[i], w[i*size:(i+1)*size])
+		}
+		c := call{w: unsafe.Pointer(&t.wide[0]), rows: uintptr(rows), step: uintptr(blocks) * unsafe.Sizeof(wide{}), ystep: uintptr(4 * step)}
+		c.begin(a)
+		for v := 0; v < a.n; {
+			entry, n := s.wide1, 1
+			if a.n-v >= 4 && !a.Alone {
+				entry, n = s.wide4, 4
+			}
+			c.x, c.d = a.at(v, 0)
+			c.y = unsafe.Pointer(&y[v*step+from])
+			run(&c, entry)
+			v += n
+		}
 	}
 }
 

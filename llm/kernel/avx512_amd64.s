@@ -377,6 +377,12 @@ KERNELS(const_typeQ8_0, $0, $0, $0, $0, $0, $panelQ80<>(SB), $0, $0)
 KERNELS(const_typeQ4_K, $0, $0, $0, $0, $0, $panelU4<>(SB), $0, $0)
 KERNELS(const_typeQ5_K, $0, $0, $0, $0, $0, $panelU6<>(SB), $0, $0)
 KERNELS(const_typeQ6_K, $0, $0, $0, $0, $0, $panelU6<>(SB), $0, $0)
+KERNELS(const_typeTQ2_0, $0, $0, $0, $0, $0, $panelU4<>(SB), $0, $0)
+KERNELS(const_typeMXFP4, $0, $0, $0, $0, $0, $panelQ80<>(SB), $0, $0)
+KERNELS(const_typeQ1_0, $0, $0, $0, $0, $0, $panelQ40<>(SB), $0, $0)
+KERNELS(const_typeQ2_0, $0, $0, $0, $0, $0, $panelQ40<>(SB), $0, $0)
+KERNELS(const_typePQ2_0, $0, $0, $0, $0, $0, $panelQ40<>(SB), $0, $0)
+KERNELS(const_typePTQ1_0, $0, $0, $0, $0, $0, $panelQ40<>(SB), $0, $0)
 
 // func avx512Entries() *entries: only what gains by it.
 TEXT ·avx512Entries(SB), NOSPLIT, $0-8

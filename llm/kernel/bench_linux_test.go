@@ -33,7 +33,7 @@ func BenchmarkMemory(b *testing.B) {
 		}
 		w := whole[-uintptr(unsafe.Pointer(&whole[0]))&(2<<20-1):][:size]
 		_ = unix.Madvise(w, map[string]int{"4k": unix.MADV_NOHUGEPAGE, "2m": unix.MADV_HUGEPAGE}[pages])
-		for _, t := range []gguf.Type{gguf.F32, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K} {
+		for _, t := range []gguf.Type{gguf.F32, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K, gguf.Q1_0, gguf.Q2_0, gguf.PQ2_0, gguf.PTQ1_0, gguf.TQ2_0, gguf.MXFP4} {
 			row := randomWeights(rand.New(rand.NewPCG(1, 1)), t, cols)
 			rows := size / len(row) &^ 31
 			for r := range rows {

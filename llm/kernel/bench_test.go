@@ -16,7 +16,7 @@ func BenchmarkVectors(b *testing.B) {
 		if s == portable {
 			continue
 		}
-		for _, t := range []gguf.Type{gguf.Q4_0, gguf.Q8_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K} {
+		for _, t := range []gguf.Type{gguf.Q4_0, gguf.Q8_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K, gguf.Q1_0, gguf.Q2_0, gguf.PQ2_0, gguf.PTQ1_0, gguf.TQ2_0, gguf.MXFP4} {
 			for _, n := range []int{1, 4, 8, 16, 32, 128, 512} {
 				b.Run(fmt.Sprintf("%s/%v/%d", s.Name(), t, n), func(b *testing.B) {
 					const size = 2048
@@ -48,7 +48,7 @@ func BenchmarkRepacked(b *testing.B) {
 		if s == portable {
 			continue
 		}
-		for _, t := range []gguf.Type{gguf.Q4_0, gguf.Q8_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K} {
+		for _, t := range []gguf.Type{gguf.Q4_0, gguf.Q8_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K, gguf.Q1_0, gguf.Q2_0, gguf.PQ2_0, gguf.PTQ1_0, gguf.TQ2_0, gguf.MXFP4} {
 			const size = 2048
 			w := randomWeights(rand.New(rand.NewPCG(1, 2)), t, size*size)
 			m, err := s.NewMatrix(t, size, size, w)

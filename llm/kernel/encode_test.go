@@ -16,9 +16,13 @@ func TestRoundTrip(t *testing.T) {
 		gguf.F32: 0, gguf.F16: 3e-4, gguf.BF16: 2.2e-3, gguf.Q8_0: 0.0065,
 		gguf.Q4_0: 0.098, gguf.Q4_1: 0.088, gguf.Q5_0: 0.049, gguf.Q5_1: 0.043, gguf.IQ4_NL: 0.083,
 		gguf.Q2_K: 0.34, gguf.Q3_K: 0.17, gguf.Q4_K: 0.077, gguf.Q5_K: 0.041, gguf.Q6_K: 0.021, gguf.IQ4_XS: 0.083,
+		gguf.Q1_0: 0.64, gguf.Q2_0: 0.41, gguf.PQ2_0: 0.42, gguf.PTQ1_0: 0.45, gguf.TQ1_0: 0.45, gguf.TQ2_0: 0.45, gguf.MXFP4: 0.13,
 	}
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, typ := range Types() {
+		if !Writable(typ) {
+			continue
+		}
 		x := randomVector(r, 256*100)
 		for i := range x {
 			x[i] *= 0.02 * (1 + float32(i/256%7)) // not all blocks alike

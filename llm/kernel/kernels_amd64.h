@@ -16,6 +16,7 @@
 #include "rows_q8k_amd64.h"
 #include "repacked1_amd64.h"
 #include "repacked4_amd64.h"
+#include "lowbit_amd64.h"
 #include "panels_amd64.h"
 #include "dense_amd64.h"
 
@@ -35,4 +36,13 @@ KERNELS(const_typeQ6_K, $rows1Q6K<>(SB), $0, $rows4Q6K<>(SB), $repacked1Q6K<>(SB
 KERNELS(const_typeIQ4_NL, $rows1IQ4NL<>(SB), $0, $rows4IQ4NL<>(SB), $0, $0, $0, $0, $0)
 KERNELS(const_typeIQ4_XS, $rows1IQ4XS<>(SB), $0, $rows4IQ4XS<>(SB), $0, $0, $0, $0, $0)
 KERNELS(const_typeBF16, $rows1BF16<>(SB), $0, $rows4BF16<>(SB), $0, $0, $0, $0, $0)
+KERNELS(const_typeTQ2_0, $0, $0, $0, $repacked1TQ20<>(SB), $repacked4TQ20<>(SB), $panelU4<>(SB), $0, $0)
+KERNELS(const_typeMXFP4, $rows1MXFP4<>(SB), $0, $rows4MXFP4<>(SB), $repacked1MXFP4<>(SB), $repacked4MXFP4<>(SB), $panelQ80<>(SB), $0, $0)
+KERNELS(const_typeNVFP4, $rows1NVFP4<>(SB), $0, $rows4NVFP4<>(SB), $0, $0, $0, $0, $0)
+KERNELS(const_typeQ1_0, $0, $0, $0, $repacked1Q10<>(SB), $repacked4Q10<>(SB), $panelQ40<>(SB), $0, $0)
+KERNELS(const_typeQ2_0, $0, $0, $0, $repacked1Q20<>(SB), $repacked4Q20<>(SB), $panelQ40<>(SB), $0, $0)
+KERNELS(const_typePQ2_0, $0, $0, $0, $repacked1PQ20<>(SB), $repacked4PQ20<>(SB), $panelQ40<>(SB), $0, $0)
+KERNELS(const_typePTQ1_0, $0, $0, $0, $repacked1PTQ10<>(SB), $repacked4PTQ10<>(SB), $panelQ40<>(SB), $0, $0)
 DATA entries<>+entries_dense(SB)/8, $dense<>(SB)
+DATA entries<>+entries_wide1(SB)/8, $wide1<>(SB)
+DATA entries<>+entries_wide4(SB)/8, $wide4<>(SB)

@@ -31,6 +31,8 @@ type panel struct {
 	sums    [panelTile][panelRows]int32 // of the tile at work
 	// tile takes the results when fewer than four vectors are left.
 	tile [panelTile][panelRows]float32
+	// packed is room for a block of eight rows on its way to the panel.
+	packed [eight * 66]byte
 }
 
 var panels = sync.Pool{New: func() any {

@@ -13,7 +13,7 @@ import (
 func TestRepackedPanels(t *testing.T) {
 	const rows, cols = 40, 768
 	for _, s := range usableSets(t) {
-		for _, typ := range []gguf.Type{gguf.Q4_0, gguf.Q8_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K} {
+		for _, typ := range []gguf.Type{gguf.Q4_0, gguf.Q8_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K, gguf.Q1_0, gguf.Q2_0, gguf.PQ2_0, gguf.PTQ1_0, gguf.TQ2_0, gguf.MXFP4} {
 			way, ok := s.way.(assembly)
 			if !ok {
 				continue

@@ -341,3 +341,109 @@ TEXT rows4IQ4NL<>(SB), NOSPLIT|NOFRAME, $0-8
 	NIBBLES(Y14)
 	VMOVDQU nibbles<>(SB), Y13
 	LOOP4(LOAD_IQ4_NL, PRODUCT_SIGNED, OFFSET_NONE, 18)
+
+// MXFP4: a scale of 8 bits, a power of two, and 32 nibbles that stand for the numbers in floats4<>.
+
+DATA floats4<>+0(SB)/8, $0x0c08060403020100 // 0 1 2 3 4 6 8 12
+DATA floats4<>+8(SB)/8, $0xf4f8fafcfdfeff00 // -0 -1 -2 -3 -4 -6 -8 -12
+DATA floats4<>+16(SB)/8, $0x0c08060403020100
+DATA floats4<>+24(SB)/8, $0xf4f8fafcfdfeff00
+GLOBL floats4<>(SB), RODATA|NOPTR, $32
+
+CONSTANT16(bytes01, $0x0101010101010101)
+
+// LOAD_MXFP4 loads the scale, too: it is 2^(e-128), which is float32 number (e-1)<<23; 0 where
+// that would not be a normal number.
+#define LOAD_MXFP4 \
+	NIBBLES32(1); \
+	VPSHUFB Y4, Y13, Y8; \
+	VPABSB Y8, Y4; \
+	VPBROADCASTB (BX), X6; \
+	VPSUBUSB bytes01<>(SB), X6, X6; \
+	VPMOVZXBD X6, Y6; \
+	VPSLLD $23, Y6, Y6
+
+TEXT rows1MXFP4<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	ONES(Y15)
+	NIBBLES(Y14)
+	VMOVDQU floats4<>(SB), Y13
+	EACHROW
+loop:
+	AHEAD
+	FETCH(0)
+	LOAD_MXFP4
+	PRODUCT_SIGNED((SI), (DI), Y0)
+	NEXT(STEP_Q8, 17)
+	ENDROW1
+
+TEXT rows4MXFP4<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN4
+	ONES(Y15)
+	NIBBLES(Y14)
+	VMOVDQU floats4<>(SB), Y13
+	EACHROW
+loop:
+	LOAD_MXFP4
+	VECTORS4(PRODUCT_SIGNED)
+	NEXT(STEP_Q8, 17)
+	ENDROW4
+
+// NVFP4: four scales of 8 bits, of 16 weights each; 64 nibbles as in MXFP4, but for each 16
+// weights eight low ones before eight high ones. R15 is at the table of scales.
+
+#define LOAD_NVFP4(wo, so) \
+	VMOVDQU wo(BX), X4; \
+	VPSRLW $4, X4, X5; \
+	VPAND X14, X4, X4; \
+	VPAND X14, X5, X5; \
+	VPUNPCKLQDQ X5, X4, X8; \
+	VPUNPCKHQDQ X5, X4, X4; \
+	VINSERTI128 $1, X4, Y8, Y4; \
+	VPSHUFB Y4, Y13, Y8; \
+	VPABSB Y8, Y4; \
+	MOVBLZX so(BX), R14; \
+	VBROADCASTSS (R15)(R14*4), X6; \
+	MOVBLZX so+1(BX), R14; \
+	VBROADCASTSS (R15)(R14*4), X7; \
+	VINSERTF128 $1, X7, Y6, Y6
+
+#define STEP_NVFP4(n, bytes) \
+	ADDQ $(n*bytes), BX; \
+	ADDQ $(n*64), SI; \
+	ADDQ $(n*2*scaleQ8__size), DI
+
+#define CONSTANTS_NVFP4 \
+	ONES(Y15); \
+	NIBBLES(Y14); \
+	VMOVDQU floats4<>(SB), Y13; \
+	LEAQ ·halfUE4M3(SB), R15
+
+TEXT rows1NVFP4<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	CONSTANTS_NVFP4
+	EACHROW
+	SHRQ $1, CX
+loop:
+	LOAD_NVFP4(4, 0)
+	PRODUCT_SIGNED((SI), (DI), Y0)
+	LOAD_NVFP4(20, 2)
+	PRODUCT_SIGNED(32(SI), scaleQ8__size(DI), Y0)
+	NEXT(STEP_NVFP4, 36)
+	ENDROW1
+
+TEXT rows4NVFP4<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN4
+	CONSTANTS_NVFP4
+	EACHROW
+	SHRQ $1, CX
+loop:
+	LOAD_NVFP4(4, 0)
+	VECTORS4(PRODUCT_SIGNED)
+	LOAD_NVFP4(20, 2)
+	PRODUCT_SIGNED(32(SI), scaleQ8__size(DI), Y0)
+	PRODUCT_SIGNED(32(SI)(R8*1), scaleQ8__size(DI)(R10*1), Y1)
+	PRODUCT_SIGNED(32(SI)(R8*2), scaleQ8__size(DI)(R10*2), Y2)
+	PRODUCT_SIGNED(32(SI)(R9*1), scaleQ8__size(DI)(R11*1), Y3)
+	NEXT(STEP_NVFP4, 36)
+	ENDROW4

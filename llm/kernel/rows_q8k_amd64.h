@@ -561,3 +561,49 @@ TEXT rows4IQ4XS<>(SB), NOSPLIT|NOFRAME, $0-8
 	NIBBLES(Y15)
 	VMOVDQU nibbles<>(SB), Y14
 	LOOPK4(HEAD_IQ4_XS, SUMS_NONE, BLOCK_IQ4_XS, TAKES4, 0, 136)
+
+// Wide blocks (see lowbit.go): 256 int8, 16 scales in the order that the shuffles take, a float32 scale.
+
+#define RUN_WIDE(TAKER, xo) \
+	VMOVDQU xo(BX), Y12; \
+	VPABSB Y12, Y11; \
+	TAKER(xo, xo)
+
+#define BLOCK_WIDE(TAKER) \
+	RUN_WIDE(TAKER, 0); \
+	RUN_WIDE(TAKER, 32); \
+	RUN_WIDE(TAKER, 64); \
+	RUN_WIDE(TAKER, 96); \
+	RUN_WIDE(TAKER, 128); \
+	RUN_WIDE(TAKER, 160); \
+	RUN_WIDE(TAKER, 192); \
+	RUN_WIDE(TAKER, 224)
+
+TEXT wide1<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+row:
+	ROWBEGIN
+	VXORPS Y0, Y0, Y0
+loop:
+	VMOVDQU wide_scale(BX), Y8
+	VPXOR Y4, Y4, Y4
+	BLOCK_WIDE(TAKES1)
+	VBROADCASTSS wide_d(BX), Y9
+	FINISH_K((DI), Y4, Y0)
+	NEXT(STEP_Q8K, wide__size)
+	ENDROW1
+
+TEXT wide4<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN4
+	EACHROW
+loop:
+	VMOVDQU wide_scale(BX), Y8
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	BLOCK_WIDE(TAKES4)
+	VBROADCASTSS wide_d(BX), Y9
+	SCALES4(FINISH_K)
+	NEXT(STEP_Q8K, wide__size)
+	ENDROW4

@@ -21,6 +21,8 @@ type unpacked struct {
 	scale, minimum [16]int32
 
 	packed [256]byte // room for a repacked block as it was in the file
+	wide   wide      // room for a block that is rewritten: see lowbit.go
+	eight  [4 * 34]byte
 }
 
 // blocks keeps memory for unpacked blocks, which cannot be on the stack because
@@ -47,24 +49,26 @@ func (u *unpacked) dot(f *format, w []byte, a *Activations, t, col int) float32 
 	n, size := f.t.BlockSize(), f.t.BlockBytes()
 	for b := range len(q) / n {
 		f.unpack(u, w[b*size:(b+1)*size])
-		var product, low int32
-		for j := range n / 16 {
-			var p, s int32
-			group, x := (*[16]int32)(u.q[16*j:]), (*[16]int8)(q[b*n+16*j:])
-			for i := range x {
-				p += group[i] * int32(x[i])
-				s += int32(x[i])
+		for from, span := 0, min(n, f.form.block()); from < n; from += span { // which have one scale of activations
+			var product, low int64
+			for j := from / 16; j < (from+span)/16; j++ {
+				var p, s int32
+				group, x := (*[16]int32)(u.q[16*j:]), (*[16]int8)(q[b*n+16*j:])
+				for i := range x {
+					p += group[i] * int32(x[i])
+					s += int32(x[i])
+				}
+				product += int64(u.scale[j]) * int64(p)
+				low += int64(u.minimum[j] * s)
 			}
-			product += u.scale[j] * p
-			low += u.minimum[j] * s
+			var d float32
+			if f.form == Q8 {
+				d = a.s8[(at+b*n+from)/32].d
+			} else {
+				d = a.s8k[at/256+b].d
+			}
+			sum += u.d*d*float32(product) - u.dmin*d*float32(low)
 		}
-		var d float32
-		if f.form == Q8 {
-			d = a.s8[at/32+b].d
-		} else {
-			d = a.s8k[at/256+b].d
-		}
-		sum += u.d*d*float32(product) - u.dmin*d*float32(low)
 	}
 	return sum
 }

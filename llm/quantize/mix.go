@@ -27,12 +27,13 @@ var mixes = []Mix{
 	{"Q6_K", 18, gguf.Q6_K}, {"Q5_K_M", 17, gguf.Q5_K}, {"Q5_K_S", 16, gguf.Q5_K}, {"Q5_1", 9, gguf.Q5_1}, {"Q5_0", 8, gguf.Q5_0},
 	{"Q4_K_M", 15, gguf.Q4_K}, {"Q4_K_S", 14, gguf.Q4_K}, {"IQ4_NL", 25, gguf.IQ4_NL}, {"IQ4_XS", 30, gguf.IQ4_XS}, {"Q4_1", 3, gguf.Q4_1}, {"Q4_0", 2, gguf.Q4_0},
 	{"Q3_K_L", 13, gguf.Q3_K}, {"Q3_K_M", 12, gguf.Q3_K}, {"Q3_K_S", 11, gguf.Q3_K}, {"Q2_K", 10, gguf.Q2_K}, {"Q2_K_S", 21, gguf.Q2_K},
+	{"MXFP4", 38, gguf.MXFP4}, {"Q2_0", 41, gguf.Q2_0}, {"TQ2_0", 37, gguf.TQ2_0},
 }
 
 // aliases are names that llama-quantize takes too.
 var aliases = map[string]string{"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
 
-// Names lists the mixtures, from the largest to the smallest.
+// Names lists the mixtures, each kind from the largest to the smallest.
 func Names() []string {
 	var names []string
 	for _, m := range mixes {
@@ -114,6 +115,9 @@ func (x Mix) choose(m model, t *gguf.Tensor) gguf.Type {
 		} else if x.Base != gguf.Q8_0 {
 			typ = gguf.Q6_K
 		}
+	case t.Name == "token_embd.weight":
+		pick("Q2_0", true, gguf.Q4_K) // looked up a row at a time, so that its size costs no time
+		pick("TQ2_0", true, gguf.Q4_K)
 	case part == "attn_v.weight":
 		shared := m.group >= 4
 		pick("Q2_K", true, gguf.Q3_K)
@@ -157,7 +161,9 @@ func fitting(t gguf.Type, cols uint64) gguf.Type {
 	switch t {
 	case gguf.IQ4_XS:
 		t = gguf.IQ4_NL
-	case gguf.Q2_K, gguf.Q3_K:
+	case gguf.TQ2_0:
+		return fitting(gguf.Q2_0, cols)
+	case gguf.Q2_K, gguf.Q3_K, gguf.Q2_0:
 		t = gguf.Q4_0
 	case gguf.Q4_K:
 		t = gguf.Q5_0

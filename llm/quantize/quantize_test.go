@@ -73,7 +73,7 @@ func expand(t *testing.T, b []byte, x *gguf.Tensor) []float32 {
 func TestFile(t *testing.T) {
 	in := small(t, gguf.F32, 0)
 	f := read(t, in)
-	bits := map[string]int{"Q2": 2, "Q3": 3, "Q4": 4, "IQ": 4, "Q5": 5, "Q6": 6, "Q8": 8}
+	bits := map[string]int{"Q2": 2, "Q3": 3, "Q4": 4, "IQ": 4, "Q5": 5, "Q6": 6, "Q8": 8, "MX": 3, "TQ": 1}
 	for _, name := range Names() {
 		m, err := Find(strings.ToLower(name))
 		if err != nil {
@@ -172,6 +172,13 @@ func TestMixes(t *testing.T) {
 		{"Q4_K_M", "blk.5.attn_norm.weight", one, 256, gguf.F32},
 		{"Q4_K_M", "blk.5.attn_q.bias", one, 256, gguf.F32},
 		{"Q8_0", "position_embd.weight", one, 384, gguf.F32},
+		{"TQ2_0", "token_embd.weight", model{layers: 16}, 2048, gguf.Q4_K},
+		{"TQ2_0", "output.weight", model{layers: 16}, 2048, gguf.Q6_K},
+		{"TQ2_0", "blk.5.attn_v.weight", one, 2048, gguf.TQ2_0},
+		{"TQ2_0", "blk.5.attn_q.weight", one, 576, gguf.Q2_0},
+		{"Q2_0", "blk.5.ffn_down.weight", one, 2048, gguf.Q2_0},
+		{"Q2_0", "blk.5.attn_q.weight", one, 96, gguf.Q4_0},
+		{"MXFP4", "blk.5.attn_q.weight", one, 576, gguf.MXFP4},
 	} {
 		if got := at(c.mix, c.m, c.name, c.cols); got != c.want {
 			t.Errorf("%s gives %s with %d columns the type %v, not %v", c.mix, c.name, c.cols, got, c.want)
