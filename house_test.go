@@ -36,7 +36,7 @@ var plan = []struct{ rooms, what string }{
 	{"internal/vmtest", "boots the machine for tests"},
 	{"internal/...", "what else only tests import"},
 	{"tools/alphaos", "the host command"},
-	{"tools/guide tools/pe tools/train ovmf", "the guide's text, packing, training; a machine to run images in"},
+	{"tools/guide tools/pe tools/secureboot tools/train ovmf", "the guide's text, packing, signing, training; a machine to run images in"},
 	{"drive/create drive/clone drive/check drive/update", "makes a drive; copies one, and keeps copies in backups; checks and mends one; adds files to one"},
 	{"drive/content", "files of the host that go on one"},
 	{"drive/picker drive/media", "its name and icon for a Mac's start-up picker; the drives of the host"},

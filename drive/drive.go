@@ -32,6 +32,7 @@ const (
 	PickerLabel2x   = "EFI/BOOT/.disk_label_2x"
 	PickerName      = "EFI/BOOT/.contentDetails" // the same as text, which OpenCore takes
 	PickerIcon      = ".VolumeIcon.icns"         // what it draws above that
+	SecureBootDir   = "EFI/keys"                 // the keys that a firmware's menu can enroll, if the program is signed
 	ModelsDir       = "models"
 	DocumentsDir    = "documents"
 	ToolsDir        = "tools"

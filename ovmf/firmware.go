@@ -27,28 +27,51 @@ import (
 
 // Firmware names the two halves of OVMF: Code is read-only flash, Vars the
 // initial variable store, which every machine gets a copy of. An empty Vars
-// means that Code holds both.
-type Firmware struct{ Code, Vars string }
+// means that Code holds both. Secure is a build with Secure Boot, which keeps its variables
+// where only system management mode can write.
+type Firmware struct {
+	Code, Vars string
+	Secure     bool
+}
 
 // places lists where distributions install OVMF without Secure Boot, the
 // larger 4 MiB build first: newer distributions ship nothing else.
 var places = []Firmware{
 	// Debian, Ubuntu
-	{"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"},
-	{"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"},
+	{Code: "/usr/share/OVMF/OVMF_CODE_4M.fd", Vars: "/usr/share/OVMF/OVMF_VARS_4M.fd"},
+	{Code: "/usr/share/OVMF/OVMF_CODE.fd", Vars: "/usr/share/OVMF/OVMF_VARS.fd"},
 	// Fedora, CentOS
-	{"/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"},
+	{Code: "/usr/share/edk2/ovmf/OVMF_CODE.fd", Vars: "/usr/share/edk2/ovmf/OVMF_VARS.fd"},
 	// Arch
-	{"/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"},
-	{"/usr/share/edk2-ovmf/x64/OVMF_CODE.fd", "/usr/share/edk2-ovmf/x64/OVMF_VARS.fd"},
-	{"/usr/share/ovmf/x64/OVMF_CODE.fd", "/usr/share/ovmf/x64/OVMF_VARS.fd"},
+	{Code: "/usr/share/edk2/x64/OVMF_CODE.4m.fd", Vars: "/usr/share/edk2/x64/OVMF_VARS.4m.fd"},
+	{Code: "/usr/share/edk2-ovmf/x64/OVMF_CODE.fd", Vars: "/usr/share/edk2-ovmf/x64/OVMF_VARS.fd"},
+	{Code: "/usr/share/ovmf/x64/OVMF_CODE.fd", Vars: "/usr/share/ovmf/x64/OVMF_VARS.fd"},
 	// openSUSE
-	{"/usr/share/qemu/ovmf-x86_64-4m-code.bin", "/usr/share/qemu/ovmf-x86_64-4m-vars.bin"},
-	{"/usr/share/qemu/ovmf-x86_64-code.bin", "/usr/share/qemu/ovmf-x86_64-vars.bin"},
+	{Code: "/usr/share/qemu/ovmf-x86_64-4m-code.bin", Vars: "/usr/share/qemu/ovmf-x86_64-4m-vars.bin"},
+	{Code: "/usr/share/qemu/ovmf-x86_64-code.bin", Vars: "/usr/share/qemu/ovmf-x86_64-vars.bin"},
 	// QEMU's own build (Homebrew, Nix); its variable store is shared with i386
-	{"/opt/homebrew/share/qemu/edk2-x86_64-code.fd", "/opt/homebrew/share/qemu/edk2-i386-vars.fd"},
-	{"/usr/local/share/qemu/edk2-x86_64-code.fd", "/usr/local/share/qemu/edk2-i386-vars.fd"},
-	{"/usr/share/qemu/edk2-x86_64-code.fd", "/usr/share/qemu/edk2-i386-vars.fd"},
+	{Code: "/opt/homebrew/share/qemu/edk2-x86_64-code.fd", Vars: "/opt/homebrew/share/qemu/edk2-i386-vars.fd"},
+	{Code: "/usr/local/share/qemu/edk2-x86_64-code.fd", Vars: "/usr/local/share/qemu/edk2-i386-vars.fd"},
+	{Code: "/usr/share/qemu/edk2-x86_64-code.fd", Vars: "/usr/share/qemu/edk2-i386-vars.fd"},
+}
+
+// securePlaces lists builds with Secure Boot, whose variable stores have no keys.
+var securePlaces = []Firmware{
+	{Code: "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", Vars: "/usr/share/OVMF/OVMF_VARS_4M.fd", Secure: true},
+	{Code: "/usr/share/OVMF/OVMF_CODE.secboot.fd", Vars: "/usr/share/OVMF/OVMF_VARS.fd", Secure: true},
+	{Code: "/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", Vars: "/usr/share/edk2/ovmf/OVMF_VARS.fd", Secure: true},
+	{Code: "/usr/share/edk2/x64/OVMF_CODE.secboot.4m.fd", Vars: "/usr/share/edk2/x64/OVMF_VARS.4m.fd", Secure: true},
+	{Code: "/usr/share/qemu/ovmf-x86_64-smm-4m-code.bin", Vars: "/usr/share/qemu/ovmf-x86_64-smm-4m-vars.bin", Secure: true},
+}
+
+// FindSecure returns the installed OVMF with Secure Boot.
+func FindSecure() (Firmware, error) {
+	for _, fw := range securePlaces {
+		if isFile(fw.Code) && isFile(fw.Vars) {
+			return fw, nil
+		}
+	}
+	return Firmware{}, fmt.Errorf("OVMF with Secure Boot is %w: run \"apt-get install ovmf\" (Fedora, Arch: edk2-ovmf)", ErrNotInstalled)
 }
 
 // ErrNotInstalled is wrapped by the errors of [Find] and [Program].

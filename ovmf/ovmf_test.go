@@ -27,7 +27,7 @@ func TestFind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if fw, err := Find(); err != nil || fw != (Firmware{code, vars}) {
+	if fw, err := Find(); err != nil || fw != (Firmware{Code: code, Vars: vars}) {
 		t.Errorf("Find() = %v, %v; want the files named", fw, err)
 	}
 	t.Setenv("ALPHAOS_QEMU", filepath.Join(dir, "no-qemu"))

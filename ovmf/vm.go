@@ -211,12 +211,16 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 	if c.Display == "" {
 		c.Display = "none"
 	}
+	board := "q35,smm=off"
+	if c.Firmware.Secure {
+		board = "q35,smm=on"
+	}
 	args := append([]string{
 		"-name", "AlphaOS",
 		// No defaults: each device the firmware finds costs boot time, a
 		// network card above all, and a CD-ROM drive shows up as a disk.
 		"-nodefaults", "-no-user-config", "-nic", "none",
-		"-machine", "q35,smm=off",
+		"-machine", board,
 		"-m", strconv.Itoa(c.MemoryMiB),
 		"-smp", strconv.Itoa(c.CPUs),
 		"-display", c.Display,
@@ -225,6 +229,10 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 	}, accel...)
 	if !c.Reboot {
 		args = append(args, "-no-reboot")
+	}
+
+	if c.Firmware.Secure {
+		args = append(args, "-global", "driver=cfi.pflash01,property=secure,value=on")
 	}
 
 	code := "if=pflash,format=raw,unit=0,readonly=on,file=" + escape(c.Firmware.Code)

@@ -132,6 +132,10 @@ if [ "$step" = test ]; then
 	for package in bash-doc debian-policy developers-reference mpich-doc asymptote-doc; do
 		need "$package" "PDF files to read" test -d "/usr/share/doc/$package"
 	done
+	need sbsigntool "sbverify and sbsign check and make signatures for Secure Boot" command -v sbverify
+	need osslsigncode "another one that does" command -v osslsigncode
+	need efitools "cert-to-efi-sig-list and its like make lists of keys for Secure Boot" command -v cert-to-efi-sig-list
+	need openssl "verifies signed lists of keys" command -v openssl
 	need sqlite3 "sqlite3 reads the database of what is on a drive" command -v sqlite3
 	need python3-jinja2 "Jinja2 says how chat templates are rendered" have_jinja2
 fi
@@ -143,8 +147,8 @@ if [ ${#packages[@]} -gt 0 ] || [ -n "$go_missing" ]; then
 	if ! command -v apt-get >/dev/null; then
 		[ ${#packages[@]} -eq 0 ] || die "These are missing, and there is no apt-get here to install them:" \
 			"${reasons[@]}" \
-			"(Debian's names. Fedora: qemu-system-x86 edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gdisk util-linux parted zstd xkeyboard-config poppler-utils sqlite python3-jinja2;" \
-			"Arch: qemu-base edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gptfdisk util-linux parted zstd xkeyboard-config poppler sqlite python-jinja.) Install them and run make again."
+			"(Debian's names. Fedora: qemu-system-x86 edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gdisk util-linux parted zstd xkeyboard-config poppler-utils sbsigntools osslsigncode efitools openssl sqlite python3-jinja2;" \
+			"Arch: qemu-base edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gptfdisk util-linux parted zstd xkeyboard-config poppler sbsigntools osslsigncode efitools openssl sqlite python-jinja.) Install them and run make again."
 		no_go ""
 	fi
 	if [ -n "$sudo" ] && ! command -v sudo >/dev/null; then

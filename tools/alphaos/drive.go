@@ -3,10 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +38,7 @@ func driveCreateCommand() *cobra.Command {
 	var o create.Options
 	var target outFlags
 	var size, esp, system, journal, state string
+	var signing signFlags
 	cmd := &cobra.Command{
 		Use:   "create TARGET --efi BOOTX64.EFI [--model FILE]...",
 		Short: "Make a drive, or an image of one, that a Mac, a PC or QEMU can start from",
@@ -75,11 +73,15 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			}
 			return err
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var err error
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if o.EFI, err = programFile(o.EFI); err != nil {
 				return err
 			}
+			var remove func() error
+			if o.EFI, o.Extra, remove, err = signing.program(cmd, o.EFI); err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, remove()) }()
 			if size != "" {
 				if o.Size, err = create.ParseSize(size); err != nil {
 					return fmt.Errorf("--size: %w", err)
@@ -116,12 +118,8 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 					o.State = -1
 				}
 			}
-			if epoch := os.Getenv("SOURCE_DATE_EPOCH"); epoch != "" {
-				n, err := strconv.ParseInt(epoch, 10, 64)
-				if err != nil {
-					return fmt.Errorf("SOURCE_DATE_EPOCH is %q; it must be a number of seconds since 1970", epoch)
-				}
-				o.Time = time.Unix(n, 0)
+			if o.Time, err = epoch(); err != nil {
+				return err
 			}
 			out, err := target.out(cmd, args[0])
 			if err != nil {
@@ -167,6 +165,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 	f.StringVar(&o.Limine, "limine", "", "the `folder` with Limine's BOOTX64.EFI, a boot manager, which then starts AlphaOS (default: the firmware does)")
 	f.StringVar(&journal, "journal", "16M", "size of the preallocated journal")
 	f.StringVar(&state, "state", "", "space for what a model remembers of the last conversation, so that the next start goes on at once; 0: none (default 64M, or a sixteenth of a drive below 1G)")
+	signing.add(cmd)
 	completeFiles(cmd, "efi", "EFI", "efi")
 	completeWith(cmd, "layout", func(string) []string { return []string{"minimal", "full"} })
 	target.add(cmd)

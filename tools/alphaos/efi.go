@@ -12,8 +12,9 @@ import (
 func efiCommand() *cobra.Command {
 	efi := &cobra.Command{
 		Use:   "efi",
-		Short: "Make UEFI applications",
+		Short: "Make UEFI applications, and sign them for Secure Boot",
 	}
+	efi.AddCommand(efiSignCommand(), efiVerifyCommand(), efiEnrollCommand())
 	efi.AddCommand(&cobra.Command{
 		Use:   "pack IN.elf [SECOND.elf] OUT.EFI",
 		Short: "Pack a Go program into a UEFI application",

@@ -116,6 +116,7 @@ func driveUpdateCommand() *cobra.Command {
 	var target targetFlags
 	var noVerify bool
 	var efi string
+	var signing signFlags
 	cmd := &cobra.Command{
 		Use:   "update TARGET [--efi BOOTX64.EFI]",
 		Short: "Give a drive a newer AlphaOS, and keep all that is on it",
@@ -126,11 +127,16 @@ with a boot manager in that place /` + drive.ChainedPath + `. Whenever the power
 goes, the old one or the new one is there, whole.`,
 		Example: `  sudo alphaos drive update /dev/sdb --efi BOOTX64.EFI`,
 		Args:    one("TARGET, an image or a drive, for example: alphaos drive update /dev/sdb"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			program, err := programFile(efi)
 			if err != nil {
 				return err
 			}
+			program, _, remove, err := signing.program(cmd, program)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, remove()) }()
 			return target.change(cmd, args[0], func(dev *media.InPlace) error {
 				r, err := update.Program(dev, program, update.Options{Verify: !noVerify, Progress: meterOf(cmd).Step})
 				if errors.Is(err, update.ErrSame) {
@@ -145,6 +151,7 @@ goes, the old one or the new one is there, whole.`,
 			})
 		},
 	}
+	signing.add(cmd)
 	cmd.Flags().StringVar(&efi, "efi", "", "the EFI application, BOOTX64.EFI (default: the one beside this program)")
 	cmd.Flags().BoolVar(&noVerify, "no-verify", false, "do not read back and compare what was written")
 	target.add(cmd)

@@ -1,0 +1,428 @@
+package secureboot
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/binary"
+	"encoding/pem"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"alphaos/internal/petest"
+)
+
+var when = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+
+func testKeys(t testing.TB) (dir string, k *Keys) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "keys")
+	k, made, err := OpenKeys(dir, when)
+	if err != nil || !made {
+		t.Fatal(made, err)
+	}
+	return dir, k
+}
+
+// program is a small application.
+func program() []byte { return petest.Application(bytes.Repeat([]byte{0xc3}, 0x200)) }
+
+// odd is one with bytes behind its sections, and of a length that is no multiple of eight.
+func odd() []byte { return append(program(), "tail"...) }
+
+func run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skip(err)
+	}
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func save(t testing.TB, dir, name string, data []byte) string {
+	t.Helper()
+	name = filepath.Join(dir, name)
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// Others accept what Sign makes, and not what was changed after that.
+func TestOthersVerify(t *testing.T) {
+	dir, k := testKeys(t)
+	crt := filepath.Join(dir, "db.crt")
+	signed, err := Sign(program(), k.Signer, when)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Sign(program(), k.Signer, when)
+	if err != nil || !bytes.Equal(signed, again) {
+		t.Errorf("the same input gave other bytes, error %v", err)
+	}
+	twice, err := Sign(signed, k.KEK, when)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := bytes.Clone(signed)
+	changed[0x240] ^= 1
+	good, both, bad := save(t, dir, "good.efi", signed), save(t, dir, "both.efi", twice), save(t, dir, "bad.efi", changed)
+	t.Run("sbverify", func(t *testing.T) {
+		for _, name := range []string{good, both} {
+			if said := run(t, "sbverify", "--cert", crt, name); !strings.Contains(said, "Signature verification OK") || strings.Contains(said, "warning") {
+				t.Error(said)
+			}
+		}
+		run(t, "sbverify", "--cert", filepath.Join(dir, "KEK.crt"), both)
+		for _, args := range [][]string{{"--cert", crt, bad}, {"--cert", filepath.Join(dir, "PK.crt"), both}} {
+			if out, err := exec.Command("sbverify", args...).CombinedOutput(); err == nil {
+				t.Errorf("%v: %s", args, out)
+			}
+		}
+	})
+	t.Run("osslsigncode", func(t *testing.T) {
+		// It knows no second signature beside the first.
+		said := run(t, "osslsigncode", "verify", "-CAfile", crt, "-in", good)
+		if !strings.Contains(said, "Succeeded") || strings.Contains(said, "MISMATCH") || strings.Contains(said, "invalid PE checksum") {
+			t.Error(said)
+		}
+		if out, err := exec.Command("osslsigncode", "verify", "-CAfile", crt, "-in", bad).CombinedOutput(); err == nil {
+			t.Errorf("%s", out)
+		}
+	})
+}
+
+// What others sign verifies here, with the certificate that they signed with, and only so.
+func TestVerifyOthers(t *testing.T) {
+	dir, k := testKeys(t)
+	key, crt := filepath.Join(dir, "db.key"), filepath.Join(dir, "db.crt")
+	in := save(t, dir, "in.efi", program())
+	for _, by := range []struct {
+		name string
+		args func(out string) []string
+	}{
+		{"sbsign", func(out string) []string { return []string{"--key", key, "--cert", crt, "--output", out, in} }},
+		{"osslsigncode", func(out string) []string {
+			return []string{"sign", "-h", "sha256", "-certs", crt, "-key", key, "-in", in, "-out", out}
+		}},
+		{"osslsigncode", func(out string) []string {
+			return []string{"sign", "-h", "sha384", "-certs", crt, "-key", key, "-in", in, "-out", out}
+		}},
+	} {
+		t.Run(by.name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out.efi")
+			run(t, by.name, by.args(out)...)
+			image, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := Signatures(image)
+			if err != nil || len(s) != 1 || !s[0].Signer.Equal(k.Signer.Certificate) {
+				t.Fatal(s, err)
+			}
+			if err := (Trust{DB: CertificateList(k.Owner, k.Signer.Certificate)}).Check(image); err != nil {
+				t.Error(err)
+			}
+			if err := (Trust{DB: CertificateList(k.Owner, k.KEK.Certificate)}).Check(image); err == nil {
+				t.Error("another key was trusted")
+			}
+			// All of it counts but the checksum, the directory entry and unused room of the table.
+			l, err := inspect(image)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for at := 0; at < l.table.at; at += 7 {
+				if at >= l.checksum && at < l.checksum+4 || at >= l.directory && at < l.directory+8 {
+					continue
+				}
+				image[at] ^= 0x40
+				if _, err := Signatures(image); err == nil {
+					t.Fatalf("byte %#x was changed, and nobody noticed", at)
+				}
+				image[at] ^= 0x40
+			}
+		})
+	}
+}
+
+// A certificate that another one signed is trusted through that.
+func TestTrust(t *testing.T) {
+	_, k := testKeys(t)
+	signed, err := Sign(program(), k.Signer, when)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := DigestList(k.Owner, signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := DigestList(k.Owner, program())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, other := CertificateList(k.Owner, k.Signer.Certificate), CertificateList(k.Owner, k.PK.Certificate)
+	changed := bytes.Clone(signed)
+	changed[0x240] ^= 1
+	tail, err := Sign(odd(), k.Signer, when)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what    string
+		image   []byte
+		db, dbx []List
+		want    string
+	}{
+		{"signed", signed, own, nil, ""},
+		{"signed with bytes behind its end", tail, own, nil, ""},
+		{"signed, others trusted too", signed, append(other, own...), other, ""},
+		{"its digest is trusted", signed, append(other, digest...), nil, ""},
+		{"unsigned, its digest is trusted", program(), plain, nil, ""},
+		{"unsigned", program(), own, nil, "is not signed"},
+		{"changed", changed, own, nil, "changed after it was signed"},
+		{"another key", signed, other, nil, "whom this firmware does not trust"},
+		{"revoked key", signed, own, own, "is in dbx"},
+		{"revoked digest", signed, own, digest, "its digest is in dbx"},
+		{"nothing trusted", signed, nil, nil, "does not trust"},
+	} {
+		err := Trust{c.db, c.dbx}.Check(c.image)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.what, err, c.want)
+		}
+	}
+	stripped, err := Strip(signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Signatures(stripped); !errors.Is(err, ErrUnsigned) {
+		t.Error(err)
+	}
+	if again, err := Sign(stripped, k.Signer, when); err != nil || !bytes.Equal(again, signed) {
+		t.Error("stripped and signed again it is another", err)
+	}
+}
+
+// Signature lists and signed variables are what efitools and openssl make of them.
+func TestVariables(t *testing.T) {
+	dir, k := testKeys(t)
+	lists := CertificateList(k.Owner, k.Signer.Certificate, k.KEK.Certificate)
+	t.Run("cert-to-efi-sig-list", func(t *testing.T) {
+		out := filepath.Join(dir, "db.esl")
+		run(t, "cert-to-efi-sig-list", "-g", k.Owner.String(), filepath.Join(dir, "db.crt"), out)
+		theirs, err := os.ReadFile(out)
+		if err != nil || !bytes.Equal(theirs, WriteLists(lists[:1])) {
+			t.Errorf("%x\nis not\n%x, error %v", WriteLists(lists[:1]), theirs, err)
+		}
+	})
+	t.Run("sign-efi-sig-list", func(t *testing.T) {
+		esl, out := save(t, dir, "both.esl", WriteLists(lists)), filepath.Join(dir, "theirs.auth")
+		run(t, "sign-efi-sig-list", "-t", "2026-03-04 05:06:07", "-k", filepath.Join(dir, "KEK.key"), "-c", filepath.Join(dir, "KEK.crt"), "db", esl, out)
+		theirs, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, signer, err := ReadAuthenticated(DB, theirs, false)
+		if err != nil || !signer.Equal(k.KEK.Certificate) || !bytes.Equal(WriteLists(got), WriteLists(lists)) {
+			t.Error(got, err)
+		}
+	})
+	auth, err := Authenticate(DB, lists, k.KEK, when, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, signer, err := ReadAuthenticated(DB, auth, true); err != nil || !signer.Equal(k.KEK.Certificate) || len(got) != 2 {
+		t.Error(got, err)
+	}
+	for _, wrong := range []struct {
+		v    Variable
+		auth []byte
+		add  bool
+	}{{DB, auth, false}, {KEK, auth, true}, {DB, append(bytes.Clone(auth), WriteLists(lists)...), true}} {
+		if _, _, err := ReadAuthenticated(wrong.v, wrong.auth, wrong.add); err == nil {
+			t.Errorf("taken for %s, add %t", wrong.v.Name, wrong.add)
+		}
+	}
+	t.Run("openssl", func(t *testing.T) {
+		size := binary.LittleEndian.Uint32(auth[16:])
+		wrapped, err := asn1.Marshal(contentInfo{oidSignedData, explicit(auth[40 : 16+size])})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := save(t, dir, "text", signedText(DB, auth[:16], WriteLists(lists), true))
+		run(t, "openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", save(t, dir, "auth.p7", wrapped), "-content", text,
+			"-CAfile", filepath.Join(dir, "KEK.crt"), "-purpose", "any", "-out", filepath.Join(dir, "out"))
+	})
+}
+
+// A store keeps what it had, and a firmware of which Debian has made one with keys knows ours.
+func TestStore(t *testing.T) {
+	_, k := testKeys(t)
+	empty, err := os.ReadFile("/usr/share/OVMF/OVMF_VARS_4M.fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	s, err := OpenStore(empty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SetLists(DB, CertificateList(k.Owner, k.KEK.Certificate), when)
+	s.SetLists(DB, CertificateList(k.Owner, k.Signer.Certificate), when)
+	s.Enable()
+	flash, err := s.Bytes()
+	if err != nil || len(flash) != len(empty) {
+		t.Fatal(err)
+	}
+	if s, err = OpenStore(flash); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := s.Lists(DB); err != nil || len(l) != 1 || !bytes.Equal(l[0].Entries[0].Data, k.Signer.Certificate.Raw) {
+		t.Error(l, err)
+	}
+	if again, err := s.Bytes(); err != nil || !bytes.Equal(again, flash) {
+		t.Error("read and written it is another", err)
+	}
+	big := make([]List, 400)
+	for i := range big {
+		big[i] = CertificateList(k.Owner, k.PK.Certificate)[0]
+	}
+	s.SetLists(DBX, big, when)
+	if _, err := s.Bytes(); err == nil || !strings.Contains(err.Error(), "has room for") {
+		t.Error(err)
+	}
+	snakeoil, err := os.ReadFile("/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	if s, err = OpenStore(snakeoil); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []Variable{PK, KEK, DB, DBX} {
+		if l, err := s.Lists(v); err != nil || len(l) != 1 {
+			t.Error(v.Name, l, err)
+		}
+	}
+	if l, _ := s.Lists(PK); len(Certificates(l)) != 1 || !strings.Contains(Certificates(l)[0].Subject.String(), "SnakeOil") {
+		t.Error("the PK is not the snake oil's")
+	}
+}
+
+func TestKeyFiles(t *testing.T) {
+	dir, k := testKeys(t)
+	again, made, err := OpenKeys(dir, when)
+	if err != nil || made || !again.Signer.Private.Equal(k.Signer.Private) || again.Owner != k.Owner {
+		t.Error(made, err)
+	}
+	if fi, err := os.Stat(filepath.Join(dir, "db.key")); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Error(fi.Mode(), err)
+	}
+	key := filepath.Join(dir, "db.key")
+	pkcs1 := save(t, dir, "pkcs1.key", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k.Signer.Private)}))
+	der := save(t, dir, "db.cer", k.Signer.Certificate.Raw)
+	if _, err := ReadKey(pkcs1, der); err != nil {
+		t.Error(err)
+	}
+	locked := save(t, dir, "locked.key", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte{1}}))
+	for _, c := range []struct{ key, crt, want string }{
+		{key, filepath.Join(dir, "PK.crt"), "is not the certificate of the key"},
+		{der, der, "holds no key in PEM"},
+		{locked, der, "is encrypted"},
+		{key, key, "is not a certificate"},
+		{filepath.Join(dir, "db.crt"), der, "holds no private key"},
+	} {
+		if _, err := ReadKey(c.key, c.crt); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %q", err, c.want)
+		}
+	}
+}
+
+func TestDamagedImages(t *testing.T) {
+	_, k := testKeys(t)
+	signed, err := Sign(program(), k.Signer, when)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; n < len(signed); n += 13 {
+		if _, err := Signatures(signed[:n]); err == nil {
+			t.Fatalf("cut to %d bytes it is signed", n)
+		}
+	}
+	gap := bytes.Clone(program())
+	l, err := inspect(gap)
+	if err != nil || l.headers != 0x200 {
+		t.Fatal(l, err)
+	}
+	binary.LittleEndian.PutUint32(gap[0x40+4+coffSize+240+20:], 0x210) // the section begins later,
+	binary.LittleEndian.PutUint32(gap[0x40+4+coffSize+240+16:], 0x1f0) // and ends where it did
+	if _, err := Sign(gap, k.Signer, when); err == nil || !strings.Contains(err.Error(), "between its sections") {
+		t.Error(err)
+	}
+	if _, err := Digest([]byte("#!/bin/sh"), crypto.SHA256); !errors.Is(err, errNotImage) {
+		t.Error(err)
+	}
+}
+
+func FuzzImage(f *testing.F) {
+	_, k := testKeys(f)
+	signed, err := Sign(program(), k.Signer, when)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(signed)
+	f.Add(program())
+	l, err := inspect(signed)
+	if err != nil {
+		f.Fatal(err)
+	}
+	body := signed[:l.table.at]
+	f.Fuzz(func(t *testing.T, image []byte) {
+		s, err := Signatures(image)
+		if err == nil && len(s) > 0 && s[0].Signer.Equal(k.Signer.Certificate) {
+			l, _ := inspect(image)
+			a, _ := Strip(image)
+			b, _ := Strip(signed)
+			if !bytes.Equal(a, b) {
+				t.Errorf("an image of %d bytes that was not signed verifies, not the %d of the other", l.table.at, len(body))
+			}
+		}
+	})
+}
+
+func FuzzVariables(f *testing.F) {
+	_, k := testKeys(f)
+	lists := CertificateList(k.Owner, k.Signer.Certificate)
+	auth, err := Authenticate(DB, lists, k.KEK, when, false)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(auth)
+	f.Add(WriteLists(lists))
+	if flash, err := os.ReadFile("/usr/share/OVMF/OVMF_VARS.fd"); err == nil {
+		f.Add(flash[:0x2000])
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if got, err := ReadLists(data); err == nil {
+			Certificates(got)
+			WriteLists(got)
+		}
+		if got, signer, err := ReadAuthenticated(DB, data, false); err == nil && signer.Equal(k.KEK.Certificate) && !bytes.Equal(WriteLists(got), WriteLists(lists)) {
+			t.Error("lists that were not signed verify")
+		}
+		if s, err := OpenStore(data); err == nil {
+			s.SetLists(DB, lists, when)
+			if b, err := s.Bytes(); err == nil {
+				if _, err := OpenStore(b); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+}
