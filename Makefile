@@ -118,6 +118,7 @@ build/peer/%.gguf: | build
 soak: need-test build
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestCuts$$' ./store -soak $(CUTS)
 	@$(GO) test -count=1 -timeout 0 -v -run '^Test(Cuts|CutsLarge|CheckRandom|Model)$$' ./fs/fat -cuts $$(($(CUTS) / 2)) -fsck 1 -spoils 5000 -steps 20000
+	@$(GO) test -count=1 -timeout 0 -v -run Others ./fs/luks -decrypt
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestCuts$$' ./knowledge/db -cuts $$(($(CUTS) / 50))
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestCuts$$' ./drive/database -cuts $$(($(CUTS) / 20))
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestOutages$$' ./assistant -outages $$(($(CUTS) / 50))

@@ -62,7 +62,7 @@ var plan = []struct{ rooms, what string }{
 	{"fs/fstest fs/exfat/exfattest fs/fat/fattest", "failing media, exFAT volumes and damaged FAT32 ones, for tests"},
 	{"fs/volume", "what is on a medium, and reading any of it"},
 	{"fs/fatsize", "FAT32 volumes as copies of another size"},
-	{"fs/fat fs/exfat fs/ext4 fs/gpt", "FAT32, exFAT and ext4 volumes, GUID partition tables"},
+	{"fs/fat fs/exfat fs/ext4 fs/gpt fs/luks", "FAT32, exFAT and ext4 volumes, GUID partition tables, encrypted volumes"},
 	{"fs/mbr fs/readfs", "other partition tables, the open files of all volumes"},
 	{"knowledge/db", "what is on the drive as a SQLite file"},
 	{"knowledge", "the library: documents as passages, found by words and by meaning, cited"},

@@ -123,6 +123,7 @@ if [ "$step" = test ]; then
 	need dosfstools "fsck.fat checks the file systems we write" command -v fsck.fat
 	need exfatprogs "mkfs.exfat and fsck.exfat: exFAT as others understand it" command -v mkfs.exfat
 	need e2fsprogs "mke2fs and e2fsck make and check the ext4 file systems that we read" command -v mke2fs
+	need cryptsetup-bin "cryptsetup opens the encrypted volumes we make, and makes some for us" command -v cryptsetup
 	need gdisk "sgdisk checks the partition tables we write" command -v sgdisk
 	need fdisk "sfdisk writes partition tables that we read" command -v sfdisk
 	need parted "parted does, and checks ours" command -v parted
@@ -147,8 +148,8 @@ if [ ${#packages[@]} -gt 0 ] || [ -n "$go_missing" ]; then
 	if ! command -v apt-get >/dev/null; then
 		[ ${#packages[@]} -eq 0 ] || die "These are missing, and there is no apt-get here to install them:" \
 			"${reasons[@]}" \
-			"(Debian's names. Fedora: qemu-system-x86 edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gdisk util-linux parted zstd xkeyboard-config poppler-utils sbsigntools osslsigncode efitools openssl sqlite python3-jinja2;" \
-			"Arch: qemu-base edk2-ovmf mtools dosfstools exfatprogs e2fsprogs gptfdisk util-linux parted zstd xkeyboard-config poppler sbsigntools osslsigncode efitools openssl sqlite python-jinja.) Install them and run make again."
+			"(Debian's names. Fedora: qemu-system-x86 edk2-ovmf mtools dosfstools exfatprogs e2fsprogs cryptsetup gdisk util-linux parted zstd xkeyboard-config poppler-utils sbsigntools osslsigncode efitools openssl sqlite python3-jinja2;" \
+			"Arch: qemu-base edk2-ovmf mtools dosfstools exfatprogs e2fsprogs cryptsetup gptfdisk util-linux parted zstd xkeyboard-config poppler sbsigntools osslsigncode efitools openssl sqlite python-jinja.) Install them and run make again."
 		no_go ""
 	fi
 	if [ -n "$sudo" ] && ! command -v sudo >/dev/null; then
