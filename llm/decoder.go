@@ -305,9 +305,13 @@ func (s *Session) attendPart(worker, part int) {
 	first := func(t int) int { return (t*kvHeads + g) * group * c.head }
 	weights := func(t, i int) []float32 { return scores[((t-from)*group+i)*seen:][:k.position+t+1] }
 
-	for row := 0; row < seen; row += keys.Near() {
+	near := keys.Near()
+	if k.n == 1 && group <= 4 { // they are passed over once
+		near *= 16
+	}
+	for row := 0; row < seen; row += near {
 		for t := from; t < to; t++ {
-			if end := min(row+keys.Near(), k.position+t+1); row < end {
+			if end := min(row+near, k.position+t+1); row < end {
 				q.Set(b.q[first(t):][:group*c.head], group)
 				keys.Mul(scores[(t-from)*group*seen:][:group*seen], seen, q, row, end)
 			}

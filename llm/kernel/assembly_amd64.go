@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
+
+	"alphaos/llm/gguf"
 )
 
 // assembly computes with the functions of one instruction set.
@@ -202,7 +204,10 @@ func (s assembly) mulRewritten(m *Matrix, y []float32, step int, a *Activations,
 func (s assembly) sum(m *Matrix, y []float32, n int, x []float32, step, first, rows int) {
 	done := m.Cols &^ 7
 	c := call{w: unsafe.Pointer(&m.data[first*m.rowBytes]), step: uintptr(m.rowBytes), rows: uintptr(rows), n: uintptr(done / 8),
-		xstep: uintptr(4 * step), ystep: uintptr(4 * m.Cols), ahead: uintptr(rows * m.rowBytes)}
+		xstep: uintptr(4 * step), ystep: uintptr(4 * m.Cols), ahead: uintptr(rows * m.rowBytes), far: uintptr(rows * m.rowBytes)}
+	if s.wide && done <= 64 && m.Type != gguf.Q8_0 { // the rows are passed over once: they are fetched as weights are, "2048,8192"
+		c.ahead, c.far = 2048, 6144
+	}
 	k := &s.types[m.Type]
 	for t := 0; t < n && done > 0 && rows > 0; {
 		c.x, c.y = unsafe.Pointer(&x[t*step]), unsafe.Pointer(&y[t*m.Cols])

@@ -17,7 +17,6 @@
 // from the first, R11 how far their results. BLOCK4 adds the products of a block of eight numbers;
 // after SPLIT the sums of the first row are in Y0-Y3, one for each vector, those of the second in Y4-Y7.
 #define PAIRS(ZERO8, BLOCK4, SPLIT, FETCHES, LOAD, size) \
-	BEGIN4; \
 	MOVQ call_step(AX), R10; \
 	MOVQ $4, R11; \
 	MOVQ call_far(AX), R14; \
@@ -93,16 +92,16 @@ done: \
 // SUMS begins weighted sums of rows for four vectors, y[j] += sum over rows r of x[r]*w[r][j], for 8*n
 // columns j. R12 is the column cursor in w, R13 in y, R10 the step between rows, DI and R11 one and three
 // steps between vectors' sums. The columns that fit in registers are summed over all rows before the next,
-// so the rows come from memory the first time only. BRING fetches the next n bytes of as many rows that
-// follow these, from R15 on, and of those behind them, R14 further, into the second-level cache: each step
-// brings as much as it uses, so that memory is never idle and never in a hurry.
+// so the rows come from memory the first time only. BRING fetches a line from R15 on, which are as many
+// rows that follow these if the columns are many, and one R14 further into the second-level cache, and goes on by n
+// bytes: each step brings as much as it uses, so that memory is never idle and never in a hurry.
 #define SUMS \
 	BEGIN4; \
 	MOVQ call_n(AX), CX; \
 	MOVQ call_step(AX), R10; \
 	MOVQ call_ystep(AX), DI; \
 	LEAQ (DI)(DI*2), R11; \
-	MOVQ R15, R14; \
+	MOVQ call_far(AX), R14; \
 	ADDQ R12, R15
 
 #define BRING(n) \

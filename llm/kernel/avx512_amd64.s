@@ -280,10 +280,184 @@ TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	VEXTRACTF64X4 $1, Z2, Y6; \
 	VEXTRACTF64X4 $1, Z3, Y7
 
+// Eight rows at a time share what is loaded of the vectors, and the sums of all of them are added up together: one by one
+// that takes as long as the products. Four are of the first half of the rows, from BX on, and four of the second, from DI on,
+// since a processor fetches more by itself in two pages than in one. A register has two of them. Z16-Z31 are the sums, by
+// vectors and then pairs of rows; R14 and R15 are where lines of the first half are fetched, DX how far away the second is.
+// K1 counts, K2 is how far apart the results are, K3 how many rows are left over.
+#define TWO_F16(a, b, x, y, z) \
+	VMOVUPS a, x; \
+	VINSERTI128 $1, b, y, y; \
+	VCVTPH2PS y, z
+
+#define TWO_F32(a, b, x, y, z) \
+	VMOVUPS a, y; \
+	VINSERTF64X4 $1, b, z, z
+
+#define OFEIGHT(q, a, b, c, d) \
+	VFMADD231PS q, Z0, a; \
+	VFMADD231PS q, Z1, b; \
+	VFMADD231PS q, Z2, c; \
+	VFMADD231PS q, Z3, d
+
+#define BLOCK8(TWO, wo, xo) \
+	TWO(wo(BX), wo(BX)(R10*1), X0, Y0, Z0); \
+	TWO(wo(BX)(R10*2), wo(BX)(R11*1), X1, Y1, Z1); \
+	TWO(wo(DI), wo(DI)(R10*1), X2, Y2, Z2); \
+	TWO(wo(DI)(R10*2), wo(DI)(R11*1), X3, Y3, Z3); \
+	VBROADCASTF64X4 xo(SI), Z4; \
+	VBROADCASTF64X4 xo(SI)(R8*1), Z5; \
+	VBROADCASTF64X4 xo(SI)(R8*2), Z6; \
+	VBROADCASTF64X4 xo(SI)(R9*1), Z7; \
+	OFEIGHT(Z4, Z16, Z17, Z18, Z19); \
+	OFEIGHT(Z5, Z20, Z21, Z22, Z23); \
+	OFEIGHT(Z6, Z24, Z25, Z26, Z27); \
+	OFEIGHT(Z7, Z28, Z29, Z30, Z31)
+
+// FETCHED fetches a line of each half into either cache.
+#define FETCHED \
+	PREFETCHT1 (R14); \
+	PREFETCHT1 (R14)(DX*1); \
+	PREFETCHT0 (R15); \
+	PREFETCHT0 (R15)(DX*1); \
+	ADDQ $64, R14; \
+	ADDQ $64, R15
+
+#define FETCHED2 \
+	FETCHED; \
+	FETCHED
+
+// HALVED makes of two registers, with two rows each, one with four rows: halves are added, as HALVES does.
+#define HALVED(a, b, d) \
+	VSHUFF64X2 $0x88, b, a, d; \
+	VSHUFF64X2 $0xdd, b, a, a; \
+	VADDPS a, d, d
+
+// PAIRED adds neighbours, as VHADDPS does.
+#define PAIRED(a, b, d) \
+	VSHUFPS $0x88, b, a, d; \
+	VSHUFPS $0xdd, b, a, a; \
+	VADDPS a, d, d
+
+#define EIGHTSUMS(a, b, c, d) \
+	HALVED(a, b, Z0); \
+	HALVED(c, d, Z1); \
+	PAIRED(Z0, Z1, a)
+
+#define EIGHTS(TWO, FETCHES, size) \
+	BEGIN4; \
+	MOVQ call_step(AX), R10; \
+	LEAQ (R10)(R10*2), R11; \
+	ADDQ R12, R15; \
+	MOVQ call_far(AX), R14; \
+	ADDQ R12, R14; \
+	VMOVUPS inturn<>(SB), Z8; \
+	MOVQ DX, CX; \
+	SHRQ $3, CX; \
+	JEQ  less; \
+	KMOVQ CX, K1; \
+	ANDQ $7, DX; \
+	KMOVQ DX, K3; \
+	SHLQ $4, CX; \
+	KMOVQ CX, K2; \
+	SHRQ $2, CX; \
+	MOVQ R10, DX; \
+	IMULQ CX, DX; \
+eight: \
+	ROWBEGIN; \
+	LEAQ (R12)(DX*1), DI; \
+	ZEROED(Z16, Z17, Z18, Z19); \
+	ZEROED(Z20, Z21, Z22, Z23); \
+	ZEROED(Z24, Z25, Z26, Z27); \
+	ZEROED(Z28, Z29, Z30, Z31); \
+	SUBQ $4, CX; \
+	JLT  etail; \
+eloop: \
+	FETCHES; \
+	BLOCK8(TWO, 0, 0); \
+	FETCHES; \
+	BLOCK8(TWO, size, 32); \
+	FETCHES; \
+	BLOCK8(TWO, 2*size, 64); \
+	FETCHES; \
+	BLOCK8(TWO, 3*size, 96); \
+	ADDQ $(4*size), BX; \
+	ADDQ $(4*size), DI; \
+	ADDQ $128, SI; \
+	SUBQ $4, CX; \
+	JGE  eloop; \
+etail: \
+	ADDQ $4, CX; \
+	JEQ  edone; \
+eone: \
+	FETCHES; \
+	BLOCK8(TWO, 0, 0); \
+	ADDQ $size, BX; \
+	ADDQ $size, DI; \
+	ADDQ $32, SI; \
+	DECQ CX; \
+	JNE  eone; \
+edone: \
+	EIGHTSUMS(Z16, Z17, Z18, Z19); \
+	EIGHTSUMS(Z20, Z21, Z22, Z23); \
+	EIGHTSUMS(Z24, Z25, Z26, Z27); \
+	EIGHTSUMS(Z28, Z29, Z30, Z31); \
+	PAIRED(Z16, Z20, Z0); \
+	PAIRED(Z24, Z28, Z1); \
+	VPERMPS Z0, Z8, Z0; \
+	VPERMPS Z1, Z8, Z1; \
+	MOVQ call_ystep(AX), CX; \
+	KMOVQ K2, DI; \
+	LEAQ (R13)(DI*1), SI; \
+	VMOVUPS X0, (R13); \
+	VEXTRACTF32X4 $1, Z0, (SI); \
+	VEXTRACTF32X4 $2, Z0, (R13)(CX*1); \
+	VEXTRACTF32X4 $3, Z0, (SI)(CX*1); \
+	LEAQ (R13)(CX*2), BX; \
+	LEAQ (SI)(CX*2), SI; \
+	VMOVUPS X1, (BX); \
+	VEXTRACTF32X4 $1, Z1, (SI); \
+	VEXTRACTF32X4 $2, Z1, (BX)(CX*1); \
+	VEXTRACTF32X4 $3, Z1, (SI)(CX*1); \
+	ADDQ $16, R13; \
+	LEAQ (R12)(R10*4), R12; \
+	KMOVQ K1, CX; \
+	DECQ CX; \
+	KMOVQ CX, K1; \
+	JNE  eight; \
+	ADDQ DX, R12; \
+	ADDQ DI, R13; \
+	KMOVQ K3, DX; \
+	TESTQ DX, DX; \
+	JNE  less; \
+	VZEROUPPER; \
+	RET; \
+less: \
+	MOVQ call_ahead(AX), R15
+
+#define ZEROED(a, b, c, d) \
+	VPXORD a, a, a; \
+	VPXORD b, b, b; \
+	VPXORD c, c, c; \
+	VPXORD d, d, d
+
+// The order in which PAIRED leaves the sums of eight rows for two vectors.
+DATA inturn<>+0(SB)/8, $0x0000000400000000
+DATA inturn<>+8(SB)/8, $0x0000000c00000008
+DATA inturn<>+16(SB)/8, $0x0000000500000001
+DATA inturn<>+24(SB)/8, $0x0000000d00000009
+DATA inturn<>+32(SB)/8, $0x0000000600000002
+DATA inturn<>+40(SB)/8, $0x0000000e0000000a
+DATA inturn<>+48(SB)/8, $0x0000000700000003
+DATA inturn<>+56(SB)/8, $0x0000000f0000000b
+GLOBL inturn<>(SB), RODATA|NOPTR, $64
+
 TEXT rows4F16<>(SB), NOSPLIT|NOFRAME, $0-8
+	EIGHTS(TWO_F16, FETCHED, 16)
 	PAIRS(ZERO4, WIDEBLOCK4, SPLIT, LINE, PAIR_F16, 16)
 
 TEXT rows4F32<>(SB), NOSPLIT|NOFRAME, $0-8
+	EIGHTS(TWO_F32, FETCHED2, 32)
 	PAIRS(ZERO4, WIDEBLOCK4, SPLIT, LINES, PAIR_F32, 32)
 
 // Of values, 64 columns are summed at a time, or what is left of them: K1 to K4 have a bit for each
@@ -324,7 +498,7 @@ TEXT rows4F32<>(SB), NOSPLIT|NOFRAME, $0-8
 	VFMADD231PS Z20, Z18, c; \
 	VFMADD231PS Z20, Z19, d
 
-#define WIDESUM4(LOAD, size) \
+#define WIDESUM4(LOAD, FETCHES, size) \
 	SUMS; \
 columns: \
 	MOVQ $8, DX; \
@@ -343,10 +517,7 @@ columns: \
 	WIDERESULTS(HERE); \
 	COLUMNS; \
 row: \
-	BRING(2*size); \
-	BRING(2*size); \
-	BRING(2*size); \
-	BRING(2*size); \
+	FETCHES; \
 	LOAD(0, K1, Z16); \
 	LOAD(2*size, K2, Z17); \
 	LOAD(4*size, K3, Z18); \
@@ -364,11 +535,19 @@ row: \
 	VZEROUPPER; \
 	RET
 
+#define BRING2 \
+	BRING(64); \
+	BRING(64)
+
+#define BRING4 \
+	BRING2; \
+	BRING2
+
 TEXT sum4F16<>(SB), NOSPLIT|NOFRAME, $0-8
-	WIDESUM4(WIDE_F16, 16)
+	WIDESUM4(WIDE_F16, BRING2, 16)
 
 TEXT sum4F32<>(SB), NOSPLIT|NOFRAME, $0-8
-	WIDESUM4(WIDE_F32, 32)
+	WIDESUM4(WIDE_F32, BRING4, 32)
 
 KERNELS(const_typeF32, $0, $0, $rows4F32<>(SB), $0, $0, $0, $0, $sum4F32<>(SB))
 KERNELS(const_typeF16, $0, $0, $rows4F16<>(SB), $0, $0, $0, $0, $sum4F16<>(SB))

@@ -57,7 +57,9 @@
 
 #define APART // the two rows' sums are in registers of their own
 
-#define FLOATS4(LOAD, FETCHES, size) PAIRS(ZERO8, BLOCK4, APART, FETCHES, LOAD, size)
+#define FLOATS4(LOAD, FETCHES, size) \
+	BEGIN4; \
+	PAIRS(ZERO8, BLOCK4, APART, FETCHES, LOAD, size)
 
 TEXT rows1F32<>(SB), NOSPLIT|NOFRAME, $0-8
 	FLOATS1(LOAD_F32, STREAM2, 32)
