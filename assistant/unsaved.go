@@ -82,6 +82,10 @@ func (j *journal) delete(id int) error {
 
 // finish saves the messages that wait.
 func (j *journal) finish() error {
+	if err := j.same(); err != nil {
+		j.noted(err)
+		return err
+	}
 	for len(j.waiting) > 0 {
 		u := j.waiting[0]
 		if err := u.save(); err != nil {
@@ -93,6 +97,14 @@ func (j *journal) finish() error {
 	}
 	j.waiting = nil
 	return nil
+}
+
+// same looks whether a drive that was away is the same as it was; nothing is written to another.
+func (j *journal) same() error {
+	if !errors.Is(j.trouble, fs.ErrRemoved) && !errors.Is(j.trouble, store.ErrElsewhere) {
+		return nil
+	}
+	return j.store.Same()
 }
 
 // catchUp saves all that waits.
@@ -181,7 +193,11 @@ func (j *journal) look() {
 	case j.pending() && (errors.Is(j.trouble, fs.ErrRemoved) || j.now().Sub(j.tried) >= retryEvery):
 		_ = j.catchUp() // noted
 	case errors.Is(j.trouble, fs.ErrRemoved):
-		j.noted(j.store.Begin())
+		err := j.same()
+		if err == nil {
+			err = j.store.Begin()
+		}
+		j.noted(err)
 	}
 }
 
@@ -210,6 +226,8 @@ func (j *journal) alert() string {
 		return ""
 	case errors.Is(err, fs.ErrRemoved):
 		return "the drive is out: plug it in again"
+	case errors.Is(err, store.ErrElsewhere):
+		return "another drive: plug in the right one"
 	case errors.Is(err, store.ErrFull):
 		return "the drive is full: make room"
 	case errors.Is(err, fs.ErrReadOnly):
@@ -257,7 +275,7 @@ func (j *journal) replaceAnswer(keep int) *answer {
 func (a *answer) write(text string) {
 	j := a.journal
 	a.text, a.held = a.text+text, a.held+text
-	if len(j.waiting) > 0 && (j.now().Sub(j.tried) < retryEvery || j.finish() != nil) {
+	if (len(j.waiting) > 0 || j.trouble != nil) && (j.now().Sub(j.tried) < retryEvery || j.finish() != nil) {
 		return
 	}
 	err := a.saved.Write(a.held)

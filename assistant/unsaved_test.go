@@ -31,7 +31,7 @@ type failing struct {
 func newFailing(size int64, r *rand.Rand) *failing {
 	f := &failing{Disk: fstest.New(size, 512, 0, r)}
 	f.Fail = func(op fstest.Op, _ int64, _ int) error {
-		if err := f.err.Load(); err != nil && op != fstest.Read {
+		if err := f.err.Load(); err != nil && (op != fstest.Read || errors.Is(*err, fs.ErrRemoved)) {
 			return *err
 		}
 		return nil
@@ -173,6 +173,33 @@ func TestFailingDrive(t *testing.T) {
 		p.expect("All that was said is saved.")
 		want = append(want, text)
 	}
+	// Another drive is plugged in where it was, and this one after it was used elsewhere.
+	right := bytes.Clone(disk.Bytes())
+	disk.fails(fs.ErrRemoved)
+	p.says("on another drive")
+	p.expect("tokens/s")
+	d.until(t, "when it is pulled out", alerts("plug it in again"))
+	for _, from := range [][]byte{make([]byte, len(right)), bytes.Clone(right)} {
+		m := &memory{data: from}
+		other, _, err := store.Open(m, nil)
+		if err == nil {
+			err = errors.Join(other.Begin(), other.AddUser("elsewhere"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(disk.Bytes(), m.data)
+		disk.fails(nil)
+		d.until(t, "with another drive", alerts("another drive"))
+		time.Sleep(100 * time.Millisecond)
+		if disk.fails(fs.ErrRemoved); !bytes.Equal(disk.Bytes(), m.data) {
+			t.Error("it was written to another drive")
+		}
+	}
+	copy(disk.Bytes(), right)
+	disk.fails(nil)
+	d.until(t, "with the right one", saved)
+	want = append(want, "on another drive")
 	p.says("/bye")
 	p.expect("All data saved. Goodbye.")
 	<-p.done
