@@ -73,6 +73,7 @@ func (b *binder) matrix(name string) *kernel.Matrix {
 		b.err = fmt.Errorf("tensor %q: %w", name, err)
 	}
 	b.last = max(b.last, t.Offset+t.Bytes)
+	b.model.rotate(name, w)
 	return w
 }
 

@@ -170,7 +170,7 @@ func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 
 	s.failure = nil
 	m.weights.begin(ctx, rows > 0)
-	if err := m.weights.rows(g.tokenEmbedding, x, ids); err != nil {
+	if err := m.embed(x, ids); err != nil {
 		return err
 	}
 	s.rope.prepare(position, n)
@@ -234,15 +234,20 @@ type task struct {
 	products    []product
 	activations [3]*kernel.Activations // of x, in each form that is needed
 	piece       int                    // rows of a part
+
+	rotated, straight []product // of matrices that are rotated, and of others
+	turn              *rotation // that vectors of cols numbers go through, from from to turned
+	from, turned      []float32
+	cols              int
 }
 
 // jobs are the session's methods that do a part of a step.
 type jobs struct {
-	norm, adjust, remember, attend, swiglu, prepare, mul func(worker, part int)
+	norm, adjust, remember, attend, swiglu, prepare, mul, turn func(worker, part int)
 }
 
 func (s *Session) bindJobs() {
-	s.jobs = jobs{s.normPart, s.adjustPart, s.rememberPart, s.attendPart, s.swigluPart, s.preparePart, s.mulPart}
+	s.jobs = jobs{s.normPart, s.adjustPart, s.rememberPart, s.attendPart, s.swigluPart, s.preparePart, s.mulPart, s.turnPart}
 }
 
 // norm is the root-mean-square norm of n vectors, times w.
@@ -363,8 +368,8 @@ type product struct {
 	y []float32
 }
 
-// mul multiplies the n vectors in x with several matrices at once.
-func (s *Session) mul(x []float32, n int, products ...product) {
+// multiply multiplies the n vectors in x with several matrices at once.
+func (s *Session) multiply(x []float32, n int, products ...product) {
 	k := &s.task
 	k.products = append(k.products[:0], products...)
 	rest := s.model.weights.mul(s, x, n, k.products)

@@ -98,5 +98,8 @@ func (m *Model) configure() (err error) {
 	if m.config, err = readConfig(m.file); err != nil {
 		return err
 	}
+	if m.rotations, err = readRotations(m.file); err != nil {
+		return err
+	}
 	return m.checkTensors()
 }

@@ -75,6 +75,7 @@ type Model struct {
 	tokenizer *tokenizer.Tokenizer
 	set       *kernel.Set
 	pool      *pool
+	rotations *rotations                 // of weights that are rotated; nil: none are
 	fetches   map[gguf.Type]kernel.Fetch // chosen by measurement, or because the options say so
 
 	memory   []byte // as Alloc gave it

@@ -221,7 +221,7 @@ func fillVector(b []byte, source *rand.PCG) {
 func Fill(b []byte, t gguf.Type, cols int, source *rand.PCG) {
 	unit := 1 / math.Sqrt(float64(cols))
 	switch t {
-	case gguf.F32, gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K:
+	case gguf.F32, gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K, gguf.Q1_0, gguf.Q2_0, gguf.PQ2_0, gguf.PTQ1_0, gguf.TQ2_0, gguf.MXFP4:
 		random(b, source)
 	default: // no need for speed
 		r := rand.New(source)
@@ -249,7 +249,27 @@ func Fill(b []byte, t gguf.Type, cols int, source *rand.PCG) {
 			le.PutUint16(b[2:], halfOf(unit/20))
 		case gguf.Q6_K:
 			le.PutUint16(b[208:], halfOf(unit/1300))
+		case gguf.Q1_0:
+			le.PutUint16(b, halfOf(unit))
+		case gguf.Q2_0, gguf.PQ2_0:
+			ternary(b[2:t.BlockBytes()])
+			le.PutUint16(b, halfOf(unit*math.Sqrt2))
+		case gguf.TQ2_0:
+			ternary(b[:64])
+			le.PutUint16(b[64:], halfOf(unit*math.Sqrt2))
+		case gguf.PTQ1_0:
+			le.PutUint16(b[26:], halfOf(unit/0.816))
+		case gguf.MXFP4:
+			_, e := math.Frexp(unit / 2.93)
+			b[0] = byte(126 + e)
 		}
+	}
+}
+
+// ternary makes 0 of those weights of 2 bits that are neither -1, 0 nor 1.
+func ternary(b []byte) {
+	for i, v := range b {
+		b[i] = v ^ v&(v>>1)&0x55<<1
 	}
 }
 
