@@ -84,7 +84,7 @@ func TestEmbedTogether(t *testing.T) {
 		}
 		texts = append(texts, ids)
 	}
-	together, err := m.embedAll(context.Background(), texts)
+	together, err := m.embedAll(context.Background(), texts, true)
 	if err != nil || len(together) != len(texts) {
 		t.Fatalf("%d embeddings of %d texts: %v", len(together), len(texts), err)
 	}
@@ -101,7 +101,7 @@ func TestEmbedTogether(t *testing.T) {
 			t.Errorf("text %d of %d tokens: cosine %.7f with itself", i, len(ids), cosine)
 		}
 	}
-	if _, err := m.embedAll(context.Background(), [][]int32{{1}, {}, {2}}); err == nil {
+	if _, err := m.embedAll(context.Background(), [][]int32{{1}, {}, {2}}, true); err == nil {
 		t.Error("no tokens were embedded")
 	}
 	byText, err := m.EmbedTexts(context.Background(), []string{"hello", "the weather of tomorrow"})

@@ -198,7 +198,13 @@ func TestLogits(t *testing.T) {
 // expanded is a reference model with all weights expanded to F32.
 func expanded(t *testing.T, name string) *Model {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(reference, "models", name+".gguf"))
+	return expandedFile(t, filepath.Join(reference, "models", name+".gguf"), func(string) bool { return true })
+}
+
+// expandedFile is the model in a file with some weights expanded to F32.
+func expandedFile(t *testing.T, path string, some func(tensor string) bool) *Model {
+	t.Helper()
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,15 +218,22 @@ func expanded(t *testing.T, name string) *Model {
 	}
 	tensors := slices.Clone(f.Tensors)
 	for i := range tensors {
-		tensors[i].Type = gguf.F32
+		if some(tensors[i].Name) {
+			tensors[i].Type = gguf.F32
+		}
 	}
 	out, err := gguf.Head(meta, tensors)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range tensors {
-		x := make([]float32, tensors[i].Elements())
 		from := &f.Tensors[i]
+		if tensors[i].Type == from.Type {
+			out = append(out[:tensors[i].Offset], data[from.Offset:][:from.Bytes]...)
+			out = append(out, make([]byte, -len(out)&31)...)
+			continue
+		}
+		x := make([]float32, tensors[i].Elements())
 		kernel.Dequantize(from.Type, x, data[from.Offset:][:from.Bytes])
 		if out, err = binary.Append(out[:tensors[i].Offset], binary.LittleEndian, x); err != nil {
 			t.Fatal(err)

@@ -10,19 +10,25 @@ import (
 	"alphaos/llm/tokenizer"
 )
 
-// The graph of models that embed texts: a text as a whole becomes one vector, its embedding. Every
-// token looks at every other, so there is nothing to remember from call to
-// call, and norms stand behind the steps instead of before them. Notation as
-// in decoder.go; norms here are layer norms, with a bias.
+// The graph of models that embed texts: a text as a whole becomes one vector, its embedding, or its
+// scores. There is nothing to remember from call to call. Notation as in decoder.go. Norms stand before
+// the parts of a layer, behind what they make, or behind the sum of both (post), and are layer norms or
+// RMS norms.
 
-// encoderLayer is the weights of one block.
+// encoderLayer is the weights of one block. What a family does not have is nil.
 type encoderLayer struct {
-	wq, wk, wv, wo      *kernel.Matrix // d x d
-	bq, bk, bv, bo      []float32      // d
-	attnNorm, attnNormB []float32      // d
-	up, down            *kernel.Matrix // f x d, d x f
-	upB, downB          []float32      // f, d
-	outNorm, outNormB   []float32      // d
+	*layerShape
+	wq, wk, wv, wo         *kernel.Matrix // h*e x d, g*e x d, g*e x d, d x h*e
+	adjustment                            // of queries, keys and values
+	bo                     []float32      // d
+	before, after          []float32      // d: norms of attention
+	attnNorm, attnNormB    []float32      // d: of it and its input
+	gate, up, down         *kernel.Matrix // f x d, f x d, d x f
+	gateB, upB, downB      []float32      // f, f, d
+	beforeFFN, afterFFN    []float32      // d
+	outNorm, outNormB      []float32      // d
+	router                 *kernel.Matrix // E x d
+	expertsUp, expertsDown []*kernel.Matrix
 }
 
 // encoder is the weights of a model that embeds texts and the memory to compute with.
@@ -31,15 +37,23 @@ type encoder struct {
 	kind              []float32      // d: of the first kind of text, the only one here
 	norm, normB       []float32      // d
 	layers            []encoderLayer
-	first             bool // the embedding is the first token's, not the mean
+	finalNorm         []float32
+	rms               bool             // norms are RMS norms
+	causal            bool             // tokens see only those before them
+	dense             []*kernel.Matrix // of the pooled vector
+	rank              *rankHead
+	factors           []float32 // of RoPE
+	zero              []float32 // biases that there are not
 
 	// Memory to compute with: for room tokens, in texts of at most longest. It
 	// grows with the texts.
 	room, longest int
 	texts         []textSpan
 	x, h          []float32 // room x d
-	q, k, v       []float32 // room x d
-	up            []float32 // room x f
+	q, k, v       []float32 // room x h*e, room x g*e
+	gate, up      []float32 // room x f
+	route, part   []float32 // room x E, room x d
+	ropes         []rope
 	workers       []encoderWorker
 	activations   map[formKey]*kernel.Activations
 }
@@ -60,7 +74,7 @@ type textSpan struct{ from, n int }
 
 // Embedder reports whether the model computes embeddings of texts (Embed) and
 // not their continuation (NewSession).
-func (m *Model) Embedder() bool { return m.config.arch.embeds }
+func (m *Model) Embedder() bool { return m.config.embeds && !m.Reranker() }
 
 // EmbedText is the embedding of a text: Embed of its tokens, as many as the
 // model can take.
@@ -75,11 +89,16 @@ func (m *Model) EmbedTexts(ctx context.Context, texts []string) ([][]float32, er
 	for i, text := range texts {
 		ids[i] = m.embeddingTokens(text)
 	}
-	return m.embedAll(ctx, ids)
+	return m.embedAll(ctx, ids, true)
 }
 
 func (m *Model) embeddingTokens(text string) []int32 {
 	ids := m.tokenizer.Encode(text, tokenizer.EncodeOptions{AddBOS: true, AddEOS: true})
+	return m.cutShort(ids)
+}
+
+// cutShort leaves as many of a text's tokens as the model takes.
+func (m *Model) cutShort(ids []int32) []int32 {
 	if most := m.config.context; len(ids) > most {
 		ids[most-1] = ids[len(ids)-1] // the token that ends a text
 		ids = ids[:most]
@@ -92,17 +111,21 @@ func (m *Model) embeddingTokens(text string) []int32 {
 // model was trained for and scaled to length 1. There are Info().Embedding
 // numbers.
 func (m *Model) Embed(ctx context.Context, ids []int32) ([]float32, error) {
-	y, err := m.embedAll(ctx, [][]int32{ids})
+	y, err := m.embedAll(ctx, [][]int32{ids}, true)
 	if err != nil {
 		return nil, err
 	}
 	return y[0], nil
 }
 
-func (m *Model) embedAll(ctx context.Context, texts [][]int32) ([][]float32, error) {
+// embedAll makes a vector, scaled to length 1, of each text, or what a model makes of it as it is.
+func (m *Model) embedAll(ctx context.Context, texts [][]int32, embedding bool) ([][]float32, error) {
 	c := &m.config
-	if !c.arch.embeds {
+	switch {
+	case !c.embeds:
 		return nil, fmt.Errorf("a model of architecture %s continues texts; for embeddings use one of architecture bert, such as all-MiniLM-L6-v2", c.arch.name)
+	case embedding && m.Reranker():
+		return nil, errors.New("this model ranks texts; for embeddings use an embedding model")
 	}
 	for _, ids := range texts {
 		switch {
@@ -133,7 +156,7 @@ func (m *Model) embedAll(ctx context.Context, texts [][]int32) ([][]float32, err
 			return nil, err
 		}
 		for _, text := range m.encoder.texts {
-			y, err := m.pooled(text)
+			y, err := m.pooled(text, embedding)
 			if err != nil {
 				return nil, err
 			}
@@ -144,16 +167,37 @@ func (m *Model) embedAll(ctx context.Context, texts [][]int32) ([][]float32, err
 	return all, nil
 }
 
-// pooled is the embedding of a text that was encoded.
-func (m *Model) pooled(text textSpan) ([]float32, error) {
-	e, d := m.encoder, m.config.embedding
+// pooled is what is made of a text that was encoded.
+func (m *Model) pooled(text textSpan, embedding bool) ([]float32, error) {
+	e, c := m.encoder, &m.config
+	d, how := c.embedding, c.pooling
+	if how == poolRank {
+		how = e.rank.state
+	}
 	y := make([]float32, d)
-	if e.first {
+	switch how {
+	case poolFirst:
 		copy(y, e.x[text.from*d:])
-	} else {
+	case poolLast:
+		copy(y, e.x[(text.from+text.n-1)*d:])
+	default:
 		for t := range text.n {
 			m.set.Add(y, e.x[(text.from+t)*d:])
 		}
+		if !embedding { // whose length does not matter
+			m.set.Scale(y, 1/float32(text.n))
+		}
+	}
+	for _, w := range e.dense {
+		next := make([]float32, w.Rows)
+		m.encoderMul(y, 1, nil, product{w, next})
+		y = next
+	}
+	if e.rank != nil {
+		return e.rank.scores(m.set, y, c.epsilon), nil
+	}
+	if !embedding {
+		return y, nil
 	}
 	var sum float64
 	for _, v := range y {
@@ -173,14 +217,24 @@ func (m *Model) pooled(text textSpan) ([]float32, error) {
 // of x, and where each lies in e.texts.
 func (m *Model) encode(ctx context.Context, texts [][]int32) error {
 	c, e := &m.config, m.encoder
-	n, d, f := m.place(texts), c.embedding, c.feedForward
+	n, d := m.place(texts), c.embedding
 	x, h := e.x[:n*d], e.h[:n*d]
 	m.pool.run(len(texts), n*d*32, func(_, i int) {
 		from := e.texts[i].from
 		for t, id := range texts[i] {
 			row, position := x[(from+t)*d:][:d], h[(from+t)*d:][:d]
 			e.tokens.Row(row, int(id))
-			e.positions.Row(position, t)
+			switch {
+			case e.norm == nil:
+				if c.embeddingScale != 0 {
+					m.set.Scale(row, c.embeddingScale)
+				}
+				continue
+			case e.positions != nil:
+				e.positions.Row(position, t)
+			default:
+				clear(position)
+			}
 			m.set.AddNorm(row, position, e.kind, e.norm, e.normB, c.epsilon)
 		}
 	})
@@ -189,25 +243,152 @@ func (m *Model) encode(ctx context.Context, texts [][]int32) error {
 			return err
 		}
 		l := &e.layers[i]
+		width := l.heads * l.head
 
-		// Attention, added to the input; then the norm.
-		m.encoderMul(x, n, nil, product{l.wq, e.q}, product{l.wk, e.k}, product{l.wv, e.v})
+		// Attention, added to the input; then the norm, if it stands there.
+		in, before := m.normed(x, h, l.before)
+		m.encoderMul(in, n, before, product{l.wq, e.q}, product{l.wk, e.k}, product{l.wv, e.v})
+		m.adjustAll(l, n)
 		m.lookAround(l)
-		m.encoderMul(e.q[:n*d], n, nil, product{l.wo, h})
-		m.encoderMul(x, n, func(row []float32, t int) {
-			m.set.AddNorm(row, h[t*d:], l.bo, l.attnNorm, l.attnNormB, c.epsilon)
-		}, product{l.up, e.up})
+		m.encoderMul(e.q[:n*width], n, nil, product{l.wo, h})
+		settle := func(t int) { m.settle(x[t*d:(t+1)*d], h[t*d:(t+1)*d], l.bo, l.after, l.attnNorm, l.attnNormB) }
 
-		// Feed forward: down(gelu(up(x))), added; then the norm.
-		m.encoderMul(e.up[:n*f], n, func(row []float32, _ int) {
-			m.set.Add(row, l.upB)
-			m.set.Gelu(row)
-		}, product{l.down, h})
+		// Feed forward: down(gelu(up(x))), or with gates, added; then the norm.
+		if l.router != nil {
+			m.pool.each(n, 4*d, settle)
+			m.mixAll(l, n)
+		} else {
+			in, next := m.normed(x, h, l.beforeFFN)
+			products := []product{{l.up, e.up}}
+			if l.gate != nil {
+				products = []product{{l.gate, e.gate}, {l.up, e.up}}
+			}
+			m.encoderMul(in, n, func(row []float32, t int) {
+				if settle(t); next != nil {
+					next(row, t)
+				}
+			}, products...)
+			f := l.up.Rows
+			if l.gate == nil {
+				m.encoderMul(e.up[:n*f], n, func(row []float32, _ int) {
+					m.set.Add(row, l.upB)
+					m.set.Gelu(row)
+				}, product{l.down, h})
+			} else {
+				m.encoderMul(e.gate[:n*f], n, func(row []float32, t int) {
+					up := e.up[t*f : (t+1)*f]
+					if l.gateB != nil {
+						m.set.Add(row, l.gateB)
+					}
+					m.set.Add(up, l.upB)
+					if c.activation == gelu {
+						m.set.Gelu(row)
+						m.set.Multiply(row, up)
+					} else {
+						m.set.SwiGLU(row, up)
+					}
+				}, product{l.down, h})
+			}
+		}
 		m.pool.each(n, 4*d, func(t int) {
-			m.set.AddNorm(x[t*d:(t+1)*d], h[t*d:], l.downB, l.outNorm, l.outNormB, c.epsilon)
+			m.settle(x[t*d:(t+1)*d], h[t*d:(t+1)*d], l.downB, l.afterFFN, l.outNorm, l.outNormB)
 		})
 	}
+	if e.finalNorm != nil {
+		m.pool.each(n, 4*d, func(t int) { m.normRow(x[t*d:(t+1)*d], x[t*d:(t+1)*d], e.finalNorm) })
+	}
 	return nil
+}
+
+// normed is where the normed rows of x are to be found, and what makes them; x itself if there is no norm.
+func (m *Model) normed(x, h, w []float32) (in []float32, before func(row []float32, t int)) {
+	if w == nil {
+		return x, nil
+	}
+	return h, func(row []float32, t int) { m.normRow(row, x[t*len(row):(t+1)*len(row)], w) }
+}
+
+// normRow makes y the norm of x.
+func (m *Model) normRow(y, x, w []float32) {
+	e := m.encoder
+	if e.rms {
+		m.set.RMSNorm(y, x, w, m.config.epsilon)
+		return
+	}
+	copy(y, x)
+	m.set.AddNorm(y, e.zero, e.zero, w, e.zero, m.config.epsilon)
+}
+
+// settle adds what a part of a layer made, h, to x.
+func (m *Model) settle(x, h, bias, after, norm, normB []float32) {
+	if norm != nil {
+		m.set.AddNorm(x, h, bias, norm, normB, m.config.epsilon)
+		return
+	}
+	m.set.Add(h, bias)
+	if after != nil {
+		m.normRow(h, h, after)
+	}
+	m.set.Add(x, h)
+}
+
+// adjustAll does to queries, keys and values what comes before attention.
+func (m *Model) adjustAll(l *encoderLayer, n int) {
+	e := m.encoder
+	q, kv := l.heads*l.head, l.kvHeads*l.head
+	for _, text := range e.texts {
+		m.pool.each(text.n, q*4, func(t int) {
+			at := text.from + t
+			queries, keys, values := e.q[at*q:(at+1)*q], e.k[at*kv:(at+1)*kv], e.v[at*kv:(at+1)*kv]
+			for _, x := range []struct{ row, bias, norm []float32 }{{queries, l.bq, l.qNorm}, {keys, l.bk, l.kNorm}, {values, l.bv, nil}} {
+				if x.bias != nil {
+					m.set.Add(x.row, x.bias)
+				}
+				for row := x.row; x.norm != nil && len(row) > 0; row = row[len(x.norm):] {
+					m.normRow(row[:len(x.norm)], row[:len(x.norm)], x.norm)
+				}
+			}
+			if l.rope >= 0 && e.positions == nil {
+				for _, x := range [][]float32{queries, keys} {
+					for ; len(x) > 0; x = x[l.head:] {
+						e.ropes[l.rope].apply(x[:l.head], t)
+					}
+				}
+			}
+		})
+	}
+}
+
+// mixAll makes h what a mixture of experts makes of x.
+func (m *Model) mixAll(l *encoderLayer, n int) {
+	c, e := &m.config, m.encoder
+	d, count, used := c.embedding, c.experts.count, c.experts.used
+	m.encoderMul(e.x[:n*d], n, nil, product{l.router, e.route})
+	chosen, weights, excluded := make([]int32, n*used), make([]float32, n*used), make([]bool, count)
+	for t := range n {
+		c.experts.choose(e.route[t*count:(t+1)*count], nil, excluded, chosen[t*used:(t+1)*used], weights[t*used:(t+1)*used])
+	}
+	clear(e.h[:n*d])
+	f := c.experts.feedForward
+	for x := range count {
+		var which []int
+		for j, id := range chosen {
+			if int(id) == x {
+				copy(e.part[len(which)*d:][:d], e.x[j/used*d:])
+				which = append(which, j)
+			}
+		}
+		if len(which) == 0 {
+			continue
+		}
+		m.encoderMul(e.part[:len(which)*d], len(which), nil, product{l.expertsUp[x], e.up})
+		m.encoderMul(e.up[:len(which)*f], len(which), func(row []float32, _ int) { m.set.Gelu(row) }, product{l.expertsDown[x], e.part})
+		for i, j := range which {
+			row := e.part[i*d : (i+1)*d]
+			m.set.Scale(row, weights[j])
+			m.set.Add(e.h[j/used*d:][:d], row)
+		}
+	}
 }
 
 // place finds a place for the tokens of texts and returns how many there are.
@@ -226,36 +407,43 @@ func (m *Model) place(texts [][]int32) (n int) {
 }
 
 // lookAround replaces the queries by the attention's results: for each token
-// and head the sum of all values of its text, weighted by
-// softmax(query*key/sqrt(e)).
+// and head the sum of all values of its text that it sees, weighted by
+// softmax(query*key*scale).
 func (m *Model) lookAround(l *encoderLayer) {
-	c, e := &m.config, m.encoder
-	d, width, work := c.embedding, c.head, 0
+	e := m.encoder
+	width, work, stride, kvStride := l.head, 0, l.heads*l.head, l.kvHeads*l.head
 	for _, text := range e.texts {
-		work += text.n * text.n * d * 8
+		work += text.n * text.n * stride * 8
 	}
-	m.pool.run(len(e.texts)*c.heads, work, func(worker, part int) {
-		text, at, w := e.texts[part/c.heads], part%c.heads*width, &e.workers[worker]
-		n, first := text.n, text.from*d+at
+	m.pool.run(len(e.texts)*l.heads, work, func(worker, part int) {
+		text, head, w := e.texts[part/l.heads], part%l.heads, &e.workers[worker]
+		n, first := text.n, text.from*stride+head*width
+		firstKV := text.from*kvStride + head/(l.heads/l.kvHeads)*width
 		step := wide(n)
 		for t := range n {
-			q, k, v := e.q[first+t*d:][:width], e.k[first+t*d:][:width], e.v[first+t*d:][:width]
-			m.set.Add(q, l.bq[at:])
-			m.set.Add(k, l.bk[at:])
+			k, v := e.k[firstKV+t*kvStride:][:width], e.v[firstKV+t*kvStride:][:width]
 			for i, number := range k {
 				w.keys[i*step+t] = number
 			}
-			value := w.vals[t*width:][:width]
-			copy(value, v)
-			m.set.Add(value, l.bv[at:])
+			copy(w.vals[t*width:][:width], v)
 		}
 		scores := kernel.Dense{X: w.scores, Step: step}
 		for t := 0; t < n; t += encoderRows {
 			rows := min(encoderRows, n-t)
-			queries := kernel.Dense{X: e.q[first+t*d:], Step: d}
+			queries := kernel.Dense{X: e.q[first+t*stride:], Step: stride}
 			m.set.Product(scores, queries, kernel.Dense{X: w.keys, Step: step}, rows, width, step)
 			for i := range rows {
-				m.set.Softmax(w.scores[i*step:][:n], c.attentionScale)
+				from, to := 0, n
+				if l.window > 0 { // on both sides, half of it
+					from, to = max(0, t+i-l.window/2), min(n, t+i+l.window/2+1)
+				}
+				if e.causal {
+					to = t + i + 1
+				}
+				row := w.scores[i*step:][:n]
+				m.set.Softmax(row[from:to], l.scale)
+				clear(row[:from])
+				clear(row[to:])
 			}
 			m.set.Product(queries, scores, kernel.Dense{X: w.vals, Step: width}, rows, n, width)
 		}
@@ -315,10 +503,21 @@ func (m *Model) prepareEncoder(n, longest int) {
 	c, e := &m.config, m.encoder
 	n, longest = max(n, min(encoderBatch, c.context)), wide(longest)
 	e.room, e.longest = n, longest
-	for _, p := range []*[]float32{&e.x, &e.h, &e.q, &e.k, &e.v} {
-		*p = make([]float32, n*c.embedding)
+	for p, size := range map[*[]float32]int{
+		&e.x: c.embedding, &e.h: c.embedding, &e.q: c.queries, &e.k: c.keys, &e.v: c.keys, &e.up: c.gated(), &e.gate: c.gated(),
+	} {
+		*p = make([]float32, n*size)
 	}
-	e.up = make([]float32, n*c.feedForward)
+	if c.experts.count > 0 {
+		e.route, e.part = make([]float32, n*c.experts.count), make([]float32, n*c.embedding)
+	}
+	if e.ropes = nil; e.positions == nil {
+		for _, shape := range c.ropes {
+			r := newRope(shape, c.arch.halves, longest, e.factors)
+			r.prepare(0, longest)
+			e.ropes = append(e.ropes, r)
+		}
+	}
 	e.workers = make([]encoderWorker, m.pool.threads)
 	for i := range e.workers {
 		e.workers[i] = encoderWorker{make([]float32, c.head*longest), make([]float32, longest*c.head), make([]float32, encoderRows*longest)}

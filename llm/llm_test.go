@@ -276,7 +276,7 @@ func TestLoadRefuses(t *testing.T) {
 		spoil func(f *llmtest.File)
 		want  string
 	}{
-		{"architecture", func(f *llmtest.File) { f.Set("general.architecture", "gpt-oss") }, `architecture "gpt-oss" are not supported; supported are llama, qwen2, qwen3, bert`},
+		{"architecture", func(f *llmtest.File) { f.Set("general.architecture", "rwkv7") }, `architecture "rwkv7" are not supported; supported are llama, mistral3, smollm3, qwen2, qwen3`},
 		{"no architecture", func(f *llmtest.File) { f.Set("general.architecture", uint32(1)) }, "does not name"},
 		{"type", func(f *llmtest.File) {
 			x := f.Tensor("blk.1.ffn_up.weight")
@@ -313,7 +313,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"unequal heads", func(f *llmtest.File) { f.Set("llama.attention.value_length", uint32(12)) }, "must be equal"},
 		{"no epsilon", func(f *llmtest.File) { f.Set("llama.attention.layer_norm_rms_epsilon", "x") }, "layer_norm_rms_epsilon"},
 		{"NaN", func(f *llmtest.File) { f.Set("llama.rope.freq_base", float32(math.NaN())) }, "freq_base is NaN"},
-		{"yarn", func(f *llmtest.File) { f.Set("llama.rope.scaling.type", "yarn") }, `rope scaling of type "yarn"`},
+		{"rope", func(f *llmtest.File) { f.Set("llama.rope.scaling.type", "spiral") }, `rope scaling of type "spiral"`},
 		{"experts", func(f *llmtest.File) { f.Set("llama.expert_count", uint32(8)) }, "mixture of 8 experts"},
 		{"split", func(f *llmtest.File) { f.Set("split.count", uint32(3)) }, "one of 3 parts"},
 		{"vocabulary", func(f *llmtest.File) { f.Set("tokenizer.ggml.model", "morse") }, "vocabulary"},

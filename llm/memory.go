@@ -4,13 +4,17 @@ package llm
 func (m *Model) Memory() int64 { return int64(len(m.memory)) }
 
 // Memory is how many bytes the session's keys and values take, whether
-// positions are in use or not.
+// positions are in use or not, and what recurrent layers remember.
 func (s *Session) Memory() int64 {
-	n := 0
-	for _, layer := range s.caches {
-		for i := range layer.keys {
-			n += layer.keys[i].Memory() + layer.values[i].Memory()
+	c, n := &s.model.config, 0
+	for i, kv := range s.caches {
+		if c.layer[i].source != i { // they are another's
+			continue
 		}
+		for i := range kv.keys {
+			n += kv.keys[i].Memory() + kv.values[i].Memory()
+		}
+		n += 4 * c.keptSize(c.layer[i].mixer)
 	}
 	return int64(n)
 }

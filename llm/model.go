@@ -36,6 +36,7 @@ type Options struct {
 	Alloc        func(n int) ([]byte, error) // memory for the weights, best page-aligned; nil: the Go heap
 	Free         func([]byte)                // takes Alloc's memory back
 	Progress     func(done, total int64)     // bytes of the file read so far, and how many are to be read
+	Requests     int                         // reads of the file at a time that its reader can take, if that is faster; 0: 1
 	Tables       *gguf.File                  // the file's, if they were read already
 	Expect       func(Expectation)           // called before the weights are read if they will be streamed
 
@@ -57,6 +58,8 @@ type Info struct {
 	Heads        int // of the layer that has most of them; so the next two
 	KVHeads      int
 	FeedForward  int
+	Experts      int // of a layer that is a mixture of them; 0: none is
+	ExpertsUsed  int // of these, for each token
 	Vocabulary   int
 	Bytes        int64 // size of the file
 	Streamed     int64 // bytes read from the drive for each token, when the model is larger than its memory
@@ -291,6 +294,14 @@ func (m *Model) Info() Info {
 	for _, w := range m.products() {
 		i.PerToken += int64(w.Bytes())
 	}
+	if e := &c.experts; e.count > 0 { // of the experts only some are used
+		for l := 0; m.decoder != nil && i.PerToken > 0 && l < len(m.decoder.layers); l++ {
+			if x := m.decoder.layers[l].experts; x != nil {
+				i.PerToken -= int64(x.bytes()) * int64(e.count-e.used) / int64(e.count)
+			}
+		}
+		i.Experts, i.ExpertsUsed = e.count, e.used
+	}
 	i.Name, _ = m.file.String("general.name")
 	if m.weights != nil {
 		i.Streamed = m.weights.streamed()
@@ -342,19 +353,25 @@ func (m *Model) checkTensors() error {
 		t := &m.file.Tensors[i]
 		shape, known := shapes[t.Name]
 		if !known {
+			if m.config.ignores(t.Name) {
+				continue
+			}
 			if strings.HasSuffix(t.Name, ".attn_rot_embd") || strings.HasSuffix(t.Name, ".rope_freqs.weight") {
 				continue // tables that old converters wrote and nobody reads
 			}
 			return fmt.Errorf("the model has a tensor %q, which is not part of the architecture %s as supported here", t.Name, m.config.arch.name)
 		}
 		delete(shapes, t.Name)
-		want := []uint64{uint64(shape[1]), uint64(shape[0])}
-		if shape[0] == 0 {
+		want := []uint64{uint64(shape[1]), uint64(shape[0]), uint64(shape[2])}
+		switch {
+		case shape[0] == 0:
 			want = want[:1]
-			if t.Type != gguf.F32 && t.Type != gguf.F16 {
-				return fmt.Errorf("tensor %q has type %v; supported for it are F32 and F16", t.Name, t.Type)
-			}
-		} else if !kernel.Supported(t.Type) {
+		case shape[2] == 0:
+			want = want[:2]
+		}
+		if vector := shape[0] == 0 || strings.HasSuffix(t.Name, ".bias"); vector && t.Type != gguf.F32 && t.Type != gguf.F16 {
+			return fmt.Errorf("tensor %q has type %v; supported for it are F32 and F16", t.Name, t.Type)
+		} else if !vector && !kernel.Supported(t.Type) {
 			return fmt.Errorf("tensor %q has type %v, which is not supported; supported are %s", t.Name, t.Type, typeNames())
 		}
 		if !slices.Equal(t.Dims, want) {
@@ -379,4 +396,20 @@ func typeNames() string {
 		names = append(names, t.String())
 	}
 	return strings.Join(names, ", ")
+}
+
+// ignores reports whether a tensor is of a part of the file that is not computed: what sees
+// pictures or hears, and layers that only guess.
+func (c *config) ignores(name string) bool {
+	for _, prefix := range []string{"v.", "mm.", "a."} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	for i := range c.nextn {
+		if strings.HasPrefix(name, fmt.Sprintf("blk.%d.", c.layers+i)) {
+			return true
+		}
+	}
+	return false
 }

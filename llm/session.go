@@ -32,34 +32,43 @@ const (
 // remembers of them. A Session must not be used concurrently; sessions of one
 // Model may be, and take turns.
 type Session struct {
-	model   *Model
-	tokens  []int32
-	size    int
-	caches  []cache
-	logits  []float32
-	rope    rope
-	buffers buffers
-	forms   map[formKey]*kernel.Activations
-	batch   int   // tokens computed together at most
-	block   int   // tokens of which one head is computed together at most
-	failure error // of reading streamed weights in this pass
-	task    task
-	jobs    jobs
+	model     *Model
+	tokens    []int32
+	size      int
+	caches    []cache
+	logits    []float32
+	ropes     []rope
+	buffers   buffers
+	recurrent recurrentBuffers
+	mixture   *mixture
+	progress  progress // of recurrent layers
+	forms     map[formKey]*kernel.Activations
+	batch     int   // tokens computed together at most
+	block     int   // tokens of which one head is computed together at most
+	together  int   // tokens of this pass
+	fine      fine  // of mulFine
+	failure   error // of reading streamed weights in this pass
+	task      task
+	jobs      jobs
 }
+
+// fine is twice as many vectors as there are tokens, and their results.
+type fine struct{ x, y []float32 }
 
 type formKey struct {
 	form kernel.Form
 	cols int
 }
 
-// buffers hold what is computed for a batch of n tokens: see llama.go.
+// buffers hold what is computed for a batch of n tokens: see decoder.go.
 type buffers struct {
-	x, h     []float32 // n x d
-	q, att   []float32 // n x h*e
-	k, v     []float32 // n x g*e
-	gate, up []float32 // n x f
-	queries  []kernel.Activations
-	scores   [][]float32 // for each thread, block x h/g x context
+	x, h         []float32   // n x d
+	q, att       []float32   // n x h*e
+	k, v         []float32   // n x g*e
+	wide         []float32   // n x what else a layer makes of a token
+	gate, up     []float32   // n x f
+	ownRows, own []float32   // n x what layers get of each token by itself
+	scores       [][]float32 // for each thread, block x h/g x (context + 1)
 }
 
 // NewSession begins an empty session of at most contextLength tokens; 0 means
@@ -68,7 +77,7 @@ type buffers struct {
 func (m *Model) NewSession(contextLength int) (*Session, error) {
 	c := &m.config
 	switch {
-	case c.arch.embeds:
+	case c.embeds:
 		return nil, fmt.Errorf("a model of architecture %s makes embeddings of texts and cannot continue them; choose another model to talk with", c.arch.name)
 	case contextLength < 0:
 		return nil, fmt.Errorf("a context of %d tokens is impossible", contextLength)
@@ -86,38 +95,74 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 	s := &Session{model: m, size: contextLength, logits: make([]float32, c.vocabulary), forms: map[formKey]*kernel.Activations{}}
 	s.batch, s.block = min(batch, contextLength), m.block(contextLength)
 	s.bindJobs()
-	n := s.batch
-	s.rope = newRope(c.rotated, n, c.ropeBase, c.ropeScale, m.decoder.ropeFactors)
-	s.rope.halves = c.arch.halves
+	n, threads := s.batch, m.pool.threads
+	for _, shape := range c.ropes {
+		factors := m.decoder.ropeFactors
+		if m.decoder.longFactors != nil && contextLength > shape.original {
+			factors = m.decoder.longFactors
+		}
+		s.ropes = append(s.ropes, newRope(shape, c.arch.halves, n, factors))
+	}
+	f := c.gated()
 	s.buffers = buffers{
 		x: make([]float32, n*c.embedding), h: make([]float32, n*c.embedding),
-		q: make([]float32, n*c.heads*c.head), att: make([]float32, n*c.heads*c.head),
-		k: make([]float32, n*c.kvHeads*c.head), v: make([]float32, n*c.kvHeads*c.head),
-		gate: make([]float32, n*c.feedForward), up: make([]float32, n*c.feedForward),
+		q: make([]float32, n*c.queries), att: make([]float32, n*c.queries),
+		k: make([]float32, n*c.keys), v: make([]float32, n*c.keys), wide: make([]float32, n*c.wide),
+		gate: make([]float32, n*f), up: make([]float32, n*f),
+		own: make([]float32, n*c.perLayer*c.layers), ownRows: make([]float32, n*c.perLayer*c.layers),
 	}
-	for range m.pool.threads {
-		s.buffers.queries = append(s.buffers.queries, *m.set.NewActivations(kernel.FormOf(form), c.head, c.group))
-		s.buffers.scores = append(s.buffers.scores, make([]float32, s.block*c.group*contextLength))
-	}
-	for _, l := range c.layer {
-		kv := cache{group: l.heads / l.kvHeads}
-		for range l.kvHeads {
-			kv.keys = append(kv.keys, m.set.NewRows(contextLength, c.head, form))
-			kv.values = append(kv.values, m.set.NewRows(contextLength, c.head, form))
+	s.recurrent, s.mixture = c.newRecurrentBuffers(n, threads), c.newMixture(n)
+	queries := map[int][]kernel.Activations{} // for heads of each length
+	for _, l := range c.layer[:c.layers] {
+		for len(queries[l.head]) < threads && l.mixer.attends() {
+			queries[l.head] = append(queries[l.head], *m.set.NewActivations(kernel.FormOf(form), l.head, c.group))
 		}
-		s.caches = append(s.caches, kv)
+	}
+	for range threads {
+		s.buffers.scores = append(s.buffers.scores, make([]float32, s.block*c.group*(contextLength+1)))
+	}
+	for i, l := range c.layer[:c.layers] {
+		switch kv := (cache{queries: queries[l.head]}); {
+		case !l.mixer.attends():
+			s.caches = append(s.caches, cache{memory: &memory{shape: &c.recurrent, mixer: l.mixer, kept: c.newKept(l.mixer)}})
+		case l.source != i:
+			shared := s.caches[l.source]
+			shared.group = l.heads / l.kvHeads
+			s.caches = append(s.caches, shared)
+		default:
+			kv.group = l.heads / l.kvHeads
+			for range l.kvHeads {
+				kv.keys = append(kv.keys, m.set.NewRows(contextLength, l.head, form))
+				kv.values = append(kv.values, m.set.NewRows(contextLength, l.value, form))
+			}
+			s.caches = append(s.caches, kv)
+		}
 	}
 	return s, nil
 }
 
+// gated is how many numbers gates have at most.
+func (c *config) gated() int { return max(c.feedForward, c.experts.shared, c.perLayer) }
+
 // sessionNeeds is how many bytes a session takes, and in which form it keeps keys and values.
 func (m *Model) sessionNeeds(contextLength int) (need int64, form gguf.Type) {
 	c := &m.config
-	numbers := int64(contextLength) * int64(c.cached*c.head*2)
-	need = 4*int64(m.weights.batch(c))*int64(2*c.embedding+2*c.heads*c.head+2*c.kvHeads*c.head+2*c.feedForward) +
-		4*int64(m.pool.threads)*int64(m.block(contextLength))*int64(c.group)*int64(contextLength)
+	numbers := int64(contextLength) * int64(c.remembered)
+	each, whole := 2*c.embedding+2*c.queries+2*c.keys+c.wide+2*c.gated()+2*c.perLayer*c.layers, true
+	if c.experts.count > 0 {
+		each += c.experts.numbers(c)
+	}
+	if c.recurrent.taps > 0 {
+		each += 2*c.recurrent.channels + 4*c.recurrent.heads + 2*c.recurrent.inner + 2*c.embedding
+	}
+	need = 4*int64(m.weights.batch(c))*int64(each) +
+		4*int64(m.pool.threads)*int64(m.block(contextLength))*int64(c.group)*int64(contextLength+1)
+	for _, l := range c.layer[:c.layers] {
+		need += 4 * int64(c.keptSize(l.mixer)) * (2 + checkpoints)
+		whole = whole && (!l.mixer.attends() || l.head%32 == 0 && l.value%32 == 0)
+	}
 	switch {
-	case m.options.Cache == "q8_0" && c.head%32 == 0:
+	case m.options.Cache == "q8_0" && whole:
 		form = gguf.Q8_0
 	case m.options.Cache == "f32" || m.options.Cache == "" && 4*numbers <= largeCache && need+4*numbers <= m.sessionLimit():
 		form = gguf.F32
@@ -188,6 +233,10 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 	if need := rows * s.model.config.vocabulary; len(s.logits) < need {
 		s.logits = make([]float32, need)
 	}
+	if n := s.resume(); n < len(s.tokens) { // recurrent layers have to see these again
+		ids = slices.Concat(s.tokens[n:], ids)
+		s.tokens = s.tokens[:n]
+	}
 	before, all := len(s.tokens), len(ids)
 	report, _ := ctx.Value(progressKey{}).(func(done, total int))
 	if report == nil {
@@ -238,7 +287,11 @@ func (s *Session) activations(form kernel.Form, cols int) *kernel.Activations {
 	key := formKey{form, cols}
 	a := s.forms[key]
 	if a == nil {
-		a = s.model.set.NewActivations(form, cols, s.batch)
+		n := s.batch
+		if cols == s.model.config.recurrent.inner { // see mulFine
+			n *= 2
+		}
+		a = s.model.set.NewActivations(form, cols, n)
 		s.forms[key] = a
 	}
 	return a

@@ -9,7 +9,9 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"math"
 	"slices"
+	"unsafe"
 
 	"alphaos/llm/gguf"
 )
@@ -27,8 +29,12 @@ import (
 //	identity  32 bytes, Model.Identity
 //	ids       n int32
 //	crc       uint32, CRC-32C of all before
-//	for each layer: for each head n rows of keys, then n of values; crc uint32 of all
-//	          before, checksums left out: what is left of an older state fits nowhere
+//	for each layer: for each head n rows of keys, then n of values, or what a recurrent layer
+//	          remembers of n tokens; crc uint32 of all before, checksums left out: what is
+//	          left of an older state fits nowhere
+//	          (layers that use another's keys and values have only the checksum)
+//	of a model with recurrent layers: uint32, tokens of a checkpoint, 0: there is none; what each of
+//	          those layers remembers of them; crc uint32
 //
 // Keys and values suit only the weights they were computed with, which is what
 // the identity is for. A state is read straight into its place; until its last
@@ -102,49 +108,126 @@ func (s *Session) header(n int) []byte {
 	c := &s.model.config
 	b := make([]byte, 0, stateHeader)
 	b = append(b, stateMagic...)
-	for _, v := range []int{stateVersion, s.rowBytes() / c.head, c.layers, c.kvHeads, c.head, n} {
+	bytes := 4 // of a number
+	for i := range s.caches {
+		if k := s.caches[i].keys; k != nil {
+			bytes = len(k[0].Data(1)) / c.layer[i].head
+			break
+		}
+	}
+	for _, v := range []int{stateVersion, bytes, c.layers, c.kvHeads, c.head, n} {
 		b = binary.LittleEndian.AppendUint32(b, uint32(v))
 	}
 	return append(b, s.model.identity.sum[:]...)
 }
 
-// rowBytes is what a key or a value takes.
-func (s *Session) rowBytes() int { return len(s.caches[0].keys[0].Data(1)) }
-
-// tables lists what a layer remembers, in the order of a state.
-func (c *cache) tables(n int) [][]byte {
+// tables lists what a layer remembers of n tokens, in the order of a state.
+func (s *Session) tables(i, n int) [][]byte {
 	var t [][]byte
+	c := &s.caches[i]
+	if s.model.config.layer[i].source != i {
+		return nil
+	}
 	for i := range c.keys {
 		t = append(t, c.keys[i].Data(n), c.values[i].Data(n))
+	}
+	if c.memory != nil {
+		t = append(t, c.memory.kept.bytes()...)
 	}
 	return t
 }
 
-// WriteTo writes the session's state. It implements io.WriterTo.
-func (s *Session) WriteTo(w io.Writer) (int64, error) { return s.save(w, len(s.tokens)) }
+func (k kept) bytes() [][]byte { return [][]byte{bytesOf(k.inputs), bytesOf(k.state)} }
+
+// bytesOf is the memory of x, little-endian on the processors there are.
+func bytesOf(x []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
+}
+
+// keptBytes is how many bytes all recurrent layers remember.
+func (c *config) keptBytes() (n int64) {
+	for _, l := range c.layer[:c.layers] {
+		n += 4 * int64(c.keptSize(l.mixer))
+	}
+	return n
+}
+
+// WriteTo writes the session's state. It implements io.WriterTo. Of a model with recurrent layers that is
+// the state of as many of the first tokens as Save would write.
+func (s *Session) WriteTo(w io.Writer) (int64, error) {
+	_, written, err := s.save(w, math.MaxInt64)
+	return written, err
+}
 
 // StateSize is how many bytes the state of n tokens takes.
 func (s *Session) StateSize(n int) int64 {
 	c := &s.model.config
-	each := 4 + 2*c.cached*s.rowBytes()
-	return int64(stateHeader+4+4*c.layers) + int64(n)*int64(each)
+	each := 4
+	for i := range s.caches {
+		if c.layer[i].source != i {
+			continue
+		}
+		for j := range s.caches[i].keys {
+			each += len(s.caches[i].keys[j].Data(1)) + len(s.caches[i].values[j].Data(1))
+		}
+	}
+	size := int64(stateHeader+4+4*c.layers) + int64(n)*int64(each)
+	if kept := c.keptBytes(); kept > 0 {
+		size += 2*kept + 8
+	}
+	return size
 }
 
 // Save writes the state of as many of the session's first tokens as limit bytes
-// have room for, and returns how many those are; it writes nothing if none.
+// have room for, and returns how many those are; it writes nothing if none. What recurrent layers
+// remember cannot be cut: of a model that has some it is all tokens, or those up to the end of a prompt.
 func (s *Session) Save(w io.Writer, limit int64) (tokens int, err error) {
-	each := s.StateSize(1) - s.StateSize(0)
-	if tokens = int(min((limit-s.StateSize(0))/each, int64(len(s.tokens)))); tokens <= 0 {
-		return 0, nil
-	}
-	_, err = s.save(w, tokens)
+	tokens, _, err = s.save(w, limit)
 	return tokens, err
 }
 
-// save writes the state of the first n tokens.
-func (s *Session) save(w io.Writer, n int) (int64, error) {
+// savable is how many tokens the state may be of within limit bytes.
+func (s *Session) savable(limit int64) int {
+	each := s.StateSize(1) - s.StateSize(0)
+	tokens := int(min(max(0, limit-s.StateSize(0))/each, int64(len(s.tokens))))
+	if s.model.config.recurrent.taps == 0 || len(s.tokens) == 0 {
+		return tokens
+	}
+	p := &s.progress
+	if at := s.resume(); at <= tokens {
+		return at
+	}
+	for i := len(p.checkpoints) - 1; i >= 0; i-- {
+		if at := p.checkpoints[i].tokens; at <= tokens {
+			return at
+		}
+	}
+	return 0
+}
+
+// save writes the state of as many tokens as limit bytes have room for.
+func (s *Session) save(w io.Writer, limit int64) (tokens int, bytes int64, err error) {
 	s.model.busy.Lock()
 	defer s.model.busy.Unlock()
+	n := s.savable(limit)
+	if n == 0 && limit < math.MaxInt64 {
+		return 0, 0, nil
+	}
+	bytes, err = s.write(w, n)
+	return n, bytes, err
+}
+
+// write writes the state of the first n tokens.
+func (s *Session) write(w io.Writer, n int) (int64, error) {
+	var at, before *checkpoint // of n tokens, and of less
+	for i := range s.progress.checkpoints {
+		if c := &s.progress.checkpoints[i]; c.tokens == n {
+			at = c
+		} else if c.tokens < n {
+			before = c
+		}
+	}
+	memories := 0
 	var written int64
 	crc := uint32(0)
 	write := func(b []byte) error {
@@ -167,7 +250,14 @@ func (s *Session) save(w io.Writer, n int) (int64, error) {
 		return written, fmt.Errorf("saving the state: %w", err)
 	}
 	for i := range s.caches {
-		for _, t := range s.caches[i].tables(n) {
+		tables := s.tables(i, n)
+		if s.caches[i].memory != nil {
+			if s.progress.at != n && at != nil {
+				tables = at.kept[memories].bytes()
+			}
+			memories++
+		}
+		for _, t := range tables {
 			if err := write(t); err != nil {
 				return written, fmt.Errorf("saving the state: %w", err)
 			}
@@ -175,6 +265,22 @@ func (s *Session) save(w io.Writer, n int) (int64, error) {
 		if err := sum(); err != nil {
 			return written, fmt.Errorf("saving the state: %w", err)
 		}
+	}
+	if memories == 0 {
+		return written, nil
+	}
+	count := uint32(0)
+	if before != nil {
+		count = uint32(before.tokens)
+	}
+	err := write(binary.LittleEndian.AppendUint32(nil, count))
+	for i := 0; before != nil && i < memories && err == nil; i++ {
+		for _, t := range before.kept[i].bytes() {
+			err = cmp.Or(err, write(t))
+		}
+	}
+	if err = cmp.Or(err, sum()); err != nil {
+		return written, fmt.Errorf("saving the state: %w", err)
 	}
 	return written, nil
 }
@@ -273,8 +379,13 @@ func (s *Session) ReadFrom(r io.Reader) (int64, error) {
 		return fail(err)
 	}
 	n := len(tokens)
+	s.progress = progress{at: -1, from: -1}
+	memories := 0
 	for i := range s.caches {
-		for _, t := range s.caches[i].tables(n) {
+		if s.caches[i].memory != nil {
+			memories++
+		}
+		for _, t := range s.tables(i, n) {
 			if err := in.read(t); err != nil {
 				return fail(err)
 			}
@@ -283,6 +394,32 @@ func (s *Session) ReadFrom(r io.Reader) (int64, error) {
 			return fail(err)
 		}
 	}
-	s.tokens = tokens
+	if memories == 0 {
+		s.tokens = tokens
+		return in.got, nil
+	}
+	var count [4]byte
+	err = in.read(count[:])
+	c := checkpoint{tokens: int(binary.LittleEndian.Uint32(count[:]))}
+	if err == nil && c.tokens >= max(n, 1) {
+		err = errors.New("its checkpoint is damaged")
+	}
+	for i := 0; c.tokens > 0 && i < len(s.caches) && err == nil; i++ {
+		if s.caches[i].memory == nil {
+			continue
+		}
+		k := s.model.config.newKept(s.caches[i].memory.mixer)
+		c.kept = append(c.kept, k)
+		for _, t := range k.bytes() {
+			err = cmp.Or(err, in.read(t))
+		}
+	}
+	if err = cmp.Or(err, in.check()); err != nil {
+		return fail(err)
+	}
+	s.tokens, s.progress.at = tokens, n
+	if c.tokens > 0 {
+		s.progress.checkpoints = append(s.progress.checkpoints, c)
+	}
 	return in.got, nil
 }

@@ -34,9 +34,10 @@ import (
 const (
 	ringSlots = 4
 
-	leastPiece = 256 << 10
-	rowCache   = 1024     // embedding rows kept
-	measured   = 32 << 20 // bytes read to measure the drive
+	leastPiece    = 256 << 10
+	rowCache      = 1024     // embedding rows kept
+	rowCacheBytes = 8 << 20  // that they take at most, or 16 of them
+	measured      = 32 << 20 // bytes read to measure the drive
 
 	activationBytes = 32 << 20
 )
@@ -55,15 +56,17 @@ type span struct {
 
 // layout says what of a model is kept in memory.
 type layout struct {
-	spans     map[string][]*span // of the matrices that are cut
-	order     []*span            // the streamed spans as a pass uses them
-	outputs   int                // index in order of the first that only logits need
-	single    string             // a matrix of which only single rows are read
-	runs      []run              // what of the file is in memory
-	memory    int64              // bytes of memory altogether
-	piece     int64              // bytes of the largest streamed span
-	streamed  int64              // bytes read in each pass
-	rowsBytes int64              // bytes of that, if it is not in memory
+	spans    map[string][]*span // of the matrices that are cut
+	order    []*span            // the streamed spans as a pass uses them
+	outputs  int                // index in order of the first that only logits need
+	singles  map[string]bool    // matrices of which only single rows are read
+	apart    map[string]bool    // tensors that are kept otherwise: experts
+	store    *expertStore       // of these, or nil
+	runs     []run              // what of the file is in memory
+	memory   int64              // bytes of memory altogether
+	ring     int64              // where in it the ring is
+	piece    int64              // bytes of the largest streamed span
+	streamed int64              // bytes read in each pass
 }
 
 // run is the bytes of the file [offset, offset+n), at memory[at:]. Offset and
@@ -88,39 +91,44 @@ func (m *Model) plan(budget int64) (*layout, error) {
 // planPieces tries with pieces of at most size bytes, or else tells how much
 // memory is missing.
 func (m *Model) planPieces(budget, size int64) (l *layout, need int64) {
+	if m.config.experts.count > 0 {
+		return m.planExperts(budget)
+	}
 	l = &layout{spans: map[string][]*span{}}
 	var order []*span
-	cut := func(name string) {
+	cut := func(name string, borders ...int) {
 		t, ok := m.file.Tensor(name)
 		if !ok || len(t.Dims) != 2 || l.spans[name] != nil {
 			return
 		}
-		rows, row := int(t.Dims[1]), t.Bytes/int64(t.Dims[1])
-		// Whole groups of rows suit every kernel.
-		n := int((t.Bytes + size - 1) / size)
-		step := max(64, ((rows+n-1)/n+63)&^63)
-		if int64(step)*row > size {
-			step = max(64, step-64)
-		}
-		for from := 0; from < rows; from += step {
-			to := min(from+step, rows)
-			s := &span{name: name, from: from, to: to, offset: t.Offset + int64(from)*row, bytes: int64(to-from) * row}
-			l.spans[name] = append(l.spans[name], s)
-			order = append(order, s)
+		begin, row := 0, t.Bytes/int64(t.Dims[1])
+		for _, end := range append(borders, int(t.Dims[1])) {
+			rows, bytes := end-begin, int64(end-begin)*row
+			// Whole groups of rows suit every kernel.
+			n := int((bytes + size - 1) / size)
+			step := max(64, ((rows+n-1)/n+63)&^63)
+			if int64(step)*row > size {
+				step = max(64, step-64)
+			}
+			for from := begin; from < end; from += step {
+				to := min(from+step, end)
+				s := &span{name: name, from: from, to: to, offset: t.Offset + int64(from)*row, bytes: int64(to-from) * row}
+				l.spans[name] = append(l.spans[name], s)
+				order = append(order, s)
+			}
+			begin = end
 		}
 	}
 	for i := range m.config.layers {
-		for _, part := range m.config.arch.streamed {
-			cut(fmt.Sprintf("blk.%d.%s.weight", i, part))
+		for _, part := range cutMatrices {
+			cut(fmt.Sprintf("blk.%d.%s.weight", i, part), m.config.borders(i, part)...)
 		}
 	}
 	inLayers := len(order)
-	const embedding, output = "token_embd.weight", "output.weight"
-	if _, untied := m.file.Tensor(output); untied {
-		cut(output)
-		l.single = embedding
+	if m.leaveRows(l) {
+		cut("output.weight")
 	} else {
-		cut(embedding)
+		cut("token_embd.weight")
 	}
 
 	const slack = 2 * page
@@ -128,8 +136,7 @@ func (m *Model) planPieces(budget, size int64) (l *layout, need int64) {
 	for i := range m.file.Tensors {
 		t := &m.file.Tensors[i]
 		switch {
-		case t.Name == l.single:
-			l.rowsBytes = t.Bytes
+		case l.singles[t.Name]:
 		case l.spans[t.Name] == nil:
 			fixed += t.Bytes + slack
 		}
@@ -186,12 +193,23 @@ func (m *Model) planPieces(budget, size int64) (l *layout, need int64) {
 	return l, 0
 }
 
+// leaveRows leaves on the drive what a pass reads only some rows of. It reports whether that is so of
+// the embeddings, because they are not the output as well.
+func (m *Model) leaveRows(l *layout) bool {
+	l.singles = map[string]bool{"per_layer_token_embd.weight": true}
+	_, untied := m.file.Tensor("output.weight")
+	if untied {
+		l.singles["token_embd.weight"] = true
+	}
+	return untied
+}
+
 // place finds memory for what stays there.
 func (l *layout) place(f *gguf.File) {
 	var parts [][2]int64
 	for i := range f.Tensors {
 		t := &f.Tensors[i]
-		if l.spans[t.Name] == nil && t.Name != l.single {
+		if l.spans[t.Name] == nil && !l.singles[t.Name] && !l.apart[t.Name] {
 			parts = append(parts, [2]int64{t.Offset, t.Offset + t.Bytes})
 		}
 	}
@@ -216,6 +234,7 @@ func (l *layout) place(f *gguf.File) {
 		l.runs = append(l.runs, run{begin, p[1] - begin, at})
 		at += pages(p[1] - begin)
 	}
+	l.ring = at
 	l.memory = at + ringSlots*pages(l.piece+2*page)
 }
 
@@ -261,13 +280,26 @@ type stream struct {
 	logits  bool            // the pass needs the outputs
 	misses  int             // pieces that were not where they were expected
 
-	cut        map[*kernel.Matrix]*gguf.Tensor // matrices that are in pieces
-	rest       []product
-	cache      map[int32]int // tokens whose row is in embeddings
-	owner      []int32       // of rows in embeddings
-	embeddings []float32
-	next       int    // row to be replaced
-	row        []byte // memory to read a row into
+	cut     map[*kernel.Matrix]cutMatrix // matrices that are in pieces
+	rest    []product
+	read    map[*gguf.Tensor]*rowsRead // of matrices that are not in memory
+	experts *expertStore               // nil: there are none on the drive
+	inPlace bool
+}
+
+// rowsRead are rows of a matrix that were read lately.
+type rowsRead struct {
+	cache map[int32]int // which are in rows
+	owner []int32       // of those
+	rows  []float32
+	next  int    // row to be replaced
+	row   []byte // memory to read a row into
+}
+
+// cutMatrix is the rows of a tensor that a matrix has, from one on.
+type cutMatrix struct {
+	*gguf.Tensor
+	from int
 }
 
 // slot is a buffer of the ring with a piece.
@@ -279,11 +311,14 @@ type slot struct {
 
 // newStream begins to stream a model from r. memory has layout.memory bytes.
 func (m *Model) newStream(r io.ReaderAt, l *layout, memory []byte) *stream {
-	t := &stream{layout: l, r: r, size: m.size, set: m.set, memory: memory, cut: map[*kernel.Matrix]*gguf.Tensor{}, done: make(chan struct{}), ctx: context.Background()}
+	t := &stream{layout: l, r: r, size: m.size, set: m.set, memory: memory, cut: map[*kernel.Matrix]cutMatrix{}, read: map[*gguf.Tensor]*rowsRead{}, inPlace: m.options.inPlace, done: make(chan struct{}), ctx: context.Background()}
 	t.changed.L = &t.mu
 	n := pages(l.piece + 2*page)
+	if t.experts = l.store; t.experts != nil {
+		t.experts.start(t, m.options.Requests)
+	}
 	for i := range t.slots {
-		t.slots[i].buffer = memory[l.memory-int64(i+1)*n:][:n]
+		t.slots[i].buffer = memory[l.ring+int64(i)*n:][:n]
 	}
 	return t
 }
@@ -310,6 +345,14 @@ func readFull(r io.ReaderAt, p []byte, offset, need int64, progress func(int64))
 
 // load measures the drive, tells what to expect and reads what stays in memory.
 func (t *stream) load(o *Options, total int64) error {
+	if t.experts != nil {
+		if err := t.experts.measure(); err != nil {
+			return err
+		}
+		if t.rate = t.experts.stats.Rate; o.Expect != nil && t.streamed() > 0 {
+			o.Expect(Expectation{Bytes: total, Memory: int64(len(t.memory)), Streamed: t.streamed(), Rate: t.rate})
+		}
+	}
 	if len(t.order) > 0 {
 		begin, n := time.Now(), int64(0)
 		for i := 0; i < len(t.order) && n < measured; i++ {
@@ -343,8 +386,13 @@ func (t *stream) load(o *Options, total int64) error {
 		}
 	}
 	progress(all, all)
-	t.started = true
-	go t.readAhead()
+	if len(t.order) > 0 {
+		t.started = true
+		go t.readAhead()
+	}
+	if t.experts != nil {
+		t.experts.begin()
+	}
 	return nil
 }
 
@@ -377,9 +425,15 @@ func (t *stream) inMemory(x *gguf.Tensor) (list [][]byte) {
 // wait returns at once: load has read what stays in memory.
 func (t *stream) wait(int64) error { return nil }
 
-// repack does nothing: pieces come and go as they are in the file, and those that stay must
-// give the same bits.
-func (t *stream) repack(func(n, size int, f func(i int)), ...*kernel.Matrix) {}
+// repack does nothing where matrices are read in pieces: these come and go as they are in the file, and
+// those that stay must give the same bits.
+func (t *stream) repack(each func(n, size int, f func(i int)), list ...*kernel.Matrix) {
+	for _, m := range list {
+		if _, cut := t.cut[m]; m != nil && !cut && !t.inPlace && len(t.order) == 0 {
+			m.Repack(each)
+		}
+	}
+}
 
 // sample hashes all of the sample: what stays in memory was not read in the file's order.
 func (t *stream) sample(id *identity) error {
@@ -400,15 +454,15 @@ func (t *stream) sample(id *identity) error {
 
 func (t *stream) streamed() int64 { return t.layout.streamed }
 
-func (t *stream) matrix(x *gguf.Tensor) (*kernel.Matrix, error) {
-	rows, cols := int(x.Dims[1]), int(x.Dims[0])
+func (t *stream) matrix(x *gguf.Tensor, from, to int) (*kernel.Matrix, error) {
+	cols := int(x.Dims[0])
 	if data := t.bytes(x); data != nil {
-		return t.set.NewMatrix(x.Type, rows, cols, data)
+		return t.set.NewMatrix(x.Type, to-from, cols, rowsOf(x, data, from, to))
 	}
-	m := &kernel.Matrix{Type: x.Type, Rows: rows, Cols: cols}
-	t.cut[m] = x
+	m := &kernel.Matrix{Type: x.Type, Rows: to - from, Cols: cols}
+	t.cut[m] = cutMatrix{x, from}
 	for _, s := range t.spans[x.Name] {
-		if s.resident {
+		if s.resident && s.from >= from && s.to <= to {
 			var err error
 			if s.matrix, err = t.set.NewMatrix(x.Type, s.to-s.from, cols, t.kept(s.offset, s.bytes)); err != nil {
 				return nil, err
@@ -523,6 +577,9 @@ func (t *stream) close() {
 	if t.started {
 		<-t.done
 	}
+	if t.experts != nil {
+		t.experts.close()
+	}
 }
 
 // mul multiplies with the matrices among products that are cut, and returns the others.
@@ -540,11 +597,14 @@ func (t *stream) mul(s *Session, x []float32, n int, products []product) []produ
 			ready[form] = s.prepare(x, n, form, p.m.Cols)
 		}
 		for _, part := range t.spans[f.Name] {
+			if part.from < f.from || part.to > f.from+p.m.Rows {
+				continue
+			}
 			if s.failure != nil {
 				return nil
 			}
 			if part.resident {
-				s.mulRows(ready[form], n, part.matrix, p.y[part.from:], p.m.Rows)
+				s.mulRows(ready[form], n, part.matrix, p.y[part.from-f.from:], p.m.Rows)
 				continue
 			}
 			data, err := t.take(part.index)
@@ -554,10 +614,13 @@ func (t *stream) mul(s *Session, x []float32, n int, products []product) []produ
 			}
 			w, err := t.set.NewMatrix(p.m.Type, part.to-part.from, p.m.Cols, data)
 			if err == nil {
-				s.mulRows(ready[form], n, w, p.y[part.from:], p.m.Rows)
+				s.mulRows(ready[form], n, w, p.y[part.from-f.from:], p.m.Rows)
 			}
 			t.drop()
 			s.failure = err
+		}
+		if p.m.Scale != 0 {
+			t.set.Scale(p.y[:n*p.m.Rows], p.m.Scale)
 		}
 	}
 	return t.rest
@@ -583,22 +646,22 @@ func (t *stream) rows(w *kernel.Matrix, x []float32, ids []int32) error {
 		}
 		return nil
 	}
-	rowBytes := f.Bytes / int64(f.Dims[1])
-	if t.cache == nil {
-		t.cache = map[int32]int{}
-		n := min(rowCache, w.Rows)
-		t.owner, t.embeddings = make([]int32, n), make([]float32, n*d)
-		for i := range t.owner {
-			t.owner[i] = -1
+	rowBytes := rowBytes(f.Tensor)
+	k := t.read[f.Tensor]
+	if k == nil {
+		n := min(rowCache, w.Rows, max(16, rowCacheBytes/(4*d)))
+		k = &rowsRead{cache: map[int32]int{}, owner: make([]int32, n), rows: make([]float32, n*d), row: make([]byte, pages(rowBytes)+2*page)}
+		for i := range k.owner {
+			k.owner[i] = -1
 		}
-		t.row = make([]byte, pages(rowBytes)+2*page)
+		t.read[f.Tensor] = k
 	}
 	t.drive.Lock() // once for all: reading ahead would come between
 	defer t.drive.Unlock()
 	for i, id := range ids {
 		to := x[i*d : (i+1)*d]
-		if k, ok := t.cache[id]; ok {
-			copy(to, t.embeddings[k*d:])
+		if at, ok := k.cache[id]; ok {
+			copy(to, k.rows[at*d:])
 			continue
 		}
 		if err := t.ctx.Err(); err != nil {
@@ -608,23 +671,23 @@ func (t *stream) rows(w *kernel.Matrix, x []float32, ids []int32) error {
 		data := t.kept(at, rowBytes)
 		if data == nil {
 			begin := at &^ (page - 1)
-			err := readFull(t.r, t.row, begin, at-begin+rowBytes, nil)
+			err := readFull(t.r, k.row, begin, at-begin+rowBytes, nil)
 			if err != nil {
-				err = readFull(t.r, t.row, begin, at-begin+rowBytes, nil)
+				err = readFull(t.r, k.row, begin, at-begin+rowBytes, nil)
 			}
 			if err != nil {
 				return fmt.Errorf("the model's weights could not be read from the drive, so the answer stops here (plug the drive in again and repeat the message): %w", err)
 			}
-			data = t.row[at-begin:][:rowBytes]
+			data = k.row[at-begin:][:rowBytes]
 		}
 		kernel.Dequantize(f.Type, to, data)
-		k := t.next
-		t.next = (t.next + 1) % len(t.owner)
-		if old := t.owner[k]; old >= 0 {
-			delete(t.cache, old)
+		slot := k.next
+		k.next = (k.next + 1) % len(k.owner)
+		if old := k.owner[slot]; old >= 0 {
+			delete(k.cache, old)
 		}
-		t.owner[k], t.cache[id] = id, k
-		copy(t.embeddings[k*d:(k+1)*d], to)
+		k.owner[slot], k.cache[id] = id, slot
+		copy(k.rows[slot*d:(slot+1)*d], to)
 	}
 	return nil
 }
@@ -633,18 +696,22 @@ func (t *stream) rows(w *kernel.Matrix, x []float32, ids []int32) error {
 // the layout is nil, or else within o.Budget or what Alloc can give.
 func (m *Model) within(whole int64) (*layout, error) {
 	budget, refused := m.options.Budget, error(nil)
-	if budget <= 0 || whole <= budget {
+	if own, ok := m.file.Tensor("per_layer_token_embd.weight"); ok && m.config.perLayer > 0 { // its rows are not worth memory
+		if whole -= own.Bytes; budget <= 0 {
+			budget = whole + 1<<20
+		}
+	} else if budget <= 0 || whole <= budget {
 		if m.memory, refused = m.take(whole); refused == nil {
 			return nil, nil
 		}
 		budget = whole - whole/8
 	}
 	for {
-		if m.config.arch.streamed == nil && refused == nil {
+		if !m.config.arch.fits && refused == nil {
 			refused = fmt.Errorf("there are only %d MiB for it, and models of this architecture cannot be streamed from the drive", budget>>20)
 		}
 		l, err := m.plan(budget)
-		if err != nil || m.config.arch.streamed == nil {
+		if err != nil || !m.config.arch.fits {
 			if refused != nil {
 				err = fmt.Errorf("no memory for the model's %d MiB: %w", (whole+1<<20-1)>>20, refused)
 			}

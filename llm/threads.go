@@ -13,7 +13,7 @@ func (m *Model) chooseThreads() {
 	// Below four processors there is nothing to choose: two are two cores on any
 	// machine of interest. A model in the caches says nothing about memory.
 	const least = 64 << 20
-	if all < 4 || m.weights.streamed() > 0 || m.Memory() < least || m.config.layers == 0 || m.config.arch.embeds {
+	if all < 4 || m.weights.streamed() > 0 || m.Memory() < least || m.config.layers == 0 || m.config.embeds {
 		return
 	}
 	s, err := m.NewSession(8)
@@ -59,8 +59,9 @@ func (s *Session) timeDecoding() time.Duration {
 	m, b := s.model, &s.buffers
 	began := time.Now()
 	for i := range min(len(m.decoder.layers), 6) {
-		l := &m.decoder.layers[i]
-		s.mul(b.h, 1, product{l.gate, b.gate}, product{l.up, b.up})
+		if l := &m.decoder.layers[i]; l.gate != nil {
+			s.mul(b.h, 1, product{l.gate, b.gate}, product{l.up, b.up})
+		}
 	}
 	return time.Since(began)
 }

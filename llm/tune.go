@@ -45,12 +45,7 @@ func (m *Model) products() (all []*kernel.Matrix) {
 		return nil
 	}
 	for i := range m.decoder.layers {
-		l := &m.decoder.layers[i]
-		for _, w := range []*kernel.Matrix{l.wq, l.wk, l.wv, l.wo, l.gate, l.up, l.down} {
-			if w != nil {
-				all = append(all, w)
-			}
-		}
+		all = append(all, m.decoder.layers[i].products()...)
 	}
 	return append(all, m.decoder.output)
 }

@@ -10,8 +10,6 @@ import (
 	"alphaos/llm/llmtest"
 )
 
-const reference2 = "../../shared/data2"
-
 // A llama whose matrices are all of one type, for each of the types of few bits: the logits lie
 // near to those of the same weights in F32, as near as llama.cpp's do, which rounds activations, too.
 func TestLogitsOfTypes(t *testing.T) {

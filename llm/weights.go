@@ -12,7 +12,8 @@ import (
 type weights interface {
 	// matrix is the matrix of a tensor, to be used once it was waited for. Of one that is
 	// not in memory only the shape may be used, mul and rows.
-	matrix(t *gguf.Tensor) (*kernel.Matrix, error)
+	// Of its rows there are those in [from, to), a stack's counted through.
+	matrix(t *gguf.Tensor, from, to int) (*kernel.Matrix, error)
 	// bytes are those of a tensor that is in memory.
 	bytes(t *gguf.Tensor) []byte
 	// inMemory is the stretches of a matrix that stay in memory.
@@ -31,6 +32,18 @@ type weights interface {
 	mul(s *Session, x []float32, n int, products []product) []product
 	// rows writes rows of the embeddings w to x.
 	rows(w *kernel.Matrix, x []float32, ids []int32) error
+
+	// bindExperts prepares to have the experts of layer i read when they are asked for, and
+	// returns false if they are in memory.
+	bindExperts(e *experts, i int, c *config) bool
+	// takeExperts sorts the experts needed, for n tokens, so that the first of them are in memory
+	// until dropExperts, and returns how many those are, at least one. It is to be called again
+	// for the others, and first says that it was not.
+	takeExperts(e *experts, needed []int32, n int, first bool) (int, error)
+	dropExperts(e *experts, taken []int32)
+	// guesses tells whether guessExperts is of use: it has experts read that may be needed soon.
+	guesses() bool
+	guessExperts(e *experts, list []int32)
 
 	batch(c *config) int // tokens of a prompt that are best computed together
 	streamed() int64     // bytes read from the drive for each token
@@ -51,13 +64,21 @@ func (w *resident) bytes(t *gguf.Tensor) []byte { return w.data[t.Offset-w.start
 
 func (w *resident) inMemory(t *gguf.Tensor) [][]byte { return [][]byte{w.bytes(t)} }
 
-func (w *resident) matrix(t *gguf.Tensor) (*kernel.Matrix, error) {
-	return w.set.NewMatrix(t.Type, int(t.Dims[1]), int(t.Dims[0]), w.bytes(t))
+func (w *resident) matrix(t *gguf.Tensor, from, to int) (*kernel.Matrix, error) {
+	return w.set.NewMatrix(t.Type, to-from, int(t.Dims[0]), rowsOf(t, w.bytes(t), from, to))
 }
+
+// rowsOf is rows [from, to) of the tensor's bytes.
+func rowsOf(t *gguf.Tensor, data []byte, from, to int) []byte {
+	row := rowBytes(t)
+	return data[int64(from)*row : int64(to)*row]
+}
+
+func rowBytes(t *gguf.Tensor) int64 { return t.Bytes / (t.Elements() / int64(t.Dims[0])) }
 
 func (w *resident) repack(each func(n, size int, f func(i int)), list ...*kernel.Matrix) {
 	for _, m := range list {
-		if !w.inPlace {
+		if !w.inPlace && m != nil {
 			m.Repack(each)
 		}
 	}
@@ -70,7 +91,14 @@ func (w *resident) rows(m *kernel.Matrix, x []float32, ids []int32) error {
 	return nil
 }
 
-func (w *resident) sample(*identity) error                                    { return nil }
+func (w *resident) sample(*identity) error                  { return nil }
+func (w *resident) bindExperts(*experts, int, *config) bool { return false }
+func (w *resident) takeExperts(_ *experts, needed []int32, _ int, _ bool) (int, error) {
+	return len(needed), nil
+}
+func (w *resident) dropExperts(*experts, []int32)                             {}
+func (w *resident) guesses() bool                                             { return false }
+func (w *resident) guessExperts(*experts, []int32)                            {}
 func (w *resident) begin(context.Context, bool)                               {}
 func (w *resident) mul(_ *Session, _ []float32, _ int, p []product) []product { return p }
 func (w *resident) batch(*config) int                                         { return defaultBatch }

@@ -51,6 +51,42 @@ type Activations struct {
 	s8k []scaleQ8K
 }
 
+// View makes v the vectors [from, to) of a, in the same memory. Nothing is allocated. There must be room
+// for three vectors behind the last.
+func (a *Activations) View(v *Activations, from, to int) {
+	v.form, v.cols, v.n, v.set, v.Alone = a.form, a.cols, to-from, a.set, a.Alone
+	v.f = a.f[from*a.cols : to*a.cols]
+	switch a.form {
+	case PlainF32:
+	case Q8:
+		v.q, v.s8 = a.q[from*a.cols:], a.s8[from*a.cols/32:]
+	case Q8K:
+		v.q, v.s8k = a.q[from*a.cols:], a.s8k[from*a.cols/256:]
+	}
+}
+
+// Rest makes y what rounding left of vector t, which is prepared: the difference to what is multiplied instead.
+func (a *Activations) Rest(y []float32, t int) {
+	x, q := a.f[t*a.cols:(t+1)*a.cols], []int8(nil)
+	switch y = y[:a.cols]; a.form {
+	case PlainF32:
+		clear(y)
+		return
+	default:
+		q = a.q[t*a.cols : (t+1)*a.cols]
+	}
+	block, scale := 32, func(b int) float32 { return a.s8[t*a.cols/32+b].d }
+	if a.form == Q8K {
+		block, scale = 256, func(b int) float32 { return a.s8k[t*a.cols/256+b].d }
+	}
+	for b := range a.cols / block {
+		d := scale(b)
+		for i := b * block; i < (b+1)*block; i++ {
+			y[i] = x[i] - float32(q[i])*d
+		}
+	}
+}
+
 // NewActivations makes room for capacity vectors of cols numbers. For Q8 and
 // Q8K cols must be a multiple of 32 and 256.
 func (s *Set) NewActivations(form Form, cols, capacity int) *Activations {

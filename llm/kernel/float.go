@@ -107,6 +107,92 @@ func (s *Set) Gelu(x []float32) {
 	}
 }
 
+// Scale makes x = x*f.
+func (s *Set) Scale(x []float32, f float32) {
+	done := s.wide(len(x))
+	if done > 0 {
+		wideScale(&x[0], done, f)
+	}
+	for i := range x[done:] {
+		x[done+i] *= f
+	}
+}
+
+// Multiply makes y = y*x, number by number.
+func (s *Set) Multiply(y, x []float32) {
+	x = x[:len(y)]
+	done := s.wide(len(y))
+	if done > 0 {
+		wideScaleBy(&y[0], &y[0], &x[0], done, 1)
+	}
+	for i, v := range x[done:] {
+		y[done+i] *= v
+	}
+}
+
+// MultiplyAdd makes y = y + a*b, number by number.
+func (s *Set) MultiplyAdd(y, a, b []float32) {
+	a, b = a[:len(y)], b[:len(y)]
+	done := s.wide(len(y))
+	if done > 0 {
+		wideMultiplyAdd(&y[0], &a[0], &b[0], done)
+	}
+	for i := done; i < len(y); i++ {
+		y[i] += a[i] * b[i]
+	}
+}
+
+// Cap makes x = limit*tanh(scale*x/limit).
+func Cap(x []float32, scale, limit float32) {
+	for i, v := range x {
+		x[i] = limit * (1 - 2/(Exp(2*v*scale/limit)+1))
+	}
+}
+
+// Recall makes y the sum of all rows of m, each times its number in x.
+func (s *Set) Recall(y, m, x []float32) {
+	cols := len(y)
+	m = m[:len(x)*cols]
+	done := s.wide(cols)
+	if len(x) == 0 {
+		done = 0
+	}
+	if done > 0 {
+		wideRecall(&y[0], &m[0], &x[0], len(x), cols, done)
+	}
+	for j := done; j < cols; j++ {
+		var sum float32
+		for i, v := range x {
+			sum += v * m[i*cols+j]
+		}
+		y[j] = sum
+	}
+}
+
+// Recur is the step of a linear recurrence whose state is a matrix: row i of next becomes decay times row
+// i of state plus k[i] times value; then y becomes the sum of all rows of next, each times its
+// number in q. next and state may be the same.
+func (s *Set) Recur(y, next, state []float32, decay float32, k, value, q []float32) {
+	rows, cols := len(k), len(value)
+	y, q, next, state = y[:cols], q[:rows], next[:rows*cols], state[:rows*cols]
+	done := s.wide(cols)
+	if rows == 0 {
+		done = 0
+	}
+	if done > 0 {
+		wideRecur(&y[0], &next[0], &state[0], &k[0], &value[0], &q[0], rows, cols, done, decay)
+	}
+	for j := done; j < cols; j++ {
+		var sum float32
+		for i, f := range k {
+			v := state[i*cols+j]*decay + f*value[j]
+			next[i*cols+j] = v
+			sum += v * q[i]
+		}
+		y[j] = sum
+	}
+}
+
 // wide is how many of n numbers the assembly can do.
 func (s *Set) wide(n int) int {
 	if s == portable {

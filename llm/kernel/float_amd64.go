@@ -36,3 +36,18 @@ func wideAdd(y, x *float32, n int)
 
 //go:noescape
 func wideAddNorm(x, h, bias, w, b *float32, n int, epsilon float32)
+
+// wideMultiplyAdd makes y = y + a * b.
+//
+//go:noescape
+func wideMultiplyAdd(y, a, b *float32, n int)
+
+// wideRecall computes the first n columns of Recall.
+//
+//go:noescape
+func wideRecall(y, m, x *float32, rows, cols, n int)
+
+// wideRecur computes the first n columns of Recur.
+//
+//go:noescape
+func wideRecur(y, next, state, k, value, q *float32, rows, cols, n int, decay float32)

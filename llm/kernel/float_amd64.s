@@ -293,3 +293,175 @@ norm:
 	JLT  norm
 	VZEROUPPER
 	RET
+
+// func wideMultiplyAdd(y, a, b *float32, n int)
+TEXT ·wideMultiplyAdd(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), DI
+	MOVQ a+8(FP), BX
+	MOVQ b+16(FP), SI
+	MOVQ n+24(FP), CX
+loop:
+	VMOVUPS (BX), Y0
+	VMULPS (SI), Y0, Y0
+	VADDPS (DI), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, BX
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNE  loop
+	VZEROUPPER
+	RET
+
+// Columns are done 32 at a time, then 8 at a time, from the first row to the last.
+
+// func wideRecall(y, m, x *float32, rows, cols, n int)
+TEXT ·wideRecall(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), DI
+	MOVQ m+8(FP), BX
+	MOVQ cols+32(FP), R9
+	SHLQ $2, R9
+	MOVQ n+40(FP), CX
+many:
+	CMPQ CX, $32
+	JLT  few
+	MOVQ BX, R10
+	MOVQ x+16(FP), SI
+	MOVQ rows+24(FP), DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+manyRows:
+	VBROADCASTSS (SI), Y8
+	VMULPS (R10), Y8, Y4
+	VMULPS 32(R10), Y8, Y5
+	VMULPS 64(R10), Y8, Y6
+	VMULPS 96(R10), Y8, Y7
+	VADDPS Y4, Y0, Y0
+	VADDPS Y5, Y1, Y1
+	VADDPS Y6, Y2, Y2
+	VADDPS Y7, Y3, Y3
+	ADDQ $4, SI
+	ADDQ R9, R10
+	DECQ DX
+	JNE  manyRows
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	ADDQ $128, DI
+	ADDQ $128, BX
+	SUBQ $32, CX
+	JMP  many
+few:
+	CMPQ CX, $0
+	JE   done
+	MOVQ BX, R10
+	MOVQ x+16(FP), SI
+	MOVQ rows+24(FP), DX
+	VXORPS Y0, Y0, Y0
+fewRows:
+	VBROADCASTSS (SI), Y8
+	VMULPS (R10), Y8, Y4
+	VADDPS Y4, Y0, Y0
+	ADDQ $4, SI
+	ADDQ R9, R10
+	DECQ DX
+	JNE  fewRows
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $32, BX
+	SUBQ $8, CX
+	JMP  few
+done:
+	VZEROUPPER
+	RET
+
+#define RECUR(at, value, sum) \
+	VMULPS at(R10), Y15, Y8; \
+	VMULPS value, Y13, Y9; \
+	VADDPS Y9, Y8, Y8; \
+	VMOVUPS Y8, at(R11); \
+	VMULPS Y14, Y8, Y8; \
+	VADDPS Y8, sum, sum
+
+// func wideRecur(y, next, state, k, value, q *float32, rows, cols, n int, decay float32)
+TEXT ·wideRecur(SB), NOSPLIT, $0-76
+	MOVQ y+0(FP), DI
+	MOVQ next+8(FP), AX
+	MOVQ state+16(FP), BX
+	MOVQ value+32(FP), R8
+	MOVQ cols+56(FP), R9
+	SHLQ $2, R9
+	MOVQ n+64(FP), CX
+	VBROADCASTSS decay+72(FP), Y15
+many:
+	CMPQ CX, $32
+	JLT  few
+	MOVQ BX, R10
+	MOVQ AX, R11
+	MOVQ k+24(FP), SI
+	MOVQ q+40(FP), R12
+	MOVQ rows+48(FP), DX
+	VMOVUPS (R8), Y4
+	VMOVUPS 32(R8), Y5
+	VMOVUPS 64(R8), Y6
+	VMOVUPS 96(R8), Y7
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+manyRows:
+	VBROADCASTSS (SI), Y13
+	VBROADCASTSS (R12), Y14
+	RECUR(0, Y4, Y0)
+	RECUR(32, Y5, Y1)
+	RECUR(64, Y6, Y2)
+	RECUR(96, Y7, Y3)
+	ADDQ $4, SI
+	ADDQ $4, R12
+	ADDQ R9, R10
+	ADDQ R9, R11
+	DECQ DX
+	JNE  manyRows
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	ADDQ $128, DI
+	ADDQ $128, AX
+	ADDQ $128, BX
+	ADDQ $128, R8
+	SUBQ $32, CX
+	JMP  many
+few:
+	CMPQ CX, $0
+	JE   done
+	MOVQ BX, R10
+	MOVQ AX, R11
+	MOVQ k+24(FP), SI
+	MOVQ q+40(FP), R12
+	MOVQ rows+48(FP), DX
+	VMOVUPS (R8), Y4
+	VXORPS Y0, Y0, Y0
+fewRows:
+	VBROADCASTSS (SI), Y13
+	VBROADCASTSS (R12), Y14
+	RECUR(0, Y4, Y0)
+	ADDQ $4, SI
+	ADDQ $4, R12
+	ADDQ R9, R10
+	ADDQ R9, R11
+	DECQ DX
+	JNE  fewRows
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $32, AX
+	ADDQ $32, BX
+	ADDQ $32, R8
+	SUBQ $8, CX
+	JMP  few
+done:
+	VZEROUPPER
+	RET

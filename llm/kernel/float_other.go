@@ -15,3 +15,8 @@ func wideAdd(y, x *float32, n int)                              { panic("kernel:
 func wideAddNorm(x, h, bias, w, b *float32, n int, epsilon float32) {
 	panic("kernel: no assembly")
 }
+func wideMultiplyAdd(y, a, b *float32, n int)        { panic("kernel: no assembly") }
+func wideRecall(y, m, x *float32, rows, cols, n int) { panic("kernel: no assembly") }
+func wideRecur(y, next, state, k, value, q *float32, rows, cols, n int, decay float32) {
+	panic("kernel: no assembly")
+}

@@ -141,6 +141,9 @@ type Matrix struct {
 	set        *Set
 	repacked   int // how many rows, from the first on, Repack has rearranged
 	fetch      Fetch
+
+	// Scale is what every product is multiplied with; 0: nothing. Row does without it.
+	Scale float32
 }
 
 // NewMatrix makes a matrix of the weights in data, which is kept, not copied.
@@ -189,6 +192,16 @@ func (m *Matrix) Mul(y []float32, step int, a *Activations, from, to int) {
 		panic("kernel: rows or results out of range")
 	}
 	m.set.mul(m, y, step, a, from, to)
+	if m.Scale != 0 && m.Scale != 1 {
+		for t := range a.n {
+			m.set.Scale(y[t*step+from:t*step+to], m.Scale)
+		}
+	}
+}
+
+// Reuse makes it a matrix of the same shape of other weights, not repacked.
+func (m *Matrix) Reuse(data []byte) {
+	m.data, m.repacked = data[:m.Rows*m.rowBytes:m.Rows*m.rowBytes], 0
 }
 
 // Row writes row r of m to dst as float32. len(dst) must be m.Cols.
