@@ -2,7 +2,7 @@
 // with a language model from its drive and keeps the conversation there.
 //
 // This file is the order of a start and nothing else: the machine's console, the start's
-// options, the drive, its journal, the start-up manager, the assistant, and power off. It runs only under
+// options, the drive, its passphrase, its journal, the start-up manager, the assistant, and power off. It runs only under
 // firmware; `go run ./tools/alphaos chat` is the same assistant on a host.
 package main
 
@@ -54,6 +54,7 @@ func run(ctx context.Context) error {
 	}
 	if d != nil {
 		outcome = talk(ctx, m, start, con, d)
+		d.Lock()
 	}
 	if outcome == own {
 		m.BootOwn(con)
@@ -68,6 +69,7 @@ const own assistant.Outcome = -1
 // talk is the conversation, from the drive's options to the last word.
 func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *console.Console, d *drive.Drive) assistant.Outcome {
 	start.ReadOptions(con, d)
+	start.Unlock(con, d)
 	option := func(name, value string) error { return start.SaveOption(d, name, value) }
 	keep := assistant.Drive{Option: option, Measure: d.Measure, Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
 	if !start.Safe {

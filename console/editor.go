@@ -24,8 +24,9 @@ type editor struct {
 	gutter int
 	text   string
 	pos    int
-	over   bool // more was typed than fits, which was told
-	asked  bool // this is the answer to a question
+	over   bool    // more was typed than fits, which was told
+	asked  bool    // this is the answer to a question
+	secret *[]byte // what is typed, where the text has a star for each character of it; nil for what may be seen
 
 	leaving bool // Ctrl-D was pressed
 
@@ -50,7 +51,23 @@ func (c *Console) ReadLine(prompt string) (string, error) { return c.read(prompt
 // for the answer, nor is the rest of a paste that still comes in: it waits for the next ReadLine.
 func (c *Console) Ask(question string) (string, error) { return c.read(question, true) }
 
+// AskSecret is Ask for what nobody is to see: a star is shown for each character, and nothing of it is kept. The caller
+// clears what it returns.
+func (c *Console) AskSecret(question string) ([]byte, error) {
+	secret := make([]byte, 0, maxInput) // never moved, so that no copy is left behind
+	_, err := c.readInto(question, true, &secret)
+	if err != nil {
+		clear(secret)
+		return nil, err
+	}
+	return secret, nil
+}
+
 func (c *Console) read(prompt string, aside bool) (string, error) {
+	return c.readInto(prompt, aside, nil)
+}
+
+func (c *Console) readInto(prompt string, aside bool, secret *[]byte) (string, error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 
@@ -65,7 +82,7 @@ func (c *Console) read(prompt string, aside bool) (string, error) {
 	}
 	c.send(e.prompt)
 	c.serialFresh = e.prompt == ""
-	e.asked = aside
+	e.asked, e.secret = aside, secret
 	c.editor = e
 	for {
 		done, err := false, error(nil)
@@ -74,6 +91,7 @@ func (c *Console) read(prompt string, aside bool) (string, error) {
 				break
 			}
 			k := c.queue[0]
+			c.queue[0] = Key{}
 			c.queue = c.queue[1:]
 			c.paging = false
 			if k.Code == Enter && k.Quick && len(c.queue) > 0 && c.queue[0].Quick && !e.asked && !strings.HasPrefix(e.text, "/") {
@@ -233,7 +251,7 @@ func (c *Console) finish(e *editor, err error) (string, error) {
 	if err == ErrInterrupted {
 		mark = "^C"
 	}
-	if err == nil && e.text != "" && (len(c.history) == 0 || c.history[len(c.history)-1] != e.text) {
+	if err == nil && e.text != "" && e.secret == nil && (len(c.history) == 0 || c.history[len(c.history)-1] != e.text) {
 		c.addHistory(e.text)
 	}
 	c.endTurn(e, mark)
@@ -493,6 +511,9 @@ func (e *editor) key(c *Console, k Key) (done bool, err error) {
 	if k.Code != CtrlD {
 		e.leaving = false
 	}
+	if e.secret != nil && e.hide(&k) {
+		return false, nil
+	}
 	switch k.Code {
 	case None:
 		switch r := k.Rune; {
@@ -565,6 +586,36 @@ func (e *editor) key(c *Console, k Key) (done bool, err error) {
 		e.complete(c)
 	}
 	return false, nil
+}
+
+// hide keeps what a key types of a secret, and makes a star of it. It tells whether the key means nothing there: the cursor
+// stays at the end.
+func (e *editor) hide(k *Key) (nothing bool) {
+	b := *e.secret
+	cut := len(b)
+	switch k.Code {
+	case None:
+		if k.Rune < ' ' || !utf8.ValidRune(k.Rune) || len(b)+utf8.UTFMax > cap(b) {
+			return true
+		}
+		*e.secret = utf8.AppendRune(b, k.Rune)
+		k.Rune = '*'
+		return false
+	case Backspace:
+		_, n := utf8.DecodeLastRune(b)
+		cut -= n
+	case CtrlU:
+		cut = 0
+	case Enter, CtrlC:
+		return false
+	case CtrlD:
+		return len(b) > 0
+	default:
+		return true
+	}
+	clear(b[cut:])
+	*e.secret = b[:cut]
+	return false
 }
 
 // enter tells whether the Enter key ends the message.

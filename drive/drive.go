@@ -10,6 +10,7 @@
 package drive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -80,6 +81,7 @@ type Drive struct {
 	volumes [len(Parts)]*Volume // by Part; nil: missing
 	missing [len(Parts)]error   // why
 	checked [len(Parts)]bool    // by Mend
+	locked  *Locked             // the knowledge partition, while it is encrypted and nobody has unlocked it
 	notes   []string
 }
 
@@ -102,8 +104,15 @@ func Mount(dev Device, others ...Partition) (*Drive, error) {
 			d.Layout = Full
 		}
 	}
+	if d.volumes[Knowledge] == nil {
+		d.locked, err = findLocked(others)
+		if d.locked != nil {
+			d.Layout = Full
+		}
+		d.missing[Knowledge] = cmp.Or(err, d.missing[Knowledge])
+	}
 	for part := System; part <= Knowledge && d.Layout == Full; part++ {
-		if err := d.missing[part]; err != nil {
+		if err := d.missing[part]; err != nil && !errors.Is(err, ErrLocked) {
 			d.notes = append(d.notes, fmt.Sprintf("The drive's %s partition, %s, cannot be used: %s", Parts[part].Name, Parts[part].Volume, fs.Explain(err)))
 		}
 	}
@@ -116,7 +125,7 @@ func Mount(dev Device, others ...Partition) (*Drive, error) {
 func find(part Part, among []Partition) (*Volume, error) {
 	want := Parts[part]
 	for _, p := range among {
-		if p.TypeGUID == want.TypeGUID && p.Name == want.Label {
+		if p.TypeGUID == want.TypeGUID && p.Name == want.Label && !(part == Knowledge && encrypted(p.Device)) {
 			vol, err := fat.Mount(p.Device)
 			if err != nil {
 				return nil, err
@@ -199,8 +208,11 @@ func (d *Drive) Notes() []string {
 // Note adds a sentence to Notes.
 func (d *Drive) Note(sentence string) { d.notes = append(d.notes, sentence) }
 
-// Ours tells whether this is an AlphaOS drive: it has a journal.
+// Ours tells whether this is an AlphaOS drive: it has a journal, or a place for one that is locked.
 func (d *Drive) Ours() bool {
+	if d.locked != nil {
+		return true
+	}
 	f, err := d.Open(JournalPath)
 	if err != nil {
 		return false

@@ -50,14 +50,14 @@ func wordsOn(layout drive.Layout) amd64.CrashWords {
 	return words
 }
 
-// where returns the blocks of the file of that logical path.
+// where returns the blocks of the file of that logical path, which is on a partition that is not encrypted.
 func where(d *drive.Drive, name string) (*efi.BlockDevice, []fat.Extent, error) {
 	v, at, err := d.On(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	e, err := v.Pin(at) // a crash writes there whatever the file system does
-	return v.Device.(*efi.BlockDevice), e, err
+	return drive.Medium(v.Device).(*efi.BlockDevice), e, err
 }
 
 // PrepareCrash says where a crash can be shown and saved: on the screen, if there is one,

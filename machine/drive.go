@@ -118,8 +118,8 @@ func entries(table *gpt.Table, dev *efi.BlockDevice, devices []*efi.BlockDevice)
 // keep makes d the drive, which may be written.
 func (m *Machine) keep(d *drive.Drive, log *boot.Log) {
 	m.drive, m.parts = d, nil
-	for _, v := range d.Volumes() {
-		m.parts = append(m.parts, v.Device.(*efi.BlockDevice))
+	for _, dev := range d.Media() {
+		m.parts = append(m.parts, dev.(*efi.BlockDevice))
 	}
 	efi.Together(m.parts...)
 	for _, dev := range m.parts {
@@ -150,5 +150,5 @@ func (m *Machine) DriveHabits() string {
 	if err != nil {
 		return err.Error()
 	}
-	return v.Device.(*efi.BlockDevice).Habits()
+	return drive.Medium(v.Device).(*efi.BlockDevice).Habits()
 }

@@ -17,6 +17,7 @@ import (
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
+	"alphaos/fs/luks"
 	"alphaos/fs/volume"
 )
 
@@ -25,6 +26,9 @@ type Options struct {
 	Repair   bool // mend it
 	SaveLost bool // clusters that no file has become files FSCKnnnn.REC, not free
 	Time     time.Time
+
+	// Unlock is called for a drive that is locked; what it leaves locked is not looked into. It may be nil.
+	Unlock func(*drive.Drive) error
 }
 
 // Report is what Drive found.
@@ -67,12 +71,90 @@ func Drive(dev fs.BlockDevice, o Options) (*Report, error) {
 	if r.Found == 0 {
 		r.say("  It is in order.")
 	}
-	d, _ := drive.Open(fs.ReadOnly(dev), true)
+	var d *drive.Drive
+	if o.Repair {
+		d, _ = drive.Open(dev, false)
+	} else {
+		d, _ = drive.Open(fs.ReadOnly(dev), true)
+	}
 	for _, v := range medium.Volumes {
+		if v.Kind == volume.LUKS || luksAt(v) {
+			if err := r.encrypted(v, d, o); err != nil {
+				return r, err
+			}
+			continue
+		}
 		r.volume(v, o, saves(d, v))
 	}
-	r.journal(dev)
+	// What was mended is read anew.
+	if d, err = drive.Open(fs.ReadOnly(dev), true); err == nil && d.Locked() != nil {
+		if o.Unlock == nil {
+			r.say("The journal: it is encrypted, and not looked at without a passphrase.")
+			return r, nil
+		}
+		err = o.Unlock(d)
+	}
+	r.journal(d, err)
 	return r, nil
+}
+
+// luksAt tells whether a volume whose beginning is not known has the copy of an encrypted one's header.
+func luksAt(v volume.Volume) bool {
+	if v.Kind != volume.Unknown {
+		return false
+	}
+	_, err := luks.Read(v)
+	return err == nil || errors.Is(err, luks.ErrDamaged)
+}
+
+// encrypted looks at an encrypted volume, and into it if it is the one of d that can be unlocked.
+func (r *Report) encrypted(v volume.Volume, d *drive.Drive, o Options) error {
+	r.say("%s: %s, %s", title(v), media.FormatSize(int64(v.Blocks())*int64(v.BlockSize())), volume.LUKS.Clause())
+	l, err := luks.Read(v)
+	if err != nil {
+		r.problem("%v.", err)
+		return nil
+	}
+	for _, note := range l.Notes() {
+		r.problem("%s", note)
+	}
+	if l.Stale() && len(l.Notes()) == 0 {
+		r.problem("A change of its keyslots was cut short.")
+	}
+	if l.Stale() && o.Repair {
+		if err := l.Repair(); err != nil {
+			r.say("  It could not be put right: %v.", err)
+		} else {
+			r.Mended++
+			r.say("  Mended: both copies of its header are the same again")
+		}
+	}
+	if d == nil || d.Locked() == nil || d.Locked().UUID != l.UUID || o.Unlock == nil {
+		r.say("  What is in it is not looked at.")
+		return nil
+	}
+	if err := o.Unlock(d); err != nil {
+		return err
+	}
+	inside, _, err := d.On(drive.JournalPath)
+	if err != nil {
+		return err
+	}
+	v.BlockDevice, v.Kind = inside.Device, volume.FAT32
+	r.volume(v, o, saves(d, v))
+	return nil
+}
+
+// title is what a volume is called.
+func title(v volume.Volume) string {
+	name := "The volume"
+	if v.Index > 0 {
+		name = fmt.Sprintf("Partition %d", v.Index)
+	}
+	if v.Name != "" {
+		name += ", " + v.Name
+	}
+	return name
 }
 
 // table looks at how the drive is divided.
@@ -131,13 +213,7 @@ func saves(d *drive.Drive, v volume.Volume) bool {
 
 // volume looks at a volume. Lost clusters become files if save is set.
 func (r *Report) volume(v volume.Volume, o Options, save bool) {
-	name := "The volume"
-	if v.Index > 0 {
-		name = fmt.Sprintf("Partition %d", v.Index)
-	}
-	if v.Name != "" {
-		name += ", " + v.Name
-	}
+	name := title(v)
 	size := media.FormatSize(int64(v.Blocks()) * int64(v.BlockSize()))
 	f, err := fat.Check(v, fat.CheckOptions{Repair: o.Repair, SaveLost: o.SaveLost || save, Protect: drive.InPlace(), Time: o.Time})
 	switch {
@@ -168,8 +244,7 @@ func (r *Report) volume(v volume.Volume, o Options, save bool) {
 }
 
 // journal reads the journal.
-func (r *Report) journal(dev fs.BlockDevice) {
-	d, err := drive.Open(fs.ReadOnly(dev), true)
+func (r *Report) journal(d *drive.Drive, err error) {
 	if err != nil {
 		r.say("The journal: none was found, since %s", fs.Explain(err))
 		return

@@ -40,12 +40,13 @@ type Options struct {
 
 	Documents []string // files, put into /documents under their own names
 
-	Journal int64   // bytes preallocated for the journal; 0: DefaultJournal
-	State   int64   // bytes preallocated for what a model remembers of a conversation; 0: DefaultState; negative: none
-	Config  []byte  // the file of options, unchecked; nil: one without options
-	Extra   []Extra // further files, put on the drive unchecked
-	Replace bool    // an existing Out may be replaced
-	Verify  bool    // what was written is read back and compared
+	Journal int64       // bytes preallocated for the journal; 0: DefaultJournal
+	State   int64       // bytes preallocated for what a model remembers of a conversation; 0: DefaultState; negative: none
+	Config  []byte      // the file of options, unchecked; nil: one without options
+	Extra   []Extra     // further files, put on the drive unchecked
+	Encrypt *Encryption // of the knowledge partition, which only the full layout has; nil: none
+	Replace bool        // an existing Out may be replaced
+	Verify  bool        // what was written is read back and compared
 
 	// Progress begins a step in which total bytes are dealt with, and returns what is told
 	// how many are done; it may be nil.
@@ -180,10 +181,12 @@ func Drive(o Options) (*Result, error) {
 	r := &Result{Size: size, Sector: o.Sector, Layout: layout, Models: len(o.Models), Journal: o.Journal}
 	for i := range parts {
 		p := &parts[i]
-		if p.volume, err = fat.Plan(p.files, p.size, o.Sector); err != nil {
+		if p.volume, err = fat.Plan(p.files, p.inside(), o.Sector); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.label, err)
 		}
-		p.volume.Hidden = p.at / o.Sector
+		if p.encrypt == nil {
+			p.volume.Hidden = p.at / o.Sector
+		}
 		p.volume.Label = p.label
 		p.volume.Time = stamp
 		p.volume.Serial = p.serial
@@ -204,6 +207,12 @@ func Drive(o Options) (*Result, error) {
 			return err
 		}
 		for _, p := range parts {
+			if p.encrypt != nil {
+				if err := p.encrypt.write(w, p, o.Sector); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := p.volume.Write(w, p.at); err != nil {
 				return err
 			}

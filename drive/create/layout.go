@@ -20,6 +20,7 @@ import (
 	"alphaos/drive"
 	"alphaos/drive/media"
 	"alphaos/fs/fat"
+	"alphaos/fs/luks"
 )
 
 // FullFrom is the size in bytes from which on a drive has the full layout, unless its maker
@@ -42,6 +43,15 @@ type partition struct {
 	volume   *fat.Format
 	guid     uuid.UUID
 	serial   uint32
+	encrypt  *Encryption // nil: not encrypted
+}
+
+// inside returns the bytes of the volume.
+func (p *partition) inside() int64 {
+	if p.encrypt != nil {
+		return p.size - luks.DataOffset
+	}
+	return p.size
 }
 
 // layout returns the layout that is asked for.
@@ -52,8 +62,11 @@ func (o Options) layout() (drive.Layout, error) {
 		if layout, err = drive.ParseLayout(o.Layout); err != nil {
 			return 0, err
 		}
-	} else if o.Size >= FullFrom {
+	} else if o.Size >= FullFrom || o.Encrypt != nil {
 		layout = drive.Full
+	}
+	if layout != drive.Full && o.Encrypt != nil {
+		return 0, errors.New("the minimal layout has one partition, which the firmware has to read, so it can't be encrypted; use --layout full")
 	}
 	if layout != drive.Full && (o.ESP != 0 || o.System != 0) {
 		return 0, errors.New("the minimal layout has one partition; --esp and --system are for --layout full")
@@ -80,7 +93,11 @@ func divide(o Options, layout drive.Layout, files []*fat.Tree) (size int64, part
 		part := drive.Part(i)
 		name, label := layout.Labels(part)
 		kind := gpt.Type(drive.Parts[part].TypeGUID.String())
-		parts = append(parts, partition{label: label, name: name, typeGUID: kind, at: at, size: n, files: files[i]})
+		p := partition{label: label, name: name, typeGUID: kind, at: at, size: n, files: files[i]}
+		if part == drive.Knowledge && o.Encrypt != nil {
+			p.encrypt, p.typeGUID = o.Encrypt, gpt.Type(drive.LockedType.String())
+		}
+		parts = append(parts, p)
 		at += n
 	}
 	return size, parts, nil
@@ -133,6 +150,9 @@ func fullSizes(o Options, files []*fat.Tree) (size int64, sizes []int64, err err
 		if needs[i], err = smallest(files[i], o.Sector); err != nil {
 			return 0, nil, err
 		}
+	}
+	if o.Encrypt != nil {
+		needs[drive.Knowledge] += luks.DataOffset
 	}
 	size = o.Size / mib * mib
 	room := cmp.Or(size, FullFrom)

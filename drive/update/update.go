@@ -39,6 +39,10 @@ type Options struct {
 	Replace bool   // files that there are may get another content
 	Verify  bool   // what was written is read back and compared
 
+	// Unlock is called for a drive that is locked, more than once; without it, or if it leaves it so, files on the knowledge
+	// partition can't be added.
+	Unlock func(*drive.Drive) error
+
 	// Progress begins a step in which total bytes are dealt with, and returns what is told
 	// how many are done. It may be nil.
 	Progress func(step string, total int64) func(done int64)
@@ -49,6 +53,15 @@ func (o Options) step(name string, total int64) func(done int64) {
 		return func(int64) {}
 	}
 	return o.Progress(name, total)
+}
+
+// open mounts a drive, and has it unlocked.
+func (o Options) open(dev fs.BlockDevice, readOnly bool) (*drive.Drive, error) {
+	d, err := drive.Open(dev, readOnly)
+	if err == nil && d.Locked() != nil && o.Unlock != nil {
+		err = o.Unlock(d)
+	}
+	return d, err
 }
 
 // Result tells what was done.
@@ -99,7 +112,7 @@ func isModel(name string) bool { return strings.EqualFold(filepath.Ext(name), ".
 
 // Add puts files of the host on the drive dev.
 func Add(dev Device, files []string, o Options) (*Result, error) {
-	c, err := begin(dev)
+	c, err := begin(dev, o)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +172,7 @@ func Program(dev Device, name string, o Options) (*Result, error) {
 	if !bytes.Contains(want, ours) {
 		return nil, fmt.Errorf("%s is an EFI application and not AlphaOS", name)
 	}
-	c, err := begin(dev)
+	c, err := begin(dev, o)
 	if err != nil {
 		return nil, err
 	}
@@ -220,8 +233,8 @@ type file struct {
 
 // begin mounts a drive. One that was not put in order is mended first: what is written on a damaged
 // volume may damage what is there.
-func begin(dev Device) (*change, error) {
-	d, err := drive.Open(dev, false)
+func begin(dev Device, o Options) (*change, error) {
+	d, err := o.open(dev, false)
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +352,7 @@ func (c *change) do(o Options) (*Result, error) {
 		return r, nil
 	}
 	r.Verified = c.dev.Uncache()
-	if err := c.verify(o.step(media.Verifying, total), total); err != nil {
+	if err := c.verify(o, o.step(media.Verifying, total), total); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -401,8 +414,8 @@ func move(w io.Writer, r io.Reader, sum hash.Hash, progress func(n int64)) (tota
 }
 
 // verify mounts the drive anew and compares what the files hold.
-func (c *change) verify(tell func(done int64), total int64) error {
-	d, err := drive.Open(c.dev, true)
+func (c *change) verify(o Options, tell func(done int64), total int64) error {
+	d, err := o.open(c.dev, true)
 	if err != nil {
 		return fmt.Errorf("reading back: %w", err)
 	}

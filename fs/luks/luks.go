@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"alphaos/fs"
 )
@@ -211,4 +212,35 @@ func writeBytes(dev fs.BlockDevice, off int64, p []byte) error {
 		return fmt.Errorf("what was written at %d is not what was read back: %w", off, fs.ErrIO)
 	}
 	return nil
+}
+
+// Estimate says how many bytes are filled or hashed to try a passphrase at all keyslots, and roughly how long that takes on
+// this machine, after a moment's measurement.
+func (v *Volume) Estimate() (work int64, took time.Duration) {
+	const sample = 1 << 10 // KiB, and rounds
+	const round = 128      // bytes that one of PBKDF2 hashes, at least
+	speed := map[string]time.Duration{}
+	for _, s := range v.slots {
+		k := s.kdf
+		if _, err := k.check(v.Memory); err != nil {
+			continue
+		}
+		n, of := k.rounds*k.memory<<10, int64(sample<<10)
+		if k.kind == "pbkdf2" {
+			n, of = k.rounds*round*int64((s.areaKey+k.hash().Size()-1)/k.hash().Size()), sample*round
+			k.rounds = sample
+		} else {
+			k.rounds, k.memory, k.lanes = 1, sample, 1
+		}
+		if speed[k.kind] == 0 {
+			began := time.Now()
+			if _, err := k.key([]byte("sample"), 16); err != nil {
+				continue
+			}
+			speed[k.kind] = max(time.Since(began), 1)
+		}
+		work += n
+		took += time.Duration(float64(n) / float64(of) * float64(speed[k.kind]))
+	}
+	return work, took
 }

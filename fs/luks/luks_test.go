@@ -205,6 +205,9 @@ func TestKeys(t *testing.T) {
 		t.Errorf("%s, %v", v.h.tokens, v.Slots())
 	}
 	opens("three")
+	if work, took := v.Estimate(); work != 4*64<<10 || took <= 0 {
+		t.Errorf("%d bytes in %v", work, took)
+	}
 	for i := 0; ; i++ {
 		if err := v.Add([]byte("three"), fmt.Append(nil, i), Cost{Memory: 32 << 10, Passes: 1}, false); err != nil {
 			if i != 7 || !strings.Contains(err.Error(), "no room") {

@@ -27,7 +27,9 @@ func driveCommand() *cobra.Command {
 		driveCloneCommand(),
 		driveBackupCommand(),
 		driveRestoreCommand(),
+		drivePassphraseCommand(),
 	)
+	passphraseFlag(cmd)
 	for _, c := range cmd.Commands() {
 		c.ValidArgsFunction = completeDrives
 	}
@@ -37,6 +39,7 @@ func driveCommand() *cobra.Command {
 func driveCreateCommand() *cobra.Command {
 	var o create.Options
 	var target outFlags
+	var encryption encryptionFlags
 	var size, esp, system, journal, state string
 	var signing signFlags
 	cmd := &cobra.Command{
@@ -56,12 +59,16 @@ Both layouts have a GUID partition table and FAT32, which every computer reads. 
 minimal one has one partition, flagged esp, for everything. The full one, which drives
 of 16G and more have unless --layout says otherwise, has three: ALPHAOS_ESP with the EFI
 application, ALPHAOS_SYS with models and settings, and ALPHAOSDATA, as large as is left,
-with conversations and documents.
+with conversations and documents. With --encrypt that one is encrypted, as Linux does it
+(LUKS2), and AlphaOS asks for the passphrase when it starts. What the drive held before
+is not overwritten where nothing new is written.
 
-With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
+With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes,
+unless they are encrypted.`,
 		Example: `  sudo alphaos drive create /dev/sdb --efi BOOTX64.EFI --model llama-3.2-1b-q8.gguf
   alphaos drive create alphaos.img --efi build/BOOTX64.EFI --model llama-3.2-1b-q8.gguf
   alphaos drive create alphaos.img --size 32G --efi build/BOOTX64.EFI --model a.gguf --model b.gguf --yes
+  sudo alphaos drive create /dev/sdb --efi BOOTX64.EFI --encrypt --recovery
   alphaos drive create alphaos.img --size 256G --efi build/BOOTX64.EFI --system 16G --document notes.pdf`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -125,6 +132,17 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 			if err != nil {
 				return err
 			}
+			passphrase, recovery, err := encryption.keys(cmd)
+			if err != nil {
+				return err
+			}
+			defer clear(passphrase)
+			if encryption.encrypt {
+				o.Encrypt = &create.Encryption{Passphrase: passphrase, Cost: encryption.cost}
+				if recovery != "" {
+					o.Encrypt.Recovery = []byte(recovery)
+				}
+			}
 			o.Config = create.FirstStart
 			o.Out, o.Disk, o.Replace, o.Verify, o.Progress = out.Image, out.Disk, out.Replace, out.Verify, out.Progress
 			r, err := create.Drive(o)
@@ -150,6 +168,9 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 				}
 			}
 			sayVerified(cmd, r.Verified)
+			if recovery != "" {
+				showRecovery(cmd, recovery)
+			}
 			return nil
 		},
 	}
@@ -169,5 +190,6 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 	completeFiles(cmd, "efi", "EFI", "efi")
 	completeWith(cmd, "layout", func(string) []string { return []string{"minimal", "full"} })
 	target.add(cmd)
+	encryption.add(cmd)
 	return cmd
 }

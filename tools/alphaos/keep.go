@@ -38,7 +38,7 @@ nothing is wrong, or all was mended, else 1.`,
 				return err
 			}
 			defer dev.Close()
-			o.Time = time.Now()
+			o.Time, o.Unlock = time.Now(), unlocker(cmd)
 			r, err := check.Drive(dev, o)
 			fmt.Fprint(cmd.OutOrStdout(), r)
 			if err == nil && o.Repair {
@@ -89,7 +89,7 @@ compared.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return target.change(cmd, args[0], func(dev *media.InPlace) error {
-				o.Verify, o.Progress = !noVerify, meterOf(cmd).Step
+				o.Verify, o.Progress, o.Unlock = !noVerify, meterOf(cmd).Step, unlocker(cmd)
 				r, err := update.Add(dev, args[1:], o)
 				if err != nil {
 					return err

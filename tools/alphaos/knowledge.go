@@ -48,6 +48,7 @@ func (o *libraryFlags) add(cmd *cobra.Command) {
 	f.IntVarP(&o.threads, "threads", "t", 0, "threads to compute with (0: choose)")
 	kernelFlag(cmd, &o.kernel)
 	o.target.add(cmd)
+	passphraseFlag(cmd)
 }
 
 // shelf opens a folder, an image or a drive.
@@ -60,7 +61,7 @@ func (o *libraryFlags) shelf(cmd *cobra.Command, target string, write bool) (s *
 		if err != nil {
 			return nil, err
 		}
-		d, err := drive.Open(dev, !write)
+		d, err := mountDrive(cmd, dev, !write)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", target, err), dev.Close())
 		}

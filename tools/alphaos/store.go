@@ -17,13 +17,13 @@ import (
 	"alphaos/drive"
 	"alphaos/drive/database"
 	"alphaos/drive/media"
-	"alphaos/fs"
 	"alphaos/store"
 )
 
 func storeCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "store", Short: "Verify, count, export, import, merge and restore the conversations on drives"}
 	cmd.AddCommand(storeVerifyCommand(), storeStatsCommand(), storeExportCommand(), storeImportCommand(), storeMergeCommand(), storeRestoreCommand())
+	passphraseFlag(cmd)
 	return cmd
 }
 
@@ -40,7 +40,7 @@ func readDrive(cmd *cobra.Command, name string, f func(*drive.Drive, *store.Stor
 		return err
 	}
 	defer dev.Close()
-	d, err := drive.Open(fs.ReadOnly(dev), true)
+	d, err := mountDrive(cmd, dev, true)
 	if err == nil {
 		var s *store.Store
 		var r store.Recovery
@@ -208,7 +208,7 @@ func exportTo(cmd *cobra.Command, dir, form string, s *store.Store) error {
 // changeStore has f change what is said on a drive or image, and tells what it did.
 func changeStore(cmd *cobra.Command, target *targetFlags, name string, f func(*store.Store) (store.Merged, error)) error {
 	return target.change(cmd, name, func(dev *media.InPlace) error {
-		d, err := drive.Open(dev, false)
+		d, err := mountDrive(cmd, dev, false)
 		if err != nil {
 			return err
 		}
@@ -353,7 +353,7 @@ directory, or a name that there is not, each conversation is written there as a 
 				})
 			}
 			return target.change(cmd, args[0], func(dev *media.InPlace) error {
-				d, err := drive.Open(dev, false)
+				d, err := mountDrive(cmd, dev, false)
 				if err != nil {
 					return err
 				}
