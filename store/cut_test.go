@@ -625,7 +625,7 @@ type fault struct {
 	// session prepares the drive for the next session, which is cut if that is
 	// returned; the drive fails only until power comes back.
 	session func(t *talker) (cut bool)
-	begun   func(t *talker) // what happens when the damage of earlier sessions is repaired
+	begun   func(t *talker, s *store.Store) // what happens when the damage of earlier sessions is repaired
 	setup   func(t *talker)
 	damage  bool // blocks may be told as damaged
 	flaky   bool // the start sees the failing drive
@@ -696,8 +696,8 @@ var faults = []fault{
 		13441016599149839, // what a start had brought to a copy was not looked for there when the other one was hit
 	}, damage: true, session: func(t *talker) bool {
 		return t.restarts%2 == 0
-	}, begun: func(t *talker) {
-		if t.restarts%2 == 1 {
+	}, begun: func(t *talker, s *store.Store) {
+		if t.restarts%2 == 1 && !s.Degraded() { // what had no room to be repaired is in one copy, and that must not be hit
 			t.wild = true
 			t.d.Misdirect(1+t.r.IntN(40), t.r.Int64N(t.d.Size()/4096)*4096)
 		}
@@ -749,7 +749,7 @@ func live(f fault, seed uint64, grows bool) (t *talker, err error) {
 		s, _, err := t.open()
 		if err == nil && f.begun != nil {
 			err = s.Begin()
-			f.begun(t)
+			f.begun(t, s)
 		}
 		if err != nil && !f.flaky && !d.Off() && !errors.Is(err, store.ErrFull) {
 			return t, err
