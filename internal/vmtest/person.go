@@ -146,12 +146,20 @@ func (p *Person) Prompt() string {
 }
 
 // Manager is what the start-up manager says last.
-const Manager = "any key stops the clock."
+const Manager = "Enter alone takes Start AlphaOS."
 
 // Type types text as it is.
 func (p *Person) Type(text string) {
 	p.t.Helper()
 	if err := p.VM.Type(text); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Sleep waits for a span of the machine's time, which is long on a busy host.
+func (p *Person) Sleep(d time.Duration) {
+	p.t.Helper()
+	if err := p.VM.Sleep(p.t.Context(), d); err != nil {
 		p.t.Fatal(err)
 	}
 }
