@@ -296,7 +296,7 @@ func (c *commands) sources(ctx context.Context) {
 			break
 		}
 		text, _ := l.Text(of.Document)
-		head := func() { c.ui.Marked("", fmt.Sprintf("[%d]", n), " "+where(of.passage(""))) }
+		head := func() { c.ui.Place(fmt.Sprintf("[%d]", n), where(of.passage(""))) }
 		if of.Start < 0 || of.Start >= of.End || of.End > len(text) {
 			head()
 			c.ui.Quiet("    This document is not there any more, or has changed.")

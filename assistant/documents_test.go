@@ -281,3 +281,26 @@ func TestFittingQuestions(t *testing.T) {
 		}
 	}
 }
+
+// An excerpt is one line, and its marks stand where the words went.
+func TestOneLine(t *testing.T) {
+	const text = "Lease\n\nThe flat  is\nlet.\n\nIt ends.\n"
+	at := func(word string) [2]int {
+		i := strings.Index(text, word)
+		return [2]int{i, i + len(word)}
+	}
+	got, marks := oneLine(text, 0, len(text), [][2]int{at("Lease"), at("is\nlet"), at("ends")})
+	if want := "Lease · The flat is let. It ends. "; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	var words []string
+	for _, m := range marks {
+		words = append(words, got[m[0]:m[1]])
+	}
+	if want := []string{"Lease", "is let", "ends"}; !slices.Equal(words, want) {
+		t.Errorf("marks %q, want %q", words, want)
+	}
+	if got, marks := oneLine(text, 7, 15, [][2]int{at("Lease"), at("flat")}); got != "The flat" || len(marks) != 1 || got[marks[0][0]:marks[0][1]] != "flat" {
+		t.Errorf("%q, %v", got, marks)
+	}
+}

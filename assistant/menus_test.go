@@ -1,14 +1,17 @@
 package assistant
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"alphaos/archive"
 	"alphaos/console"
 	"alphaos/console/keyboard"
 	"alphaos/drive"
@@ -17,7 +20,7 @@ import (
 	"alphaos/store"
 )
 
-// shelf is models that seem to have the size of real ones.
+// weighty is models that seem to have the size of real ones.
 type weighty struct{ engine.Models }
 
 func (s weighty) List() ([]engine.ModelFile, error) {
@@ -27,6 +30,16 @@ func (s weighty) List() ([]engine.ModelFile, error) {
 	}
 	return list, err
 }
+
+// nowhere and nothing take what is kept for other programs.
+type (
+	nowhere struct{ archive.Folder }
+	nothing struct{}
+)
+
+func (nowhere) Files() ([]iofs.FileInfo, error)       { return nil, nil }
+func (nowhere) Write(string, time.Time, []byte) error { return nil }
+func (nothing) Keep(context.Context) (string, error)  { return "", nil }
 
 type facts struct{ unknown }
 
@@ -60,6 +73,7 @@ func atScreen(t *testing.T, disk *memory, screen *picture.Screen, theme string, 
 	c.Engine.LLM.Budget = 6 << 30
 	c.Keys = &keyboard.Keyboard{}
 	c.Drive.Measure = func() (drive.Facts, error) { return drive.Facts{Size: 64e9, Free: 41e9, Rate: 180e6}, nil }
+	c.Drive.Files, c.Drive.Database, c.Drive.Close = nowhere{}, nothing{}, func() error { return nil }
 	c.Drive.SaveExport = func(_ time.Time, name string, _ []byte) (string, error) { return "/data/backup/" + name, nil }
 	if change != nil {
 		change(&c)
@@ -194,6 +208,36 @@ func TestFirstStart(t *testing.T) {
 			if strings.Contains(string(p.text), "First start") {
 				t.Error("it was shown again")
 			}
+		})
+	}
+}
+
+// What /search finds, and where it is opened.
+func TestDocumentsScreen(t *testing.T) {
+	for _, tt := range []struct {
+		w, h  int
+		theme string
+	}{{800, 600, "day"}, {1280, 800, "night"}, {2880, 1800, "night"}} {
+		t.Run(fmt.Sprintf("%dx%d", tt.w, tt.h), func(t *testing.T) {
+			screen := picture.New(tt.w, tt.h)
+			docs := fstest.MapFS{
+				"flat/lease-2024.md": {Data: []byte("# Lease\n\nBetween Ms Gray and the tenant.\n\n## Term\n\nThe flat is let for a fixed term that ends on 30 September 2027. Either party may give notice three months before the end of the lease, in writing.\n\n## Rent\n\nThe rent is due on the third day of each month.\n")},
+				"mail/landlord.txt":  {Data: []byte("As agreed we extend the lease by one year, until September 2028, at the same rent. Its end is then the end of the month.\n")},
+				"notes/garden.md":    {Data: []byte("# Garden\n\nPrune the roses in March, when the frost has gone.\n")},
+			}
+			w := &world{t: t}
+			p, _ := atScreen(t, &memory{data: make([]byte, 256<<10)}, screen, tt.theme, func(c *Config) {
+				k := w.keeper()
+				k.Documents, c.Drive.Documents, c.Drive.Retriever = docs, docs, k
+			})
+			p.says("/search when does the lease end")
+			p.expect("/open N shows one in its document.")
+			p.says("/open 1")
+			p.expect("ends on 30 September 2027")
+			p.expect(Prompt)
+			screen.Shows(t, fmt.Sprintf("testdata/documents-%dx%d.png", tt.w, tt.h))
+			p.press("/bye\r")
+			<-p.done
 		})
 	}
 }

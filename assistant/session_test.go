@@ -550,9 +550,10 @@ func (u ui) Marked(pieces ...string) {
 	}
 	u.Quiet(strings.Join(pieces, ""))
 }
-func (u ui) Notice(s string) { u.line("! " + s) }
-func (u ui) Error(s string)  { u.line("!! " + s) }
-func (u ui) Clear()          { u.line("[clear]") }
+func (u ui) Place(mark, place string) { u.Quiet("<" + mark + "> " + place) }
+func (u ui) Notice(s string)          { u.line("! " + s) }
+func (u ui) Error(s string)           { u.line("!! " + s) }
+func (u ui) Clear()                   { u.line("[clear]") }
 
 func (u ui) AddHistory(...string) {}
 

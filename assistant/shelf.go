@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"alphaos/console"
 	"alphaos/fs"
@@ -444,17 +445,44 @@ func (s *shelf) marked(indent, text string, spans [][2]int) {
 	}
 }
 
+// oneLine returns a part of a text with single blanks for all white space, but a dot behind a heading, and the marks of the
+// whole text in it.
+func oneLine(text string, from, to int, marks [][2]int) (string, [][2]int) {
+	var b strings.Builder
+	at := make([]int, to-from+1) // where each byte of the part, and its end, went
+	for i := from; i < to; i++ {
+		at[i-from] = b.Len()
+		last := byte(' ')
+		if b.Len() > 0 {
+			last = b.String()[b.Len()-1]
+		}
+		switch c := text[i]; {
+		case strings.HasPrefix(text[i:to], "\n\n") && (last >= utf8.RuneSelf || last|0x20 >= 'a' && last|0x20 <= 'z' || last >= '0' && last <= '9'):
+			b.WriteString(" ·") // a sentence would have ended with a stop
+		case c != ' ' && c != '\n' && c != '\t' && c != '\r':
+			b.WriteByte(c)
+		case last != ' ':
+			b.WriteByte(' ')
+		}
+	}
+	at[to-from] = b.Len()
+	var moved [][2]int
+	for _, m := range marks {
+		if a, z := max(m[0], from), min(m[1], to); a < z {
+			moved = append(moved, [2]int{at[a-from], at[z-from]})
+		}
+	}
+	return b.String(), moved
+}
+
 // list lists passages with their numbers, an excerpt of each, and the words of a query marked.
 func (s *shelf) list(l *knowledge.Library, query string, passages []knowledge.Passage) {
 	const length = 240
 	for i, p := range passages {
-		s.ui.Marked("", fmt.Sprintf("[%d]", i+1), " "+where(p))
+		s.ui.Place(fmt.Sprintf("[%d]", i+1), where(p))
 		marks := l.Mark(query, p)
 		from, to := knowledge.Excerpt(p.Text, marks, length)
-		text := strings.ReplaceAll(p.Text[from:to], "\n", " ")
-		for k := range marks {
-			marks[k][0], marks[k][1] = marks[k][0]-from, marks[k][1]-from
-		}
+		text, marks := oneLine(p.Text, from, to, marks)
 		lead, tail := "    ", ""
 		if from > 0 {
 			lead += "… "

@@ -34,6 +34,8 @@ type Screen interface {
 	Quiet(text string)
 	// Marked is Quiet for a text that is made of pieces, of which every second one is what the person looked for.
 	Marked(pieces ...string)
+	// Place shows a line of its own that tells where something stands: its mark, such as [1], and the place.
+	Place(mark, place string)
 	// Notice and Error show a line of its own that asks for attention or
 	// reports a failure.
 	Notice(text string)

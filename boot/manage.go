@@ -5,7 +5,8 @@ package boot
 // it, and the model is loaded while the seconds run. What is chosen is then either what goes on anyway, or the
 // session is broken off: to begin anew, or to end.
 //
-// After a crash it is the other way round: nothing that might have been the cause is done before the person chose.
+// After a crash it is the other way round: nothing that might have been the cause is done before the person chose,
+// and no clock chooses for them, or the machine might crash again and again with nobody there.
 
 import (
 	"bytes"
@@ -77,8 +78,10 @@ func (s *Start) Manage(ctx context.Context, con *console.Console, d *drive.Drive
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	m.Context = ctx
-	menu := m.menu(d, m.last(d, r, noStore, crashed))
-	menu.Wait = time.Duration(wait) * time.Second
+	menu := m.menu(d, m.last(d, r, noStore, crashed), crashed)
+	if !crashed {
+		menu.Wait = time.Duration(wait) * time.Second
+	}
 	shown := make(chan struct{})
 	menu.Shown = func() { close(shown) }
 	go func() {
@@ -157,7 +160,8 @@ func (m *Manager) Flight(f assistant.Flight) {
 	m.flight = f
 }
 
-func (m *Manager) menu(d *drive.Drive, last console.Note) console.Menu {
+// menu is what there is to choose from, and what is known; held tells that nothing goes on meanwhile.
+func (m *Manager) menu(d *drive.Drive, last console.Note, held bool) console.Menu {
 	s := m.start
 	system := console.Row{Name: "Own system", Help: "what this computer starts without AlphaOS"}
 	if s.machine.Mac() {
@@ -191,7 +195,7 @@ func (m *Manager) menu(d *drive.Drive, last console.Note) console.Menu {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			return []console.Note{
-				modelNote(m.flight), driveNote(d, m.flight),
+				modelNote(m.flight, held), driveNote(d, m.flight),
 				{Name: "Memory", Text: fmt.Sprintf("%s free, %s", console.Bytes(s.machine.FreeMemory()), processors(s.machine.PresentProcessors()))},
 				last,
 			}
@@ -207,13 +211,15 @@ func processors(n int) string {
 }
 
 // modelNote tells of the model.
-func modelNote(f assistant.Flight) console.Note {
+func modelNote(f assistant.Flight, held bool) console.Note {
 	n := console.Note{Name: "Model", Text: "is looked for", Style: console.Plain}
 	speed := ""
 	if f.Tokens > 0 && f.Tokens < 1000 {
 		speed = fmt.Sprintf(", %.2g tokens/s", f.Tokens)
 	}
 	switch {
+	case f.Model == "" && held:
+		n.Text = "is loaded when you have chosen"
 	case f.Model == "":
 	case f.Guide:
 		n.Text, n.Style = "none yet: the built-in guide talks, and tells how to add one", console.Notice
@@ -242,6 +248,7 @@ func driveNote(d *drive.Drive, f assistant.Flight) console.Note {
 		text += fmt.Sprintf(", reads %s/s", console.Bytes(int64(f.Rate)))
 	}
 	switch left := f.Left(); {
+	case f.Guide: // which is part of the program
 	case f.Loaded:
 		text += "; model loaded"
 	case left > 0:

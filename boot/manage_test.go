@@ -140,7 +140,8 @@ func TestManage(t *testing.T) {
 		{name: "hidden", options: "wait=0", hidden: true},
 		{name: "a key is held", options: "wait=0", before: []console.Key{a, a}, keys: "5\r", entry: shutDown, cause: context.Canceled},
 		{name: "after a bad end", options: "wait=0", r: bad, keys: "\r"},
-		{name: "after a crash", options: "wait=0", crash: true, keys: "2\r", safe: true},
+		{name: "after a crash", options: "wait=1", crash: true, keys: "2\r", safe: true},
+		{name: "hidden after a crash", options: "wait=0", crash: true, keys: "\r"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			head := crashSeen
@@ -162,11 +163,11 @@ func TestManage(t *testing.T) {
 					x.Manager = s.Manage(t.Context(), x.con, d, tt.r, nil)
 					shown <- x
 				}()
-				x.hear(t, "any key stops the clock")
+				x.hear(t, "Enter alone takes Start AlphaOS.\r\n") // and no word of a clock
 				select {
 				case <-shown:
 					t.Fatal("the start goes on")
-				default:
+				case <-time.After(1100 * time.Millisecond): // longer than wait says
 				}
 				x.press(tt.keys)
 				x = <-shown
@@ -305,6 +306,8 @@ func TestManagerScreens(t *testing.T) {
 		{"startup-recovery", 800, 600, true, usual, store.Recovery{UpTo: at, Unclean: true}, false},
 		{"startup-recovery", 1280, 800, true, usual, store.Recovery{UpTo: at, Unclean: true}, false},
 		{"startup-recovery", 2880, 1800, true, usual, store.Recovery{UpTo: at, Unclean: true}, false},
+		{"startup-crash", 800, 600, true, assistant.Flight{}, store.Recovery{UpTo: at, Unclean: true}, true},
+		{"startup-crash", 2880, 1800, true, assistant.Flight{}, store.Recovery{UpTo: at, Unclean: true}, true},
 		{"startup-crash", 1280, 800, true, assistant.Flight{}, store.Recovery{UpTo: at, Unclean: true}, true},
 		{"startup-little-memory", 800, 600, false, large, store.Recovery{UpTo: at}, false},
 		{"startup-little-memory", 2880, 1800, false, large, store.Recovery{UpTo: at}, false},
@@ -323,8 +326,10 @@ func TestManagerScreens(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			menu := m.menu(d, m.last(d, tt.r, nil, tt.crash))
-			menu.Wait = 5 * time.Second
+			menu := m.menu(d, m.last(d, tt.r, nil, tt.crash), tt.crash)
+			if !tt.crash {
+				menu.Wait = 5 * time.Second
+			}
 			ctx, cancel := context.WithCancel(t.Context())
 			menu.Shown = func() {
 				picture.Compare(t, pic.pix, tt.w, filepath.Join("testdata", name+".png"))

@@ -230,6 +230,14 @@ func (c *Console) Marked(pieces ...string) {
 	c.show()
 }
 
+// Place shows a line of its own that tells where something stands: its mark, such as [1], and the place.
+func (c *Console) Place(mark, place string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.printPieces(Plain, source, []string{"", cleanString(mark), " " + cleanString(place)})
+	c.show()
+}
+
 // Notice shows text as lines of their own that ask for attention.
 func (c *Console) Notice(text string) { c.line(Notice, text) }
 

@@ -19,7 +19,7 @@ var scenes = []struct {
 		r.StopContext(t.Context())
 		r.SetBars(func(b *Bars) { *b = Bars{Enter: "cancels"} })
 		r.Quiet("The keyboard is read as a US one; /set keyboard lists the others.")
-		r.Notice("Note: your last session ended unexpectedly. I've recovered your conversation up to 29 November 2026, 14:32:07.")
+		r.Notice("Note: Your last session ended unexpectedly. I've recovered your conversation up to 29 November 2026, 14:32:07.")
 		p := r.Progress("Loading llama-3.2-3b-q4_k_m", 2019377376)
 		for i := range int64(62) {
 			r.now = r.now.Add(100 * time.Millisecond)

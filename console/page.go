@@ -85,6 +85,7 @@ type page struct {
 	full      bool      // the last row is full and a space fell off its end: what follows goes to a new row
 	lead      int       // cells of the last row that its beginning took
 	over      int       // cells that the rows begin with that go on with this line; -1: it is still in its first row
+	columns   bool      // this line, which is not in its first row any more, stands in columns
 	caret     int       // where in the last row the next character would stand; 0: at its end
 
 	last      string // the cluster at the end of the last row, which the next write may extend
@@ -173,13 +174,24 @@ func (p *page) rewind(row int) {
 	p.endRow()
 }
 
-// limit is where the last row ends. Prose has its measure; what stands in columns, as lists do, may use all.
+// limit is where the last row ends. Prose has its measure, from where it is indented to; what stands in columns, as lists do,
+// may use all.
 func (p *page) limit() int {
-	most := p.left + p.measure
-	if p.measure == 0 || most >= p.cols || p.program() && (p.over > p.indent() || p.over < 0 && p.column() > p.indent()) {
+	if p.measure == 0 || p.left+p.measure >= p.cols {
 		return p.cols
 	}
-	return most
+	from := p.left
+	if p.program() {
+		at, columns := p.over, p.columns
+		if p.over < 0 {
+			at, columns = p.column()
+		}
+		if columns {
+			return p.cols
+		}
+		from = max(from, at)
+	}
+	return min(from+p.measure, p.cols)
 }
 
 // prose is how many columns prose has at the most.
@@ -199,19 +211,24 @@ func (p *page) record(k kind, s string) {
 
 // program tells whether the program itself is writing.
 func (p *page) program() bool {
-	return p.style == Plain || p.style == Dim || p.style == Notice || p.style == Failure
+	return p.style == Plain || p.style == Dim || p.style == Notice || p.style == Failure || p.style == Found
 }
 
-// column is where the last column of the last row begins: behind a gap of two blanks or more.
-func (p *page) column() int {
+// column is where the last column of the last row begins, behind a gap of two blanks or more, and whether there is another before it.
+func (p *page) column() (at int, columns bool) {
 	row := *p.row()
-	at := p.lead
-	for x := p.lead + 2; x < min(len(row), p.cols/2); x++ {
-		if row[x].id != ' ' && row[x-1].id == ' ' && row[x-2].id == ' ' {
-			at = x
+	at = p.lead
+	text := false
+	for x := p.lead; x < min(len(row), p.cols/2); x++ {
+		if row[x].id == ' ' {
+			continue
 		}
+		if x >= p.lead+2 && row[x-1].id == ' ' && row[x-2].id == ' ' {
+			at, columns = x, text
+		}
+		text = true
 	}
-	return at
+	return at, columns
 }
 
 // write appends clean text.
@@ -268,7 +285,7 @@ func (p *page) put(c string, w int) {
 		lead := p.hang
 		if p.measure > 0 && p.program() {
 			if p.over < 0 {
-				p.over = p.column()
+				p.over, p.columns = p.column()
 			}
 			lead = blankCells(p.over)
 		}

@@ -237,6 +237,7 @@ func (r *rig) until(f func() bool) {
 // settled waits until every key pressed was handled.
 func (r *rig) settled() {
 	r.t.Helper()
+	r.keys <- Key{} // no key at all: it is received when the one before it was handled
 	r.until(func() bool { return len(r.queue) == 0 })
 }
 

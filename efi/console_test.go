@@ -875,10 +875,15 @@ func TestSerial(t *testing.T) {
 	if _, err := OpenSerial(); !errors.Is(err, ErrNoSerial) {
 		t.Errorf("no UART: %v", err)
 	}
-	var disconnected []uintptr
+	var disconnected, connected []uintptr
+	managed := uefi.Status(uefi.NotFound)
 	f.bs.DisconnectController = f.fn(func(a []uintptr) uefi.Status {
 		disconnected = append(disconnected, a[0])
-		return uefi.NotFound
+		return managed
+	})
+	f.bs.ConnectController = f.fn(func(a []uintptr) uefi.Status {
+		connected = append(connected, a[0])
+		return uefi.Success
 	})
 	serial := func(uid byte) []byte { return node(pathACPI, 1, 0xd0, 0x41, 0x01, 0x05, uid, 0, 0, 0) }
 	f.install(1, uefi.SerialIOGUID, 0x999)
@@ -890,12 +895,20 @@ func TestSerial(t *testing.T) {
 	f.install(2, uefi.SerialIOGUID, 0x999)
 	f.install(2, uefi.DevicePathGUID, f.path(pciRoot(), pci(0x1f, 0), serial(0), node(pathMessaging, 14, make([]byte, 15)...)))
 	u.in = []byte("early")
+	none, err := OpenSerial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if none.Close(); connected != nil {
+		t.Errorf("%v was given to drivers that had not had it", connected)
+	}
+	managed = uefi.Success
 	s, err := OpenSerial()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(disconnected, []uintptr{2}) {
-		t.Errorf("disconnected %v", disconnected)
+	if !slices.Equal(disconnected, []uintptr{2, 2}) || connected != nil {
+		t.Errorf("disconnected %v, connected %v", disconnected, connected)
 	}
 	if u.dll != 1 || u.dlm != 0 || u.reg[regLCR] != lcr8N1 || u.reg[regIER] != 0 || u.reg[regMCR] != 3 {
 		t.Errorf("set up as %+v", u.reg)
@@ -950,6 +963,13 @@ func TestSerial(t *testing.T) {
 	}
 	if _, err := io.WriteString(s, "x"); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("write after close: %v", err)
+	}
+	if s.Close(); !slices.Equal(connected, []uintptr{2}) {
+		t.Errorf("%v was given back", connected)
+	}
+	u.in = []byte("theirs")
+	if n, err := s.Read(p); n != 0 || err != io.EOF {
+		t.Errorf("read %q, %v, which is the firmware's", p[:n], err)
 	}
 }
 

@@ -64,9 +64,11 @@ type Serial struct {
 	burst   int         // bytes the transmitter takes at once
 	heard   time.Time   // when something was last received
 	rest    string      // to be read before anything else
+	taken   []Handle    // from the firmware's drivers
 
 	mu    sync.Mutex // held while writing
 	stuck bool       // the last wait was in vain
+	look  sync.Mutex // held while looking for what was received
 }
 
 var _ io.ReadWriteCloser = (*Serial)(nil)
@@ -81,10 +83,11 @@ func OpenSerial() (*Serial, error) {
 	if !probeUART() {
 		return nil, ErrNoSerial
 	}
-	if err := releaseCOM1(); err != nil {
+	taken, err := takeCOM1()
+	if err != nil {
 		return nil, err
 	}
-	s := &Serial{burst: 1}
+	s := &Serial{burst: 1, taken: taken}
 	s.idle()
 	setRegister(regIER, 0) // it is polled
 	setRegister(regLCR, lcrDLAB|lcr8N1)
@@ -126,11 +129,11 @@ func probeUART() bool {
 	return lines == 0x90
 }
 
-// releaseCOM1 disconnects the firmware's drivers from COM1, if it has any.
-func releaseCOM1() error {
+// takeCOM1 disconnects the firmware's drivers from COM1 and returns what they were disconnected from.
+func takeCOM1() (taken []Handle, err error) {
 	hs, err := handles(&uefi.SerialIOGUID)
 	if err != nil {
-		return fmt.Errorf("looking for the firmware's serial ports: %w", err)
+		return nil, fmt.Errorf("looking for the firmware's serial ports: %w", err)
 	}
 	for _, h := range hs {
 		path := handlePath(h)
@@ -138,12 +141,15 @@ func releaseCOM1() error {
 		if uid, ok := path.acpi(0x0501); uid != 0 || !ok && len(hs) > 1 {
 			continue
 		}
-		// NotFound: no driver had it.
-		if err := disconnect(h); err != nil && !errors.Is(err, uefi.NotFound) {
-			return fmt.Errorf("taking the serial port %s from the firmware: %w", path, err)
+		switch err := disconnect(h); {
+		case err == nil:
+			taken = append(taken, h)
+		case errors.Is(err, uefi.NotFound): // no driver had it
+		default:
+			return nil, fmt.Errorf("taking the serial port %s from the firmware: %w", path, err)
 		}
 	}
-	return nil
+	return taken, nil
 }
 
 const (
@@ -229,10 +235,12 @@ func (s *Serial) Read(p []byte) (int, error) {
 	for {
 		n := copy(p, s.rest)
 		s.rest = s.rest[n:]
-		for n < len(p) && s.status()&lsrData != 0 {
+		s.look.Lock()
+		for n < len(p) && !s.closed.Load() && s.status()&lsrData != 0 {
 			p[n] = register(regData)
 			n++
 		}
+		s.look.Unlock()
 		if s.overrun.Swap(false) {
 			told := copy(p[n:], lost)
 			n, s.rest = n+told, lost[told:]
@@ -252,9 +260,22 @@ func (s *Serial) Read(p []byte) (int, error) {
 	}
 }
 
-// Close makes Read and Write return. The firmware's drivers do not get the
-// port back.
+// Close makes Read and Write return, and gives the port back to the firmware's drivers, for what runs after this
+// program. The error is what they say to that.
 func (s *Serial) Close() error {
-	s.closed.Store(true)
-	return nil
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.look.Lock()
+	defer s.look.Unlock()
+	s.idle() // what was written last is out
+	var failed []error
+	for _, h := range s.taken {
+		if err := connect(h); err != nil {
+			failed = append(failed, fmt.Errorf("giving the serial port %s back to the firmware: %w", handlePath(h), err))
+		}
+	}
+	return errors.Join(failed...)
 }

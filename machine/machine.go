@@ -26,6 +26,7 @@ type Machine struct {
 	image  efi.Image   // this program
 	broken error       // why that is not known
 	screen *efi.Screen // or nil
+	serial *efi.Serial // or nil
 	clock  *clock
 	keys   keyboard.Keyboard
 	drive  *drive.Drive       // or nil
@@ -89,7 +90,7 @@ func (m *Machine) OpenConsole(ctx context.Context, complete func(line string) st
 	serial, err := efi.OpenSerial()
 	switch {
 	case err == nil:
-		o.Serial = serial
+		m.serial, o.Serial = serial, serial
 		if screenErr != nil {
 			o.Serial = both{serial, textScreen()}
 		}

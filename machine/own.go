@@ -72,5 +72,8 @@ func (m *Machine) BootOwn(con *console.Console) {
 	if m.screen != nil {
 		m.screen.Close()
 	}
+	if m.serial != nil {
+		_ = m.serial.Close() // the console was the only place to tell of an error
+	}
 	amd64.ExitTo(image)
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 )
 
 // keyHold is how long each key is held, and the gap after it, in ms: short,
@@ -46,39 +45,27 @@ var codes = func() map[rune][]string {
 	return m
 }()
 
+// chords returns the keys that type text on a US keyboard.
+func chords(text string) (keys [][]string, err error) {
+	for _, r := range text {
+		if codes[r] == nil {
+			return nil, fmt.Errorf("a US keyboard has no key for %q", r)
+		}
+		keys = append(keys, codes[r])
+	}
+	return keys, nil
+}
+
 // SendText types text on the keyboard, character by character; "\n" is Enter.
 // Characters that a US keyboard lacks are refused.
 func (vm *VM) SendText(ctx context.Context, text string) error {
-	return vm.sendText(ctx, text, keyHold, 0)
-}
-
-// SendTextAt is SendText at so many keys a second, each held for half of its time, and returns when the last one was
-// pressed. QEMU itself forgets keys when more than 8 wait that the machine has not read, as on a host that gives it no time.
-func (vm *VM) SendTextAt(ctx context.Context, text string, keysPerSecond int) error {
-	every := time.Second / time.Duration(keysPerSecond)
-	return vm.sendText(ctx, text, int(every.Milliseconds()/2), every)
-}
-
-func (vm *VM) sendText(ctx context.Context, text string, hold int, every time.Duration) error {
-	for _, r := range text {
-		if codes[r] == nil {
-			return fmt.Errorf("a US keyboard has no key for %q", r)
-		}
+	keys, err := chords(text)
+	if err != nil {
+		return err
 	}
-	next := time.NewTimer(every)
-	defer next.Stop()
-	for _, r := range text {
-		if err := vm.press(ctx, codes[r], hold); err != nil {
+	for _, chord := range keys {
+		if err := vm.press(ctx, chord, keyHold); err != nil {
 			return err
-		}
-		if every == 0 {
-			continue
-		}
-		select {
-		case <-next.C:
-			next.Reset(every)
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 	return nil

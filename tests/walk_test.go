@@ -5,6 +5,7 @@ package tests
 import (
 	"bytes"
 	"image/color"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,23 +19,26 @@ import (
 
 // TestWalk goes through the whole interface, from the start-up manager to the shutdown, on a keyboard of the keyboard
 // controller and a small screen, and on a USB keyboard and a large one, like a Mac's. It presses letters, digits,
-// the slash, Enter, Backspace, Tab, the space bar and the arrows, and nothing else.
+// the slash, Enter, Backspace, Tab, the space bar and the arrows, and nothing else, but where it tries the keys that stop an answer
+// on keyboards that have them. While the machine computes it types fast, into the serial line as well.
 func TestWalk(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	for _, tt := range []struct {
-		name   string
-		config ovmf.Config
+		name    string
+		typists []typist
+		stops   []string
+		config  ovmf.Config
 	}{
-		{"PS-2", ovmf.Config{Bus: "ahci", Width: 800, Height: 600}},
-		{"USB", ovmf.Config{Bus: "usb", USBKeyboard: true, Width: 2880, Height: 1800, MemoryMiB: 2048, Extra: []string{"-machine", "i8042=off"}}},
+		{"PS-2", []typist{byKeyboard, bySerial}, nil, ovmf.Config{Bus: "ahci", CPUs: 2, Width: 800, Height: 600}},
+		{"USB", []typist{byKeyboard}, []string{"esc", "ctrl-c"}, ovmf.Config{Bus: "usb", CPUs: 2, USBKeyboard: true, Width: 2880, Height: 1800, MemoryMiB: 2048, Extra: []string{"-machine", "i8042=off"}}},
 	} {
-		t.Run(tt.name, func(t *testing.T) { walk(t, tt.name, tt.config) })
+		t.Run(tt.name, func(t *testing.T) { walk(t, tt.name, tt.typists, tt.stops, tt.config) })
 	}
 }
 
-func walk(t *testing.T, name string, config ovmf.Config) {
+func walk(t *testing.T, name string, typists []typist, stops []string, config ovmf.Config) {
 	model, want := chatModel(t, story)
-	config.Disk = vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}, Config: []byte(`{"wait": 60, "setup": true}`)})
+	config.Disk = vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model, talker(t)}, Config: []byte(`{"wait": 60, "setup": true}`)})
 	p := vmtest.Boot(t, config)
 	press := func(keys ...string) {
 		t.Helper()
@@ -89,8 +93,7 @@ func walk(t *testing.T, name string, config ovmf.Config) {
 	press("down", "up", "ret")
 	menu("First start: 2 of 3")
 	press("ret")
-	menu("First start: 3 of 3")
-	press("ret")
+	press(row(menu("First start: 3 of 3"), strings.TrimSuffix(filepath.Base(model), ".gguf")))
 	p.Expect("All of this is in /settings later.")
 	p.Prompt()
 
@@ -132,7 +135,7 @@ func walk(t *testing.T, name string, config ovmf.Config) {
 	p.Prompt()
 	keys(story + "\n")
 	p.Expect("alpha> ")
-	time.Sleep(time.Second) // before that, Enter is not meant
+	p.Sleep(time.Second) // before that, Enter is not meant
 	press("ret")
 	vmtest.Contains(t, p.Prompt(), "topped")
 
@@ -150,19 +153,31 @@ func walk(t *testing.T, name string, config ovmf.Config) {
 	scene.returns()
 	vmtest.Contains(t, say("/show system"), "No system message is set.")
 
-	// Another model, by its number; and fast typing into its answer.
+	// Another model, by its number; fast typing into its answer; and the keys that stop one where there are such keys.
 	keys("/models\n")
-	press(row(menu("Models"), "alphaos-guide"))
-	p.Expect("Going on with alphaos-guide")
+	press(row(menu("Models"), "voluble"))
+	p.Expect("Going on with voluble")
 	p.Prompt()
-	typeIntoAnswers(t, p, byKeyboard, 3*heldKeys, heldKeys)
+	for _, by := range typists {
+		typeIntoAnswers(t, p, by, 180)
+	}
+	for _, key := range stops {
+		keys("Talk.\n")
+		p.Expect("alpha> ")
+		press(key)
+		vmtest.Contains(t, p.Prompt(), "topped")
+	}
+	say("/set parameter num_predict 20")
 
-	// Two conversations: one is given a title, the other deleted, and the first goes on.
+	// Several conversations: one is given a title, the other deleted, and the first goes on.
 	say("/new")
 	say("Hello")
 	keys("/conversations\n")
 	list := menu("Conversations")
-	press("down", "ret")
+	for range row(list, story)[0] - '1' {
+		press("down")
+	}
+	press("ret")
 	p.Expect("Go on with it")
 	p.Expect("Type a number")
 	press("2")

@@ -137,21 +137,29 @@ func (p *Person) Passes(good, bad string) string {
 // a bad end, is told to go on.
 func (p *Person) Prompt() string {
 	p.t.Helper()
-	which, said := p.ExpectAny("you> ", Manager)
-	if which == 1 {
+	which, said := p.ExpectAny("you> ", Manager, managerHeld)
+	if which != 0 {
 		p.Type("1\n")
 		said += p.Expect("you> ")
 	}
 	return strings.TrimSuffix(said, "you> ")
 }
 
-// Manager is what the start-up manager says last.
-const Manager = "any key stops the clock."
+// Manager is what the start-up manager says last, and managerHeld what it says without a clock, after a crash.
+const Manager, managerHeld = "any key stops the clock.", "Enter alone takes Start AlphaOS.\n"
 
 // Type types text as it is.
 func (p *Person) Type(text string) {
 	p.t.Helper()
 	if err := p.VM.Type(text); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Sleep waits for a span of the machine's time, which is long on a busy host.
+func (p *Person) Sleep(d time.Duration) {
+	p.t.Helper()
+	if err := p.VM.Sleep(p.t.Context(), d); err != nil {
 		p.t.Fatal(err)
 	}
 }

@@ -83,7 +83,12 @@ treats any model as one.`,
   alphaos chat -m model.gguf -p 'Why is the sky blue?' >answer.md
   git diff | alphaos chat -m model.gguf --system 'Review this change.' -p -
   alphaos chat -m stories260K-F32.gguf -p 'Once upon a time' --temp 0 -n 100`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return fmt.Errorf("chat does not know what %q is: a question stands behind -p, a model behind -m", args[0])
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := check(); err != nil {
 				return err
@@ -442,10 +447,11 @@ func (u *pipeUI) BeginAnswer() {
 	u.answering, u.inner = true, false
 }
 
-func (u *pipeUI) Quiet(text string)       { u.note("%s\n", text) }
-func (u *pipeUI) Marked(pieces ...string) { u.Quiet(strings.Join(pieces, "")) }
-func (u *pipeUI) Notice(text string)      { u.Quiet(text) }
-func (u *pipeUI) Error(text string)       { u.Quiet(text) }
+func (u *pipeUI) Quiet(text string)        { u.note("%s\n", text) }
+func (u *pipeUI) Marked(pieces ...string)  { u.Quiet(strings.Join(pieces, "")) }
+func (u *pipeUI) Place(mark, place string) { u.Quiet(mark + " " + place) }
+func (u *pipeUI) Notice(text string)       { u.Quiet(text) }
+func (u *pipeUI) Error(text string)        { u.Quiet(text) }
 
 func (u *pipeUI) Progress(string, int64) engine.Progress { return noProgress{} }
 

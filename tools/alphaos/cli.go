@@ -43,6 +43,7 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) 
 func execute(root *cobra.Command, errs io.Writer) int {
 	began := false
 	root.InitDefaultCompletionCmd() // before its commands are prepared
+	root.InitDefaultHelpCmd()
 	prepare(root, &began)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		var unknown interface{ GetSpecifiedName() string }
@@ -61,6 +62,9 @@ func execute(root *cobra.Command, errs io.Writer) int {
 	}
 	fmt.Fprintln(errs, "alphaos:", err)
 	if !began {
+		if cmd.Name() == "help" {
+			cmd = root
+		}
 		fmt.Fprintf(errs, "%s --help tells how it is used.\n", cmd.CommandPath())
 		return 2
 	}
@@ -77,11 +81,7 @@ func prepare(cmd *cobra.Command, began *bool) {
 			if len(args) == 0 {
 				return nil
 			}
-			var names []string
-			for _, c := range cmd.Commands() {
-				names = append(names, c.Name())
-			}
-			return meant(fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0]), "", args[0], names)
+			return noCommand(cmd, args[0])
 		}
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		return
@@ -89,11 +89,33 @@ func prepare(cmd *cobra.Command, began *bool) {
 	if cmd.Flags().Lookup("model") != nil {
 		completeFiles(cmd, "model", "gguf")
 	}
+	if cmd.Name() == "help" {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if about, rest, err := cmd.Root().Find(args); err == nil && about.HasSubCommands() && len(rest) > 0 {
+				return noCommand(about, rest[0])
+			}
+			return nil
+		}
+		return
+	}
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		*began = true
 		return run(cmd, args)
 	}
+}
+
+// noCommand is the error about a name that no command below one has.
+func noCommand(cmd *cobra.Command, name string) error {
+	err := fmt.Errorf("%s has no command %q", cmd.CommandPath(), name)
+	if cmd.Flags().Lookup(name) != nil {
+		return fmt.Errorf("%w; did you mean --%s?", err, name)
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return meant(err, "", name, names)
 }
 
 // meant adds to an error about a name the one that it is likely to stand for.
