@@ -8,6 +8,7 @@ import (
 
 	"alphaos/engine"
 	"alphaos/fs"
+	"alphaos/knowledge"
 	"alphaos/llm/chat"
 	"alphaos/store"
 )
@@ -116,7 +117,7 @@ func (c *conversation) reply(ctx context.Context, s *speech) chat.Turn {
 	at := len(c.said.Turns) - 1
 	asked := c.said.Turns[at]
 	room := c.room(asked)
-	ground := c.shelf.ground(ctx, asked.Text, room, c.tokens)
+	ground := c.shelf.ground(ctx, asked.Text, c.askedBefore(at), room, c.tokens)
 	if facts := c.remembered.fitting(asked.Text); room >= leastPassages {
 		ground.facts = facts
 	} else if len(facts) > 0 {
@@ -164,6 +165,20 @@ func (c *conversation) reply(ctx context.Context, s *speech) chat.Turn {
 	}
 	c.ui.Quiet(line)
 	return r.Turn
+}
+
+// askedBefore is what was asked before a turn, back to a question that can be understood by itself.
+func (c *conversation) askedBefore(turn int) string {
+	const most = 3
+	var asked []string
+	for i := turn - 1; i >= 0 && len(asked) < most; i-- {
+		if t := c.said.Turns[i]; t.Role == store.User {
+			if asked = append(asked, t.Text); !knowledge.FollowUp(t.Text) {
+				break
+			}
+		}
+	}
+	return strings.Join(asked, " ")
 }
 
 // speech shows the text of an answer and journals it.

@@ -255,7 +255,7 @@ func TestFittingQuestions(t *testing.T) {
 		if line[0] == '#' || len(f) < 3 {
 			continue
 		}
-		fit := s.fitting(t.Context(), l, f[1])
+		fit := s.fitting(t.Context(), l, f[1], "")
 		is := func(p knowledge.Passage) bool { return p.Document == f[0] }
 		switch {
 		case f[0] == "-" && len(fit) > 0 && sure(fit[0]):
@@ -276,7 +276,7 @@ func TestFittingQuestions(t *testing.T) {
 		t.Error("that is less than it was")
 	}
 	for _, small := range []string{"Hello", "How are you?", "Thanks!", "What is the capital of France?", "Tell me a story about a dog in the garden"} {
-		if fit := s.fitting(t.Context(), l, small); len(fit) > 0 {
+		if fit := s.fitting(t.Context(), l, small, ""); len(fit) > 0 {
 			t.Errorf("%q gets %s", small, where(fit[0]))
 		}
 	}

@@ -200,11 +200,11 @@ const (
 	alike  = .5  // is the cosine of a passage's vector and a question's that have to do with each other
 )
 
-// fitting returns the passages that have to do with a question, the best first.
-func (s *shelf) fitting(ctx context.Context, l *knowledge.Library, question string) []knowledge.Passage {
+// fitting returns the passages that have to do with a question, the best first. before is what was asked before it, if anything.
+func (s *shelf) fitting(ctx context.Context, l *knowledge.Library, question, before string) []knowledge.Passage {
 	const k = 6
 	query := inDocuments.ReplaceAllString(question, " ")
-	found, err := l.Search(ctx, query, k, s.within()...)
+	found, err := l.SearchFollowing(ctx, inDocuments.ReplaceAllString(before, " "), query, k, s.within()...)
 	if err != nil {
 		s.tell(err)
 		return nil
@@ -246,7 +246,7 @@ func (s *shelf) reply(ctx context.Context, question string, small bool) (answer 
 	switch {
 	case routed:
 		return l.Reply(request) + note, true
-	case len(s.fitting(ctx, l, question)) == 0:
+	case len(s.fitting(ctx, l, question, "")) == 0:
 		return "Not found in your documents." + note, true
 	}
 	return "", false
@@ -266,8 +266,8 @@ const (
 	leastContext  = 2048 // tokens of a context that passages are given to
 )
 
-// ground returns what fits a question, in as many tokens as room, of which tokens counts those of a text.
-func (s *shelf) ground(ctx context.Context, question string, room int, tokens func(string) int) (g ground) {
+// ground returns what fits a question behind what was asked before, in as many tokens as room, of which tokens counts those of a text.
+func (s *shelf) ground(ctx context.Context, question, before string, room int, tokens func(string) int) (g ground) {
 	g.question = question
 	if !s.active() {
 		return g
@@ -278,7 +278,7 @@ func (s *shelf) ground(ctx context.Context, question string, room int, tokens fu
 	if n, _ := l.Documents(); n == 0 {
 		return g
 	}
-	fit := s.fitting(ctx, l, question)
+	fit := s.fitting(ctx, l, question, before)
 	if s.use != "" && room >= leastPassages {
 		fit = append(fit, beginning(l, s.use, fit)...)
 	}

@@ -134,12 +134,21 @@ func (m *Machine) ConnectDisks() error {
 	return err
 }
 
-// Present tells whether the drive is there, all of it.
+// Present tells whether the drive is there, all of it. One that is there again may have been changed elsewhere.
 func (m *Machine) Present() error {
 	for _, dev := range m.parts {
 		if err := dev.Present(); err != nil {
+			m.away = true
 			return err
 		}
+	}
+	if m.away {
+		for _, v := range m.drive.Volumes() {
+			if err := v.Reread(); err != nil {
+				return err
+			}
+		}
+		m.away = false
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ type Machine struct {
 	keys   keyboard.Keyboard
 	drive  *drive.Drive       // or nil
 	parts  []*efi.BlockDevice // the drive's partitions that are used
+	away   bool               // Present has not found them all
 	heap   int64              // what the Go heap may grow to
 
 	// Times after the firmware's hand-over: of the Go program, of drive and journal, and

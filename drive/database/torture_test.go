@@ -94,10 +94,10 @@ func (l *life) clock() time.Time {
 	return l.now
 }
 
-// word is one that was never said.
+// word is one that was never said, too long to be in a checksum by chance.
 func (l *life) word() string {
 	l.words++
-	return fmt.Sprintf("w%dq", l.words)
+	return fmt.Sprintf("w%09dq", l.words)
 }
 
 // open is what a start does, up to the prompt.
@@ -446,7 +446,8 @@ func (l *life) gone() {
 		b, err := iofs.ReadFile(l.d, name)
 		for _, w := range bytes.FieldsFunc(b, func(r rune) bool { return !(r >= '0' && r <= '9' || r == 'w' || r == 'q') }) {
 			if l.dead[string(w)] {
-				l.t.Errorf("%s has %s, which was deleted", name, w)
+				i := bytes.Index(b, w)
+				l.t.Errorf("%s has %s at %d, which was deleted: %q", name, w, i, b[max(0, i-60):min(len(b), i+60)])
 				break
 			}
 		}

@@ -447,3 +447,74 @@ func FuzzCreate(f *testing.F) {
 		}
 	})
 }
+
+// A volume is used on another computer while it is away: what is read again is as it was left there, and what is changed then spoils nothing.
+func TestReread(t *testing.T) {
+	needs(t, "mkfs.fat", "fsck.fat", "mcopy", "mdel", "mmd")
+	img := filepath.Join(t.TempDir(), "image")
+	if err := errors.Join(os.WriteFile(img, nil, 0o600), os.Truncate(img, 40<<20)); err != nil {
+		t.Fatal(err)
+	}
+	run1(t, "mkfs.fat", "-F", "32", "-s", "1", img)
+	dev, err := fs.OpenFileDevice(img, 512, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	v, err := Mount(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(n int) []byte { return bytes.Repeat(fmt.Appendf(nil, "file %d ", n), 3000) }
+	for n := range 8 {
+		if err := v.WriteFile(fmt.Sprint(n, ".txt"), text(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inPlace, err := v.OpenInPlace("7.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inPlace.Close()
+	want := everything(t, v)
+
+	src := filepath.Join(t.TempDir(), "x")
+	if err := os.WriteFile(src, text(99), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run1(t, "mdel", "-i", img, "::1.txt", "::2.txt", "::3.txt")
+	run1(t, "mmd", "-i", img, "::theirs")
+	for n := range 3 {
+		run1(t, "mcopy", "-i", img, src, fmt.Sprintf("::theirs/their %d.txt", n))
+	}
+	for _, n := range []string{"1.txt", "2.txt", "3.txt"} {
+		delete(want, n)
+	}
+	want["theirs"] = "directory"
+	for n := range 3 {
+		want[fmt.Sprintf("theirs/their %d.txt", n)] = string(text(99))
+	}
+	if err := v.Reread(); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "read again", everything(t, v), want)
+	for n := 10; n < 20; n++ {
+		name := fmt.Sprint(n, ".txt")
+		if n%2 == 0 {
+			name = "theirs/" + name
+		}
+		if err := v.WriteFile(name, text(n)); err != nil {
+			t.Fatal(err)
+		}
+		want[name] = string(text(n))
+	}
+	if _, err := inPlace.WriteAt([]byte("FILE"), 0); err != nil {
+		t.Fatal(err)
+	}
+	want["7.txt"] = "FILE" + string(text(7)[4:])
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "changed", everything(t, v), want)
+	sound(t, img)
+}

@@ -160,6 +160,23 @@ func (v *FS) Dirty() bool {
 	return v.wasDirty || v.fromBackup
 }
 
+// Reread forgets what is known of the tables and directories: the medium was away, and somebody may have changed them. Files that are open
+// must be where they were, as whatever changes a volume leaves those that it has no business with.
+func (v *FS) Reread() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	clear(v.tables)
+	clear(v.dirs)
+	clear(v.origin)
+	clear(v.owner)
+	v.entries, v.full, v.dirty = 0, nil, false
+	if _, err := v.loadDir(v.root, origin{}); err != nil {
+		return err
+	}
+	v.readState()
+	return v.count()
+}
+
 // changeable returns nil if the layout of the volume is known well enough to change it.
 func (v *FS) changeable() error {
 	switch {
