@@ -103,9 +103,9 @@ func (s *Start) typingHint(typed []byte) string {
 	if strings.IndexFunc(text, unicode.IsUpper) >= 0 && strings.IndexFunc(text, unicode.IsLower) < 0 {
 		hints = append(hints, "All letters were capitals: is Caps Lock on?")
 	}
-	layout := "as the firmware has it, mostly the American one"
+	layout := "the firmware's layout, mostly the American one"
 	if s.Keyboard != "" {
-		layout = s.Keyboard
+		layout = "the layout " + s.Keyboard
 	}
-	return strings.Join(append(hints, "The layout of the keyboard is "+layout+"; \"keyboard\" in the file of options sets another one."), " ")
+	return strings.Join(append(hints, "Keys are read with "+layout+"; \"keyboard\" in the file of options sets another one."), " ")
 }
