@@ -20,8 +20,8 @@ import (
 // unlockTries is how often the passphrase may be wrong.
 const unlockTries = 3
 
-// unlockWait is for how long a wrong one makes the next one wait, twice as long each time.
-const unlockWait = 2 * time.Second
+// unlockWait is for how long a wrong one makes the next one wait, twice as long each time. A variable for tests.
+var unlockWait = 2 * time.Second
 
 // Unlock asks for the passphrase of a drive that is locked. When that is not known, the start goes on without
 // what is there.
