@@ -37,7 +37,7 @@ var plan = []struct{ rooms, what string }{
 	{"internal/...", "what else only tests import"},
 	{"tools/alphaos", "the host command"},
 	{"tools/guide tools/pe tools/secureboot tools/train ovmf", "the guide's text, packing, signing, training; a machine to run images in"},
-	{"drive/create drive/clone drive/check drive/update", "makes a drive; copies one, and keeps copies in backups; checks and mends one; adds files to one"},
+	{"drive/create drive/clone drive/check drive/update drive/encrypt drive/erase", "makes a drive; copies one, and keeps copies in backups; checks and mends one; adds files to one; encrypts one where it lies; makes one unreadable"},
 	{"drive/content", "files of the host that go on one"},
 	{"drive/picker drive/media", "its name and icon for a Mac's start-up picker; the drives of the host"},
 	{".", "main.go: the order of a start"},
@@ -102,7 +102,7 @@ var laws = []struct {
 	{what: "llm stands alone", all: "llm/...", only: "llm/..."},
 	{what: "amd64 knows nothing of the product", all: "amd64/...", only: "amd64/... uefi"},
 	{what: "efi knows devices, not the product", all: "efi/...", only: "amd64/... uefi fs console console/unifont"},
-	{what: "the product needs no tool", all: ". machine boot assistant engine drive store models/... llm/... fs/... console", but: "drive/create", not: "tools/... ovmf drive/create drive/clone drive/check drive/update drive/content drive/media"},
+	{what: "the product needs no tool", all: ". machine boot assistant engine drive store models/... llm/... fs/... console", but: "drive/create", not: "tools/... ovmf drive/create drive/clone drive/check drive/update drive/encrypt drive/erase drive/content drive/media"},
 }
 
 // A pkg is a package of the house. Paths are without the module's name: main.go's is ".".

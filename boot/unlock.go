@@ -20,8 +20,8 @@ import (
 // unlockTries is how often the passphrase may be wrong.
 const unlockTries = 3
 
-// unlockWait is for how long a wrong one makes the next one wait, twice as long each time.
-const unlockWait = 2 * time.Second
+// unlockWait is for how long a wrong one makes the next one wait, twice as long each time. A variable for tests.
+var unlockWait = 2 * time.Second
 
 // Unlock asks for the passphrase of a drive that is locked. When that is not known, the start goes on without
 // what is there.
@@ -103,9 +103,9 @@ func (s *Start) typingHint(typed []byte) string {
 	if strings.IndexFunc(text, unicode.IsUpper) >= 0 && strings.IndexFunc(text, unicode.IsLower) < 0 {
 		hints = append(hints, "All letters were capitals: is Caps Lock on?")
 	}
-	layout := "as the firmware has it, mostly the American one"
+	layout := "the firmware's layout, mostly the American one"
 	if s.Keyboard != "" {
-		layout = s.Keyboard
+		layout = "the layout " + s.Keyboard
 	}
-	return strings.Join(append(hints, "The layout of the keyboard is "+layout+"; \"keyboard\" in the file of options sets another one."), " ")
+	return strings.Join(append(hints, "Keys are read with "+layout+"; \"keyboard\" in the file of options sets another one."), " ")
 }

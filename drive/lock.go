@@ -7,6 +7,7 @@ package drive
 // the drive from one that is not encrypted.
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -20,6 +21,12 @@ var LockedType = gpt.LinuxLUKS
 
 // ErrLocked is returned, wrapped, for paths on a knowledge partition that is encrypted and locked.
 var ErrLocked = errors.New("it is encrypted, and locked until its passphrase is given")
+
+// Encrypting begins the boot sectors of a knowledge partition while drive/encrypt encrypts it.
+const Encrypting = "AlphaOS is encrypting this volume.\n"
+
+// ErrEncrypting is returned, wrapped, for such a partition.
+var ErrEncrypting = errors.New("encrypting it was cut short; alphaos drive encrypt, with the same passphrase, goes on with it on another computer")
 
 // Locked is an encrypted knowledge partition.
 type Locked struct {
@@ -55,6 +62,10 @@ func encrypted(dev Device) bool {
 func findLocked(among []Partition) (*Locked, error) {
 	want := Parts[Knowledge]
 	for _, p := range among {
+		b := make([]byte, p.Device.BlockSize())
+		if p.Name == want.Label && p.Device.ReadBlocks(0, b) == nil && bytes.HasPrefix(b, []byte(Encrypting)) {
+			return nil, ErrEncrypting
+		}
 		switch p.TypeGUID {
 		case want.TypeGUID, LockedType, gpt.LinuxData:
 		default:

@@ -50,7 +50,7 @@ func TestEncryptedDrive(t *testing.T) {
 	}
 	disk := fullDrive(t, create.Options{
 		EFI: efi, Documents: []string{noteFile}, Config: []byte(`{"verbose": true, "wait": 0}`), Extra: []create.Extra{{Path: "provoke", Content: []byte("panic")}},
-		Encrypt: &create.Encryption{Passphrase: []byte(passphrase), Recovery: []byte(recovery), Cost: luks.Cost{Memory: 8 << 20, Passes: 4}},
+		Encrypt: &create.Encryption{Passphrase: []byte(passphrase), Recovery: []byte(recovery), Cost: luks.Cost{Memory: 512 << 10, Passes: 4}},
 	})
 	const question = "Passphrase or recovery key (Enter alone starts without them): "
 	config := ovmf.Config{Disk: disk, Bus: "usb"}
@@ -58,7 +58,7 @@ func TestEncryptedDrive(t *testing.T) {
 	vmtest.Contains(t, p.Expect(question), "Your conversations and documents on this drive are encrypted.")
 	p.TypeLine("FIVE WORDS ON A TRAIN")
 	told := p.Expect(question)
-	vmtest.Contains(t, told, "That is not a passphrase of this volume.", "is Caps Lock on?", "The layout of the keyboard is")
+	vmtest.Contains(t, told, "That is not a passphrase of this volume.", "is Caps Lock on?", "Keys are read with the firmware's layout")
 	if strings.Contains(told, "FIVE") {
 		t.Errorf("the passphrase was echoed: %q", told)
 	}
@@ -66,7 +66,7 @@ func TestEncryptedDrive(t *testing.T) {
 	p.Screenshot("passphrase.png")
 	p.TypeLine(" on a train")
 	told = p.Prompt()
-	vmtest.Contains(t, told, "Unlocked.", `drive: "ALPHAOS_ESP" on `, "journal: open")
+	vmtest.Contains(t, told, "Unlocked.", "journal: open")
 	p.Ask(said) // answered with words that are in the program
 	vmtest.Contains(t, p.Say("/search treasure"), "old oak")
 	p.Leave("/bye")

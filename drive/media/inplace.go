@@ -66,6 +66,11 @@ func (p *InPlace) Uncache() string {
 	return dropFile(p.f)
 }
 
+// Discard tells the medium that it need not keep any of its content; an image gets a hole. The error says that it can't be told.
+func (p *InPlace) Discard() error {
+	return discard(p.f, int64(p.Blocks())*int64(p.BlockSize()), p.disk)
+}
+
 // Close closes the drive; if it was written, the system looks at its partitions anew.
 func (p *InPlace) Close() error {
 	if p.disk && p.written {

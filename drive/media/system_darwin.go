@@ -89,3 +89,5 @@ func rereadTable(*os.File) {} // macOS looks by itself when the device is closed
 
 // nextData does without lseek's SEEK_DATA, which is not on all file systems of macOS.
 func nextData(*os.File, int64) (start, end int64, ok bool) { return 0, 0, false }
+
+func discard(*os.File, int64, bool) error { return errors.ErrUnsupported }

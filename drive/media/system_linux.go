@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -101,4 +102,16 @@ func nextData(f *os.File, off int64) (start, end int64, ok bool) {
 	}
 	end, err = unix.Seek(int(f.Fd()), start, unix.SEEK_HOLE)
 	return start, end, err == nil
+}
+
+// discard has the medium give up n bytes.
+func discard(f *os.File, n int64, disk bool) error {
+	if !disk {
+		return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, n)
+	}
+	span := [2]uint64{0, uint64(n)}
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.BLKDISCARD, uintptr(unsafe.Pointer(&span))); e != 0 {
+		return e
+	}
+	return nil
 }

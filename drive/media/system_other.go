@@ -29,3 +29,5 @@ func dropDisk(*os.File) string { return "through the system's cache" }
 func rereadTable(*os.File) {}
 
 func nextData(*os.File, int64) (start, end int64, ok bool) { return 0, 0, false }
+
+func discard(*os.File, int64, bool) error { return errors.ErrUnsupported }

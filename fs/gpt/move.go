@@ -62,3 +62,27 @@ func (t *Table) Move(dev fs.BlockDevice) error {
 	}
 	return dev.Flush()
 }
+
+// SetType gives the partition with that index another type, in both copies of the table on dev.
+func (t *Table) SetType(dev fs.BlockDevice, index int, kind GUID) error {
+	if t.Damage != nil {
+		return fmt.Errorf("the partition table has to be mended first: %w", t.Damage)
+	}
+	le := binary.LittleEndian
+	esize, count := uint64(le.Uint32(t.header[84:])), uint64(le.Uint32(t.header[80:]))
+	if index < 1 || uint64(index) > count {
+		return fmt.Errorf("there is no partition %d", index)
+	}
+	copy(t.entries[uint64(index-1)*esize:], kind[:])
+	le.PutUint32(t.header[88:], crc32.ChecksumIEEE(t.entries[:count*esize]))
+	list, err := t.copies(dev)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if err := c.write(dev); err != nil {
+			return fmt.Errorf("the partition table could not be written: %w", err)
+		}
+	}
+	return nil
+}

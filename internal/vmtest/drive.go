@@ -47,6 +47,9 @@ func Image(t testing.TB, layout string, o create.Options) []byte {
 	if layout == drive.Layouts[drive.Full] {
 		o.Size, o.ESP, o.System = 150<<20, 40<<20, 64<<20
 	}
+	if o.Encrypt != nil {
+		o.Size += 20 << 20
+	}
 	b, err := os.ReadFile(NewDrive(t, o))
 	if err != nil {
 		t.Fatal(err)

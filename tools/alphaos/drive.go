@@ -28,6 +28,8 @@ func driveCommand() *cobra.Command {
 		driveBackupCommand(),
 		driveRestoreCommand(),
 		drivePassphraseCommand(),
+		driveEncryptCommand(),
+		driveEraseCommand(),
 	)
 	passphraseFlag(cmd)
 	for _, c := range cmd.Commands() {

@@ -121,3 +121,55 @@ func TestDrivePassphrase(t *testing.T) {
 		}
 	}
 }
+
+func TestDriveEncryptAndErase(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const note = "the treasure lies below the old oak"
+	efi, key, img := file("BOOTX64.EFI", string(petest.Application(nil))), file("key", "one two three four five\n"), filepath.Join(dir, "drive.img")
+	ok := func(args ...string) string {
+		t.Helper()
+		out, err := driveRun(args...)
+		if err != nil {
+			t.Fatalf("%q: %v\n%s", args, err, out)
+		}
+		return out
+	}
+	ok("create", img, "--efi", efi, "--layout", "full", "--size", "200M", "--esp", "40M", "--system", "40M", "--journal", "1M", "--state", "1M", "--document", file("n.md", note))
+	if out := ok("encrypt", img, "--passphrase-file", key, "--key-memory", "65536", "--key-passes", "4", "--recovery"); !strings.Contains(out, "The recovery key of this drive") || !strings.Contains(out, "is encrypted.") {
+		t.Errorf("encrypt says %q", out)
+	}
+	raw, err := os.ReadFile(img)
+	if err != nil || bytes.Contains(raw, []byte(note[:16])) {
+		t.Errorf("the note is on the drive as it was, error %v", err)
+	}
+	if out := ok("check", img, "--passphrase-file", key); !strings.Contains(out, "All that was saved can be read.") {
+		t.Errorf("check says %q", out)
+	}
+	dev, err := fs.OpenFileDevice(img, 512, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	if m, err := volume.List(dev); err != nil || m.Volumes[2].TypeGUID != drive.LockedType {
+		t.Errorf("%+v, error %v", m, err)
+	}
+	if _, err := driveRun("encrypt", img, "--passphrase-file", key); err == nil || !strings.Contains(err.Error(), "encrypted already") {
+		t.Errorf("once more: %v", err)
+	}
+	if _, err := driveRun("erase", img); err == nil {
+		t.Error("erased without being asked")
+	}
+	if out := ok("erase", img, "--yes"); !strings.Contains(out, "What opened its encrypted partition is destroyed.") || !strings.Contains(out, "200 MiB overwritten.") {
+		t.Errorf("erase says %q", out)
+	}
+	if raw, err = os.ReadFile(img); err != nil || len(raw) != 200<<20 || len(bytes.TrimRight(raw, "\x00")) > 0 {
+		t.Errorf("%d bytes, something is left, error %v", len(raw), err)
+	}
+}

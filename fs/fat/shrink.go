@@ -1,0 +1,67 @@
+package fat
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"alphaos/fs"
+)
+
+// ErrTail is returned, wrapped, by Shrink when files lie where the volume would end.
+var ErrTail = errors.New("files lie at the end of the volume")
+
+// Shrink makes the volume on dev end after size bytes, at least; its FATs keep their size. Nothing may use it. It changes three
+// sectors, each of which may be the old or the new one after a cut: what is cut off is free either way.
+func Shrink(dev fs.BlockDevice, size int64) error {
+	v, err := Mount(dev)
+	if err != nil {
+		return err
+	}
+	if v.Dirty() {
+		return errors.New("the volume was not put in order when it was last used; have it mended with alphaos drive check --repair first")
+	}
+	sectors := size / v.sector
+	last := uint32((sectors*v.sector-v.dataAt)/v.cluster + 1)
+	switch {
+	case sectors*v.sector < v.dataAt || last < 65525+1:
+		return fmt.Errorf("FAT32 cannot be as small as %d MiB", size>>20)
+	case last >= v.last:
+		return nil
+	}
+	free, err := v.Free()
+	if err != nil {
+		return err
+	}
+	for c := last + 1; c <= v.last; c++ {
+		e, err := v.tableEntry(c)
+		if err != nil {
+			return err
+		}
+		if e&entryMask != 0 {
+			return fmt.Errorf("%w: the last %d MiB of it have to be free. Remove what was put there last, or copy all to another drive", ErrTail, (v.Size()-size)>>20)
+		}
+	}
+	gone := v.last - last
+	b := make([]byte, v.sector)
+	if err := v.readAt(0, b); err != nil {
+		return err
+	}
+	le := binary.LittleEndian
+	le.PutUint16(b[19:], 0)
+	le.PutUint32(b[32:], uint32(sectors))
+	places := []int64{0}
+	if v.backup > 0 {
+		places = []int64{v.backup, 0}
+	}
+	for _, at := range places {
+		if err := v.writeAt(at, b); err != nil {
+			return err
+		}
+	}
+	v.next = 2
+	if err := v.writeInfo(uint32(free/v.cluster) - gone); err != nil {
+		return err
+	}
+	return v.dev.Flush()
+}
