@@ -35,6 +35,8 @@ var families = []Shape{
 		family: family{arch: "gpt-oss", experts: 32, used: 4, expertWide: 2880, window: 128}},
 	{Name: "ternary-bonsai-2-4b", embedding: 2560, feedForward: 9728, layers: 36, heads: 32, kvHeads: 8, head: 128, vocabulary: 151936, context: 40960, tied: true, base: 1e6,
 		family: family{arch: "qwen3", headNorms: true}},
+	{Name: "qwen3-30b-a3b-layers", embedding: 2048, feedForward: 6144, layers: 3, heads: 32, kvHeads: 4, head: 128, vocabulary: 512, context: 4096, base: 1e6, // three of its layers
+		family: family{arch: "qwen3moe", headNorms: true, experts: 128, used: 8, expertWide: 768}},
 	{Name: "tiny-qwen35", embedding: 128, feedForward: 256, layers: 5, heads: 4, kvHeads: 2, head: 64, vocabulary: 512, context: 512, tied: true, base: 1e4,
 		family: family{arch: "qwen35", headNorms: true, keys: 2, values: 4, state: 32}},
 	{Name: "tiny-gemma4", embedding: 128, feedForward: 256, layers: 8, heads: 4, kvHeads: 1, head: 64, vocabulary: 512, context: 512, tied: true, base: 1e4,
