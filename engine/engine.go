@@ -319,8 +319,30 @@ func (m *Model) Describe() []console.Field {
 		d := m.draft.Info()
 		fields = append(fields, console.Field{Name: "drafts with", Value: fmt.Sprintf("%s parameters, %s, when that is faster", thousands(d.Parameters), d.Quantization)})
 	}
-	if n := m.Info.Streamed; n > 0 {
+	var experts llm.ExpertStats
+	ok := false
+	if m.weights != nil {
+		experts, ok = m.weights.Experts()
+	}
+	if ok {
+		fields = append(fields, describeExperts(experts)...)
+	} else if n := m.Info.Streamed; n > 0 {
 		fields = append(fields, console.Field{Name: "streams", Value: console.Bytes(n) + " from the drive for each token"})
+	}
+	return fields
+}
+
+// describeExperts tells of experts that are read from the drive.
+func describeExperts(s llm.ExpertStats) []console.Field {
+	where := fmt.Sprintf("%d of %d in memory", s.Slots, s.Total)
+	if s.Slots < s.Total {
+		where += ", the others are read when they are needed"
+	}
+	fields := []console.Field{{Name: "experts kept", Value: where}}
+	if s.Tokens > 0 {
+		fields = append(fields,
+			console.Field{Name: "experts found", Value: fmt.Sprintf("%.1f %% in memory, %s read for each of %d tokens", 100*s.HitRate(), console.Bytes(int64(s.BytesPerToken())), s.Tokens)},
+			console.Field{Name: "drive allows", Value: fmt.Sprintf("%.1f tokens/s at %s/s", s.Allows(), console.Bytes(int64(s.Rate)))})
 	}
 	return fields
 }
@@ -336,6 +358,9 @@ func about(i llm.Info, t chat.Template) (fields []console.Field) {
 	add("parameters", "%s, %s", thousands(i.Parameters), i.Quantization)
 	add("size", "%s", console.Bytes(i.Bytes))
 	add("trained for", "%d tokens of context", i.Context)
+	if i.Experts > 0 {
+		add("experts", "%d in a layer, %d used for a token", i.Experts, i.ExpertsUsed)
+	}
 	add("shape", "%d layers, embedding %d, %d heads (%d for keys), feed forward %d, vocabulary %d",
 		i.Layers, i.Embedding, i.Heads, i.KVHeads, i.FeedForward, i.Vocabulary)
 	if t.Plain() {

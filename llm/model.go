@@ -104,8 +104,8 @@ var readSize = 8 << 20
 
 // Load reads the model in the GGUF file of size bytes in r. What its tables say
 // against the file is said before its weights are read, or, of the vocabulary,
-// while they are; an error is one sentence. Of a model larger than its memory, r is read
-// until Close.
+// while they are; an error is one sentence. Of a model larger than its memory, or with
+// embeddings for each layer, r is read until Close.
 func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Threads < 0 || o.Threads > 1024 {
 		return nil, fmt.Errorf("%d threads are impossible", o.Threads)

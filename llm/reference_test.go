@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -12,6 +13,7 @@ import (
 	"alphaos/llm/gguf"
 	"alphaos/llm/kernel"
 	"alphaos/llm/llmtest"
+	"alphaos/llm/synth"
 )
 
 // The second set of reference models: one or more of every architecture and tensor type, with what
@@ -220,87 +222,136 @@ func TestReferenceBits(t *testing.T) {
 			}
 			var g golden2
 			readJSON(t, filepath.Join(reference2, "golden", name+".json"), &g)
-			prompt, ids := g.Cases[1].Prompt, g.Cases[2].Prompt[40:40+MaxDraft+1]
-			whole := loadReference2(t, name, Options{Threads: 2, Kernel: Kernels()[0], Cache: "f32"})
-			alone := referenceSession(t, whole)
-			eval(t, alone, prompt...)
-			var want [][]float32
-			for _, id := range ids {
-				want = append(want, slices.Clone(eval(t, alone, id)))
-			}
-			v := len(want[0])
-			together := func(what string, s *Session, from, to int, wrong ...int32) {
-				t.Helper()
-				draft := slices.Concat(ids[from:to], wrong)
-				got, err := s.EvalRows(context.Background(), draft, len(draft))
-				if err != nil {
-					t.Fatal(what, err)
-				}
-				for i := range ids[from:to] {
-					if !slices.Equal(got[i*v:(i+1)*v], want[from+i]) {
-						t.Fatalf("%s: the logits of token %d are others", what, from+i)
-					}
-				}
-				s.Truncate(s.Len() - len(wrong))
-			}
-			s := referenceSession(t, whole)
-			eval(t, s, prompt...)
-			together("a draft", s, 0, 4)
-			together("a draft that is refused in part", s, 4, 6, 5, 6, 7)
-			together("the next one", s, 6, 7, 9)
-			together("one token", s, 7, 8)
-			s.Truncate(len(prompt))
-			together("a shortened session", s, 0, 9)
-			s.Truncate(len(prompt) + 3) // in the midst of a draft
-			saved := state(t, s)
-			if n := s.StateSize(s.Len()); int64(len(saved)) > n {
-				t.Errorf("the state has %d bytes, more than %d", len(saved), n)
-			}
-			r := referenceSession(t, whole)
-			eval(t, r, 5, 6, 7)
-			if _, err := r.ReadFrom(strings.NewReader(string(saved))); err != nil || r.Len() != len(prompt)+3 {
-				t.Fatalf("restored: %d tokens, %v", r.Len(), err)
-			}
-			together("a restored session", r, 3, 8)
-			r.Truncate(len(prompt))
-			together("a restored session that is shortened", r, 0, 5, 1, 2)
-
-			budget := int64(0)
-			for _, x := range f.Tensors {
-				budget += x.Bytes * 3 / 4
-			}
-			tables := &Model{file: f}
-			if err := tables.configure(); err != nil {
-				t.Fatal(err)
-			}
-			if tables.config.experts.count > 0 { // two more than the least number of experts
-				_, budget = tables.planExperts(0)
-				budget += 2 * newExpertStore(&tables.config, f).slotBytes()
-			}
-			streamed := loadReference2(t, name, Options{Threads: 2, Kernel: Kernels()[0], Cache: "f32", Budget: budget, Requests: 2})
-			if streamed.Info().Streamed == 0 {
-				t.Error("nothing is streamed")
-			}
-			stats, experts := streamed.Experts()
-			if !experts { // streamed matrices are not rearranged
-				whole = loadReference2(t, name, Options{Threads: 2, Kernel: Kernels()[0], Cache: "f32", inPlace: true})
-				alone = referenceSession(t, whole)
-				eval(t, alone, prompt...)
-				for i, id := range ids {
-					copy(want[i], eval(t, alone, id))
-				}
-			}
-			s = referenceSession(t, streamed)
-			eval(t, s, prompt...)
-			together("a streamed model", s, 0, 1)
-			together("its draft", s, 1, 6, 7, 8)
-			together("the rest", s, 6, 9)
-			if stats, _ = streamed.Experts(); experts {
-				t.Logf("%d of %d experts in memory, hit rate %.2f, %.0f bytes a token", stats.Slots, stats.Total, stats.HitRate(), stats.BytesPerToken())
-				if stats.Slots >= stats.Total || stats.Read == 0 {
-					t.Errorf("experts: %+v", stats)
-				}
-			}
+			checkBits(t, f, g.Cases[1].Prompt, g.Cases[2].Prompt[40:40+MaxDraft+1], func(o Options) *Model { return loadReference2(t, name, o) })
 		})
+	}
+}
+
+// The same of models of random weights, which need no reference data: that is, of the layers that those of
+// llama's kind do not have.
+func TestFamilyBits(t *testing.T) {
+	smallPieces(t, 16<<10)
+	tried := 0
+	for _, shape := range synth.Shapes {
+		for _, mix := range synth.Mixtures {
+			if !strings.HasPrefix(shape.Name, "tiny-") || mix.Name != "Q4_0" && mix.Name != "F16" {
+				continue
+			}
+			tried++
+			t.Run(shape.Name+"/"+mix.Name, func(t *testing.T) {
+				var b bytes.Buffer
+				if err := synth.Write(&b, shape, mix, 1); err != nil {
+					t.Fatal(err)
+				}
+				open := func(o Options) *Model {
+					m, err := Load(bytes.NewReader(b.Bytes()), int64(b.Len()), o)
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(m.Close)
+					return m
+				}
+				checkBits(t, open(Options{}).File(), testIDs, []int32{9, 8, 7, 6, 5, 4, 3, 2, 1}, open)
+				s := referenceSession(t, open(Options{Threads: 2}))
+				eval(t, s, 1, 2, 3)
+				ids := []int32{7}
+				if n := testing.AllocsPerRun(20, func() {
+					if _, err := s.Eval(context.Background(), ids); err != nil {
+						t.Error(err)
+					}
+				}); n != 0 {
+					t.Errorf("%v allocations a token", n)
+				}
+			})
+		}
+	}
+	if tried < 8 {
+		t.Errorf("%d models", tried)
+	}
+}
+
+// checkBits compares drafts, refused or not, a session that is shortened, one that is saved and restored, and one
+// whose model does not fit its memory with one that reads ids one by one after a prompt, to the bit.
+func checkBits(t *testing.T, f *gguf.File, prompt, ids []int32, load func(Options) *Model) {
+	t.Helper()
+	whole := load(Options{Threads: 2, Kernel: Kernels()[0], Cache: "f32"})
+	alone := referenceSession(t, whole)
+	eval(t, alone, prompt...)
+	var want [][]float32
+	for _, id := range ids {
+		want = append(want, slices.Clone(eval(t, alone, id)))
+	}
+	v := len(want[0])
+	together := func(what string, s *Session, from, to int, wrong ...int32) {
+		t.Helper()
+		draft := slices.Concat(ids[from:to], wrong)
+		got, err := s.EvalRows(context.Background(), draft, len(draft))
+		if err != nil {
+			t.Fatal(what, err)
+		}
+		for i := range ids[from:to] {
+			if !slices.Equal(got[i*v:(i+1)*v], want[from+i]) {
+				t.Fatalf("%s: the logits of token %d are others", what, from+i)
+			}
+		}
+		s.Truncate(s.Len() - len(wrong))
+	}
+	s := referenceSession(t, whole)
+	eval(t, s, prompt...)
+	together("a draft", s, 0, 4)
+	together("a draft that is refused in part", s, 4, 6, 5, 6, 7)
+	together("the next one", s, 6, 7, 9)
+	together("one token", s, 7, 8)
+	s.Truncate(len(prompt))
+	together("a shortened session", s, 0, 9)
+	s.Truncate(len(prompt) + 3) // in the midst of a draft
+	saved := state(t, s)
+	if n := s.StateSize(s.Len()); int64(len(saved)) > n {
+		t.Errorf("the state has %d bytes, more than %d", len(saved), n)
+	}
+	r := referenceSession(t, whole)
+	eval(t, r, 5, 6, 7)
+	if _, err := r.ReadFrom(strings.NewReader(string(saved))); err != nil || r.Len() != len(prompt)+3 {
+		t.Fatalf("restored: %d tokens, %v", r.Len(), err)
+	}
+	together("a restored session", r, 3, 8)
+	r.Truncate(len(prompt))
+	together("a restored session that is shortened", r, 0, 5, 1, 2)
+
+	budget := int64(0)
+	for _, x := range f.Tensors {
+		budget += x.Bytes * 3 / 4
+	}
+	tables := &Model{file: f}
+	if err := tables.configure(); err != nil {
+		t.Fatal(err)
+	}
+	if tables.config.experts.count > 0 { // two more than the least number of experts
+		_, budget = tables.planExperts(0)
+		budget += 2 * newExpertStore(&tables.config, f).slotBytes()
+	}
+	streamed := load(Options{Threads: 2, Kernel: Kernels()[0], Cache: "f32", Budget: budget, Requests: 2})
+	if streamed.Info().Streamed == 0 {
+		t.Error("nothing is streamed")
+	}
+	stats, experts := streamed.Experts()
+	if !experts { // streamed matrices are not rearranged
+		whole = load(Options{Threads: 2, Kernel: Kernels()[0], Cache: "f32", inPlace: true})
+		alone = referenceSession(t, whole)
+		eval(t, alone, prompt...)
+		for i, id := range ids {
+			copy(want[i], eval(t, alone, id))
+		}
+	}
+	s = referenceSession(t, streamed)
+	eval(t, s, prompt...)
+	together("a streamed model", s, 0, 1)
+	together("its draft", s, 1, 6, 7, 8)
+	together("the rest", s, 6, 9)
+	if stats, _ = streamed.Experts(); experts {
+		t.Logf("%d of %d experts in memory, hit rate %.2f, %.0f bytes a token", stats.Slots, stats.Total, stats.HitRate(), stats.BytesPerToken())
+		if stats.Slots >= stats.Total || stats.Read == 0 {
+			t.Errorf("experts: %+v", stats)
+		}
 	}
 }

@@ -697,8 +697,14 @@ func (t *stream) rows(w *kernel.Matrix, x []float32, ids []int32) error {
 func (m *Model) within(whole int64) (*layout, error) {
 	budget, refused := m.options.Budget, error(nil)
 	if own, ok := m.file.Tensor("per_layer_token_embd.weight"); ok && m.config.perLayer > 0 { // its rows are not worth memory
-		if whole -= own.Bytes; budget <= 0 {
-			budget = whole + 1<<20
+		whole -= own.Bytes
+		if l, err := m.plan(2*whole + 1<<20); err == nil && (budget <= 0 || l.memory <= budget) {
+			if m.memory, refused = m.take(l.memory); refused == nil {
+				return l, nil
+			}
+		}
+		if budget <= 0 || refused != nil {
+			budget = whole - whole/8
 		}
 	} else if budget <= 0 || whole <= budget {
 		if m.memory, refused = m.take(whole); refused == nil {

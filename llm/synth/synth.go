@@ -1,4 +1,4 @@
-// Package synth makes llama models of random weights: in the shapes of
+// Package synth makes models of random weights: in the shapes of
 // well-known ones, with the mixtures of types that llama-quantize makes of them,
 // so that speed can be measured without a download. Such a file is a complete
 // model (it loads, tokenizes and computes; what it says is noise), and the same
@@ -6,11 +6,14 @@
 package synth
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 
 	"alphaos/llm/gguf"
 	"alphaos/llm/kernel"
@@ -18,7 +21,7 @@ import (
 
 var le = binary.LittleEndian
 
-// Shape is what decides a llama model's speed.
+// Shape is what decides a model's speed.
 type Shape struct {
 	Name                                      string
 	embedding, feedForward, layers            int
@@ -26,19 +29,22 @@ type Shape struct {
 	tied                                      bool // the embedding is the output matrix too
 	base                                      float32
 	ropes                                     bool // with rope_freqs.weight, as Llama 3 has
+	family                                         // of other architectures
 }
 
 // Shapes are those of well-known models, and smaller ones.
-var Shapes = []Shape{
-	{"llama-3.2-1b", 2048, 8192, 16, 32, 8, 64, 128256, 131072, true, 500000, true},
-	{"llama-3.2-1b-layer", 2048, 8192, 1, 32, 8, 64, 512, 512, true, 500000, true}, // one of its layers
-	{"llama-3.2-3b", 3072, 8192, 28, 24, 8, 128, 128256, 131072, true, 500000, true},
-	{"llama-3.1-8b", 4096, 14336, 32, 32, 8, 128, 128256, 131072, false, 500000, true},
-	{"llama-2-7b", 4096, 11008, 32, 32, 32, 128, 32000, 4096, false, 10000, false},
-	{"tinyllama-1.1b", 2048, 5632, 22, 32, 4, 64, 32000, 2048, false, 10000, false},
-	{"smollm2-135m", 576, 1536, 30, 9, 3, 64, 49152, 8192, true, 100000, false},
-	{"smollm2-360m", 960, 2560, 32, 15, 5, 64, 49152, 8192, true, 100000, false},
-	{"tiny", 256, 512, 2, 4, 2, 64, 512, 512, true, 10000, false},
+var Shapes = slices.Concat(llamas, families)
+
+var llamas = []Shape{
+	{Name: "llama-3.2-1b", embedding: 2048, feedForward: 8192, layers: 16, heads: 32, kvHeads: 8, head: 64, vocabulary: 128256, context: 131072, tied: true, base: 500000, ropes: true},
+	{Name: "llama-3.2-1b-layer", embedding: 2048, feedForward: 8192, layers: 1, heads: 32, kvHeads: 8, head: 64, vocabulary: 512, context: 512, tied: true, base: 500000, ropes: true}, // one of its layers
+	{Name: "llama-3.2-3b", embedding: 3072, feedForward: 8192, layers: 28, heads: 24, kvHeads: 8, head: 128, vocabulary: 128256, context: 131072, tied: true, base: 500000, ropes: true},
+	{Name: "llama-3.1-8b", embedding: 4096, feedForward: 14336, layers: 32, heads: 32, kvHeads: 8, head: 128, vocabulary: 128256, context: 131072, tied: false, base: 500000, ropes: true},
+	{Name: "llama-2-7b", embedding: 4096, feedForward: 11008, layers: 32, heads: 32, kvHeads: 32, head: 128, vocabulary: 32000, context: 4096, tied: false, base: 10000, ropes: false},
+	{Name: "tinyllama-1.1b", embedding: 2048, feedForward: 5632, layers: 22, heads: 32, kvHeads: 4, head: 64, vocabulary: 32000, context: 2048, tied: false, base: 10000, ropes: false},
+	{Name: "smollm2-135m", embedding: 576, feedForward: 1536, layers: 30, heads: 9, kvHeads: 3, head: 64, vocabulary: 49152, context: 8192, tied: true, base: 100000, ropes: false},
+	{Name: "smollm2-360m", embedding: 960, feedForward: 2560, layers: 32, heads: 15, kvHeads: 5, head: 64, vocabulary: 49152, context: 8192, tied: true, base: 100000, ropes: false},
+	{Name: "tiny", embedding: 256, feedForward: 512, layers: 2, heads: 4, kvHeads: 2, head: 64, vocabulary: 512, context: 512, tied: true, base: 10000, ropes: false},
 }
 
 // A Mixture is what llama-quantize makes of a model: a type for most matrices,
@@ -104,12 +110,23 @@ func (s Shape) tensors(m Mixture) []gguf.Tensor {
 	if s.ropes {
 		vector("rope_freqs.weight", s.head/2)
 	}
+	stack := func(name string, t gguf.Type, rows, cols, n int) {
+		matrix(name, t, rows, cols)
+		if last := &list[len(list)-1]; n > 0 {
+			last.Dims = append(last.Dims, uint64(n))
+		}
+	}
+	s.ownTensors(vector, matrix, m)
 	for i := range s.layers {
 		// llama-quantize gives more bits to the first and last eighth of the
 		// layers and to every third between.
 		more, eighth := m.base, s.layers/8
 		if i < eighth || i >= 7*s.layers/8 || (i-eighth)%3 == 2 {
 			more = m.more
+		}
+		if s.arch != "" {
+			s.layer(i, vector, matrix, stack, m.base, more)
+			continue
 		}
 		p := fmt.Sprintf("blk.%d.", i)
 		vector(p+"attn_norm.weight", s.embedding)
@@ -135,22 +152,26 @@ func (s Shape) metadata(m Mixture) []gguf.KeyValue {
 		}
 		meta = append(meta, gguf.KeyValue{Key: key, Value: value})
 	}
-	set("general.architecture", "llama")
+	arch := cmp.Or(s.arch, "llama")
+	set("general.architecture", arch)
 	set("general.name", "synthetic "+s.Name)
 	set("general.file_type", m.fileType)
 	set("general.quantization_version", 2)
-	set("llama.context_length", s.context)
-	set("llama.embedding_length", s.embedding)
-	set("llama.feed_forward_length", s.feedForward)
-	set("llama.block_count", s.layers)
-	set("llama.attention.head_count", s.heads)
-	set("llama.attention.head_count_kv", s.kvHeads)
-	set("llama.attention.key_length", s.head)
-	set("llama.attention.value_length", s.head)
-	set("llama.attention.layer_norm_rms_epsilon", float32(1e-5))
-	set("llama.rope.dimension_count", s.head)
-	set("llama.rope.freq_base", s.base)
-	set("llama.vocab_size", s.vocabulary)
+	set(arch+".context_length", s.context)
+	set(arch+".embedding_length", s.embedding)
+	set(arch+".feed_forward_length", s.feedForward)
+	set(arch+".block_count", s.layers)
+	set(arch+".attention.head_count", s.heads)
+	set(arch+".attention.head_count_kv", s.kvHeads)
+	set(arch+".attention.key_length", s.head)
+	set(arch+".attention.value_length", s.head)
+	set(arch+".attention.layer_norm_rms_epsilon", float32(1e-5))
+	if s.arch != "qwen35" {
+		set(arch+".rope.dimension_count", s.head)
+	}
+	set(arch+".rope.freq_base", s.base)
+	set(arch+".vocab_size", s.vocabulary)
+	s.familyMetadata(set)
 	set("tokenizer.ggml.model", "gpt2")
 	set("tokenizer.ggml.pre", "llama-bpe")
 	set("tokenizer.ggml.tokens", tokens)
@@ -193,9 +214,11 @@ func writeTensor(w io.Writer, t gguf.Tensor, source *rand.PCG) error {
 	piece := make([]byte, (1<<20)/block*block)
 	for left := t.Bytes; left > 0; {
 		n := int(min(left, int64(len(piece))))
-		if len(t.Dims) == 1 {
+		switch {
+		case len(t.Dims) == 1 || strings.HasSuffix(t.Name, ".bias"):
 			fillVector(piece[:n], source)
-		} else {
+			fillSpecial(t, piece[:n])
+		default:
 			Fill(piece[:n], t.Type, int(t.Dims[0]), source)
 		}
 		if _, err := w.Write(piece[:n]); err != nil {
@@ -212,6 +235,26 @@ func fillVector(b []byte, source *rand.PCG) {
 	random(b, source)
 	for ; len(b) > 0; b = b[4:] {
 		le.PutUint32(b, math.Float32bits(0.9+float32(le.Uint32(b))/(1<<31)/10))
+	}
+}
+
+// fillSpecial makes a vector that is not about 1 of what fillVector made.
+func fillSpecial(t gguf.Tensor, b []byte) {
+	change := func(f func(i int, v float64) float64) {
+		for i := range len(b) / 4 {
+			v := float64(math.Float32frombits(le.Uint32(b[4*i:])))
+			le.PutUint32(b[4*i:], math.Float32bits(float32(f(i, v))))
+		}
+	}
+	layer := 0
+	fmt.Sscanf(t.Name, "blk.%d.", &layer)
+	switch {
+	case strings.HasSuffix(t.Name, ".ssm_a"): // states fade
+		change(func(_ int, v float64) float64 { return -v / 10 })
+	case strings.HasSuffix(t.Name, "ffn_gate_inp.bias"):
+		change(func(i int, _ float64) float64 { return skew(layer, i, int(t.Dims[0])) })
+	case strings.HasSuffix(t.Name, ".bias"):
+		change(func(_ int, v float64) float64 { return v - 1 })
 	}
 }
 

@@ -158,7 +158,7 @@ func chatFlags(cmd *cobra.Command, o *chatOptions) (check func() error) {
 		if budget < 0 {
 			return errors.New("--budget counts MiB and cannot be negative")
 		}
-		o.llm.Budget = int64(budget) << 20
+		o.llm.Budget, o.llm.Requests = int64(budget)<<20, 4
 		o.llm.Alloc, o.llm.Free = weightMemory(true)
 		if o.tokens < 0 || o.context < 0 {
 			return errors.New("-n and --context count tokens and cannot be negative")

@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"alphaos/llm"
+	"alphaos/llm/synth"
+)
+
+// memoryFile is a model in memory.
+type memoryFile struct{ *bytes.Reader }
+
+func (memoryFile) Verify() error { return nil }
+func (memoryFile) Note() string  { return "" }
+func (memoryFile) Close() error  { return nil }
+
+func (memoryFile) Reread(context.Context, func(int64)) (bool, error) { return false, nil }
+
+// A person is told how the experts of a model that does not fit memory were found.
+func TestDescribeExperts(t *testing.T) {
+	var b bytes.Buffer
+	for _, s := range synth.Shapes {
+		if s.Name == "tiny-qwen3moe" {
+			if err := synth.Write(&b, s, synth.Mixtures[3], 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	m, err := Load(memoryFile{bytes.NewReader(b.Bytes())}, Options{LLM: llm.Options{Budget: 1100 << 10, Threads: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	s, err := m.LLM().NewSession(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := s.Eval(context.Background(), []int32{1, 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := fmt.Sprint(m.Describe())
+	for _, want := range []string{"16 in a layer, 4 used for a token", "of 48 in memory, the others are read", "% in memory, ", "read for each of 6 tokens", "tokens/s at "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not told: %s", want, text)
+		}
+	}
+}
