@@ -58,10 +58,14 @@ func (vm *VM) clock(ctx context.Context) (*machineClock, error) {
 // look takes note of what went by since the last look.
 func (c *machineClock) look() error {
 	ready, ran, err := c.thread.state()
-	if err != nil {
-		return err
+	if err == nil {
+		c.note(time.Now(), ready, ran)
 	}
-	now := time.Now()
+	return err
+}
+
+// note is look at a time when the thread is ready, or runs, or else sleeps, and has run for so long.
+func (c *machineClock) note(now time.Time, ready bool, ran time.Duration) {
 	passed := min(now.Sub(c.looked), glanceMost)
 	c.unused = min(c.unused+ran-c.ran, passed+ranAhead)
 	c.looked, c.ran = now, ran
@@ -70,7 +74,6 @@ func (c *machineClock) look() error {
 	}
 	c.unused -= min(c.unused, passed)
 	c.now += passed
-	return nil
 }
 
 // pace calls send for 0 to n-1, each after a span of the machine's time, and waits for one more.
