@@ -59,7 +59,6 @@ import (
 	"alphaos/console/keyboard"
 	"alphaos/drive"
 	"alphaos/engine"
-	"alphaos/fs"
 	"alphaos/llm"
 	"alphaos/store"
 )
@@ -303,7 +302,7 @@ func readLine(ctx context.Context, c *commands) (string, error) {
 		defer c.filing.keep(ctx)()
 		defer c.shelf.keep(ctx)()
 	}
-	if !errors.Is(c.journal.trouble, fs.ErrRemoved) { // on a full drive, taking off what was deleted makes room
+	if t := c.journal.trouble; t == nil || errors.Is(t, store.ErrFull) { // on a full drive, taking off what was deleted makes room
 		defer c.spare.begin()()
 	}
 	defer c.journal.watch(ctx)()

@@ -58,6 +58,9 @@ func (j *journal) record(ctx context.Context, text string, save func(at time.Tim
 		j.secret = true
 		return nil
 	}
+	if len(text) > store.MaxMessage { // it would wait for ever
+		return store.ErrTooLong
+	}
 	at := j.now()
 	if wait && j.present != nil && errors.Is(j.present(), fs.ErrRemoved) {
 		j.ui.Error("The drive was pulled out. Plug it in again: your message is kept here, and is saved and answered then.")
@@ -68,8 +71,8 @@ func (j *journal) record(ctx context.Context, text string, save func(at time.Tim
 	}
 	add := func() error { return save(at) }
 	err := j.save(add)
-	if err == nil || errors.Is(err, store.ErrTooLong) {
-		return err
+	if err == nil {
+		return nil
 	}
 	return j.hold(unsaved{role: store.User, text: text, at: at, save: add}, err)
 }
@@ -133,7 +136,10 @@ func (j *journal) keep(name, value string) {
 	if j.store == nil {
 		return
 	}
-	err := j.store.Set(name, value)
+	err := j.same()
+	if err == nil {
+		err = j.store.Set(name, value)
+	}
 	if err == nil {
 		delete(j.unkept, name)
 		return
@@ -150,7 +156,7 @@ func (j *journal) keep(name, value string) {
 
 // nearlyFull makes room for what will be said, and warns once when nine tenths of a journal are used that can't grow.
 func (j *journal) nearlyFull() {
-	if j.store == nil || j.warned || j.store.MakeRoom() == nil && j.store.Grows() {
+	if j.store == nil || j.warned || j.trouble != nil || j.store.MakeRoom() == nil && j.store.Grows() {
 		return
 	}
 	if used, total := j.store.Usage(); used > total/10*9 {

@@ -57,10 +57,8 @@ func (j *journal) arrange(change func() error) error {
 // save is arrange for what is said.
 func (j *journal) save(what func() error) error {
 	err := j.arrange(what)
-	if !errors.Is(err, store.ErrTooLong) {
-		j.noted(err)
-		j.tell()
-	}
+	j.noted(err)
+	j.tell()
 	return err
 }
 
@@ -70,7 +68,11 @@ func (j *journal) delete(id int) error {
 	for id == j.store.Current().ID && n < len(j.waiting) && j.waiting[n].role != "" {
 		n++
 	}
-	if err := j.store.Delete(id); err != nil {
+	err := j.same()
+	if err == nil {
+		err = j.store.Delete(id)
+	}
+	if err != nil {
 		return err
 	}
 	for _, u := range j.waiting[:n] {
@@ -280,7 +282,10 @@ func (a *answer) write(text string) {
 	}
 	err := a.saved.Write(a.held)
 	a.held = ""
-	if err != nil || j.trouble != nil && a.saved.Waiting() == 0 {
+	if err == nil && j.trouble != nil { // whether it can be saved is not known before it is
+		err = a.saved.Flush()
+	}
+	if err != nil || j.trouble != nil {
 		j.noted(err)
 		j.tell()
 	}

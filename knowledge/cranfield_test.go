@@ -84,11 +84,12 @@ func cranfield(t testing.TB) collection {
 // measure asks all questions and returns the mean nDCG of the first 10 documents and the mean average
 // precision of the first 1,000. A document stands where its first passage does.
 func (c collection) measure(t testing.TB, l *Library) (ndcg, binary, precision float64) {
+	return c.measureBy(func(question string) []Passage { return search(t, l, question, 2000) })
+}
+
+func (c collection) measureBy(ask func(question string) []Passage) (ndcg, binary, precision float64) {
 	for q, question := range c.questions {
-		passages, err := l.Search(context.Background(), question, 2000)
-		if err != nil {
-			t.Fatal(err)
-		}
+		passages := ask(question)
 		var ranked []string
 		seen := map[string]bool{}
 		for _, p := range passages {

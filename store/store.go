@@ -521,15 +521,18 @@ func (s *Store) AddUserAt(text string, at time.Time) error {
 
 // addUser saves a person's message behind other records.
 func (s *Store) addUser(before []record, text string, at time.Time) error {
-	if len(text) > maxPayload {
-		return fmt.Errorf("%w: it has %d bytes, at most %d are possible", ErrTooLong, len(text), maxPayload)
+	if len(text) > MaxMessage {
+		return ErrTooLong
 	}
 	said := record{kind: kindUser, payload: []byte(text), ms: millis(at)}
 	return s.commit(s.answerReserve()+s.closeReserve(), append(before, said)...)
 }
 
+// MaxMessage is how long a person's message may be, in bytes.
+const MaxMessage = maxPayload
+
 // ErrTooLong says that a message is too long to be saved, whatever the drive does.
-var ErrTooLong = errors.New("the message is too long to be saved in one piece")
+var ErrTooLong = fmt.Errorf("the message is too long to be saved: more than %d bytes are not possible", MaxMessage)
 
 // millis is the time of a record; 0, which is that of its writing, for the zero time.
 func millis(at time.Time) int64 {
@@ -646,13 +649,6 @@ func (a *Answer) Write(text string) error {
 		return nil
 	}
 	return a.flush()
-}
-
-// Waiting is how many bytes of the answer wait to be saved.
-func (a *Answer) Waiting() int {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
-	return len(a.pending)
 }
 
 // Flush saves what waits.

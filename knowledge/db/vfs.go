@@ -220,7 +220,7 @@ func (x *file) WriteAt(p []byte, off int64) (int, error) {
 	if err := x.SizeHint(off + int64(len(p))); err != nil {
 		return 0, err
 	}
-	n, err := x.f.WriteAt(p, off)
+	n, err := x.f.WriteAt(withoutGap(p, off), off)
 	x.size = max(x.size, off+int64(n))
 	return n, x.disk.wrote(err)
 }
