@@ -354,6 +354,8 @@ func (j *journal) scan() (list []control, next uint32, err error) {
 			case !doubtful && j.commitAgrees(b, sum):
 			case when < before || !doubtful && j.features&journalLazy != 0:
 				return list[:committed], sequence, nil
+			case torn(b) && !j.goesOn(at, sequence+1):
+				return list[:committed], sequence, nil
 			default:
 				return nil, 0, damaged()
 			}
@@ -377,6 +379,15 @@ func (j *journal) committed(at, left, sequence uint32) bool {
 		}
 	}
 	return false
+}
+
+// torn tells whether a commit block is one of which only the beginning was written, over zeros.
+func torn(b []byte) bool { return bytes.Count(b[56:60], []byte{0}) == 4 }
+
+// goesOn tells whether a transaction begins in a block.
+func (j *journal) goesOn(at, sequence uint32) bool {
+	b, err := j.read(at)
+	return err == nil && bytes.Equal(b[:4], journalMagic) && binary.BigEndian.Uint32(b[8:]) == sequence
 }
 
 // addSum1 continues the journal's first kind of checksum over n blocks of it.
