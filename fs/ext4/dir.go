@@ -291,6 +291,8 @@ func (d dirEntry) Type() iofs.FileMode {
 }
 
 func (d dirEntry) Info() (iofs.FileInfo, error) {
+	d.v.big.RLock()
+	defer d.v.big.RUnlock()
 	n, err := d.v.enter(d.dir, d.entry)
 	if err != nil {
 		return nil, &iofs.PathError{Op: "stat", Path: d.name, Err: err}

@@ -1,4 +1,4 @@
-// Package ext4 reads ext2, ext3 and ext4 volumes (Linux kernel, Documentation/filesystems/ext4;
+// Package ext4 reads ext2, ext3 and ext4 volumes, and writes the latter (Linux kernel, Documentation/filesystems/ext4;
 // the names of fields are those of fs/ext4/ext4.h without their prefixes).
 //
 // A mounted volume is an io/fs.FS. Its files also are io.ReaderAt and io.Seeker, and made for
@@ -7,11 +7,15 @@
 // start; neighbouring blocks are read straight into the caller's buffer in requests of up to
 // 8 MiB, and only an unaligned first and last block of the device is bounced.
 //
-// Nothing is ever written. When a volume was not unmounted cleanly, the blocks that wait in its
+// Mounting writes nothing. When a volume was not unmounted cleanly, the blocks that wait in its
 // journal are not copied to their places: journal.go makes a list of them, and whoever reads
 // such a block gets the journal's copy. All reads but those of the journal itself go through
 // that list (volume.go), so that everything above sees the volume as it would be after the
 // journal was replayed.
+//
+// The first change copies these blocks to their places, and from then on log.go writes changes to the journal
+// before they are made: room.go takes blocks and inodes, tree.go builds the extent trees of files, change.go and
+// htree.go change directories, writer.go the content of files. A volume with features of which not all is known is only read.
 //
 // The image may be hostile. Nothing read from it is used before it is checked against the
 // volume: first its checksum, where the volume has any, then each number in it. Memory is
@@ -27,6 +31,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"alphaos/fs"
 	"alphaos/fs/readfs"
@@ -47,11 +52,26 @@ const (
 // Names are matched exactly. One that is not UTF-8, which io/fs has no way to ask for, is
 // listed, and found, with U+FFFD in place of what is not.
 type FS struct {
+	// Clock tells the time that files get when they are changed.
+	Clock func() time.Time
+
+	dev    fs.BlockDevice
 	vol    *readfs.Bytes
 	sector int64 // bytes in a block of the device
 	super
 
 	replayed []replayed // by block; set before anything else reads
+
+	// What changes the volume holds big, and what reads it holds it for reading.
+	big     sync.RWMutex
+	inUse   bool  // the volume is marked as such, and log is there
+	broken  error // a change that failed half-way
+	tx      *tx   // the one under way
+	log     *log
+	logged  map[uint64][]byte // blocks that are committed, and not in their places
+	bitmaps map[uint64][]byte // by group: blocks that can't be had
+	writers map[uint32]*Writer
+	pins    map[uint32]int // files that must stay where they are
 
 	mu     sync.Mutex
 	notes  []string
@@ -74,6 +94,11 @@ func Mount(dev fs.BlockDevice) (*FS, error) {
 		return nil, err
 	}
 	v := &FS{
+		Clock:   time.Now,
+		dev:     dev,
+		writers: map[uint32]*Writer{},
+		pins:    map[uint32]int{},
+
 		vol:    vol,
 		sector: int64(dev.BlockSize()),
 		chunks: map[int64][]byte{},
@@ -115,6 +140,8 @@ func (v *FS) note(format string, args ...any) {
 // Open opens a file or directory for reading. Files implement io.ReaderAt and io.Seeker,
 // directories io/fs.ReadDirFile. Symbolic links are followed within the volume.
 func (v *FS) Open(name string) (iofs.File, error) {
+	v.big.RLock()
+	defer v.big.RUnlock()
 	n, err := v.resolve("open", name, true)
 	if err != nil {
 		return nil, err
@@ -139,6 +166,8 @@ func (v *FS) Open(name string) (iofs.File, error) {
 
 // ReadDir lists a directory, sorted by name.
 func (v *FS) ReadDir(name string) ([]iofs.DirEntry, error) {
+	v.big.RLock()
+	defer v.big.RUnlock()
 	n, err := v.resolve("readdir", name, true)
 	if err != nil {
 		return nil, err
@@ -155,6 +184,8 @@ func (v *FS) ReadDir(name string) ([]iofs.DirEntry, error) {
 
 // Stat describes a file or directory without opening it.
 func (v *FS) Stat(name string) (iofs.FileInfo, error) {
+	v.big.RLock()
+	defer v.big.RUnlock()
 	n, err := v.resolve("stat", name, true)
 	if err != nil {
 		return nil, err
@@ -164,6 +195,8 @@ func (v *FS) Stat(name string) (iofs.FileInfo, error) {
 
 // Lstat is Stat, but it describes a symbolic link and not what that leads to.
 func (v *FS) Lstat(name string) (iofs.FileInfo, error) {
+	v.big.RLock()
+	defer v.big.RUnlock()
 	n, err := v.resolve("lstat", name, false)
 	if err != nil {
 		return nil, err
@@ -173,6 +206,8 @@ func (v *FS) Lstat(name string) (iofs.FileInfo, error) {
 
 // ReadLink returns the target of a symbolic link.
 func (v *FS) ReadLink(name string) (string, error) {
+	v.big.RLock()
+	defer v.big.RUnlock()
 	n, err := v.resolve("readlink", name, false)
 	if err != nil {
 		return "", err
@@ -187,6 +222,8 @@ func (v *FS) ReadLink(name string) (string, error) {
 // ReadFile returns the content of a file, read in as few requests as its place on the volume
 // allows. A file may be larger than any memory, so there is a limit.
 func (v *FS) ReadFile(name string) ([]byte, error) {
+	v.big.RLock()
+	defer v.big.RUnlock()
 	n, err := v.resolve("read", name, true)
 	if err != nil {
 		return nil, err

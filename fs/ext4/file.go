@@ -83,7 +83,9 @@ func (c content) ReadAt(p []byte, off int64) (int, error) {
 	if short {
 		p = p[:c.size-off]
 	}
+	c.v.big.RLock()
 	n, err := c.readAt(p, off)
+	c.v.big.RUnlock()
 	if err == nil && short {
 		err = io.EOF
 	}

@@ -66,6 +66,8 @@ type journal struct {
 	features        uint32 // incompatible ones
 	sum1            bool
 	seed            uint32
+	uuid            []byte
+	rebuilt         bool // from what the ring has, since its superblock is damaged
 }
 
 // control is a descriptor or revoke block.
@@ -149,14 +151,24 @@ func (v *FS) openJournal() (*journal, error) {
 		}
 	}
 	j := &journal{v: v, n: n}
+	if err = j.readSuper(); err != nil && j.rebuild() {
+		v.note("The superblock of the volume's journal is damaged, as a cut of power may leave it: what is in the journal is used all the same.")
+		return j, nil
+	}
+	return j, err
+}
+
+// readSuper reads the journal's superblock.
+func (j *journal) readSuper() error {
+	v, n := j.v, j.n
 	b, err := j.read(0)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	be := binary.BigEndian
 	kind := be.Uint32(b[4:])
 	if !bytes.Equal(b[:4], journalMagic) || kind != journalSuper1 && kind != journalSuper2 {
-		return nil, fmt.Errorf("it has no superblock: %s", remedy)
+		return fmt.Errorf("it has no superblock: %s", remedy)
 	}
 	length := be.Uint32(b[0x10:])
 	j.first, j.end = be.Uint32(b[0x14:]), length
@@ -166,14 +178,14 @@ func (v *FS) openJournal() (*journal, error) {
 		j.features = be.Uint32(b[0x28:])
 	}
 	if unknown := j.features &^ journalAll; unknown != 0 {
-		return nil, fmt.Errorf("it has unknown features, %#x; have a computer with Linux mount the volume once", unknown)
+		return fmt.Errorf("it has unknown features, %#x; have a computer with Linux mount the volume once", unknown)
 	}
 	if j.sums() {
 		if j.features&journalSum2 != 0 && j.features&journalSum3 != 0 || b[0x50] != 4 {
-			return nil, fmt.Errorf("its superblock names an unknown kind of checksum: %s", remedy)
+			return fmt.Errorf("its superblock names an unknown kind of checksum: %s", remedy)
 		}
 		if crc32cHole(^uint32(0), b[:superSize], 0xFC, 4) != be.Uint32(b[0xFC:]) {
-			return nil, fmt.Errorf("its superblock does not match its checksum: %s", remedy)
+			return fmt.Errorf("its superblock does not match its checksum: %s", remedy)
 		}
 		j.seed = crc32c(^uint32(0), b[0x30:0x40])
 	}
@@ -187,9 +199,79 @@ func (v *FS) openJournal() (*journal, error) {
 		}
 	}
 	if size := be.Uint32(b[0xC:]); int64(size) != v.block || int64(length) > n.size/v.block || uint64(length) > min(v.blocks, maxJournal) || j.first == 0 || j.first >= j.end || j.start != 0 && (j.start < j.first || j.start >= j.end) {
-		return nil, fmt.Errorf("its superblock claims %d blocks of %d bytes, the first transaction in block %d: %s", length, size, j.start, remedy)
+		return fmt.Errorf("its superblock claims %d blocks of %d bytes, the first transaction in block %d: %s", length, size, j.start, remedy)
 	}
-	return j, nil
+	j.uuid = bytes.Clone(b[0x30:0x40])
+	return nil
+}
+
+// rebuild makes up for a superblock that is damaged, and tells whether it could. That is written only when all that was committed is in its
+// place. So either nothing of the ring is needed, or all that came after it, which is there yet: in both cases the
+// longest chain of transactions that ends with the last one can be replayed, since blocks that were freed are revoked.
+func (j *journal) rebuild() bool {
+	be := binary.BigEndian
+	*j = journal{v: j.v, n: j.n, first: 1, rebuilt: true}
+	if j.n.size/j.v.block < 1024 || j.n.size/j.v.block > maxJournal {
+		return false
+	}
+	j.end = uint32(j.n.size / j.v.block)
+	j.features = journalRevokes
+	if j.v.incompat&incompat64 != 0 {
+		j.features |= journal64
+	}
+	if j.v.is(roMetadataSum) {
+		j.features |= journalSum3
+	}
+	var found []control
+	for at := j.first; at < j.end; at++ {
+		b, err := j.read(at)
+		if err != nil || !bytes.Equal(b[:4], journalMagic) {
+			continue
+		}
+		c := control{be.Uint32(b[4:]), be.Uint32(b[8:]), at}
+		if c.kind != journalDescriptor && c.kind != journalRevoke && c.kind != journalCommit {
+			continue
+		}
+		if c.kind == journalDescriptor && j.uuid == nil && be.Uint16(b[18:])&tagSameUUID == 0 {
+			size := 8
+			if j.features&journalSum3 != 0 {
+				size = 16
+			} else if j.features&journal64 != 0 {
+				size = 12
+			}
+			j.uuid = bytes.Clone(b[12+size:][:16])
+			j.seed = crc32c(^uint32(0), j.uuid)
+		}
+		found = append(found, c)
+	}
+	if j.uuid == nil {
+		j.uuid = bytes.Clone(j.v.uuid)
+		j.seed = crc32c(^uint32(0), j.uuid)
+	}
+	slices.SortStableFunc(found, func(a, b control) int { return int(int32(a.sequence - b.sequence)) })
+	last := uint32(1) // the next number
+	if len(found) > 0 {
+		last = found[len(found)-1].sequence + 1
+	}
+	broken := uint32(0) // the transaction that a chain from an earlier one does not reach
+	tries := 0
+	for i, c := range found {
+		if c.kind == journalCommit || i > 0 && int32(c.sequence-broken) < 0 {
+			continue
+		}
+		if tries++; tries > 64 { // only the first transaction of a ring is there in part
+			return false
+		}
+		j.start, j.sequence = c.block, c.sequence
+		_, next, err := j.scan()
+		// The last one may not be whole: then it never happened.
+		if err == nil && (next == last || next == last-1) {
+			return true
+		}
+		broken = max(next, c.sequence)
+	}
+	j.start, j.sequence = 0, last
+	return true
 }
 
 // sums tells whether blocks have checksums of their own.
@@ -236,7 +318,10 @@ func (j *journal) scan() (list []control, next uint32, err error) {
 		}
 		b, err := j.read(at)
 		if err != nil {
-			return nil, 0, err
+			if j.committed(at, left, sequence) {
+				return nil, 0, err
+			}
+			break // in the middle of this transaction the power went
 		}
 		kind := be.Uint32(b[4:])
 		if !bytes.Equal(b[:4], journalMagic) || be.Uint32(b[8:]) != sequence {
@@ -269,6 +354,8 @@ func (j *journal) scan() (list []control, next uint32, err error) {
 			case !doubtful && j.commitAgrees(b, sum):
 			case when < before || !doubtful && j.features&journalLazy != 0:
 				return list[:committed], sequence, nil
+			case torn(b) && !j.goesOn(at, sequence+1):
+				return list[:committed], sequence, nil
 			default:
 				return nil, 0, damaged()
 			}
@@ -280,6 +367,27 @@ func (j *journal) scan() (list []control, next uint32, err error) {
 		}
 	}
 	return list[:committed], sequence, nil
+}
+
+// committed tells whether a transaction has a commit block, within so many blocks.
+func (j *journal) committed(at, left, sequence uint32) bool {
+	be := binary.BigEndian
+	for ; left > 0; at, left = j.after(at, 1), left-1 {
+		b, err := j.read(at)
+		if err == nil && bytes.Equal(b[:4], journalMagic) && be.Uint32(b[4:]) == journalCommit && be.Uint32(b[8:]) == sequence {
+			return true
+		}
+	}
+	return false
+}
+
+// torn tells whether a commit block is one of which only the beginning was written, over zeros.
+func torn(b []byte) bool { return bytes.Count(b[56:60], []byte{0}) == 4 }
+
+// goesOn tells whether a transaction begins in a block.
+func (j *journal) goesOn(at, sequence uint32) bool {
+	b, err := j.read(at)
+	return err == nil && bytes.Equal(b[:4], journalMagic) && binary.BigEndian.Uint32(b[8:]) == sequence
 }
 
 // addSum1 continues the journal's first kind of checksum over n blocks of it.

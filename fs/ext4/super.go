@@ -58,6 +58,7 @@ type super struct {
 
 	descSize    int64 // of a group descriptor
 	firstMetaBG uint64
+	reserved    uint64    // blocks behind the group descriptors for more of them
 	backups     [2]uint64 // the groups that have them, with sparse_super2
 
 	compat, incompat, roCompat uint32
@@ -67,7 +68,9 @@ type super struct {
 
 	hashSeed     [4]uint32
 	hashUnsigned bool
+	hashVersion  byte // of new directories
 
+	orphan        uint32 // inode of the first file that was deleted while open, or is to be cut
 	journal       uint32 // inode
 	journalBackup []byte // what the journal's inode says of where it is, and its size; nil if not there
 	group         uint64 // which the superblock was read from
@@ -201,6 +204,8 @@ func parseSuper(b []byte) (s super, err error) {
 	if uint64(s.inodes) > s.groups*uint64(s.inodesPerGroup) || s.inodes < rootInode {
 		return bad("claims %d inodes in %d groups of %d", s.inodes, s.groups, s.inodesPerGroup)
 	}
+	s.reserved = uint64(le.Uint16(b[0xCE:]))
+	s.orphan = le.Uint32(b[0xE8:])
 	s.firstMetaBG = uint64(le.Uint32(b[0x104:]))
 	s.backups = [2]uint64{uint64(le.Uint32(b[0x24C:])), uint64(le.Uint32(b[0x250:]))}
 	s.uuid = bytes.Clone(b[0x68:0x78])
@@ -214,6 +219,9 @@ func parseSuper(b []byte) (s super, err error) {
 		s.hashSeed[i] = le.Uint32(b[0xEC+4*i:])
 	}
 	s.hashUnsigned = le.Uint32(b[0x160:])&2 != 0
+	if s.hashVersion = b[0xFC]; s.hashVersion > hashTEA {
+		s.hashVersion = hashHalfMD4
+	}
 	s.journal = le.Uint32(b[0xE0:])
 	if b[0xFD] == 1 {
 		s.journalBackup = bytes.Clone(b[0x10C:][:17*4])

@@ -46,6 +46,14 @@ func (v *FS) metadata(block uint64, in, n int64) ([]byte, error) {
 	if block >= v.blocks {
 		return nil, fmt.Errorf("block %d of %d does not exist: %s", block, v.blocks, remedy)
 	}
+	if v.tx != nil {
+		if b := v.tx.blocks[block]; b != nil {
+			return b[in:][:n:n], nil
+		}
+	}
+	if b := v.logged[block]; b != nil {
+		return b[in:][:n:n], nil
+	}
 	off := int64(block)*v.block + in
 	start := off &^ (chunkSize - 1)
 	v.mu.Lock()
