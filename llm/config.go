@@ -154,6 +154,9 @@ func readConfig(f *gguf.File) (config, error) {
 // check looks at what belongs together and adds up what sessions need.
 func (c *config) check(m *metadata) {
 	c.head = 0
+	if c.experts.count > 0 && c.experts.feedForward == 0 {
+		m.fail("the model does not tell its %sexpert_feed_forward_length: the file is damaged or was converted wrongly", m.prefix)
+	}
 	for i, l := range c.layer {
 		c.feedForward = max(c.feedForward, l.feedForward)
 		if !l.mixer.attends() {
@@ -193,7 +196,7 @@ func (c *config) check(m *metadata) {
 func (c *config) windows(window, period int, globalFirst bool, rope int) {
 	for i := range c.layer {
 		sliding := period == 0 || i%period < period-1
-		if globalFirst {
+		if globalFirst && period > 0 {
 			sliding = i%period != 0
 		}
 		if sliding && window > 0 {

@@ -134,8 +134,8 @@ func decoderTensors(c *config, f *gguf.File) map[string]shape {
 	for _, name := range a.dense {
 		featuresOut, _ := f.Uint(a.name + "." + name + "_feat_out")
 		out := int(min(featuresOut, 1<<20))
-		optional(name+".weight", shape{out, width})
 		if out > 0 {
+			optional(name+".weight", shape{out, width})
 			width = out
 		}
 	}

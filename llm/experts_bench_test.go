@@ -62,6 +62,7 @@ func BenchmarkExperts(b *testing.B) {
 		eval(b, s, id)
 	}
 	before, _ := m.Experts()
+	b.Logf("%+v", before)
 	begin, tokens := time.Now(), 0
 	for b.Loop() {
 		if s.Len() == s.Cap() {

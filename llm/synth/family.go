@@ -190,5 +190,5 @@ func (s *Shape) familyMetadata(set func(key string, value any)) {
 // nine of ten choices are met.
 func skew(layer, expert, experts int) float64 {
 	rank := (expert*37 + layer*11) % experts
-	return -1.4 * math.Log(float64(1+rank))
+	return -0.5 * math.Log(float64(1+rank))
 }

@@ -78,7 +78,11 @@ func Write(w io.Writer, s Shape, m Mixture, seed uint64) error {
 	}
 	source := rand.NewPCG(seed, uint64(s.embedding))
 	for _, t := range tensors {
-		if err := writeTensor(w, t, source); err != nil {
+		cols := int(t.Dims[0])
+		if s.experts > 0 && t.Name == "token_embd.weight" {
+			cols = 4 // what routers see is to depend on the token most of all
+		}
+		if err := s.writeTensor(w, t, cols, source); err != nil {
 			return err
 		}
 	}
@@ -208,8 +212,8 @@ func vocabulary(n int) (tokens []string, kinds []int32, merges []string) {
 	return tokens, append(kinds, 3, 3), merges
 }
 
-// writeTensor writes the tensor's data, padded as package gguf wants it.
-func writeTensor(w io.Writer, t gguf.Tensor, source *rand.PCG) error {
+// writeTensor writes the tensor's data, as if rows had cols numbers, padded as package gguf wants it.
+func (s *Shape) writeTensor(w io.Writer, t gguf.Tensor, cols int, source *rand.PCG) error {
 	block := t.Type.BlockBytes()
 	piece := make([]byte, (1<<20)/block*block)
 	for left := t.Bytes; left > 0; {
@@ -219,7 +223,9 @@ func writeTensor(w io.Writer, t gguf.Tensor, source *rand.PCG) error {
 			fillVector(piece[:n], source)
 			fillSpecial(t, piece[:n])
 		default:
-			Fill(piece[:n], t.Type, int(t.Dims[0]), source)
+			if Fill(piece[:n], t.Type, cols, source); s.experts > 0 && t.Type == gguf.Q4_0 {
+				center(piece[:n])
+			}
 		}
 		if _, err := w.Write(piece[:n]); err != nil {
 			return err
@@ -235,6 +241,22 @@ func fillVector(b []byte, source *rand.PCG) {
 	random(b, source)
 	for ; len(b) > 0; b = b[4:] {
 		le.PutUint32(b, math.Float32bits(0.9+float32(le.Uint32(b))/(1<<31)/10))
+	}
+}
+
+// center makes the mean of weights in Q4_0 0 instead of half a step: a mean adds up from layer to layer
+// until all tokens look alike to a router.
+func center(b []byte) {
+	for ; len(b) > 0; b = b[18:] {
+		for i, v := range b[2:18] {
+			if v&0x0f == 0 {
+				v |= 0x08
+			}
+			if v&0xf0 == 0 {
+				v |= 0x80
+			}
+			b[2+i] = v
+		}
 	}
 }
 
