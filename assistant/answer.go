@@ -127,11 +127,30 @@ func (c *conversation) reply(ctx context.Context, s *speech) chat.Turn {
 	if len(ground.passages) > 0 {
 		s.citer = &citer{ground: ground}
 	}
+	thinking := false
+	c.model.Thought = func(text string) {
+		meter.token()
+		thinking = true
+		c.display.Think(text)
+	}
+	thought := func() {
+		if thinking {
+			thinking = false
+			line := "Thought for " + seconds(max(c.now().Sub(meter.begun), time.Second)) + ": /thoughts shows it."
+			if _, none := c.display.(noDisplay); none {
+				c.ui.Quiet(line)
+			}
+			c.display.Thought(line)
+		}
+	}
 	r := c.model.Answer(ctx, &c.said, c.settings.Params, func(text string) error {
 		meter.token()
+		thought()
 		s.say(text)
 		return nil
 	})
+	thought()
+	c.thoughts = r.Thoughts
 	used, size := c.model.Context()
 	c.said.Turns[at] = asked
 	s.end(store.Stats{Model: c.name, Tokens: r.Tokens, Elapsed: r.Writing, Context: used}, r.Partial())
@@ -146,6 +165,9 @@ func (c *conversation) reply(ctx context.Context, s *speech) chat.Turn {
 	c.shelf.answered(ctx, &ground, s.citer)
 	if r.OnlyThought {
 		c.ui.Quiet("The model only thought and came to no answer.")
+	}
+	if r.Concluded {
+		c.ui.Quiet(fmt.Sprintf("The thoughts were ended after %d tokens: see think_budget.", r.ThoughtTokens))
 	}
 	if r.Dropped > 0 {
 		c.ui.Quiet(fmt.Sprintf("The context is full: the model no longer sees the first %s of this conversation.", count(c.earlier+c.said.First, "message", "messages")))
@@ -179,6 +201,16 @@ func (c *conversation) askedBefore(turn int) string {
 		}
 	}
 	return strings.Join(asked, " ")
+}
+
+// showThoughts shows what the model thought before its last answer.
+func (c *conversation) showThoughts() {
+	text := strings.TrimSpace(c.thoughts)
+	if text == "" {
+		say(c.ui, "There are no thoughts of this session's last answer. /think has a model think first, if it can.")
+		return
+	}
+	c.ui.Quiet(text)
 }
 
 // speech shows the text of an answer and journals it.

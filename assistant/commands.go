@@ -28,6 +28,7 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /show           show the model, memory, parameters or the system prompt
   /models         list the models on this drive; /models all also those on other drives
   /load NAME      go on with another model (a number or the beginning of its name will do)
+  /think          have the model think first, if it can; /nothink not; /thoughts shows its thoughts
   /raw            show answers as they came, or laid out again
   /check          check that memory, the model's file and the journal are as they should be
   /report         write a report about this machine, without anything about you, to the drive
@@ -212,6 +213,10 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 		c.sources(ctx)
 	case "/use":
 		c.useDocument(ctx, rest)
+	case "/think", "/nothink":
+		c.think(strings.ToLower(f[0]) == "/think")
+	case "/thoughts":
+		c.talk.showThoughts()
 	case "/raw":
 		c.look.toggleRaw()
 	case "/check":
@@ -322,6 +327,9 @@ func (c *commands) setParameter(name, value string) bool {
 		c.ui.Error(sentence(err))
 		return false
 	}
+	if c.talk.model != nil && name == "think" && !c.talk.model.SetThinking(s.think) && s.think != nil {
+		c.ui.Notice("This model knows no switch for its thoughts: it does as it was made to. The setting counts for others.")
+	}
 	if s.numCtx == old.numCtx || c.talk.model == nil {
 		return true
 	}
@@ -335,6 +343,17 @@ func (c *commands) setParameter(name, value string) bool {
 		c.ui.Error("There is no memory left for a context: /load a model again.")
 	}
 	return false
+}
+
+// think has models think before they answer, or not.
+func (c *commands) think(on bool) {
+	value, will := "off", "answers at once"
+	if on {
+		value, will = "on", "thinks before it answers"
+	}
+	if c.setParameter("think", value) && (c.talk.model == nil || c.talk.model.SetThinking(c.talk.settings.think)) {
+		c.ui.Quiet("From now on the model " + will + ".")
+	}
 }
 
 // show runs /show.

@@ -13,7 +13,7 @@ import (
 
 // commandNames are the commands with which a mistyped one is compared.
 var commandNames = []string{"/?", "/help", "/set", "/show", "/models", "/load", "/clear", "/history",
-	"/settings", "/first-start", "/new", "/conversations", "/open", "/find", "/retry", "/answers", "/edit", "/forget", "/rename", "/delete", "/export", "/backup", "/save", "/copy", "/documents", "/search", "/sources", "/use", "/memory", "/raw",
+	"/settings", "/first-start", "/new", "/conversations", "/open", "/find", "/retry", "/answers", "/edit", "/forget", "/rename", "/delete", "/export", "/backup", "/save", "/copy", "/documents", "/search", "/sources", "/use", "/memory", "/think", "/nothink", "/thoughts", "/raw",
 	"/check", "/report", "/restart", "/bye"}
 
 // Complete completes what a person has typed so far: commands, and what /set and

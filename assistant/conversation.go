@@ -36,10 +36,11 @@ type conversation struct {
 	model *engine.Model // nil: there is none
 	name  string        // the name of its file
 
-	said    engine.Conversation // the most recent turns
-	earlier int                 // how many messages came before those
-	kept    []bool              // for the person's last messages: whether they are in the store; those before are
-	code    int                 // how many blocks of code there are in those
+	said     engine.Conversation // the most recent turns
+	earlier  int                 // how many messages came before those
+	kept     []bool              // for the person's last messages: whether they are in the store; those before are
+	thoughts string              // of the last answer
+	code     int                 // how many blocks of code there are in those
 }
 
 // A conversation may be years long. What is done at the start and for each
@@ -123,6 +124,7 @@ func (c *conversation) instruct(text string) { c.said.System, c.said.First = tex
 func (c *conversation) take(m *engine.Model, name string) error {
 	c.model, c.name = m, name
 	c.settings.recommend(m.Sampling)
+	m.SetThinking(c.settings.think)
 	err := c.begin()
 	if old := c.settings.numCtx; err != nil && old > 0 {
 		// It was set for another model.

@@ -24,6 +24,9 @@ type Display interface {
 	CodeFrom(n int)
 	// Raw has answers shown as they came, or as Markdown.
 	Raw(on bool)
+	// Think shows what the model thinks, until Thought puts a line in its place.
+	Think(text string)
+	Thought(line string)
 	// Suggest takes what a line may become while it is typed.
 	Suggest(f func(line string) []console.Suggestion)
 	// AtScreen tells whether the person who typed last sits in front of a screen.
@@ -42,6 +45,8 @@ func (noDisplay) SetWidth(string) error                     { return errNoDispla
 func (noDisplay) Adjusts() (look, text bool)                { return false, false }
 func (noDisplay) CodeFrom(int)                              {}
 func (noDisplay) Raw(bool)                                  {}
+func (noDisplay) Think(string)                              {}
+func (noDisplay) Thought(string)                            {}
 func (noDisplay) Suggest(func(string) []console.Suggestion) {}
 func (noDisplay) AtScreen() bool                            { return false }
 func (noDisplay) Choose(context.Context, console.Menu) (int, error) {

@@ -24,6 +24,7 @@ type panel struct {
 	width       string
 	fixed       bool // the size of the text is another's
 	raw         bool
+	thoughts    []string
 	code        []int // CodeFrom
 	suggest     func(string) []console.Suggestion
 	choose      func(console.Menu) (int, error) // nil: there is no screen
@@ -57,6 +58,8 @@ func (p *panel) Adjusts() (look, text bool)                  { return p.choose !
 func (p *panel) Raw(on bool)                                 { p.raw = on }
 func (p *panel) CodeFrom(n int)                              { p.code = append(p.code, n) }
 func (p *panel) AtScreen() bool                              { return p.choose != nil }
+func (p *panel) Think(text string)                           { p.thoughts = append(p.thoughts, text) }
+func (p *panel) Thought(line string)                         { p.thoughts = append(p.thoughts, line) }
 func (p *panel) Suggest(f func(string) []console.Suggestion) { p.suggest = f }
 
 func (p *panel) all() []console.Bars {

@@ -744,6 +744,7 @@ func (f fake) session(n int) (engine.Session, error) {
 type fakeAnswer struct {
 	ids      []int32
 	thinking bool
+	thought  string
 }
 
 func (f *fakeAnswer) Write(id int32) (string, bool) {
@@ -752,8 +753,9 @@ func (f *fakeAnswer) Write(id int32) (string, bool) {
 		return "", false
 	case id == '{', id == '}':
 		f.thinking = !was
-		fallthrough
+		return "", true
 	case was:
+		f.thought += string([]byte{byte(id)})
 		return "", true
 	}
 	f.ids = append(f.ids, id)
@@ -762,6 +764,10 @@ func (f *fakeAnswer) Write(id int32) (string, bool) {
 
 func (f *fakeAnswer) End() string  { return "" }
 func (f *fakeAnswer) IDs() []int32 { return f.ids }
+
+func (f *fakeAnswer) Thinking() bool      { return f.thinking }
+func (f *fakeAnswer) Thought() (s string) { s, f.thought = f.thought, ""; return s }
+func (f *fakeAnswer) Conclude() []int32   { return []int32{'}'} }
 
 type fakeSession struct {
 	w   *world

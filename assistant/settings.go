@@ -2,9 +2,11 @@ package assistant
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"alphaos/engine"
+	"alphaos/llm/chat"
 	"alphaos/llm/sample"
 )
 
@@ -12,6 +14,7 @@ import (
 type settings struct {
 	engine.Params
 	numCtx int               // tokens; 0: the model's own
+	think  *chat.Thinking    // nil: as the model has it
 	chosen map[string]string // what the person set, by name; the rest is up to the model
 }
 
@@ -30,6 +33,8 @@ var paramHelp = []struct{ name, help string }{
 	{"seed", "the same seed gives the same answer; 0: a new one each time"},
 	{"num_ctx", "tokens that the model can look back on; 0: its own limit"},
 	{"num_predict", "tokens that an answer may have; -1: as many as fit"},
+	{"think", "whether the model thinks before it answers: on, off, or default; /think and /nothink"},
+	{"think_budget", "tokens that thoughts may have before the model must answer; 0: no limit"},
 }
 
 func isParam(name string) bool {
@@ -49,6 +54,10 @@ func (s *settings) set(name, value string) (err error) {
 		err = integer(&s.numCtx, name, value, 0)
 	case "num_predict":
 		err = integer(&s.Predict, name, value, -1)
+	case "think_budget":
+		err = integer(&s.ThinkBudget, name, value, 0)
+	case "think":
+		err = s.setThink(value)
 	default:
 		err = s.Set(name, value)
 	}
@@ -56,6 +65,19 @@ func (s *settings) set(name, value string) (err error) {
 		s.chosen[name] = value
 	}
 	return err
+}
+
+func (s *settings) setThink(value string) error {
+	switch value {
+	case "on", "off":
+		think := chat.Thinking(value == "on")
+		s.think = &think
+	case "default":
+		s.think = nil
+	default:
+		return fmt.Errorf("think must be on, off or default, not %q", value)
+	}
+	return nil
 }
 
 func integer(to *int, name, value string, low int) error {
@@ -71,7 +93,7 @@ func integer(to *int, name, value string, low int) error {
 // person set.
 func (s *settings) recommend(p sample.Params) {
 	for name, value := range s.chosen {
-		if name != "num_ctx" && name != "num_predict" {
+		if !slices.Contains([]string{"num_ctx", "num_predict", "think", "think_budget"}, name) {
 			_ = p.Set(name, value) // it was accepted before
 		}
 	}
@@ -100,6 +122,16 @@ func (s *settings) get(name string) string {
 		return strconv.Itoa(s.numCtx)
 	case "num_predict":
 		return strconv.Itoa(s.Predict)
+	case "think_budget":
+		return strconv.Itoa(s.ThinkBudget)
+	case "think":
+		switch {
+		case s.think == nil:
+			return "default"
+		case bool(*s.think):
+			return "on"
+		}
+		return "off"
 	}
 	return ""
 }

@@ -151,8 +151,16 @@ func (c *Console) layAhead() {
 	const most, lines = 1000, 4 // bytes, lines
 	c.ahead.stale = false
 	text := c.ahead.text
-	if len(text) == 0 {
+	if len(text) == 0 && c.thoughts == "" {
 		c.typed = nil
+		return
+	}
+	c.typed = newPage(c.page.cols, 1<<30, &c.table)
+	if c.thoughts != "" {
+		c.typed.measure = c.measure
+		c.layThoughts(c.typed)
+	}
+	if len(text) == 0 {
 		return
 	}
 	at := max(0, len(text)-most)
@@ -166,7 +174,6 @@ func (c *Console) layAhead() {
 		}
 	}
 	from = max(at, from+1)
-	c.typed = newPage(c.page.cols, 1<<30, &c.table)
 	p := c.typed
 	p.measure = c.measure
 	p.setIndent(c.gutter)

@@ -86,19 +86,20 @@ type Console struct {
 	measure int   // the width of prose, in cells
 	menu    *menu // that is open; nil: none
 
-	queue   []Key
-	aside   []Key // what waits behind a question, for the next ReadLine
-	pasting bool  // and what follows it without a pause
-	byLine  bool  // the last one came from a serial line
-	ahead   ahead // what they say, while nothing reads them
-	typed   *page // and its rows; nil: none
-	closed  bool
-	began   time.Time // the answer, or sending what is to be answered
-	wake    chan struct{}
-	stops   []*stop
-	history []string
-	quit    chan struct{}
-	once    sync.Once
+	queue    []Key
+	aside    []Key  // what waits behind a question, for the next ReadLine
+	pasting  bool   // and what follows it without a pause
+	byLine   bool   // the last one came from a serial line
+	ahead    ahead  // what they say, while nothing reads them
+	typed    *page  // and its rows, those of thoughts included; nil: none
+	thoughts string // that are shown: see Think
+	closed   bool
+	began    time.Time // the answer, or sending what is to be answered
+	wake     chan struct{}
+	stops    []*stop
+	history  []string
+	quit     chan struct{}
+	once     sync.Once
 }
 
 // New makes a console and shows an empty screen. It fails when there is neither screen nor serial line,

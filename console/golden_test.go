@@ -38,6 +38,23 @@ var scenes = []struct {
 		r.later(0)
 		r.SetBars(func(b *Bars) { b.Doing, b.Pace = "answering", "4.2 tokens/s" })
 	}},
+	{"thinking", func(t *testing.T, r *rig) {
+		r.say("What is 12 times 12?")
+		_, done := r.StopContext(t.Context())
+		r.BeginAnswer()
+		r.Think("Twelve times twelve.\n\nTen times twelve is 120, and two times twelve is 24.")
+		r.Thought("Thought for 3 s: /thoughts shows it.")
+		r.write("12 times 12 is **144**.\n")
+		r.Quiet("46 tokens, 11.4 tokens/s, context 201 of 8192")
+		done()
+		r.say("And by 12 again?")
+		r.StopContext(t.Context())
+		r.BeginAnswer()
+		for range 40 {
+			r.Think("144 times 10 is 1440, and times 2 is 288, which together makes 1728. Is that right? ")
+		}
+		r.SetBars(func(b *Bars) { b.Doing, b.Pace = "answering", "4.2 tokens/s" })
+	}},
 	{"commands", func(t *testing.T, r *rig) {
 		r.say("What makes the sky blue?")
 		r.BeginAnswer()
@@ -121,7 +138,7 @@ func TestScreens(t *testing.T) {
 			if tt.theme != "night" {
 				name += "-" + tt.theme
 			}
-			kept := scene.name == "answering" || tt.theme == "night" && (scene.name != "menu" || tt.w < 2880) || scene.name == "commands" && tt.theme == "day" || scene.name == "menu" && tt.w < 2880
+			kept := scene.name == "answering" || tt.theme == "night" && (scene.name != "menu" || tt.w < 2880) && (scene.name != "thinking" || tt.w == 1280) || scene.name == "commands" && tt.theme == "day" || scene.name == "menu" && tt.w < 2880
 			if !kept {
 				continue
 			}

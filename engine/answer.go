@@ -30,6 +30,11 @@ type Result struct {
 	Dropped     int   // how many turns left the context
 	OnlyThought bool  // tokens came, but no text for the person
 
+	Thoughts      string        // what the model thought before
+	ThoughtTokens int           // of these thoughts
+	Thinking      time.Duration // how long that took
+	Concluded     bool          // Params.ThinkBudget ended them
+
 	Prompt, Tokens     int           // tokens of the prompt and of the answer
 	Reading, Writing   time.Duration // how long they took
 	Drafted, Confirmed int           // tokens that were drafted, and how many of these were right
@@ -40,6 +45,14 @@ func (r *Result) Partial() bool {
 	return r.End == Stopped || r.End == Full || r.End == Unwritten || r.End == Failed
 }
 
+// think takes the thoughts that have come.
+func (r *Result) think(t Thinker, tell func(text string)) {
+	if s := t.Thought(); s != "" {
+		r.Thoughts += s
+		tell(s)
+	}
+}
+
 // Answer answers the last turn of the conversation and appends the answer to the turns. Text goes to sink as soon as
 // it is complete; an error of sink ends the answer. When the context is full, the oldest turns leave it. m.Reading
 // is told how the reading of the prompt comes along.
@@ -47,6 +60,10 @@ func (m *Model) Answer(ctx context.Context, c *Conversation, p Params, sink func
 	reading := m.Reading
 	if reading == nil {
 		reading = func(int, int) {}
+	}
+	thought := m.Thought
+	if thought == nil {
+		thought = func(string) {}
 	}
 	var (
 		r      Result
@@ -57,6 +74,7 @@ func (m *Model) Answer(ctx context.Context, c *Conversation, p Params, sink func
 		began  = m.Now()
 		first  = c.First
 
+		thinker, _         = reader.(Thinker)
 		drafted, confirmed = gen.Drafted()
 		begin              = func(ids []int32) error {
 			logits, err := m.eval(llm.WithProgress(ctx, reading), ids)
@@ -94,6 +112,25 @@ func (m *Model) Answer(ctx context.Context, c *Conversation, p Params, sink func
 		if more {
 			made = append(made, id)
 		}
+		if thinker != nil {
+			if r.think(thinker, thought); thinker.Thinking() && !r.Concluded {
+				r.ThoughtTokens, r.Thinking = len(made), m.Now().Sub(start)
+				if p.ThinkBudget > 0 && len(made) >= p.ThinkBudget {
+					r.Concluded = true
+					for _, id := range thinker.Conclude() { // as if the model had come to an end of it
+						said, _ := reader.Write(id)
+						text, made = text+said, append(made, id)
+					}
+					r.think(thinker, thought)
+					gen.Settle()
+					if ids, c.First = m.fit(c, made, 1); len(ids) > m.session.Cap() {
+						r.End, more = Full, false
+					} else {
+						err = begin(ids)
+					}
+				}
+			}
+		}
 		w.write(text)
 		if !more || w.cut || w.err != nil {
 			break
@@ -111,6 +148,9 @@ func (m *Model) Answer(ctx context.Context, c *Conversation, p Params, sink func
 	r.Reading, r.Writing = start.Sub(began), m.Now().Sub(start)
 	w.write(reader.End())
 	w.end()
+	if thinker != nil {
+		r.think(thinker, thought)
+	}
 	if w.err != nil {
 		r.End, r.Err = Unwritten, w.err
 	}

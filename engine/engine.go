@@ -42,7 +42,8 @@ type Options struct {
 // Params say how to answer.
 type Params struct {
 	sample.Params
-	Predict int // tokens of an answer at most; below 0: as many as the context holds
+	Predict     int // tokens of an answer at most; below 0: as many as the context holds
+	ThinkBudget int // tokens of thoughts at most, which are then concluded; 0: no limit
 }
 
 // Parts are what a Model is made of. Load takes them from a file; tests make some without weights.
@@ -83,6 +84,13 @@ type Reader interface {
 	IDs() []int32
 }
 
+// A Thinker is a Reader that knows thoughts: see chat.Answer.
+type Thinker interface {
+	Thought() string   // that have come since the last call
+	Thinking() bool    // there are more to come
+	Conclude() []int32 // tokens that end them
+}
+
 // Session is the model's memory of the tokens it has read: see llm.Session.
 type Session interface {
 	Cap() int
@@ -115,6 +123,7 @@ type Generator interface {
 type Model struct {
 	Parts
 	Reading func(done, total int) // called by Answer: so many tokens of the prompt are read; nil: nobody wants to know
+	Thought func(text string)     // called by Answer: the model thinks so, before it answers; nil: nobody wants to know
 
 	session  Session
 	restored []int32 // the tokens of the state that the session began with
@@ -174,6 +183,18 @@ type text struct {
 
 func (t text) Prompt(turns []chat.Turn) []int32 { return t.Template.Prompt(t.tok, turns) }
 func (t text) Answer() Reader                   { return t.Template.Answer(t.tok) }
+
+// SetThinking says whether the model is to think before it answers; nil: as its template has it. It
+// returns false if the template knows no switch, so that it does as it does.
+func (m *Model) SetThinking(think *chat.Thinking) bool {
+	t, ok := m.Text.(text)
+	if !ok || !t.Switches() {
+		return false
+	}
+	t.Template = t.WithThinking(think)
+	m.Text = t
+	return true
+}
 
 // LLM is the model itself, for measurements; nil if there are no weights.
 func (m *Model) LLM() *llm.Model { return m.weights }

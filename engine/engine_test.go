@@ -247,3 +247,67 @@ func TestShorten(t *testing.T) {
 		t.Errorf("dropped %d, %d are left", n, len(talk.Turns))
 	}
 }
+
+// thinkers think what stands before the first full stop, and are told to stop by a '!'.
+type thinkers struct{ echo }
+
+func (t *thinkers) Answer() Reader { return &thinking{in: true} }
+
+type thinking struct {
+	echoed
+	in      bool
+	thought string
+}
+
+func (t *thinking) Write(id int32) (string, bool) {
+	switch {
+	case id == 0:
+		return "", false
+	case t.in && (id == '.' || id == '!'):
+		t.in = false
+		return "", true
+	case t.in:
+		t.thought += string(rune(id))
+		return "", true
+	}
+	return t.echoed.Write(id)
+}
+
+func (t *thinking) Thought() (s string) { s, t.thought = t.thought, ""; return s }
+func (t *thinking) Thinking() bool      { return t.in }
+func (t *thinking) Conclude() []int32   { return []int32{'!'} }
+
+func TestThoughts(t *testing.T) {
+	for _, c := range []struct {
+		said             string
+		budget           int
+		thoughts, answer string
+		concluded        bool
+	}{
+		{"hmm.yes", 0, "hmm", "yes", false},
+		{"hmm.yes", 50, "hmm", "yes", false},
+		{"hm hm hm.yes", 5, "hm hm", "hm.yes", true}, // an echo goes on where it is, behind its own '!'
+		{"hm", 0, "hm", "", false},
+	} {
+		e := &thinkers{echo{size: 100}}
+		m := New(Parts{Text: e, NewSession: func(int) (Session, error) {
+			return struct {
+				*echo
+				Saver
+			}{&e.echo, nil}, nil
+		}})
+		if err := m.Begin(0); err != nil {
+			t.Fatal(err)
+		}
+		var told string
+		m.Thought = func(s string) { told += s }
+		conversation := Conversation{Turns: []chat.Turn{{Role: "user", Text: c.said}}}
+		r := m.Answer(context.Background(), &conversation, Params{Params: sample.Params{Temperature: 0}, Predict: -1, ThinkBudget: c.budget}, func(string) error { return nil })
+		if r.Thoughts != c.thoughts || told != c.thoughts || r.Turn.Text != c.answer || r.Concluded != c.concluded || r.Err != nil {
+			t.Errorf("%q with a budget of %d: thought %q (told %q), answered %q, %+v", c.said, c.budget, r.Thoughts, told, r.Turn.Text, r)
+		}
+		if c.budget == 5 && (r.ThoughtTokens != 5 || r.Turn.IDs == nil) {
+			t.Errorf("%+v", r)
+		}
+	}
+}

@@ -16,21 +16,24 @@ import (
 //	<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…<|return|>
 //
 // Only what comes over the channel "final" is the answer. Thoughts (analysis)
-// and what is meant for tools (commentary) are passed over, and their <|end|>
-// ends a message, not the answer.
+// are told by Thought, what is meant for tools (commentary) is passed over, and
+// their <|end|> ends a message, not the answer.
 type Answer struct {
 	*reading
 	dec *tokenizer.Decoder
 	ids []int32 // of the text
 
-	harmony bool
-	at      part
-	begun   bool     // a marker has come
-	header  string   // of a message, as far as it has come
-	spelled []string // markers that the vocabulary lacks: they come as text
-	held    string   // text that may be the beginning of one
-	mixed   bool     // a marker came as text
-	over    bool
+	thoughts thoughts
+
+	harmony  bool
+	at       part
+	analysis bool     // the message is a thought
+	begun    bool     // a marker has come
+	header   string   // of a message, as far as it has come
+	spelled  []string // markers that the vocabulary lacks: they come as text
+	held     string   // text that may be the beginning of one
+	mixed    bool     // a marker came as text
+	over     bool
 }
 
 // part is where in an answer of the harmony format one is.
@@ -63,6 +66,12 @@ const longHeader = 120
 func (t Template) Answer(tok *tokenizer.Tokenizer) *Answer {
 	r := t.reading(tok)
 	a := &Answer{reading: r, dec: r.tok.NewDecoder(), harmony: t.harmony()}
+	switch {
+	case t.Plain():
+		a.thoughts.state = speaks
+	case t.own != nil:
+		a.thoughts.begin(t.tried())
+	}
 	if a.harmony {
 		for _, m := range harmonyMarkers {
 			if _, ok := r.tok.Special(m); !ok {
@@ -83,8 +92,7 @@ func (a *Answer) Write(id int32) (text string, more bool) {
 		if a.over = a.tok.IsEnd(id) || a.stops[id]; a.over {
 			return "", false
 		}
-		a.ids = append(a.ids, id)
-		return a.dec.Write(id), true
+		return a.thoughtOr(id), true
 	}
 	if m := a.tok.Text(id); a.tok.IsMarker(id) && slices.Contains(harmonyMarkers, m) {
 		text = a.text(a.dec.Flush()) + a.release()
@@ -102,10 +110,30 @@ func (a *Answer) Write(id int32) (text string, more bool) {
 	return text, !a.over
 }
 
+// thoughtOr takes a token of the answer, or of thoughts before it.
+func (a *Answer) thoughtOr(id int32) string {
+	text, before := a.dec.Write(id), a.thoughts.state
+	if text == "" && a.tok.IsMarker(id) { // a mark that is not meant to be seen
+		if mark := a.tok.Text(id); a.thoughts.marks(mark) {
+			text = mark
+		}
+	}
+	said := a.thoughts.write(text)
+	switch now := a.thoughts.state; {
+	case now == thinks, now == hasThought:
+		a.ids = nil
+	case before == thinks || before == hasThought && strings.TrimSpace(text) != strings.TrimRight(text, " \t\r\n") && strings.ContainsAny(text, "\r\n"):
+		a.mixed = true // the token is more than the text
+	default:
+		a.ids = append(a.ids, id)
+	}
+	return said
+}
+
 // End returns what was held back, at the end of an answer.
 func (a *Answer) End() string {
 	if !a.harmony {
-		return a.dec.Flush()
+		return a.thoughts.write(a.dec.Flush()) + a.thoughts.end()
 	}
 	text := a.text(a.dec.Flush()) + a.release()
 	if !a.begun && a.at == inHeader { // no message, but what else is it?
@@ -176,6 +204,9 @@ func (a *Answer) say(s string) string {
 	case inAnswer:
 		return s
 	case inOther:
+		if a.analysis {
+			a.thoughts.said += s
+		}
 		return ""
 	}
 	a.header += s
@@ -206,7 +237,8 @@ func (a *Answer) marker(m string) {
 	case harmonyMessage:
 		if a.at == inHeader {
 			a.at = inOther
-			if channel, named := a.channel(); !named || channel == "final" {
+			channel, named := a.channel()
+			if a.analysis = channel == "analysis"; !named || channel == "final" {
 				a.at = inAnswer
 			}
 		}

@@ -44,8 +44,8 @@ type Turn struct {
 // Template is a format for conversations. The zero Template is that of base
 // models.
 type Template struct {
-	own     *program // the model's own template; nil: not used
-	now     func() time.Time
+	own *program // the model's own template; nil: not used
+	given
 	format  *format
 	strip   bool   // texts lose the white space around them
 	end     string // zephyr: the marker that ends a turn; "": EOS
@@ -341,7 +341,7 @@ func (t Template) Check(turns []Turn) error {
 		return nil
 	}
 	turns = t.seen(turns)
-	if _, err := t.own.render(turns, t.now); err != nil {
+	if _, err := t.own.render(turns, t.given); err != nil {
 		return fmt.Errorf("the model's own chat template refuses this conversation (%s)", reason(err))
 	}
 	return nil
@@ -359,7 +359,7 @@ func (t Template) Prompt(tok *tokenizer.Tokenizer, turns []Turn) []int32 {
 	r := t.reading(tok)
 	if t.own != nil {
 		w := &writer{reading: r}
-		if bos, err := t.own.prompt(w, turns, t.now); err == nil {
+		if bos, err := t.own.prompt(w, turns, t.given); err == nil {
 			return r.tok.EncodeParts(tokenizer.EncodeOptions{AddBOS: !bos}, w.parts...)
 		}
 	}

@@ -393,6 +393,11 @@ func TestHarmony(t *testing.T) {
 			if got != c.want {
 				t.Errorf("%s: %s is %q, want %q", name, c.made, got, c.want)
 			}
+			for _, thought := range []string{"Hm, hi.", "only thoughts", "ab"} {
+				if is := a.thoughts.said == thought; is != (strings.Contains(c.made, ">"+thought) || thought == "ab" && strings.Contains(c.made, ">b<")) {
+					t.Errorf("%s: of %s it thought %q", name, c.made, a.thoughts.said)
+				}
+			}
 			if ends := strings.HasSuffix(c.made, "<|return|>") || strings.HasSuffix(c.made, "<|call|>"); ends && more {
 				t.Errorf("%s: %s goes on", name, c.made)
 			}
@@ -462,6 +467,9 @@ func FuzzAnswer(f *testing.F) {
 		tok, tmpl := model(f, kvs, jinjaHarmony)
 		all = append(all, pair{tmpl.Vocabulary(tok), tmpl})
 	}
+	thinker, thinks := model(f, llmtest.BPE("default", []string{"<|im_start|>", "<|im_end|>", "<think>"}), lfm2Template)
+	all = append(all, pair{thinks.Vocabulary(thinker), thinks})
+	f.Add("<think> a </thi </think>\n b <think>")
 	f.Add("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Hi<|return|>")
 	f.Add("<|channel|><|end|>a<|message|><|<|message|>\xff")
 	f.Fuzz(func(t *testing.T, made string) {
@@ -474,7 +482,8 @@ func FuzzAnswer(f *testing.F) {
 						break
 					}
 				}
-				return text + a.End()
+				text += a.End()
+				return text + "\x00" + a.Thought()
 			}
 			whole := spelt(p.tok, made)
 			var cut []int32 // the same, byte by byte

@@ -152,7 +152,7 @@ func checkMarkers(t *testing.T, name string, v *vocabulary, source string) {
 	// What the template wrote, by its own account, and how often each marker
 	// that the vocabulary has is in it.
 	own := func(turns []Turn) (text string, written map[string]int) {
-		out, err := tmpl.own.render(turns, marchNow)
+		out, err := tmpl.own.render(turns, given{now: marchNow})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -12,6 +12,12 @@ import (
 	"alphaos/llm/gguf"
 )
 
+// given is what a template may ask for beside the conversation.
+type given struct {
+	now   func() time.Time
+	think *Thinking // nil: the template decides
+}
+
 // A program is a model's own chat template, tried out on a conversation before
 // it is relied on.
 //
@@ -79,10 +85,10 @@ func newProgram(source string, f *gguf.File) (*program, error) {
 
 // try finds out how the template takes a conversation and what its markers are.
 func (p *program) try() error {
-	now := func() time.Time { return time.Unix(0, 0).UTC() } // the date does not matter here
+	g := given{now: func() time.Time { return time.Unix(0, 0).UTC() }} // the date does not matter here
 	turns := []Turn{{Role: "system", Text: "Be brief."}, {Role: "user", Text: "Hello"}, {Role: "assistant", Text: "Yes?"}, {Role: "user", Text: "Bye"}}
 	attempt := func(turns []Turn) ([]jinja.Run, error) {
-		out, err := p.render(turns, now)
+		out, err := p.render(turns, g)
 		if err != nil {
 			return nil, err
 		}
@@ -164,7 +170,7 @@ func (p *program) try() error {
 }
 
 // render runs the template on turns.
-func (p *program) render(turns []Turn, now func() time.Time) (jinja.Text, error) {
+func (p *program) render(turns []Turn, g given) (jinja.Text, error) {
 	type message struct {
 		role    string
 		content jinja.Text
@@ -202,20 +208,24 @@ func (p *program) render(turns []Turn, now func() time.Time) (jinja.Text, error)
 		}
 		list[i] = map[string]any{"role": m.role, "content": content}
 	}
-	return p.jinja.Render(map[string]any{
+	values := map[string]any{
 		"messages": list, "add_generation_prompt": true, "bos_token": p.bos, "eos_token": p.eos,
 		"tools": nil, "documents": nil,
-	}, jinja.Options{Now: now})
+	}
+	if g.think != nil {
+		g.think.tell(values)
+	}
+	return p.jinja.Render(values, jinja.Options{Now: g.now})
 }
 
 // prompt adds to w what Template.Prompt says, and reports whether the template
 // has written BOS.
-func (p *program) prompt(w *writer, turns []Turn, now func() time.Time) (bos bool, err error) {
-	out, err := p.render(turns, now)
+func (p *program) prompt(w *writer, turns []Turn, g given) (bos bool, err error) {
+	out, err := p.render(turns, g)
 	if err != nil {
 		return false, err
 	}
-	opening, err := p.opening(turns, out, now)
+	opening, err := p.opening(turns, out, g)
 	if err != nil {
 		return false, err
 	}
@@ -257,7 +267,7 @@ func (p *program) prompt(w *writer, turns []Turn, now func() time.Time) (bos boo
 
 // opening is the template's text between what a user said and the answer to be
 // made. out is what it made of turns.
-func (p *program) opening(turns []Turn, out jinja.Text, now func() time.Time) (string, error) {
+func (p *program) opening(turns []Turn, out jinja.Text, g given) (string, error) {
 	last := len(turns) - 1
 	for last >= 0 && role(turns[last].Role) != "user" {
 		last--
@@ -267,7 +277,7 @@ func (p *program) opening(turns []Turn, out jinja.Text, now func() time.Time) (s
 	}
 	if last < len(turns)-1 {
 		var err error
-		if out, err = p.render(turns[:last+1], now); err != nil {
+		if out, err = p.render(turns[:last+1], g); err != nil {
 			return "", err
 		}
 	}

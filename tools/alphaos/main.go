@@ -55,6 +55,7 @@ func modelCommand() *cobra.Command {
 	}
 	cmd.AddCommand(
 		modelInfoCommand(),
+		modelAdviseCommand(),
 		modelTokenizeCommand(),
 		modelLogitsCommand(),
 		modelBenchCommand(),
