@@ -201,6 +201,9 @@ func giveBack(status uintptr) {
 	watchFirmware(0)
 	// From here on the gate returns to the firmware's own page tables: ours are about to go.
 	ownCR3 = bootCPU.fwCR3
+	fwCall(bootServices().Stall, 0, 0, 0, 0, 0)
+	// Whoever has the memory next finds no key and no word there.
+	paging.Wipe()
 	for i := 0; ; i++ {
 		base, frames := paging.Region(i)
 		if frames == 0 {

@@ -138,16 +138,17 @@ func TestQuickReference(t *testing.T) {
 		t.Errorf("the second start shows %q", said)
 	}
 	p.Say("/rename The switch")
-	p.Ask("Hello")
+	const secret = "My blue locker has the number 4711"
+	p.Ask(secret)
 	p.TypeLine("forget that")
-	vmtest.Contains(t, p.Expect("Forget it? (yes or no) "), `This deletes your last message, "Hello"`)
+	vmtest.Contains(t, p.Expect("Forget it? (yes or no) "), `This deletes your last message, "`+secret+`"`)
 	p.TypeLine("yes")
 	vmtest.Contains(t, p.Prompt(), "Forgotten.")
 	leaveByStep(t, p, "Goodbye")
 
 	// The power goes away in an answer, after one conversation was deleted.
 	p = vmtest.Boot(t, ovmf.Config{Disk: disk})
-	if said := p.Prompt(); strings.Contains(said, "ended unexpectedly") || strings.Contains(said, "Hello") {
+	if said := p.Prompt(); strings.Contains(said, "ended unexpectedly") || strings.Contains(said, secret) {
 		t.Errorf("the third start shows %q", said)
 	}
 	vmtest.Contains(t, vmtest.Squeeze(p.Say("Show my conversations.")), "The switch (2 messages, this one)")
@@ -185,6 +186,11 @@ func TestQuickReference(t *testing.T) {
 	vmtest.Contains(t, p.Say("/search ladder"), "[1] new.txt, line 1")
 	leaveByStep(t, p, "/bye")
 	vmtest.CheckDrive(t, disk)
+	raw, err := os.ReadFile(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	absent(t, "the drive", raw, secret)
 	if got := askDatabase(t, disk, "SELECT title FROM conversations; SELECT text FROM messages WHERE role = 'user' AND text LIKE '%keep%'"); got != "The switch\n"+last+"\n" {
 		t.Errorf("the database says %q", got)
 	}

@@ -2,9 +2,14 @@ package tests
 
 import (
 	"bytes"
+	"encoding/hex"
+	"errors"
 	"os"
+	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"alphaos/drive"
 	"alphaos/drive/create"
@@ -110,27 +115,79 @@ func TestEncryptedDrive(t *testing.T) {
 	}
 }
 
-// TestLockedDrive starts an encrypted drive without its passphrase: one can talk, and nothing is kept.
-func TestLockedDrive(t *testing.T) {
+// TestWipesMemory hands the machine over to the computer's own system: of the volume key, the passphrase and the words that were in
+// memory nothing is there any more.
+func TestWipesMemory(t *testing.T) {
 	vmtest.NeedQEMU(t)
-	disk := fullDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Encrypt: &create.Encryption{Passphrase: []byte("x"), Cost: luks.Cost{Memory: 32 << 10, Passes: 1}}})
-	p := vmtest.Boot(t, ovmf.Config{Disk: disk})
-	p.Expect("starts without them): ")
-	for range 2 {
-		p.TypeLine("no")
-		p.Expect("starts without them): ")
-	}
-	p.TypeLine("no")
-	told := p.Prompt()
-	vmtest.Contains(t, told, "AlphaOS starts without your conversations and documents")
-	const said = "The violet armadillo sleeps under my bed"
-	p.Ask(said)
-	p.TypeLine("/bye")
-	p.Expect("Nothing was saved in this session. Goodbye.")
-	p.Off()
-	raw, err := os.ReadFile(disk)
+	loader, err := os.ReadFile(vmtest.EFI(t, "./tests/ownsystem"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	absent(t, "the drive", raw, said)
+	inside := vmtest.SmallDrive(t, "", create.Extra{Path: "System/Library/CoreServices/boot.efi", Content: loader})
+	const passphrase, said = "five words on a train", "The violet armadillo sleeps under my bed"
+	disk := fullDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Config: []byte(`{"wait": 60}`),
+		Encrypt: &create.Encryption{Passphrase: []byte(passphrase), Cost: luks.Cost{Memory: 32 << 10, Passes: 1}}})
+	d, _ := vmtest.Drive(t, disk)
+	if err := d.Unlock([]byte(passphrase)); err != nil {
+		t.Fatal(err)
+	}
+	s, _, err := d.OpenJournal(time.Now)
+	if err == nil {
+		err = errors.Join(s.Begin(), s.AddUser(said), s.End(), d.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := volumeKey(t, disk, passphrase)
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb", MemoryMiB: 512,
+		Extra: []string{"-no-shutdown", "-drive", "if=none,id=inside,format=raw,file=" + inside, "-device", "ide-hd,drive=inside"}})
+	p.Expect("starts without them): ")
+	p.TypeLine(passphrase)
+	p.Expect(vmtest.Manager)
+	memory := func() []byte {
+		t.Helper()
+		name := t.TempDir() + "/memory"
+		if out, err := p.VM.Monitor(t.Context(), `pmemsave 0 0x20000000 "`+name+`"`); err != nil || out != "" {
+			t.Fatalf("%q, error %v", out, err)
+		}
+		b, err := os.ReadFile(name)
+		if err != nil || len(b) != 512<<20 {
+			t.Fatalf("%d bytes of memory, error %v", len(b), err)
+		}
+		return b
+	}
+	before := memory()
+	for what, b := range map[string][]byte{"key": key[:32], "words": []byte(said)} {
+		if !bytes.Contains(before, b) {
+			t.Errorf("the %s are not in memory while AlphaOS runs: this test would find nothing", what)
+		}
+	}
+	p.Type("4\n")
+	p.Expect("own system: ")
+	p.Expect("processors")
+	after := memory()
+	absent(t, "memory", after, passphrase, said, string(key))
+}
+
+// volumeKey asks cryptsetup for the key of the encrypted partition.
+func volumeKey(t *testing.T, disk, passphrase string) []byte {
+	t.Helper()
+	if _, err := exec.LookPath("cryptsetup"); err != nil {
+		t.Skip("cryptsetup is missing: tools/install.sh test installs it")
+	}
+	_, volumes := vmtest.Drive(t, disk)
+	file := t.TempDir() + "/passphrase"
+	if err := os.WriteFile(file, []byte(passphrase), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("cryptsetup", "luksDump", "--dump-volume-key", "--disable-locks", "-q", "--key-file", file, fsck.Copy(t, volumes[2])).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, dump, _ := strings.Cut(string(out), "MK dump:")
+	key, err := hex.DecodeString(strings.Join(regexp.MustCompile(`\b[0-9a-f]{2}\b`).FindAllString(dump, -1), ""))
+	if err != nil || len(key) != 64 {
+		t.Fatalf("no key in %q, error %v", out, err)
+	}
+	return key
 }

@@ -73,6 +73,14 @@ func Region(i int) (base, frames uintptr) {
 	return regions[i].base, regions[i].frames
 }
 
+// Wipe overwrites all memory that was taken over, with the bitmaps and the page tables in it: nothing of this package can be
+// used any more.
+func Wipe() {
+	for i := range regionCount {
+		zero(regions[i].base, regions[i].frames<<FrameShift)
+	}
+}
+
 // Frames counts all frames and those that are not in use.
 func Frames() (total, free uintptr) { return totalFrames, freeFrames }
 

@@ -55,7 +55,7 @@ type job struct {
 	dev            fs.BlockDevice
 	block          int64
 	header, length int64 // bytes: of the header, of the shortened volume
-	records        int64 // where they are; the header is kept right before
+	records, end   int64 // where they are, up to the end of the partition; the header is kept right before
 
 	seq  uint64
 	done int64  // all of the volume from here on has been moved
@@ -67,7 +67,7 @@ func Partition(dev fs.BlockDevice, o Options) error {
 	o.Header = cmp.Or(o.Header, luks.DataOffset)
 	block := int64(dev.BlockSize())
 	size := int64(dev.Blocks()) * block / mib * mib
-	j := &job{dev: dev, block: block, header: o.Header, records: size - mib, length: size - 2*o.Header - mib}
+	j := &job{dev: dev, block: block, header: o.Header, records: size - mib, end: int64(dev.Blocks()) * block, length: size - 2*o.Header - mib}
 	if j.length < 33*mib {
 		return fmt.Errorf("the partition is too small to be encrypted: that takes %d MiB beside what is on it", (2*o.Header+mib)>>20)
 	}
@@ -136,7 +136,7 @@ func (j *job) begin(o Options) (*luks.Device, error) {
 		return nil, err
 	}
 	// What is there is no secret, but random bytes don't tell which keyslots are in use.
-	if err := j.scramble(j.records-j.header, j.header+mib); err != nil {
+	if err := j.scramble(j.records-j.header, j.end); err != nil {
 		return nil, err
 	}
 	v, inside, err := luks.Format(j.aside(), o.Passphrase, luks.Options{Label: drive.Parts[drive.Knowledge].Label, Cost: o.Cost, Offset: j.header})
@@ -201,17 +201,25 @@ func (j *job) place() error {
 }
 
 // forget overwrites the records and the header at the end, whose keyslots would open the volume for ever.
+//
+// The boot sectors go first: a record that is half overwritten is none any more, and would keep the other half for ever.
 func (j *job) forget() error {
-	if err := j.scramble(j.records-j.header, j.header); err != nil {
+	clear(j.boot)
+	for range 2 {
+		if err := j.note(); err != nil {
+			return err
+		}
+	}
+	if err := j.scramble(j.records-j.header, j.records); err != nil {
 		return err
 	}
-	return j.scramble(j.records, mib)
+	return j.scramble(j.records, j.end)
 }
 
-// scramble overwrites n bytes with random ones.
-func (j *job) scramble(at, n int64) error {
-	b := make([]byte, mib)
-	for end := at + n; at < end; at += mib {
+// scramble overwrites all up to end with random bytes.
+func (j *job) scramble(at, end int64) error {
+	for ; at < end; at += mib {
+		b := make([]byte, min(mib, end-at))
 		if _, err := rand.Read(b); err != nil {
 			return err
 		}

@@ -185,6 +185,7 @@ func TestCuts(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	image, files := volume(t, size, r)
+	copy(image[len(image)-1000:], "what was said in confidence. ") // by somebody who has deleted it
 	count := fstest.NewDevice(bytes.Clone(image), 512)
 	if err := Partition(count, options()); err != nil {
 		t.Fatal(err)
