@@ -23,33 +23,32 @@ func Shrink(dev fs.BlockDevice, size int64) error {
 	}
 	sectors := size / v.sector
 	last := uint32((sectors*v.sector-v.dataAt)/v.cluster + 1)
-	switch {
-	case sectors*v.sector < v.dataAt || last < 65525+1:
+	if sectors*v.sector < v.dataAt || last < 65525+1 {
 		return fmt.Errorf("FAT32 cannot be as small as %d MiB", size>>20)
-	case last >= v.last:
-		return nil
 	}
-	free, err := v.Free()
-	if err != nil {
-		return err
-	}
-	for c := last + 1; c <= v.last; c++ {
+	// An earlier attempt may have been cut short between any of what follows, so all of it is done even if the
+	// boot sector says so already.
+	free := uint32(0)
+	for c := uint32(2); c <= v.last; c++ {
 		e, err := v.tableEntry(c)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if e&entryMask != 0 {
+		case e&entryMask == 0 && c <= last:
+			free++
+		case e&entryMask != 0 && c > last:
 			return fmt.Errorf("%w: the last %d MiB of it have to be free. Remove what was put there last, or copy all to another drive", ErrTail, (v.Size()-size)>>20)
 		}
 	}
-	gone := v.last - last
+	v.next = 2
 	b := make([]byte, v.sector)
 	if err := v.readAt(0, b); err != nil {
 		return err
 	}
-	le := binary.LittleEndian
-	le.PutUint16(b[19:], 0)
-	le.PutUint32(b[32:], uint32(sectors))
+	if le := binary.LittleEndian; last < v.last {
+		le.PutUint16(b[19:], 0)
+		le.PutUint32(b[32:], uint32(sectors))
+	}
 	places := []int64{0}
 	if v.backup > 0 {
 		places = []int64{v.backup, 0}
@@ -59,9 +58,5 @@ func Shrink(dev fs.BlockDevice, size int64) error {
 			return err
 		}
 	}
-	v.next = 2
-	if err := v.writeInfo(uint32(free/v.cluster) - gone); err != nil {
-		return err
-	}
-	return v.dev.Flush()
+	return errors.Join(v.writeInfo(free), v.dev.Flush())
 }
