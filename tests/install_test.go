@@ -103,7 +103,7 @@ esac`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"qemu-system-x86", "ovmf", "mtools", "dosfstools", "e2fsprogs", "gdisk", "xkb-data", "poppler-utils", "sqlite3", "sbsigntool", "osslsigncode", "efitools", "openssl", "mpich-doc", "python3-jinja2", "ca-certificates", "golang-1.23-go"} {
+	for _, name := range []string{"qemu-system-x86", "ovmf", "mtools", "dosfstools", "e2fsprogs", "gdisk", "xkb-data", "poppler-utils", "sqlite3", "cryptsetup-bin", "sbsigntool", "osslsigncode", "efitools", "openssl", "mpich-doc", "python3-jinja2", "ca-certificates", "golang-1.23-go"} {
 		if !strings.Contains(string(calls), name) {
 			t.Errorf("%s was not installed: %s", name, calls)
 		}
@@ -122,7 +122,7 @@ esac`)
 func TestInstallDoesNothingWhenAllIsThere(t *testing.T) {
 	bin := bareMachine(t)
 	script(t, bin, "apt-get", `echo "apt-get was called"; exit 1`)
-	for _, tool := range []string{"qemu-system-x86_64", "mcopy", "fsck.fat", "mke2fs", "mkfs.exfat", "sfdisk", "parted", "zstd", "sgdisk", "pdftotext", "sqlite3", "sbverify", "osslsigncode", "cert-to-efi-sig-list", "openssl", "python3"} {
+	for _, tool := range []string{"qemu-system-x86_64", "mcopy", "fsck.fat", "mke2fs", "mkfs.exfat", "sfdisk", "parted", "zstd", "sgdisk", "pdftotext", "sqlite3", "cryptsetup", "sbverify", "osslsigncode", "cert-to-efi-sig-list", "openssl", "python3"} {
 		script(t, bin, tool, "exit 0")
 	}
 	script(t, bin, "go", fakeGo)

@@ -48,6 +48,9 @@ var maxReplayed = 1 << 20
 
 var errTooMany = errors.New("more is in it than fits in memory; have a computer with Linux mount the volume once")
 
+// errTorn is wrapped by what is wrong with a journal's superblock that a cut of power may have done.
+var errTorn = errors.New("it may be torn")
+
 var journalMagic = []byte{0xC0, 0x3B, 0x39, 0x98}
 
 // replayed is a block of the volume whose content is in the journal.
@@ -151,7 +154,7 @@ func (v *FS) openJournal() (*journal, error) {
 		}
 	}
 	j := &journal{v: v, n: n}
-	if err = j.readSuper(); err != nil && j.rebuild() {
+	if err = j.readSuper(); errors.Is(err, errTorn) && j.rebuild() {
 		v.note("The superblock of the volume's journal is damaged, as a cut of power may leave it: what is in the journal is used all the same.")
 		return j, nil
 	}
@@ -163,12 +166,12 @@ func (j *journal) readSuper() error {
 	v, n := j.v, j.n
 	b, err := j.read(0)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (%w)", err, errTorn)
 	}
 	be := binary.BigEndian
 	kind := be.Uint32(b[4:])
 	if !bytes.Equal(b[:4], journalMagic) || kind != journalSuper1 && kind != journalSuper2 {
-		return fmt.Errorf("it has no superblock: %s", remedy)
+		return fmt.Errorf("it has no superblock (%w): %s", errTorn, remedy)
 	}
 	length := be.Uint32(b[0x10:])
 	j.first, j.end = be.Uint32(b[0x14:]), length
@@ -185,7 +188,7 @@ func (j *journal) readSuper() error {
 			return fmt.Errorf("its superblock names an unknown kind of checksum: %s", remedy)
 		}
 		if crc32cHole(^uint32(0), b[:superSize], 0xFC, 4) != be.Uint32(b[0xFC:]) {
-			return fmt.Errorf("its superblock does not match its checksum: %s", remedy)
+			return fmt.Errorf("its superblock does not match its checksum (%w): %s", errTorn, remedy)
 		}
 		j.seed = crc32c(^uint32(0), b[0x30:0x40])
 	}
@@ -249,9 +252,11 @@ func (j *journal) rebuild() bool {
 		j.seed = crc32c(^uint32(0), j.uuid)
 	}
 	slices.SortStableFunc(found, func(a, b control) int { return int(int32(a.sequence - b.sequence)) })
-	last := uint32(1) // the next number
-	if len(found) > 0 {
-		last = found[len(found)-1].sequence + 1
+	last, committed := uint32(1), uint32(0) // the next number, and that after the last transaction that was committed
+	for _, c := range found {
+		if last = c.sequence + 1; c.kind == journalCommit {
+			committed = last
+		}
 	}
 	broken := uint32(0) // the transaction that a chain from an earlier one does not reach
 	tries := 0
@@ -264,14 +269,15 @@ func (j *journal) rebuild() bool {
 		}
 		j.start, j.sequence = c.block, c.sequence
 		_, next, err := j.scan()
-		// The last one may not be whole: then it never happened.
-		if err == nil && (next == last || next == last-1) {
+		// A chain from an earlier use of the ring may end just before this one's: it would bring back what is no more.
+		if err == nil && next == committed {
 			return true
 		}
 		broken = max(next, c.sequence)
 	}
+	// A transaction that was committed is there, at least the last one: what can't be read is of a journal of another kind.
 	j.start, j.sequence = 0, last
-	return true
+	return committed == 0
 }
 
 // sums tells whether blocks have checksums of their own.

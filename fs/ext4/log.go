@@ -420,13 +420,14 @@ func (v *FS) commit() error {
 			return err
 		}
 	}
-	// What seals the transaction is within one sector: around it are zeros already, so that it can't be torn.
-	err = l.write(append(frames, make([]byte, v.block)))
+	// What seals the transaction is the head of the commit block, of which all else is there already: so it can't be torn.
+	last := l.last()
+	err = l.write(append(frames, append(make([]byte, 12), last[12:]...)))
 	if err == nil {
 		err = v.dev.Flush()
 	}
 	if err == nil {
-		err = l.seal()
+		err = l.seal(last)
 	}
 	if err == nil {
 		err = v.dev.Flush()
@@ -545,8 +546,8 @@ func (l *log) frames(order []uint64, blocks map[uint64][]byte, revoked []uint64)
 	return frames, nil
 }
 
-// seal writes the commit block of the transaction, which is the last before the head.
-func (l *log) seal() error {
+// last is the commit block of the transaction.
+func (l *log) last() []byte {
 	be := binary.BigEndian
 	b := make([]byte, l.v.block)
 	copy(b, journalMagic)
@@ -558,6 +559,11 @@ func (l *log) seal() error {
 	if l.sums() {
 		be.PutUint32(b[16:], crc32cHole(l.seed, b, 16, 4))
 	}
+	return b
+}
+
+// seal writes the sector of a commit block, which is the last before the head, that has its head.
+func (l *log) seal(b []byte) error {
 	last := l.head - 1
 	if l.head == l.first {
 		last = l.end - 1
