@@ -87,7 +87,7 @@ func TestFortyTurnsWithDocuments(t *testing.T) {
 	most := 0
 	w.prompt = func(text string) { most = max(most, strings.Count(text, "Passages from my documents")) }
 	out := w.says(append(slices.Clone(talk), "/bye")...)
-	if n := strings.Count(out, "alpha> The circulation pump was replaced under warranty on 2024-11-08. [1] That is all.\n· From your documents: [1] boiler.md, Boiler › Service"); n != 20 {
+	if n := strings.Count(out, "alpha> \n· Thought for 1 s: /thoughts shows it.\nThe circulation pump was replaced under warranty on 2024-11-08. [1] That is all.\n· From your documents: [1] boiler.md, Boiler › Service"); n != 20 {
 		t.Errorf("%d answers of 20 cite their passage:\n%s", n, out)
 	}
 	if n := strings.Count(out, "[1]"); n != 2*20 {
