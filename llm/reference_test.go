@@ -28,6 +28,7 @@ type golden2 struct {
 	Pooling string
 	Cases   []struct {
 		Prompt     []int32
+		Text       string
 		Tokens     []int32
 		Greedy     []int32
 		Gap        []float64 `json:"top1_minus_top2"`
@@ -183,6 +184,9 @@ func checkPooled(t *testing.T, m *Model, path string, exact golden2) {
 		got, err := m.pool1(context.Background(), c.Tokens)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if c.Text != "" && !slices.Equal(m.embeddingTokens(c.Text), c.Tokens) {
+			t.Errorf("%q is %v, not %v", c.Text, m.embeddingTokens(c.Text), c.Tokens)
 		}
 		_, largest := distance(t, got, want)
 		size, cosine, a, b := 0.0, 0.0, 0.0, 0.0
