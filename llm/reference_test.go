@@ -3,6 +3,7 @@ package llm
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -20,13 +21,14 @@ import (
 // llama.cpp computes, and with what the same weights give when they are expanded to F32 ("exact"),
 // which is what is to be met. A model that Check accepts is claimed, and has to be right.
 
-const reference2 = "../../shared/data2"
+const data2 = "../../shared/data2"
 
 type golden2 struct {
 	Dim     int
 	Pooling string
 	Cases   []struct {
 		Prompt     []int32
+		Text       string
 		Tokens     []int32
 		Greedy     []int32
 		Gap        []float64 `json:"top1_minus_top2"`
@@ -35,14 +37,14 @@ type golden2 struct {
 	}
 }
 
-// reference2Models are the files' names without their ending.
-func reference2Models(t testing.TB) (names []string) {
-	files, err := filepath.Glob(filepath.Join(reference2, "models", "*.gguf"))
+// data2Models are the files' names without their ending.
+func data2Models(t testing.TB) (names []string) {
+	files, err := filepath.Glob(filepath.Join(data2, "models", "*.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(files) == 0 {
-		t.Skip("reference data is absent: there are no models in " + reference2)
+		t.Skip("reference data is absent: there are no models in " + data2)
 	}
 	for _, f := range files {
 		names = append(names, strings.TrimSuffix(filepath.Base(f), ".gguf"))
@@ -54,7 +56,7 @@ func reference2Models(t testing.TB) (names []string) {
 // that cannot be computed. Any other reason for refusing one is an error.
 func supportedReference(t testing.TB, name string) *gguf.File {
 	t.Helper()
-	f, err := llmtest.OpenTables(t, filepath.Join(reference2, "models", name+".gguf"))
+	f, err := llmtest.OpenTables(t, filepath.Join(data2, "models", name+".gguf"))
 	if err != nil {
 		if strings.Contains(err.Error(), "type") {
 			t.Skipf("not supported yet: %v", err)
@@ -72,9 +74,9 @@ func supportedReference(t testing.TB, name string) *gguf.File {
 	return f
 }
 
-func loadReference2(t testing.TB, name string, o Options) *Model {
+func loadData2(t testing.TB, name string, o Options) *Model {
 	t.Helper()
-	f, size := llmtest.Open(t, filepath.Join(reference2, "models", name+".gguf"))
+	f, size := llmtest.Open(t, filepath.Join(data2, "models", name+".gguf"))
 	m, err := Load(f, size, o)
 	if err != nil {
 		t.Fatal(err)
@@ -94,19 +96,19 @@ func referenceSession(t testing.TB, m *Model) *Session {
 }
 
 func TestReferenceModels(t *testing.T) {
-	for _, name := range reference2Models(t) {
+	for _, name := range data2Models(t) {
 		t.Run(name, func(t *testing.T) {
 			f := supportedReference(t, name)
 			plain := true
 			for _, x := range f.Tensors {
 				plain = plain && (x.Type == gguf.F32 || x.Type == gguf.F16)
 			}
-			path := filepath.Join(reference2, "golden", name)
+			path := filepath.Join(data2, "golden", name)
 			var theirs, exact golden2
 			if !readJSON(t, path+".json", &theirs) || !readJSON(t, path+".exact.json", &exact) {
 				t.Fatal("a model without reference results")
 			}
-			m := loadReference2(t, name, Options{Threads: 1, Cache: "f32", Kernel: Kernels()[0]})
+			m := loadData2(t, name, Options{Threads: 1, Cache: "f32", Kernel: Kernels()[0]})
 			if exact.Dim > 0 {
 				checkPooled(t, m, path, exact)
 				return
@@ -183,6 +185,9 @@ func checkPooled(t *testing.T, m *Model, path string, exact golden2) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if c.Text != "" && !slices.Equal(m.embeddingTokens(c.Text), c.Tokens) {
+			t.Errorf("%q is %v, not %v", c.Text, m.embeddingTokens(c.Text), c.Tokens)
+		}
 		_, largest := distance(t, got, want)
 		size, cosine, a, b := 0.0, 0.0, 0.0, 0.0
 		for j, v := range want {
@@ -211,7 +216,7 @@ func checkPooled(t *testing.T, m *Model, path string, exact golden2) {
 // not fit its memory give the same bits as one that reads token by token from memory.
 func TestReferenceBits(t *testing.T) {
 	smallPieces(t, 16<<10)
-	for _, name := range reference2Models(t) {
+	for _, name := range data2Models(t) {
 		if strings.HasPrefix(name, "types256") {
 			continue // the same graph as llama's
 		}
@@ -221,8 +226,11 @@ func TestReferenceBits(t *testing.T) {
 				t.Skip("not a language model")
 			}
 			var g golden2
-			readJSON(t, filepath.Join(reference2, "golden", name+".json"), &g)
-			checkBits(t, f, g.Cases[1].Prompt, g.Cases[2].Prompt[40:40+MaxDraft+1], func(o Options) *Model { return loadReference2(t, name, o) })
+			readJSON(t, filepath.Join(data2, "golden", name+".json"), &g)
+			checkBits(t, f, g.Cases[1].Prompt, g.Cases[2].Prompt[40:40+MaxDraft+1], func(o Options) *Model {
+				o.Threads = 1
+				return loadData2(t, name, o)
+			})
 		})
 	}
 }
@@ -244,6 +252,9 @@ func TestFamilyBits(t *testing.T) {
 					t.Fatal(err)
 				}
 				open := func(o Options) *Model {
+					if mix.Name == "F16" || shape.Name == "tiny-gemma4" || shape.Name == "tiny-gpt-oss" {
+						o.Threads = 1
+					}
 					m, err := Load(bytes.NewReader(b.Bytes()), int64(b.Len()), o)
 					if err != nil {
 						t.Fatal(err)
@@ -317,6 +328,17 @@ func checkBits(t *testing.T, f *gguf.File, prompt, ids []int32, load func(Option
 	together("a restored session", r, 3, 8)
 	r.Truncate(len(prompt))
 	together("a restored session that is shortened", r, 0, 5, 1, 2)
+	for _, n := range []int{0, 10, len(saved) / 3, len(saved) * 2 / 3, len(saved) - 1, len(saved)} {
+		broken := slices.Clone(saved[:n])
+		if n == len(saved) {
+			broken[n-5] ^= 1
+		}
+		if _, err := r.ReadFrom(bytes.NewReader(broken)); !errors.Is(err, ErrState) || r.Len() != 0 {
+			t.Fatalf("%d of %d bytes of a state: %d tokens, %v", n, len(saved), r.Len(), err)
+		}
+	}
+	eval(t, r, prompt...)
+	together("a session behind a damaged state", r, 0, 2)
 
 	budget := int64(0)
 	for _, x := range f.Tensors {
