@@ -101,5 +101,8 @@ func (m *Model) configure() (err error) {
 	if m.rotations, err = readRotations(m.file); err != nil {
 		return err
 	}
+	if m.rotations != nil && m.config.embeds {
+		return fmt.Errorf("embedding models of architecture %s with rotated weights are not supported", m.config.arch.name)
+	}
 	return m.checkTensors()
 }

@@ -118,9 +118,6 @@ func readRotations(f *gguf.File) (*rotations, error) {
 	if !untied && (r.inverse == nil) != (r.names["token_embd.weight"] == nil) {
 		return nil, fmt.Errorf("the model's embeddings, which are its output too, are declared as rotated for only one of both: it would talk nonsense")
 	}
-	if arch, err := findArchitecture(f); err == nil && arch.embeds {
-		return nil, fmt.Errorf("models of architecture %s with rotated weights are not supported", arch.name)
-	}
 	return r, nil
 }
 

@@ -16,7 +16,7 @@ func TestLogitsOfTypes(t *testing.T) {
 	tried := 0
 	for _, typ := range kernel.Types() {
 		name := "types256-" + typ.String()
-		golden2 := filepath.Join(reference2, "golden", name)
+		golden2 := filepath.Join(data2, "golden", name)
 		if _, err := os.Stat(golden2 + ".json"); os.IsNotExist(err) {
 			continue
 		}
@@ -26,7 +26,7 @@ func TestLogitsOfTypes(t *testing.T) {
 			if !readJSON(t, golden2+".json", &g) || !readJSON(t, golden2+".exact.json", &exact) {
 				t.Fatal("the reference is not complete")
 			}
-			f, size := llmtest.Open(t, filepath.Join(reference2, "models", name+".gguf"))
+			f, size := llmtest.Open(t, filepath.Join(data2, "models", name+".gguf"))
 			for _, k := range []string{Kernels()[0], "portable"} {
 				m, err := Load(f, size, Options{Kernel: k, Threads: 2, Cache: "f32"})
 				if err != nil {
