@@ -71,7 +71,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 	start.ReadOptions(con, d)
 	start.Unlock(con, d)
 	option := func(name, value string) error { return start.SaveOption(d, name, value) }
-	keep := assistant.Drive{Option: option, Measure: d.Measure, Present: m.Present, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
+	keep := assistant.Drive{Option: option, Measure: d.Measure, Present: m.Present, Reread: m.Reread, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
 	if !start.Safe {
 		m.PrepareCrash(d)
 	}

@@ -43,14 +43,14 @@ func (c *conversation) retry(ctx context.Context) {
 	// What was said while nothing was saved is not saved now.
 	var saved *answer
 	if c.journal.saving && kept {
-		index, ok := c.journal.lastMessage()
-		err := c.journal.finish()
-		if err != nil {
+		if err := c.journal.finish(); err != nil {
 			c.ui.Error("What was said is not saved yet, so no other answer is given: " + fs.Explain(err))
 			return
 		}
-		if ok {
+		if index, ok := c.journal.lastMessage(); ok {
 			saved = c.journal.replaceAnswer(index + 1)
+		} else {
+			c.journal.secret = true
 		}
 	} else {
 		c.journal.secret = true
@@ -199,6 +199,7 @@ func (c *conversation) unsay() {
 	dropTyped(c.ui, []store.Message{{Role: store.User, Text: c.said.Turns[at].Text}})
 	c.said.Turns = c.said.Turns[:at]
 	c.said.First = min(c.said.First, at)
+	c.thoughts = ""
 	if c.model != nil {
 		c.model.Forget()
 	}

@@ -104,6 +104,7 @@ type Drive struct {
 	NoStore  error          // why Store is nil; nil when that is intended
 	State    engine.Medium  // where the model's memory of the conversation is kept between sessions; nil: nowhere
 	Present  func() error   // tells whether the drive is there; nil: it always is
+	Reread   func() error   // reads anew what may have been changed while the drive was away, if it was; nil: it never was
 
 	// Documents are the person's files on the drive; nil: there is no place for any.
 	Documents iofs.FS
@@ -166,7 +167,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		o.Display = noDisplay{}
 	}
 	o.Engine.Now = o.Now
-	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present, option: o.Drive.Option, now: o.Now, every: cmp.Or(o.watch, watchEvery)}
+	j := &journal{ui: o.UI, store: o.Drive.Store, present: o.Drive.Present, reread: o.Drive.Reread, option: o.Drive.Option, now: o.Now, every: cmp.Or(o.watch, watchEvery)}
 	j.show = func() {
 		o.Display.SetBars(func(b *console.Bars) { b.Saved, b.Alert = j.state(), j.alert() })
 	}

@@ -99,6 +99,7 @@ func (c *conversation) forget() {
 func (c *conversation) clear() {
 	c.said.Turns, c.earlier, c.said.First, c.kept, c.code = nil, 0, 0, nil, 0
 	c.shelf.clear()
+	c.thoughts = ""
 	if c.model != nil {
 		c.model.Forget()
 	}

@@ -18,6 +18,7 @@ type journal struct {
 	ui      UI
 	store   *store.Store
 	present func() error                   // Drive.Present
+	reread  func() error                   // Drive.Reread
 	option  func(name, value string) error // Drive.Option
 	now     func() time.Time
 	saving  bool // messages go to the store
@@ -47,7 +48,11 @@ func (j *journal) begin(why error) {
 		return
 	}
 	j.saving, j.saved = true, console.AllSaved // to begin with
-	j.noted(j.store.Begin())
+	err := j.store.Same()                      // it may have been used elsewhere since it was read
+	if !errors.Is(err, store.ErrElsewhere) {
+		err = j.store.Begin()
+	}
+	j.noted(err)
 	j.tell()
 }
 
@@ -129,7 +134,11 @@ func (j *journal) setting(name string) string {
 // keep saves a setting and tells the person when that fails.
 func (j *journal) keep(name, value string) {
 	if j.option != nil && slices.Contains([]string{"theme", "text", "keyboard", timezoneSetting}, name) {
-		if err := j.option(name, value); err != nil {
+		err := j.same()
+		if err == nil {
+			err = j.option(name, value)
+		}
+		if err != nil {
 			j.ui.Error("The file of options can't be changed, which has a say in this at the next start: " + fs.Explain(err))
 		}
 	}

@@ -106,6 +106,11 @@ func (j *journal) same() error {
 	if !errors.Is(j.trouble, fs.ErrRemoved) && !errors.Is(j.trouble, store.ErrElsewhere) {
 		return nil
 	}
+	if j.reread != nil { // before anything is written
+		if err := j.reread(); err != nil {
+			return err
+		}
+	}
 	return j.store.Same()
 }
 

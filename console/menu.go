@@ -183,11 +183,12 @@ func (c *Console) Touched() bool {
 	return len(c.queue) > 0
 }
 
-// Forget forgets what was typed and not read yet.
+// Forget forgets what was typed and not read yet, and what was given up of it: a passphrase may be in it.
 func (c *Console) Forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queue, c.ahead.text, c.typed = nil, nil, nil
+	c.history, c.ahead.dropped = nil, 0
 }
 
 // ask asks for rows and notes, while the console is not locked.

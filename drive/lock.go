@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 
+	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
 	"alphaos/fs/luks"
@@ -24,6 +25,23 @@ var ErrLocked = errors.New("it is encrypted, and locked until its passphrase is 
 
 // Encrypting begins the boot sectors of a knowledge partition while drive/encrypt encrypts it.
 const Encrypting = "AlphaOS is encrypting this volume.\n"
+
+// BackupSector is where a FAT32 volume has the backup of its boot sector.
+const BackupSector = 6
+
+// EncryptingAt tells whether one of the boot sectors of a partition begins so.
+func EncryptingAt(dev fs.BlockDevice) (bool, error) {
+	for _, at := range []uint64{0, BackupSector} {
+		b := make([]byte, dev.BlockSize())
+		if err := dev.ReadBlocks(at, b); err != nil {
+			return false, err
+		}
+		if bytes.HasPrefix(b, []byte(Encrypting)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
 
 // ErrEncrypting is returned, wrapped, for such a partition.
 var ErrEncrypting = errors.New("encrypting it was cut short; alphaos drive encrypt, with the same passphrase, goes on with it on another computer")

@@ -69,7 +69,7 @@ type BlockDevice struct {
 	gone    bool      // it was not there the last time
 	waited  time.Time // when explain last waited to see whether the drive is gone
 	moved   bool      // gone or io changed, and changed has not been called yet
-	changed func()
+	changed []func()
 	failed  func(error)
 	said    string // the last error given to failed
 }
@@ -186,10 +186,10 @@ func (d *BlockDevice) OnError(f func(error)) {
 }
 
 // OnChange has f called when what RawWriter returns has changed: the drive was found missing, or
-// found again. f must not use the device in any other way.
+// found again, after all others that were given. f must not use the device in any other way.
 func (d *BlockDevice) OnChange(f func()) {
 	d.mu.Lock()
-	d.changed = f
+	d.changed = append(d.changed, f)
 	d.mu.Unlock()
 }
 
@@ -245,8 +245,8 @@ func (d *BlockDevice) request(f func() error) error {
 	err := f()
 	var changed []func()
 	for _, x := range d.together() {
-		if x.moved && x.changed != nil {
-			changed = append(changed, x.changed)
+		if x.moved && len(x.changed) > 0 {
+			changed = append(changed, x.changed...)
 		}
 		x.moved = false
 	}

@@ -125,6 +125,7 @@ func (m *Machine) keep(d *drive.Drive, log *boot.Log) {
 	for _, dev := range m.parts {
 		dev.AllowWrites()
 		dev.OnError(func(err error) { log.Printf("drive: %v", err) })
+		dev.OnChange(func() { m.away.Store(true) })
 	}
 }
 
@@ -138,17 +139,22 @@ func (m *Machine) ConnectDisks() error {
 func (m *Machine) Present() error {
 	for _, dev := range m.parts {
 		if err := dev.Present(); err != nil {
-			m.away = true
+			m.away.Store(true)
 			return err
 		}
 	}
-	if m.away {
+	return m.Reread()
+}
+
+// Reread reads anew what somebody may have changed while the drive was away, if it was.
+func (m *Machine) Reread() error {
+	if m.away.Swap(false) {
 		for _, v := range m.drive.Volumes() {
 			if err := v.Reread(); err != nil {
+				m.away.Store(true)
 				return err
 			}
 		}
-		m.away = false
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"alphaos/amd64"
@@ -31,7 +32,7 @@ type Machine struct {
 	keys   keyboard.Keyboard
 	drive  *drive.Drive       // or nil
 	parts  []*efi.BlockDevice // the drive's partitions that are used
-	away   bool               // Present has not found them all
+	away   atomic.Bool        // they were not all there, or were found again, and nobody has read them anew
 	heap   int64              // what the Go heap may grow to
 
 	// Times after the firmware's hand-over: of the Go program, of drive and journal, and

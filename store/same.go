@@ -14,13 +14,24 @@ func (s *Store) Same() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	j := s.j
+	head := make([]byte, blockSize)
 	if j.blank {
+		for _, base := range [2]int64{0, j.half} {
+			if readFull(j.m, head, base) == nil {
+				if _, ok := parseHeader(head); ok {
+					return ErrElsewhere
+				}
+			}
+		}
 		return nil
 	}
-	head := make([]byte, blockSize)
 	// Behind the tail are zeros, or what appends that failed have left there. Whoever used the drive meanwhile began a session, behind
-	// these.
-	next := make([]byte, min(4*maxPayload, j.capacity-j.tail))
+	// these. Before the first append it lies near, and no number there was given by what was read.
+	look := int64(4 * maxPayload)
+	if !s.begun {
+		look = probeSize
+	}
+	next := make([]byte, min(look, j.capacity-j.tail))
 	known := false
 	var failed error
 	for _, base := range [2]int64{0, j.half} {
@@ -39,11 +50,11 @@ func (s *Store) Same() error {
 			failed = err
 			continue
 		}
-		for at := 0; s.begun && at+headerLen <= len(next); at += recordPad {
+		for at := 0; at+headerLen <= len(next); at += recordPad {
 			if binary.LittleEndian.Uint64(next[at+8:]) != j.gen {
 				continue
 			}
-			if r, _, _, ok := parseRecord(next[at:], j.gen); ok && r.begins() {
+			if r, _, _, ok := parseRecord(next[at:], j.gen); ok && (r.seq > j.seq || s.begun && r.begins()) {
 				return ErrElsewhere
 			}
 		}

@@ -78,6 +78,10 @@ func Drive(dev fs.BlockDevice, o Options) (*Report, error) {
 		d, _ = drive.Open(fs.ReadOnly(dev), true)
 	}
 	for _, v := range medium.Volumes {
+		if begun, err := drive.EncryptingAt(v); err == nil && begun {
+			r.problem("%s: %v.", title(v), drive.ErrEncrypting)
+			continue
+		}
 		if v.Kind == volume.LUKS || luksAt(v) {
 			if err := r.encrypted(v, d, o); err != nil {
 				return r, err
@@ -121,7 +125,12 @@ func (r *Report) encrypted(v volume.Volume, d *drive.Drive, o Options) error {
 	if l.Stale() && len(l.Notes()) == 0 {
 		r.problem("A change of its keyslots was cut short.")
 	}
-	if l.Stale() && o.Repair {
+	// What lies where another file system has begun since must not be brought back.
+	ours := v.Kind == volume.LUKS || v.TypeGUID == drive.LockedType
+	if l.Stale() && o.Repair && !ours {
+		r.say("  It is not put right: the partition may hold something else by now")
+	}
+	if l.Stale() && o.Repair && ours {
 		if err := l.Repair(); err != nil {
 			r.say("  It could not be put right: %v.", err)
 		} else {

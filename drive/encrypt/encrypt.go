@@ -11,7 +11,7 @@
 //	volume, its first part |    hole  | encrypted        | header | records
 //	header | encrypted                                            | random
 //
-// A record says from where on all has been moved. It is written when what it says was flushed and read back, after each 16
+// A record says from where on all has been moved. It is written, twice, when what it says was flushed and read back, after each 16
 // MiB: a batch of that size writes only where what the last record knows as moved was. The volume's boot sector and its
 // backup, which are kept beside the records, have a mark instead from before the first move until the header takes
 // their place, so nobody mounts what is half encrypted.
@@ -47,9 +47,6 @@ type Options struct {
 // ErrDone is returned for a partition that is encrypted already.
 var ErrDone = errors.New("it is encrypted already")
 
-// backupSector is where a FAT32 volume has the backup of its boot sector.
-const backupSector = 6
-
 // job is a partition that is being encrypted.
 type job struct {
 	dev            fs.BlockDevice
@@ -71,8 +68,11 @@ func Partition(dev fs.BlockDevice, o Options) error {
 	if j.length < 33*mib {
 		return fmt.Errorf("the partition is too small to be encrypted: that takes %d MiB beside what is on it", (2*o.Header+mib)>>20)
 	}
-	begun := j.read() == nil
-	marked, err := j.marked()
+	begun, err := j.read()
+	if err != nil { // an older record would have what was moved since be encrypted twice
+		return err
+	}
+	marked, err := drive.EncryptingAt(dev)
 	if err != nil {
 		return err
 	}
@@ -80,6 +80,23 @@ func Partition(dev fs.BlockDevice, o Options) error {
 		if !begun {
 			return ErrDone
 		}
+		// Before the header at the end goes, the one at the beginning has to be whole.
+		in, err := v.Unlock(o.Passphrase)
+		if err != nil {
+			kept, kerr := luks.Read(j.aside())
+			if kerr == nil {
+				in, kerr = kept.Unlock(o.Passphrase)
+			}
+			if kerr != nil {
+				return err
+			}
+			in.Close()
+			if err := j.place(); err != nil {
+				return err
+			}
+			return j.forget()
+		}
+		in.Close()
 		if err := v.Repair(); err != nil { // the copying of the header was cut short
 			return err
 		}
@@ -125,8 +142,7 @@ func Partition(dev fs.BlockDevice, o Options) error {
 
 // Begun tells whether encrypting dev was begun and is not at its end: the passphrase is the one that was given then.
 func Begun(dev fs.BlockDevice) bool {
-	j := &job{dev: dev, block: int64(dev.BlockSize())}
-	marked, err := j.marked()
+	marked, err := drive.EncryptingAt(dev)
 	return err == nil && marked
 }
 
@@ -150,7 +166,7 @@ func (j *job) begin(o Options) (*luks.Device, error) {
 		}
 	}
 	j.boot = make([]byte, 2*j.block)
-	for i, at := range []int64{0, backupSector} {
+	for i, at := range []int64{0, drive.BackupSector} {
 		if err = j.dev.ReadBlocks(uint64(at), j.boot[int64(i)*j.block:][:j.block]); err != nil {
 			break
 		}
@@ -178,13 +194,16 @@ func (j *job) batch(inside *luks.Device) error {
 	}
 	if from == 0 { // without the mark
 		copy(b, j.boot[:j.block])
-		copy(b[backupSector*j.block:], j.boot[j.block:])
+		copy(b[drive.BackupSector*j.block:], j.boot[j.block:])
 	}
 	if err := write(inside, from, b); err != nil {
 		return err
 	}
 	j.done = from
-	return j.note()
+	if err := j.note(); err != nil {
+		return err
+	}
+	return j.note() // both places have one
 }
 
 // place copies the header to where the volume begins, the block that makes it one last.
@@ -249,25 +268,11 @@ func write(dev fs.BlockDevice, at int64, b []byte) error {
 	return nil
 }
 
-// marked tells whether one of the boot sectors has the mark.
-func (j *job) marked() (bool, error) {
-	for _, at := range []uint64{0, backupSector} {
-		b := make([]byte, j.block)
-		if err := j.dev.ReadBlocks(at, b); err != nil {
-			return false, err
-		}
-		if bytes.HasPrefix(b, []byte(drive.Encrypting)) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // mark marks both boot sectors, the backup first: while the other one is whole, it counts.
 func (j *job) mark() error {
 	b := make([]byte, j.block)
 	copy(b, drive.Encrypting)
-	for _, at := range []int64{backupSector, 0} {
+	for _, at := range []int64{drive.BackupSector, 0} {
 		if err := write(j.dev, at*j.block, b); err != nil {
 			return err
 		}
@@ -296,13 +301,12 @@ func (j *job) note() error {
 	return write(j.dev, j.records+int64(j.seq%2)*recordRoom, b)
 }
 
-// read takes the last whole record.
-func (j *job) read() error {
-	found := false
+// read takes the last whole record, if there is one.
+func (j *job) read() (found bool, err error) {
 	for i := range int64(2) {
 		b := make([]byte, recordRoom)
 		if err := j.dev.ReadBlocks(uint64((j.records+i*recordRoom)/j.block), b); err != nil {
-			continue
+			return false, err
 		}
 		n := recordHead + 2*j.block
 		sum := sha256.Sum256(b[:n])
@@ -315,10 +319,7 @@ func (j *job) read() error {
 			found, j.seq, j.done, j.boot = true, seq, at(1), b[recordHead:n]
 		}
 	}
-	if !found {
-		return errors.New("there is no record")
-	}
-	return nil
+	return found, nil
 }
 
 // aside returns the partition with the header where it is kept meanwhile.

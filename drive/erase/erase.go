@@ -8,15 +8,20 @@ package erase
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 
+	"alphaos/drive"
 	"alphaos/fs"
 	"alphaos/fs/luks"
 	"alphaos/fs/volume"
 )
 
-const mib = 1 << 20
+const (
+	mib        = 1 << 20
+	mostMisses = 64 // pieces that can't be overwritten, before a drive is given up
+)
 
 // Options say how a drive is erased.
 type Options struct {
@@ -37,18 +42,39 @@ type Result struct {
 	Bytes     int64
 }
 
-// Drive erases the drive dev. An error leaves it partly erased.
+// ErrPlain says that a quick way would leave what can be read.
+var ErrPlain = errors.New("no encrypted partition was found whose keyslots could be overwritten, so all of it has to be: erase it without --quick")
+
+// Drive erases the drive dev. What fails does not keep the rest from being erased; the error is the first.
 func Drive(dev fs.BlockDevice, o Options) (r Result, err error) {
 	if o.Progress == nil {
 		o.Progress = func(string, int64) func(int64) { return func(int64) {} }
 	}
-	if m, err := volume.List(dev); err == nil {
+	var failed error
+	m, err := volume.List(dev)
+	if err != nil {
+		m = &volume.Medium{}
+	}
+	begun, tail := false, make([]byte, 18*mib)
+	for _, v := range m.Volumes {
+		if at, err := drive.EncryptingAt(v); err == nil && at {
+			begun = true
+		}
+		switch err := luks.Destroy(v); {
+		case err == nil:
+			r.Keyslots++
+		case !errors.Is(err, luks.ErrNot):
+			failed = cmp.Or(failed, err)
+		}
+	}
+	if o.Quick && (r.Keyslots == 0 || begun) {
+		return r, cmp.Or(failed, ErrPlain)
+	}
+	if o.Quick { // an encryption that was cut short at its very end leaves a header there
 		for _, v := range m.Volumes {
-			switch err := luks.Destroy(v); {
-			case err == nil:
-				r.Keyslots++
-			case !errors.Is(err, luks.ErrNot):
-				return r, err
+			n, size := int64(len(tail)), int64(v.BlockSize())
+			if total := int64(v.Blocks()) * size; n < total {
+				failed = cmp.Or(failed, v.WriteBlocks(uint64((total-n)/size), tail))
 			}
 		}
 	}
@@ -64,20 +90,25 @@ func Drive(dev fs.BlockDevice, o Options) (r Result, err error) {
 	}
 	done := o.Progress("Overwriting", total)
 	zeros := make([]byte, 4*mib)
+	misses := 0
 	for _, s := range spans {
 		for at := s[0] / size * size; at < s[1]; {
 			b := zeros[:min(int64(len(zeros)), s[1]-at)]
 			if err := dev.WriteBlocks(uint64(at/size), b); err != nil {
-				return r, fmt.Errorf("overwriting: %w", err)
+				failed = cmp.Or(failed, fmt.Errorf("overwriting at %d MiB: %w", at>>20, err))
+				if misses++; misses == mostMisses {
+					return r, failed
+				}
+			} else {
+				r.Bytes += int64(len(b))
 			}
 			at += int64(len(b))
-			r.Bytes += int64(len(b))
 			done(at)
 		}
 	}
 	done(total)
-	if err := dev.Flush(); err != nil {
-		return r, err
+	if failed = cmp.Or(failed, dev.Flush()); failed != nil {
+		return r, failed
 	}
 	if o.Uncache != nil {
 		o.Uncache()
@@ -86,7 +117,8 @@ func Drive(dev fs.BlockDevice, o Options) (r Result, err error) {
 	check := o.Progress("Reading back", total)
 	b := make([]byte, mib)
 	for _, s := range spans {
-		for at := s[0] / size * size; at < s[1]; at += 64 * mib {
+		last := max(s[1]-mib, s[0]) / size * size
+		for at := s[0] / size * size; ; at = min(at+64*mib, last) {
 			p := b[:min(mib, s[1]-at)]
 			if err := dev.ReadBlocks(uint64(at/size), p); err != nil {
 				return r, fmt.Errorf("reading back: %w", err)
@@ -94,7 +126,9 @@ func Drive(dev fs.BlockDevice, o Options) (r Result, err error) {
 			if !bytes.Equal(p, zeros[:len(p)]) {
 				return r, fmt.Errorf("at %d MiB the drive still holds something else than zeros: it does not write what it is told. Destroy it", at>>20)
 			}
-			check(at)
+			if check(at); at >= last {
+				break
+			}
 		}
 	}
 	check(total)

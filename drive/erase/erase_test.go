@@ -139,3 +139,24 @@ func TestForgery(t *testing.T) {
 type liar struct{ fs.BlockDevice }
 
 func (liar) WriteBlocks(uint64, []byte) error { return nil }
+
+// What was never encrypted is not left to a quick way, and a block that can't be written does not keep the rest.
+func TestRest(t *testing.T) {
+	b := made(t, nil)
+	if _, err := Drive(fstest.NewDevice(b, 512), Options{Quick: true}); !errors.Is(err, ErrPlain) || !found(b) {
+		t.Errorf("quick: %v", err)
+	}
+	dev := fstest.NewDevice(b, 512)
+	dev.Fail = func(op fstest.Op, off int64, n int) error {
+		if op == fstest.Write && off <= 5<<20 && 5<<20 < off+int64(n) {
+			return fs.ErrIO
+		}
+		return nil
+	}
+	if _, err := Drive(dev, Options{}); !errors.Is(err, fs.ErrIO) || !strings.Contains(err.Error(), "at 4 MiB") {
+		t.Errorf("error %v", err)
+	}
+	if found(b) || len(bytes.TrimRight(b[8<<20:], "\x00")) > 0 {
+		t.Error("the rest was not overwritten")
+	}
+}

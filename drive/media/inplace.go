@@ -46,6 +46,15 @@ func OpenInPlace(name string, d *Disk, write bool) (*InPlace, error) {
 	if p.f, p.direct, err = openDisk(*d); err != nil {
 		return nil, err
 	}
+	// From now on it is one drive. Before, it was what had that name.
+	now, err := List()
+	if err == nil {
+		err = d.still(now)
+	}
+	if err != nil {
+		p.f.Close()
+		return nil, err
+	}
 	return p, p.open(name, &whole{disk: disk{p.f}}, d.Size, d.BlockSize)
 }
 

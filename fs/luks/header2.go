@@ -38,6 +38,7 @@ var sizes = []int64{16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 1
 type header struct {
 	size     int64
 	sequence uint64
+	second   bool   // it is the second copy, and the first one is damaged or older
 	binary   []byte // as it was read, for what is kept
 	json     map[string]json.RawMessage
 
@@ -164,6 +165,7 @@ func (v *Volume) read2() error {
 		}
 	}
 	v.Version = 2
+	h.second = h == secondary
 	if err := v.take(h); err != nil {
 		return err
 	}
@@ -248,6 +250,9 @@ func (v *Volume) take(h *header) error {
 		if err := json.Unmarshal(h.json[part.name], part.into); err != nil {
 			return bad(part.name, err)
 		}
+	}
+	if h.keyslots == nil || h.tokens == nil { // null
+		return bad("keyslots", errors.New("they and tokens have to be lists"))
 	}
 	if len(segments) != 1 {
 		return bad("segments", fmt.Errorf("there are %d where one can be read; a conversion by cryptsetup may have been cut short, which it can finish", len(segments)))
@@ -439,8 +444,12 @@ func (v *Volume) write() error {
 	if int64(len(text)) >= h.size-binarySize {
 		return errors.New("the header of the encrypted volume has no room for that")
 	}
-	// The primary one last: if it is what a cut spoils, the other one is new.
-	for _, off := range []int64{h.size, 0} {
+	// The copy that was read last: if the other one is what a cut spoils, it is still there.
+	order := []int64{h.size, 0}
+	if h.second {
+		order = []int64{0, h.size}
+	}
+	for _, off := range order {
 		b := make([]byte, h.size)
 		copy(b, h.binary)
 		copy(b, magic1)
@@ -464,7 +473,7 @@ func (v *Volume) write() error {
 			return fmt.Errorf("writing the header of the encrypted volume: %w", err)
 		}
 	}
-	v.stale = false
+	v.stale, h.second = false, false
 	return nil
 }
 

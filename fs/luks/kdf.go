@@ -53,13 +53,13 @@ type kdf struct {
 	lanes  int
 }
 
-// check returns roughly how many seconds it takes, or why it is refused.
-func (k *kdf) check(memory int64) (seconds float64, err error) {
+// check returns roughly how many seconds a key of n bytes takes, or why it is refused.
+func (k *kdf) check(memory int64, n int) (seconds float64, err error) {
 	switch {
 	case k.rounds < 1:
 		return 0, errors.New("its parameters make no sense")
 	case k.kind == "pbkdf2":
-		seconds = float64(k.rounds) / perSecond
+		seconds = pbkdfSeconds(k.hash, k.rounds, n)
 	case k.memory < 8 || k.lanes < 1 || k.lanes > mostLanes:
 		return 0, errors.New("its parameters make no sense")
 	case k.memory > memory>>10:
@@ -93,6 +93,12 @@ func pbkdf(h func() hash.Hash, passphrase, salt []byte, rounds int64, n int) ([]
 	return pbkdf2.Key(h, unsafe.String(unsafe.SliceData(passphrase), len(passphrase)), salt, int(rounds), n)
 }
 
+// pbkdfSeconds is roughly how many seconds PBKDF2 takes for n bytes, each row of which, as long as a hash, takes all rounds.
+func pbkdfSeconds(h func() hash.Hash, rounds int64, n int) float64 {
+	size := h().Size()
+	return float64(rounds) / perSecond * float64((n+size-1)/size)
+}
+
 // digest tells the volume key from others.
 type digest struct {
 	hash   func() hash.Hash
@@ -108,6 +114,8 @@ func (d *digest) of(key []byte) []byte {
 	}
 	return sum
 }
+
+func (d *digest) seconds() float64 { return pbkdfSeconds(d.hash, d.rounds, len(d.sum)) }
 
 // keyslot is where the volume key is kept for one passphrase.
 type keyslot struct {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -37,6 +38,9 @@ func (c Cost) kdf() (kdf, error) {
 	}
 	if k.memory < 32 {
 		return k, errors.New("a keyslot needs 32 KiB of memory at least")
+	}
+	if k.rounds < 0 || k.memory > math.MaxUint32 {
+		return k, errors.New("so many passes, or so much memory, are impossible")
 	}
 	if k.rounds == 0 {
 		k.rounds = 1
@@ -215,6 +219,9 @@ func (v *Volume) addKey(key, passphrase []byte, c Cost, recovery bool) (slot int
 	if s.kdf, err = c.kdf(); err != nil {
 		return 0, err
 	}
+	if _, err := s.kdf.check(v.Memory, s.areaKey); err != nil {
+		return 0, fmt.Errorf("such a keyslot would be refused when the drive is opened: %w", err)
+	}
 	if err := s.seal(v.dev, passphrase, key); err != nil {
 		return 0, fmt.Errorf("writing a keyslot: %w", err)
 	}
@@ -352,7 +359,7 @@ func (v *Volume) lists(part string, change func(map[string]any)) error {
 }
 
 // Destroy makes the volume unreadable for ever: it overwrites both headers and all areas of keyslots. That needs no
-// passphrase.
+// passphrase. After an error the rest is overwritten all the same.
 func Destroy(dev fs.BlockDevice) error {
 	v, err := Read(dev)
 	end := int64(DataOffset)
@@ -365,14 +372,15 @@ func Destroy(dev fs.BlockDevice) error {
 	size := int64(dev.BlockSize())
 	end = min(end, int64(dev.Blocks())*size) / size * size
 	b := make([]byte, 1<<20)
+	var failed error // the first; what comes behind is overwritten all the same
 	for at := int64(0); at < end; at += int64(len(b)) {
 		p := b[:min(int64(len(b)), end-at)]
 		if _, err := rand.Read(p); err != nil {
 			return err
 		}
 		if err := writeBytes(dev, at, p); err != nil {
-			return fmt.Errorf("overwriting the keyslots: %w", err)
+			failed = cmp.Or(failed, fmt.Errorf("overwriting the keyslots: %w", err))
 		}
 	}
-	return nil
+	return failed
 }

@@ -140,7 +140,8 @@ func (v *Volume) volumeKey(passphrase []byte) (key []byte, slot *keyslot, err er
 	var refused error
 	left := float64(mostSeconds)
 	for _, s := range v.slots {
-		cost, err := s.kdf.check(v.Memory)
+		cost, err := s.kdf.check(v.Memory, s.areaKey)
+		cost += v.digest.seconds()
 		if err == nil && cost > left {
 			err = fmt.Errorf("keyslots that take longer than %d seconds together are not tried", mostSeconds)
 		}
@@ -222,7 +223,7 @@ func (v *Volume) Estimate() (work int64, took time.Duration) {
 	speed := map[string]time.Duration{}
 	for _, s := range v.slots {
 		k := s.kdf
-		if _, err := k.check(v.Memory); err != nil {
+		if _, err := k.check(v.Memory, s.areaKey); err != nil {
 			continue
 		}
 		n, of := k.rounds*k.memory<<10, int64(sample<<10)

@@ -301,6 +301,53 @@ func TestDamagedHeaders(t *testing.T) {
 	}
 }
 
+// A cut while a damaged or older copy of the header is written anew leaves the other one.
+func TestCutRepair(t *testing.T) {
+	data, _, _, d := volume(t, 512, "x", Options{})
+	d.Close()
+	for _, at := range []int{5000, 16384 + 5000} {
+		for cut := 1; ; cut++ {
+			dev := fstest.NewDevice(bytes.Clone(data), 512)
+			dev.Tear = fstest.TearAny
+			dev.Bytes()[at] ^= 0x40
+			v, err := Read(dev)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dev.CutAfter(cut)
+			whole := v.Repair() == nil
+			dev.PowerOn()
+			if v, err = Read(dev); err != nil {
+				t.Fatalf("damaged at %d, cut %d: %v", at, cut, err)
+			}
+			if _, err := v.Unlock([]byte("x")); err != nil {
+				t.Fatalf("damaged at %d, cut %d: %v", at, cut, err)
+			}
+			if whole {
+				break
+			}
+		}
+	}
+}
+
+// What would be refused when the volume is opened is not made.
+func TestDearKeyslot(t *testing.T) {
+	_, dev, v, d := volume(t, 512, "x", Options{})
+	d.Close()
+	for _, c := range []Cost{{Memory: 2 << 30, Passes: 1}, {Memory: 64 << 20, Passes: 4000}, {Memory: 1 << 20, Passes: -5}, {Memory: 1 << 50, Passes: 1}} {
+		if err := v.Change([]byte("x"), []byte("y"), c); err == nil {
+			t.Errorf("%+v is accepted", c)
+		}
+	}
+	v, err := Read(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Unlock([]byte("x")); err != nil {
+		t.Error(err)
+	}
+}
+
 // rewrite changes the JSON of a volume and writes it with right checksums.
 func rewrite(t testing.TB, dev fs.BlockDevice, old, new string) {
 	t.Helper()

@@ -131,7 +131,9 @@ encrypted, who opens its chips may find parts.`,
 				return err
 			}
 			if d != nil {
-				err = flags.confirm(*d, cmd.InOrStdin(), cmd.ErrOrStderr())
+				if err = flags.confirm(*d, cmd.InOrStdin(), cmd.ErrOrStderr()); err == nil {
+					d.Mounts = nil // they were unmounted
+				}
 			} else if !flags.yes {
 				q := questions{bufio.NewReader(cmd.InOrStdin()), cmd.ErrOrStderr()}
 				if answer := q.ask("All in the image %s will be erased. Continue? [y/N] ", args[0]); answer != "y" && answer != "yes" {

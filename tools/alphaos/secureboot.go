@@ -307,7 +307,15 @@ too: --db and --kek add them, and --revoke puts a program or a certificate into 
 				return nil
 			}
 			for _, e := range enrolled {
-				store.SetLists(e.variable, e.lists, now)
+				lists := e.lists
+				if e.variable == secureboot.DBX { // what was revoked before stays so
+					before, err := store.Lists(e.variable)
+					if err != nil {
+						return fmt.Errorf("%s: %w", args[0], err)
+					}
+					lists = append(before, lists...)
+				}
+				store.SetLists(e.variable, lists, now)
 			}
 			store.Enable()
 			data, err := store.Bytes()
@@ -366,12 +374,15 @@ func gather(keys *secureboot.Keys, db, kek, revoke []string) ([]enrolled, error)
 func menuFiles(keys *secureboot.Keys, all []enrolled, now time.Time) (files []create.Extra, err error) {
 	for _, e := range all {
 		name := e.variable.Name
-		auth, err := secureboot.Authenticate(e.variable, e.lists, e.by, now, false)
-		if err != nil {
-			return nil, err
+		files = append(files, create.Extra{Path: name + ".esl", Content: secureboot.WriteLists(e.lists)})
+		if e.variable != secureboot.DBX { // what was revoked before stays so
+			auth, err := secureboot.Authenticate(e.variable, e.lists, e.by, now, false)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, create.Extra{Path: name + ".auth", Content: auth})
 		}
-		files = append(files, create.Extra{Path: name + ".esl", Content: secureboot.WriteLists(e.lists)}, create.Extra{Path: name + ".auth", Content: auth})
-		if e.variable == secureboot.DB {
+		if e.variable == secureboot.DB || e.variable == secureboot.DBX {
 			add, err := secureboot.Authenticate(e.variable, e.lists, e.by, now, true)
 			if err != nil {
 				return nil, err
