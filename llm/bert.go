@@ -51,13 +51,18 @@ func readBert(c *config, m *metadata) {
 	if m.flag("attention.causal", false) {
 		m.fail("bert models whose tokens look only back are not supported")
 	}
+	alikeLayers(c, m)
+	if c.pooling == poolLast {
+		m.fail("the model's embeddings are pooled in a way (%d) that is not supported for bert; supported are the mean (1), the first token (2) and ranks (4)", c.pooling)
+	}
+}
+
+// alikeLayers checks that all layers of an encoder have one shape, whose heads make up the embedding.
+func alikeLayers(c *config, m *metadata) {
 	for _, l := range c.layer {
 		if l.heads != c.layer[0].heads || l.feedForward != c.layer[0].feedForward || l.kvHeads != l.heads || l.head*l.heads != c.embedding {
 			m.fail("the model's %d heads of %d do not make up its embedding of %d, or its layers differ, which is not supported", l.heads, l.head, c.embedding)
 		}
-	}
-	if c.pooling == poolLast {
-		m.fail("the model's embeddings are pooled in a way (%d) that is not supported for bert; supported are the mean (1), the first token (2) and ranks (4)", c.pooling)
 	}
 }
 

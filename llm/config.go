@@ -3,6 +3,7 @@ package llm
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"alphaos/llm/gguf"
 )
@@ -156,6 +157,9 @@ func (c *config) check(m *metadata) {
 	c.head = 0
 	if c.experts.count > 0 && c.experts.feedForward == 0 {
 		m.fail("the model does not tell its %sexpert_feed_forward_length: the file is damaged or was converted wrongly", m.prefix)
+	}
+	if c.experts.count > 0 && !slices.ContainsFunc(c.layer, func(l layerShape) bool { return l.mixed }) {
+		m.fail("the model has %d experts, and no layer with any: the file is damaged or was converted wrongly", c.experts.count)
 	}
 	for i, l := range c.layer {
 		c.feedForward = max(c.feedForward, l.feedForward)

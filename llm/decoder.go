@@ -163,8 +163,11 @@ func decoderTensors(c *config, f *gguf.File) map[string]shape {
 			}
 			if l.source != i {
 				list["attn_q.weight"] = shape{wide, d}
-			} else if has("attn_qkv.weight") {
+			} else if l.mixer == attention && has("attn_qkv.weight") {
 				list["attn_qkv.weight"] = shape{wide + 2*kv, d}
+				if has("attn_qkv.bias") {
+					list["attn_qkv.bias"] = shape{0, wide + 2*kv}
+				}
 			} else {
 				list["attn_q.weight"], list["attn_k.weight"], list["attn_v.weight"] = shape{wide, d}, shape{kv, d}, shape{kv, d}
 			}
@@ -181,7 +184,7 @@ func decoderTensors(c *config, f *gguf.File) map[string]shape {
 			if a.sinks {
 				list["attn_sinks.weight"] = shape{0, l.heads}
 			}
-			for name, n := range map[string]int{"attn_q.bias": wide, "attn_k.bias": kv, "attn_v.bias": kv, "attn_qkv.bias": wide + 2*kv, "attn_output.bias": d} {
+			for name, n := range map[string]int{"attn_q.bias": wide, "attn_k.bias": kv, "attn_v.bias": kv, "attn_output.bias": d} {
 				if has(name) {
 					list[name] = shape{0, n}
 				}
@@ -216,7 +219,9 @@ func decoderTensors(c *config, f *gguf.File) map[string]shape {
 			s[part(name)] = size
 			for _, more := range []string{".scale", ".input_scale"} {
 				more = strings.TrimSuffix(name, ".weight") + more
-				if _, known := list[more]; !known && size[0] > 0 && has(more) {
+				// Of stacks only those of experts have scales that are known here.
+				applied := size[0] > 0 && !strings.Contains(name, "conv") && (size[2] == 0 || strings.HasSuffix(name, "_exps.weight"))
+				if _, known := list[more]; !known && applied && has(more) {
 					s[part(more)] = shape{0, max(1, size[2])}
 				}
 			}
@@ -887,6 +892,16 @@ func (s *Session) mulFine(x []float32, n int, p product) {
 	if f := &s.fine; len(f.x) == 0 {
 		f.x, f.y = make([]float32, 2*s.batch*cols), make([]float32, 2*s.batch*rows)
 	}
+	turned := false
+	if r := s.model.rotations; r != nil && r.ofMatrix[p.m] != nil { // what is rounded is what was rotated
+		if len(s.fine.turned) == 0 {
+			s.fine.turned = make([]float32, s.batch*cols)
+		}
+		for t := range n {
+			r.ofMatrix[p.m].apply(s.fine.turned[t*cols:(t+1)*cols], x[t*cols:(t+1)*cols])
+		}
+		x, turned = s.fine.turned, true
+	}
 	a := s.activations(form, cols)
 	a.Hold(x, n)
 	for t := range n {
@@ -894,7 +909,11 @@ func (s *Session) mulFine(x []float32, n int, p product) {
 		a.Prepare(t, t+1)
 		a.Rest(s.fine.x[(2*t+1)*cols:(2*t+2)*cols], t)
 	}
-	s.mul(s.fine.x, 2*n, product{p.m, s.fine.y})
+	if turned {
+		s.multiply(s.fine.x, 2*n, product{p.m, s.fine.y})
+	} else {
+		s.mul(s.fine.x, 2*n, product{p.m, s.fine.y})
+	}
 	for t := range n {
 		y := p.y[t*rows : (t+1)*rows]
 		copy(y, s.fine.y[2*t*rows:])

@@ -40,6 +40,11 @@ func readDeepseek2(c *config, m *metadata) {
 		c.wide = max(c.wide, l.heads*whole, c.latent.query)
 	}
 	c.keys = max(value, length)
+	// What a query is made of, and what a head makes of the vector, pass through the same memory.
+	c.queries = max(c.queries, c.latent.query, c.latent.plain+length)
+	for _, l := range c.layer {
+		c.wide = max(c.wide, l.heads*value)
+	}
 	c.experts.shared = c.experts.feedForward * m.optional("expert_shared_count", 0, 64)
 	c.experts.normalized = m.flag("expert_weights_norm", false)
 }

@@ -167,6 +167,7 @@ type mixture struct {
 	tokens           int
 	down             bool
 	guess            []int32
+	guessed          []float32 // n x E, of guesses
 }
 
 // expertTask is a matrix to be multiplied with the rows that chose it.
@@ -544,7 +545,10 @@ func (s *Session) guessNext(l *layer, n int) {
 	d, used := c.embedding, c.experts.used
 	x, input := s.buffers.x[:n*d], m.in[:n*d] // which runExperts overwrites later
 	s.norm(input, x, e.nextNorm, n)
-	route := m.out[:n*c.experts.count] // as well
+	if len(m.guessed) == 0 {
+		m.guessed = make([]float32, (MaxDraft+1)*c.experts.count)
+	}
+	route := m.guessed[:n*c.experts.count]
 	s.mul(input, n, product{e.next.router, route})
 	s.addBias(route, e.next.routerBias, n)
 	m.guess = m.guess[:0]

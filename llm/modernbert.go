@@ -10,6 +10,7 @@ var modernBERT = &architecture{
 }
 
 func readModernBERT(c *config, m *metadata) {
+	alikeLayers(c, m)
 	if name, _ := m.file.String(m.prefix + "hidden_activation"); name != "silu" {
 		c.activation = gelu
 	}

@@ -5,10 +5,11 @@ import "alphaos/llm/gguf"
 // Nomic's encoders: BERT with RoPE instead of embeddings of positions, and gates, or mixtures of
 // experts without gates in every second layer.
 var (
-	nomicBERT    = &architecture{name: "nomic-bert", embeds: true, halves: true, epsilon: "attention.layer_norm_epsilon", ranks: poolFirst, tensors: nomicTensors, bind: bindNomic}
+	nomicBERT    = &architecture{name: "nomic-bert", embeds: true, halves: true, epsilon: "attention.layer_norm_epsilon", ranks: poolFirst, read: alikeLayers, tensors: nomicTensors, bind: bindNomic}
 	nomicBERTMoE = &architecture{
 		name: "nomic-bert-moe", embeds: true, mixes: true, halves: true, epsilon: "attention.layer_norm_epsilon", ranks: poolFirst, tensors: nomicTensors, bind: bindNomic,
 		read: func(c *config, m *metadata) {
+			alikeLayers(c, m)
 			every := m.size("moe_every_n_layers", 1, 1<<10)
 			for i := range c.layer {
 				c.layer[i].mixed = c.experts.count > 0 && i%every == every-1

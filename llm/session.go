@@ -52,8 +52,8 @@ type Session struct {
 	jobs      jobs
 }
 
-// fine is twice as many vectors as there are tokens, and their results.
-type fine struct{ x, y []float32 }
+// fine is twice as many vectors as there are tokens, their results, and the vectors rotated.
+type fine struct{ x, y, turned []float32 }
 
 type formKey struct {
 	form kernel.Form

@@ -115,7 +115,11 @@ func (s *Session) header(n int) []byte {
 			break
 		}
 	}
-	for _, v := range []int{stateVersion, bytes, c.layers, c.kvHeads, c.head, n} {
+	form := bytes
+	if s.model.decoder.longFactors != nil && s.size > c.ropes[0].original { // keys turn in another way
+		form |= 1 << 8
+	}
+	for _, v := range []int{stateVersion, form, c.layers, c.kvHeads, c.head, n} {
 		b = binary.LittleEndian.AppendUint32(b, uint32(v))
 	}
 	return append(b, s.model.identity.sum[:]...)
