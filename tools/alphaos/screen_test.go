@@ -131,11 +131,15 @@ func (w *window) left() (after string, status int) {
 	case <-time.After(time.Minute):
 		w.t.Fatalf("it goes on: %q", w.text())
 	}
-	w.wait(0, console.LeaveTerminal)
 	if got := w.state(); got != w.before {
 		w.t.Errorf("the terminal was left as %+v, and was %+v", got, w.before)
 	}
-	text := w.text()
+	const end = "(the end)" // behind all that it has written, of which a part may not have been read yet
+	if _, err := w.tty.WriteString(end); err != nil {
+		w.t.Fatal(err)
+	}
+	w.wait(0, end)
+	text := strings.TrimSuffix(w.text(), end)
 	return text[strings.LastIndex(text, console.LeaveTerminal):], w.cmd.ProcessState.ExitCode()
 }
 
