@@ -74,7 +74,7 @@ func (s *segments) Add(size int64) (store.Medium, error) {
 		return nil, err
 	}
 	if free, err := v.Free(); err == nil && free < size { // before all that is free is written, again and again
-		return nil, fat.ErrNoRoom
+		return nil, fmt.Errorf("%w: %w", store.ErrNoRoom, fat.ErrNoRoom)
 	}
 	w, err := v.Create(at)
 	if err != nil {

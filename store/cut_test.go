@@ -693,6 +693,7 @@ var faults = []fault{
 		return true
 	}},
 	{name: "wrong place", share: 4, once: []uint64{
+		17289158122166593, // after a segment that was half made another one was added, and then that was gone on in, out of order
 		13441016599149839, // what a start had brought to a copy was not looked for there when the other one was hit
 	}, damage: true, session: func(t *talker) bool {
 		return t.restarts%2 == 0

@@ -519,7 +519,7 @@ func (f *nearlyFull) Segments() ([]Medium, error) { return f.outages.Segments() 
 func (f *nearlyFull) Add(size int64) (Medium, error) {
 	if f.room -= size; f.room < 0 {
 		f.room += size
-		return nil, errOutage
+		return nil, ErrNoRoom
 	}
 	m := newOutage(size / 2)
 	f.outages = append(f.outages, m)

@@ -53,6 +53,10 @@ const (
 	endSegment = 1 << 20  // where there is no room for more
 )
 
+// ErrNoRoom is what Folder.Add returns, wrapped, when there is no room for a segment of that size and it has made nothing. After another error
+// one may be there that is not known, and no other is added in the session.
+var ErrNoRoom = errors.New("no room for another file of the journal")
+
 func (s *Store) grows() bool {
 	_, never := s.folder.(fixed)
 	return !never
@@ -163,7 +167,7 @@ func (s *Store) makeRoom(n int64) error {
 	}
 	_, total := s.usage()
 	m, err := s.folder.Add(min(max(2*total/8, minSegment), maxSegment) &^ (1<<20 - 1))
-	if err != nil && firstByte+n <= endSegment/2 {
+	if errors.Is(err, ErrNoRoom) && firstByte+n <= endSegment/2 {
 		m, err = s.folder.Add(endSegment)
 	}
 	if err == nil {
