@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"alphaos/llm/gguf"
-	"alphaos/llm/kernel"
 	"alphaos/llm/llmtest"
 	"alphaos/llm/synth"
 )
@@ -52,21 +51,12 @@ func data2Models(t testing.TB) (names []string) {
 	return names
 }
 
-// supportedReference is such a model's tables, or skips the test where one of its tensors has a type
-// that cannot be computed. Any other reason for refusing one is an error.
+// supportedReference is such a model's tables. That one is refused is an error: all of them run.
 func supportedReference(t testing.TB, name string) *gguf.File {
 	t.Helper()
 	f, err := llmtest.OpenTables(t, filepath.Join(data2, "models", name+".gguf"))
 	if err != nil {
-		if strings.Contains(err.Error(), "type") {
-			t.Skipf("not supported yet: %v", err)
-		}
 		t.Fatal(err)
-	}
-	for _, x := range f.Tensors {
-		if !kernel.Supported(x.Type) {
-			t.Skipf("not supported yet: tensors of type %v", x.Type)
-		}
 	}
 	if err := Check(f); err != nil {
 		t.Fatal(err)

@@ -29,6 +29,9 @@ func (plain) Close() {}
 func TestOnExt4(t *testing.T) {
 	for _, program := range []string{"mke2fs", "e2fsck"} {
 		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("CI") != "" { // where all that make test installs is there
+				t.Fatal(err)
+			}
 			t.Skip(err)
 		}
 	}
