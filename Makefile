@@ -77,8 +77,7 @@ run: need-run build
 	build/alphaos qemu run build/run.img --memory "$${memory:-$$(tools/drive.sh memory "$(MODEL)")}" \
 		--cpus $(CPUS) --bus $(BUS) $(QEMUFLAGS)
 
-# The tests that boot machines come last and one after another: they measure
-# nothing, but a loaded host makes them slow.
+# The tests that boot machines come last and not all at once: they measure nothing, but a loaded host makes them slow.
 test: need-test build
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(git ls-files --cached --others --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "Not formatted (run gofmt -w): $$unformatted"; exit 1; fi
@@ -87,7 +86,7 @@ test: need-test build
 	@if [ -z "$(TAMAGO)" ]; then echo "The TamaGo build is not tested: make test TAMAGO=/path/to/tamago-go/bin/go does it."; fi
 	@status=0; \
 	$(GO) test -timeout 20m $$($(GO) list ./... | grep -v -e '/ovmf$$' -e '/tests$$' -e '/tests/machine$$') || status=1; \
-	$(GO) test -count=1 -p 1 -timeout 60m ./ovmf ./tests ./tests/machine || status=1; \
+	$(GO) test -count=1 -p 2 -timeout 60m ./tests ./tests/machine ./ovmf || status=1; \
 	exit $$status
 
 # The same corpus gives the same model, to the bit. Interrupted, it goes on where it was.
