@@ -7,7 +7,7 @@
 // every 32 or 256 numbers for the quantized types, so that a product of two blocks
 // is integer arithmetic.
 //
-// A Set is one complete way to compute: "avx512+vnni", "avx2+fma", "avx2" or
+// A Set is one complete way to compute: "avx512+vnni", "avx2+vnni", "avx2+fma", "avx2" or
 // "portable". Choose picks one by what the processor can do and by a short
 // measurement, because an emulated processor may offer fused multiplication and
 // yet be several times slower at it. All sets compute from the same quantized

@@ -295,6 +295,9 @@ loop: \
 #define BLOCK_Q4_0(i0, i1, da, y0, y1) \
 	VPMADDWD Y15, i0, i0; \
 	VPMADDWD Y15, i1, i1; \
+	FACTORS_Q4_0(i0, i1, da, y0, y1)
+
+#define FACTORS_Q4_0(i0, i1, da, y0, y1) \
 	VCVTDQ2PS i0, i0; \
 	VCVTDQ2PS i1, i1; \
 	VBROADCASTSS da, Y10; \

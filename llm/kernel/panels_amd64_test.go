@@ -42,3 +42,46 @@ func TestRepackedPanels(t *testing.T) {
 		}
 	}
 }
+
+// VNNI adds in one instruction what AVX2 adds in several, so that the results are the same bits, whether rows are repacked or
+// as in a file, for a few vectors and for as many as make panels.
+func TestVNNIGivesTheBitsOfAVX2(t *testing.T) {
+	const rows, cols = 40, 768
+	of := map[string]*Set{}
+	for _, s := range usableSets(t) {
+		of[s.Name()] = s
+	}
+	vnni, fma := of["avx2+vnni"], of["avx2+fma"]
+	if vnni == nil {
+		t.Skip("the processor has no AVX-VNNI")
+	}
+	for typ := range typeCount {
+		if layouts[typ].pack == nil {
+			continue
+		}
+		r := rand.New(rand.NewPCG(uint64(typ), 9))
+		w := randomWeights(r, typ, rows*cols)
+		for _, n := range []int{4, 7, 9, 17, 261} {
+			x := randomVector(r, n*cols)
+			for _, repacked := range []bool{false, true} {
+				var results [2][]float32
+				for i, s := range []*Set{vnni, fma} {
+					m, err := s.NewMatrix(typ, rows, cols, slices.Clone(w))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if repacked {
+						m.Repack(inTurn)
+					}
+					a := s.NewActivations(FormOf(typ), cols, n)
+					a.Set(x, n)
+					results[i] = make([]float32, n*rows)
+					m.Mul(results[i], rows, a, 0, rows)
+				}
+				if !slices.Equal(results[0], results[1]) {
+					t.Errorf("%v, %d vectors, repacked: %v: other bits", typ, n, repacked)
+				}
+			}
+		}
+	}
+}

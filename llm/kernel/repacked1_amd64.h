@@ -181,6 +181,8 @@ DATA doubleOdd<>+16(SB)/8, $0x0706070603020302
 DATA doubleOdd<>+24(SB)/8, $0x0f0e0f0e0b0a0b0a
 GLOBL doubleOdd<>(SB), RODATA|NOPTR, $32
 
+CONSTANT32(mask30, $0x3030303030303030)
+
 // SIXBITS unpacks four pairs of 6-bit numbers of eight rows to int16 in Y8-Y11:
 // their low nibbles are at lo, their upper two bits at hi.
 #define SIXBITS(lo, hi) \

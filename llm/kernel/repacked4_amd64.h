@@ -47,6 +47,9 @@
 
 #define END_Q4_0(d, y, sum) \
 	VPMADDWD Y13, y, y; \
+	FACTOR_Q4_0(d, y, sum)
+
+#define FACTOR_Q4_0(d, y, sum) \
 	VCVTDQ2PS y, y; \
 	VBROADCASTSS 0 d, Y6; \
 	VBROADCASTSS scaleQ8_sum8 d, Y7; \
@@ -372,54 +375,61 @@ TEXT repacked4Q5K<>(SB), NOSPLIT, $512-8
 	FMADD(Y0, y, Y1, Y2); \
 	VMOVUPS Y1, at(SP)
 
-TEXT repacked4Q6K<>(SB), NOSPLIT, $512-8
-	BEGINFOUR
-	VMOVDQU sixBits<>(SB), Y15
-group:
-	GROUPFOUR
-	CLEARFOUR(FRAMETOTALS)
-super:
-	FETCH4(0)
-	FETCH(256)
-	SUPER(2, 144)
-block:
-	AHEAD
-	VCVTPH2PS (R9), Y0
-	VMOVUPS Y0, FRAMESCALES(SP)
-	VPXOR Y8, Y8, Y8
-	VPXOR Y9, Y9, Y9
-	VPXOR Y10, Y10, Y10
-	VPXOR Y11, Y11, Y11
-	MOVQ $8, AX
-pair:
-	FETCH2(0)
-	FETCH(128)
-	VPMOVSXBW 16(R9), Y12
-	LEAQ (DI)(R10*2), R14
-	MINUS32((DI), Y8)
-	MINUS32((DI)(R10*1), Y9)
-	MINUS32((R14), Y10)
-	MINUS32((R14)(R10*1), Y11)
-	VPSHUFB doubleEven<>(SB), Y12, Y13
-	VPSHUFB doubleOdd<>(SB), Y12, Y14
-	QUADFOUR(0, 0, Y13)
+#define PAIRFOUR_Q6_K \
+	QUADFOUR(0, 0, Y13); \
 	QUADFOUR(96, 16, Y14)
-	ADDQ $192, BX
-	ADDQ $32, SI
-	ADDQ $16, R9
-	ADDQ $4, DI
-	DECQ AX
-	JNE  pair
-	LEAQ (DI)(R10*2), R14
-	END_Q6_K((DI), Y8, FRAMETOTALS)
-	END_Q6_K((DI)(R10*1), Y9, FRAMETOTALS+32)
-	END_Q6_K((R14), Y10, FRAMETOTALS+64)
-	END_Q6_K((R14)(R10*1), Y11, FRAMETOTALS+96)
-	ADDQ $16, R9
-	ADDQ $(scaleQ8K__size-32), DI
-	DECQ R8
-	JNE  block
-	TESTQ CX, CX
-	JNE  super
-	STORETOTALS(FRAMETOTALS)
+
+// FOURS_Q6_K is a complete kernel; PAIR multiplies 32 columns, whose scales are in Y13 and Y14.
+#define FOURS_Q6_K(PAIR) \
+	BEGINFOUR; \
+	VMOVDQU sixBits<>(SB), Y15; \
+group: \
+	GROUPFOUR; \
+	CLEARFOUR(FRAMETOTALS); \
+super: \
+	FETCH4(0); \
+	FETCH(256); \
+	SUPER(2, 144); \
+block: \
+	AHEAD; \
+	VCVTPH2PS (R9), Y0; \
+	VMOVUPS Y0, FRAMESCALES(SP); \
+	VPXOR Y8, Y8, Y8; \
+	VPXOR Y9, Y9, Y9; \
+	VPXOR Y10, Y10, Y10; \
+	VPXOR Y11, Y11, Y11; \
+	MOVQ $8, AX; \
+pair: \
+	FETCH2(0); \
+	FETCH(128); \
+	VPMOVSXBW 16(R9), Y12; \
+	LEAQ (DI)(R10*2), R14; \
+	MINUS32((DI), Y8); \
+	MINUS32((DI)(R10*1), Y9); \
+	MINUS32((R14), Y10); \
+	MINUS32((R14)(R10*1), Y11); \
+	VPSHUFB doubleEven<>(SB), Y12, Y13; \
+	VPSHUFB doubleOdd<>(SB), Y12, Y14; \
+	PAIR; \
+	ADDQ $192, BX; \
+	ADDQ $32, SI; \
+	ADDQ $16, R9; \
+	ADDQ $4, DI; \
+	DECQ AX; \
+	JNE  pair; \
+	LEAQ (DI)(R10*2), R14; \
+	END_Q6_K((DI), Y8, FRAMETOTALS); \
+	END_Q6_K((DI)(R10*1), Y9, FRAMETOTALS+32); \
+	END_Q6_K((R14), Y10, FRAMETOTALS+64); \
+	END_Q6_K((R14)(R10*1), Y11, FRAMETOTALS+96); \
+	ADDQ $16, R9; \
+	ADDQ $(scaleQ8K__size-32), DI; \
+	DECQ R8; \
+	JNE  block; \
+	TESTQ CX, CX; \
+	JNE  super; \
+	STORETOTALS(FRAMETOTALS); \
 	NEXTGROUP
+
+TEXT repacked4Q6K<>(SB), NOSPLIT, $512-8
+	FOURS_Q6_K(PAIRFOUR_Q6_K)

@@ -19,7 +19,6 @@ GLOBL shuffle<>(SB), RODATA|NOPTR, $256
 
 CONSTANT16(mask3f, $0x3f3f3f3f3f3f3f3f)
 CONSTANT16(mask0f, $0x0f0f0f0f0f0f0f0f)
-CONSTANT32(mask30, $0x3030303030303030)
 
 // Q4_K: a block is d and dmin (float16), eight 6-bit scales and eight 6-bit
 // minima in 12 bytes, and 256 nibbles in four groups of 32 bytes: low nibbles

@@ -5,7 +5,8 @@ import "golang.org/x/sys/cpu"
 // Single vectors wait for memory and need no more than AVX2, so that only panels and
 // attention of the first set differ from the second's.
 var sets = []*Set{
-	{"avx512+vnni", hasVNNI, assembly{fmaEntries().with(avx512Entries()), true}},
+	{"avx512+vnni", hasVNNI, assembly{fmaEntries().with(avx512VNNIEntries()).with(avx512Entries()), true}},
+	{"avx2+vnni", hasAVXVNNI, assembly{fmaEntries().with(avxVNNIEntries()), false}},
 	{"avx2+fma", hasFMA, assembly{fmaEntries(), false}},
 	{"avx2", hasAVX2, assembly{avx2Entries(), false}},
 	portable,
@@ -19,7 +20,12 @@ func hasFMA() bool { return hasAVX2() && cpu.X86.HasFMA }
 
 // hasVNNI is true when there are 512-bit registers, with VNNI, and the system
 // keeps them, which x/sys/cpu looks at in XCR0, too.
-func hasVNNI() bool { return hasFMA() && cpu.X86.HasAVX512F && cpu.X86.HasAVX512VNNI }
+func hasVNNI() bool {
+	return hasFMA() && cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512VNNI
+}
+
+// hasAVXVNNI is true when VNNI has the VEX encoding, as on processors without AVX-512 from Alder Lake on.
+func hasAVXVNNI() bool { return hasFMA() && cpu.X86.HasAVXVNNI }
 
 // hasF16C reports CPUID.01H:ECX.F16C[bit 29], which x/sys/cpu does not.
 func hasF16C() bool { return cpuid1()&(1<<29) != 0 }
