@@ -650,6 +650,7 @@ type task struct {
 	own         bool // the layer has keys and values of its own
 	position, n int  // n: tokens, or numbers to activate
 	blocks      int  // of tokens that attend together, which differ in size by one at most
+	pieces      int  // of a head that threads share
 	prepared    *kernel.Activations
 	products    []product
 	activations [3]*kernel.Activations // of x, in each form that is needed
@@ -666,12 +667,13 @@ type task struct {
 
 // jobs are the session's methods that do a part of a step.
 type jobs struct {
-	norm, adjust, remember, attend, activate, prepare, mul, turn, experts, prepareExperts, convolve, recur, finish func(worker, part int)
+	norm, adjust, remember, attend, score, weigh, sum, activate, prepare, mul, turn, experts, prepareExperts, convolve, recur, finish func(worker, part int)
 }
 
 func (s *Session) bindJobs() {
 	s.jobs = jobs{
-		s.normPart, s.adjustPart, s.rememberPart, s.attendPart, s.activatePart, s.preparePart, s.mulPart, s.turnPart,
+		s.normPart, s.adjustPart, s.rememberPart, s.attendPart, s.scorePart, s.weighPart, s.sumPart,
+		s.activatePart, s.preparePart, s.mulPart, s.turnPart,
 		s.expertsPart, s.prepareExpertsPart, s.convolvePart, s.recurPart, s.finishPart,
 	}
 }
@@ -700,6 +702,10 @@ func (s *Session) attend(l *layer, i, position, n int) {
 		seen = min(seen, l.window+n)
 	}
 	work, rotating := n*seen*kvHeads*l.head*4, n*kvHeads*kv.group*l.head*16
+	if n == 1 && s.apart(l, kv, seen) {
+		s.attendApart(rotating, work)
+		return
+	}
 	if n > 1 { // every key must be there before any token looks
 		s.model.pool.run(n*kvHeads, rotating, s.jobs.remember)
 	} else { // a token alone needs only those of its head: attendPart sees to them
@@ -744,7 +750,7 @@ func (s *Session) attendPart(worker, part int) {
 	if k.n == 1 {
 		s.rememberPart(worker, part)
 	}
-	l, set := k.layer, s.model.set
+	l := k.layer
 	group, kvHeads, head := k.kv.group, len(k.kv.keys), l.head
 	g, block := part/k.blocks, part%k.blocks
 	from, to := block*k.n/k.blocks, (block+1)*k.n/k.blocks
@@ -781,16 +787,7 @@ func (s *Session) attendPart(worker, part int) {
 	}
 	for t := from; t < to; t++ {
 		for i := range group {
-			w, scale := weights(t, i), l.scale
-			if limit := s.model.config.scoreCap; limit != 0 {
-				kernel.Cap(w, scale, limit)
-				scale = 1
-			}
-			if l.sinks != nil { // one more score, for which there is no value
-				w = w[:len(w)+1]
-				w[len(w)-1] = l.sinks[g*group+i] / scale
-			}
-			set.Softmax(w, scale)
+			s.weigh(weights(t, i), g*group+i)
 		}
 		clear(b.att[first(t)*l.value:][:group*l.value])
 	}
@@ -803,6 +800,20 @@ func (s *Session) attendPart(worker, part int) {
 			}
 		}
 	}
+}
+
+// weigh makes weights of the scores that a token has with one of the layer's heads.
+func (s *Session) weigh(w []float32, head int) {
+	l, scale := s.task.layer, s.task.layer.scale
+	if limit := s.model.config.scoreCap; limit != 0 {
+		kernel.Cap(w, scale, limit)
+		scale = 1
+	}
+	if l.sinks != nil { // one more score, for which there is no value
+		w = w[:len(w)+1]
+		w[len(w)-1] = l.sinks[head] / scale
+	}
+	s.model.set.Softmax(w, scale)
 }
 
 // activate makes gate = activation(gate) * up.

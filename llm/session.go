@@ -45,6 +45,7 @@ type Session struct {
 	forms     map[formKey]*kernel.Activations
 	batch     int   // tokens computed together at most
 	block     int   // tokens of which one head is computed together at most
+	apartFrom int   // bytes of a layer's keys and values from which heads are divided between threads
 	together  int   // tokens of this pass
 	fine      fine  // of mulFine
 	failure   error // of reading streamed weights in this pass
@@ -93,7 +94,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		return nil, fmt.Errorf("a context of %d tokens takes %d MiB of memory, more than the limit of %d MiB: choose a shorter one", contextLength, need>>20, limit>>20)
 	}
 	s := &Session{model: m, size: contextLength, logits: make([]float32, c.vocabulary), forms: map[formKey]*kernel.Activations{}}
-	s.batch, s.block = min(batch, contextLength), m.block(contextLength)
+	s.batch, s.block, s.apartFrom = min(batch, contextLength), m.block(contextLength), apartPays
 	s.bindJobs()
 	n, threads := s.batch, m.pool.threads
 	for _, shape := range c.ropes {

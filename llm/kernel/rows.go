@@ -44,6 +44,16 @@ func (r *Rows) Put(i int, x []float32) {
 	}
 }
 
+// RowBytes is how many bytes a row takes.
+func (r *Rows) RowBytes() int { return r.m.rowBytes }
+
+// Columns is the table's columns [from, to), for sums of its rows; from is a multiple of 32.
+func (r *Rows) Columns(from, to int) Rows {
+	m := r.m
+	m.Cols, m.data = to-from, m.data[from/m.Type.BlockSize()*m.Type.BlockBytes():]
+	return Rows{m}
+}
+
 // Near is how many rows, at least 8, stay in the first-level cache while several
 // vectors pass over them.
 func (r *Rows) Near() int { return max(8, near/r.m.rowBytes) }
