@@ -68,7 +68,8 @@ func (e *entries) with(p *entries) *entries {
 	merged := *e
 	for t := range p.types {
 		to, from := &merged.types[t], &p.types[t]
-		to.rows4, to.repacked4 = cmp.Or(from.rows4, to.rows4), cmp.Or(from.repacked4, to.repacked4)
+		to.rows4 = cmp.Or(from.rows4, to.rows4)
+		to.repacked1, to.repacked4 = cmp.Or(from.repacked1, to.repacked1), cmp.Or(from.repacked4, to.repacked4)
 		to.panel, to.sum4 = cmp.Or(from.panel, to.panel), cmp.Or(from.sum4, to.sum4)
 	}
 	return &merged

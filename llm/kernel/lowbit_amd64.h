@@ -30,6 +30,9 @@ CONSTANT32(threeHalves, $0x3fc000003fc00000)
 // activations' scale is -8 times their sum.
 #define ENDLOW(d, y, sum) \
 	VPMADDWD Y13, y, y; \
+	FACTORLOW(d, y, sum)
+
+#define FACTORLOW(d, y, sum) \
 	VCVTDQ2PS y, y; \
 	VBROADCASTSS 0 d, Y6; \
 	VBROADCASTSS scaleQ8_sum8 d, Y7; \
@@ -38,12 +41,15 @@ CONSTANT32(threeHalves, $0x3fc000003fc00000)
 	VADDPS Y7, y, y; \
 	FMADD(Y12, y, sum, Y6)
 
-#define PART1(BODY, n) \
+// PARTONE and PARTFOUR are 32 columns; TAKER multiplies and END adds what that makes to the vectors' sums.
+#define PARTONE(TAKER, END, BODY, n) \
 	VPXOR Y0, Y0, Y0; \
-	BODY(TAKELOW1, n); \
-	ENDLOW((DI), Y0, Y14); \
+	BODY(TAKER, n); \
+	END((DI), Y0, Y14); \
 	ADDQ $32, SI; \
 	ADDQ $scaleQ8__size, DI
+
+#define PART1(BODY, n) PARTONE(TAKELOW1, ENDLOW, BODY, n)
 
 #define CLEARLOW4 \
 	VPXOR Y0, Y0, Y0; \
@@ -58,12 +64,14 @@ CONSTANT32(threeHalves, $0x3fc000003fc00000)
 	END((R14), Y2, Y10); \
 	END((R14)(R10*1), Y3, Y11)
 
-#define PART4(BODY, n) \
+#define PARTFOUR(TAKER, END, BODY, n) \
 	CLEARLOW4; \
-	BODY(TAKELOW4, n); \
-	ENDS4(ENDLOW); \
+	BODY(TAKER, n); \
+	ENDS4(END); \
 	ADDQ $32, SI; \
 	ADDQ $scaleQ8__size, DI
+
+#define PART4(BODY, n) PARTFOUR(TAKELOW4, ENDLOW, BODY, n)
 
 // LOW1 and LOW4 are complete kernels. A block is 32<<shift columns (of Q8K activations 256<<shift), as many
 // as together have their heads in front of their bodies.
@@ -226,104 +234,104 @@ TEXT repacked4Q10<>(SB), NOSPLIT|NOFRAME, $0-8
 	VMOVDQU wo(BX), s; \
 	VPXOR trit80<>(SB), s, s
 
-#define FOURTRITS(TRIT, xo, s0, s1, s2, s3) \
-	TRIT(TAKELOW1, s0, xo); \
-	TRIT(TAKELOW1, s1, xo+4); \
-	TRIT(TAKELOW1, s2, xo+8); \
-	TRIT(TAKELOW1, s3, xo+12)
+#define FOURTRITS(TRIT, TAKER, xo, s0, s1, s2, s3) \
+	TRIT(TAKER, s0, xo); \
+	TRIT(TAKER, s1, xo+4); \
+	TRIT(TAKER, s2, xo+8); \
+	TRIT(TAKER, s3, xo+12)
 
-#define PARTTRIT1 \
-	ENDLOW((DI), Y0, Y14); \
+#define PARTTRIT1(END) \
+	END((DI), Y0, Y14); \
 	VPXOR Y0, Y0, Y0; \
 	ADDQ $32, SI; \
 	ADDQ $scaleQ8__size, DI
 
-#define PARTS1_PTQ1_0 \
+#define PARTS1_PTQ1_0(TAKER, END) \
 	VPXOR Y0, Y0, Y0; \
 	TRITS(0, Y1); \
 	TRITS(32, Y2); \
 	TRITS(64, Y3); \
 	TRITS(96, Y4); \
-	FOURTRITS(TRIT, 0, Y1, Y2, Y3, Y4); \
-	FOURTRITS(TRIT, 16, Y1, Y2, Y3, Y4); \
-	PARTTRIT1; \
-	FOURTRITS(TRIT, 0, Y1, Y2, Y3, Y4); \
-	FOURTRITS(TRIT, 16, Y1, Y2, Y3, Y4); \
-	PARTTRIT1; \
-	FOURTRITS(LASTTRIT, 0, Y1, Y2, Y3, Y4); \
+	FOURTRITS(TRIT, TAKER, 0, Y1, Y2, Y3, Y4); \
+	FOURTRITS(TRIT, TAKER, 16, Y1, Y2, Y3, Y4); \
+	PARTTRIT1(END); \
+	FOURTRITS(TRIT, TAKER, 0, Y1, Y2, Y3, Y4); \
+	FOURTRITS(TRIT, TAKER, 16, Y1, Y2, Y3, Y4); \
+	PARTTRIT1(END); \
+	FOURTRITS(LASTTRIT, TAKER, 0, Y1, Y2, Y3, Y4); \
 	TRITS(128, Y1); \
 	TRITS(160, Y2); \
-	FOURTRITS(TRIT, 16, Y1, Y2, Y1, Y2); \
-	PARTTRIT1; \
-	FOURTRITS(TRIT, 0, Y1, Y2, Y1, Y2); \
-	LASTTRIT(TAKELOW1, Y1, 16); \
-	LASTTRIT(TAKELOW1, Y2, 20); \
+	FOURTRITS(TRIT, TAKER, 16, Y1, Y2, Y1, Y2); \
+	PARTTRIT1(END); \
+	FOURTRITS(TRIT, TAKER, 0, Y1, Y2, Y1, Y2); \
+	LASTTRIT(TAKER, Y1, 16); \
+	LASTTRIT(TAKER, Y2, 20); \
 	LASTDIGITS(192(BX), Y3); \
-	LASTTRIT(TAKELOW1, Y3, 24); \
+	LASTTRIT(TAKER, Y3, 24); \
 	NEXTDIGIT(Y3); \
 	NEXTDIGIT(Y3); \
-	LASTTRIT(TAKELOW1, Y3, 28); \
-	PARTTRIT1
+	LASTTRIT(TAKER, Y3, 28); \
+	PARTTRIT1(END)
 
 TEXT repacked1PTQ10<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINREPACKED
 	ONES(Y13)
-	LOW1(2, 2, 16, SCALEHALF, STREAM4, PARTS1_PTQ1_0, 208)
+	LOW1(2, 2, 16, SCALEHALF, STREAM4, PARTS1_PTQ1_0(TAKELOW1, ENDLOW), 208)
 
 #define STACKTRITS(wo, at) \
 	TRITS(wo, Y4); \
 	VMOVDQU Y4, at(SP)
 
-#define STACKTRIT(at, xo) \
+#define STACKTRIT(TAKER, at, xo) \
 	VMOVDQU at(SP), Y4; \
 	DIGIT(Y4); \
-	TAKELOW4(xo); \
+	TAKER(xo); \
 	NEXTDIGIT(Y4); \
 	VMOVDQU Y4, at(SP)
 
-#define STACKFOUR(xo, a, b, c, d) \
-	STACKTRIT(a, xo); \
-	STACKTRIT(b, xo+4); \
-	STACKTRIT(c, xo+8); \
-	STACKTRIT(d, xo+12)
+#define STACKFOUR(TAKER, xo, a, b, c, d) \
+	STACKTRIT(TAKER, a, xo); \
+	STACKTRIT(TAKER, b, xo+4); \
+	STACKTRIT(TAKER, c, xo+8); \
+	STACKTRIT(TAKER, d, xo+12)
 
-#define PARTTRIT4 \
-	ENDS4(ENDLOW); \
+#define PARTTRIT4(END) \
+	ENDS4(END); \
 	CLEARLOW4; \
 	ADDQ $32, SI; \
 	ADDQ $scaleQ8__size, DI
 
-#define PARTS4_PTQ1_0 \
+#define PARTS4_PTQ1_0(TAKER, END) \
 	CLEARLOW4; \
 	STACKTRITS(0, 0); \
 	STACKTRITS(32, 32); \
 	STACKTRITS(64, 64); \
 	STACKTRITS(96, 96); \
-	STACKFOUR(0, 0, 32, 64, 96); \
-	STACKFOUR(16, 0, 32, 64, 96); \
-	PARTTRIT4; \
-	STACKFOUR(0, 0, 32, 64, 96); \
-	STACKFOUR(16, 0, 32, 64, 96); \
-	PARTTRIT4; \
-	STACKFOUR(0, 0, 32, 64, 96); \
+	STACKFOUR(TAKER, 0, 0, 32, 64, 96); \
+	STACKFOUR(TAKER, 16, 0, 32, 64, 96); \
+	PARTTRIT4(END); \
+	STACKFOUR(TAKER, 0, 0, 32, 64, 96); \
+	STACKFOUR(TAKER, 16, 0, 32, 64, 96); \
+	PARTTRIT4(END); \
+	STACKFOUR(TAKER, 0, 0, 32, 64, 96); \
 	STACKTRITS(128, 0); \
 	STACKTRITS(160, 32); \
-	STACKFOUR(16, 0, 32, 0, 32); \
-	PARTTRIT4; \
-	STACKFOUR(0, 0, 32, 0, 32); \
-	STACKTRIT(0, 16); \
-	STACKTRIT(32, 20); \
+	STACKFOUR(TAKER, 16, 0, 32, 0, 32); \
+	PARTTRIT4(END); \
+	STACKFOUR(TAKER, 0, 0, 32, 0, 32); \
+	STACKTRIT(TAKER, 0, 16); \
+	STACKTRIT(TAKER, 32, 20); \
 	LASTDIGITS(192(BX), Y4); \
-	LASTTRIT(TAKELOW4, Y4, 24); \
+	LASTTRIT(TAKER, Y4, 24); \
 	NEXTDIGIT(Y4); \
 	NEXTDIGIT(Y4); \
-	LASTTRIT(TAKELOW4, Y4, 28); \
-	PARTTRIT4
+	LASTTRIT(TAKER, Y4, 28); \
+	PARTTRIT4(END)
 
 TEXT repacked4PTQ10<>(SB), NOSPLIT, $128-8
 	BEGINFOUR
 	ONES(Y13)
-	LOW4(2, 2, 16, SCALEHALF, FETCH4, PARTS4_PTQ1_0, 208)
+	LOW4(2, 2, 16, SCALEHALF, FETCH4, PARTS4_PTQ1_0(TAKELOW4, ENDLOW), 208)
 
 // TQ2_0: each 32 bytes are four columns in each of four runs of 32, of 128. A half's sum in int16 is at most
 // 32*2*3*127 = 24384.
@@ -340,6 +348,9 @@ TEXT repacked4PTQ10<>(SB), NOSPLIT, $128-8
 
 #define ENDHALF(so, d, y, sum) \
 	VPMADDWD Y13, y, y; \
+	FACTORHALF(so, d, y, sum)
+
+#define FACTORHALF(so, d, y, sum) \
 	VPBROADCASTD scaleQ8K_sum32+so d, Y6; \
 	VPBROADCASTD scaleQ8K_sum32+so+4 d, Y7; \
 	VPMADDWD Y13, Y6, Y6; \
@@ -354,27 +365,27 @@ TEXT repacked4PTQ10<>(SB), NOSPLIT, $128-8
 #define ENDFIRST(d, y, sum) ENDHALF(0, d, y, sum)
 #define ENDSECOND(d, y, sum) ENDHALF(8, d, y, sum)
 
-#define PARTS1_TQ2_0 \
+#define PARTS1_TQ2_0(TAKER, FIRST, SECOND) \
 	VPXOR Y0, Y0, Y0; \
-	HALF_TQ2_0(TAKELOW1, 0); \
-	ENDFIRST((DI), Y0, Y14); \
+	HALF_TQ2_0(TAKER, 0); \
+	FIRST((DI), Y0, Y14); \
 	STREAM4(256); \
 	ADDQ $128, SI; \
 	VPXOR Y0, Y0, Y0; \
-	HALF_TQ2_0(TAKELOW1, 256); \
-	ENDSECOND((DI), Y0, Y14); \
+	HALF_TQ2_0(TAKER, 256); \
+	SECOND((DI), Y0, Y14); \
 	ADDQ $128, SI; \
 	ADDQ $scaleQ8K__size, DI
 
-#define PARTS4_TQ2_0 \
+#define PARTS4_TQ2_0(TAKER, FIRST, SECOND) \
 	CLEARLOW4; \
-	HALF_TQ2_0(TAKELOW4, 0); \
-	ENDS4(ENDFIRST); \
+	HALF_TQ2_0(TAKER, 0); \
+	ENDS4(FIRST); \
 	FETCH4(256); \
 	ADDQ $128, SI; \
 	CLEARLOW4; \
-	HALF_TQ2_0(TAKELOW4, 256); \
-	ENDS4(ENDSECOND); \
+	HALF_TQ2_0(TAKER, 256); \
+	ENDS4(SECOND); \
 	ADDQ $128, SI; \
 	ADDQ $scaleQ8K__size, DI
 
@@ -382,13 +393,13 @@ TEXT repacked1TQ20<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINREPACKED
 	ONES(Y13)
 	VMOVDQU mask03<>(SB), Y15
-	LOW1(0, 2, 16, SCALEHALF, STREAM4, PARTS1_TQ2_0, 512)
+	LOW1(0, 2, 16, SCALEHALF, STREAM4, PARTS1_TQ2_0(TAKELOW1, ENDFIRST, ENDSECOND), 512)
 
 TEXT repacked4TQ20<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINFOUR
 	ONES(Y13)
 	VMOVDQU mask03<>(SB), Y15
-	LOW4(0, 2, 16, SCALEHALF, FETCH4, PARTS4_TQ2_0, 512)
+	LOW4(0, 2, 16, SCALEHALF, FETCH4, PARTS4_TQ2_0(TAKELOW4, ENDFIRST, ENDSECOND), 512)
 
 // MXFP4: nibbles as in Q4_0, which stand for numbers; 12 is added to these, in Y10 or Y14, to make them
 // unsigned. Sums of four products are at most 4*24*127 = 12192 and are widened at once.
@@ -402,7 +413,7 @@ GLOBL floats4Plus12<>(SB), RODATA|NOPTR, $32
 // The scale is that of LOAD_MXFP4.
 #define SCALE_MXFP4 \
 	VMOVQ (R9), X12; \
-	VPSUBUSB bytes01<>(SB), X12, X12; \
+	VPSUBUSB mask01<>(SB), X12, X12; \
 	VPMOVZXBD X12, Y12; \
 	VPSLLD $23, Y12, Y12
 
@@ -444,16 +455,16 @@ GLOBL floats4Plus12<>(SB), RODATA|NOPTR, $32
 	VADDPS Y7, y, y; \
 	FMADD(Y12, y, sum, Y6)
 
-#define PARTS1_MXFP4 \
+#define PARTS1_MXFP4(TAKER) \
 	VPXOR Y0, Y0, Y0; \
-	BODY_MXFP4(TAKE1_MXFP4, Y10); \
+	BODY_MXFP4(TAKER, Y10); \
 	END_MXFP4((DI), Y0, Y14); \
 	ADDQ $32, SI; \
 	ADDQ $scaleQ8__size, DI
 
-#define PARTS4_MXFP4 \
+#define PARTS4_MXFP4(TAKER) \
 	CLEARLOW4; \
-	BODY_MXFP4(TAKE4_MXFP4, Y14); \
+	BODY_MXFP4(TAKER, Y14); \
 	ENDS4(END_MXFP4); \
 	ADDQ $32, SI; \
 	ADDQ $scaleQ8__size, DI
@@ -462,10 +473,10 @@ TEXT repacked1MXFP4<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINREPACKED
 	ONES(Y13)
 	VMOVDQU floats4Plus12<>(SB), Y10
-	LOW1(0, 4, 8, SCALE_MXFP4, STREAM2, PARTS1_MXFP4, 128)
+	LOW1(0, 4, 8, SCALE_MXFP4, STREAM2, PARTS1_MXFP4(TAKE1_MXFP4), 128)
 
 TEXT repacked4MXFP4<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINFOUR
 	ONES(Y13)
 	VMOVDQU floats4Plus12<>(SB), Y14
-	LOW4(0, 4, 8, SCALE_MXFP4, FETCH2, PARTS4_MXFP4, 128)
+	LOW4(0, 4, 8, SCALE_MXFP4, FETCH2, PARTS4_MXFP4(TAKE4_MXFP4), 128)

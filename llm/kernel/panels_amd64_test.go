@@ -61,7 +61,7 @@ func TestVNNIGivesTheBitsOfAVX2(t *testing.T) {
 		}
 		r := rand.New(rand.NewPCG(uint64(typ), 9))
 		w := randomWeights(r, typ, rows*cols)
-		for _, n := range []int{4, 7, 9, 17, 261} {
+		for _, n := range []int{1, 4, 7, 9, 17, 261} {
 			x := randomVector(r, n*cols)
 			for _, repacked := range []bool{false, true} {
 				var results [2][]float32

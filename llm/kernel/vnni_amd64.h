@@ -12,6 +12,7 @@
 #include "rows_amd64.h"
 #include "repacked1_amd64.h"
 #include "repacked4_amd64.h"
+#include "lowbit_amd64.h"
 #include "panels_amd64.h"
 
 // DOTS_Q4_0 adds the weights in Y4 and Y5 times a vector's activations to y.
@@ -177,6 +178,133 @@ TEXT fourQ5K<>(SB), NOSPLIT, $512-8
 TEXT fourQ6K<>(SB), NOSPLIT, $512-8
 	FOURS_Q6_K(PAIRDOTS_Q6_K)
 
+// The types of one to four bits, one vector of which waits for the kernel, not for memory.
+
+#define DOTLOW1(xo) \
+	VPBROADCASTD xo(SI), Y6; \
+	DOT(6, 5, 0)
+
+#define DOTLOW4(xo) \
+	DOTLOW1(xo); \
+	VPBROADCASTD xo(SI)(R11*1), Y6; \
+	DOT(6, 5, 1); \
+	VPBROADCASTD xo(SI)(R11*2), Y6; \
+	DOT(6, 5, 2); \
+	VPBROADCASTD xo(SI)(R12*1), Y6; \
+	DOT(6, 5, 3)
+
+#define PARTDOTS1(BODY, n) PARTONE(DOTLOW1, FACTORLOW, BODY, n)
+#define PARTDOTS4(BODY, n) PARTFOUR(DOTLOW4, FACTORLOW, BODY, n)
+
+TEXT oneQ20<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINREPACKED
+	VMOVDQU mask03<>(SB), Y15
+	LOW1(1, 4, 16, SCALEHALF, STREAM2, PARTS_Q2_0(PARTDOTS1), 128)
+
+TEXT fourQ20<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINFOUR
+	VMOVDQU mask03<>(SB), Y15
+	LOW4(1, 4, 16, SCALEHALF, FETCH2, PARTS_Q2_0(PARTDOTS4), 128)
+
+TEXT onePQ20<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINREPACKED
+	VMOVDQU mask03<>(SB), Y15
+	LOW1(2, 2, 16, SCALEHALF, STREAM4, PARTS_PQ2_0(PARTDOTS1), 256)
+
+TEXT fourPQ20<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINFOUR
+	VMOVDQU mask03<>(SB), Y15
+	LOW4(2, 2, 16, SCALEHALF, FETCH4, PARTS_PQ2_0(PARTDOTS4), 256)
+
+#define TWICELOW(d, y, sum) \
+	VPADDD y, y, y; \
+	FACTORLOW(d, y, sum)
+
+#define PARTBITS1(BODY, n) PARTONE(DOTLOW1, TWICELOW, BODY, n)
+#define PARTBITS4(BODY, n) PARTFOUR(DOTLOW4, TWICELOW, BODY, n)
+
+TEXT oneQ10<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINREPACKED
+	VMOVDQU mask01<>(SB), Y15
+	LOW1(2, 4, 16, SCALEHALF, STREAM2, PARTS_Q1_0(PARTBITS1), 128)
+
+TEXT fourQ10<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINFOUR
+	VMOVDQU mask01<>(SB), Y15
+	LOW4(2, 4, 16, SCALEHALF, FETCH2, PARTS_Q1_0(PARTBITS4), 128)
+
+TEXT onePTQ10<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINREPACKED
+	LOW1(2, 2, 16, SCALEHALF, STREAM4, PARTS1_PTQ1_0(DOTLOW1, FACTORLOW), 208)
+
+TEXT fourPTQ10<>(SB), NOSPLIT, $128-8
+	BEGINFOUR
+	LOW4(2, 2, 16, SCALEHALF, FETCH4, PARTS4_PTQ1_0(DOTLOW4, FACTORLOW), 208)
+
+#define FACTORFIRST(d, y, sum) FACTORHALF(0, d, y, sum)
+#define FACTORSECOND(d, y, sum) FACTORHALF(8, d, y, sum)
+
+// Of one vector each run of 32 columns has its own sum, Y0 to Y3: one after another, 32 additions to one sum take longer.
+#define DOTRUNS(xo) \
+	VPBROADCASTD xo(SI), Y6; \
+	DOT(6, 5, (xo/32))
+
+#define RUNSFIRST(d, y, sum) \
+	JOINRUNS; \
+	FACTORFIRST(d, y, sum)
+
+#define RUNSSECOND(d, y, sum) \
+	JOINRUNS; \
+	FACTORSECOND(d, y, sum)
+
+#define JOINRUNS \
+	VPADDD Y1, Y0, Y0; \
+	VPADDD Y3, Y2, Y2; \
+	VPADDD Y2, Y0, Y0; \
+	CLEARRUNS
+
+#define CLEARRUNS \
+	VPXOR Y1, Y1, Y1; \
+	VPXOR Y2, Y2, Y2; \
+	VPXOR Y3, Y3, Y3
+
+TEXT oneTQ20<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINREPACKED
+	ONES(Y13)
+	VMOVDQU mask03<>(SB), Y15
+	CLEARRUNS
+	LOW1(0, 2, 16, SCALEHALF, STREAM4, PARTS1_TQ2_0(DOTRUNS, RUNSFIRST, RUNSSECOND), 512)
+
+TEXT fourTQ20<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINFOUR
+	ONES(Y13)
+	VMOVDQU mask03<>(SB), Y15
+	LOW4(0, 2, 16, SCALEHALF, FETCH4, PARTS4_TQ2_0(DOTLOW4, FACTORFIRST, FACTORSECOND), 512)
+
+#define DOTS_MXFP4(lo, hi, y) \
+	VPBROADCASTD lo, Y6; \
+	VPBROADCASTD hi, Y7; \
+	DOT(6, 4, y); \
+	DOT(7, 5, y)
+
+#define DOTS1_MXFP4(lo, hi) DOTS_MXFP4(lo(SI), hi(SI), 0)
+
+#define DOTS4_MXFP4(lo, hi) \
+	DOTS_MXFP4(lo(SI), hi(SI), 0); \
+	DOTS_MXFP4(lo(SI)(R11*1), hi(SI)(R11*1), 1); \
+	DOTS_MXFP4(lo(SI)(R11*2), hi(SI)(R11*2), 2); \
+	DOTS_MXFP4(lo(SI)(R12*1), hi(SI)(R12*1), 3)
+
+TEXT oneMXFP4<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINREPACKED
+	VMOVDQU floats4Plus12<>(SB), Y10
+	LOW1(0, 4, 8, SCALE_MXFP4, STREAM2, PARTS1_MXFP4(DOTS1_MXFP4), 128)
+
+TEXT fourMXFP4<>(SB), NOSPLIT|NOFRAME, $0-8
+	BEGINFOUR
+	VMOVDQU floats4Plus12<>(SB), Y14
+	LOW4(0, 4, 8, SCALE_MXFP4, FETCH2, PARTS4_MXFP4(DOTS4_MXFP4), 128)
+
 // STEP multiplies 16 rows x 4 weights of a panel with 4 vectors; i counts fours.
 #define STEP(i) \
 	VMOVDQU (64*i)(BX), Y8; \
@@ -286,9 +414,9 @@ KERNELS(const_typeQ8_0, $0, $0, $0, $0, $fourQ80<>(SB), $manyQ80<>(SB), $0, $0)
 KERNELS(const_typeQ4_K, $0, $0, $0, $0, $fourQ4K<>(SB), $manyU4<>(SB), $0, $0)
 KERNELS(const_typeQ5_K, $0, $0, $0, $0, $fourQ5K<>(SB), $manyU6<>(SB), $0, $0)
 KERNELS(const_typeQ6_K, $0, $0, $0, $0, $fourQ6K<>(SB), $manyU6<>(SB), $0, $0)
-KERNELS(const_typeTQ2_0, $0, $0, $0, $0, $0, $manyU4<>(SB), $0, $0)
-KERNELS(const_typeMXFP4, $0, $0, $0, $0, $0, $manyQ80<>(SB), $0, $0)
-KERNELS(const_typeQ1_0, $0, $0, $0, $0, $0, $manyQ40<>(SB), $0, $0)
-KERNELS(const_typeQ2_0, $0, $0, $0, $0, $0, $manyQ40<>(SB), $0, $0)
-KERNELS(const_typePQ2_0, $0, $0, $0, $0, $0, $manyQ40<>(SB), $0, $0)
-KERNELS(const_typePTQ1_0, $0, $0, $0, $0, $0, $manyQ40<>(SB), $0, $0)
+KERNELS(const_typeTQ2_0, $0, $0, $0, $oneTQ20<>(SB), $fourTQ20<>(SB), $manyU4<>(SB), $0, $0)
+KERNELS(const_typeMXFP4, $0, $0, $0, $oneMXFP4<>(SB), $fourMXFP4<>(SB), $manyQ80<>(SB), $0, $0)
+KERNELS(const_typeQ1_0, $0, $0, $0, $oneQ10<>(SB), $fourQ10<>(SB), $manyQ40<>(SB), $0, $0)
+KERNELS(const_typeQ2_0, $0, $0, $0, $oneQ20<>(SB), $fourQ20<>(SB), $manyQ40<>(SB), $0, $0)
+KERNELS(const_typePQ2_0, $0, $0, $0, $onePQ20<>(SB), $fourPQ20<>(SB), $manyQ40<>(SB), $0, $0)
+KERNELS(const_typePTQ1_0, $0, $0, $0, $onePTQ10<>(SB), $fourPTQ10<>(SB), $manyQ40<>(SB), $0, $0)
