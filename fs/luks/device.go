@@ -75,26 +75,34 @@ func (d *Device) ReadBlocks(lba uint64, p []byte) error {
 	if d.xts == nil {
 		return errClosed
 	}
+	// A piece is decrypted while the next is read, and the last one, for which nothing is left to read, by all processors.
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	decrypt := func(lba uint64, p []byte) { d.xts.decrypt(p, d.unit(lba), d.data.sector, d.data.narrow) }
+	processors := runtime.GOMAXPROCS(0)
+	for processors > 1 && len(p) > chunk {
+		piece, at := p[:chunk], lba
+		if err := d.dev.ReadBlocks(d.first+at*d.ratio, piece); err != nil {
+			return err
+		}
+		wg.Go(func() { decrypt(at, piece) })
+		p, lba = p[chunk:], lba+uint64(chunk/d.block)
+	}
 	if err := d.dev.ReadBlocks(d.first+lba*d.ratio, p); err != nil {
 		return err
 	}
-	// Large requests are divided among the processors.
 	const least = 256 << 10
-	if n := min(runtime.GOMAXPROCS(0), len(p)/least); n > 1 {
-		part := (len(p)/n + d.block - 1) / d.block * d.block
-		var wg sync.WaitGroup
-		for at := 0; at < len(p); at += part {
-			piece := p[at:min(len(p), at+part)]
-			wg.Go(func() { d.xts.decrypt(piece, d.unit(lba+uint64(at/d.block)), d.data.sector, d.data.narrow) })
-		}
-		wg.Wait()
-		return nil
+	for n := min(processors, len(p)/least); n > 1; n-- {
+		part := len(p) / n / d.block * d.block
+		piece, at := p[:part], lba
+		wg.Go(func() { decrypt(at, piece) })
+		p, lba = p[part:], lba+uint64(part/d.block)
 	}
-	d.xts.decrypt(p, d.unit(lba), d.data.sector, d.data.narrow)
+	decrypt(lba, p)
 	return nil
 }
 
-// chunk is how many bytes are encrypted and written at a time.
+// chunk is how many bytes are read and decrypted, or encrypted and written, at a time.
 const chunk = 1 << 20
 
 var chunks = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
