@@ -44,16 +44,15 @@ func TestRepackedPanels(t *testing.T) {
 }
 
 // VNNI adds in one instruction what AVX2 adds in several, so that the results are the same bits, whether rows are repacked or
-// as in a file, for a few vectors and for as many as make panels.
+// as in a file, for a few vectors and for as many as make panels; with AVX-512 for a few vectors and repacked rows.
 func TestVNNIGivesTheBitsOfAVX2(t *testing.T) {
 	const rows, cols = 40, 768
 	of := map[string]*Set{}
 	for _, s := range usableSets(t) {
 		of[s.Name()] = s
 	}
-	vnni, fma := of["avx2+vnni"], of["avx2+fma"]
-	if vnni == nil {
-		t.Skip("the processor has no AVX-VNNI")
+	if of["avx2+vnni"] == nil && of["avx512+vnni"] == nil {
+		t.Skip("the processor has no VNNI")
 	}
 	for typ := range typeCount {
 		if layouts[typ].pack == nil {
@@ -63,23 +62,27 @@ func TestVNNIGivesTheBitsOfAVX2(t *testing.T) {
 		w := randomWeights(r, typ, rows*cols)
 		for _, n := range []int{1, 4, 7, 9, 17, 261} {
 			x := randomVector(r, n*cols)
-			for _, repacked := range []bool{false, true} {
-				var results [2][]float32
-				for i, s := range []*Set{vnni, fma} {
-					m, err := s.NewMatrix(typ, rows, cols, slices.Clone(w))
-					if err != nil {
-						t.Fatal(err)
-					}
-					if repacked {
-						m.Repack(inTurn)
-					}
-					a := s.NewActivations(FormOf(typ), cols, n)
-					a.Set(x, n)
-					results[i] = make([]float32, n*rows)
-					m.Mul(results[i], rows, a, 0, rows)
+			product := func(s *Set, repacked bool) []float32 {
+				m, err := s.NewMatrix(typ, rows, cols, slices.Clone(w))
+				if err != nil {
+					t.Fatal(err)
 				}
-				if !slices.Equal(results[0], results[1]) {
-					t.Errorf("%v, %d vectors, repacked: %v: other bits", typ, n, repacked)
+				if repacked {
+					m.Repack(inTurn)
+				}
+				a := s.NewActivations(FormOf(typ), cols, n)
+				a.Set(x, n)
+				y := make([]float32, n*rows)
+				m.Mul(y, rows, a, 0, rows)
+				return y
+			}
+			for _, repacked := range []bool{false, true} {
+				want := product(of["avx2+fma"], repacked)
+				for _, name := range []string{"avx2+vnni", "avx512+vnni"} {
+					wide := name == "avx512+vnni" && (!repacked || n >= layouts[typ].panelsWide)
+					if s := of[name]; s != nil && !wide && !slices.Equal(product(s, repacked), want) {
+						t.Errorf("%s, %v, %d vectors, repacked: %v: other bits", name, typ, n, repacked)
+					}
 				}
 			}
 		}
