@@ -68,7 +68,7 @@ var plan = []struct{ rooms, what string }{
 	{"knowledge", "the library: documents as passages, found by words and by meaning, cited"},
 	{"knowledge/docs", "what of a document is text"},
 	{"knowledge/docs/pdf", "the lines of PDF files"},
-	{"fs console console/keyboard store llm/gguf uefi", "the ground: block devices, the screen, keyboard layouts, the journal, model files, the UEFI specification"},
+	{"fs console console/keyboard store llm/gguf uefi uefi/authenticode", "the ground: block devices, the screen, keyboard layouts, the journal, model files, the UEFI specification, signatures"},
 	{"console/unifont", "a picture of nearly every character"},
 }
 

@@ -14,6 +14,7 @@ import (
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 	"alphaos/tools/secureboot"
+	"alphaos/uefi/authenticode"
 )
 
 // TestSecureBoot starts a machine whose firmware asks for signatures, with a drive for each way in which a program may
@@ -59,7 +60,7 @@ func TestSecureBoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := secureboot.Sign(append(read(efi), "an older version"...), keys.Signer, time.Now())
+	old, err := authenticode.Sign(append(read(efi), "an older version"...), keys.Signer, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

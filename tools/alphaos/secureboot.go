@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +19,7 @@ import (
 	"alphaos/drive"
 	"alphaos/drive/create"
 	"alphaos/tools/secureboot"
+	"alphaos/uefi/authenticode"
 )
 
 // keyFlags choose the key that signs.
@@ -49,7 +49,7 @@ func (k *keyFlags) own(w io.Writer) (*secureboot.Keys, error) {
 	return keys, nil
 }
 
-func (k *keyFlags) signer(w io.Writer) (*secureboot.Key, error) {
+func (k *keyFlags) signer(w io.Writer) (*authenticode.Key, error) {
 	switch {
 	case k.key == "" && k.certificate == "":
 		keys, err := k.own(w)
@@ -117,9 +117,9 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 }
 
 // sign returns the image with a signature by key, or as it is if it has one.
-func sign(image []byte, key *secureboot.Key) ([]byte, error) {
-	signatures, err := secureboot.Signatures(image)
-	if err != nil && !errors.Is(err, secureboot.ErrUnsigned) {
+func sign(image []byte, key *authenticode.Key) ([]byte, error) {
+	signatures, err := authenticode.Signatures(image)
+	if err != nil && !errors.Is(err, authenticode.ErrUnsigned) {
 		return nil, err
 	}
 	for _, s := range signatures {
@@ -131,7 +131,7 @@ func sign(image []byte, key *secureboot.Key) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return secureboot.Sign(image, key, now)
+	return authenticode.Sign(image, key, now)
 }
 
 // replaceFile writes a file so that the old one or the new one is there, whole.
@@ -168,8 +168,8 @@ that has these variables, db and dbx. The exit status is 0 if all is well, else 
 			if err != nil {
 				return err
 			}
-			signatures, err := secureboot.Signatures(image)
-			if err != nil && !(errors.Is(err, secureboot.ErrUnsigned) && store != "") {
+			signatures, err := authenticode.Signatures(image)
+			if err != nil && !(errors.Is(err, authenticode.ErrUnsigned) && store != "") {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			for _, s := range signatures {
@@ -340,13 +340,13 @@ too: --db and --kek add them, and --revoke puts a program or a certificate into 
 type enrolled struct {
 	variable secureboot.Variable
 	lists    []secureboot.List
-	by       *secureboot.Key // who may change it
+	by       *authenticode.Key // who may change it
 }
 
 // gather returns the variables in the order in which they are enrolled: PK comes last, since with it
 // the firmware asks for signatures.
 func gather(keys *secureboot.Keys, db, kek, revoke []string) ([]enrolled, error) {
-	own := func(k *secureboot.Key) []secureboot.List {
+	own := func(k *authenticode.Key) []secureboot.List {
 		return secureboot.CertificateList(keys.Owner, k.Certificate)
 	}
 	all := []enrolled{{secureboot.DB, own(keys.Signer), keys.KEK}, {secureboot.DBX, nil, keys.KEK}, {secureboot.KEK, own(keys.KEK), keys.PK}, {secureboot.PK, own(keys.PK), keys.PK}}
@@ -389,7 +389,7 @@ func menuFiles(keys *secureboot.Keys, all []enrolled, now time.Time) (files []cr
 			}
 			files = append(files, create.Extra{Path: name + "-add.auth", Content: add})
 		}
-		var own *x509.Certificate
+		var own *authenticode.Certificate
 		switch e.variable {
 		case secureboot.DB:
 			own = keys.Signer.Certificate
