@@ -49,7 +49,7 @@ var plan = []struct{ rooms, what string }{
 	{"boot", "what happens before the conversation"},
 	{"assistant", "the conversation"},
 	{"engine archive", "a model that answers; conversations as files"},
-	{"drive/database", "keeps the database of a drive"},
+	{"drive/database drive/manifest", "keeps the database of a drive; says what was signed of it"},
 	{"models", "the guide model"},
 	{"models/rules", "what is answered by rule in its place"},
 	{"drive", "where each thing lives on the drive"},

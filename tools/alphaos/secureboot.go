@@ -29,6 +29,14 @@ func (k *keyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&k.dir, "keys", "", "`folder` with your keys PK, KEK and db, which are made if there are none (default: alphaos/secureboot among your settings)")
 }
 
+// addFiles adds the flags for a key that lies elsewhere.
+func (k *keyFlags) addFiles(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&k.key, "key", "", "private RSA key to sign with, a PEM `file`")
+	cmd.Flags().StringVar(&k.certificate, "cert", "", "its certificate, a PEM or DER `file`")
+	completeFiles(cmd, "key", "key", "pem")
+	completeFiles(cmd, "cert", "crt", "cer", "pem", "der")
+}
+
 // own opens the person's keys and says so if it has made them.
 func (k *keyFlags) own(w io.Writer) (*secureboot.Keys, error) {
 	dir := k.dir
@@ -111,8 +119,7 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 		},
 	}
 	k.add(cmd)
-	cmd.Flags().StringVar(&k.key, "key", "", "private RSA key to sign with, a PEM `file`")
-	cmd.Flags().StringVar(&k.certificate, "cert", "", "its certificate, a PEM or DER `file`")
+	k.addFiles(cmd)
 	return cmd
 }
 
@@ -412,54 +419,54 @@ type signFlags struct {
 }
 
 func (s *signFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&s.sign, "sign", false, "sign the EFI application for Secure Boot, with your own key")
+	cmd.Flags().BoolVar(&s.sign, "sign", false, "sign the EFI application for Secure Boot, and a list of it, the models and the fonts, with your own key")
 	s.keyFlags.add(cmd)
 }
 
 // program returns the EFI application to put on a drive: efi, or a signed copy, which remove removes,
-// and then the files for the firmware's menu as well.
-func (s *signFlags) program(cmd *cobra.Command, efi string) (name string, files []create.Extra, remove func() error, err error) {
+// and then the files for the firmware's menu and the key as well.
+func (s *signFlags) program(cmd *cobra.Command, efi string) (name string, files []create.Extra, key *authenticode.Key, remove func() error, err error) {
 	if !s.sign {
 		if s.dir != "" {
-			return "", nil, nil, errors.New("--keys says which keys --sign signs with: add --sign")
+			return "", nil, nil, nil, errors.New("--keys says which keys --sign signs with: add --sign")
 		}
-		return efi, nil, func() error { return nil }, nil
+		return efi, nil, nil, func() error { return nil }, nil
 	}
 	keys, err := s.own(cmd.ErrOrStderr())
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, nil, nil, err
 	}
 	image, err := os.ReadFile(efi)
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, nil, nil, err
 	}
 	signed, err := sign(image, keys.Signer)
 	if err != nil {
-		return "", nil, nil, fmt.Errorf("%s: %w", efi, err)
+		return "", nil, nil, nil, fmt.Errorf("%s: %w", efi, err)
 	}
 	now, err := sourceTime()
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, nil, nil, err
 	}
 	all, err := gather(keys, nil, nil, nil)
 	if err == nil {
 		files, err = menuFiles(keys, all, now)
 	}
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, nil, nil, err
 	}
 	for i := range files {
 		files[i].Path = drive.SecureBootDir + "/" + files[i].Path
 	}
 	f, err := os.CreateTemp("", "alphaos-signed-*.efi")
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, nil, nil, err
 	}
 	_, err = f.Write(signed)
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", nil, nil, errors.Join(err, os.Remove(f.Name()))
+		return "", nil, nil, nil, errors.Join(err, os.Remove(f.Name()))
 	}
-	return f.Name(), files, func() error { return os.Remove(f.Name()) }, nil
+	return f.Name(), files, keys.Signer, func() error { return os.Remove(f.Name()) }, nil
 }
 
 // epoch is SOURCE_DATE_EPOCH, or the zero time if it is not set.
