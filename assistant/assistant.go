@@ -205,6 +205,9 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	t.spare = c.spare
 	t.filing = c.filing
 	c.shelf = &shelf{ui: o.UI, display: o.Display, journal: j, retriever: o.Drive.Retriever}
+	if errors.Is(o.Drive.NoStore, drive.ErrLocked) { // the person was told
+		c.shelf.retriever, c.shelf.locked = nil, true
+	}
 	t.shelf = c.shelf
 	c.remembered = &notebook{ui: o.UI, journal: j}
 	t.remembered = c.remembered
