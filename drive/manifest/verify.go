@@ -25,17 +25,22 @@ type Drive interface {
 // ErrNone is returned for a drive that has no manifest.
 var ErrNone = errors.New("this drive has no signed manifest; alphaos drive sign, on another computer, makes one")
 
-// read reads a small file.
+// read reads a file that is not too large.
 func read(d iofs.FS, name string, most int64) ([]byte, error) {
 	f, err := d.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(b)) > most {
-		err = fmt.Errorf("it has more than %s, which is too much", console.Bytes(most))
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
+	if info.Size() > most {
+		return nil, fmt.Errorf("it has more than %s, which is too much", console.Bytes(most))
+	}
+	b := make([]byte, info.Size())
+	_, err = io.ReadFull(f, b)
 	return b, err
 }
 
@@ -68,7 +73,7 @@ func Read(d Drive) (*Manifest, *authenticode.Certificate, error) {
 }
 
 // maxProgram is how many bytes of a program are read for its signature.
-const maxProgram = 256 << 20
+const maxProgram = 128 << 20
 
 // signer returns a certificate of the one key by which the program on a drive is signed. The error says, as a clause, why there
 // is none.
