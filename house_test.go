@@ -49,7 +49,7 @@ var plan = []struct{ rooms, what string }{
 	{"boot", "what happens before the conversation"},
 	{"assistant", "the conversation"},
 	{"engine archive", "a model that answers; conversations as files"},
-	{"drive/database", "keeps the database of a drive"},
+	{"drive/database drive/manifest", "keeps the database of a drive; says what was signed of it"},
 	{"models", "the guide model"},
 	{"models/rules", "what is answered by rule in its place"},
 	{"drive", "where each thing lives on the drive"},
@@ -68,7 +68,7 @@ var plan = []struct{ rooms, what string }{
 	{"knowledge", "the library: documents as passages, found by words and by meaning, cited"},
 	{"knowledge/docs", "what of a document is text"},
 	{"knowledge/docs/pdf", "the lines of PDF files"},
-	{"fs console console/keyboard store llm/gguf uefi", "the ground: block devices, the screen, keyboard layouts, the journal, model files, the UEFI specification"},
+	{"fs console console/keyboard store llm/gguf uefi uefi/authenticode", "the ground: block devices, the screen, keyboard layouts, the journal, model files, the UEFI specification, signatures"},
 	{"console/unifont", "a picture of nearly every character"},
 }
 

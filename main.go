@@ -18,6 +18,7 @@ import (
 	"alphaos/console"
 	"alphaos/drive"
 	"alphaos/drive/database"
+	"alphaos/drive/manifest"
 	"alphaos/engine"
 	"alphaos/knowledge"
 	"alphaos/llm"
@@ -72,6 +73,9 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 	start.Unlock(con, d)
 	option := func(name, value string) error { return start.SaveOption(d, name, value) }
 	keep := assistant.Drive{Option: option, Measure: d.Measure, Present: m.Present, Reread: m.Reread, Report: d.SaveReport, Documents: d.Documents(), SaveDocument: d.SaveDocument, SaveExport: d.SaveExport, Close: d.Close}
+	keep.Verify = func(ctx context.Context, fingerprint string, progress func(done, total int64)) (*manifest.Report, error) {
+		return manifest.VerifyBy(ctx, d, fingerprint, progress)
+	}
 	if !start.Safe {
 		m.PrepareCrash(d)
 	}

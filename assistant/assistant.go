@@ -58,6 +58,7 @@ import (
 	"alphaos/console"
 	"alphaos/console/keyboard"
 	"alphaos/drive"
+	"alphaos/drive/manifest"
 	"alphaos/engine"
 	"alphaos/llm"
 	"alphaos/store"
@@ -124,6 +125,9 @@ type Drive struct {
 	Database Projection
 	// Measure tells how large the drive is, how much of it is free, and how fast it is, in a second or so; nil: nobody can.
 	Measure func() (drive.Facts, error)
+	// Verify compares the program, the models and the fonts on the drive with its signed manifest, as manifest.Verify does, which must be by
+	// the key whose certificate has this fingerprint, or "": by the program's. nil: there is no such drive.
+	Verify func(ctx context.Context, fingerprint string, progress func(done, total int64)) (*manifest.Report, error)
 	// Option changes a start option in the file of options, if that has it; nil: there is no such file.
 	Option func(name, value string) error
 	// Close puts the volumes in order: nothing is written after it. nil: another system does that.
@@ -201,6 +205,9 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 	t.spare = c.spare
 	t.filing = c.filing
 	c.shelf = &shelf{ui: o.UI, display: o.Display, journal: j, retriever: o.Drive.Retriever}
+	if errors.Is(o.Drive.NoStore, drive.ErrLocked) { // the person was told
+		c.shelf.retriever, c.shelf.locked = nil, true
+	}
 	t.shelf = c.shelf
 	c.remembered = &notebook{ui: o.UI, journal: j}
 	t.remembered = c.remembered

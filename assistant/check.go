@@ -58,6 +58,47 @@ func (c *commands) check(ctx context.Context) {
 	}
 }
 
+// verify runs /models verify: it compares files on the drive with what was signed. What is wrong is told, one line for each.
+func (c *commands) verify(ctx context.Context, fingerprint string) {
+	if c.drive.Verify == nil {
+		say(c.ui, "There is no AlphaOS drive here to verify: alphaos drive verify does that with one.")
+		return
+	}
+	ctx, done := c.ui.StopContext(ctx)
+	defer done()
+	c.ui.Quiet("The program, the models and the fonts on the drive are compared with what was signed. Enter or Ctrl-C stops that.")
+	var p engine.Progress
+	r, err := c.drive.Verify(ctx, fingerprint, func(done, total int64) {
+		if p == nil {
+			p = c.ui.Progress("Comparing with what was signed", total)
+		}
+		p.Set(done)
+	})
+	if p != nil {
+		p.Done()
+	}
+	if r != nil {
+		if r.Known {
+			say(c.ui, r.By)
+		} else {
+			c.ui.Notice(r.By)
+		}
+		for _, s := range r.Wrong {
+			c.ui.Error(s)
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		say(c.ui, "Stopped before all was compared.")
+	case err != nil:
+		c.ui.Error(sentence(err))
+	case len(r.Wrong) > 0:
+		c.ui.Error(r.Result())
+	default:
+		say(c.ui, r.Result())
+	}
+}
+
 // checking runs a step and shows how far it is.
 func checking(ctx context.Context, s Screen, title string, total int64, step func(progress func(done int64)) error) error {
 	if err := ctx.Err(); err != nil {

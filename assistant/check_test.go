@@ -2,14 +2,18 @@ package assistant
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"unsafe"
 
+	"alphaos/drive/manifest"
 	"alphaos/engine"
+	"alphaos/fs"
 	"alphaos/llm"
 	"alphaos/llm/gguf"
 	"alphaos/llm/llmtest"
@@ -79,4 +83,58 @@ func TestCheck(t *testing.T) {
 	again.Models = c.Models
 	p = sit(t, again)
 	check(good, "the same in both copies All is right.")
+}
+
+// /models verify says what became of each file that was signed, and can be stopped.
+func TestVerify(t *testing.T) {
+	c := openStore(t, &memory{data: make([]byte, 256<<10)})
+	c.Models = engine.DirModels(fstest.MapFS{"m/real.gguf": {Data: llmtest.Llama(llmtest.Quantized(gguf.Q8_0)).Bytes()}}, "m")
+	var report *manifest.Report
+	var failure error
+	var asked string
+	began := make(chan struct{})
+	c.Drive.Verify = func(ctx context.Context, fingerprint string, progress func(done, total int64)) (*manifest.Report, error) {
+		asked = fingerprint
+		progress(1, 3)
+		if errors.Is(failure, context.Canceled) {
+			close(began)
+			<-ctx.Done()
+			return report, ctx.Err()
+		}
+		progress(3, 3)
+		return report, failure
+	}
+	p := sit(t, c)
+	for _, tt := range []struct {
+		line   string
+		report *manifest.Report
+		err    error
+		want   []string
+	}{
+		{"/models verify", &manifest.Report{By: "By the key.", Known: true, Right: 2, Bytes: 3000}, nil, []string{"Enter or Ctrl-C stops that.", "Comparing with what was signed", "By the key.", "All 2 files, 3.00 kB, are as signed."}},
+		{"/models VERIFY ab:cd", &manifest.Report{By: "By a key.", Right: 1, Bytes: 3000}, nil, []string{"By a key.", "The only file, 3.00 kB, is as the manifest says"}},
+		{"/models verify", &manifest.Report{By: "By the key.", Known: true, Right: 2, Wrong: []string{"/models/a is missing.", "/models/b is not listed."}}, nil, []string{"/models/a is missing.", "/models/b is not listed.", "2 files are not as they were signed, 2 are: see above."}},
+		{"/models verify", nil, manifest.ErrNone, []string{"This drive has no signed manifest"}},
+		{"/models verify", &manifest.Report{By: "By the key."}, fs.ErrRemoved, []string{"By the key.", "Plug it in again."}},
+		{"/models verify", &manifest.Report{By: "By the key.", Wrong: []string{"/models/a is missing."}}, context.Canceled, []string{"/models/a is missing.", "Stopped before all was compared."}},
+	} {
+		report, failure = tt.report, tt.err
+		p.says(tt.line)
+		if errors.Is(tt.err, context.Canceled) {
+			<-began
+			p.keys.Write([]byte("\x03"))
+		}
+		said := strings.Join(strings.Fields(p.expect(Prompt)), " ")
+		p.seen -= len(Prompt)
+		for _, w := range tt.want {
+			if !strings.Contains(said, w) {
+				t.Errorf("%s: said %q, not %q", tt.line, said, w)
+			}
+		}
+		if _, want, _ := strings.Cut(strings.ToLower(tt.line), "verify"); asked != strings.TrimSpace(want) {
+			t.Errorf("%s asked for %q", tt.line, asked)
+		}
+	}
+	p.says("/bye")
+	<-p.done
 }

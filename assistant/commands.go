@@ -26,7 +26,8 @@ you type meanwhile are sent when it has ended, unless Ctrl-C or Esc gave them up
   /settings       text size, theme, keyboard, clock, model; /first-start asks again
   /set            set parameters, system prompt, screen, keyboard, time zone; save messages or not
   /show           show the model, memory, parameters or the system prompt
-  /models         list the models on this drive; /models all also those on other drives
+  /models         list the models on this drive; /models all also those on other drives,
+                  /models verify compares them, fonts and program with what was signed
   /load NAME      go on with another model (a number or the beginning of its name will do)
   /think          have the model think first, if it can; /nothink not; /thoughts shows its thoughts
   /raw            show answers as they came, or laid out again
@@ -148,7 +149,10 @@ func (c *commands) run(ctx context.Context, line string) (out Outcome, err error
 	case "/show":
 		c.show(rest)
 	case "/models", "/list":
+		word, more, _ := strings.Cut(rest, " ")
 		switch {
+		case strings.EqualFold(word, "verify"):
+			c.verify(ctx, strings.TrimSpace(more))
 		case strings.EqualFold(rest, "all"):
 			c.library.listAll()
 		case c.look.display.AtScreen():

@@ -24,7 +24,7 @@ func Complete(line string) string {
 	}
 	words := []string{"/set parameter ", "/set system ", "/set keyboard ", "/set timezone ", "/set history", "/set nohistory",
 		"/set theme ", "/set text ", "/set width ",
-		"/conversations all", "/backup now", "/documents scan", "/documents on", "/documents off", "/use all", "/memory add ", "/memory edit ", "/memory forget ", "/memory undo", "/models all", "/show info", "/show memory", "/show parameters", "/show system"}
+		"/conversations all", "/backup now", "/documents scan", "/documents on", "/documents off", "/use all", "/memory add ", "/memory edit ", "/memory forget ", "/memory undo", "/models all", "/models verify", "/show info", "/show memory", "/show parameters", "/show system"}
 	for _, name := range commandNames {
 		words = append(words, name+" ")
 	}

@@ -30,6 +30,7 @@ const documentsUsage = `  /documents        lists the documents, and what of the
 
 const (
 	notSearched  = "Documents are not searched in this session."
+	lockedAway   = "Your documents are encrypted, and locked in this session: /restart has the passphrase asked for again."
 	documentsNot = "Documents are not searched: /documents on does it again."
 )
 
@@ -41,7 +42,7 @@ func (c *commands) documents(ctx context.Context, rest string) {
 		c.listDocuments(ctx)
 	case word == "scan" || word == "on" || word == "off":
 		if s.retriever == nil {
-			say(c.ui, notSearched)
+			say(c.ui, s.never())
 			return
 		}
 		switch word {
@@ -63,7 +64,11 @@ func (c *commands) documents(ctx context.Context, rest string) {
 
 // listDocuments lists the files among the documents.
 func (c *commands) listDocuments(ctx context.Context) {
-	if c.drive.Documents == nil {
+	switch {
+	case c.shelf.locked:
+		say(c.ui, lockedAway)
+		return
+	case c.drive.Documents == nil:
 		say(c.ui, "There is no place for documents in this session.")
 		return
 	}
@@ -210,13 +215,21 @@ func (c *commands) scan(ctx context.Context) {
 func (c *commands) searched() bool {
 	switch {
 	case c.shelf.retriever == nil:
-		say(c.ui, notSearched)
+		say(c.ui, c.shelf.never())
 	case !c.shelf.active():
 		say(c.ui, documentsNot)
 	default:
 		return true
 	}
 	return false
+}
+
+// never says why documents can't be searched in this session.
+func (s *shelf) never() string {
+	if s.locked {
+		return lockedAway
+	}
+	return notSearched
 }
 
 // search runs /search.
@@ -258,7 +271,7 @@ func (c *commands) search(ctx context.Context, words string) {
 func (c *commands) sources(ctx context.Context) {
 	s := c.shelf
 	if s.retriever == nil {
-		say(c.ui, notSearched)
+		say(c.ui, s.never())
 		return
 	}
 	l, _ := s.library(ctx)

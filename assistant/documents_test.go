@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"alphaos/console"
+	"alphaos/drive"
 	"alphaos/knowledge"
 )
 
@@ -184,6 +185,20 @@ func TestSmallModel(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
+	}
+}
+
+// Documents behind a passphrase that was not given are left alone: nothing is said of reading them that is not asked for.
+func TestLockedDocuments(t *testing.T) {
+	w := reader(t, household)
+	w.config = func(c *Config) context.Context {
+		c.Drive.NoStore = fmt.Errorf("the journal: %w", drive.ErrLocked)
+		c.Drive.Store, c.Drive.Retriever = nil, struct{ Retriever }{} // whoever uses it is told by a panic
+		return context.Background()
+	}
+	out := w.says("/documents", "/documents scan", "/search bees", "/sources", "hello", "/bye")
+	if n := strings.Count(out, lockedAway); n != 4 || strings.Contains(out, "not all read") || !strings.Contains(out, "Nothing will be saved in this session: ") {
+		t.Errorf("told %d times:\n%s", n, out)
 	}
 }
 

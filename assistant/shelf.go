@@ -41,6 +41,7 @@ type shelf struct {
 	display   Display
 	journal   *journal
 	retriever Retriever
+	locked    bool   // the documents are behind a passphrase that was not given; there is no retriever then
 	use       string // the only document that is asked about; "": all
 	failed    bool   // they can't be read or saved, and the person knows
 

@@ -20,7 +20,7 @@ import (
 	"alphaos/store"
 )
 
-var outages = flag.Int("outages", 60, "how many conversations TestOutages has on drives that fail")
+var outages = flag.Int("outages", 50, "how many conversations TestOutages has on drives that fail")
 
 // failing is a drive whose requests fail as long as there is an error.
 type failing struct {
@@ -220,6 +220,56 @@ func TestFailingDrive(t *testing.T) {
 	}
 }
 
+// An answer of which a part is saved when the drive fails, and the rest when another conversation was deleted meanwhile, is one answer.
+func TestDeleteWhileUnsaved(t *testing.T) {
+	disk := newFailing(256<<10, rand.New(rand.NewPCG(1, 1)))
+	c, _ := displayed(t, nil)
+	s, rec, err := store.Open(disk, c.Now) // each look takes a second, so each piece is saved
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Drive.Store, c.Drive.Recovery, c.watch = s, rec, time.Hour
+	p := sit(t, c)
+	p.says("one")
+	p.expect("tokens/s")
+	p.says("/new")
+	p.expect(Prompt)
+	p.seen -= len(Prompt)
+	var left atomic.Int64 // writes until it fails
+	left.Store(30)        // in the midst of the answer
+	disk.Fail = func(op fstest.Op, _ int64, _ int) error {
+		if op == fstest.Write && left.Add(-1) < 0 {
+			return fs.ErrIO
+		}
+		return nil
+	}
+	p.says("count to 30")
+	p.expect("Nothing can be saved at the moment: ")
+	p.expect("tokens/s")
+	before := s.Messages(2)
+	if len(before) != 2 || !before[1].Partial || !strings.HasPrefix(before[1].Text, "1 2 ") {
+		t.Fatalf("saved so far: %+v", before)
+	}
+	left.Store(1 << 30)
+	p.says("/delete 1")
+	p.expect("Delete it? (yes or no) ")
+	p.keys.Write([]byte("yes\r"))
+	p.expect("Deleted.")
+	p.says("/bye")
+	p.expect("All data saved. Goodbye.")
+	<-p.done
+	after, _, err := store.Open(disk, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*store.Store{s, after} {
+		m := s.Messages(2)
+		if len(m) != 2 || m[1].Partial || !strings.HasPrefix(m[1].Text, before[1].Text) || !strings.Contains(m[1].Text, "30") {
+			t.Errorf("%+v", m)
+		}
+	}
+}
+
 // recorder makes a journal on a medium, on a clock that goes on a second with each look.
 func recorder(t *testing.T, m store.Medium) *journal {
 	t.Helper()
@@ -290,6 +340,7 @@ func outage(t *testing.T, seed, n uint64) {
 	r := rand.New(rand.NewPCG(seed, n))
 	disk := newFailing([]int64{8 << 20, 128 << 10}[n%2], r) // the latter is soon full
 	j := recorder(t, disk)
+	again := n%3 == 2  // messages are said anew and forgotten, too, of which no cut leaves a beginning
 	var all [][]string // what was said, by conversation
 	fresh := true
 	said := func(text string) {
@@ -297,6 +348,20 @@ func outage(t *testing.T, seed, n uint64) {
 			all, fresh = append(all, nil), false
 		}
 		all[len(all)-1] = append(all[len(all)-1], text)
+	}
+	// unsaid takes the last message, and what was answered, out of the conversation.
+	unsaid := func() bool {
+		if fresh || len(all) == 0 {
+			return false
+		}
+		c := all[len(all)-1]
+		for i := len(c) - 1; i >= 0; i-- {
+			if strings.HasPrefix(c[i], "message") {
+				all[len(all)-1] = c[:i:i]
+				return true
+			}
+		}
+		return false
 	}
 	stored := func(s *store.Store) (list [][]string) {
 		for _, c := range s.Conversations() {
@@ -306,11 +371,26 @@ func outage(t *testing.T, seed, n uint64) {
 	}
 	join := func(list [][]string) (flat string) {
 		for _, c := range list {
-			flat += "#" + strings.Join(c, "|") + "|"
+			if len(c) > 0 {
+				flat += "#" + strings.Join(c, "|") + "|"
+			}
 		}
 		return flat
 	}
-	acked := ""
+	// working has something done while the drive, though perhaps full, does not fail.
+	working := func(do func() error) bool {
+		bad, fail := disk.err.Load(), disk.Fail
+		disk.fails(nil)
+		disk.Fail = nil
+		err := do()
+		disk.Fail = fail
+		disk.err.Store(bad)
+		if err != nil && !errors.Is(err, store.ErrFull) {
+			t.Error(err)
+		}
+		return err == nil
+	}
+	var told [][]string // what was said to be saved
 	for step := range 80 {
 		switch r.IntN(6) {
 		case 0:
@@ -328,22 +408,8 @@ func outage(t *testing.T, seed, n uint64) {
 				return flaky(op, at, n)
 			}
 		}
-		switch r.IntN(5) {
-		case 0:
-			if err := j.newConversation(); err != nil {
-				t.Error(err)
-			}
-			fresh = true
-		case 1, 2:
-			text := fmt.Sprint("message ", step, strings.Repeat(" x", r.IntN(300)))
-			if err := j.record(context.Background(), text, func(at time.Time) error { return j.store.AddUserAt(text, at) }, false); err != nil {
-				t.Error(err)
-			}
-			said(text)
-			fallthrough
-		case 3:
+		answer := func(a *answer) {
 			text := ""
-			a := j.beginAnswer()
 			for i := range 1 + r.IntN(40) {
 				piece := fmt.Sprint("answer ", step, ".", i, " ")
 				text += piece
@@ -354,20 +420,94 @@ func outage(t *testing.T, seed, n uint64) {
 			}
 			a.end(store.Stats{}, false)
 			said(text)
+		}
+		text := fmt.Sprint("message ", step, strings.Repeat(" x", r.IntN(300)))
+		switch r.IntN(8) {
+		case 0:
+			if err := j.newConversation(); err != nil {
+				t.Error(err)
+			}
+			fresh = true
+		case 1, 2:
+			if err := j.record(context.Background(), text, func(at time.Time) error { return j.store.AddUserAt(text, at) }, false); err != nil {
+				t.Error(err)
+			}
+			said(text)
+			answer(j.beginAnswer())
+		case 3:
+			answer(j.beginAnswer())
 		case 4:
 			_ = j.catchUp() // noted
+		case 5, 6: // another one is deleted, whatever waits
+			here := j.store.Current().ID
+			for _, c := range j.store.Conversations() {
+				if c.ID == here {
+					continue
+				}
+				first := ""
+				if working(func() error {
+					first = texts(j.store, c.ID)[0]
+					return j.delete(c.ID)
+				}) {
+					i := slices.IndexFunc(all, func(c []string) bool { return len(c) > 0 && c[0] == first })
+					if i < 0 {
+						t.Fatalf("a conversation begins with %.100q, which was not said", first)
+					}
+					if all[i] = nil; i < len(told) {
+						told[i] = nil
+					}
+				}
+				break
+			}
+			if f, err := j.store.Remember("a fact"); err == nil {
+				_ = j.store.Unremember(f.ID) // the drive may fail
+			}
+		case 7:
+			switch {
+			case !again:
+			case r.IntN(2) == 0:
+				if unsaid() {
+					err := j.record(context.Background(), text, func(at time.Time) error {
+						index, ok := j.lastMessage()
+						if !ok {
+							return errors.New("it has nothing to replace")
+						}
+						return j.store.ReplaceAt(index, text, at)
+					}, false)
+					if err != nil {
+						t.Error(err)
+					}
+					said(text)
+					answer(j.beginAnswer())
+				}
+			case r.IntN(2) == 0:
+				if j.finish() != nil || fresh {
+					break
+				}
+				if index, ok := j.lastMessage(); ok {
+					last := &all[len(all)-1]
+					*last = slices.Clone((*last)[:index+1])
+					answer(j.replaceAnswer(index + 1))
+				}
+			case working(j.finish) && !fresh:
+				if index, ok := j.lastMessage(); ok && working(func() error { return j.store.Forget(index) }) && !unsaid() {
+					t.Error("what was forgotten was not there")
+				}
+			}
 		}
 		disk.Fail = whole
 		if !j.pending() && j.trouble == nil { // as the bars have it
-			acked = join(all)
+			told = slices.Clone(all)
 		}
 	}
+	acked := join(told)
 	copied := &memory{data: bytes.Clone(disk.Bytes())} // power goes: what waits is lost
 	s, _, err := store.Open(copied, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := join(stored(s)); !strings.HasPrefix(got+"\xff", acked) && !strings.HasPrefix(got, strings.TrimSuffix(acked, "|")) {
+	if got := join(stored(s)); again {
+	} else if !strings.HasPrefix(got+"\xff", acked) && !strings.HasPrefix(got, strings.TrimSuffix(acked, "|")) {
 		t.Errorf("after a cut: it has\n%.2000s\nand was said to have\n%.2000s", got, acked)
 	} else if !strings.HasPrefix(join(all), strings.TrimSuffix(got, "|")) {
 		t.Errorf("after a cut: it has\n%.2000s\nof\n%.2000s", got, join(all))

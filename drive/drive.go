@@ -34,6 +34,8 @@ const (
 	PickerName      = "EFI/BOOT/.contentDetails" // the same as text, which OpenCore takes
 	PickerIcon      = ".VolumeIcon.icns"         // what it draws above that
 	SecureBootDir   = "EFI/keys"                 // the keys that a firmware's menu can enroll, if the program is signed
+	ManifestPath    = "manifest.json"            // what drive/manifest says is on the drive,
+	ManifestSigPath = "manifest.p7s"             // and its signature
 	ModelsDir       = "models"
 	DocumentsDir    = "documents"
 	ToolsDir        = "tools"

@@ -98,6 +98,8 @@ var Places = []struct {
 	{ModelsDir, System, ModelsDir},
 	{ToolsDir, System, ToolsDir},
 	{FontsDir, System, FontsDir},
+	{ManifestPath, System, ManifestPath},
+	{ManifestSigPath, System, ManifestSigPath},
 	{ConfigPath, System, "config/config.json"},
 	{BadConfigPath, System, "config/config.bad"},
 	{ConversationDir, Knowledge, "conversations"},

@@ -56,6 +56,11 @@ func (s *Store) arrange(r *record) {
 			c.titled = append(c.titled, numbers{r.seq, r.seq})
 		}
 	case kindDelete:
+		// An answer of which the rest waits to be saved goes on behind this, unless it is deleted itself.
+		var answer uint64
+		if s.open {
+			answer = s.last().seq
+		}
 		gone := parseNumbers(p["records"])
 		d := deletion{by: r.seq, gone: gone}
 		if at >= 0 {
@@ -72,6 +77,9 @@ func (s *Store) arrange(r *record) {
 		s.deletions = append(s.deletions, d)
 		for i := range s.conversations {
 			s.conversations[i].drop(gone)
+		}
+		if c := s.present(); s.open && (len(c.messages) == 0 || s.last().seq != answer) {
+			s.open, s.gap = false, false
 		}
 	case kindBranch:
 		from, err := strconv.ParseUint(p["from"], 10, 64)

@@ -147,6 +147,42 @@ func TestDelete(t *testing.T) {
 	}
 }
 
+// An answer goes on behind the deletion of something else, at this start and the next one, and not behind its own.
+func TestDeleteWhileAnswering(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		delete func(s *Store) error
+		want   string // the messages of the current conversation
+	}{
+		{"another conversation", func(s *Store) error { return s.Delete(1) }, "two | half, the rest"},
+		{"a fact", func(s *Store) error { return s.Unremember(s.Facts()[0].ID) }, "two | half, the rest"},
+		{"nothing", func(s *Store) error { return s.write(0, arranged(kindDelete, nil, "records", "")) }, "two | half, the rest"},
+		{"this conversation", func(s *Store) error { return s.Delete(2) }, "the rest"},
+		{"this message", func(s *Store) error { return s.Forget(0) }, "the rest"},
+		{"this answer", func(s *Store) error { return s.Forget(1) }, "two | the rest"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			m := newMedium(testSize)
+			s, _ := open(t, m)
+			exchange(t, s, "one", "first")
+			must(t, s.NewConversation(), s.AddUser("two"))
+			_, err := s.Remember("a fact")
+			a := s.BeginAnswer()
+			must(t, err, a.Write("half, "), a.Flush(), c.delete(s))
+			finish(t, a, "the rest")
+			for range 2 {
+				if got := texts(s.Conversation()); got != c.want {
+					t.Errorf("it has %q", got)
+				}
+				if last := s.Conversation(); last[len(last)-1].Partial {
+					t.Errorf("%+v", last)
+				}
+				s, _ = open(t, m)
+			}
+		})
+	}
+}
+
 // The record with which a deleted conversation began is damaged in both copies: its words do not become a
 // part of the one before.
 func TestDeletedWithoutBeginning(t *testing.T) {
@@ -346,13 +382,15 @@ func FuzzArranged(f *testing.F) {
 			}
 			finish(t, s.ReplaceAnswer(3), "b")
 		}
-		all = append(all, "b", "after", "that")
+		all = append(all, "b", "after", "that", "th", "at")
 		for _, r := range []record{{kind: kind(kind1), payload: []byte(payload1)}, {kind: kind(kind2), payload: []byte(payload2)}} {
 			if r.kind == kindUser || r.kind == kindChunk || r.kind == kindCommit || len(r.payload) > 1<<10 {
 				return
 			}
-			must(t, s.write(0, r))
-			exchange(t, s, "after", "that")
+			must(t, s.AddUser("after"))
+			a := s.BeginAnswer()
+			must(t, a.Write("th"), a.Flush(), s.write(0, r))
+			finish(t, a, "at")
 		}
 		got := dump(s)
 		for _, c := range s.Conversations() {

@@ -259,7 +259,7 @@ func OpenFolder(f Folder, now func() time.Time) (*Store, Recovery, error) {
 // replay adds what a record of a segment says to the state in memory.
 func (s *Store) replay(r *record, segment int) {
 	switch r.kind {
-	case kindSession, kindSessionEnd, kindConversation, kindUser, kindGoOn, kindDelete, kindBranch:
+	case kindSession, kindSessionEnd, kindConversation, kindUser, kindGoOn, kindBranch:
 		s.open, s.gap = false, false // it was cut off
 	case kindChunk, kindAnswerEnd:
 		s.gap = s.gap || r.gap

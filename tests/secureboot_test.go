@@ -14,6 +14,7 @@ import (
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
 	"alphaos/tools/secureboot"
+	"alphaos/uefi/authenticode"
 )
 
 // TestSecureBoot starts a machine whose firmware asks for signatures, with a drive for each way in which a program may
@@ -59,7 +60,7 @@ func TestSecureBoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := secureboot.Sign(append(read(efi), "an older version"...), keys.Signer, time.Now())
+	old, err := authenticode.Sign(append(read(efi), "an older version"...), keys.Signer, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,14 @@ func TestSecureBoot(t *testing.T) {
 	config := ovmf.Config{Firmware: firmware}
 	refused := []string{efi, file("changed.efi"), file("stranger.efi"), file("lost.efi"), file("old.efi")}
 	for i, program := range append(refused, signed) {
-		disk := vmtest.NewDrive(t, create.Options{EFI: program, Size: 64 << 20, Journal: 1 << 20, State: -1})
+		o := create.Options{EFI: program, Size: 64 << 20, Journal: 1 << 20, State: -1}
+		if program == signed {
+			o.Sign, o.Extra = keys.Signer, []create.Extra{{Path: "fonts/first.bdf", Content: []byte("a font")}}
+		}
+		disk := vmtest.NewDrive(t, o)
+		if program == signed { // which nobody signed
+			vmtest.Command(t, "drive", "add", disk, write("later.bdf", []byte("another")))
+		}
 		config.Extra = append(config.Extra, "-drive", fmt.Sprintf("id=d%d,if=none,format=raw,file=%s", i, disk),
 			"-device", fmt.Sprintf("virtio-blk-pci,drive=d%d,bootindex=%d", i, i))
 	}
@@ -88,5 +96,7 @@ func TestSecureBoot(t *testing.T) {
 	if n := strings.Count(said, "Access Denied"); n != len(refused) || !strings.Contains(said, fmt.Sprintf("starting Boot%04d", n+1)) {
 		t.Errorf("%d programs were refused, not %d, and then the signed one started:\n%s", n, len(refused), said)
 	}
+	vmtest.Contains(t, p.Say("/models verify"), `is signed by "`+keys.Signer.Certificate.Subject.String()+`", by whom the program is signed, too.`,
+		"/fonts/later.bdf is not listed: it was not there when the drive was signed.", "1 file is not as it was signed, 2 are: see above.")
 	p.Leave("/bye")
 }

@@ -125,8 +125,8 @@ func (r *Report) encrypted(v volume.Volume, d *drive.Drive, o Options) error {
 	if l.Stale() && len(l.Notes()) == 0 {
 		r.problem("A change of its keyslots was cut short.")
 	}
-	// What lies where another file system has begun since must not be brought back.
-	ours := v.Kind == volume.LUKS || v.TypeGUID == drive.LockedType
+	// What lies where another file system has begun since must not be brought back. An MBR has no type to tell by.
+	ours := v.Kind == volume.LUKS || v.TypeGUID == drive.LockedType || l.Remains()
 	if l.Stale() && o.Repair && !ours {
 		r.say("  It is not put right: the partition may hold something else by now")
 	}

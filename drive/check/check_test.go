@@ -18,6 +18,7 @@ import (
 	"alphaos/fs/fat"
 	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
+	"alphaos/fs/luks"
 	volumes "alphaos/fs/volume"
 	"alphaos/internal/fsck"
 	"alphaos/internal/vmtest"
@@ -344,4 +345,69 @@ func FuzzDrive(f *testing.F) {
 			t.Fatalf("found %s, but with repair %v", r, err)
 		}
 	})
+}
+
+// The first header of an encrypted partition that an MBR knows is mended from its second, found by that alone, unless something else
+// has begun in its place.
+func TestLUKSBehindMBR(t *testing.T) {
+	const first, blocks = 64, 12 << 11 // 512 bytes each
+	base := make([]byte, (first+blocks)*512)
+	e := base[446:]
+	e[4] = 0x83
+	binary.LittleEndian.PutUint32(e[8:], first)
+	binary.LittleEndian.PutUint32(e[12:], blocks)
+	base[510], base[511] = 0x55, 0xAA
+	part := func(b []byte) []byte { return b[first*512:] }
+	if _, open, err := luks.Format(fstest.NewDevice(part(base), 512), []byte("a passphrase"), luks.Options{Cost: luks.Cost{Memory: 64 << 10, Passes: 4}, Offset: 2 << 20}); err != nil {
+		t.Fatal(err)
+	} else {
+		open.Close()
+	}
+	const header = 16 << 10
+	garbage := func(b []byte) {
+		for i := range b {
+			b[i] = byte(i*i>>3 + 7)
+		}
+	}
+	for _, c := range []struct {
+		what   string
+		damage func(p []byte)
+		mended bool
+	}{
+		{"its magic", func(p []byte) { copy(p, "SKUL") }, true},
+		{"its binary part", func(p []byte) { garbage(p[:4096]) }, true},
+		{"its first sector is empty", func(p []byte) { clear(p[:512]) }, true},
+		{"all of it is empty", func(p []byte) { clear(p[:header]) }, true},
+		{"all of it is erased flash", func(p []byte) { copy(p[:header], bytes.Repeat([]byte{0xFF}, header)) }, true},
+		{"one bit of its JSON", func(p []byte) { p[4096+20] ^= 1 }, true}, // its magic is there still
+		{"something else lies there", func(p []byte) { garbage(p[:header]) }, false},
+		{"a file system has begun", func(p []byte) { clear(p[:4096]); copy(p[1024+56:], "\x53\xEF") }, false},
+		{"swap space has begun", func(p []byte) { clear(p[:4096]); copy(p[4096-10:], "SWAPSPACE2") }, false},
+		{"the copy is damaged, too", func(p []byte) { clear(p[:512]); clear(p[header:][:512]) }, false},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			b := slices.Clone(base)
+			c.damage(part(b))
+			damaged := slices.Clone(b)
+			dev := fstest.NewDevice(b, 512)
+			if r, err := Drive(dev, Options{}); err != nil || !bytes.Equal(dev.Bytes(), damaged) || c.mended && r.Found != 1 {
+				t.Errorf("it was changed, or not seen: %v\n%s", err, r)
+			}
+			r, err := Drive(dev, Options{Repair: true})
+			if err != nil || !c.mended && !bytes.Equal(dev.Bytes(), damaged) || (r.Mended == 1) != c.mended {
+				t.Errorf("%v\n%s", err, r)
+			}
+			if !c.mended {
+				return
+			}
+			if r, err := Drive(dev, Options{}); err != nil || r.Found > 0 {
+				t.Errorf("after that: %v\n%s", err, r)
+			}
+			open, err := luks.Open(fs.ReadOnly(fstest.NewDevice(part(dev.Bytes()), 512)), []byte("a passphrase"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			open.Close()
+		})
+	}
 }

@@ -19,10 +19,12 @@ import (
 
 	"alphaos/drive"
 	"alphaos/drive/content"
+	"alphaos/drive/manifest"
 	"alphaos/drive/media"
 	"alphaos/drive/picker"
 	"alphaos/fs/fat"
 	"alphaos/llm"
+	"alphaos/uefi/authenticode"
 )
 
 // Options says what drive to make.
@@ -40,10 +42,13 @@ type Options struct {
 
 	Documents []string // files, put into /documents under their own names
 
-	Journal int64       // bytes preallocated for the journal; 0: DefaultJournal
-	State   int64       // bytes preallocated for what a model remembers of a conversation; 0: DefaultState; negative: none
-	Config  []byte      // the file of options, unchecked; nil: one without options
-	Extra   []Extra     // further files, put on the drive unchecked
+	Journal int64   // bytes preallocated for the journal; 0: DefaultJournal
+	State   int64   // bytes preallocated for what a model remembers of a conversation; 0: DefaultState; negative: none
+	Config  []byte  // the file of options, unchecked; nil: one without options
+	Extra   []Extra // further files, put on the drive unchecked
+
+	Sign *authenticode.Key // signs a manifest of program, models and fonts; nil: there is none
+
 	Encrypt *Encryption // of the knowledge partition, which only the full layout has; nil: none
 	Replace bool        // an existing Out may be replaced
 	Verify  bool        // what was written is read back and compared
@@ -105,6 +110,7 @@ type Result struct {
 	Layout  drive.Layout
 	Volumes []Volume
 	Models  int
+	Signed  int // files in the manifest
 	Journal int64
 
 	Verified string // how it was read back, to end a sentence with; "" if it was not
@@ -166,7 +172,7 @@ func Drive(o Options) (*Result, error) {
 	if stamp.IsZero() {
 		stamp = time.Now()
 	}
-	files, err := contents(o, layout)
+	files, signed, err := contents(o, layout, stamp)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +184,7 @@ func Drive(o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Size: size, Sector: o.Sector, Layout: layout, Models: len(o.Models), Journal: o.Journal}
+	r := &Result{Size: size, Sector: o.Sector, Layout: layout, Models: len(o.Models), Signed: len(signed.files), Journal: o.Journal}
 	for i := range parts {
 		p := &parts[i]
 		if p.volume, err = fat.Plan(p.files, p.inside(), o.Sector); err != nil {
@@ -229,18 +235,22 @@ func Drive(o Options) (*Result, error) {
 	return r, nil
 }
 
-// contents gathers what goes on each partition of the drive, and checks it.
-func contents(o Options, layout drive.Layout) ([]*fat.Tree, error) {
+// contents gathers what goes on each partition of the drive, and checks it. It returns what of it is signed, too.
+func contents(o Options, layout drive.Layout, stamp time.Time) ([]*fat.Tree, signedFiles, error) {
 	files := make([]*fat.Tree, layout.Count())
 	for i := range files {
 		files[i] = &fat.Tree{}
 	}
 	var err error
+	signed := signedFiles{made: stamp}
 	add := func(path string, c fat.Content, cerr error) {
 		if err == nil {
 			err = cerr
 		}
 		if err == nil {
+			if o.Sign != nil && manifest.Covers(path) {
+				c = signed.record(path, c)
+			}
 			part, at := layout.At(path)
 			err = files[part].Add(at, c)
 		}
@@ -295,7 +305,12 @@ func contents(o Options, layout drive.Layout) ([]*fat.Tree, error) {
 	for _, x := range o.Extra {
 		add(x.Path, fat.Bytes(x.Content), nil)
 	}
-	return files, err
+	if o.Sign != nil && err == nil {
+		text, signature, merr := signed.contents(o.Sign)
+		add(drive.ManifestPath, text, merr)
+		add(drive.ManifestSigPath, signature, merr)
+	}
+	return files, signed, err
 }
 
 // ParseSize reads a number of bytes such as 512M: K, M, G and T, also

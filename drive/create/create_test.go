@@ -389,7 +389,7 @@ func TestGrowsToFit(t *testing.T) {
 	if err := os.Truncate(big, 600*mib); err != nil {
 		t.Fatal(err)
 	}
-	root, err := contents(Options{EFI: efi, Journal: DefaultJournal, Models: []string{big}}, drive.Minimal)
+	root, _, err := contents(Options{EFI: efi, Journal: DefaultJournal, Models: []string{big}}, drive.Minimal, stamp)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,10 +19,12 @@ import (
 
 	"alphaos/drive"
 	"alphaos/drive/content"
+	"alphaos/drive/manifest"
 	"alphaos/drive/media"
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/llm"
+	"alphaos/uefi/authenticode"
 )
 
 // Device is what the drive is: an image or a whole disk.
@@ -38,6 +40,11 @@ type Options struct {
 	To      string // the directory for all files, as a logical path; "": where each belongs
 	Replace bool   // files that there are may get another content
 	Verify  bool   // what was written is read back and compared
+
+	// Sign signs a manifest of what is on the drive then; nil: it stays as it is. Files that a manifest by the same key has
+	// are not read again, and those that were added since then stay unlisted: who signs a program has not looked at them.
+	Sign *authenticode.Key
+	Time time.Time // of that; zero: now
 
 	// Unlock is called for a drive that is locked, more than once; without it, or if it leaves it so, files on the knowledge
 	// partition can't be added.
@@ -146,7 +153,69 @@ func Add(dev Device, files []string, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
+	if slices.ContainsFunc(c.files, func(f file) bool { return manifest.Covers(f.Name) }) {
+		c.unsigned("What was added is not in it; it can be used all the same")
+	}
 	return c.do(o)
+}
+
+// unsigned says that the drive's manifest, if it has one, is not of what it holds.
+func (c *change) unsigned(why string) {
+	if c.has(drive.ManifestPath) {
+		c.said = append(c.said, fmt.Sprintf("The drive has a signed manifest. %s; alphaos drive sign makes it anew.", why))
+	}
+}
+
+// Sign gives the drive dev a manifest of all models, fonts and programs that are on it, signed by o.Sign. It reads them all.
+func Sign(dev Device, o Options) (*Result, *manifest.Manifest, error) {
+	c, err := begin(dev, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := c.sign(o, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := c.do(o)
+	return r, m, err
+}
+
+// sign plans a manifest of the drive with the files in known, which are to be written.
+func (c *change) sign(o Options, known map[string]manifest.File) (*manifest.Manifest, error) {
+	at := o.Time
+	if at.IsZero() {
+		at = time.Now()
+	}
+	old, by, err := manifest.Read(c.d)
+	m := &manifest.Manifest{Made: at.UTC().Truncate(time.Second)}
+	if known != nil && err == nil && by.Key.Equal(&o.Sign.Private.PublicKey) {
+		m.Files = slices.Clone(old.Files)
+		for _, f := range known {
+			m.Set(f)
+		}
+		if slices.Equal(m.Files, old.Files) {
+			return old, nil
+		}
+	} else {
+		var tell func(done int64)
+		m, err = manifest.Make(context.Background(), c.d, at, known, func(done, total int64) {
+			if tell == nil {
+				tell = o.step("Reading what is to be signed", total)
+			}
+			tell(done)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	text, signature, err := m.Sign(o.Sign)
+	if err == nil {
+		err = c.plan(drive.ManifestPath, fat.Bytes(text), true)
+	}
+	if err == nil {
+		err = c.plan(drive.ManifestSigPath, fat.Bytes(signature), true)
+	}
+	return m, err
 }
 
 // ours is in each program that is AlphaOS: the name of a function of it.
@@ -177,7 +246,15 @@ func Program(dev Device, name string, o Options) (*Result, error) {
 		return nil, err
 	}
 	old := 0 // programs that are AlphaOS
-	for _, at := range []string{drive.EFIPath, drive.ChainedPath} {
+	known := map[string]manifest.File{}
+	put := func(at string, had []byte) error {
+		known[at] = manifest.File{Name: at, Size: program.Size, SHA256: sha256.Sum256(want)}
+		if bytes.Equal(had, want) {
+			return nil
+		}
+		return c.plan(at, program, true)
+	}
+	for _, at := range manifest.Programs {
 		had, err := iofs.ReadFile(c.d, at)
 		if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 			return nil, err
@@ -185,10 +262,8 @@ func Program(dev Device, name string, o Options) (*Result, error) {
 		if err != nil || !bytes.Contains(had, ours) {
 			continue
 		}
-		if old++; bytes.Equal(had, want) {
-			continue
-		}
-		if err := c.plan(at, program, true); err != nil {
+		old++
+		if err := put(at, had); err != nil {
 			return nil, err
 		}
 	}
@@ -196,9 +271,16 @@ func Program(dev Device, name string, o Options) (*Result, error) {
 		if c.has(drive.EFIPath) {
 			return nil, fmt.Errorf("/%s on the drive is not AlphaOS but perhaps a boot manager, and AlphaOS is not at /%s either, where that would find it; copy it to its place by hand", drive.EFIPath, drive.ChainedPath)
 		}
-		if err := c.plan(drive.EFIPath, program, true); err != nil { // it was lost
+		if err := put(drive.EFIPath, nil); err != nil { // it was lost
 			return nil, err
 		}
+	}
+	if o.Sign != nil {
+		if _, err := c.sign(o, known); err != nil {
+			return nil, err
+		}
+	} else if len(c.files) > 0 {
+		c.unsigned("It is not of this program")
 	}
 	if len(c.files) == 0 {
 		return nil, ErrSame

@@ -3,7 +3,7 @@ package update
 import (
 	"bytes"
 	"errors"
-
+	"fmt"
 	iofs "io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +15,7 @@ import (
 	"alphaos/drive"
 	"alphaos/drive/check"
 	"alphaos/drive/create"
+	"alphaos/drive/manifest"
 	"alphaos/drive/media"
 	"alphaos/fs"
 	"alphaos/fs/fat/fattest"
@@ -25,6 +26,7 @@ import (
 	"alphaos/internal/vmtest"
 	"alphaos/llm"
 	"alphaos/llm/gguf"
+	"alphaos/tools/secureboot"
 )
 
 // program is an EFI application that is AlphaOS as far as anybody can tell.
@@ -375,6 +377,54 @@ func TestProgramCut(t *testing.T) {
 		}
 	}
 	if seen["old"] < 3 || seen["new"] < 3 {
+		t.Errorf("seen %v", seen)
+	}
+}
+
+// TestSignCut takes the power away after each write: the older manifest holds or the newer one, or one of both files is missing or
+// does not fit the other, which is told.
+func TestSignCut(t *testing.T) {
+	keys, _, err := secureboot.OpenKeys(filepath.Join(t.TempDir(), "keys"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev := inMemory(image(t, "minimal"))
+	o := Options{Sign: keys.Signer, Time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	if _, _, err := Sign(dev, o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Add(dev, []string{hostFile(t, "a font.ttf", []byte("font"))}, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	base := dev.Bytes()
+	seen := map[string]int{}
+	for cut := 0; ; cut++ {
+		dev := inMemory(base)
+		dev.CutAfter(cut)
+		_, _, err := Sign(dev, Options{Sign: keys.Signer, Verify: true})
+		dev.PowerOn()
+		d, derr := drive.Open(dev, false)
+		if derr != nil {
+			t.Fatal(derr)
+		}
+		d.Mend(t.Context(), true, time.Now(), func(int64, int64) {}, func(string, ...any) {})
+		m, _, rerr := manifest.Read(d)
+		switch {
+		case rerr == nil:
+			seen[fmt.Sprint(len(m.Files), " files")]++
+		case strings.Contains(rerr.Error(), "is not what was signed"), strings.Contains(rerr.Error(), "have the drive signed anew"):
+			seen["told"]++
+		default:
+			t.Fatalf("cut after %d writes: %v", cut, rerr)
+		}
+		if r, err := check.Drive(dev, check.Options{}); err != nil || r.Found > 0 {
+			t.Fatalf("cut after %d writes: %v\n%s", cut, err, r)
+		}
+		if err == nil {
+			break
+		}
+	}
+	if seen["1 files"] == 0 || seen["2 files"] == 0 || seen["told"] == 0 || len(seen) != 3 {
 		t.Errorf("seen %v", seen)
 	}
 }

@@ -20,6 +20,7 @@
 package luks
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/subtle"
 	"errors"
@@ -215,33 +216,59 @@ func writeBytes(dev fs.BlockDevice, off int64, p []byte) error {
 	return nil
 }
 
-// Estimate says how many bytes are filled or hashed to try a passphrase at all keyslots, and roughly how long that takes on
-// this machine, after a moment's measurement.
+// Estimate says how many bytes are filled or hashed to try a passphrase at all keyslots, the digest of the volume key after each
+// of them included, and roughly how long that takes on this machine, after a moment's measurement.
 func (v *Volume) Estimate() (work int64, took time.Duration) {
 	const sample = 1 << 10 // KiB, and rounds
-	const round = 128      // bytes that one of PBKDF2 hashes, at least
 	speed := map[string]time.Duration{}
-	for _, s := range v.slots {
-		k := s.kdf
-		if _, err := k.check(v.Memory, s.areaKey); err != nil {
-			continue
-		}
-		n, of := k.rounds*k.memory<<10, int64(sample<<10)
+	add := func(k kdf, size int) {
+		n, of, name := k.rounds*k.memory<<10, int64(sample<<10), k.kind
 		if k.kind == "pbkdf2" {
-			n, of = k.rounds*round*int64((s.areaKey+k.hash().Size()-1)/k.hash().Size()), sample*round
+			row := int64(2 * k.hash().BlockSize()) // what one round hashes of a row, at least
+			n, of = k.rounds*row*int64((size+k.hash().Size()-1)/k.hash().Size()), sample*row
+			name += fmt.Sprint(k.hash().Size())
 			k.rounds = sample
 		} else {
 			k.rounds, k.memory, k.lanes = 1, sample, 1
 		}
-		if speed[k.kind] == 0 {
+		if speed[name] == 0 {
 			began := time.Now()
 			if _, err := k.key([]byte("sample"), 16); err != nil {
-				continue
+				return
 			}
-			speed[k.kind] = max(time.Since(began), 1)
+			speed[name] = max(time.Since(began), 1)
 		}
 		work += n
-		took += time.Duration(float64(n) / float64(of) * float64(speed[k.kind]))
+		took += time.Duration(float64(n) / float64(of) * float64(speed[name]))
+	}
+	for _, s := range v.slots {
+		if _, err := s.kdf.check(v.Memory, s.areaKey); err == nil {
+			add(s.kdf, s.areaKey)
+			add(kdf{kind: "pbkdf2", salt: v.digest.salt, hash: v.digest.hash, rounds: v.digest.rounds}, len(v.digest.sum))
+		}
 	}
 	return work, took
+}
+
+// Remains tells, of a volume of which only the second copy of the header is sound, whether what lies in the place of the first
+// is what is left of it, and not what has begun there since: its JSON is as in the second copy, or empty where it is not.
+func (v *Volume) Remains() bool {
+	if v.h == nil {
+		return false
+	}
+	both, err := readBytes(v.dev, 0, 2*v.h.size)
+	if err != nil {
+		return false
+	}
+	const piece = 512
+	for at := int64(binarySize); at < v.h.size; at += piece {
+		s := both[at:][:piece]
+		if bytes.Count(s, []byte{s[0]}) == piece && (s[0] == 0 || s[0] == 0xFF) {
+			continue
+		}
+		if !bytes.Equal(s, both[v.h.size+at:][:piece]) {
+			return false
+		}
+	}
+	return true
 }

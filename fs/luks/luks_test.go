@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	slow "golang.org/x/crypto/xts"
 
@@ -205,8 +206,15 @@ func TestKeys(t *testing.T) {
 		t.Errorf("%s, %v", v.h.tokens, v.Slots())
 	}
 	opens("three")
-	if work, took := v.Estimate(); work != 4*64<<10 || took <= 0 {
-		t.Errorf("%d bytes in %v", work, took)
+	// Each row of PBKDF2 hashes two blocks of SHA-256, 64 bytes each, in each round.
+	work, took := v.Estimate()
+	if want := 4*64<<10 + v.digest.rounds*2*64; work != want || len(v.digest.sum) != 32 || took <= 0 {
+		t.Errorf("%d bytes in %v, want %d", work, took, want)
+	}
+	dear := *v
+	dear.digest.rounds += 1 << 40 // no computer does that in a minute
+	if more, long := dear.Estimate(); more != work+1<<40*128 || long < time.Minute || took > time.Minute {
+		t.Errorf("with more rounds of the digest %d bytes in %v, after %d in %v", more, long, work, took)
 	}
 	for i := 0; ; i++ {
 		if err := v.Add([]byte("three"), fmt.Append(nil, i), Cost{Memory: 32 << 10, Passes: 1}, false); err != nil {

@@ -31,6 +31,8 @@ const (
 	XFS
 	F2FS
 	ISO9660
+	Swap
+	LVM
 )
 
 // kinds say what a volume is, after its name in a sentence, and what can be done about one
@@ -53,6 +55,8 @@ var kinds = [...]struct{ what, remedy string }{
 	XFS:       {"is XFS, a file system of Linux", copyFiles},
 	F2FS:      {"is F2FS, a file system of Linux and Android", copyFiles},
 	ISO9660:   {"is ISO 9660, as CDs and installation sticks are", copyFiles},
+	Swap:      {"is swap space of Linux", "it has no files"},
+	LVM:       {"belongs to LVM of Linux", copyFiles},
 }
 
 const (
@@ -87,6 +91,8 @@ var signatures = []struct {
 	{1024 + 56, "\x53\xEF", Ext2},
 	{64<<10 + 64, "_BHRfS_M", Btrfs},
 	{32<<10 + 1, "CD001", ISO9660},
+	{4096 - 10, "SWAPSPACE2", Swap},
+	{512, "LABELONE", LVM},
 }
 
 const (

@@ -388,6 +388,8 @@ func TestKinds(t *testing.T) {
 		{at(0, "XFSB"), volume.XFS, "is XFS"},
 		{at(1024, "\x10\x20\xF5\xF2"), volume.F2FS, "is F2FS"},
 		{at(32769, "CD001"), volume.ISO9660, "is ISO 9660"},
+		{at(4086, "SWAPSPACE2"), volume.Swap, "is swap space"},
+		{at(512, "LABELONE"), volume.LVM, "belongs to LVM"},
 	} {
 		checkKind(t, fstest.NewDevice(c.b, 512), c.want, c.says)
 	}

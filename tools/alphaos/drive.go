@@ -24,6 +24,8 @@ func driveCommand() *cobra.Command {
 		driveCheckCommand(),
 		driveAddCommand(),
 		driveUpdateCommand(),
+		driveSignCommand(),
+		driveVerifyCommand(),
 		driveCloneCommand(),
 		driveBackupCommand(),
 		driveRestoreCommand(),
@@ -87,7 +89,7 @@ unless they are encrypted.`,
 				return err
 			}
 			var remove func() error
-			if o.EFI, o.Extra, remove, err = signing.program(cmd, o.EFI); err != nil {
+			if o.EFI, o.Extra, o.Sign, remove, err = signing.program(cmd, o.EFI); err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, remove()) }()
@@ -170,6 +172,9 @@ unless they are encrypted.`,
 				}
 			}
 			sayVerified(cmd, r.Verified)
+			if o.Sign != nil {
+				saySigned(cmd, r.Signed, o.Sign)
+			}
 			if recovery != "" {
 				showRecovery(cmd, recovery)
 			}

@@ -124,7 +124,10 @@ func driveUpdateCommand() *cobra.Command {
 
 Only the EFI application is replaced: /` + drive.EFIPath + `, or on a drive
 with a boot manager in that place /` + drive.ChainedPath + `. Whenever the power
-goes, the old one or the new one is there, whole.`,
+goes, the old one or the new one is there, whole.
+
+With --sign the list of files that alphaos drive sign makes gets the new program, too. What
+it says of models and fonts stays, unless there is no such list by your key yet.`,
 		Example: `  sudo alphaos drive update /dev/sdb --efi BOOTX64.EFI`,
 		Args:    one("TARGET, an image or a drive, for example: alphaos drive update /dev/sdb"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -132,13 +135,17 @@ goes, the old one or the new one is there, whole.`,
 			if err != nil {
 				return err
 			}
-			program, _, remove, err := signing.program(cmd, program)
+			program, _, key, remove, err := signing.program(cmd, program)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, remove()) }()
 			return target.change(cmd, args[0], func(dev *media.InPlace) error {
-				r, err := update.Program(dev, program, update.Options{Verify: !noVerify, Progress: meterOf(cmd).Step})
+				now, err := sourceTime()
+				if err != nil {
+					return err
+				}
+				r, err := update.Program(dev, program, update.Options{Verify: !noVerify, Progress: meterOf(cmd).Step, Sign: key, Time: now})
 				if errors.Is(err, update.ErrSame) {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s has this program already; nothing was written.\n", args[0])
 					return nil

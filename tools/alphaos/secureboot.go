@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +19,7 @@ import (
 	"alphaos/drive"
 	"alphaos/drive/create"
 	"alphaos/tools/secureboot"
+	"alphaos/uefi/authenticode"
 )
 
 // keyFlags choose the key that signs.
@@ -27,6 +27,14 @@ type keyFlags struct{ dir, key, certificate string }
 
 func (k *keyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&k.dir, "keys", "", "`folder` with your keys PK, KEK and db, which are made if there are none (default: alphaos/secureboot among your settings)")
+}
+
+// addFiles adds the flags for a key that lies elsewhere.
+func (k *keyFlags) addFiles(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&k.key, "key", "", "private RSA key to sign with, a PEM `file`")
+	cmd.Flags().StringVar(&k.certificate, "cert", "", "its certificate, a PEM or DER `file`")
+	completeFiles(cmd, "key", "key", "pem")
+	completeFiles(cmd, "cert", "crt", "cer", "pem", "der")
 }
 
 // own opens the person's keys and says so if it has made them.
@@ -49,7 +57,7 @@ func (k *keyFlags) own(w io.Writer) (*secureboot.Keys, error) {
 	return keys, nil
 }
 
-func (k *keyFlags) signer(w io.Writer) (*secureboot.Key, error) {
+func (k *keyFlags) signer(w io.Writer) (*authenticode.Key, error) {
 	switch {
 	case k.key == "" && k.certificate == "":
 		keys, err := k.own(w)
@@ -111,15 +119,14 @@ With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes.`,
 		},
 	}
 	k.add(cmd)
-	cmd.Flags().StringVar(&k.key, "key", "", "private RSA key to sign with, a PEM `file`")
-	cmd.Flags().StringVar(&k.certificate, "cert", "", "its certificate, a PEM or DER `file`")
+	k.addFiles(cmd)
 	return cmd
 }
 
 // sign returns the image with a signature by key, or as it is if it has one.
-func sign(image []byte, key *secureboot.Key) ([]byte, error) {
-	signatures, err := secureboot.Signatures(image)
-	if err != nil && !errors.Is(err, secureboot.ErrUnsigned) {
+func sign(image []byte, key *authenticode.Key) ([]byte, error) {
+	signatures, err := authenticode.Signatures(image)
+	if err != nil && !errors.Is(err, authenticode.ErrUnsigned) {
 		return nil, err
 	}
 	for _, s := range signatures {
@@ -131,7 +138,7 @@ func sign(image []byte, key *secureboot.Key) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return secureboot.Sign(image, key, now)
+	return authenticode.Sign(image, key, now)
 }
 
 // replaceFile writes a file so that the old one or the new one is there, whole.
@@ -168,8 +175,8 @@ that has these variables, db and dbx. The exit status is 0 if all is well, else 
 			if err != nil {
 				return err
 			}
-			signatures, err := secureboot.Signatures(image)
-			if err != nil && !(errors.Is(err, secureboot.ErrUnsigned) && store != "") {
+			signatures, err := authenticode.Signatures(image)
+			if err != nil && !(errors.Is(err, authenticode.ErrUnsigned) && store != "") {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			for _, s := range signatures {
@@ -340,13 +347,13 @@ too: --db and --kek add them, and --revoke puts a program or a certificate into 
 type enrolled struct {
 	variable secureboot.Variable
 	lists    []secureboot.List
-	by       *secureboot.Key // who may change it
+	by       *authenticode.Key // who may change it
 }
 
 // gather returns the variables in the order in which they are enrolled: PK comes last, since with it
 // the firmware asks for signatures.
 func gather(keys *secureboot.Keys, db, kek, revoke []string) ([]enrolled, error) {
-	own := func(k *secureboot.Key) []secureboot.List {
+	own := func(k *authenticode.Key) []secureboot.List {
 		return secureboot.CertificateList(keys.Owner, k.Certificate)
 	}
 	all := []enrolled{{secureboot.DB, own(keys.Signer), keys.KEK}, {secureboot.DBX, nil, keys.KEK}, {secureboot.KEK, own(keys.KEK), keys.PK}, {secureboot.PK, own(keys.PK), keys.PK}}
@@ -389,7 +396,7 @@ func menuFiles(keys *secureboot.Keys, all []enrolled, now time.Time) (files []cr
 			}
 			files = append(files, create.Extra{Path: name + "-add.auth", Content: add})
 		}
-		var own *x509.Certificate
+		var own *authenticode.Certificate
 		switch e.variable {
 		case secureboot.DB:
 			own = keys.Signer.Certificate
@@ -412,54 +419,54 @@ type signFlags struct {
 }
 
 func (s *signFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&s.sign, "sign", false, "sign the EFI application for Secure Boot, with your own key")
+	cmd.Flags().BoolVar(&s.sign, "sign", false, "sign the EFI application for Secure Boot, and a list of it, the models and the fonts, with your own key")
 	s.keyFlags.add(cmd)
 }
 
 // program returns the EFI application to put on a drive: efi, or a signed copy, which remove removes,
-// and then the files for the firmware's menu as well.
-func (s *signFlags) program(cmd *cobra.Command, efi string) (name string, files []create.Extra, remove func() error, err error) {
+// and then the files for the firmware's menu and the key as well.
+func (s *signFlags) program(cmd *cobra.Command, efi string) (name string, files []create.Extra, key *authenticode.Key, remove func() error, err error) {
 	if !s.sign {
 		if s.dir != "" {
-			return "", nil, nil, errors.New("--keys says which keys --sign signs with: add --sign")
+			return "", nil, nil, nil, errors.New("--keys says which keys --sign signs with: add --sign")
 		}
-		return efi, nil, func() error { return nil }, nil
+		return efi, nil, nil, func() error { return nil }, nil
 	}
 	keys, err := s.own(cmd.ErrOrStderr())
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, nil, nil, err
 	}
 	image, err := os.ReadFile(efi)
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, nil, nil, err
 	}
 	signed, err := sign(image, keys.Signer)
 	if err != nil {
-		return "", nil, nil, fmt.Errorf("%s: %w", efi, err)
+		return "", nil, nil, nil, fmt.Errorf("%s: %w", efi, err)
 	}
 	now, err := sourceTime()
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, nil, nil, err
 	}
 	all, err := gather(keys, nil, nil, nil)
 	if err == nil {
 		files, err = menuFiles(keys, all, now)
 	}
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, nil, nil, err
 	}
 	for i := range files {
 		files[i].Path = drive.SecureBootDir + "/" + files[i].Path
 	}
 	f, err := os.CreateTemp("", "alphaos-signed-*.efi")
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, nil, nil, err
 	}
 	_, err = f.Write(signed)
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", nil, nil, errors.Join(err, os.Remove(f.Name()))
+		return "", nil, nil, nil, errors.Join(err, os.Remove(f.Name()))
 	}
-	return f.Name(), files, func() error { return os.Remove(f.Name()) }, nil
+	return f.Name(), files, keys.Signer, func() error { return os.Remove(f.Name()) }, nil
 }
 
 // epoch is SOURCE_DATE_EPOCH, or the zero time if it is not set.

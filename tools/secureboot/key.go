@@ -16,17 +16,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-)
 
-// Key is a private key with its certificate. Firmware knows RSA keys, of 2048 bits all of it.
-type Key struct {
-	Private     *rsa.PrivateKey
-	Certificate *x509.Certificate
-}
+	"alphaos/uefi/authenticode"
+)
 
 // NewKey makes a key with a certificate, signed by itself, for thirty years: firmware does
 // not look at the time, but tools do.
-func NewKey(name string, now time.Time) (*Key, error) {
+func NewKey(name string, now time.Time) (*authenticode.Key, error) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
@@ -45,12 +41,12 @@ func NewKey(name string, now time.Time) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a certificate: %w", err)
 	}
-	c, err := x509.ParseCertificate(der)
-	return &Key{private, c}, err
+	c, err := authenticode.ParseCertificate(der)
+	return &authenticode.Key{Private: private, Certificate: c}, err
 }
 
 // ReadKey reads a private key, PEM as OpenSSL writes it, and its certificate, PEM or DER.
-func ReadKey(keyFile, certificateFile string) (*Key, error) {
+func ReadKey(keyFile, certificateFile string) (*authenticode.Key, error) {
 	data, err := os.ReadFile(keyFile)
 	if err != nil {
 		return nil, err
@@ -87,14 +83,14 @@ func ReadKey(keyFile, certificateFile string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if public, ok := c.PublicKey.(*rsa.PublicKey); !ok || !public.Equal(&private.PublicKey) {
+	if !c.Key.Equal(&private.PublicKey) {
 		return nil, fmt.Errorf("%s is not the certificate of the key in %s", certificateFile, keyFile)
 	}
-	return &Key{private, c}, nil
+	return &authenticode.Key{Private: private, Certificate: c}, nil
 }
 
 // ReadCertificate reads a certificate, PEM or DER.
-func ReadCertificate(name string) (*x509.Certificate, error) {
+func ReadCertificate(name string) (*authenticode.Certificate, error) {
 	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
@@ -102,19 +98,22 @@ func ReadCertificate(name string) (*x509.Certificate, error) {
 	if block, _ := pem.Decode(data); block != nil {
 		data = block.Bytes
 	}
-	c, err := x509.ParseCertificate(data)
-	if err != nil {
+	if _, err := x509.ParseCertificate(data); err != nil { // which looks at all of it
 		return nil, fmt.Errorf("%s is not a certificate: %w", name, err)
+	}
+	c, err := authenticode.ParseCertificate(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return c, nil
 }
 
 // Keys are the three that a computer's owner has.
 type Keys struct {
-	Owner  uuid.UUID // who put a certificate into a list
-	PK     *Key      // changes KEK
-	KEK    *Key      // changes db and dbx
-	Signer *Key      // in db; signs programs
+	Owner  uuid.UUID         // who put a certificate into a list
+	PK     *authenticode.Key // changes KEK
+	KEK    *authenticode.Key // changes db and dbx
+	Signer *authenticode.Key // in db; signs programs
 }
 
 const ownerFile = "owner.txt"
@@ -130,7 +129,7 @@ func OpenKeys(dir string, now time.Time) (k *Keys, made bool, err error) {
 	k = &Keys{}
 	for _, p := range []struct {
 		name string
-		key  **Key
+		key  **authenticode.Key
 	}{{"PK", &k.PK}, {"KEK", &k.KEK}, {"db", &k.Signer}} {
 		if *p.key, err = ReadKey(filepath.Join(dir, p.name+".key"), filepath.Join(dir, p.name+".crt")); err != nil {
 			return nil, made, err

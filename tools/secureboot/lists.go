@@ -3,7 +3,6 @@ package secureboot
 import (
 	"bytes"
 	"crypto"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"alphaos/uefi"
+	"alphaos/uefi/authenticode"
 )
 
 // The types of signature lists that matter here (UEFI 2.10, 32.4.1).
@@ -38,7 +38,7 @@ type Entry struct {
 }
 
 // CertificateList lists certificates, each in a list of its own, since their sizes differ.
-func CertificateList(owner uuid.UUID, certificates ...*x509.Certificate) (lists []List) {
+func CertificateList(owner uuid.UUID, certificates ...*authenticode.Certificate) (lists []List) {
 	for _, c := range certificates {
 		lists = append(lists, List{Type: X509, Entries: []Entry{{guidOf(owner), c.Raw}}})
 	}
@@ -49,7 +49,7 @@ func CertificateList(owner uuid.UUID, certificates ...*x509.Certificate) (lists 
 func DigestList(owner uuid.UUID, images ...[]byte) ([]List, error) {
 	l := List{Type: SHA256}
 	for _, image := range images {
-		sum, err := Digest(image, crypto.SHA256)
+		sum, err := authenticode.Digest(image, crypto.SHA256)
 		if err != nil {
 			return nil, err
 		}
@@ -62,13 +62,13 @@ func DigestList(owner uuid.UUID, images ...[]byte) ([]List, error) {
 }
 
 // Certificates returns those in lists; what can't be read is passed over.
-func Certificates(lists []List) (found []*x509.Certificate) {
+func Certificates(lists []List) (found []*authenticode.Certificate) {
 	for _, l := range lists {
 		if l.Type != X509 {
 			continue
 		}
 		for _, e := range l.Entries {
-			if c, err := x509.ParseCertificate(e.Data); err == nil {
+			if c, err := authenticode.ParseCertificate(e.Data); err == nil {
 				found = append(found, c)
 			}
 		}
@@ -77,6 +77,9 @@ func Certificates(lists []List) (found []*x509.Certificate) {
 }
 
 const listHeader = 28
+
+// typeEFIGUID is the type of a WIN_CERTIFICATE that says its kind by a GUID (UEFI 2.10, 32.2.4).
+const typeEFIGUID = 0x0ef1
 
 // WriteLists returns lists as a variable and an .esl file hold them.
 func WriteLists(lists []List) []byte {
@@ -152,7 +155,7 @@ var (
 // Authenticate returns what a firmware in user mode takes for a variable: lists signed by key at a
 // time, an EFI_VARIABLE_AUTHENTICATION_2 with the lists behind it (UEFI 2.10, 8.2.2), which .auth
 // files hold. With add the lists are added to what the variable has. A firmware takes none that is older than what it has.
-func Authenticate(v Variable, lists []List, key *Key, at time.Time, add bool) ([]byte, error) {
+func Authenticate(v Variable, lists []List, key *authenticode.Key, at time.Time, add bool) ([]byte, error) {
 	le := binary.LittleEndian
 	at = at.UTC()
 	stamp := make([]byte, 16) // EFI_TIME, of which only the date and time may be other than 0
@@ -160,13 +163,13 @@ func Authenticate(v Variable, lists []List, key *Key, at time.Time, add bool) ([
 	stamp[2], stamp[3], stamp[4], stamp[5], stamp[6] = byte(at.Month()), byte(at.Day()), byte(at.Hour()), byte(at.Minute()), byte(at.Second())
 	data := WriteLists(lists)
 
-	signature, err := signData(signedText(v, stamp, data, add), key)
+	signature, err := authenticode.SignBare(signedText(v, stamp, data, add), key)
 	if err != nil {
 		return nil, fmt.Errorf("signing %s: %w", v.Name, err)
 	}
 	b := slices.Clone(stamp)
-	b = le.AppendUint32(b, uint32(certificateHeader+16+len(signature)))
-	b = le.AppendUint16(b, certificateRevision)
+	b = le.AppendUint32(b, uint32(authenticode.CertificateHeader+16+len(signature)))
+	b = le.AppendUint16(b, authenticode.CertificateRevision)
 	b = le.AppendUint16(b, typeEFIGUID)
 	b = append(b, guidBytes(certTypePKCS7)...)
 	return append(append(b, signature...), data...), nil
@@ -190,25 +193,18 @@ func signedText(v Variable, stamp, data []byte, add bool) []byte {
 }
 
 // ReadAuthenticated checks what Authenticate makes, for a variable, and returns the lists and who signed them.
-func ReadAuthenticated(v Variable, auth []byte, add bool) ([]List, *x509.Certificate, error) {
-	const header = 16 + certificateHeader + 16
+func ReadAuthenticated(v Variable, auth []byte, add bool) ([]List, *authenticode.Certificate, error) {
+	const header = 16 + authenticode.CertificateHeader + 16
 	le := binary.LittleEndian
 	if len(auth) < header {
 		return nil, nil, errLists
 	}
 	size := int64(le.Uint32(auth[16:]))
-	if size < certificateHeader+16 || 16+size > int64(len(auth)) || le.Uint16(auth[22:]) != typeEFIGUID || !bytes.Equal(auth[24:40], guidBytes(certTypePKCS7)) {
+	if size < authenticode.CertificateHeader+16 || 16+size > int64(len(auth)) || le.Uint16(auth[22:]) != typeEFIGUID || !bytes.Equal(auth[24:40], guidBytes(certTypePKCS7)) {
 		return nil, nil, errors.New("this is no signed variable, or it is cut short")
 	}
-	d, err := parse(auth[header : 16+size])
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(d.Signers) != 1 {
-		return nil, nil, fmt.Errorf("the variable has %d signers, and firmware wants one", len(d.Signers))
-	}
 	data := auth[16+size:]
-	signer, err := d.check(d.Signers[0], oidData, signedText(v, auth[:16], data, add))
+	signer, err := authenticode.VerifyBare(signedText(v, auth[:16], data, add), auth[header:16+size])
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,7 +2,6 @@ package secureboot
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/binary"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"alphaos/internal/petest"
+	"alphaos/uefi/authenticode"
 )
 
 var when = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
@@ -32,9 +32,6 @@ func testKeys(t testing.TB) (dir string, k *Keys) {
 
 // program is a small application.
 func program() []byte { return petest.Application(bytes.Repeat([]byte{0xc3}, 0x200)) }
-
-// odd is one with bytes behind its sections, and of a length that is no multiple of eight.
-func odd() []byte { return append(program(), "tail"...) }
 
 func run(t testing.TB, name string, args ...string) string {
 	t.Helper()
@@ -60,107 +57,10 @@ func save(t testing.TB, dir, name string, data []byte) string {
 	return name
 }
 
-// Others accept what Sign makes, and not what was changed after that.
-func TestOthersVerify(t *testing.T) {
-	dir, k := testKeys(t)
-	crt := filepath.Join(dir, "db.crt")
-	signed, err := Sign(program(), k.Signer, when)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := Sign(program(), k.Signer, when)
-	if err != nil || !bytes.Equal(signed, again) {
-		t.Errorf("the same input gave other bytes, error %v", err)
-	}
-	twice, err := Sign(signed, k.KEK, when)
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed := bytes.Clone(signed)
-	changed[0x240] ^= 1
-	good, both, bad := save(t, dir, "good.efi", signed), save(t, dir, "both.efi", twice), save(t, dir, "bad.efi", changed)
-	t.Run("sbverify", func(t *testing.T) {
-		for _, name := range []string{good, both} {
-			if said := run(t, "sbverify", "--cert", crt, name); !strings.Contains(said, "Signature verification OK") || strings.Contains(said, "warning") {
-				t.Error(said)
-			}
-		}
-		run(t, "sbverify", "--cert", filepath.Join(dir, "KEK.crt"), both)
-		for _, args := range [][]string{{"--cert", crt, bad}, {"--cert", filepath.Join(dir, "PK.crt"), both}} {
-			if out, err := exec.Command("sbverify", args...).CombinedOutput(); err == nil {
-				t.Errorf("%v: %s", args, out)
-			}
-		}
-	})
-	t.Run("osslsigncode", func(t *testing.T) {
-		// It knows no second signature beside the first.
-		said := run(t, "osslsigncode", "verify", "-CAfile", crt, "-in", good)
-		if !strings.Contains(said, "Succeeded") || strings.Contains(said, "MISMATCH") || strings.Contains(said, "invalid PE checksum") {
-			t.Error(said)
-		}
-		if out, err := exec.Command("osslsigncode", "verify", "-CAfile", crt, "-in", bad).CombinedOutput(); err == nil {
-			t.Errorf("%s", out)
-		}
-	})
-}
-
-// What others sign verifies here, with the certificate that they signed with, and only so.
-func TestVerifyOthers(t *testing.T) {
-	dir, k := testKeys(t)
-	key, crt := filepath.Join(dir, "db.key"), filepath.Join(dir, "db.crt")
-	in := save(t, dir, "in.efi", program())
-	for _, by := range []struct {
-		name string
-		args func(out string) []string
-	}{
-		{"sbsign", func(out string) []string { return []string{"--key", key, "--cert", crt, "--output", out, in} }},
-		{"osslsigncode", func(out string) []string {
-			return []string{"sign", "-h", "sha256", "-certs", crt, "-key", key, "-in", in, "-out", out}
-		}},
-		{"osslsigncode", func(out string) []string {
-			return []string{"sign", "-h", "sha384", "-certs", crt, "-key", key, "-in", in, "-out", out}
-		}},
-	} {
-		t.Run(by.name, func(t *testing.T) {
-			out := filepath.Join(t.TempDir(), "out.efi")
-			run(t, by.name, by.args(out)...)
-			image, err := os.ReadFile(out)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := Signatures(image)
-			if err != nil || len(s) != 1 || !s[0].Signer.Equal(k.Signer.Certificate) {
-				t.Fatal(s, err)
-			}
-			if err := (Trust{DB: CertificateList(k.Owner, k.Signer.Certificate)}).Check(image); err != nil {
-				t.Error(err)
-			}
-			if err := (Trust{DB: CertificateList(k.Owner, k.KEK.Certificate)}).Check(image); err == nil {
-				t.Error("another key was trusted")
-			}
-			// All of it counts but the checksum, the directory entry and unused room of the table.
-			l, err := inspect(image)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for at := 0; at < l.table.at; at += 7 {
-				if at >= l.checksum && at < l.checksum+4 || at >= l.directory && at < l.directory+8 {
-					continue
-				}
-				image[at] ^= 0x40
-				if _, err := Signatures(image); err == nil {
-					t.Fatalf("byte %#x was changed, and nobody noticed", at)
-				}
-				image[at] ^= 0x40
-			}
-		})
-	}
-}
-
 // A certificate that another one signed is trusted through that.
 func TestTrust(t *testing.T) {
 	_, k := testKeys(t)
-	signed, err := Sign(program(), k.Signer, when)
+	signed, err := authenticode.Sign(program(), k.Signer, when)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +75,7 @@ func TestTrust(t *testing.T) {
 	own, other := CertificateList(k.Owner, k.Signer.Certificate), CertificateList(k.Owner, k.PK.Certificate)
 	changed := bytes.Clone(signed)
 	changed[0x240] ^= 1
-	tail, err := Sign(odd(), k.Signer, when)
+	tail, err := authenticode.Sign(append(program(), "tail"...), k.Signer, when)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,14 +102,14 @@ func TestTrust(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.what, err, c.want)
 		}
 	}
-	stripped, err := Strip(signed)
+	stripped, err := authenticode.Strip(signed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Signatures(stripped); !errors.Is(err, ErrUnsigned) {
+	if _, err := authenticode.Signatures(stripped); !errors.Is(err, authenticode.ErrUnsigned) {
 		t.Error(err)
 	}
-	if again, err := Sign(stripped, k.Signer, when); err != nil || !bytes.Equal(again, signed) {
+	if again, err := authenticode.Sign(stripped, k.Signer, when); err != nil || !bytes.Equal(again, signed) {
 		t.Error("stripped and signed again it is another", err)
 	}
 }
@@ -256,7 +156,10 @@ func TestVariables(t *testing.T) {
 	}
 	t.Run("openssl", func(t *testing.T) {
 		size := binary.LittleEndian.Uint32(auth[16:])
-		wrapped, err := asn1.Marshal(contentInfo{oidSignedData, explicit(auth[40 : 16+size])})
+		wrapped, err := asn1.Marshal(struct { // a ContentInfo
+			Type    asn1.ObjectIdentifier
+			Content asn1.RawValue
+		}{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}, asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: auth[40 : 16+size]}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -351,58 +254,6 @@ func TestKeyFiles(t *testing.T) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
 	}
-}
-
-func TestDamagedImages(t *testing.T) {
-	_, k := testKeys(t)
-	signed, err := Sign(program(), k.Signer, when)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := 0; n < len(signed); n += 13 {
-		if _, err := Signatures(signed[:n]); err == nil {
-			t.Fatalf("cut to %d bytes it is signed", n)
-		}
-	}
-	gap := bytes.Clone(program())
-	l, err := inspect(gap)
-	if err != nil || l.headers != 0x200 {
-		t.Fatal(l, err)
-	}
-	binary.LittleEndian.PutUint32(gap[0x40+4+coffSize+240+20:], 0x210) // the section begins later,
-	binary.LittleEndian.PutUint32(gap[0x40+4+coffSize+240+16:], 0x1f0) // and ends where it did
-	if _, err := Sign(gap, k.Signer, when); err == nil || !strings.Contains(err.Error(), "between its sections") {
-		t.Error(err)
-	}
-	if _, err := Digest([]byte("#!/bin/sh"), crypto.SHA256); !errors.Is(err, errNotImage) {
-		t.Error(err)
-	}
-}
-
-func FuzzImage(f *testing.F) {
-	_, k := testKeys(f)
-	signed, err := Sign(program(), k.Signer, when)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(signed)
-	f.Add(program())
-	l, err := inspect(signed)
-	if err != nil {
-		f.Fatal(err)
-	}
-	body := signed[:l.table.at]
-	f.Fuzz(func(t *testing.T, image []byte) {
-		s, err := Signatures(image)
-		if err == nil && len(s) > 0 && s[0].Signer.Equal(k.Signer.Certificate) {
-			l, _ := inspect(image)
-			a, _ := Strip(image)
-			b, _ := Strip(signed)
-			if !bytes.Equal(a, b) {
-				t.Errorf("an image of %d bytes that was not signed verifies, not the %d of the other", l.table.at, len(body))
-			}
-		}
-	})
 }
 
 func FuzzVariables(f *testing.F) {

@@ -1,9 +1,8 @@
-package secureboot
+package authenticode
 
 import (
 	"bytes"
 	"crypto"
-	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -35,11 +34,11 @@ func Strip(image []byte) ([]byte, error) {
 }
 
 // Signature is one that holds: the image is as it was when Signer's key signed it. Whether
-// Signer is to be trusted is another question: [Trust.Check].
+// Signer is to be trusted is another question.
 type Signature struct {
-	Signer *x509.Certificate
-	With   []*x509.Certificate // all certificates that came along, in no order
-	Hash   crypto.Hash         // of the image's digest
+	Signer *Certificate
+	With   []*Certificate // all certificates that came along, in no order
+	Hash   crypto.Hash    // of the image's digest
 }
 
 // ErrUnsigned is the error of an image without signatures.
@@ -100,85 +99,4 @@ func (l layout) signature(image, der []byte) (*Signature, error) {
 		return nil, err
 	}
 	return &Signature{Signer: signer, With: d.certificates(), Hash: h}, nil
-}
-
-// Trust is what a firmware goes by.
-type Trust struct {
-	DB, DBX []List
-}
-
-// Check tells whether a firmware starts the image (UEFI 2.10, 32.5.3.3): its digest or a
-// certificate that its signature leads to is in db, and none of these is in dbx. The error says why not.
-func (t Trust) Check(image []byte) error {
-	l, err := inspect(image)
-	if err != nil {
-		return err
-	}
-	sum := l.digest(image, crypto.SHA256)
-	if hasDigest(t.DBX, sum) {
-		return errors.New("the image is revoked: its digest is in dbx")
-	}
-	signatures, err := Signatures(image)
-	if err != nil && !errors.Is(err, ErrUnsigned) {
-		return err
-	}
-	for _, s := range signatures {
-		if c := leadsTo(s, t.DBX); c != nil {
-			return fmt.Errorf("the image is signed by a key that is revoked: %q is in dbx", c.Subject)
-		}
-	}
-	for _, s := range signatures {
-		if leadsTo(s, t.DB) != nil {
-			return nil
-		}
-	}
-	if hasDigest(t.DB, sum) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("the image is signed by %q, whom this firmware does not trust: enroll the certificate, or sign it with a key that is", signatures[0].Signer.Subject)
-}
-
-func hasDigest(lists []List, sum []byte) bool {
-	for _, l := range lists {
-		if l.Type != SHA256 {
-			continue
-		}
-		for _, e := range l.Entries {
-			if bytes.Equal(e.Data, sum) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// leadsTo returns the certificate of the lists by which s is signed, itself or through those that
-// came with it. As firmware does, it takes no account of time.
-func leadsTo(s Signature, lists []List) *x509.Certificate {
-	for _, trusted := range Certificates(lists) {
-		seen := map[string]bool{}
-		var walk func(c *x509.Certificate) bool
-		walk = func(c *x509.Certificate) bool {
-			if c.Equal(trusted) || c.CheckSignatureFrom(trusted) == nil {
-				return true
-			}
-			if seen[string(c.Raw)] {
-				return false
-			}
-			seen[string(c.Raw)] = true
-			for _, up := range s.With {
-				if !up.Equal(c) && c.CheckSignatureFrom(up) == nil && walk(up) {
-					return true
-				}
-			}
-			return false
-		}
-		if walk(s.Signer) {
-			return trusted
-		}
-	}
-	return nil
 }

@@ -1,4 +1,4 @@
-package secureboot
+package authenticode
 
 import (
 	"cmp"
@@ -18,12 +18,14 @@ const (
 
 	// The data directory of certificates, whose address is an offset in the file.
 	certificateDirectory = 4
+)
 
-	// WIN_CERTIFICATE (UEFI 2.10, 32.2.4).
-	certificateHeader   = 8
-	certificateRevision = 0x0200
-	typePKCSSignedData  = 0x0002
-	typeEFIGUID         = 0x0ef1
+// WIN_CERTIFICATE (UEFI 2.10, 32.2.4).
+const (
+	CertificateHeader   = 8 // bytes before what it holds
+	CertificateRevision = 0x0200
+
+	typePKCSSignedData = 0x0002
 )
 
 // layout is where in a PE image lies what is left out of its digest.
@@ -126,16 +128,16 @@ func (l layout) digest(image []byte, hash crypto.Hash) []byte {
 func (l layout) certificates(image []byte) (found [][]byte, err error) {
 	table := image[l.table.at:][:l.table.size]
 	for len(table) > 0 {
-		if len(table) < certificateHeader {
+		if len(table) < CertificateHeader {
 			return nil, errors.New("the table of signatures ends within one: the image is damaged")
 		}
 		size := int(binary.LittleEndian.Uint32(table))
 		kind := binary.LittleEndian.Uint16(table[6:])
-		if size < certificateHeader || size > len(table) {
+		if size < CertificateHeader || size > len(table) {
 			return nil, fmt.Errorf("the table of signatures has one of %d bytes, and %d are left: the image is damaged", size, len(table))
 		}
 		if kind == typePKCSSignedData {
-			found = append(found, table[certificateHeader:size])
+			found = append(found, table[CertificateHeader:size])
 		}
 		table = table[min((size+7)&^7, len(table)):]
 	}
@@ -151,9 +153,9 @@ func padded(image []byte) []byte {
 func attach(image []byte, l layout, signature []byte) []byte {
 	le := binary.LittleEndian
 	out := padded(image)
-	header := make([]byte, certificateHeader)
-	le.PutUint32(header, uint32(certificateHeader+len(signature)))
-	le.PutUint16(header[4:], certificateRevision)
+	header := make([]byte, CertificateHeader)
+	le.PutUint32(header, uint32(CertificateHeader+len(signature)))
+	le.PutUint16(header[4:], CertificateRevision)
 	le.PutUint16(header[6:], typePKCSSignedData)
 	out = append(append(out, header...), signature...)
 	out = append(out, make([]byte, -len(out)&7)...)

@@ -1,4 +1,4 @@
-package secureboot
+package authenticode
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	_ "crypto/sha1"
 	_ "crypto/sha256"
 	_ "crypto/sha512"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
@@ -122,12 +121,23 @@ func signImage(digest []byte, key *Key, at time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := hash(crypto.SHA256, inner)
+	return key.sign(contentInfo{oidIndirectData, explicit(content)}, inner, at)
+}
+
+// SignDetached returns a signature of a text that it does not hold, made at a time: what
+// openssl cms -sign -binary -outform DER makes. The same key, text and time give the same bytes, and every
+// text and time, up to the year 2049, as many.
+func SignDetached(text []byte, key *Key, at time.Time) ([]byte, error) {
+	return key.sign(contentInfo{Type: oidData}, text, at)
+}
+
+// sign returns a ContentInfo with the SignedData of a content, whose octets are text, with the attributes that say when.
+func (k *Key) sign(content contentInfo, text []byte, at time.Time) ([]byte, error) {
 	var attributes []attribute
 	for _, a := range []struct {
 		kind  asn1.ObjectIdentifier
 		value any
-	}{{oidContentType, oidIndirectData}, {oidSigningTime, at.UTC()}, {oidMessageDigest, sum}} {
+	}{{oidContentType, content.Type}, {oidSigningTime, at.UTC()}, {oidMessageDigest, hash(crypto.SHA256, text)}} {
 		value, err := asn1.Marshal(a.value)
 		if err != nil {
 			return nil, err
@@ -138,7 +148,7 @@ func signImage(digest []byte, key *Key, at time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	signature, err := rsa.SignPKCS1v15(nil, key.Private, crypto.SHA256, hash(crypto.SHA256, set))
+	signature, err := rsa.SignPKCS1v15(nil, k.Private, crypto.SHA256, hash(crypto.SHA256, set))
 	if err != nil {
 		return nil, err
 	}
@@ -146,14 +156,13 @@ func signImage(digest []byte, key *Key, at time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return asn1.Marshal(contentInfo{oidSignedData, explicit(key.signed(
-		contentInfo{oidIndirectData, explicit(content)},
+	return asn1.Marshal(contentInfo{oidSignedData, explicit(k.signed(content,
 		asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: members}, signature))})
 }
 
-// signData returns the SignedData of a text that it does not hold, without attributes and without a ContentInfo around it,
+// SignBare returns the SignedData of a text that it does not hold, without attributes and without a ContentInfo around it,
 // which is all that the signatures of variables may be for older firmware.
-func signData(text []byte, key *Key) ([]byte, error) {
+func SignBare(text []byte, key *Key) ([]byte, error) {
 	signature, err := rsa.SignPKCS1v15(nil, key.Private, crypto.SHA256, hash(crypto.SHA256, text))
 	if err != nil {
 		return nil, err
@@ -170,7 +179,7 @@ func (k *Key) signed(content contentInfo, attributes asn1.RawValue, signature []
 		Certificates: asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: k.Certificate.Raw},
 		Signers: []signerInfo{{
 			Version:    1,
-			Issuer:     issuerAndSerial{asn1.RawValue{FullBytes: k.Certificate.RawIssuer}, k.Certificate.SerialNumber},
+			Issuer:     issuerAndSerial{asn1.RawValue{FullBytes: k.Certificate.RawIssuer}, k.Certificate.Serial},
 			Digest:     algorithm(hashOIDs[crypto.SHA256]),
 			Attributes: attributes,
 			Encryption: algorithm(oidRSA),
@@ -215,15 +224,49 @@ func parse(der []byte) (*signedData, error) {
 	return &d, nil
 }
 
+// VerifyBare checks what SignBare makes, and returns whose signature it is.
+func VerifyBare(text, signature []byte) (*Certificate, error) {
+	_, c, err := verify(text, signature)
+	return c, err
+}
+
+// VerifyDetached checks a signature of a text that it does not hold, as SignDetached and openssl cms -sign make
+// them, and returns whose it is. Digests and keys that no longer hold are refused.
+func VerifyDetached(text, signature []byte) (*Certificate, error) {
+	s, c, err := verify(text, signature)
+	if err != nil {
+		return nil, err
+	}
+	if h, err := hashOf(s.Digest); err != nil || h == crypto.SHA1 {
+		return nil, errors.New("the signature is of a SHA-1 digest, which can be forged: sign it with SHA-256")
+	}
+	if n := c.Key.N.BitLen(); n < 2048 {
+		return nil, fmt.Errorf("the signature is by a key of %d bits, which can be broken: sign it with one of 2048", n)
+	}
+	return c, nil
+}
+
+func verify(text, signature []byte) (signerInfo, *Certificate, error) {
+	d, err := parse(signature)
+	if err != nil {
+		return signerInfo{}, nil, err
+	}
+	if len(d.Signers) != 1 {
+		return signerInfo{}, nil, fmt.Errorf("it has %d signers, where one is expected", len(d.Signers))
+	}
+	c, err := d.check(d.Signers[0], oidData, text)
+	return d.Signers[0], c, err
+}
+
 // certificates are those that came with the signature; what can't be read is passed over.
-func (d *signedData) certificates() (list []*x509.Certificate) {
+func (d *signedData) certificates() (list []*Certificate) {
 	for rest := d.Certificates.Bytes; len(rest) > 0; {
 		var v asn1.RawValue
 		next, err := asn1.Unmarshal(rest, &v)
 		if err != nil {
 			break
 		}
-		if c, err := x509.ParseCertificate(v.FullBytes); err == nil {
+		if c, err := ParseCertificate(v.FullBytes); err == nil {
 			list = append(list, c)
 		}
 		rest = next
@@ -232,7 +275,7 @@ func (d *signedData) certificates() (list []*x509.Certificate) {
 }
 
 // check verifies one signer's signature of text, which is all octets of the content, and returns whose it is.
-func (d *signedData) check(s signerInfo, kind asn1.ObjectIdentifier, text []byte) (*x509.Certificate, error) {
+func (d *signedData) check(s signerInfo, kind asn1.ObjectIdentifier, text []byte) (*Certificate, error) {
 	h, err := hashOf(s.Digest)
 	if err != nil {
 		return nil, err
@@ -267,14 +310,10 @@ func (d *signedData) check(s signerInfo, kind asn1.ObjectIdentifier, text []byte
 		signed = set
 	}
 	for _, c := range d.certificates() {
-		if c.SerialNumber.Cmp(s.Issuer.Serial) != 0 || !bytes.Equal(c.RawIssuer, s.Issuer.Issuer.FullBytes) {
+		if c.Serial.Cmp(s.Issuer.Serial) != 0 || !bytes.Equal(c.RawIssuer, s.Issuer.Issuer.FullBytes) {
 			continue
 		}
-		public, ok := c.PublicKey.(*rsa.PublicKey)
-		if !ok {
-			return nil, fmt.Errorf("the signature is by a key of a kind that firmware does not know, %v", c.PublicKeyAlgorithm)
-		}
-		if err := rsa.VerifyPKCS1v15(public, h, hash(h, signed), s.Signature); err != nil {
+		if err := rsa.VerifyPKCS1v15(c.Key, h, hash(h, signed), s.Signature); err != nil {
 			return nil, fmt.Errorf("the signature is not by the key of %q: %w", c.Subject, err)
 		}
 		return c, nil
