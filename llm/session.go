@@ -42,6 +42,7 @@ type Session struct {
 	recurrent recurrentBuffers
 	mixture   *mixture
 	progress  progress // of recurrent layers
+	guesser   *Guesser // or nil
 	forms     map[formKey]*kernel.Activations
 	batch     int   // tokens computed together at most
 	block     int   // tokens of which one head is computed together at most
@@ -123,7 +124,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		s.buffers.scores = append(s.buffers.scores, make([]float32, s.block*c.group*(contextLength+1)))
 	}
 	for i, l := range c.layer[:c.layers] {
-		switch kv := (cache{queries: queries[l.head]}); {
+		switch {
 		case !l.mixer.attends():
 			s.caches = append(s.caches, cache{memory: &memory{shape: &c.recurrent, mixer: l.mixer, kept: c.newKept(l.mixer)}})
 		case l.source != i:
@@ -131,15 +132,20 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 			shared.group = l.heads / l.kvHeads
 			s.caches = append(s.caches, shared)
 		default:
-			kv.group = l.heads / l.kvHeads
-			for range l.kvHeads {
-				kv.keys = append(kv.keys, m.set.NewRows(contextLength, l.head, form))
-				kv.values = append(kv.values, m.set.NewRows(contextLength, l.value, form))
-			}
-			s.caches = append(s.caches, kv)
+			s.caches = append(s.caches, m.newCache(&l, contextLength, form, queries[l.head]))
 		}
 	}
 	return s, nil
+}
+
+// newCache takes memory for what an attending layer remembers of n tokens.
+func (m *Model) newCache(l *layerShape, n int, form gguf.Type, queries []kernel.Activations) cache {
+	kv := cache{group: l.heads / l.kvHeads, queries: queries}
+	for range l.kvHeads {
+		kv.keys = append(kv.keys, m.set.NewRows(n, l.head, form))
+		kv.values = append(kv.values, m.set.NewRows(n, l.value, form))
+	}
+	return kv
 }
 
 // gated is how many numbers gates have at most.

@@ -384,6 +384,9 @@ func (s *Session) ReadFrom(r io.Reader) (int64, error) {
 	}
 	n := len(tokens)
 	s.progress = progress{at: -1, from: -1}
+	if s.guesser != nil {
+		s.guesser.reset()
+	}
 	memories := 0
 	for i := range s.caches {
 		if s.caches[i].memory != nil {
