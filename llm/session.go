@@ -218,11 +218,14 @@ func (s *Session) Eval(ctx context.Context, ids []int32) ([]float32, error) {
 // many are the same to the bit together and one by one.
 const MaxDraft = 8
 
-// EvalRows is Eval with the logits of the last rows tokens, one after another; rows is at
+// EvalRows is Eval with the logits of the last rows of ids, one after another; rows is at
 // most MaxDraft+1.
 func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float32, error) {
 	if len(ids) == 0 {
 		return nil, errors.New("no tokens to evaluate")
+	}
+	if rows < 1 || rows > min(len(ids), MaxDraft+1) {
+		return nil, fmt.Errorf("logits of %d of %d tokens are impossible", rows, len(ids))
 	}
 	if len(ids) > s.size-len(s.tokens) {
 		return nil, fmt.Errorf("%w: it holds %d of %d tokens and %d more do not fit", ErrContextFull, len(s.tokens), s.size, len(ids))
@@ -251,8 +254,10 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 	}
 	for report(0, all); len(ids) > 0; report(all-len(ids), all) {
 		n, want := min(s.batch, len(ids)), 0
-		if n == len(ids) {
-			want = min(rows, n)
+		if rest := len(ids) - n; rest == 0 {
+			want = rows
+		} else if rest < rows { // these come together
+			n -= rows - rest
 		}
 		if err := s.forward(ctx, ids[:n], want); err != nil {
 			return nil, err

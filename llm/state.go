@@ -194,7 +194,7 @@ func (s *Session) Save(w io.Writer, limit int64) (tokens int, err error) {
 func (s *Session) savable(limit int64) int {
 	each := s.StateSize(1) - s.StateSize(0)
 	tokens := int(min(max(0, limit-s.StateSize(0))/each, int64(len(s.tokens))))
-	if s.model.config.recurrent.taps == 0 || len(s.tokens) == 0 {
+	if s.model.config.recurrent.taps == 0 {
 		return tokens
 	}
 	p := &s.progress
