@@ -31,7 +31,7 @@ type Options struct {
 	Kernel       string                      // one of Kernels(); "": the fastest, by measurement
 	Fetch        string                      // one of kernel.Fetches, in words; "": by measurement, for each type
 	Cache        string                      // keys and values as "f32", "f16" or "q8_0" (f16 if heads are no multiple of 32 long); "": f32, unless they would take over 512 MiB
-	SessionLimit int64                       // bytes of memory a session may take; 0: 8 GiB
+	SessionLimit int64                       // bytes of memory a session may take, or what computes embeddings; 0: 8 GiB, or 512 MiB
 	Budget       int64                       // bytes of memory for the weights, beyond which they are streamed from the file; 0: what Alloc can give
 	Alloc        func(n int) ([]byte, error) // memory for the weights, best page-aligned; nil: the Go heap
 	Free         func([]byte)                // takes Alloc's memory back
