@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -150,7 +151,7 @@ func converse(m *machine.Machine, start *boot.Start, con *console.Console, d *dr
 		Keys:        m.Keyboard(),
 		Begin:       manager.Begin,
 		Flight:      manager.Flight,
-		MemoryRate:  m.MemoryRate(),
+		Forecaster:  llm.NewSpeeds(llm.SpeedOptions{Threads: cmp.Or(start.Threads, m.Processors()), Quick: true, Alloc: m.Lend, Free: m.Free}),
 		Restarting:  m.Restarting(),
 	})
 	if err != nil { // the person was told

@@ -89,8 +89,8 @@ type Config struct {
 	Begin <-chan struct{}
 	// Flight is told what is to be expected of the model that is loaded, and how far that is; nil: nobody is.
 	Flight func(Flight)
-	// MemoryRate is how many bytes of weights the processors can read a second; 0: not known.
-	MemoryRate float64
+	// Forecaster tells how fast models will answer; nil: that is not known.
+	Forecaster Forecaster
 	// Restarting is what the person has to know before the machine restarts; "": nothing.
 	Restarting string
 
@@ -184,7 +184,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		keys: &keys{ui: o.UI, keyboard: o.Keys, journal: j}, look: &look{ui: o.UI, display: o.Display, journal: j, theme: console.Themes()[0], text: normalText, width: normalWidth}, drive: o.Drive,
 		past: &past{ui: o.UI, display: o.Display, store: o.Drive.Store, journal: j, now: o.Now},
 		library: &library{ui: o.UI, files: o.Models, loader: o.loader, options: o.Engine, wanted: o.Start.Model,
-			flight: o.Flight, memoryRate: o.MemoryRate, loaded: o.Machine.Loaded, journal: j, talk: t}}
+			flight: o.Flight, forecaster: o.Forecaster, loaded: o.Machine.Loaded, journal: j, talk: t}}
 	t.when = c.past.when
 	c.filing = &filing{ui: o.UI}
 	if o.Drive.Store != nil && o.Drive.Files != nil {

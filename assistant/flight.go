@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"alphaos/engine"
+	"alphaos/llm"
 	"alphaos/llm/chat"
 	"alphaos/llm/gguf"
 	"alphaos/models/rules"
@@ -26,13 +27,19 @@ type Flight struct {
 
 	Done, Total int64   // bytes that are read, and are to be read
 	Rate        float64 // bytes a second of the drive; 0: not known yet
+
+	computed float64 // tokens a second that the processors give; 0: not known
 }
 
 const (
-	computes = 0.8 // of what the processors can read of memory a model reaches at least: docs/performance.md
-	slow     = 2   // tokens a second, below which answers are tiresome
-	settles  = 300 * time.Millisecond
+	slow    = 2 // tokens a second, below which answers are tiresome
+	settles = 300 * time.Millisecond
 )
+
+// A Forecaster tells what to expect of a model by its tables: *llm.Speeds.
+type Forecaster interface {
+	Expect(f *gguf.File, budget int64, drive float64) (llm.Forecast, error)
+}
 
 // read takes how much was read in a time.
 func (f *Flight) read(done, total int64, took time.Duration) {
@@ -50,17 +57,27 @@ func (f *Flight) Left() time.Duration {
 	return time.Duration(float64(f.Total-f.Done) / f.Rate * float64(time.Second))
 }
 
-// tokens is how many tokens a second a model of so many bytes gives, all in memory.
-func (l *library) tokens(bytes int64) float64 {
-	return computes * l.memoryRate / float64(max(bytes, 1))
+// tokens is how many tokens a second the processors give with a model; 0: not known.
+func (l *library) tokens(f *gguf.File) float64 {
+	if l.forecaster == nil {
+		return 0
+	}
+	e, err := l.forecaster.Expect(f, 0, 0)
+	if err != nil {
+		return 0 // why it can't be used, loading tells
+	}
+	return e.Tokens
 }
 
 // expect says what is known of a model before it is loaded.
 func (l *library) expect(c *candidate) Flight {
 	f := Flight{Model: gguf.PlainName(c.Name), Bytes: c.r.Size(), Guide: c.BuiltIn}
 	budget := l.options.LLM.Budget
+	if !c.BuiltIn { // a guide is fast anywhere
+		f.computed = l.tokens(c.tables)
+	}
 	if f.Fits = budget <= 0 || f.Bytes <= budget; f.Fits {
-		f.Tokens = l.tokens(f.Bytes)
+		f.Tokens = f.computed
 	}
 	if !f.Fits || f.Tokens > 0 && f.Tokens < slow {
 		f.Smaller = gguf.PlainName(l.smaller(f.Bytes, budget).Name)

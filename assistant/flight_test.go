@@ -18,17 +18,18 @@ func TestFlight(t *testing.T) {
 		name    string
 		models  fstest.MapFS
 		budget  int64
-		rate    float64
+		pace    float64
 		fits    bool
 		tokens  float64
 		smaller string
 	}{
-		{name: "all fits", models: all, budget: 1 << 30, rate: 1e9, fits: true, tokens: 0.8e9 / float64(len(large.Data))},
+		{name: "all fits", models: all, budget: 1 << 30, pace: 11.3, fits: true, tokens: 11.3},
 		{name: "nothing is known", models: all, fits: true},
 		{name: "too large", models: all, budget: int64(len(tiny.Data)), tokens: 480e6 / 700e6, smaller: "tiny"},
+		{name: "too large, and computed slowly", models: all, budget: int64(len(tiny.Data)), pace: 0.5, tokens: 0.5, smaller: "tiny"},
 		{name: "too large, like the others", models: all, budget: 10, tokens: 480e6 / 700e6},
-		{name: "slow", models: all, budget: 1 << 30, rate: float64(len(large.Data)), fits: true, tokens: 0.8, smaller: "tiny"},
-		{name: "slow, and the only one", models: fstest.MapFS{"models/large.gguf": large}, rate: float64(len(large.Data)), fits: true, tokens: 0.8},
+		{name: "slow", models: all, budget: 1 << 30, pace: 0.8, fits: true, tokens: 0.8, smaller: "tiny"},
+		{name: "slow, and the only one", models: fstest.MapFS{"models/large.gguf": large}, pace: 0.8, fits: true, tokens: 0.8},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			model := "large"
@@ -39,7 +40,7 @@ func TestFlight(t *testing.T) {
 			loads := 0
 			w := &world{t: t, context: 400, models: tt.models, now: time.Unix(1e9, 0), lines: []string{"you> /bye"}}
 			w.config = func(c *Config) context.Context {
-				c.Start.Model, c.Engine.LLM.Budget, c.MemoryRate = model, tt.budget, tt.rate
+				c.Start.Model, c.Engine.LLM.Budget, c.Forecaster = model, tt.budget, paces{model + ".gguf": tt.pace}
 				c.Flight = func(f Flight) {
 					if last = f; f.Loaded {
 						loads++

@@ -345,7 +345,7 @@ func (c *commands) modelRow(m engine.ModelFile) console.Row {
 			add("larger than memory: slow")
 		default:
 			add("fits")
-			switch pace := c.library.tokens(m.Size); {
+			switch pace := c.library.paces[m]; {
 			case pace > 200: // faster than anyone reads
 				add("very fast")
 			case pace > 0:

@@ -67,7 +67,8 @@ func atScreen(t *testing.T, disk *memory, screen *picture.Screen, theme string, 
 	guide := fstest.MapFS{"alphaos-guide.gguf": modelFile("guide.gguf")}
 	c.Models = weighty{engine.WithBuiltIn(engine.DirModels(files, "models"), engine.DirModels(guide, "."))}
 	c.Now = func() time.Time { return now }
-	c.loader, c.Machine, c.MemoryRate = w, facts{}, 28e9
+	c.loader, c.Machine = w, facts{}
+	c.Forecaster = paces{"llama-3.2-3b-q4_k_m.gguf": 11.1, "llama-3.2-1b-q8_0.gguf": 17, "guide.gguf": 4700}
 	c.Start.Theme = theme
 	c.Start.Model = "llama-3.2-3b"
 	c.Engine.LLM.Budget = 6 << 30

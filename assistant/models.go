@@ -37,7 +37,8 @@ type library struct {
 	known   []engine.ModelFile          // all, as they were last listed
 	remarks map[engine.ModelFile]string // what describe found out for good
 
-	memoryRate float64 // Config.MemoryRate
+	forecaster Forecaster                   // Config.Forecaster
+	paces      map[engine.ModelFile]float64 // what tokens told of those that can talk
 }
 
 // loader loads models. Tests have one that needs no weights.
@@ -124,11 +125,12 @@ func (l *library) remark(m engine.ModelFile) string {
 	}
 	what, known := l.remarks[m]
 	if !known {
-		if what, known = l.describe(m); known {
+		var pace float64
+		if what, pace, known = l.describe(m); known {
 			if l.remarks == nil {
-				l.remarks = map[engine.ModelFile]string{}
+				l.remarks, l.paces = map[engine.ModelFile]string{}, map[engine.ModelFile]float64{}
 			}
-			l.remarks[m] = what
+			l.remarks[m], l.paces[m] = what, pace
 		}
 	}
 	if what != "" {
@@ -139,7 +141,7 @@ func (l *library) remark(m engine.ModelFile) string {
 
 // describe looks into the model's file for that. known means that the answer will
 // not change.
-func (l *library) describe(m engine.ModelFile) (what string, known bool) {
+func (l *library) describe(m engine.ModelFile) (what string, pace float64, known bool) {
 	var f *gguf.File
 	r, err := l.files.Open(m.Name)
 	if err == nil {
@@ -148,19 +150,19 @@ func (l *library) describe(m engine.ModelFile) (what string, known bool) {
 	}
 	switch {
 	case errors.Is(err, drivefs.ErrRemoved), errors.Is(err, drivefs.ErrIO), errors.Is(err, fs.ErrNotExist):
-		return "can't be read now", false
+		return "can't be read now", 0, false
 	case errors.Is(err, errors.ErrUnsupported):
-		return "not supported", true
+		return "not supported", 0, true
 	case err != nil:
-		return "damaged", true
+		return "damaged", 0, true
 	case llm.KindOf(f) != llm.Language:
-		return string(llm.KindOf(f)), true
+		return string(llm.KindOf(f)), 0, true
 	case l.loader.Check(f) != nil:
-		return "not supported", true
+		return "not supported", 0, true
 	case l.options.Raw || chat.Detect(f).Plain():
-		return "continues text", true
+		return "continues text", l.tokens(f), true
 	}
-	return "", true
+	return "", l.tokens(f), true
 }
 
 // choose loads the model that a person names, and tells whether they cancelled that.
@@ -431,13 +433,16 @@ func (l *library) use(ctx context.Context, c *candidate) error {
 	}
 	o.LLM.Expect = func(e llm.Expectation) {
 		f.Rate, f.Tokens = e.Rate, e.TokensPerSecond()
+		if f.computed > 0 {
+			f.Tokens = min(f.Tokens, f.computed)
+		}
 		l.flight(f)
 		instead := ""
 		if f.Smaller != "" {
 			instead = fmt.Sprintf(" %s fits: /load %s takes it.", f.Smaller, f.Smaller)
 		}
 		l.ui.Notice(fmt.Sprintf("Note: %s takes %s and there is memory for %s, so %s are read from the drive for each token. The drive reads %s a second: expect %s.%s",
-			gguf.PlainName(file.Name), console.Bytes(e.Bytes), console.Bytes(e.Memory), console.Bytes(e.Streamed), console.Bytes(int64(e.Rate)), pace(e.TokensPerSecond()), instead))
+			gguf.PlainName(file.Name), console.Bytes(e.Bytes), console.Bytes(e.Memory), console.Bytes(e.Streamed), console.Bytes(int64(e.Rate)), pace(f.Tokens), instead))
 	}
 	draft := l.chooseDraft(c, o.LLM.Budget)
 	if o.LLM.Budget > 0 {

@@ -244,11 +244,22 @@ func modelFile(name string) *fstest.MapFile {
 	if title != "" {
 		tables = append(tables, gguf.KeyValue{Key: "general.name", Value: title})
 	}
+	if size > 1000 {
+		tables = append(tables, gguf.KeyValue{Key: "test.file", Value: name}) // for paces
+	}
 	head, err := gguf.Head(tables, []gguf.Tensor{{Name: "token_embd.weight", Type: gguf.F32, Dims: []uint64{8, 8}}})
 	if err != nil {
 		panic(err)
 	}
 	return &fstest.MapFile{Data: append(head, make([]byte, size)...)[:size]}
+}
+
+// paces are how many tokens a second models give, by their files' names.
+type paces map[string]float64
+
+func (p paces) Expect(f *gguf.File, _ int64, _ float64) (llm.Forecast, error) {
+	name, _ := f.String("test.file")
+	return llm.Forecast{Tokens: p[name]}, nil
 }
 
 // Check is llm.Check for files without weights.

@@ -18,7 +18,8 @@ type Embedder struct {
 // largestEmbedder is how large the file of a model for embeddings may be, in bytes: larger ones are not looked into.
 const largestEmbedder = 1 << 30
 
-// LoadEmbedder loads the largest model for embeddings among models that fits in room bytes. It is nil if there is none. The
+// LoadEmbedder loads the largest model for embeddings among models that fits in room bytes, together with what it computes
+// with: longer texts are cut for that. It is nil if there is none. The
 // error is ctx's, or tells why the last one that was tried can't be used.
 func LoadEmbedder(ctx context.Context, models Models, o llm.Options, room int64) (*Embedder, error) {
 	list, err := models.List()
@@ -37,7 +38,9 @@ func LoadEmbedder(ctx context.Context, models Models, o llm.Options, room int64)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		m, e := loadEmbedder(ctx, models, best.Name, o)
+		own := o
+		own.SessionLimit = room - best.Size
+		m, e := loadEmbedder(ctx, models, best.Name, own)
 		if m != nil || ctx.Err() != nil {
 			return m, ctx.Err()
 		}

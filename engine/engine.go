@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"alphaos/console"
@@ -295,13 +296,20 @@ func (m *Model) newSession(contextLength int) (Session, error) {
 	}
 	r := &session{Session: s}
 	var drafters []draft.Drafter
+	add := func(name string, d draft.Drafter) {
+		drafters, r.drafters = append(drafters, d), append(r.drafters, name)
+	}
+	ahead := func() draft.Chooser { return r.chooser.Ahead() }
 	if !m.options.NoDraft {
-		drafters = append(drafters, draft.NewLookup())
+		add("looked up", draft.NewLookup())
+		if g := s.Guesser(); g != nil {
+			add("guessed by the model itself", draft.NewGuesses(g, ahead))
+		}
 	}
 	if m.draft != nil {
 		if d, err := m.draft.NewSession(min(s.Cap(), m.draft.Info().Context)); err == nil {
 			r.draft = d
-			drafters = append(drafters, draft.NewModel(d, func() draft.Chooser { return r.chooser.Ahead() }))
+			add("guessed by the smaller model", draft.NewModel(d, ahead))
 		} else { // no memory for its session: then its weights are of no use either
 			m.draft.Close()
 			m.draft = nil
@@ -316,6 +324,7 @@ type session struct {
 	*llm.Session
 	draft     *llm.Session // of the smaller model, or nil
 	generator *draft.Generator
+	drafters  []string // what those of the generator did, in words
 	chooser   *sample.Sampler
 }
 
@@ -323,6 +332,17 @@ func (s *session) Generate(c *sample.Sampler) Generator {
 	s.chooser = c
 	s.generator.Use(c)
 	return s.generator
+}
+
+// drafted tells how many tokens were drafted so far and how many of them right.
+func (s *session) drafted() string {
+	var all []string
+	for i, name := range s.drafters {
+		if n, right := s.generator.DraftedBy(i); n > 0 {
+			all = append(all, fmt.Sprintf("%d tokens %s, %d of them right", n, name, right))
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 func (s *session) Memory() int64 {
@@ -339,6 +359,11 @@ func (m *Model) Describe() []console.Field {
 	if m.draft != nil {
 		d := m.draft.Info()
 		fields = append(fields, console.Field{Name: "drafts with", Value: fmt.Sprintf("%s parameters, %s, when that is faster", thousands(d.Parameters), d.Quantization)})
+	}
+	if s, ok := m.session.(*session); ok {
+		if drafts := s.drafted(); drafts != "" {
+			fields = append(fields, console.Field{Name: "drafts", Value: drafts})
+		}
 	}
 	var experts llm.ExpertStats
 	ok := false

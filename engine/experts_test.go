@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"alphaos/llm"
+	"alphaos/llm/chat"
 	"alphaos/llm/synth"
 )
 
@@ -48,6 +49,36 @@ func TestDescribeExperts(t *testing.T) {
 	for _, want := range []string{"16 in a layer, 4 used for a token", "of 48 in memory, the others are read", "% in memory, ", "read for each of 6 tokens", "tokens/s at "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not told: %s", want, text)
+		}
+	}
+}
+
+// A person is told how many tokens were drafted in which way.
+func TestDescribeDrafts(t *testing.T) {
+	var b bytes.Buffer
+	for _, s := range synth.Shapes {
+		if s.Name == "tiny-qwen35" {
+			if err := synth.Write(&b, s, synth.Mixtures[1], 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, none := range []bool{false, true} {
+		m, err := Load(memoryFile{bytes.NewReader(b.Bytes())}, Options{LLM: llm.Options{Threads: 1}, NoDraft: none})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		if err := m.Begin(0); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(fmt.Sprint(m.Describe()), "drafts") {
+			t.Error("drafts are told of before there are any")
+		}
+		talk := Conversation{Turns: []chat.Turn{{Role: "user", Text: "hello"}}}
+		r := m.Answer(t.Context(), &talk, Params{Predict: 12}, func(string) error { return nil })
+		if text := fmt.Sprint(m.Describe()); strings.Contains(text, "guessed by the model itself") == none || r.Drafted > 0 == none {
+			t.Errorf("without drafts %v: %d were drafted, %s", none, r.Drafted, text)
 		}
 	}
 }

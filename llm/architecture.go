@@ -31,6 +31,7 @@ type architecture struct {
 	wholeNorms bool  // all queries of a token are normed together, and all keys
 	fused      bool  // ffn_up holds the gate's rows, too, before its own
 	sinks      bool  // heads may look at nothing
+	guesses    bool  // its files may hold a block for guesses: see guess.go
 	outputNorm string
 	ranks      pooling                                                        // what ranking heads look at
 	pools      bool                                                           // there are models of it that embed or rank texts, though it continues them as a rule

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -180,6 +181,52 @@ func TestEmbedNaive(t *testing.T) {
 }
 
 // syntheticBert has 2 layers, 3 heads of 4, 20 in the feed forward, 12 tokens.
+// A text that is longer than memory to compute with allows is cut there, and what is taken is no more than that.
+func TestEmbedLong(t *testing.T) {
+	f := syntheticBert(1)
+	const context, limit = 16384, 1 << 20
+	f.Set("bert.context_length", uint32(context))
+	f.Remove("position_embd.weight")
+	f.Add("position_embd.weight", gguf.F32, nil, 12, context)
+	b := f.Bytes()
+	m, err := Load(bytes.NewReader(b), int64(len(b)), Options{Threads: 2, SessionLimit: limit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	most := m.LongestText()
+	if most <= encoderBatch || most >= context/2 {
+		t.Fatalf("%d tokens fit in %d bytes", most, limit)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	long, err := m.EmbedText(t.Context(), strings.Repeat("a b c ", context))
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if took := int64(after.HeapAlloc) - int64(before.HeapAlloc); took > limit || took < limit/4 {
+		t.Errorf("%d bytes were taken within %d", took, limit)
+	}
+	ids := m.embeddingTokens(strings.Repeat("a b c ", context))
+	if len(ids) != most || ids[0] != 1 || ids[most-1] != 2 {
+		t.Errorf("%d tokens, %d ... %d", len(ids), ids[0], ids[most-1])
+	}
+	if same, err := m.Embed(t.Context(), ids); err != nil || !slices.Equal(same, long) {
+		t.Errorf("not the embedding of the first %d tokens: %v", most, err)
+	}
+	if _, err := m.Embed(t.Context(), make([]int32, most+1)); err == nil || !strings.Contains(err.Error(), "memory") {
+		t.Errorf("more than fit: %v", err)
+	}
+	runtime.KeepAlive(long)
+	m.options.SessionLimit = 0
+	if n := m.LongestText(); n != context {
+		t.Errorf("with enough memory there are %d of %d tokens", n, context)
+	}
+}
+
 func syntheticBert(pooling uint32) *llmtest.File {
 	f := llmtest.New()
 	f.Set("general.architecture", "bert")

@@ -69,6 +69,7 @@ type decoder struct {
 	output         *kernel.Matrix // vocabulary x d; the embedding again if tied
 	ropeFactors    []float32      // of each pair of a head, or nil
 	longFactors    []float32      // the same for contexts longer than the original one, or nil
+	guesses        *guessBlock    // or nil
 
 	ownTokens *kernel.Matrix // vocabulary x layers*p, or nil
 	ownModel  *kernel.Matrix // layers*p x d
@@ -143,7 +144,14 @@ func decoderTensors(c *config, f *gguf.File) map[string]shape {
 		s["per_layer_token_embd.weight"], s["per_layer_model_proj.weight"] = shape{c.vocabulary, p}, shape{p, d}
 		s["per_layer_proj_norm.weight"] = shape{0, c.perLayer}
 	}
-	for i := range c.layers {
+	blocks := c.layers
+	if guesses := c.guessTensors(f); guesses != nil {
+		blocks++
+		for name, shape := range guesses {
+			s[name] = shape
+		}
+	}
+	for i := range blocks {
 		l := &c.layer[i]
 		part := partOf(i)
 		has := func(name string) bool { _, ok := f.Tensor(part(name)); return ok }
@@ -271,6 +279,7 @@ func bindDecoder(b *binder) {
 	if g.ropeFactors == nil {
 		g.ropeFactors = b.factors("rope_factors_short.weight")
 	}
+	g.guesses = b.guessBlock()
 	if c.perLayer > 0 {
 		g.ownTokens, g.ownModel, g.ownNorm = b.matrix("per_layer_token_embd.weight"), b.matrix("per_layer_model_proj.weight"), b.vector("per_layer_proj_norm.weight")
 		b.wait(b.last)
@@ -427,6 +436,15 @@ type cache struct {
 	group        int                  // h/g
 	queries      []kernel.Activations // of each thread: those of a group
 	memory       *memory              // of a recurrent layer
+	first        int                  // the first row of use
+}
+
+// cacheOf is what layer i remembers, or the block that only guesses.
+func (s *Session) cacheOf(i int) *cache {
+	if i == len(s.caches) {
+		return &s.guesser.cache
+	}
+	return &s.caches[i]
 }
 
 // forward computes ids at the positions after s.tokens and appends them. The
@@ -436,9 +454,14 @@ func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 	g, n, position := m.decoder, len(ids), len(s.tokens)
 	x, h := b.x[:n*c.embedding], b.h[:n*c.embedding] // n x d
 
+	if s.guesser != nil {
+		if err := s.guesser.follow(ids[0], n); err != nil {
+			return err
+		}
+	}
 	s.failure, s.together = nil, n
 	m.weights.begin(ctx, rows > 0)
-	if err := m.embed(x, ids); err != nil {
+	if err := m.embed(g.tokenEmbedding, x, ids); err != nil {
 		return err
 	}
 	s.scaleBy(x, c.embeddingScale)
@@ -475,6 +498,9 @@ func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 	}
 	if s.failure != nil {
 		return s.failure
+	}
+	if s.guesser != nil {
+		s.guesser.keep(x, n)
 	}
 	s.tokens = append(s.tokens, ids...)
 	s.endPass(n)
@@ -694,7 +720,7 @@ func (s *Session) normPart(_, t int) {
 // softmax(query*key*scale). The query heads that share keys and values go
 // together, and so does a block of tokens, so that keys and values are read once.
 func (s *Session) attend(l *layer, i, position, n int) {
-	kv := &s.caches[i]
+	kv := s.cacheOf(i)
 	threads, kvHeads := s.model.pool.threads, len(kv.keys)
 	s.task.layer, s.task.kv, s.task.own, s.task.position, s.task.n = l, kv, l.source == i, position, n
 	seen := position + n
@@ -765,9 +791,9 @@ func (s *Session) attendPart(worker, part int) {
 	first := func(t int) int { return (t*kvHeads + g) * group }
 	begin := func(t int) int {
 		if l.window == 0 {
-			return 0
+			return k.kv.first
 		}
-		return max(0, k.position+t+1-l.window)
+		return max(k.kv.first, k.position+t+1-l.window)
 	}
 	weights := func(t, i int) []float32 { return scores[((t-from)*group+i)*step:][begin(t) : k.position+t+1] }
 

@@ -67,6 +67,8 @@ type encoderWorker struct {
 const (
 	encoderBatch = 256 // tokens of several texts computed together at most
 	encoderRows  = 32  // queries of a head that attend together
+
+	encoderLimit = 512 << 20 // bytes to compute with, unless there are fewer
 )
 
 // textSpan is where a text lies among the tokens computed together.
@@ -76,8 +78,7 @@ type textSpan struct{ from, n int }
 // not their continuation (NewSession).
 func (m *Model) Embedder() bool { return m.config.embeds && !m.Reranker() }
 
-// EmbedText is the embedding of a text: Embed of its tokens, as many as the
-// model can take.
+// EmbedText is the embedding of a text: Embed of its tokens, as many as LongestText says.
 func (m *Model) EmbedText(ctx context.Context, text string) ([]float32, error) {
 	return m.Embed(ctx, m.embeddingTokens(text))
 }
@@ -97,16 +98,38 @@ func (m *Model) embeddingTokens(text string) []int32 {
 	return m.cutShort(ids)
 }
 
+// LongestText is how many tokens of a text the model takes: as many as it was trained for, or fewer where memory to
+// compute with them, of which Options.SessionLimit is the bound, does not allow that.
+func (m *Model) LongestText() int {
+	limit := min(m.sessionLimit(), encoderLimit)
+	return int(min(int64(m.config.context), max(encoderBatch, limit/m.encoderNeeds()&^15)))
+}
+
+// encoderNeeds is how many bytes it takes to compute with a token at most: see prepareEncoder.
+func (m *Model) encoderNeeds() int64 {
+	c := &m.config
+	numbers := 2*c.embedding + c.queries + 2*c.keys + 2*c.gated()
+	activations := c.embedding + c.queries + c.gated() // each in at most two forms of little more than a byte
+	if c.experts.count > 0 {
+		numbers += c.experts.count + c.embedding + 2*c.experts.used
+	}
+	for _, r := range c.ropes {
+		numbers += r.rotated
+	}
+	numbers += m.pool.threads * (2*c.head + encoderRows)
+	return int64(4*numbers + 3*activations)
+}
+
 // cutShort leaves as many of a text's tokens as the model takes.
 func (m *Model) cutShort(ids []int32) []int32 {
-	if most := m.config.context; len(ids) > most {
+	if most := m.LongestText(); len(ids) > most {
 		ids[most-1] = ids[len(ids)-1] // the token that ends a text
 		ids = ids[:most]
 	}
 	return ids
 }
 
-// Embed is the embedding of a text of 1 to Info().Context tokens, with those
+// Embed is the embedding of a text of 1 to LongestText tokens, with those
 // that begin and end it: the model's last state of each token, pooled as the
 // model was trained for and scaled to length 1. There are Info().Embedding
 // numbers.
@@ -133,6 +156,8 @@ func (m *Model) embedAll(ctx context.Context, texts [][]int32, embedding bool) (
 			return nil, errors.New("no tokens to embed")
 		case len(ids) > c.context:
 			return nil, fmt.Errorf("a text of %d tokens is longer than the %d this model can take", len(ids), c.context)
+		case len(ids) > m.LongestText():
+			return nil, fmt.Errorf("a text of %d tokens takes more memory than there is to compute with it, which is enough for %d", len(ids), m.LongestText())
 		}
 		for _, id := range ids {
 			if id < 0 || int(id) >= c.vocabulary {
@@ -503,6 +528,8 @@ func (m *Model) prepareEncoder(n, longest int) {
 	c, e := &m.config, m.encoder
 	n, longest = max(n, min(encoderBatch, c.context)), wide(longest)
 	e.room, e.longest = n, longest
+	e.workers, e.activations, e.ropes = nil, nil, nil
+	e.x, e.h, e.q, e.k, e.v, e.up, e.gate, e.route, e.part = nil, nil, nil, nil, nil, nil, nil, nil, nil // not both at a time
 	for p, size := range map[*[]float32]int{
 		&e.x: c.embedding, &e.h: c.embedding, &e.q: c.queries, &e.k: c.keys, &e.v: c.keys, &e.up: c.gated(), &e.gate: c.gated(),
 	} {
@@ -511,7 +538,7 @@ func (m *Model) prepareEncoder(n, longest int) {
 	if c.experts.count > 0 {
 		e.route, e.part = make([]float32, n*c.experts.count), make([]float32, n*c.embedding)
 	}
-	if e.ropes = nil; e.positions == nil {
+	if e.positions == nil {
 		for _, shape := range c.ropes {
 			r := newRope(shape, c.arch.halves, longest, e.factors)
 			r.prepare(0, longest)

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"sync"
 	"time"
@@ -168,7 +169,8 @@ func (e *expertStore) slotBytes() (n int64) {
 func (m *Model) planExperts(budget int64) (l *layout, need int64) {
 	c := &m.config
 	e := newExpertStore(c, m.file)
-	l = &layout{spans: map[string][]*span{}, apart: c.expertTensors(m.file), store: e}
+	l = &layout{spans: map[string][]*span{}, apart: m.ignored(), store: e}
+	maps.Copy(l.apart, c.expertTensors(m.file))
 	m.leaveRows(l)
 	l.place(m.file)
 	slots := int((budget - l.memory) / e.slotBytes())

@@ -1,10 +1,9 @@
 package llm
 
 import (
-	"fmt"
+	"errors"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,20 +17,32 @@ import (
 // Speeds are how fast weights of each type are multiplied with one vector, measured when they are first asked
 // for. It is not for use by several goroutines at once.
 type Speeds struct {
-	threads int
-	set     *kernel.Set
-	rates   map[gguf.Type]float64
+	o     SpeedOptions
+	set   *kernel.Set
+	rates map[gguf.Type]float64
 }
 
-// NewSpeeds measures with so many threads; 0: as many as there are processors, at most 16.
-func NewSpeeds(threads int) *Speeds {
-	if threads <= 0 {
-		threads = min(runtime.GOMAXPROCS(0), runtime.NumCPU(), maxThreads)
+// SpeedOptions say how to measure. The zero value is good where nobody waits.
+type SpeedOptions struct {
+	Threads int                         // that compute; 0: as many as there are processors, at most 16
+	Quick   bool                        // in some hundredths of a second for each type
+	Alloc   func(n int) ([]byte, error) // memory for some MiB of weights; nil: the Go heap
+	Free    func([]byte)                // takes Alloc's memory back
+}
+
+// NewSpeeds measures nothing yet.
+func NewSpeeds(o SpeedOptions) *Speeds {
+	if o.Threads <= 0 {
+		o.Threads = min(runtime.GOMAXPROCS(0), runtime.NumCPU(), maxThreads)
 	}
-	return &Speeds{threads: threads, set: kernel.Choose(), rates: map[gguf.Type]float64{}}
+	if o.Alloc == nil {
+		o.Alloc = func(n int) ([]byte, error) { return make([]byte, n), nil }
+		o.Free = nil
+	}
+	return &Speeds{o: o, rates: map[gguf.Type]float64{}}
 }
 
-// Rate is how many bytes of weights of type t are multiplied a second, 0 if they can't be.
+// Rate is how many bytes of weights of type t are multiplied a second, 0 if they can't be or there is no memory to measure it.
 func (s *Speeds) Rate(t gguf.Type) float64 {
 	rate, known := s.rates[t]
 	if !known && kernel.Supported(t) {
@@ -41,12 +52,45 @@ func (s *Speeds) Rate(t gguf.Type) float64 {
 	return rate
 }
 
-// measure takes the median of some products of weights that no cache holds.
+// measure takes the median of some products of weights that no cache holds, or of fewer where these would take long.
 func (s *Speeds) measure(t gguf.Type) float64 {
-	const size, cols, rounds = 96 << 20, 2048, 7
+	const cols, least = 2048, 1 << 20 // least bytes
+	size, rounds, limit := 96<<20, 7, 400*time.Millisecond
+	if s.o.Quick {
+		size, rounds, limit = 64<<20, 3, 40*time.Millisecond
+	}
+	if s.set == nil {
+		s.set = kernel.Choose()
+	}
 	rowBytes := cols / t.BlockSize() * t.BlockBytes()
-	rows := size / rowBytes / s.threads &^ 15
-	var matrices []*kernel.Matrix
+	for tried := false; size >= least; {
+		n := size
+		if !tried {
+			n = least
+		}
+		rows := max(1, n/rowBytes/s.o.Threads/16) * 16
+		memory, err := s.o.Alloc(rows * rowBytes * s.o.Threads)
+		if err != nil { // less will do
+			size /= 2
+			continue
+		}
+		took := s.multiply(t, memory, rows, cols, rounds, limit)
+		if s.o.Free != nil {
+			s.o.Free(memory)
+		}
+		rate := float64(len(memory)) / took.Seconds()
+		if fits := int(rate * limit.Seconds() / float64(rounds)); !tried && fits > n {
+			size, tried = min(size, fits), true
+			continue
+		}
+		return rate
+	}
+	return 0
+}
+
+// multiply tells how long all threads take to multiply weights in memory, so many rows each, with a vector. It ends before
+// all rounds when these take longer than the limit.
+func (s *Speeds) multiply(t gguf.Type, memory []byte, rows, cols, rounds int, limit time.Duration) time.Duration {
 	a := s.set.NewActivations(kernel.FormOf(t), cols, 1)
 	x := make([]float32, cols)
 	for i := range x {
@@ -58,83 +102,110 @@ func (s *Speeds) measure(t gguf.Type) float64 {
 			f(i)
 		}
 	}
-	for range s.threads {
-		data := make([]byte, rows*rowBytes)
-		for i := range data {
-			data[i] = byte(i * 7 & 0x3f) // no number among them is special, and no scale large
-		}
-		m, err := s.set.NewMatrix(t, rows, cols, data)
-		if err != nil {
-			return 0 // the size is right, so that this can't be
-		}
-		m.Repack(inTurn)
-		matrices = append(matrices, m)
-	}
-	var took []time.Duration
-	for range rounds {
+	matrices := make([]*kernel.Matrix, s.o.Threads)
+	share := len(memory) / s.o.Threads
+	together := func(f func(i int)) {
 		var group sync.WaitGroup
-		began := time.Now()
-		for _, m := range matrices {
-			group.Go(func() {
-				y := make([]float32, rows)
-				for from := 0; from < rows; from += 512 {
-					m.Mul(y, rows, a, from, min(from+512, rows))
-				}
-			})
+		for i := range matrices {
+			group.Go(func() { f(i) })
 		}
 		group.Wait()
-		took = append(took, time.Since(began))
+	}
+	together(func(i int) {
+		data := memory[i*share:][:share]
+		for n := range min(len(data), 1<<12) {
+			data[n] = byte(n * 7 & 0x3f) // no number among them is special, and no scale large
+		}
+		for n := 1 << 12; n < len(data); n *= 2 {
+			copy(data[n:], data[:n])
+		}
+		m, err := s.set.NewMatrix(t, rows, cols, data)
+		if err == nil { // the size is right, so that it is
+			m.Repack(inTurn)
+			matrices[i] = m
+		}
+	})
+	y := make([]float32, rows*s.o.Threads)
+	var took []time.Duration
+	for began := time.Now(); len(took) < rounds && (len(took) == 0 || time.Since(began) < limit); {
+		round := time.Now()
+		together(func(i int) {
+			for from := 0; from < rows; from += 512 {
+				matrices[i].Mul(y[i*rows:(i+1)*rows], rows, a, from, min(from+512, rows))
+			}
+		})
+		took = append(took, max(time.Since(round), 1))
 	}
 	slices.Sort(took)
-	return float64(s.threads*rows*rowBytes) / took[rounds/2].Seconds()
+	return took[len(took)/2]
 }
 
 // Forecast is what to expect of a model.
 type Forecast struct {
-	Bytes    int64   // of its tensors
+	Bytes    int64   // of its tensors, but those that nobody computes
+	Loaded   int64   // of these, how many are read before it can answer
 	PerToken int64   // bytes of weights that a token of an answer is multiplied with
 	Streamed int64   // of these, how many are read from the drive for each token
 	Tokens   float64 // a second, after a short conversation
 }
 
+// Loading is how long loading takes from a drive of which so many bytes a second can be read.
+func (f Forecast) Loading(drive float64) time.Duration {
+	return time.Duration(float64(f.Loaded) / max(drive, 1) * float64(time.Second))
+}
+
 // Expect tells what to expect of the model in f, with budget bytes of memory for weights (0: enough), on a drive of
-// which drive bytes a second can be read. An error tells why the model cannot be used here.
+// which drive bytes a second can be read (0: enough). An error tells why the model cannot be used here.
 func (s *Speeds) Expect(f *gguf.File, budget int64, drive float64) (Forecast, error) {
 	var e Forecast
-	if err := Check(f); err != nil {
+	m := &Model{file: f}
+	if err := m.configure(); err != nil {
 		return e, err
 	}
-	arch, _ := f.String("general.architecture")
-	count, _ := f.Uint(arch + ".expert_count")
-	used, _ := f.Uint(arch + ".expert_used_count")
-	_, untied := f.Tensor("output.weight")
-	var seconds float64
-	var rows int64 // of embeddings, of which a token takes one
+	var alone layout // tensors of which a token takes one row
+	m.leaveRows(&alone)
+	experts := m.config.expertTensors(f)
+	types := map[gguf.Type]int64{}
+	var rows int64 // bytes of embeddings
 	for i := range f.Tensors {
 		t := &f.Tensors[i]
+		if m.config.ignores(t.Name) {
+			continue
+		}
 		e.Bytes += t.Bytes
-		if len(t.Dims) < 2 {
-			continue
-		}
-		if untied && t.Name == "token_embd.weight" || t.Name == "per_layer_token_embd.weight" {
+		switch {
+		case len(t.Dims) < 2:
+		case alone.singles[t.Name]:
 			rows += t.Bytes
+		case experts[t.Name]:
+			types[t.Type] += t.Bytes / int64(m.config.experts.count) * int64(m.config.experts.used)
+		default:
+			types[t.Type] += t.Bytes
+		}
+	}
+	for _, n := range types {
+		e.PerToken += n
+	}
+	// A type of which there is little is not worth measuring: it is taken to be like the others.
+	var seconds float64
+	var known int64
+	for t, n := range types {
+		if n < e.PerToken/50 {
 			continue
 		}
-		n := t.Bytes
-		if strings.Contains(t.Name, "_exps.") && count > 0 && used <= count {
-			n = n / int64(count) * int64(used)
-		}
-		e.PerToken += n
-		if rate := s.Rate(t.Type); rate > 0 {
+		if rate := s.Rate(t); rate > 0 {
 			seconds += float64(n) / rate
+			known += n
 		}
 	}
-	if seconds == 0 {
-		return e, fmt.Errorf("the model has no weights that are multiplied")
+	if known == 0 {
+		return e, errors.New("how fast this machine computes it could not be measured")
 	}
+	seconds *= float64(e.PerToken) / float64(known)
+	e.Loaded = e.Bytes
 	if need := e.Bytes - rows; budget > 0 && need > budget {
 		// The same share of everything stays in memory, and the drive reads while the processor computes.
-		e.Streamed = int64(float64(e.PerToken) * float64(need-budget) / float64(need))
+		e.Streamed, e.Loaded = int64(float64(e.PerToken)*float64(need-budget)/float64(need)), budget
 		if drive > 0 {
 			seconds = max(seconds, float64(e.Streamed)/drive)
 		}

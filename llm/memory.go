@@ -16,5 +16,10 @@ func (s *Session) Memory() int64 {
 		}
 		n += 4 * c.keptSize(c.layer[i].mixer)
 	}
+	if s.guesser != nil {
+		for i, k := range s.guesser.cache.keys {
+			n += k.Memory() + s.guesser.cache.values[i].Memory()
+		}
+	}
 	return int64(n)
 }

@@ -76,9 +76,15 @@ func FuzzMetadata(f *testing.F) {
 		if err != nil {
 			return
 		}
+		g := s.Guesser()
 		for _, ids := range [][]int32{{1, 2, 3}, {4}} {
 			if s.Len()+len(ids) > s.Cap() {
 				return
+			}
+			if g != nil {
+				if _, err := g.Guess(nil, ids[0], 2, argmax); err != nil {
+					t.Fatalf("%s: %v", chosen, err)
+				}
 			}
 			if _, err := s.Eval(context.Background(), ids); err != nil && !errors.Is(err, errNotNumbers) {
 				t.Fatalf("%s: %v", chosen, err)

@@ -31,7 +31,7 @@ type Options struct {
 	Kernel       string                      // one of Kernels(); "": the fastest, by measurement
 	Fetch        string                      // one of kernel.Fetches, in words; "": by measurement, for each type
 	Cache        string                      // keys and values as "f32", "f16" or "q8_0" (f16 if heads are no multiple of 32 long); "": f32, unless they would take over 512 MiB
-	SessionLimit int64                       // bytes of memory a session may take; 0: 8 GiB
+	SessionLimit int64                       // bytes of memory a session may take, or what computes embeddings; 0: 8 GiB, or 512 MiB
 	Budget       int64                       // bytes of memory for the weights, beyond which they are streamed from the file; 0: what Alloc can give
 	Alloc        func(n int) ([]byte, error) // memory for the weights, best page-aligned; nil: the Go heap
 	Free         func([]byte)                // takes Alloc's memory back
@@ -356,9 +356,6 @@ func (m *Model) checkTensors() error {
 			if m.config.ignores(t.Name) {
 				continue
 			}
-			if strings.HasSuffix(t.Name, ".attn_rot_embd") || strings.HasSuffix(t.Name, ".rope_freqs.weight") {
-				continue // tables that old converters wrote and nobody reads
-			}
 			return fmt.Errorf("the model has a tensor %q, which is not part of the architecture %s as supported here", t.Name, m.config.arch.name)
 		}
 		delete(shapes, t.Name)
@@ -399,8 +396,11 @@ func typeNames() string {
 }
 
 // ignores reports whether a tensor is of a part of the file that is not computed: what sees
-// pictures or hears, and layers that only guess.
+// pictures or hears, and layers that only guess. A streamed model has neither memory nor time for it.
 func (c *config) ignores(name string) bool {
+	if strings.HasSuffix(name, ".attn_rot_embd") || strings.HasSuffix(name, ".rope_freqs.weight") {
+		return true // tables that old converters wrote and nobody reads
+	}
 	for _, prefix := range []string{"v.", "mm.", "a."} {
 		if strings.HasPrefix(name, prefix) {
 			return true

@@ -105,7 +105,7 @@ func (r *rankHead) scores(set *kernel.Set, x []float32, epsilon float64) []float
 func (m *Model) Reranker() bool { return m.config.pooling == poolRank }
 
 // Rank is how well a text answers a query: the model's first score, the higher the better. What a
-// text has beyond the model's context is left out.
+// text has beyond LongestText is left out.
 func (m *Model) Rank(ctx context.Context, query, text string) (float32, error) {
 	if !m.Reranker() {
 		return 0, fmt.Errorf("a model of architecture %s does not rank texts; for that use a reranking model", m.config.arch.name)

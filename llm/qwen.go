@@ -25,7 +25,7 @@ var (
 )
 
 func newQwen35(a architecture) *architecture {
-	a.halves, a.headNorms, a.read = true, true, readQwen35
+	a.halves, a.headNorms, a.guesses, a.read = true, true, true, readQwen35
 	a.norms = norms{mixer: "attn_norm", feedForward: "post_attention_norm"}
 	return newDecoder(a)
 }

@@ -243,8 +243,8 @@ func (s *Session) turnPart(_, t int) {
 }
 
 // embed writes the embeddings of ids to x.
-func (m *Model) embed(x []float32, ids []int32) error {
-	if err := m.weights.rows(m.decoder.tokenEmbedding, x, ids); err != nil || m.rotations == nil || m.rotations.inverse == nil {
+func (m *Model) embed(w *kernel.Matrix, x []float32, ids []int32) error {
+	if err := m.weights.rows(w, x, ids); err != nil || m.rotations == nil || m.rotations.inverse == nil {
 		return err
 	}
 	for n := len(x) / len(ids); len(x) > 0; x = x[n:] {

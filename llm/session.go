@@ -42,6 +42,7 @@ type Session struct {
 	recurrent recurrentBuffers
 	mixture   *mixture
 	progress  progress // of recurrent layers
+	guesser   *Guesser // or nil
 	forms     map[formKey]*kernel.Activations
 	batch     int   // tokens computed together at most
 	block     int   // tokens of which one head is computed together at most
@@ -123,7 +124,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		s.buffers.scores = append(s.buffers.scores, make([]float32, s.block*c.group*(contextLength+1)))
 	}
 	for i, l := range c.layer[:c.layers] {
-		switch kv := (cache{queries: queries[l.head]}); {
+		switch {
 		case !l.mixer.attends():
 			s.caches = append(s.caches, cache{memory: &memory{shape: &c.recurrent, mixer: l.mixer, kept: c.newKept(l.mixer)}})
 		case l.source != i:
@@ -131,15 +132,20 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 			shared.group = l.heads / l.kvHeads
 			s.caches = append(s.caches, shared)
 		default:
-			kv.group = l.heads / l.kvHeads
-			for range l.kvHeads {
-				kv.keys = append(kv.keys, m.set.NewRows(contextLength, l.head, form))
-				kv.values = append(kv.values, m.set.NewRows(contextLength, l.value, form))
-			}
-			s.caches = append(s.caches, kv)
+			s.caches = append(s.caches, m.newCache(&l, contextLength, form, queries[l.head]))
 		}
 	}
 	return s, nil
+}
+
+// newCache takes memory for what an attending layer remembers of n tokens.
+func (m *Model) newCache(l *layerShape, n int, form gguf.Type, queries []kernel.Activations) cache {
+	kv := cache{group: l.heads / l.kvHeads, queries: queries}
+	for range l.kvHeads {
+		kv.keys = append(kv.keys, m.set.NewRows(n, l.head, form))
+		kv.values = append(kv.values, m.set.NewRows(n, l.value, form))
+	}
+	return kv
 }
 
 // gated is how many numbers gates have at most.
@@ -212,11 +218,14 @@ func (s *Session) Eval(ctx context.Context, ids []int32) ([]float32, error) {
 // many are the same to the bit together and one by one.
 const MaxDraft = 8
 
-// EvalRows is Eval with the logits of the last rows tokens, one after another; rows is at
+// EvalRows is Eval with the logits of the last rows of ids, one after another; rows is at
 // most MaxDraft+1.
 func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float32, error) {
 	if len(ids) == 0 {
 		return nil, errors.New("no tokens to evaluate")
+	}
+	if rows < 1 || rows > min(len(ids), MaxDraft+1) {
+		return nil, fmt.Errorf("logits of %d of %d tokens are impossible", rows, len(ids))
 	}
 	if len(ids) > s.size-len(s.tokens) {
 		return nil, fmt.Errorf("%w: it holds %d of %d tokens and %d more do not fit", ErrContextFull, len(s.tokens), s.size, len(ids))
@@ -245,8 +254,10 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 	}
 	for report(0, all); len(ids) > 0; report(all-len(ids), all) {
 		n, want := min(s.batch, len(ids)), 0
-		if n == len(ids) {
-			want = min(rows, n)
+		if rest := len(ids) - n; rest == 0 {
+			want = rows
+		} else if rest < rows { // these come together
+			n -= rows - rest
 		}
 		if err := s.forward(ctx, ids[:n], want); err != nil {
 			return nil, err

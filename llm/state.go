@@ -194,7 +194,7 @@ func (s *Session) Save(w io.Writer, limit int64) (tokens int, err error) {
 func (s *Session) savable(limit int64) int {
 	each := s.StateSize(1) - s.StateSize(0)
 	tokens := int(min(max(0, limit-s.StateSize(0))/each, int64(len(s.tokens))))
-	if s.model.config.recurrent.taps == 0 || len(s.tokens) == 0 {
+	if s.model.config.recurrent.taps == 0 {
 		return tokens
 	}
 	p := &s.progress
@@ -384,6 +384,9 @@ func (s *Session) ReadFrom(r io.Reader) (int64, error) {
 	}
 	n := len(tokens)
 	s.progress = progress{at: -1, from: -1}
+	if s.guesser != nil {
+		s.guesser.reset()
+	}
 	memories := 0
 	for i := range s.caches {
 		if s.caches[i].memory != nil {

@@ -196,3 +196,57 @@ func FuzzState(f *testing.F) {
 		}
 	})
 }
+
+// An emptied session with recurrent layers is saved as an empty one; and when such layers have to read tokens once more,
+// there are the logits of all rows, wherever batches end.
+func TestRecurrentCorners(t *testing.T) {
+	b := synthetic(t, "tiny-qwen35", "F16")
+	m, err := Load(bytes.NewReader(b), int64(len(b)), Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	s, fresh := newSession(t, m), newSession(t, m)
+	eval(t, s, testIDs...)
+	s.Truncate(0)
+	saved := state(t, s)
+	eval(t, s, testIDs[5:]...)
+	if _, err := s.ReadFrom(bytes.NewReader(saved)); err != nil || s.Len() != 0 {
+		t.Fatal(s.Len(), err)
+	}
+	same(t, slices.Clone(eval(t, s, 7, 8)), eval(t, fresh, 7, 8))
+
+	prompt := slices.Repeat(testIDs, 6)
+	one := func(s *Session, n int) {
+		for range n {
+			eval(t, s, 5)
+		}
+	}
+	draft := []int32{9, 8, 7, 6, 5, 4, 3, 2, 1}
+	for _, again := range []int{119, 120, 122, 127, 128} { // tokens behind the end of the prompt, which are read again
+		for i, s := range []*Session{fresh, s} {
+			s.Truncate(0)
+			eval(t, s, prompt...)
+			if one(s, again); i == 1 {
+				one(s, 3)
+				s.Truncate(len(prompt) + again)
+			}
+		}
+		want, err := fresh.EvalRows(context.Background(), draft, len(draft))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.EvalRows(context.Background(), draft, len(draft))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, largest := distance(t, got, want); largest > 1e-3 {
+			t.Errorf("%d tokens that are read again: a logit differs by %g", again, largest)
+		}
+	}
+	for _, rows := range []int{0, 3, MaxDraft + 2} {
+		if _, err := s.EvalRows(context.Background(), []int32{1, 2}, rows); err == nil {
+			t.Errorf("%d rows of two tokens", rows)
+		}
+	}
+}

@@ -60,7 +60,7 @@ type layout struct {
 	order    []*span            // the streamed spans as a pass uses them
 	outputs  int                // index in order of the first that only logits need
 	singles  map[string]bool    // matrices of which only single rows are read
-	apart    map[string]bool    // tensors that are kept otherwise: experts
+	apart    map[string]bool    // tensors that are kept otherwise, experts, or not at all
 	store    *expertStore       // of these, or nil
 	runs     []run              // what of the file is in memory
 	memory   int64              // bytes of memory altogether
@@ -94,7 +94,7 @@ func (m *Model) planPieces(budget, size int64) (l *layout, need int64) {
 	if m.config.experts.count > 0 {
 		return m.planExperts(budget)
 	}
-	l = &layout{spans: map[string][]*span{}}
+	l = &layout{spans: map[string][]*span{}, apart: m.ignored()}
 	var order []*span
 	cut := func(name string, borders ...int) {
 		t, ok := m.file.Tensor(name)
@@ -132,19 +132,24 @@ func (m *Model) planPieces(budget, size int64) (l *layout, need int64) {
 	}
 
 	const slack = 2 * page
-	var fixed, largest int64
+	var fixed, largest, whole int64
 	for i := range m.file.Tensors {
 		t := &m.file.Tensors[i]
 		switch {
-		case l.singles[t.Name]:
+		case l.singles[t.Name] || l.apart[t.Name]:
 		case l.spans[t.Name] == nil:
 			fixed += t.Bytes + slack
 		}
 	}
 	for _, s := range order {
 		largest = max(largest, s.bytes)
+		whole += s.bytes + slack
 	}
-	free := budget - fixed - ringSlots*(largest+slack)
+	ring := ringSlots * (largest + slack)
+	if fixed+whole+ringSlots*slack <= budget { // nothing is streamed
+		ring = ringSlots * slack
+	}
+	free := budget - fixed - ring
 	if free < 0 {
 		return nil, budget - free
 	}
@@ -191,6 +196,17 @@ func (m *Model) planPieces(budget, size int64) (l *layout, need int64) {
 	}
 	l.place(m.file)
 	return l, 0
+}
+
+// ignored are the tensors that nobody reads.
+func (m *Model) ignored() map[string]bool {
+	all := map[string]bool{}
+	for i := range m.file.Tensors {
+		if name := m.file.Tensors[i].Name; m.config.ignores(name) {
+			all[name] = true
+		}
+	}
+	return all
 }
 
 // leaveRows leaves on the drive what a pass reads only some rows of. It reports whether that is so of

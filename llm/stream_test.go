@@ -7,12 +7,15 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"alphaos/llm/gguf"
 	"alphaos/llm/llmtest"
+	"alphaos/llm/synth"
 )
 
 // drive is a medium that counts what is read and may fail.
@@ -277,4 +280,75 @@ func TestFittingContext(t *testing.T) {
 func streams(m *Model) bool {
 	_, ok := m.weights.(*stream)
 	return ok
+}
+
+// synthetic is the file of a model of random weights.
+func synthetic(t testing.TB, shape, mixture string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	s := slices.IndexFunc(synth.Shapes, func(s synth.Shape) bool { return s.Name == shape })
+	m := slices.IndexFunc(synth.Mixtures, func(m synth.Mixture) bool { return m.Name == mixture })
+	if err := synth.Write(&b, synth.Shapes[s], synth.Mixtures[m], 1); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// watched notes what of a file is read.
+type watched struct {
+	*bytes.Reader
+	mu   sync.Mutex
+	read []bool // each page
+}
+
+func (w *watched) ReadAt(p []byte, off int64) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for at := off / page; at*page < off+int64(len(p)) && at < int64(len(w.read)); at++ {
+		w.read[at] = true
+	}
+	return w.Reader.ReadAt(p, off)
+}
+
+// Of a streamed model the parts that nobody computes are neither read nor in memory: what sees pictures, and the block
+// for guesses. So a model may fit that is larger than its memory.
+func TestStreamIgnores(t *testing.T) {
+	smallPieces(t, 16<<10)
+	for _, shape := range []string{"tiny-qwen35", "tiny-qwen3moe"} {
+		f := llmtest.Parse(synthetic(t, shape, "F16"))
+		f.Add("v.blk.0.ffn_up.weight", gguf.F32, nil, 1024, 1024)
+		last := len(f.Tensors) - 1
+		f.Tensors[last], f.Tensors[last/2] = f.Tensors[last/2], f.Tensors[last] // in the midst
+		b := f.Bytes()
+		whole := load(t, f, Options{Threads: 1, inPlace: true})
+		want := slices.Clone(eval(t, newSession(t, whole), testIDs...))
+		ignored := 0
+		for i, budget := range []int64{(int64(len(b)) - 4<<20) * 3 / 4, int64(len(b)) - 2<<20} {
+			pieceBytes = []int{16 << 10, 256 << 10}[i]
+			w := &watched{Reader: bytes.NewReader(b), read: make([]bool, len(b)/page+1)}
+			m, err := Load(w, int64(len(b)), Options{Threads: 1, Kernel: Kernels()[0], Budget: budget, inPlace: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, eval(t, newSession(t, m), testIDs...), want)
+			if n := int64(len(m.memory)); n > budget || m.Info().Streamed > 0 != (i == 0) || newSession(t, m).Guesser() != nil {
+				t.Errorf("%s: %d bytes of memory within %d, %d streamed", shape, n, budget, m.Info().Streamed)
+			}
+			m.Close()
+			for _, x := range whole.file.Tensors {
+				if !whole.config.ignores(x.Name) || x.Bytes < 8*page {
+					continue
+				}
+				ignored++
+				for at := x.Offset/page + 3; at < (x.Offset+x.Bytes)/page-3; at++ { // the first bytes are part of the model's identity
+					if w.read[at] {
+						t.Fatalf("%s: %s was read", shape, x.Name)
+					}
+				}
+			}
+		}
+		if ignored == 0 {
+			t.Error("nothing is ignored")
+		}
+	}
 }

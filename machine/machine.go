@@ -154,7 +154,15 @@ func (m *Machine) Alloc(n int) ([]byte, error) {
 	return amd64.AllocPhysical(n)
 }
 
-// Free takes back what Alloc returned.
+// Lend gives n bytes of what is spare for a moment, which Free takes back.
+func (m *Machine) Lend(n int) ([]byte, error) {
+	if spare := m.Spare(); int64(n) > spare {
+		return nil, fmt.Errorf("only %d MiB of memory can be spared", spare>>20)
+	}
+	return amd64.AllocPhysical(n)
+}
+
+// Free takes back what Alloc and Lend returned.
 func (m *Machine) Free(b []byte) { amd64.FreePhysical(b) }
 
 // Off restarts the machine or switches it off. It returns only if the firmware refuses and

@@ -3,15 +3,12 @@ package machine
 // The computer's own system, in the place of AlphaOS.
 
 import (
-	"context"
 	"errors"
-	"time"
 
 	"alphaos/amd64"
 	"alphaos/console"
 	"alphaos/efi"
 	"alphaos/fs"
-	"alphaos/llm/kernel"
 	"alphaos/uefi"
 )
 
@@ -36,18 +33,6 @@ func (m *Machine) FreeMemory() int64 { return int64(amd64.Memory().Free) }
 
 // UseOne gives the other processors back to the firmware.
 func (m *Machine) UseOne() { amd64.HandBack() }
-
-// MemoryRate is how many bytes a second all processors read of memory, measured in a moment; 0: it could not be.
-func (m *Machine) MemoryRate() float64 {
-	const size, long = 64 << 20, 5 * time.Millisecond // more than caches hold, mostly
-	buf, err := amd64.AllocPhysical(size)
-	if err != nil {
-		return 0
-	}
-	defer amd64.FreePhysical(buf)
-	n, took := readMemory(context.Background(), buf, amd64.Processors(), kernel.Readings()[0], long)
-	return float64(n) / took.Seconds()
-}
 
 // BootOwn starts the computer's own system: the loader of a macOS volume where the firmware shows one, or else
 // whatever this computer starts without the drive. All is saved and closed before. It returns when the drive has not

@@ -6,8 +6,8 @@
 // ever: as long as it chooses what the draft has, the logits of the next
 // position are already there; at the first difference the rest is forgotten.
 //
-// Who drafts, looks up what followed the same words before (Lookup), or asks a
-// smaller model (NewModel).
+// Who drafts, looks up what followed the same words before (Lookup), asks what the model's file
+// holds for that (NewGuesses), or asks a smaller model (NewModel).
 //
 // This changes no answer. The logits of a token are the same to the last bit
 // whether it is computed alone or in a draft (llm.Session.EvalRows), and
@@ -189,10 +189,15 @@ func (g *Generator) Tokens() []int32 { return g.tokens }
 // Drafted tells how many tokens were drafted and how many of them accepted.
 func (g *Generator) Drafted() (drafted, accepted int) {
 	for i := range g.drafts {
-		drafted += g.drafts[i].pace.drafted
-		accepted += g.drafts[i].pace.accepted
+		d, a := g.DraftedBy(i)
+		drafted, accepted = drafted+d, accepted+a
 	}
 	return drafted, accepted
+}
+
+// DraftedBy is Drafted of one drafter, counted from 0 as NewGenerator got them.
+func (g *Generator) DraftedBy(i int) (drafted, accepted int) {
+	return g.drafts[i].pace.drafted, g.drafts[i].pace.accepted
 }
 
 // pace decides how long a draft is to be. Time is measured, so what it decides
@@ -363,10 +368,14 @@ type modelDrafter struct {
 // (sample.Sampler.Ahead), guesses are right more often than the likeliest token
 // would be. A nil ahead means the likeliest token.
 func NewModel(s *llm.Session, ahead func() Chooser) Drafter {
+	return &modelDrafter{s: s, ahead: orLikeliest(ahead)}
+}
+
+func orLikeliest(ahead func() Chooser) func() Chooser {
 	if ahead == nil {
-		ahead = func() Chooser { return likeliest{} }
+		return func() Chooser { return likeliest{} }
 	}
-	return &modelDrafter{s: s, ahead: ahead}
+	return ahead
 }
 
 type likeliest struct{}
@@ -414,6 +423,34 @@ func (d *modelDrafter) Draft(dst, tokens []int32, n int) []int32 {
 		d.text = append(d.text, id)
 	}
 	return append(dst, d.text[len(tokens):]...)
+}
+
+// guesses drafts what a session's Guesser guesses.
+type guesses struct {
+	*llm.Guesser
+	ahead func() Chooser
+	text  []int32
+}
+
+// mostGuessed is how many tokens such a draft has at most: blocks are trained for the first, and from the
+// second on they see their own state in place of the model's.
+const mostGuessed = 2
+
+// NewGuesses drafts one or two tokens with the block that a model's file holds for that. g is the Guesser of the
+// session that the Generator has; ahead is as in NewModel.
+func NewGuesses(g *llm.Guesser, ahead func() Chooser) Drafter {
+	return &guesses{Guesser: g, ahead: orLikeliest(ahead)}
+}
+
+func (d *guesses) Draft(dst, tokens []int32, n int) []int32 {
+	d.text = append(d.text[:0], tokens...)
+	chooser := d.ahead()
+	dst, _ = d.Guess(dst, tokens[len(tokens)-1], min(n, mostGuessed), func(logits []float32) int32 { // an error only costs the draft
+		id := chooser.Sample(logits, d.text)
+		d.text = append(d.text, id)
+		return id
+	})
+	return dst
 }
 
 // SameVocabulary reports whether two models have the same tokens, so that one

@@ -17,6 +17,7 @@ import (
 	"alphaos/llm/gguf"
 	"alphaos/llm/llmtest"
 	"alphaos/llm/sample"
+	"alphaos/llm/synth"
 )
 
 func load(t testing.TB, f *llmtest.File, o llm.Options) *llm.Model {
@@ -199,6 +200,128 @@ func TestModelDrafter(t *testing.T) {
 					t.Errorf("%+v: of %d tokens that the model itself drafted %d were accepted", p, drafted, accepted)
 				}
 			}
+		}
+	}
+}
+
+// guessing is the file of a model with a block for guesses.
+func guessing(t testing.TB) *llmtest.File {
+	t.Helper()
+	var b bytes.Buffer
+	at := slices.IndexFunc(synth.Shapes, func(s synth.Shape) bool { return s.Name == "tiny-qwen35" })
+	if err := synth.Write(&b, synth.Shapes[at], synth.Mixtures[0], 1); err != nil {
+		t.Fatal(err)
+	}
+	return llmtest.Parse(b.Bytes())
+}
+
+// generateGuessing is generate with the model's own guesses.
+func generateGuessing(t testing.TB, m *llm.Model, p sample.Params, n int, more ...Drafter) ([]int32, *Generator) {
+	t.Helper()
+	s := newSession(t, m)
+	c := sample.New(p)
+	g := newGenerator(s, c, append(more, NewGuesses(s.Guesser(), func() Chooser { return c.Ahead() }))...)
+	g.Begin(eval(t, s, testIDs...))
+	for range n {
+		if _, err := g.Next(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return append([]int32(nil), g.Tokens()...), g
+}
+
+// What a model guesses itself changes no token of a seed.
+func TestGuesses(t *testing.T) {
+	m := load(t, guessing(t), llm.Options{Threads: 1})
+	tried := 0
+	for _, p := range []sample.Params{{}, {RepeatPenalty: 1.1, RepeatLastN: 64}, sample.Default(), {Temperature: 2, TopP: 1}} {
+		for seed := range int64(1) {
+			p.Seed = seed + 1
+			want, _ := generate(t, m, p, 60)
+			for _, more := range [][]Drafter{nil, {NewLookup()}, {&oracle{text: want, wrong: 5}}} {
+				got, g := generateGuessing(t, m, p, 60, more...)
+				if !slices.Equal(got, want) {
+					t.Fatalf("%+v: other tokens\n%v\n%v", p, got, want)
+				}
+				n, _ := g.DraftedBy(len(more))
+				tried += n
+			}
+		}
+	}
+	if tried < 50 {
+		t.Errorf("only %d tokens were guessed", tried)
+	}
+}
+
+// one drafts one token at a time.
+type one struct{ Drafter }
+
+func (o one) Draft(dst, tokens []int32, n int) []int32 {
+	return o.Drafter.Draft(dst, tokens, min(n, 1))
+}
+
+// A block that is made to know what comes next is always right, whether it is made to tell it by the token before, or by
+// the model's state before that one.
+func TestGuessesRight(t *testing.T) {
+	const d, vocabulary = 128, 512
+	next := func(i int) int { return (i*5 + 3) % vocabulary }
+	signs := make([]float32, vocabulary*d) // that stand for a token: all are of one length
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range signs {
+		signs[i] = float32(r.IntN(2)*2 - 1)
+	}
+	after := func(steps int) []float32 { // an output by which a token is followed by the one so many steps further
+		x := make([]float32, len(signs))
+		for i := range vocabulary {
+			to := i
+			for range steps {
+				to = next(to)
+			}
+			copy(x[to*d:(to+1)*d], signs[i*d:])
+		}
+		return x
+	}
+	for _, byState := range []bool{false, true} {
+		f := guessing(t)
+		for i := range f.Tensors {
+			switch x := &f.Tensors[i]; {
+			case strings.HasSuffix(x.Name, "norm.weight"):
+				x.Put(slices.Repeat([]float32{1}, int(x.Dims[0])))
+			case strings.HasSuffix(x.Name, "attn_output.weight"), strings.HasSuffix(x.Name, "ssm_out.weight"), strings.HasSuffix(x.Name, "ffn_down.weight"):
+				clear(x.Data) // layers add nothing
+			}
+		}
+		f.Tensor("token_embd.weight").Put(signs)
+		f.Add("output.weight", gguf.F32, nil, d, vocabulary).Tensor("output.weight").Put(after(1))
+		join, at := make([]float32, d*2*d), 0
+		if byState {
+			at = d
+			f.Add("blk.5.nextn.shared_head_head.weight", gguf.F32, nil, d, vocabulary).Tensor("blk.5.nextn.shared_head_head.weight").Put(after(2))
+		}
+		for i := range d {
+			join[i*2*d+at+i] = 1
+		}
+		f.Tensor("blk.5.nextn.eh_proj.weight").Put(join)
+		m := load(t, f, llm.Options{Threads: 1})
+		s := newSession(t, m)
+		drafter := NewGuesses(s.Guesser(), nil)
+		if byState { // of the second token it has not the model's state
+			drafter = one{drafter}
+		}
+		g := newGenerator(s, sample.New(sample.Params{}), drafter)
+		g.Begin(eval(t, s, testIDs...))
+		for range 100 {
+			if _, err := g.Next(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, id := range g.Tokens()[len(testIDs):] {
+			if before := int(g.Tokens()[len(testIDs)+i-1]); int(id) != next(before) {
+				t.Fatalf("token %d follows %d", id, before)
+			}
+		}
+		if drafted, accepted := g.Drafted(); drafted < 40 || accepted < drafted-2 { // those of the last pass were not asked for
+			t.Errorf("by state %v: of %d tokens that are right %d were accepted", byState, drafted, accepted)
 		}
 	}
 }

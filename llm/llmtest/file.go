@@ -32,6 +32,23 @@ type Tensor struct {
 // New returns a file with the given metadata and no tensors.
 func New(keys ...gguf.KeyValue) *File { return &File{Keys: keys} }
 
+// Parse is the file in b, which gguf.Read accepts, to be changed.
+func Parse(b []byte) *File {
+	tables, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		panic(err)
+	}
+	f := New()
+	for _, key := range tables.Keys() {
+		f.Set(key, tables.Value(key))
+	}
+	for i := range tables.Tensors {
+		t := &tables.Tensors[i]
+		f.Add(t.Name, t.Type, slices.Clone(b[t.Offset:][:t.Bytes]), t.Dims...)
+	}
+	return f
+}
+
 // Set adds an entry to the metadata or changes it.
 func (f *File) Set(key string, value any) {
 	i := slices.IndexFunc(f.Keys, func(kv gguf.KeyValue) bool { return kv.Key == key })

@@ -21,6 +21,7 @@ type family struct {
 	keys       int // of a delta net: heads of keys, heads of values, and their length
 	values     int
 	state      int
+	guesses    bool // a block behind the layers guesses
 }
 
 // families are shapes of other architectures, with small ones for tests.
@@ -37,8 +38,10 @@ var families = []Shape{
 		family: family{arch: "qwen3", headNorms: true}},
 	{Name: "qwen3-30b-a3b-layers", embedding: 2048, feedForward: 6144, layers: 3, heads: 32, kvHeads: 4, head: 128, vocabulary: 512, context: 4096, base: 1e6, // three of its layers
 		family: family{arch: "qwen3moe", headNorms: true, experts: 128, used: 8, expertWide: 768}},
+	{Name: "qwen3.5-4b-layers", embedding: 2560, feedForward: 9216, layers: 8, heads: 16, kvHeads: 4, head: 256, vocabulary: 62080, context: 4096, tied: true, base: 1e7, // a quarter of it
+		family: family{arch: "qwen35", headNorms: true, keys: 16, values: 32, state: 128, guesses: true}},
 	{Name: "tiny-qwen35", embedding: 128, feedForward: 256, layers: 5, heads: 4, kvHeads: 2, head: 64, vocabulary: 512, context: 512, tied: true, base: 1e4,
-		family: family{arch: "qwen35", headNorms: true, keys: 2, values: 4, state: 32}},
+		family: family{arch: "qwen35", headNorms: true, keys: 2, values: 4, state: 32, guesses: true}},
 	{Name: "tiny-gemma4", embedding: 128, feedForward: 256, layers: 8, heads: 4, kvHeads: 1, head: 64, vocabulary: 512, context: 512, tied: true, base: 1e4,
 		family: family{arch: "gemma4", headNorms: true, window: 16, small: 32, shared: 2, own: 32}},
 	{Name: "tiny-qwen3moe", embedding: 128, feedForward: 128, layers: 3, heads: 4, kvHeads: 2, head: 32, vocabulary: 512, context: 512, base: 1e4,
@@ -77,7 +80,7 @@ func (s *Shape) layer(i int, vector func(string, int), matrix func(string, gguf.
 		head = s.small
 	}
 	vector(p+"attn_norm.weight", d)
-	if s.keys > 0 && (i+1)%4 != 0 {
+	if s.keys > 0 && (i+1)%4 != 0 && i < s.layers {
 		channels, inner := 2*s.keys*s.state+s.values*s.state, s.values*s.state
 		matrix(p+"attn_qkv.weight", base, channels, d)
 		matrix(p+"attn_gate.weight", base, inner, d)
@@ -96,7 +99,7 @@ func (s *Shape) layer(i int, vector func(string, int), matrix func(string, gguf.
 		}
 		matrix(p+"attn_q.weight", base, wide, d)
 		matrix(p+"attn_output.weight", base, d, q)
-		if i < s.layers-s.shared {
+		if i < s.blocks()-s.shared {
 			matrix(p+"attn_k.weight", base, kv, d)
 			matrix(p+"attn_v.weight", more, kv, d)
 			if s.headNorms {
@@ -145,6 +148,23 @@ func (s *Shape) layer(i int, vector func(string, int), matrix func(string, gguf.
 	}
 }
 
+// blocks is how many there are, layers and others.
+func (s *Shape) blocks() int {
+	if s.guesses {
+		return s.layers + 1
+	}
+	return s.layers
+}
+
+// guessing lists what a block for guesses has beside a layer.
+func (s *Shape) guessing(vector func(string, int), matrix func(string, gguf.Type, int, int), base gguf.Type) {
+	p, d := fmt.Sprintf("blk.%d.nextn.", s.layers), s.embedding
+	matrix(p+"eh_proj.weight", base, d, 2*d)
+	for _, name := range []string{"enorm", "hnorm", "shared_head_norm"} {
+		vector(p+name+".weight", d)
+	}
+}
+
 // familyMetadata is what a family has beside llama's.
 func (s *Shape) familyMetadata(set func(key string, value any)) {
 	a := s.arch + "."
@@ -154,6 +174,9 @@ func (s *Shape) familyMetadata(set func(key string, value any)) {
 		set(a+"rope.dimension_count", rotated)
 		set(a+"rope.dimension_sections", []int32{int32(rotated / 2), int32(rotated / 2), int32(rotated / 2), 0})
 		set(a+"full_attention_interval", 4)
+		if s.guesses {
+			set(a+"nextn_predict_layers", 1)
+		}
 		set(a+"ssm.conv_kernel", 4)
 		set(a+"ssm.inner_size", s.values*s.state)
 		set(a+"ssm.state_size", s.state)

@@ -143,6 +143,10 @@ func (s Shape) tensors(m Mixture) []gguf.Tensor {
 		matrix(p+"ffn_up.weight", m.base, s.feedForward, s.embedding)
 		matrix(p+"ffn_down.weight", more, s.embedding, s.feedForward)
 	}
+	if s.guesses {
+		s.layer(s.layers, vector, matrix, stack, m.base, m.base)
+		s.guessing(vector, matrix, m.base)
+	}
 	return list
 }
 
@@ -164,7 +168,7 @@ func (s Shape) metadata(m Mixture) []gguf.KeyValue {
 	set(arch+".context_length", s.context)
 	set(arch+".embedding_length", s.embedding)
 	set(arch+".feed_forward_length", s.feedForward)
-	set(arch+".block_count", s.layers)
+	set(arch+".block_count", s.blocks())
 	set(arch+".attention.head_count", s.heads)
 	set(arch+".attention.head_count_kv", s.kvHeads)
 	set(arch+".attention.key_length", s.head)

@@ -23,7 +23,7 @@ func modelAdviseCommand() *cobra.Command {
 		Use:   "advise [FILE|FOLDER]...",
 		Short: "Tell which models run on this machine, and how fast",
 		Long: `Tells for each model how many tokens of an answer a second are to be expected of this machine's processors, its memory and the drive
-that the model is on. Nothing is loaded: how fast weights of each type are multiplied is measured with made-up ones, and how fast the
+that the model is on, and how long it takes to load. Nothing is loaded: how fast weights of each type are multiplied is measured with made-up ones, and how fast the
 drive is by reading a little of the model. Without arguments the models in this folder and in ./models are taken.`,
 		Example: `  alphaos model advise
   alphaos model advise --memory 6 /media/stick/models`,
@@ -32,9 +32,9 @@ drive is by reading a little of the model. Without arguments the models in this 
 			if err != nil {
 				return err
 			}
-			speeds := llm.NewSpeeds(threads)
+			speeds := llm.NewSpeeds(llm.SpeedOptions{Threads: threads})
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "model\tsize\ttokens/s\t")
+			fmt.Fprintln(w, "model\tsize\ttokens/s\tloads in\t")
 			for _, name := range files {
 				advise(w, speeds, name, int64(memory)<<30)
 			}
@@ -77,22 +77,21 @@ func adviceFiles(args []string) (files []string, err error) {
 func advise(w io.Writer, speeds *llm.Speeds, name string, budget int64) {
 	m, err := openModel(name)
 	if err != nil {
-		fmt.Fprintf(w, "%s\t\t\t%v\n", filepath.Base(name), err)
+		fmt.Fprintf(w, "%s\t\t\t\t%v\n", filepath.Base(name), err)
 		return
 	}
 	defer m.Close()
-	e, err := speeds.Expect(m.tables, budget, 0)
-	if err == nil && e.Streamed > 0 {
-		e, err = speeds.Expect(m.tables, budget, driveRate(m))
+	drive := driveRate(m)
+	e, err := speeds.Expect(m.tables, budget, drive)
+	if err != nil {
+		fmt.Fprintf(w, "%s\t%s\t\t\t%v\n", m.Name(), console.Bytes(m.Size()), err)
+		return
 	}
-	switch {
-	case err != nil:
-		fmt.Fprintf(w, "%s\t%s\t\t%v\n", m.Name(), console.Bytes(m.Size()), err)
-	case e.Streamed > 0:
-		fmt.Fprintf(w, "%s\t%s\t%.1f\t%s of each token come from the drive\n", m.Name(), console.Bytes(m.Size()), e.Tokens, console.Bytes(e.Streamed))
-	default:
-		fmt.Fprintf(w, "%s\t%s\t%.1f\tall in memory\n", m.Name(), console.Bytes(m.Size()), e.Tokens)
+	where := "all in memory"
+	if e.Streamed > 0 {
+		where = console.Bytes(e.Streamed) + " of each token come from the drive"
 	}
+	fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f s\t%s\n", m.Name(), console.Bytes(m.Size()), e.Tokens, e.Loading(drive).Seconds(), where)
 }
 
 // driveRate is how many bytes a second can be read of the model, 0 if none can.
