@@ -25,9 +25,9 @@ func (s *Session) attendApart(rotating, work int) {
 // apartScores is where a head's scores of each position, then weights, lie, how far apart those of the heads that share it are,
 // and the first and one past the last position that the token sees.
 func (s *Session) apartScores(g int) (scores []float32, step, first, seen int) {
-	seen = s.task.position + 1
+	first, seen = s.task.kv.first, s.task.position+1
 	if w := s.task.layer.window; w > 0 {
-		first = max(0, seen-w)
+		first = max(first, seen-w)
 	}
 	if step = seen; s.task.layer.sinks != nil {
 		step++
