@@ -239,12 +239,13 @@ func (n *naiveBlock) see(id int32, before []float64) []float64 {
 // What is guessed depends on the session's tokens, not on how it came to them; and no logit of the session depends on guesses.
 func TestGuessFollows(t *testing.T) {
 	guessing(t, func(t *testing.T, load func(Options) *Model) {
-		m := load(Options{Threads: 1, Kernel: Kernels()[0], Cache: "f32"})
+		m := load(Options{Threads: 4, Kernel: Kernels()[0], Cache: "f32"}) // more than heads of keys
 		open := func() *Session {
 			s, err := m.NewSession(320)
 			if err != nil {
 				t.Fatal(err)
 			}
+			s.apartFrom = 0 // threads share a head
 			return s
 		}
 		plain, s := open(), open()
@@ -305,7 +306,12 @@ func TestGuessFollows(t *testing.T) {
 		if _, err := plain.ReadFrom(bytes.NewReader(saved)); err != nil {
 			t.Fatal(err)
 		}
-		guess(t, g, 5, 2) // it knows nothing of what comes before
+		_, shared := guess(t, g, 5, 2) // it knows nothing of what comes before
+		s.apartFrom = math.MaxInt
+		if _, alone := guess(t, g, 5, 2); !slices.Equal(shared[0], alone[0]) || !slices.Equal(shared[1], alone[1]) {
+			t.Error("threads that share a head see what the block does not know")
+		}
+		s.apartFrom = 0
 		check("a restored session", 1, 5, 6, 7)
 		guess(t, g, 5, 2)
 		cut(len(long)) // a checkpoint
