@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -74,7 +75,7 @@ func (d *direct) rate(b *testing.B, size int64, piece, together int) float64 {
 	return float64(pieces*piece) / time.Since(begin).Seconds()
 }
 
-// BenchmarkExpertsFile decodes with the mixture of experts in the file ALPHAOS_EXPERTS, with 6 GB for its weights: "cache" reads
+// BenchmarkExpertsFile decodes with the mixture of experts in the file ALPHAOS_EXPERTS, with ALPHAOS_EXPERTS_BUDGET MB (6000) for its weights: "cache" reads
 // the experts that are missing from the file, past the system's cache; "mmap" has all weights in a file that is mapped, and
 // leaves it to the system which are in memory. What memory that has must be limited from outside:
 //
@@ -93,8 +94,12 @@ func BenchmarkExpertsFile(b *testing.B) {
 		b.Fatal(err)
 	}
 	size := info.Size()
+	budget := int64(6000)
+	if v, err := strconv.Atoi(os.Getenv("ALPHAOS_EXPERTS_BUDGET")); err == nil {
+		budget = int64(v)
+	}
 	options := map[string]Options{
-		"cache": {Budget: 6e9, Requests: 4, Threads: 2},
+		"cache": {Budget: budget * 1e6, Requests: 4, Threads: 2},
 		"mmap":  {Threads: 2, Alloc: func(n int) ([]byte, error) { return mapped(b, filepath.Dir(name), n) }},
 	}
 	for _, way := range []string{"cache", "mmap"} {
