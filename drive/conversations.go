@@ -6,8 +6,6 @@ import (
 	iofs "io/fs"
 	"path"
 	"time"
-
-	"alphaos/fs"
 )
 
 // Conversations is the folder of the files in which anybody can read the conversations.
@@ -15,10 +13,16 @@ type Conversations struct{ d *Drive }
 
 // Conversations returns that folder. It is nil where nothing can be written.
 func (d *Drive) Conversations() *Conversations {
-	if d.ReadOnly() {
+	if !d.Writable(ConversationDir) {
 		return nil
 	}
 	return &Conversations{d}
+}
+
+// Writable tells whether something can be written at the logical path name.
+func (d *Drive) Writable(name string) bool {
+	v, _, err := d.On(name)
+	return err == nil && !d.ReadOnly() && v.ReadOnly() == nil
 }
 
 // Files lists what is in it.
@@ -67,17 +71,24 @@ func (c *Conversations) Write(name string, modified time.Time, content []byte) e
 	return v.WriteFile(at, content)
 }
 
-// Remove removes a file.
+// Remove removes a file, and all that is left of its name, which may be made of what was said.
 func (c *Conversations) Remove(name string) error {
-	return c.d.wipeOut(path.Join(ConversationDir, name))
+	if err := c.d.wipeOut(path.Join(ConversationDir, name)); err != nil {
+		return err
+	}
+	v, _, err := c.d.On(ConversationDir)
+	if err != nil {
+		return err
+	}
+	return v.Scrub()
 }
 
 // wipeOut removes a file of which nothing is to be left.
 func (d *Drive) wipeOut(name string) error {
-	if d.ReadOnly() {
-		return fs.ErrReadOnly
-	}
 	v, at, err := d.On(name)
+	if err == nil {
+		err = v.ReadOnly()
+	}
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,6 @@ import (
 	"alphaos/drive"
 	"alphaos/drive/create"
 	"alphaos/fs"
-	"alphaos/fs/fat"
 	"alphaos/fs/fat/fattest"
 	"alphaos/fs/fstest"
 	"alphaos/fs/luks"
@@ -48,7 +47,7 @@ func image(t testing.TB, layout string) []byte {
 }
 
 // journal returns the journal on the drive dev, and where it lies.
-func journal(t testing.TB, dev fs.BlockDevice) ([]byte, []fat.Extent) {
+func journal(t testing.TB, dev fs.BlockDevice) ([]byte, []fs.Extent) {
 	t.Helper()
 	d, err := drive.Open(dev, true)
 	if err != nil {

@@ -74,7 +74,7 @@ type Extra struct {
 }
 
 // DefaultJournal is how many bytes are preallocated for the journal.
-const DefaultJournal = 16 << 20
+const DefaultJournal = drive.JournalSize
 
 // DefaultState is how many bytes are preallocated for what a model remembers of
 // a conversation, on a drive of size bytes (0: the usual size).
@@ -82,7 +82,7 @@ func DefaultState(size int64) int64 {
 	if size == 0 {
 		size = usualSize
 	}
-	return min(64*mib, size/16) / mib * mib
+	return drive.StateSize(size)
 }
 
 // pickerName is what a start-up picker calls the drive.

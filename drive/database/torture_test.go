@@ -19,7 +19,6 @@ import (
 	"alphaos/archive"
 	"alphaos/drive"
 	"alphaos/fs"
-	"alphaos/fs/fat"
 	"alphaos/fs/fstest"
 	"alphaos/internal/fsck"
 	"alphaos/knowledge"
@@ -527,7 +526,7 @@ func (l *life) session() {
 				fsck.Sound(l.t, l.dev)
 			}
 			return
-		case err != nil && (errors.Is(err, store.ErrFull) || errors.Is(err, fat.ErrNoRoom)):
+		case err != nil && (errors.Is(err, store.ErrFull) || errors.Is(err, fs.ErrNoRoom)):
 			l.disk.CutAfter(0)
 		case err != nil:
 			l.t.Error(err)

@@ -84,6 +84,7 @@ func (v *FS) replay() error {
 	if !dirty && (v.group == 0 || v.compat&compatJournal == 0 || v.journal == 0) {
 		return nil // but a backup superblock does not know
 	}
+	v.waiting = true
 	if v.journal == 0 {
 		return errors.New("its journal is on another drive; have a computer with Linux mount it once, with that drive")
 	}
