@@ -158,7 +158,7 @@ func TestFailingDrive(t *testing.T) {
 	for i, bad := range []struct {
 		err   error
 		words string
-	}{{fs.ErrRemoved, "plug it in"}, {fs.ErrReadOnly, "write-protected"}, {fs.ErrIO, "the drive fails"}, {errors.New("some other"), "the drive fails"}} {
+	}{{fs.ErrRemoved, "plug it in"}, {fs.ErrReadOnly, "write-protected"}, {fs.Unwritable{Why: errors.New("so")}, "only read"}, {fs.ErrIO, "the drive fails"}, {errors.New("some other"), "the drive fails"}} {
 		text := fmt.Sprint("message ", i)
 		disk.fails(bad.err)
 		p.says(text)

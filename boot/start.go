@@ -182,8 +182,8 @@ func (s *Start) TakeOver(con *console.Console, d *drive.Drive) {
 	if s.Safe {
 		return
 	}
-	over := con.Passing("Looking at the drive ...")
-	said, err := d.TakeOver(s.machine.Now())
+	over := func() {}
+	said, err := d.TakeOver(s.machine.Now(), func() { over = con.Passing("Making a place for conversations on the drive ...") })
 	over()
 	switch {
 	case err != nil:

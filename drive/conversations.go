@@ -68,7 +68,22 @@ func (c *Conversations) Write(name string, modified time.Time, content []byte) e
 	if err := v.wipe(at); err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		return err
 	}
-	return v.WriteFile(at, content)
+	if err := v.WriteFile(at, content); err != nil || !c.d.names {
+		return err
+	}
+	return c.scrub()
+}
+
+// scrub takes off the medium what the volume keeps of names that were removed.
+func (c *Conversations) scrub() error {
+	v, _, err := c.d.On(ConversationDir)
+	if err == nil {
+		err = v.Scrub()
+	}
+	if err == nil {
+		c.d.names = false
+	}
+	return err
 }
 
 // Remove removes a file, and all that is left of its name, which may be made of what was said.
@@ -76,11 +91,7 @@ func (c *Conversations) Remove(name string) error {
 	if err := c.d.wipeOut(path.Join(ConversationDir, name)); err != nil {
 		return err
 	}
-	v, _, err := c.d.On(ConversationDir)
-	if err != nil {
-		return err
-	}
-	return v.Scrub()
+	return c.scrub()
 }
 
 // wipeOut removes a file of which nothing is to be left.

@@ -102,6 +102,7 @@ type Drive struct {
 	volumes [len(Parts)]*Volume // by Part; nil: missing
 	missing [len(Parts)]error   // why
 	checked [len(Parts)]bool    // by Mend
+	names   bool                // of removed files may be left in the knowledge volume's own journal by a session that did not end
 	locked  *Locked             // the knowledge partition, while it is encrypted and nobody has unlocked it
 	notes   []string
 }

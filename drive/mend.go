@@ -85,6 +85,7 @@ func (d *Drive) Mend(ctx context.Context, unclean bool, now time.Time, progress 
 			continue
 		}
 		d.checked[part] = true
+		d.names = d.names || part == int(Knowledge) && v.Kind() != volume.FAT32
 		state := "was not put in order when it was last used"
 		if !unclean && !v.Dirty() {
 			state = "was not in order"
@@ -103,7 +104,7 @@ func (d *Drive) Mend(ctx context.Context, unclean bool, now time.Time, progress 
 		began := time.Now()
 		r, err := v.Check(fs.CheckOptions{Repair: true, Protect: InPlace(), Time: fatTime(now), Watch: func(bytes int) error {
 			done += int64(bytes)
-			progress(done, total)
+			progress(min(done, total), total)
 			switch {
 			case ctx.Err() != nil:
 				return errors.New("you stopped it")
@@ -133,12 +134,12 @@ func (d *Drive) Mend(ctx context.Context, unclean bool, now time.Time, progress 
 	return said
 }
 
-// looks is about how many bytes a check looks at: two FATs, beside which directories are little; of ext4 its inodes, as many as are usual.
+// looks is about how many bytes a check looks at: two FATs, beside which directories are little; of ext4 its bitmaps, and some inodes.
 func (v *Volume) looks() int64 {
 	if v.Kind() == volume.FAT32 {
 		return v.Size() / v.ClusterSize() * 4 * 2
 	}
-	return 1 << 20
+	return v.Size()/v.ClusterSize()/8 + 1<<20
 }
 
 // mendedSentence says what was mended on the volume name, which was in that state, and what could not be.

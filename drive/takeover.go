@@ -24,7 +24,9 @@ const leastJournal = 64 << 10
 
 // TakeOver makes a journal on a knowledge partition on which there was never one, and says so in a sentence, "" if there was nothing to do. A
 // partition that has anything of AlphaOS's but no journal has lost it: nothing is made there, since what was said may still be found.
-func (d *Drive) TakeOver(now time.Time) (said string, err error) {
+//
+// It takes a while; begin is called before anything is written.
+func (d *Drive) TakeOver(now time.Time, begin func()) (said string, err error) {
 	v := d.volumes[Knowledge]
 	if d.Layout != Full || v == nil || v.ReadOnly() != nil || d.ReadOnly() {
 		return "", nil
@@ -38,6 +40,9 @@ func (d *Drive) TakeOver(now time.Time) (said string, err error) {
 	if list, err := d.ReadDir(path.Dir(JournalPath)); len(list) > 0 || err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		return "", err
 	}
+	if v.Dirty() { // on FAT32 what is not found may only have lost its name
+		return "", fmt.Errorf("the %s partition has no journal, and was not put in order when it was last used: have it checked with alphaos drive check --repair on another computer first", Parts[Knowledge].Name)
+	}
 	free, err := v.Free()
 	if err != nil {
 		return "", err
@@ -46,6 +51,7 @@ func (d *Drive) TakeOver(now time.Time) (said string, err error) {
 	if size < leastJournal {
 		return "", fmt.Errorf("a journal does not fit on the %s partition: %w", Parts[Knowledge].Name, fs.ErrNoRoom)
 	}
+	begin()
 	if state := StateSize(free); state > 0 {
 		_, at := d.Layout.At(StatePath)
 		if _, err := v.Stat(at); errors.Is(err, iofs.ErrNotExist) { // else a cut has ended an earlier try

@@ -15,7 +15,8 @@
 //
 // The first change copies these blocks to their places, and from then on log.go writes changes to the journal
 // before they are made: room.go takes blocks and inodes, tree.go builds the extent trees of files, change.go and
-// htree.go change directories, writer.go the content of files. A volume with features of which not all is known is only read.
+// entries.go change directories, writer.go the content of files; inplace.go
+// overwrites preallocated files where they lie, past all that. check.go looks for damage, format.go makes a fresh volume. A volume with features of which not all is known is only read.
 //
 // The image may be hostile. Nothing read from it is used before it is checked against the
 // volume: first its checksum, where the volume has any, then each number in it. Memory is

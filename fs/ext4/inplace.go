@@ -114,7 +114,9 @@ func (v *FS) pin(name string) (n *inode, list []extent, err error) {
 		return nil, nil, err
 	}
 	if !whole(list, n.size, v.block) && v.Writable() == nil {
-		if err := v.fill(name, n, list); err != nil {
+		switch err := v.fill(name, n, list); {
+		case errors.Is(err, fs.ErrReadOnly): // the medium: it can be read all the same
+		case err != nil:
 			return nil, nil, fmt.Errorf("the file has holes, which can't be filled: %w", err)
 		}
 		if n, err = v.readInode(n.number); err == nil {
@@ -230,6 +232,9 @@ func (v *FS) writeInPlace(p []byte, at int64) error {
 		if err != nil {
 			return err
 		}
+	}
+	if at < 0 {
+		return errHoles
 	}
 	return v.vol.Write(p, at)
 }

@@ -405,3 +405,51 @@ func TestGoesOn(t *testing.T) {
 	}
 	judged(t, d, false)
 }
+
+// A sector of a superblock that was torn inside LUKS has junk in sixteen bytes: those which say that there are checksums, too.
+func TestTornFeatures(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 2))
+	d := made(t, 24, r, "-b", "1024")
+	v := mounted(t, d)
+	if err := v.WriteFile("before", []byte("1")); err != nil { // and waits in the journal
+		t.Fatal(err)
+	}
+	j, err := v.openJournal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	journal, err := j.at(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 20 {
+		for i := range 16 {
+			d.Bytes()[1024+0x60+i] = byte(r.Uint32())
+			if n%2 == 1 { // and in that of the journal
+				d.Bytes()[journal*1024+0x20+uint64(i)] = byte(r.Uint32())
+			}
+		}
+		v = mounted(t, d)
+		if b, err := v.ReadFile("before"); err != nil || string(b) != "1" {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(v.WriteFile("after", []byte("2")), v.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	judged(t, d, false)
+	// One that has lost the feature stays as it is.
+	img := filepath.Join(t.TempDir(), "d.img")
+	if err := os.WriteFile(img, d.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program(t, "", nil, "tune2fs", "-O", "^metadata_csum", img)
+	b, err := os.ReadFile(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(d.Bytes(), b)
+	if v := mounted(t, d); v.is(roMetadataSum) {
+		t.Error("the backup was used")
+	}
+}

@@ -680,53 +680,69 @@ func (v *FS) soil(block uint32) {
 }
 
 // Scrub takes what earlier changes left in the volume's journal off the medium: the names of files that were removed are there, and what
-// other systems have put there. The first time it reads the whole journal, later on only what was written since.
+// other systems have put there. The first time it reads the whole journal, later on only what was written since. Between pieces of it others can
+// use the volume. It goes from the end of the ring to its beginning, where the last transactions are: while there are others' they
+// are the last, as stop has it.
 func (v *FS) Scrub() error {
+	for end := uint32(maxJournal); ; {
+		next, err := v.scrubPiece(end)
+		if err != nil || next == 0 {
+			return err
+		}
+		end = next
+	}
+}
+
+// scrubPiece does so with the last piece of the ring before block end, and returns where it begins, 0 if there was none.
+func (v *FS) scrubPiece(end uint32) (begin uint32, err error) {
+	const most = 1 << 20
 	v.big.Lock()
 	defer v.big.Unlock()
 	if err := v.touch(); err != nil {
-		return err
+		return 0, err
 	}
-	if err := v.checkpoint(); err != nil {
-		v.broken = err
-		return err
+	if end == maxJournal || len(v.logged) > 0 { // so that nothing in the ring is needed
+		if err := v.checkpoint(); err != nil {
+			v.broken = err
+			return 0, err
+		}
 	}
 	j := v.log.journal
-	end := uint32(min(uint64(j.n.size/v.block), maxJournal)) // with the area of fast commits
-	const most = 1 << 20
-	zeros := make([]byte, most)
-	for block := j.first; block < end; {
-		if v.soiled != nil && v.soiled[block/64]&(1<<(block%64)) == 0 {
-			block++
-			continue
-		}
-		at, err := j.at(block)
-		if err != nil {
-			return err
-		}
-		n := uint32(1)
-		for ; block+n < end && int64(n)*v.block < most; n++ {
-			if next, err := j.at(block + n); err != nil || next != at+uint64(n) {
-				break
-			}
-		}
-		b := make([]byte, int64(n)*v.block)
-		err = v.vol.Read(b, int64(at)*v.block)
-		if err != nil || !bytes.Equal(b, zeros[:len(b)]) { // what can't be read may be written
-			if err := v.vol.Write(zeros[:len(b)], int64(at)*v.block); err != nil {
-				return err
-			}
-		}
-		for i := range n {
-			v.forget(at + uint64(i))
-		}
-		block += n
+	whole := uint32(min(maxJournal, j.n.size/v.block)) // with the area of fast commits
+	if v.soiled == nil {
+		v.soiled = slices.Repeat([]uint64{^uint64(0)}, int(whole/64+1))
 	}
-	if err := v.dev.Flush(); err != nil {
-		return err
+	end = min(end, whole)
+	soiled := func(block uint32) bool { return v.soiled[block/64]&(1<<(block%64)) != 0 }
+	for end > j.first && !soiled(end-1) {
+		end--
 	}
-	v.soiled = make([]uint64, end/64+1)
-	return nil
+	if end <= j.first {
+		return 0, v.dev.Flush()
+	}
+	begin = end - 1
+	where, err := j.at(begin)
+	if err != nil {
+		return 0, err
+	}
+	for begin > j.first && int64(end-begin)*v.block < most && soiled(begin-1) {
+		if before, err := j.at(begin - 1); err != nil || before != where-1 {
+			break
+		}
+		begin, where = begin-1, where-1
+	}
+	size := int64(end-begin) * v.block
+	b, zeros := make([]byte, size), make([]byte, size)
+	if err := v.vol.Read(b, int64(where)*v.block); err != nil || !bytes.Equal(b, zeros) { // what can't be read may be written
+		if err := v.vol.Write(zeros, int64(where)*v.block); err != nil {
+			return 0, err
+		}
+	}
+	for block := begin; block < end; block++ {
+		v.forget(where + uint64(block-begin))
+		v.soiled[block/64] &^= 1 << (block % 64)
+	}
+	return begin, nil
 }
 
 // Sync puts the volume in order, so that another system has nothing to replay.

@@ -86,10 +86,10 @@ func (v *FS) place(d []byte, low int) (uint64, error) {
 	return n, nil
 }
 
-func (v *FS) groupStart(g uint64) uint64 { return v.first + g*v.perGroup }
+func (s *super) groupStart(g uint64) uint64 { return s.first + g*s.perGroup }
 
 // groupBlocks returns how many blocks a group has.
-func (v *FS) groupBlocks(g uint64) uint64 { return min(v.perGroup, v.blocks-v.groupStart(g)) }
+func (s *super) groupBlocks(g uint64) uint64 { return min(s.perGroup, s.blocks-s.groupStart(g)) }
 
 // lazy tells whether a group's bitmap may be unwritten; the flags count only where descriptors have checksums.
 func (v *FS) lazy(d []byte, flag uint16) bool {
