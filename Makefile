@@ -6,7 +6,7 @@
 # make model      trains the guide model in models/ anew, in about an hour on two cores
 # make bench      benchmarks, on the host and in QEMU
 # make bench-peer LLAMA=/path/to/llama-bench   the engine beside llama.cpp, in turn, as a table and JSON in build/peer    [ROUNDS=5]
-# make soak       what takes hours: 100,000 cuts of power while the journal is written, as many on an encrypted drive and on ext4, half of these in LUKS2, 1,000 while a drive is encrypted, half as many while files are on FAT32 and on ext4, 2,000 while the database is, 5,000 while all that is on a drive is, 100 boots on every kind of disk, 300 on firmware with random habits of other machines, 10,000 keys typed into answers on each kind of keyboard and on the serial line, 200 plugs pulled while documents are written, Go's own tests and torture in the machine, each fuzz test for ten minutes    [CUTS=100000] [BOOTS=100] [KEYS=10000] [FUZZ=10m]
+# make soak       what takes hours: 100,000 cuts of power while the journal is written, as many on encrypted FAT32 and, with documents, on ext4 and ext4 in LUKS2, 1,000 while a drive is encrypted, half as many while files are on FAT32 and on ext4, 2,000 while the database is, 5,000 while all that is on a drive is, 100 boots on every kind of disk, 300 on firmware with random habits of other machines, 10,000 keys typed into answers on each kind of keyboard and on the serial line, 200 plugs pulled while documents are written, Go's own tests and torture in the machine, each fuzz test for ten minutes    [CUTS=100000] [BOOTS=100] [KEYS=10000] [FUZZ=10m]
 # make clean      removes build/, but for the drive of make run and what is saved on it
 # make distclean  removes that as well
 #
@@ -118,10 +118,9 @@ soak: need-test build
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestCuts$$' ./store -soak $(CUTS)
 	@$(GO) test -count=1 -timeout 0 -v -run '^Test(Cuts|CutsLarge|CheckRandom|Model)$$' ./fs/fat -cuts $$(($(CUTS) / 2)) -fsck 1 -spoils 5000 -steps 20000
 	@$(GO) test -count=1 -timeout 0 -v -run Others ./fs/luks -decrypt
-	@$(GO) test -count=1 -timeout 0 -v -run '^TestEncryptedCuts$$' ./drive -cuts $(CUTS)
+	@$(GO) test -count=1 -timeout 0 -v -run '^TestCuts$$' ./drive -cuts $(CUTS)
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestCuts$$' ./drive/encrypt -cuts $$(($(CUTS) / 100))
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestCuts$$' ./fs/ext4 -cuts $$(($(CUTS) / 2))
-	@$(GO) test -count=1 -timeout 0 -v -run '^TestOnExt4$$' ./store -ext4-cuts $(CUTS)
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestCuts$$' ./knowledge/db -cuts $$(($(CUTS) / 50))
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestCuts$$' ./drive/database -cuts $$(($(CUTS) / 20))
 	@$(GO) test -count=1 -timeout 0 -v -run '^TestOutages$$' ./assistant -outages $$(($(CUTS) / 50))

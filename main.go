@@ -81,6 +81,7 @@ func talk(ctx context.Context, m *machine.Machine, start *boot.Start, con *conso
 		m.PrepareCrash(d)
 	}
 	start.Mend(ctx, con, d, false) // without, the journal may not open
+	start.TakeOver(con, d)
 	if !start.Safe {
 		keep.State = d.OpenState()
 		if c := d.Conversations(); c != nil {
@@ -172,7 +173,7 @@ func retriever(m *machine.Machine, d *drive.Drive, all engine.Models, options ll
 			}
 			return e, e.Name, e.Close, nil
 		}}
-	if !d.ReadOnly() {
+	if d.Writable(drive.IndexPath) {
 		k.Save = func(write func(io.Writer) error) error { return d.SaveIndex(m.Now(), write) }
 	}
 	return k

@@ -239,6 +239,8 @@ func (j *journal) alert() string {
 		return "the drive is full: make room"
 	case errors.Is(err, fs.ErrReadOnly):
 		return "the drive is write-protected"
+	case errors.Is(err, fs.ErrUnwritable):
+		return "the drive is only read"
 	}
 	return "the drive fails: try another port"
 }

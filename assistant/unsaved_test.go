@@ -15,7 +15,6 @@ import (
 
 	"alphaos/console"
 	"alphaos/fs"
-	"alphaos/fs/fat"
 	"alphaos/fs/fstest"
 	"alphaos/store"
 )
@@ -57,7 +56,7 @@ func (s *small) Segments() ([]store.Medium, error) { return s.segments, nil }
 
 func (s *small) Add(size int64) (store.Medium, error) {
 	if !s.room.Load() {
-		return nil, fmt.Errorf("%w: %w", store.ErrNoRoom, fat.ErrNoRoom)
+		return nil, fmt.Errorf("%w: %w", store.ErrNoRoom, fs.ErrNoRoom)
 	}
 	m := fstest.New(size, 512, 0, rand.New(rand.NewPCG(1, 1)))
 	s.segments = append(s.segments, m)
@@ -159,7 +158,7 @@ func TestFailingDrive(t *testing.T) {
 	for i, bad := range []struct {
 		err   error
 		words string
-	}{{fs.ErrRemoved, "plug it in"}, {fs.ErrReadOnly, "write-protected"}, {fs.ErrIO, "the drive fails"}, {errors.New("some other"), "the drive fails"}} {
+	}{{fs.ErrRemoved, "plug it in"}, {fs.ErrReadOnly, "write-protected"}, {fs.Unwritable{Why: errors.New("so")}, "only read"}, {fs.ErrIO, "the drive fails"}, {errors.New("some other"), "the drive fails"}} {
 		text := fmt.Sprint("message ", i)
 		disk.fails(bad.err)
 		p.says(text)

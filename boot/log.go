@@ -28,7 +28,7 @@ type Log struct {
 	saved int               // bytes of the text that are in the file
 }
 
-// logMedium is a preallocated file: fat.InPlace.
+// logMedium is a preallocated file: readfs.InPlace.
 type logMedium interface {
 	io.WriterAt
 	Size() int64

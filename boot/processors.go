@@ -14,10 +14,10 @@ import (
 
 	"alphaos/console"
 	"alphaos/drive"
-	"alphaos/fs/fat"
+	"alphaos/fs/readfs"
 )
 
-// markMedium is the preallocated file of marks: *fat.InPlace.
+// markMedium is the preallocated file of marks: *readfs.InPlace.
 type markMedium interface {
 	io.ReaderAt
 	logMedium
@@ -114,4 +114,4 @@ func (s *Start) StartProcessors(con *console.Console, d *drive.Drive) {
 	}
 }
 
-var _ markMedium = (*fat.InPlace)(nil)
+var _ markMedium = (*readfs.InPlace)(nil)

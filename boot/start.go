@@ -177,6 +177,24 @@ func (s *Start) Mend(ctx context.Context, con *console.Console, d *drive.Drive, 
 	}
 }
 
+// TakeOver makes a partition for conversations and documents that somebody has formatted, and AlphaOS has never used, one that it can save on.
+func (s *Start) TakeOver(con *console.Console, d *drive.Drive) {
+	if s.Safe {
+		return
+	}
+	over := func() {}
+	said, err := d.TakeOver(s.machine.Now(), func() { over = con.Passing("Making a place for conversations on the drive ...") })
+	over()
+	switch {
+	case err != nil:
+		s.Log.Printf("drive: no place for conversations could be made: %v", err)
+		con.Notice("No place for conversations could be made on the drive: " + fs.Explain(err))
+	case said != "":
+		s.Log.Printf("drive: %s", said)
+		con.Quiet(said)
+	}
+}
+
 // KeepLog begins to keep the log of a verbose start on the drive, unless nothing is to be written.
 func (s *Start) KeepLog(d *drive.Drive) {
 	switch {

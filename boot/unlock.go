@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -37,6 +38,7 @@ func (s *Start) Unlock(con *console.Console, d *drive.Drive) {
 	defer debug.FreeOSMemory()
 	// A passphrase that is typed too early, or once too often, must not become a message.
 	defer con.Forget()
+	told := d.Notes()
 	for try := range unlockTries {
 		con.Forget()
 		typed, err := con.AskSecret("Passphrase or recovery key (Enter alone starts without them): ")
@@ -52,6 +54,12 @@ func (s *Start) Unlock(con *console.Console, d *drive.Drive) {
 		if err == nil {
 			s.Log.Printf("drive: unlocked at attempt %d", try+1)
 			con.Quiet("Unlocked.")
+			for _, note := range d.Notes() {
+				if !slices.Contains(told, note) { // of what was locked
+					con.Quiet(note)
+					s.Log.Printf("drive: %s", note)
+				}
+			}
 			return
 		}
 		if !errors.Is(err, luks.ErrPassphrase) {

@@ -13,7 +13,7 @@ type Backups struct{ d *Drive }
 
 // Backups returns that folder. It is nil where nothing can be written.
 func (d *Drive) Backups() *Backups {
-	if d.ReadOnly() {
+	if !d.Writable(BackupDir) {
 		return nil
 	}
 	return &Backups{d}

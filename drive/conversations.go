@@ -6,8 +6,6 @@ import (
 	iofs "io/fs"
 	"path"
 	"time"
-
-	"alphaos/fs"
 )
 
 // Conversations is the folder of the files in which anybody can read the conversations.
@@ -15,10 +13,16 @@ type Conversations struct{ d *Drive }
 
 // Conversations returns that folder. It is nil where nothing can be written.
 func (d *Drive) Conversations() *Conversations {
-	if d.ReadOnly() {
+	if !d.Writable(ConversationDir) {
 		return nil
 	}
 	return &Conversations{d}
+}
+
+// Writable tells whether something can be written at the logical path name.
+func (d *Drive) Writable(name string) bool {
+	v, _, err := d.On(name)
+	return err == nil && !d.ReadOnly() && v.ReadOnly() == nil
 }
 
 // Files lists what is in it.
@@ -64,20 +68,38 @@ func (c *Conversations) Write(name string, modified time.Time, content []byte) e
 	if err := v.wipe(at); err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		return err
 	}
-	return v.WriteFile(at, content)
+	if err := v.WriteFile(at, content); err != nil || !c.d.names {
+		return err
+	}
+	return c.scrub()
 }
 
-// Remove removes a file.
+// scrub takes off the medium what the volume keeps of names that were removed.
+func (c *Conversations) scrub() error {
+	v, _, err := c.d.On(ConversationDir)
+	if err == nil {
+		err = v.Scrub()
+	}
+	if err == nil {
+		c.d.names = false
+	}
+	return err
+}
+
+// Remove removes a file, and all that is left of its name, which may be made of what was said.
 func (c *Conversations) Remove(name string) error {
-	return c.d.wipeOut(path.Join(ConversationDir, name))
+	if err := c.d.wipeOut(path.Join(ConversationDir, name)); err != nil {
+		return err
+	}
+	return c.scrub()
 }
 
 // wipeOut removes a file of which nothing is to be left.
 func (d *Drive) wipeOut(name string) error {
-	if d.ReadOnly() {
-		return fs.ErrReadOnly
-	}
 	v, at, err := d.On(name)
+	if err == nil {
+		err = v.ReadOnly()
+	}
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,8 @@ import (
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
+	"alphaos/fs/readfs"
+	"alphaos/fs/volume"
 	"alphaos/store"
 )
 
@@ -71,10 +73,27 @@ type Partition struct {
 	Name     string
 }
 
-// Volume is a mounted partition of a drive.
+// Volume is a mounted partition of a drive: FAT32 or, of others than that which the firmware reads, ext4.
 type Volume struct {
-	*fat.FS
+	volume.ReadWrite
 	Device Device
+}
+
+// ReadOnly returns nil if the volume can be written, or else why not.
+func (v *Volume) ReadOnly() error {
+	if v.Device.ReadOnly() {
+		return fs.ErrReadOnly
+	}
+	return v.Writable()
+}
+
+// mountVolume mounts what is on a partition, whatever the table calls it.
+func mountVolume(dev Device) (*Volume, error) {
+	v, err := volume.MountReadWrite(dev)
+	if err != nil {
+		return nil, err
+	}
+	return &Volume{v, dev}, nil
 }
 
 // Drive is a mounted AlphaOS drive. It is an io/fs.FS of logical paths.
@@ -83,6 +102,7 @@ type Drive struct {
 	volumes [len(Parts)]*Volume // by Part; nil: missing
 	missing [len(Parts)]error   // why
 	checked [len(Parts)]bool    // by Mend
+	names   bool                // of removed files may be left in the knowledge volume's own journal by a session that did not end
 	locked  *Locked             // the knowledge partition, while it is encrypted and nobody has unlocked it
 	notes   []string
 }
@@ -92,11 +112,14 @@ type Drive struct {
 // disk: on any other they are another drive's. A drive on which one of them is missing or
 // damaged is used as far as it goes; its Notes tell.
 func Mount(dev Device, others ...Partition) (*Drive, error) {
-	vol, err := fat.Mount(dev)
+	vol, err := mountVolume(dev)
 	if err != nil {
 		return nil, err
 	}
-	d := &Drive{volumes: [len(Parts)]*Volume{ESP: {vol, dev}}}
+	if vol.Kind() != volume.FAT32 {
+		return nil, fmt.Errorf("it %s, which no firmware reads: %w", vol.Kind().Clause(), fat.ErrNotFAT32)
+	}
+	d := &Drive{volumes: [len(Parts)]*Volume{ESP: vol}}
 	if vol.Label() == Parts[ESP].Volume {
 		d.Layout = Full
 	}
@@ -127,24 +150,28 @@ func Mount(dev Device, others ...Partition) (*Drive, error) {
 func find(part Part, among []Partition) (*Volume, error) {
 	want := Parts[part]
 	for _, p := range among {
-		if p.TypeGUID == want.TypeGUID && p.Name == want.Label && !(part == Knowledge && encrypted(p.Device)) {
-			vol, err := fat.Mount(p.Device)
-			if err != nil {
-				return nil, err
-			}
-			return &Volume{vol, p.Device}, nil
+		if want.may(p.TypeGUID) && p.Name == want.Label && !(part == Knowledge && encrypted(p.Device)) {
+			return mountVolume(p.Device)
 		}
 	}
 	for _, p := range among {
-		if p.TypeGUID != want.TypeGUID {
+		if !want.may(p.TypeGUID) {
 			continue
 		}
-		if vol, err := fat.Mount(p.Device); err == nil && vol.Label() == want.Volume {
-			return &Volume{vol, p.Device}, nil
+		if vol, err := mountVolume(p.Device); err == nil && want.labelled(vol.Label()) {
+			return vol, nil
 		}
 	}
 	return nil, errors.New("it is not on the drive that AlphaOS was started from")
 }
+
+// may tells whether a partition of that type can be this one. Those with a file system of Linux have its type, or that of all data.
+func (p PartInfo) may(t gpt.GUID) bool {
+	return t == p.TypeGUID || p.TypeGUID == gpt.BasicData && t == gpt.LinuxData
+}
+
+// labelled tells whether a volume's label is that of this partition, as FAT or as ext4 has room for it.
+func (p PartInfo) labelled(label string) bool { return label == p.Volume || label == p.Label }
 
 // Volumes returns the mounted partitions.
 func (d *Drive) Volumes() (list []*Volume) {
@@ -165,7 +192,7 @@ func (d *Drive) On(name string) (*Volume, string, error) {
 	return nil, "", &iofs.PathError{Op: "open", Path: name, Err: fmt.Errorf("there is no %s partition: %w", Parts[part].Name, d.missing[part])}
 }
 
-// Open opens a file or directory for reading, as fat.FS does.
+// Open opens a file or directory for reading. Files are io.ReaderAt and io.Seeker, too.
 func (d *Drive) Open(name string) (iofs.File, error) {
 	v, at, err := d.On(name)
 	if err != nil {
@@ -184,7 +211,7 @@ func (d *Drive) ReadDir(name string) ([]iofs.DirEntry, error) {
 }
 
 // OpenInPlace opens an existing file to be overwritten inside its size.
-func (d *Drive) OpenInPlace(name string) (*fat.InPlace, error) {
+func (d *Drive) OpenInPlace(name string) (*readfs.InPlace, error) {
 	v, at, err := d.On(name)
 	if err != nil {
 		return nil, err
@@ -201,8 +228,14 @@ func (d *Drive) ReadOnly() bool { return d.volumes[ESP].Device.ReadOnly() }
 // Notes tells, in sentences, what is odd about the drive and yet no reason not to use it.
 func (d *Drive) Notes() []string {
 	notes := slices.Clone(d.notes)
-	for _, v := range d.Volumes() {
+	for part, v := range d.volumes {
+		if v == nil {
+			continue
+		}
 		notes = append(notes, v.Notes()...)
+		if err := v.Writable(); err != nil {
+			notes = append(notes, fmt.Sprintf("Nothing can be saved on the drive's %s partition: %s", Parts[part].Name, fs.Explain(err)))
+		}
 	}
 	return notes
 }
@@ -226,7 +259,8 @@ func (d *Drive) Ours() bool {
 // OpenState opens the place where the model's memory of the conversation is kept between
 // sessions. It is nil where there is none, as on an older drive or a protected one.
 func (d *Drive) OpenState() store.Medium {
-	if d.ReadOnly() {
+	v, _, err := d.On(StatePath)
+	if err != nil || v.ReadOnly() != nil {
 		return nil
 	}
 	f, err := d.OpenInPlace(StatePath)

@@ -93,7 +93,10 @@ func (d *Drive) place(name string, modified time.Time) (v *Volume, at string, er
 	if d.ReadOnly() {
 		return nil, "", fs.ErrReadOnly
 	}
-	if v, at, err = d.On(name); err != nil {
+	if v, at, err = d.On(name); err == nil {
+		err = v.ReadOnly()
+	}
+	if err != nil {
 		return nil, "", err
 	}
 	v.stamp(modified)
@@ -103,7 +106,7 @@ func (d *Drive) place(name string, modified time.Time) (v *Volume, at string, er
 // stamp gives files that are written from here on their time: now, or another that FAT has.
 func (v *Volume) stamp(now time.Time) time.Time {
 	now = fatTime(now)
-	v.Clock = func() time.Time { return now }
+	v.SetClock(now)
 	return now
 }
 
@@ -139,7 +142,9 @@ func (d *Drive) Close() (err error) {
 		return nil
 	}
 	for _, v := range d.Volumes() {
-		err = errors.Join(err, v.Sync())
+		if v.ReadOnly() == nil {
+			err = errors.Join(err, v.Sync())
+		}
 	}
 	return err
 }

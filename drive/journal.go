@@ -10,7 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"alphaos/fs/fat"
+	"alphaos/fs"
+	"alphaos/fs/readfs"
 	"alphaos/store"
 )
 
@@ -46,6 +47,11 @@ type segments struct {
 // Segments opens them.
 func (s *segments) Segments() (list []store.Medium, err error) {
 	first, err := s.d.OpenInPlace(JournalPath)
+	if errors.Is(err, iofs.ErrNotExist) {
+		if v, _, verr := s.d.On(JournalPath); verr == nil && v.Writable() != nil {
+			err = fmt.Errorf("there is none, and none can be made: %w", v.Writable())
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the journal on the drive cannot be used: %w", err)
 	}
@@ -68,17 +74,28 @@ func (s *segments) Add(size int64) (store.Medium, error) {
 	if s.last >= mostSegments {
 		return nil, fmt.Errorf("the journal has %d files, and can have no more", s.last)
 	}
-	name := segmentPath(s.last + 1)
-	v, at, err := s.d.place(name, s.now())
+	f, made, err := s.d.preallocate(segmentPath(s.last+1), size, s.now())
+	if made {
+		s.last++ // it is there, whatever comes now
+	}
 	if err != nil {
 		return nil, err
 	}
+	return f, nil
+}
+
+// preallocate makes a file of zeros that is to be overwritten where it lies, and tells whether it is there. It is read back.
+func (d *Drive) preallocate(name string, size int64, now time.Time) (f *readfs.InPlace, made bool, err error) {
+	v, at, err := d.place(name, now)
+	if err != nil {
+		return nil, false, err
+	}
 	if free, err := v.Free(); err == nil && free < size { // before all that is free is written, again and again
-		return nil, fmt.Errorf("%w: %w", store.ErrNoRoom, fat.ErrNoRoom)
+		return nil, false, fmt.Errorf("%w: %w", store.ErrNoRoom, fs.ErrNoRoom)
 	}
 	w, err := v.Create(at)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	chunk := make([]byte, 1<<20)
 	for left := size; left > 0 && err == nil; left -= int64(len(chunk)) {
@@ -86,27 +103,25 @@ func (s *segments) Add(size int64) (store.Medium, error) {
 	}
 	if err != nil {
 		w.Discard()
-		return nil, err
+		return nil, false, err
 	}
 	if err := w.Close(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	s.last++ // it is there, whatever comes now
 	if err := v.Sync(); err != nil {
-		return nil, err
+		return nil, true, err
 	}
-	f, err := v.OpenInPlace(at)
-	if err != nil {
-		return nil, err
+	if f, err = v.OpenInPlace(at); err != nil {
+		return nil, true, err
 	}
 	if err := zeros(f, chunk); err != nil {
-		return nil, errors.Join(err, f.Close(), v.Remove(at))
+		return nil, true, errors.Join(err, f.Close(), v.Remove(at))
 	}
-	return f, nil
+	return f, true, nil
 }
 
 // zeros reads a file into buf, piece by piece, and returns nil if there is nothing else in it.
-func zeros(f *fat.InPlace, buf []byte) error {
+func zeros(f *readfs.InPlace, buf []byte) error {
 	for at := int64(0); at < f.Size(); at += int64(len(buf)) {
 		p := buf[:min(int64(len(buf)), f.Size()-at)]
 		if _, err := f.ReadAt(p, at); err != nil && at+int64(len(p)) < f.Size() {

@@ -70,7 +70,7 @@ func (l Layout) Labels(p Part) (partition, volume string) {
 // OurLabel tells whether a volume with that label may be one of an AlphaOS drive.
 func OurLabel(label string) bool {
 	for part := range Parts {
-		if label == Label || label == Parts[part].Volume {
+		if label == Label || Parts[part].labelled(label) {
 			return true
 		}
 	}
@@ -81,7 +81,7 @@ func OurLabel(label string) bool {
 // full layout other than the first.
 func Further(name, label string) bool {
 	for _, p := range Parts[System:] {
-		if p.Label == name || p.Volume == label {
+		if p.Label == name || p.labelled(label) {
 			return true
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"fmt"
 
 	"alphaos/fs"
-	"alphaos/fs/fat"
 	"alphaos/fs/gpt"
 	"alphaos/fs/luks"
 )
@@ -114,7 +113,7 @@ func (d *Drive) Unlock(passphrase []byte) error {
 		return err
 	}
 	inside := unlocked{dev, d.locked.dev}
-	vol, err := fat.Mount(inside)
+	vol, err := mountVolume(inside)
 	if err != nil {
 		dev.Close()
 		d.missing[Knowledge] = err
@@ -126,7 +125,7 @@ func (d *Drive) Unlock(passphrase []byte) error {
 		}
 	}
 	d.notes = append(d.notes, d.locked.Notes()...)
-	d.volumes[Knowledge], d.missing[Knowledge], d.locked = &Volume{vol, inside}, nil, nil
+	d.volumes[Knowledge], d.missing[Knowledge], d.locked = vol, nil, nil
 	return nil
 }
 

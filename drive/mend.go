@@ -15,6 +15,7 @@ import (
 
 	"alphaos/fs"
 	"alphaos/fs/fat"
+	"alphaos/fs/volume"
 )
 
 // mendTime is how long the check of one volume may take.
@@ -76,7 +77,7 @@ func (d *Drive) Mend(ctx context.Context, unclean bool, now time.Time, progress 
 	var done, total int64
 	for part, v := range d.volumes {
 		if v != nil && !d.checked[part] && (unclean || d.dirty(Part(part))) {
-			total += v.Size() / v.ClusterSize() * 4 * 2 // two FATs; directories are little beside them
+			total += v.looks()
 		}
 	}
 	for part, v := range d.volumes {
@@ -84,6 +85,7 @@ func (d *Drive) Mend(ctx context.Context, unclean bool, now time.Time, progress 
 			continue
 		}
 		d.checked[part] = true
+		d.names = d.names || part == int(Knowledge) && v.Kind() != volume.FAT32
 		state := "was not put in order when it was last used"
 		if !unclean && !v.Dirty() {
 			state = "was not in order"
@@ -92,14 +94,17 @@ func (d *Drive) Mend(ctx context.Context, unclean bool, now time.Time, progress 
 		case v.Device.ReadOnly():
 			log("drive: the %s partition is not checked, it is write protected", Parts[part].Name)
 			continue
-		case !d.Ours(): // whose clusters would be taken for nobody's, if the journal has lost its name
+		case v.Writable() != nil: // Notes tells
+			log("drive: the %s partition is not checked: %v", Parts[part].Name, v.Writable())
+			continue
+		case v.Kind() == volume.FAT32 && !d.Ours(): // whose clusters would be taken for nobody's, if the journal has lost its name
 			log("drive: the %s partition is not checked, there is no journal", Parts[part].Name)
 			continue
 		}
 		began := time.Now()
-		r, err := v.Check(fat.CheckOptions{Repair: true, Protect: InPlace(), Time: fatTime(now), Watch: func(bytes int) error {
+		r, err := v.Check(fs.CheckOptions{Repair: true, Protect: InPlace(), Time: fatTime(now), Watch: func(bytes int) error {
 			done += int64(bytes)
-			progress(done, total)
+			progress(min(done, total), total)
 			switch {
 			case ctx.Err() != nil:
 				return errors.New("you stopped it")
@@ -129,8 +134,16 @@ func (d *Drive) Mend(ctx context.Context, unclean bool, now time.Time, progress 
 	return said
 }
 
+// looks is about how many bytes a check looks at: two FATs, beside which directories are little; of ext4 its bitmaps, and some inodes.
+func (v *Volume) looks() int64 {
+	if v.Kind() == volume.FAT32 {
+		return v.Size() / v.ClusterSize() * 4 * 2
+	}
+	return v.Size()/v.ClusterSize()/8 + 1<<20
+}
+
 // mendedSentence says what was mended on the volume name, which was in that state, and what could not be.
-func mendedSentence(name, state string, r fat.Report) string {
+func mendedSentence(name, state string, r fs.Report) string {
 	const most = 3
 	var done, left []string
 	more := r.More
@@ -140,7 +153,7 @@ func mendedSentence(name, state string, r fat.Report) string {
 			list = &left
 		}
 		switch {
-		case p.Kind == fat.Mark: // of no interest
+		case p.Kind == fs.Mark: // of no interest
 		case len(*list) == most:
 			more++
 		default:

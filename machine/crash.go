@@ -7,7 +7,7 @@ import (
 	"alphaos/boot"
 	"alphaos/drive"
 	"alphaos/efi"
-	"alphaos/fs/fat"
+	"alphaos/fs"
 )
 
 const restartFirst = "Switch the computer off and on again. If it happens again, "
@@ -51,7 +51,7 @@ func wordsOn(layout drive.Layout) amd64.CrashWords {
 }
 
 // where returns the blocks of the file of that logical path, which is on a partition that is not encrypted.
-func where(d *drive.Drive, name string) (*efi.BlockDevice, []fat.Extent, error) {
+func where(d *drive.Drive, name string) (*efi.BlockDevice, []fs.Extent, error) {
 	v, at, err := d.On(name)
 	if err != nil {
 		return nil, nil, err

@@ -20,7 +20,8 @@ import (
 	"alphaos/console"
 	"alphaos/drive"
 	"alphaos/efi"
-	"alphaos/fs/fat"
+	"alphaos/fs"
+	"alphaos/fs/readfs"
 	"alphaos/llm/kernel"
 	"alphaos/uefi"
 )
@@ -301,7 +302,7 @@ func largest(d *drive.Drive) (name string) {
 }
 
 // read reads blocks in the size of request that loading a model does.
-func read(ctx context.Context, dev *efi.BlockDevice, extents []fat.Extent, show assistant.ShowProgress) (n int64, took time.Duration, err error) {
+func read(ctx context.Context, dev *efi.BlockDevice, extents []fs.Extent, show assistant.ShowProgress) (n int64, took time.Duration, err error) {
 	const request, most, long = 4 << 20, 256 << 20, 5 * time.Second
 	buf, err := amd64.AllocPhysical(request)
 	if err != nil {
@@ -333,7 +334,7 @@ func read(ctx context.Context, dev *efi.BlockDevice, extents []fat.Extent, show 
 
 func (m *Machine) write(ctx context.Context, show assistant.ShowProgress) (n int64, took time.Duration, err error) {
 	const request, total, long = 1 << 20, 8 << 20, 5 * time.Second
-	var f *fat.InPlace
+	var f *readfs.InPlace
 	v, _, err := m.drive.On(drive.JournalPath)
 	if err == nil {
 		f, err = v.Scratch(total)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,7 +14,9 @@ import (
 
 	"alphaos/drive"
 	"alphaos/drive/create"
+	"alphaos/fs"
 	"alphaos/fs/luks"
+	"alphaos/fs/volume"
 	"alphaos/internal/fsck"
 	"alphaos/internal/vmtest"
 	"alphaos/ovmf"
@@ -32,8 +35,40 @@ func absent(t *testing.T, where string, b []byte, texts ...string) {
 	}
 }
 
-// TestEncryptedDrive talks on an encrypted drive, starts it again, and has it crash: what was said is there again behind
-// the passphrase, and no word of it anywhere on the drive as it is.
+// byMkfs gives the encrypted partition of a drive what mkfs.ext4 makes, with a file on it, in place of what it has.
+func byMkfs(t *testing.T, disk, passphrase, name, content string) {
+	t.Helper()
+	if _, err := exec.LookPath("mke2fs"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("mke2fs is missing: tools/install.sh test installs it")
+		}
+		t.Skip("mke2fs is missing: tools/install.sh test installs it")
+	}
+	d, _ := vmtest.Drive(t, disk)
+	dev, err := d.Locked().Open([]byte(passphrase))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	from, img := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "img")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(from, name)), 0o755), os.WriteFile(filepath.Join(from, name), []byte(content), 0o644), os.WriteFile(img, nil, 0o600), os.Truncate(img, int64(dev.Blocks())*int64(dev.BlockSize()))); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("mke2fs", "-q", "-F", "-t", "ext4", "-d", from, img).CombinedOutput(); err != nil {
+		t.Fatalf("mke2fs: %v\n%s", err, out)
+	}
+	b, err := os.ReadFile(img)
+	if err == nil {
+		err = dev.WriteBlocks(0, b[:int64(dev.Blocks())*int64(dev.BlockSize())])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEncryptedDrive talks on a drive whose knowledge partition is LUKS2 and in it what mkfs.ext4 made, with a document: AlphaOS makes itself at
+// home there. It is started again, and crashes: what was said is there again behind the passphrase, and no word of it anywhere on the drive as it
+// is; and e2fsck finds it in order.
 func TestEncryptedDrive(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	program, err := os.ReadFile(vmtest.EFI(t, ".", "-tags", "provoke"))
@@ -49,14 +84,11 @@ func TestEncryptedDrive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	noteFile := t.TempDir() + "/note.md"
-	if err := os.WriteFile(noteFile, []byte(note), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	disk := fullDrive(t, create.Options{
-		EFI: efi, Documents: []string{noteFile}, Config: []byte(`{"verbose": true, "wait": 0}`), Extra: []create.Extra{{Path: "provoke", Content: []byte("panic")}},
+		EFI: efi, Config: []byte(`{"verbose": true, "wait": 0}`), Extra: []create.Extra{{Path: "provoke", Content: []byte("panic")}},
 		Encrypt: &create.Encryption{Passphrase: []byte(passphrase), Recovery: []byte(recovery), Cost: luks.Cost{Memory: 512 << 10, Passes: 4}},
 	})
+	byMkfs(t, disk, passphrase, "documents/note.md", note)
 	const question = "Passphrase or recovery key (Enter alone starts without them): "
 	config := ovmf.Config{Disk: disk, Bus: "usb"}
 	p := vmtest.Boot(t, config)
@@ -71,11 +103,24 @@ func TestEncryptedDrive(t *testing.T) {
 	p.Screenshot("passphrase.png")
 	p.TypeLine(" on a train")
 	told = p.Prompt()
-	vmtest.Contains(t, told, "Unlocked.", "journal: open")
+	vmtest.Contains(t, told, "Unlocked.", "The drive's knowledge partition had no journal: /journal/journal.log on ALPHAOSDATA was made", "journal: open")
 	p.Ask(said) // answered with words that are in the program
 	vmtest.Contains(t, p.Say("/search treasure"), "old oak")
 	p.Leave("/bye")
 	vmtest.CheckDrive(t, disk)
+	inside := func() fs.BlockDevice {
+		t.Helper()
+		d, _ := vmtest.Drive(t, disk)
+		if err := d.Unlock([]byte(passphrase)); err != nil {
+			t.Fatal(err)
+		}
+		v, _, err := d.On(drive.JournalPath)
+		if err != nil || v.Kind() != volume.Ext4 || v.Dirty() {
+			t.Fatalf("after the shutdown it %s, in order %t; %v", v.Kind().Clause(), !v.Dirty(), err)
+		}
+		return v.Device
+	}
+	fsck.Sound(t, inside())
 
 	// The recovery key opens it as well, however it is typed.
 	p = vmtest.Boot(t, config)
@@ -106,13 +151,10 @@ func TestEncryptedDrive(t *testing.T) {
 	if err != nil || !r.Unclean || len(s.Conversation()) != 2 || s.Conversation()[0].Text != said {
 		t.Errorf("the journal holds %v, %+v, %v", s.Conversation(), r, err)
 	}
-	v, _, err := d.On(drive.JournalPath)
-	if err != nil {
-		t.Fatal(err)
+	if err := d.Close(); err != nil {
+		t.Error(err)
 	}
-	if said := fsck.Says(t, fsck.Copy(t, v.Device)); len(said) > 1 { // it is marked as in use
-		t.Errorf("fsck.fat says %q", said)
-	}
+	fsck.Sound(t, inside())
 }
 
 // TestWipesMemory hands the machine over to the computer's own system: of the volume key, the passphrase and the words that were in

@@ -1,5 +1,5 @@
 // Package check looks at a whole drive, and mends what it can: the partition table with its backup
-// and its protective MBR, each volume that is FAT32, and, of which it only reads, the journal.
+// and its protective MBR, each volume that is FAT32 or ext4, and, of which it only reads, the journal.
 //
 // What it finds it says in sentences. The files that AlphaOS overwrites where they lie keep their
 // clusters whatever else claims them.
@@ -149,7 +149,7 @@ func (r *Report) encrypted(v volume.Volume, d *drive.Drive, o Options) error {
 	if err != nil {
 		return err
 	}
-	v.BlockDevice, v.Kind = inside.Device, volume.FAT32
+	v.BlockDevice, v.Kind = inside.Device, inside.Kind()
 	r.volume(v, o, saves(d, v))
 	return nil
 }
@@ -224,12 +224,16 @@ func saves(d *drive.Drive, v volume.Volume) bool {
 func (r *Report) volume(v volume.Volume, o Options, save bool) {
 	name := title(v)
 	size := media.FormatSize(int64(v.Blocks()) * int64(v.BlockSize()))
+	if v.Kind == volume.Ext4 || v.Kind == volume.Ext3 || v.Kind == volume.Ext2 {
+		r.ext4(v, o)
+		return
+	}
 	f, err := fat.Check(v, fat.CheckOptions{Repair: o.Repair, SaveLost: o.SaveLost || save, Protect: drive.InPlace(), Time: o.Time})
 	switch {
 	case err != nil && v.Kind != volume.FAT32 && errors.Is(err, fat.ErrNotFAT32):
 		r.say("%s: %s, %s. It is not checked here.", name, size, v.Kind.Clause())
 		if drive.OurLabel(v.Name) || v.Name == drive.Parts[drive.Knowledge].Label {
-			r.problem("It is said to be one of AlphaOS's, which are FAT32: its beginning is damaged.")
+			r.problem("It is said to be one of AlphaOS's, which are FAT32 or ext4: its beginning is damaged.")
 		}
 		return
 	case v.Kind == volume.FAT32 || err == nil:
@@ -237,6 +241,29 @@ func (r *Report) volume(v volume.Volume, o Options, save bool) {
 	default:
 		r.say("%s: %s", name, size)
 	}
+	r.add(f, err)
+}
+
+// ext4 looks at a volume of that family.
+func (r *Report) ext4(v volume.Volume, o Options) {
+	r.say("%s: %s, %s", title(v), media.FormatSize(int64(v.Blocks())*int64(v.BlockSize())), v.Kind)
+	dev := v.BlockDevice
+	if !o.Repair {
+		dev = fs.ReadOnly(dev)
+	}
+	f, err := volume.MountReadWrite(dev)
+	if err != nil {
+		r.problem("It could not be checked: %s", fs.Explain(err))
+		return
+	}
+	if err := f.Writable(); err != nil {
+		r.say("  AlphaOS saves nothing there: %s", fs.Explain(err))
+	}
+	r.add(f.Check(fs.CheckOptions{Repair: o.Repair, Time: o.Time}))
+}
+
+// add adds what was found on a volume.
+func (r *Report) add(f fs.Report, err error) {
 	for _, p := range f.Problems {
 		if r.Found++; p.Mended {
 			r.Mended++
@@ -260,7 +287,7 @@ func (r *Report) journal(d *drive.Drive, err error) {
 	}
 	s, found, err := d.OpenJournal(time.Now)
 	if errors.Is(err, iofs.ErrNotExist) {
-		r.say("The journal: there is none on this drive, so AlphaOS can keep nothing on it.")
+		r.say("The journal: there is none on this drive. AlphaOS makes one when it starts, if there is a partition for it that it has never used; else it can keep nothing.")
 		return
 	}
 	if err != nil {

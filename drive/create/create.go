@@ -49,6 +49,7 @@ type Options struct {
 
 	Sign *authenticode.Key // signs a manifest of program, models and fonts; nil: there is none
 
+	Ext4    bool        // the knowledge partition, which only the full layout has, gets ext4 in place of FAT32
 	Encrypt *Encryption // of the knowledge partition, which only the full layout has; nil: none
 	Replace bool        // an existing Out may be replaced
 	Verify  bool        // what was written is read back and compared
@@ -74,7 +75,7 @@ type Extra struct {
 }
 
 // DefaultJournal is how many bytes are preallocated for the journal.
-const DefaultJournal = 16 << 20
+const DefaultJournal = drive.JournalSize
 
 // DefaultState is how many bytes are preallocated for what a model remembers of
 // a conversation, on a drive of size bytes (0: the usual size).
@@ -82,7 +83,7 @@ func DefaultState(size int64) int64 {
 	if size == 0 {
 		size = usualSize
 	}
-	return min(64*mib, size/16) / mib * mib
+	return drive.StateSize(size)
 }
 
 // pickerName is what a start-up picker calls the drive.
@@ -187,7 +188,11 @@ func Drive(o Options) (*Result, error) {
 	r := &Result{Size: size, Sector: o.Sector, Layout: layout, Models: len(o.Models), Signed: len(signed.files), Journal: o.Journal}
 	for i := range parts {
 		p := &parts[i]
-		if p.volume, err = fat.Plan(p.files, p.inside(), o.Sector); err != nil {
+		if p.ext4 {
+			r.Volumes = append(r.Volumes, Volume{p.label, p.size, p.size - p.used()})
+			continue
+		}
+		if p.volume, err = fat.Plan(&p.files.tree, p.inside(), o.Sector); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.label, err)
 		}
 		if p.encrypt == nil {
@@ -202,7 +207,7 @@ func Drive(o Options) (*Result, error) {
 	// Clusters in use come first, so what follows them can stay as it is.
 	used := int64(partitionAt)
 	for _, p := range parts {
-		used += p.size - p.volume.Free()
+		used += p.used()
 	}
 	whole := size
 	if o.Disk != nil {
@@ -214,7 +219,13 @@ func Drive(o Options) (*Result, error) {
 		}
 		for _, p := range parts {
 			if p.encrypt != nil {
-				if err := p.encrypt.write(w, p, o.Sector); err != nil {
+				if err := p.encrypt.write(w, p, o.Sector, stamp); err != nil {
+					return err
+				}
+				continue
+			}
+			if p.ext4 {
+				if err := p.writeExt4(p.device(w, o.Sector), stamp); err != nil {
 					return err
 				}
 				continue
@@ -236,11 +247,8 @@ func Drive(o Options) (*Result, error) {
 }
 
 // contents gathers what goes on each partition of the drive, and checks it. It returns what of it is signed, too.
-func contents(o Options, layout drive.Layout, stamp time.Time) ([]*fat.Tree, signedFiles, error) {
-	files := make([]*fat.Tree, layout.Count())
-	for i := range files {
-		files[i] = &fat.Tree{}
-	}
+func contents(o Options, layout drive.Layout, stamp time.Time) ([]*files, signedFiles, error) {
+	files := newFiles(layout.Count())
 	var err error
 	signed := signedFiles{made: stamp}
 	add := func(path string, c fat.Content, cerr error) {
@@ -252,7 +260,7 @@ func contents(o Options, layout drive.Layout, stamp time.Time) ([]*fat.Tree, sig
 				c = signed.record(path, c)
 			}
 			part, at := layout.At(path)
-			err = files[part].Add(at, c)
+			err = files[part].add(at, c)
 		}
 	}
 	efi, efiErr := content.Program(o.EFI)
@@ -273,7 +281,7 @@ func contents(o Options, layout drive.Layout, stamp time.Time) ([]*fat.Tree, sig
 	add(drive.PickerIcon, fat.Bytes(icon), iconErr)
 	for _, path := range layout.Dirs() {
 		if part, at := layout.At(path); err == nil {
-			err = files[part].AddDir(at)
+			err = files[part].addDir(at)
 		}
 	}
 	config := o.Config

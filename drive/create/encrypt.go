@@ -6,6 +6,7 @@ package create
 import (
 	"errors"
 	"io"
+	"time"
 
 	"alphaos/drive"
 	"alphaos/drive/media"
@@ -49,9 +50,8 @@ func (p partitionDevice) WriteBlocks(lba uint64, b []byte) error {
 }
 
 // write makes the partition an encrypted volume and writes its files.
-func (e *Encryption) write(w *media.Writer, p partition, sector int64) error {
-	dev := partitionDevice{w, p.at, sector, p.size / sector}
-	v, inside, err := luks.Format(dev, e.Passphrase, luks.Options{Label: drive.Parts[drive.Knowledge].Label, Cost: e.Cost, UUID: p.guid})
+func (e *Encryption) write(w *media.Writer, p partition, sector int64, stamp time.Time) error {
+	v, inside, err := luks.Format(p.device(w, sector), e.Passphrase, luks.Options{Label: drive.Parts[drive.Knowledge].Label, Cost: e.Cost, UUID: p.guid})
 	if err != nil {
 		return err
 	}
@@ -60,6 +60,9 @@ func (e *Encryption) write(w *media.Writer, p partition, sector int64) error {
 		if err := v.Add(e.Passphrase, e.Recovery, e.Cost, true); err != nil {
 			return err
 		}
+	}
+	if p.ext4 {
+		return p.writeExt4(inside, stamp)
 	}
 	t := &blockTarget{dev: inside}
 	if err := t.zero(p.inside() - p.volume.Free()); err != nil {

@@ -19,7 +19,10 @@ import (
 
 	"alphaos/drive"
 	"alphaos/drive/media"
+	"alphaos/fs"
+	"alphaos/fs/ext4"
 	"alphaos/fs/fat"
+	fsgpt "alphaos/fs/gpt"
 	"alphaos/fs/luks"
 )
 
@@ -39,8 +42,10 @@ type partition struct {
 	name     string // of the partition
 	typeGUID gpt.Type
 	at, size int64 // bytes
-	files    *fat.Tree
+	files    *files
 	volume   *fat.Format
+	ext4     bool
+	sector   int64 // bytes of the drive's
 	guid     uuid.UUID
 	serial   uint32
 	encrypt  *Encryption // nil: not encrypted
@@ -54,6 +59,19 @@ func (p *partition) inside() int64 {
 	return p.size
 }
 
+// used returns the bytes of the partition that are written, but for what encrypts it.
+func (p *partition) used() int64 {
+	if p.ext4 {
+		return p.size - p.inside() + ext4.Overhead(p.inside(), p.sector) + p.files.onExt4()
+	}
+	return p.size - p.volume.Free()
+}
+
+// device returns the partition on a drive that is being made.
+func (p *partition) device(w *media.Writer, sector int64) fs.BlockDevice {
+	return partitionDevice{w, p.at, sector, p.size / sector}
+}
+
 // layout returns the layout that is asked for.
 func (o Options) layout() (drive.Layout, error) {
 	layout := drive.Minimal
@@ -62,11 +80,14 @@ func (o Options) layout() (drive.Layout, error) {
 		if layout, err = drive.ParseLayout(o.Layout); err != nil {
 			return 0, err
 		}
-	} else if o.Size >= FullFrom || o.Encrypt != nil {
+	} else if o.Size >= FullFrom || o.Encrypt != nil || o.Ext4 {
 		layout = drive.Full
 	}
 	if layout != drive.Full && o.Encrypt != nil {
 		return 0, errors.New("the minimal layout has one partition, which the firmware has to read, so it can't be encrypted; use --layout full")
+	}
+	if layout != drive.Full && o.Ext4 {
+		return 0, errors.New("the minimal layout has one partition, which the firmware has to read, so it can't be ext4; use --layout full")
 	}
 	if layout != drive.Full && (o.ESP != 0 || o.System != 0) {
 		return 0, errors.New("the minimal layout has one partition; --esp and --system are for --layout full")
@@ -75,7 +96,7 @@ func (o Options) layout() (drive.Layout, error) {
 }
 
 // divide returns the size of the image and its partitions, in which the files fit.
-func divide(o Options, layout drive.Layout, files []*fat.Tree) (size int64, parts []partition, err error) {
+func divide(o Options, layout drive.Layout, files []*files) (size int64, parts []partition, err error) {
 	if o.Size > largestSize {
 		return 0, nil, fmt.Errorf("a drive of %s cannot be made; FAT32 ends at %s", FormatSize(o.Size), FormatSize(largestSize))
 	}
@@ -93,7 +114,10 @@ func divide(o Options, layout drive.Layout, files []*fat.Tree) (size int64, part
 		part := drive.Part(i)
 		name, label := layout.Labels(part)
 		kind := gpt.Type(drive.Parts[part].TypeGUID.String())
-		p := partition{label: label, name: name, typeGUID: kind, at: at, size: n, files: files[i]}
+		p := partition{label: label, name: name, typeGUID: kind, at: at, size: n, files: files[i], sector: o.Sector}
+		if part == drive.Knowledge && o.Ext4 {
+			p.ext4, p.typeGUID = true, gpt.Type(fsgpt.LinuxData.String())
+		}
 		if part == drive.Knowledge && o.Encrypt != nil {
 			p.encrypt, p.typeGUID = o.Encrypt, gpt.Type(drive.LockedType.String())
 		}
@@ -104,9 +128,9 @@ func divide(o Options, layout drive.Layout, files []*fat.Tree) (size int64, part
 }
 
 // smallest returns the bytes of the smallest volume, in whole MiB, that files fit in.
-func smallest(files *fat.Tree, sector int64) (int64, error) {
+func smallest(files *files, sector int64) (int64, error) {
 	fits := func(size int64) bool {
-		_, err := fat.Plan(files, size*mib, sector)
+		_, err := fat.Plan(&files.tree, size*mib, sector)
 		return err == nil
 	}
 	low, high := int64(1), int64(largestSize/mib)
@@ -125,7 +149,7 @@ func smallest(files *fat.Tree, sector int64) (int64, error) {
 
 // imageSize returns the size of an image with one partition: the one asked for when the files
 // fit, or one that they fit in.
-func imageSize(asked, sector int64, files *fat.Tree) (int64, error) {
+func imageSize(asked, sector int64, files *files) (int64, error) {
 	need, err := smallest(files, sector)
 	if err != nil {
 		return 0, err
@@ -144,10 +168,12 @@ func imageSize(asked, sector int64, files *fat.Tree) (int64, error) {
 }
 
 // fullSizes returns the sizes of an image of the full layout and of its partitions.
-func fullSizes(o Options, files []*fat.Tree) (size int64, sizes []int64, err error) {
+func fullSizes(o Options, files []*files) (size int64, sizes []int64, err error) {
 	needs := make([]int64, len(files))
 	for i := range files {
-		if needs[i], err = smallest(files[i], o.Sector); err != nil {
+		if drive.Part(i) == drive.Knowledge && o.Ext4 {
+			needs[i] = files[i].leastExt4(o.Sector)
+		} else if needs[i], err = smallest(files[i], o.Sector); err != nil {
 			return 0, nil, err
 		}
 	}

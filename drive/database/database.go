@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"alphaos/drive"
-	"alphaos/fs/fat"
+	"alphaos/fs/volume"
 	"alphaos/knowledge"
 	"alphaos/knowledge/db"
 	"alphaos/llm/gguf"
@@ -21,7 +21,7 @@ import (
 // On returns who keeps the database of a drive, of what its journal and the library of its documents say; nil where nothing can be
 // written. After an unclean end the database is checked first.
 func On(d *drive.Drive, s *store.Store, library *knowledge.Keeper, unclean bool, now func() time.Time) *db.Keeper {
-	if s == nil || d.ReadOnly() {
+	if s == nil || !d.Writable(drive.DatabasePath) {
 		return nil
 	}
 	return &db.Keeper{Folder: folder{d, now}, Talk: talk{s}, Facts: facts{s}, Shelf: &shelf{keeper: library}, Unclean: unclean}
@@ -160,7 +160,7 @@ func (f folder) Rename(from, to string) error {
 
 // file has the time of its last change.
 type file struct {
-	*fat.Writer
+	volume.Writer
 	now func() time.Time
 }
 

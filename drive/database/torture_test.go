@@ -19,8 +19,9 @@ import (
 	"alphaos/archive"
 	"alphaos/drive"
 	"alphaos/fs"
-	"alphaos/fs/fat"
+	"alphaos/fs/ext4"
 	"alphaos/fs/fstest"
+	"alphaos/fs/gpt"
 	"alphaos/internal/fsck"
 	"alphaos/knowledge"
 	"alphaos/store"
@@ -72,6 +73,7 @@ type life struct {
 	r    *rand.Rand
 	disk *fstest.Disk
 	dev  drive.Device
+	esp  drive.Device // beside dev, unless all is on that
 	now  time.Time
 
 	is      all             // what was acknowledged
@@ -104,6 +106,9 @@ func (l *life) word() string {
 func (l *life) open() {
 	l.t.Helper()
 	d, err := drive.Mount(l.dev)
+	if l.esp != nil {
+		d, err = drive.Mount(l.esp, drive.Partition{Device: l.dev, TypeGUID: gpt.LinuxData, Name: drive.Parts[drive.Knowledge].Label})
+	}
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -439,11 +444,15 @@ func (l *life) gone() {
 	if l.s.Deleted() {
 		l.t.Error("what was deleted is still there")
 	}
-	err := iofs.WalkDir(l.d, "data", func(name string, e iofs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || strings.HasPrefix(name, drive.BackupDir) || name == drive.IndexPath {
+	v, at, err := l.d.On(drive.ConversationDir)
+	must(l.t, err)
+	_, backups, _ := l.d.On(drive.BackupDir)
+	_, index, _ := l.d.On(drive.IndexPath)
+	err = iofs.WalkDir(v, path.Dir(at), func(name string, e iofs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || strings.HasPrefix(name, backups) || name == index {
 			return err
 		}
-		b, err := iofs.ReadFile(l.d, name)
+		b, err := v.ReadFile(name)
 		for _, w := range bytes.FieldsFunc(b, func(r rune) bool { return !(r >= '0' && r <= '9' || r == 'w' || r == 'q') }) {
 			if l.dead[string(w)] {
 				i := bytes.Index(b, w)
@@ -467,9 +476,9 @@ func (tortured) ReadOnly() bool { return false }
 func (tortured) String() string { return "a drive in memory" }
 
 // TestCuts lives with drives on which conversations, facts, documents, their index, the database, files of conversations and backups
-// are changed, on FAT32, and cuts the power at any write and flush; media write in order or not. After each
+// are changed, on FAT32 and on ext4, and cuts the power at any write and flush; media write in order or not. After each
 // cut a start finds all that was acknowledged, nothing that was not said, and nothing that was deleted; the database is sound and has the same; backups
-// can be read; what was deleted is off the drive; and fsck.fat finds nothing after our repair, in a sample.
+// can be read; what was deleted is off the drive; and fsck.fat or e2fsck finds nothing after our repair, in a sample.
 func TestCuts(t *testing.T) {
 	seed := *seedFlag
 	if seed == 0 {
@@ -478,9 +487,19 @@ func TestCuts(t *testing.T) {
 	base := newDrive(t)
 	empty := make([]byte, int(base.Blocks())*base.BlockSize())
 	must(t, base.ReadBlocks(0, empty))
+	linux := fstest.NewDevice(make([]byte, 40<<20), 512)
+	must(t, ext4.Format{}.Write(linux))
+	v, err := ext4.Mount(linux)
+	must(t, err)
+	must(t, v.Mkdir("journal"), v.WriteFile("journal/journal.log", make([]byte, 256<<10)), v.Sync())
 	done, remade, lives := 0, 0, 0
 	for ; done < *cuts && !t.Failed(); seed++ {
-		l := born(t, seed, empty)
+		var l *life
+		if seed/6%2 == 0 { // for each of what seeds choose
+			l = born(t, seed, empty, nil)
+		} else {
+			l = born(t, seed, linux.Bytes(), newDrive(t))
+		}
 		for range 12 {
 			if done+l.cuts >= *cuts || t.Failed() {
 				break
@@ -495,7 +514,7 @@ func TestCuts(t *testing.T) {
 	t.Logf("%d drives, %d cuts; the database was made anew %d times", lives, done, remade)
 }
 
-func born(t *testing.T, seed uint64, empty []byte) *life {
+func born(t *testing.T, seed uint64, empty []byte, esp drive.Device) *life {
 	r := rand.New(rand.NewPCG(seed, 7))
 	l := &life{t: t, r: r, now: time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC), dead: map[string]bool{},
 		is: all{talks: [][]string{nil}, titles: map[int]string{}, documents: map[string]string{}}}
@@ -505,6 +524,7 @@ func born(t *testing.T, seed uint64, empty []byte) *life {
 	// Sectors are written whole, as fs/fat asks for: of a name that is torn the short one may stay, with a file of zeros. Torn sectors are for the
 	// torture of the journal and that of the database.
 	l.disk.Tear = []fstest.Tear{fstest.TearOld, fstest.TearNew}[r.IntN(2)]
+	l.esp = esp
 	dev, err := fs.NewFileDevice(l.disk, l.disk.Size(), 512)
 	must(t, err)
 	l.dev = tortured{dev}
@@ -527,7 +547,7 @@ func (l *life) session() {
 				fsck.Sound(l.t, l.dev)
 			}
 			return
-		case err != nil && (errors.Is(err, store.ErrFull) || errors.Is(err, fat.ErrNoRoom)):
+		case err != nil && (errors.Is(err, store.ErrFull) || errors.Is(err, fs.ErrNoRoom)):
 			l.disk.CutAfter(0)
 		case err != nil:
 			l.t.Error(err)

@@ -30,6 +30,7 @@ import (
 	"alphaos/fs"
 	"alphaos/fs/fat"
 	"alphaos/fs/luks"
+	volumes "alphaos/fs/volume"
 )
 
 const mib = 1 << 20
@@ -148,6 +149,9 @@ func Begun(dev fs.BlockDevice) bool {
 
 // begin shortens the volume and makes the header and the first record.
 func (j *job) begin(o Options) (*luks.Device, error) {
+	if kind, err := volumes.Identify(j.dev); err == nil && kind == volumes.Ext4 {
+		return nil, errors.New("it is ext4, which is not encrypted where it lies: on Linux, shrink it by 32 MiB with resize2fs and use cryptsetup reencrypt --encrypt --type luks2 --reduce-device-size 32M; or make a new drive with alphaos drive create --encrypt --filesystem ext4 and copy the files")
+	}
 	if err := fat.Shrink(j.dev, j.length); err != nil {
 		return nil, err
 	}

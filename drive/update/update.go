@@ -412,7 +412,7 @@ func (c *change) do(o Options) (*Result, error) {
 			return nil, err
 		}
 		volumes[v] = true
-		if f.sum, err = write(v.FS, name, f.content, func(n int64) { done += n; tell(min(done, total-1)) }); err != nil {
+		if f.sum, err = write(v, name, f.content, func(n int64) { done += n; tell(min(done, total-1)) }); err != nil {
 			return nil, fmt.Errorf("write %s: %w", f.Where, err)
 		}
 		if f.told {
@@ -443,7 +443,7 @@ func (c *change) do(o Options) (*Result, error) {
 const copySize = 4 << 20
 
 // write makes a file with that content, with the directories that lead there, and returns its SHA-256.
-func write(v *fat.FS, name string, c fat.Content, progress func(n int64)) ([]byte, error) {
+func write(v *drive.Volume, name string, c fat.Content, progress func(n int64)) ([]byte, error) {
 	for i, b := range name {
 		if b != '/' {
 			continue

@@ -11,17 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"alphaos/fs"
 	"alphaos/fs/readfs"
 )
 
-var (
-	// ErrBusy is returned, wrapped, for a file that is open for writing.
-	ErrBusy = errors.New("the file is open for writing; close it first")
-	// ErrPinned is returned, wrapped, for a file that must stay where it is.
-	ErrPinned = errors.New("the file is in use where it lies, and must stay there")
-
-	errNotEmpty = errors.New("the directory is not empty")
-)
+var errNotEmpty = errors.New("the directory is not empty")
 
 const (
 	maxName    = 255
@@ -258,9 +252,9 @@ func (v *FS) Remove(name string) error {
 func (v *FS) mayLose(n *inode) error {
 	switch {
 	case v.writers[n.number] != nil:
-		return ErrBusy
+		return fs.ErrBusy
 	case v.pins[n.number] > 0:
-		return ErrPinned
+		return fs.ErrPinned
 	}
 	return v.mayChange(n)
 }
@@ -275,7 +269,7 @@ func (v *FS) mayEmpty(n *inode) error {
 	}
 	for _, w := range v.writers {
 		if w.parent == n.number {
-			return fmt.Errorf("a file in it is open for writing; close that first: %w", ErrBusy)
+			return fmt.Errorf("a file in it is open for writing; close that first: %w", fs.ErrBusy)
 		}
 	}
 	return nil
@@ -359,7 +353,7 @@ func (v *FS) Rename(from, to string) error {
 			return err
 		}
 		if v.writers[n.number] != nil {
-			return ErrBusy
+			return fs.ErrBusy
 		}
 		d2, base2, err := v.parent("rename", to)
 		if err != nil {

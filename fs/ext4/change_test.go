@@ -285,7 +285,7 @@ func TestChanges(t *testing.T) {
 				for range 60 {
 					do, q, _ := p.plan()
 					err := do(v)
-					if errors.Is(err, ErrNoSpace) {
+					if errors.Is(err, fs.ErrNoRoom) {
 						do, q = p.empty()
 						err = do(v)
 					}
@@ -331,7 +331,7 @@ func TestCuts(t *testing.T) {
 					} else {
 						do, next, inPlace = p.plan()
 					}
-					if err = do(v); errors.Is(err, ErrNoSpace) {
+					if err = do(v); errors.Is(err, fs.ErrNoRoom) {
 						do, next = p.empty()
 						inPlace = ""
 						if err = do(v); err != nil { // some are gone, and perhaps the one that was being removed
@@ -601,14 +601,14 @@ func TestInPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, err := range []error{v.Remove("journal"), v.WriteFile("journal", nil)} {
-		if !errors.Is(err, ErrPinned) {
+		if !errors.Is(err, fs.ErrPinned) {
 			t.Error(err)
 		}
 	}
 	if _, err := f.WriteAt([]byte("words"), 77777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.WriteAt([]byte("words"), 99998); !errors.Is(err, ErrFull) {
+	if _, err := f.WriteAt([]byte("words"), 99998); !errors.Is(err, fs.ErrFull) {
 		t.Error(err)
 	}
 	if err := f.Close(); err != nil {

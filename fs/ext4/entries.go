@@ -506,6 +506,7 @@ func (v *FS) take(d *inode, e entry) error {
 	for at := 0; at < in; at += recordLength(b[at:]) {
 		before = at
 	}
+	clear(b[in+8 : in+8+int(b[in+6])]) // the name may be a secret
 	if before < 0 {
 		binary.LittleEndian.PutUint32(b[in:], 0)
 	} else {

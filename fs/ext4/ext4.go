@@ -15,7 +15,8 @@
 //
 // The first change copies these blocks to their places, and from then on log.go writes changes to the journal
 // before they are made: room.go takes blocks and inodes, tree.go builds the extent trees of files, change.go and
-// htree.go change directories, writer.go the content of files. A volume with features of which not all is known is only read.
+// entries.go change directories, writer.go the content of files; inplace.go
+// overwrites preallocated files where they lie, past all that. check.go looks for damage, format.go makes a fresh volume. A volume with features of which not all is known is only read.
 //
 // The image may be hostile. Nothing read from it is used before it is checked against the
 // volume: first its checksum, where the volume has any, then each number in it. Memory is
@@ -60,18 +61,22 @@ type FS struct {
 	sector int64 // bytes in a block of the device
 	super
 
-	replayed []replayed // by block; set before anything else reads
-
 	// What changes the volume holds big, and what reads it holds it for reading.
-	big     sync.RWMutex
-	inUse   bool  // the volume is marked as such, and log is there
-	broken  error // a change that failed half-way
-	tx      *tx   // the one under way
-	log     *log
-	logged  map[uint64][]byte // blocks that are committed, and not in their places
-	bitmaps map[uint64][]byte // by group: blocks that can't be had
-	writers map[uint32]*Writer
-	pins    map[uint32]int // files that must stay where they are
+	big      sync.RWMutex
+	replayed []replayed // by block
+	waiting  bool       // something may wait in the journal, which was not begun anew since
+	ready    bool       // files may be overwritten in place
+	inUse    bool       // the volume is marked as such, and log is there
+	marked   bool       // what others left in the journal's ring can't be taken for the end of it any more
+	soiled   []uint64   // a bit for each block of the ring that may hold something; nil: all may
+	broken   error      // a change that failed half-way
+	loaded   int        // how often the volume was read anew
+	tx       *tx        // the one under way
+	log      *log
+	logged   map[uint64][]byte // blocks that are committed, and not in their places
+	bitmaps  map[uint64][]byte // by group: blocks that can't be had
+	writers  map[uint32]*Writer
+	pins     map[uint32]int // files that must stay where they are
 
 	mu     sync.Mutex
 	notes  []string
@@ -105,17 +110,69 @@ func Mount(dev fs.BlockDevice) (*FS, error) {
 		origin: map[uint32]position{},
 		owner:  map[uint64]position{},
 	}
-	if err := v.readSuper(); err != nil {
+	if err := v.load(); err != nil {
 		return nil, err
-	}
-	if err := v.replay(); err != nil {
-		return nil, fmt.Errorf("the volume was not unmounted cleanly, and its journal cannot be read: %w", err)
-	}
-	if _, err := v.root(); err != nil {
-		return nil, fmt.Errorf("root directory: %w", err)
 	}
 	return v, nil
 }
+
+// load reads what Mount says, and forgets what was known.
+func (v *FS) load() (err error) {
+	was := v.super
+	defer func() {
+		if err != nil {
+			v.super, v.waiting = was, true
+		}
+	}()
+	v.super, v.replayed, v.waiting, v.ready = super{}, nil, false, false
+	v.inUse, v.marked, v.soiled, v.broken, v.log, v.logged, v.bitmaps = false, false, nil, nil, nil, nil, nil
+	v.loaded++
+	v.mu.Lock()
+	v.notes = nil
+	clear(v.chunks)
+	clear(v.origin)
+	clear(v.owner)
+	v.mu.Unlock()
+	if err := v.readSuper(); err != nil {
+		return err
+	}
+	if err := v.replay(); err != nil {
+		return fmt.Errorf("the volume was not unmounted cleanly, and its journal cannot be read: %w", err)
+	}
+	if _, err := v.root(); err != nil {
+		return fmt.Errorf("root directory: %w", err)
+	}
+	return nil
+}
+
+// Reread forgets what is known of the volume: the medium was away, and somebody may have changed it. Files that are open in place must
+// be where they were, as whatever changes a volume leaves those that it has no business with; of files that are being written nothing is committed.
+func (v *FS) Reread() error {
+	v.big.Lock()
+	defer v.big.Unlock()
+	err := v.load()
+	if err != nil {
+		v.broken = err
+	}
+	return err
+}
+
+// Dirty tells whether the volume was not put in order when it was last used, or a change has failed half-way since.
+func (v *FS) Dirty() bool {
+	v.big.RLock()
+	defer v.big.RUnlock()
+	return v.waiting || v.broken != nil
+}
+
+// Size returns the bytes of the volume.
+func (v *FS) Size() int64 {
+	v.big.RLock()
+	defer v.big.RUnlock()
+	return int64(v.blocks) * v.block
+}
+
+// ClusterSize returns the bytes in a block, of which each file takes whole ones.
+func (v *FS) ClusterSize() int64 { return v.block }
 
 // Label returns the volume's label, "" if it has none.
 func (v *FS) Label() string { return v.label }

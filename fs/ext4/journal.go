@@ -84,6 +84,7 @@ func (v *FS) replay() error {
 	if !dirty && (v.group == 0 || v.compat&compatJournal == 0 || v.journal == 0) {
 		return nil // but a backup superblock does not know
 	}
+	v.waiting = true
 	if v.journal == 0 {
 		return errors.New("its journal is on another drive; have a computer with Linux mount it once, with that drive")
 	}
@@ -181,6 +182,9 @@ func (j *journal) readSuper() error {
 		j.features = be.Uint32(b[0x28:])
 	}
 	if unknown := j.features &^ journalAll; unknown != 0 {
+		if v.is(roMetadataSum) { // a tear in a volume that is encrypted leaves junk there, and all else can be checked
+			return fmt.Errorf("it has unknown features, %#x, or is damaged (%w); have a computer with Linux mount the volume once", unknown, errTorn)
+		}
 		return fmt.Errorf("it has unknown features, %#x; have a computer with Linux mount the volume once", unknown)
 	}
 	if j.sums() {

@@ -23,6 +23,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"alphaos/fs"
 )
 
 const (
@@ -87,17 +89,20 @@ func (v *FS) unwritable() error {
 // Writable returns nil if the volume can be written, or else why not.
 func (v *FS) Writable() error {
 	if err := v.unwritable(); err != nil {
-		return fmt.Errorf("the volume is only read: %w", err)
+		return fs.Unwritable{Why: err}
 	}
 	return nil
 }
 
 // touch makes the volume ready for changes, which all come after it.
 func (v *FS) touch() error {
-	switch {
-	case v.broken != nil:
-		return fmt.Errorf("an earlier change has failed half-way, and the volume is only read until it is mounted anew: %w", v.broken)
-	case v.inUse:
+	if v.broken != nil { // perhaps the medium is well again: what of the change is there, its journal tells
+		if err := v.load(); err != nil {
+			v.broken = err
+			return fmt.Errorf("an earlier change has failed half-way, and the volume can't be read anew: %w", err)
+		}
+	}
+	if v.inUse {
 		return nil
 	}
 	if err := v.Writable(); err != nil {
@@ -108,8 +113,8 @@ func (v *FS) touch() error {
 	if err != nil {
 		return fail(err)
 	}
-	next := j.sequence
-	if j.start != 0 {
+	next, ended := j.sequence, j.start == 0
+	if !ended {
 		if _, next, err = j.scan(); err != nil {
 			return fail(err)
 		}
@@ -128,10 +133,21 @@ func (v *FS) touch() error {
 		return fail(err)
 	}
 	v.log = &log{journal: j, head: j.first, left: j.end - j.first - 1, next: next}
-	if err := v.log.begin(); err != nil {
+	v.log.prepare()
+	if ended && !v.marked {
+		v.log.next++ // so that no earlier one leads to it
+		err = v.log.stop()
+	}
+	if err == nil {
+		err = v.log.mark(v.log.head)
+	}
+	if err == nil && !ended && !v.marked { // not before, since what is there is still needed
+		err = v.log.stop()
+	}
+	if err != nil {
 		return fail(err)
 	}
-	v.logged, v.inUse = map[uint64][]byte{}, true
+	v.logged, v.inUse, v.marked, v.waiting = map[uint64][]byte{}, true, true, false
 	if v.bitmaps == nil {
 		v.bitmaps = map[uint64][]byte{}
 	}
@@ -273,8 +289,8 @@ func (v *FS) put(block uint64, b []byte) error {
 	return v.vol.Write(b, int64(block)*v.block)
 }
 
-// begin says in the journal's superblock that transactions begin at the head.
-func (l *log) begin() error {
+// prepare chooses the features of the journal as it is written from here on.
+func (l *log) prepare() {
 	l.features |= journalRevokes
 	if l.v.incompat&incompat64 != 0 {
 		l.features |= journal64
@@ -285,7 +301,37 @@ func (l *log) begin() error {
 	if l.sums() {
 		l.sum1 = false
 	}
-	return l.mark(l.head)
+	if l.sums() {
+		l.seed = crc32c(^uint32(0), l.uuid)
+	}
+}
+
+// stop writes a transaction that changes nothing, to which no earlier one leads. When the superblock is torn later on, the
+// last transaction in the ring is this one, or one that follows, and rebuild goes no further back: an earlier one, which somebody else wrote
+// and which is in its place for long, may have the content of a file (data=journal) that was overwritten in place since.
+func (l *log) stop() error {
+	frames, err := l.frames(nil, nil, []uint64{})
+	if err != nil {
+		return err
+	}
+	return l.commit(frames)
+}
+
+// commit writes a transaction. What seals it is the head of the commit block, of which all else is there already: so it can't be torn.
+func (l *log) commit(frames [][]byte) error {
+	last := l.last()
+	err := l.write(append(frames, append(make([]byte, 12), last[12:]...)))
+	if err == nil {
+		err = l.v.dev.Flush()
+	}
+	if err == nil {
+		err = l.seal(last)
+	}
+	if err == nil {
+		err = l.v.dev.Flush()
+	}
+	l.next++
+	return err
 }
 
 // mark writes the journal's superblock: the next transaction comes to block start of the ring, or there is none.
@@ -420,23 +466,10 @@ func (v *FS) commit() error {
 			return err
 		}
 	}
-	// What seals the transaction is the head of the commit block, of which all else is there already: so it can't be torn.
-	last := l.last()
-	err = l.write(append(frames, append(make([]byte, 12), last[12:]...)))
-	if err == nil {
-		err = v.dev.Flush()
-	}
-	if err == nil {
-		err = l.seal(last)
-	}
-	if err == nil {
-		err = v.dev.Flush()
-	}
-	if err != nil {
+	if err := l.commit(frames); err != nil {
 		v.broken = err // nobody knows what of it is there
 		return err
 	}
-	l.next++
 	for _, b := range order {
 		v.logged[b] = t.blocks[b]
 	}
@@ -469,7 +502,7 @@ func (l *log) frames(order []uint64, blocks map[uint64][]byte, revoked []uint64)
 	if l.features&journal64 != 0 {
 		width = 8
 	}
-	for len(revoked) > 0 {
+	for empty := revoked != nil && len(order) == 0; empty || len(revoked) > 0; empty = false {
 		b := control(journalRevoke)
 		at := 16
 		for ; len(revoked) > 0 && at+width <= end; at += width {
@@ -593,6 +626,7 @@ func (l *log) write(frames [][]byte) error {
 				break
 			}
 			l.v.forget(next)
+			l.v.soil(l.head)
 			buf, frames = append(buf, frames[0]...), frames[1:]
 			l.head, l.left = l.after(l.head, 1), l.left-1
 		}
@@ -638,12 +672,91 @@ func (v *FS) checkpoint() error {
 	return nil
 }
 
+// soil notes that a block of the ring holds something.
+func (v *FS) soil(block uint32) {
+	if v.soiled != nil {
+		v.soiled[block/64] |= 1 << (block % 64)
+	}
+}
+
+// Scrub takes what earlier changes left in the volume's journal off the medium: the names of files that were removed are there, and what
+// other systems have put there. The first time it reads the whole journal, later on only what was written since. Between pieces of it others can
+// use the volume. It goes from the end of the ring to its beginning, where the last transactions are: while there are others' they
+// are the last, as stop has it.
+func (v *FS) Scrub() error {
+	for end := uint32(maxJournal); ; {
+		next, err := v.scrubPiece(end)
+		if err != nil || next == 0 {
+			return err
+		}
+		end = next
+	}
+}
+
+// scrubPiece does so with the last piece of the ring before block end, and returns where it begins, 0 if there was none.
+func (v *FS) scrubPiece(end uint32) (begin uint32, err error) {
+	const most = 1 << 20
+	v.big.Lock()
+	defer v.big.Unlock()
+	if err := v.touch(); err != nil {
+		return 0, err
+	}
+	if end == maxJournal || len(v.logged) > 0 { // so that nothing in the ring is needed
+		if err := v.checkpoint(); err != nil {
+			v.broken = err
+			return 0, err
+		}
+	}
+	j := v.log.journal
+	whole := uint32(min(maxJournal, j.n.size/v.block)) // with the area of fast commits
+	if v.soiled == nil {
+		v.soiled = slices.Repeat([]uint64{^uint64(0)}, int(whole/64+1))
+	}
+	end = min(end, whole)
+	soiled := func(block uint32) bool { return v.soiled[block/64]&(1<<(block%64)) != 0 }
+	for end > j.first && !soiled(end-1) {
+		end--
+	}
+	if end <= j.first {
+		return 0, v.dev.Flush()
+	}
+	begin = end - 1
+	where, err := j.at(begin)
+	if err != nil {
+		return 0, err
+	}
+	for begin > j.first && int64(end-begin)*v.block < most && soiled(begin-1) {
+		if before, err := j.at(begin - 1); err != nil || before != where-1 {
+			break
+		}
+		begin, where = begin-1, where-1
+	}
+	size := int64(end-begin) * v.block
+	b, zeros := make([]byte, size), make([]byte, size)
+	if err := v.vol.Read(b, int64(where)*v.block); err != nil || !bytes.Equal(b, zeros) { // what can't be read may be written
+		if err := v.vol.Write(zeros, int64(where)*v.block); err != nil {
+			return 0, err
+		}
+	}
+	for block := begin; block < end; block++ {
+		v.forget(where + uint64(block-begin))
+		v.soiled[block/64] &^= 1 << (block % 64)
+	}
+	return begin, nil
+}
+
 // Sync puts the volume in order, so that another system has nothing to replay.
 func (v *FS) Sync() error {
 	v.big.Lock()
 	defer v.big.Unlock()
-	if v.broken != nil {
-		return v.touch()
+	return v.sync()
+}
+
+func (v *FS) sync() error {
+	if v.broken != nil || v.waiting && v.Writable() == nil {
+		if err := v.touch(); err != nil {
+			return err
+		}
 	}
 	if !v.inUse {
 		return nil

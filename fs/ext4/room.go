@@ -5,9 +5,10 @@ package ext4
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/rand/v2"
+
+	"alphaos/fs"
 )
 
 const (
@@ -23,9 +24,6 @@ const (
 	groupInodesUninit = 1
 	groupBlocksUninit = 2
 )
-
-// ErrNoSpace is returned, wrapped, when the volume is full.
-var ErrNoSpace = errors.New("there is no room on the volume; remove something")
 
 // descriptor returns a group's descriptor, to be read.
 func (v *FS) descriptor(g uint64) ([]byte, error) {
@@ -88,10 +86,10 @@ func (v *FS) place(d []byte, low int) (uint64, error) {
 	return n, nil
 }
 
-func (v *FS) groupStart(g uint64) uint64 { return v.first + g*v.perGroup }
+func (s *super) groupStart(g uint64) uint64 { return s.first + g*s.perGroup }
 
 // groupBlocks returns how many blocks a group has.
-func (v *FS) groupBlocks(g uint64) uint64 { return min(v.perGroup, v.blocks-v.groupStart(g)) }
+func (s *super) groupBlocks(g uint64) uint64 { return min(s.perGroup, s.blocks-s.groupStart(g)) }
 
 // lazy tells whether a group's bitmap may be unwritten; the flags count only where descriptors have checksums.
 func (v *FS) lazy(d []byte, flag uint16) bool {
@@ -241,7 +239,7 @@ func (v *FS) reserve(goal, want uint64) (run, error) {
 			break
 		}
 	}
-	return run{}, ErrNoSpace
+	return run{}, fs.ErrNoRoom
 }
 
 // findFree finds from to most bits that are not set, of the first n of b, from bit at on.
@@ -433,7 +431,7 @@ func (v *FS) newInode(near uint32, dir bool) (number uint32, raw []byte, err err
 		binary.LittleEndian.PutUint32(raw[0x64:], rand.Uint32())
 		return number, raw, nil
 	}
-	return 0, nil, fmt.Errorf("the volume has no inode left for another file: %w", ErrNoSpace)
+	return 0, nil, fmt.Errorf("the volume has no inode left for another file: %w", fs.ErrNoRoom)
 }
 
 // freeInode gives an inode back.

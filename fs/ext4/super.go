@@ -91,13 +91,22 @@ func (v *FS) readSuper() error {
 		if errors.As(err, &damaged); !v.readBackup(damaged.magic) {
 			return err
 		}
-		v.note("The volume's superblock is damaged, and a backup of it is used: check the volume with e2fsck.")
+		v.note(superDamaged)
+	} else if s := v.super; !s.is(roMetadataSum) && binary.LittleEndian.Uint32(b[0x3FC:]) != 0 {
+		// It has a checksum and says that it has none: a sector that was torn, in a volume that is encrypted, has junk where the tear was.
+		if v.readBackup(true) && v.is(roMetadataSum) {
+			v.note(superDamaged)
+		} else {
+			v.super = s
+		}
 	}
 	if have := uint64(v.vol.Size() / v.block); v.incompat&incompatDevice == 0 && v.blocks > have {
 		v.note("The file system is said to have %d blocks, but its partition or medium ends after %d: what lies beyond cannot be read. If the drive was copied, the copy may be incomplete.", v.blocks, have)
 	}
 	return v.judge()
 }
+
+const superDamaged = "The volume's superblock is damaged, and a backup of it is used: check the volume with e2fsck."
 
 // judge refuses what is not read and notes what is odd.
 func (v *FS) judge() error {

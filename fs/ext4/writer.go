@@ -17,13 +17,16 @@ import (
 	"sync"
 	"time"
 
+	"alphaos/fs"
 	"alphaos/fs/readfs"
 )
 
 const (
-	gather  = 256 << 10 // bytes of small writes that are put together
-	maxSize = 1 << 44   // bytes in a file
+	gather = 256 << 10 // bytes of small writes that are put together
 )
+
+// MaxFile is how many bytes a file can have, at most.
+const MaxFile = 1 << 44
 
 // Writer is a file open for writing. Its methods may be called concurrently.
 type Writer struct {
@@ -33,6 +36,8 @@ type Writer struct {
 	name   string
 	number uint32 // 0: there is no such file yet
 	key    uint32 // in FS.writers: the inode or, until there is one, a number that no inode has
+
+	loaded int // FS.loaded
 
 	mu      sync.Mutex
 	closed  bool
@@ -92,7 +97,7 @@ func (v *FS) newWriter(name string, create bool) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{v: v, path: name, parent: d.number, name: base, changed: create}
+	w := &Writer{v: v, loaded: v.loaded, path: name, parent: d.number, name: base, changed: create}
 	n, _, err := v.child(d, base)
 	switch {
 	case err != nil:
@@ -124,7 +129,7 @@ func (v *FS) newWriter(name string, create bool) (*Writer, error) {
 	}
 	for _, o := range v.writers {
 		if o.parent == w.parent && o.name == w.name {
-			return nil, ErrBusy
+			return nil, fs.ErrBusy
 		}
 	}
 	if w.key = w.number; w.key == 0 {
@@ -175,8 +180,8 @@ func (w *Writer) WriteAt(p []byte, off int64) (n int, err error) {
 }
 
 func (w *Writer) write(p []byte, off int64) (int, error) {
-	if off > maxSize || int64(len(p)) > maxSize-off {
-		return 0, fmt.Errorf("the file would be larger than %d bytes", int64(maxSize))
+	if off > MaxFile || int64(len(p)) > MaxFile-off {
+		return 0, fmt.Errorf("the file would be larger than %d bytes", int64(MaxFile))
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -277,7 +282,7 @@ func (w *Writer) put(p []byte, off int64) error {
 func (w *Writer) reserve(i int, want uint64) (run, error) {
 	w.v.big.Lock()
 	defer w.v.big.Unlock()
-	if err := w.v.touch(); err != nil {
+	if err := w.same(); err != nil {
 		return run{}, err
 	}
 	near := w.number
@@ -293,6 +298,15 @@ func (w *Writer) reserve(i int, want uint64) (run, error) {
 		w.took = append(w.took, r)
 	}
 	return r, err
+}
+
+// same makes the volume ready for a change of the file, with FS.big held, unless it was read anew: nobody knows then whose the blocks are.
+func (w *Writer) same() error {
+	err := w.v.touch()
+	if err == nil && w.loaded != w.v.loaded {
+		err = errors.New("the drive was away, or has failed, while the file was written; write it anew")
+	}
+	return err
 }
 
 // replace has blocks of the file lie elsewhere, or nowhere if e.first is 0.
@@ -371,7 +385,7 @@ func (w *Writer) move(block uint64, n int64) error {
 
 // Truncate gives the file another size. What is added is zero.
 func (w *Writer) Truncate(size int64) error {
-	if size < 0 || size > maxSize {
+	if size < 0 || size > MaxFile {
 		return pathError("truncate", w.path, fmt.Errorf("a file cannot have %d bytes", size))
 	}
 	return w.do("truncate", func() error {
@@ -463,6 +477,9 @@ func (w *Writer) commit() error {
 	v := w.v
 	v.big.Lock()
 	defer v.big.Unlock()
+	if err := w.same(); err != nil {
+		return err
+	}
 	has, had := runsOf(w.list), runsOf(w.old)
 	fresh := minus(w.took, minus(w.took, has))
 	number := w.number
@@ -589,157 +606,10 @@ func (w *Writer) Discard() {
 	w.closed = true
 	w.v.big.Lock()
 	defer w.v.big.Unlock()
-	for _, r := range w.took {
-		w.v.release(r)
+	if w.loaded == w.v.loaded {
+		for _, r := range w.took {
+			w.v.release(r)
+		}
 	}
 	delete(w.v.writers, w.key)
 }
-
-// InPlace is a file that is read and overwritten inside its size: no bitmap, no inode, no time changes then, so that it is
-// a safe home for a journal. Its methods may be called concurrently; they go to the medium each time.
-type InPlace struct {
-	v     *FS
-	path  string
-	mu    sync.RWMutex
-	list  []extent
-	size  int64
-	close func() // with FS.big held
-}
-
-// ErrFull is returned, wrapped, for a write that reaches beyond the end of a preallocated file; nothing of it is written.
-var ErrFull = errors.New("beyond the end of the preallocated file")
-
-// OpenInPlace opens a file that there is to be overwritten inside its size. It must have no holes. It stays where it is until it is closed.
-func (v *FS) OpenInPlace(name string) (*InPlace, error) {
-	v.big.Lock()
-	defer v.big.Unlock()
-	f, err := v.pin(name)
-	return f, pathError("open", name, err)
-}
-
-func (v *FS) pin(name string) (*InPlace, error) {
-	n, err := v.resolve("open", name, true)
-	if err != nil {
-		return nil, err
-	}
-	if n.isDir() {
-		return nil, readfs.ErrIsDir
-	}
-	if _, err := v.content(n); err != nil {
-		return nil, err
-	}
-	if v.writers[n.number] != nil {
-		return nil, ErrBusy
-	}
-	if err := v.mayChange(n); err != nil {
-		return nil, err
-	}
-	list, _, err := v.extentsOf(n)
-	if err != nil {
-		return nil, err
-	}
-	end := uint64(0)
-	for _, e := range list {
-		if e.at != end || e.unwritten {
-			break
-		}
-		end += e.count
-	}
-	if int64(end)*v.block < n.size {
-		return nil, errors.New("the file has holes, and can't be written in place; copy it")
-	}
-	v.pins[n.number]++
-	return &InPlace{v: v, path: name, list: list, size: n.size, close: func() { v.pins[n.number]-- }}, nil
-}
-
-// Scratch returns a piece of the volume that no file has, of size bytes, for measuring how
-// fast the medium is. No file gets it until it is closed.
-func (v *FS) Scratch(size int64) (*InPlace, error) {
-	v.big.Lock()
-	defer v.big.Unlock()
-	if err := v.touch(); err != nil {
-		return nil, err
-	}
-	f := &InPlace{v: v, path: "free room", size: size}
-	f.close = func() {
-		for _, e := range f.list {
-			v.release(run{e.first, e.count})
-		}
-	}
-	for at := uint64(0); int64(at)*v.block < size; {
-		r, err := v.reserve(v.first, uint64((size+v.block-1)/v.block)-at)
-		if err != nil {
-			f.close()
-			return nil, err
-		}
-		f.list = append(f.list, extent{at, r.count, r.first, false})
-		at += r.count
-	}
-	return f, nil
-}
-
-// Close gives up the file's place; nothing may be written there through f any more.
-func (f *InPlace) Close() error {
-	f.v.big.Lock()
-	defer f.v.big.Unlock()
-	if f.close != nil {
-		f.close()
-		f.close = nil
-	}
-	return nil
-}
-
-// Size returns the bytes in the file, which never change in number.
-func (f *InPlace) Size() int64 { return f.size }
-
-// each calls do for the pieces of p at off.
-func (f *InPlace) each(p []byte, off int64, do func(p []byte, at int64) error) (done int, err error) {
-	bs := f.v.block
-	for len(p) > 0 {
-		block := uint64(off / bs)
-		i, _ := slices.BinarySearchFunc(f.list, block, func(e extent, b uint64) int { return cmp.Compare(e.at+e.count, b+1) })
-		e := f.list[i]
-		n := min(int64(len(p)), int64(e.at+e.count)*bs-off)
-		if err := do(p[:n], int64(e.first-e.at)*bs+off); err != nil {
-			return done, err
-		}
-		p, off, done = p[n:], off+n, done+int(n)
-	}
-	return done, nil
-}
-
-// ReadAt reads as io.ReaderAt asks for.
-func (f *InPlace) ReadAt(p []byte, off int64) (int, error) {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	if off < 0 {
-		return 0, pathError("read", f.path, errors.New("negative offset"))
-	}
-	if off >= f.size {
-		return 0, io.EOF
-	}
-	short := int64(len(p)) > f.size-off
-	if short {
-		p = p[:f.size-off]
-	}
-	n, err := f.each(p, off, f.v.vol.Read)
-	if err == nil && short {
-		return n, io.EOF
-	}
-	return n, pathError("read", f.path, err)
-}
-
-// WriteAt writes p at off. The blocks reach the medium in ascending order. It returns once the medium has
-// taken the request; Sync then asks it to make the bytes durable.
-func (f *InPlace) WriteAt(p []byte, off int64) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if off < 0 || off > f.size || int64(len(p)) > f.size-off {
-		return 0, pathError("write", f.path, fmt.Errorf("%d bytes at offset %d of %d: %w", len(p), off, f.size, ErrFull))
-	}
-	n, err := f.each(p, off, f.v.vol.Write)
-	return n, pathError("write", f.path, err)
-}
-
-// Sync asks the medium to make what was written durable.
-func (f *InPlace) Sync() error { return pathError("sync", f.path, f.v.dev.Flush()) }

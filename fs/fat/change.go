@@ -48,6 +48,7 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"alphaos/fs"
 	"alphaos/fs/readfs"
 )
 
@@ -115,10 +116,10 @@ func (v *FS) dirOf(e entry) (*dir, error) { return v.ownDir(e.parent, v.origin[e
 // mayChange returns nil if nobody minds that e is changed.
 func (v *FS) mayChange(e entry) error {
 	if _, ok := v.pins[e.first]; ok {
-		return ErrPinned
+		return fs.ErrPinned
 	}
 	if v.writers[keyOf(e)] != nil {
-		return ErrBusy
+		return fs.ErrBusy
 	}
 	if e.attr&attrReadOnly != 0 && !e.isDir() {
 		return fmt.Errorf("the file is marked read-only: %w", iofs.ErrPermission)
@@ -140,7 +141,7 @@ func (v *FS) Mkdir(name string) error {
 			return err
 		}
 		if w := v.writers[writerKey{d.first, fold(label)}]; w != nil {
-			return ErrBusy
+			return fs.ErrBusy
 		}
 		if depth := v.depth(d.first); depth >= maxDepth-1 {
 			return fmt.Errorf("directories more than %d levels deep are not supported", maxDepth)
@@ -317,7 +318,7 @@ func (v *FS) rename(e entry, to string) error {
 		return err
 	}
 	if v.writers[writerKey{d.first, fold(label)}] != nil {
-		return ErrBusy
+		return fs.ErrBusy
 	}
 	if e.isDir() {
 		if v.isBelow(d.first, e.first) {
@@ -325,7 +326,7 @@ func (v *FS) rename(e entry, to string) error {
 		}
 		for _, p := range v.pins {
 			if v.isBelow(p.at.parent, e.first) {
-				return fmt.Errorf("%s: %w", p.path, ErrPinned)
+				return fmt.Errorf("%s: %w", p.path, fs.ErrPinned)
 			}
 		}
 		if depth := v.depth(d.first); depth > v.depth(e.parent) && v.tooDeep(e, depth+1) {
@@ -672,7 +673,7 @@ func (v *FS) put(d *dir, label string, raw []byte) error {
 // no room for its name.
 func (v *FS) putNew(d *dir, label string, raw []byte, runs []run) error {
 	err := v.put(d, label, raw)
-	if errors.Is(err, ErrNoRoom) || errors.Is(err, errDirFull) {
+	if errors.Is(err, fs.ErrNoRoom) || errors.Is(err, errDirFull) {
 		err = errors.Join(err, v.release(0, runs))
 	}
 	return err

@@ -145,7 +145,7 @@ func TestCreate(t *testing.T) {
 			}
 			same(t, "after writing on free room", everything(t, again), want)
 			sound(t, img)
-			if _, err := v.Scratch(c.mib << 20); !errors.Is(err, ErrNoRoom) {
+			if _, err := v.Scratch(c.mib << 20); !errors.Is(err, fs.ErrNoRoom) {
 				t.Errorf("more room than there is: %v", err)
 			}
 		})
@@ -241,7 +241,7 @@ func TestRefuses(t *testing.T) {
 			odd.set(-1, c, 0x0FFFFFFF)
 		}
 	}
-	if err := odd.mount(t).WriteFile("x", []byte("x")); !errors.Is(err, ErrNoRoom) {
+	if err := odd.mount(t).WriteFile("x", []byte("x")); !errors.Is(err, fs.ErrNoRoom) {
 		t.Errorf("FATs that differ: %v", err)
 	}
 	short := sample(512, 1, 2)
@@ -324,7 +324,7 @@ func TestWrongFreeCount(t *testing.T) {
 	if err := v.WriteFile("x", []byte("x")); err != nil {
 		t.Error(err)
 	}
-	if err := v.WriteFile("large", make([]byte, 512*40)); !errors.Is(err, ErrNoRoom) {
+	if err := v.WriteFile("large", make([]byte, 512*40)); !errors.Is(err, fs.ErrNoRoom) {
 		t.Error(err)
 	}
 	if err := v.Sync(); err != nil {
@@ -351,7 +351,7 @@ func TestMoveWithoutRoom(t *testing.T) {
 	if err := v.WriteFile("large", make([]byte, free)); err != nil {
 		t.Fatal(err)
 	}
-	if err := v.Rename("a/sub", "b/"+strings.Repeat("x", 200)); !errors.Is(err, ErrNoRoom) {
+	if err := v.Rename("a/sub", "b/"+strings.Repeat("x", 200)); !errors.Is(err, fs.ErrNoRoom) {
 		t.Error(err)
 	}
 	if err := v.Sync(); err != nil {

@@ -33,100 +33,29 @@ import (
 	"alphaos/fs"
 )
 
-// CheckOptions say what Check does with what it finds.
-type CheckOptions struct {
-	Repair   bool     // mend it
-	SaveLost bool     // clusters that no file has become files FSCKnnnn.REC in the root, not free
-	Protect  []string // paths of files whose clusters are not touched
-	Time     time.Time
-
-	// Watch, unless it is nil, is called before so many bytes are read or written, and ends the check with an
-	// error. What was not mended then is as after a cut of power: the next repair does it.
-	Watch func(bytes int) error
-}
-
-// Kind says how bad a problem is.
-type Kind int
-
-// The kinds, the least first.
-const (
-	Mark   Kind = iota // a mark, a count or a copy is out of date
-	Lost               // room that nobody has, left by a cut of power: no file is concerned
-	Damage             // files or directories are concerned
+// What all checks of volumes have in common.
+type (
+	CheckOptions = fs.CheckOptions
+	Report       = fs.Report
+	Problem      = fs.Problem
+	Kind         = fs.ProblemKind
 )
 
-// Problem is one thing that is wrong.
-type Problem struct {
-	Kind   Kind
-	Path   string // of the file or directory; "" for the volume
-	What   string // is wrong, in a clause
-	Remedy string // what was done, or has to be
-	Mended bool
-}
-
-// Clause says what is wrong and what was done, to be part of a sentence.
-func (p Problem) Clause() string {
-	s := p.What
-	if p.Path != "" {
-		s = p.Path + ": " + s
-	}
-	if p.Mended {
-		s += " (" + p.Remedy + ")"
-	}
-	return s
-}
-
-func (p Problem) String() string {
-	s := "The volume: "
-	if p.Path != "" {
-		s = p.Path + ": "
-	}
-	s += p.What
-	switch {
-	case p.Remedy == "":
-		return s + "."
-	case p.Mended:
-		return s + ". Mended: " + p.Remedy + "."
-	}
-	return s + ". To be done: " + p.Remedy + "."
-}
-
-// Report is what Check found.
-type Report struct {
-	Problems         []Problem // at most mostProblems
-	More             int       // others
-	Files, Dirs      int
-	Clusters         int64 // in all
-	Free, Bad, Freed int64 // clusters: free now; marked as bad; that nobody had
-	Saved            int   // files made of these
-}
-
-// String is the report in lines for a person.
-func (r Report) String() string {
-	var b strings.Builder
-	for _, p := range r.Problems {
-		fmt.Fprintln(&b, p)
-	}
-	if r.More > 0 {
-		fmt.Fprintf(&b, "... and %d problems more.\n", r.More)
-	}
-	fmt.Fprintf(&b, "%d files in %d directories; %d of %d clusters are free", r.Files, r.Dirs, r.Free, r.Clusters)
-	if r.Bad > 0 {
-		fmt.Fprintf(&b, ", %d are marked as bad", r.Bad)
-	}
-	b.WriteString(".\n")
-	if len(r.Problems) == 0 {
-		b.WriteString("The file system is in order.\n")
-	}
-	return b.String()
-}
+// The kinds of problems.
+const (
+	Mark   = fs.Mark
+	Lost   = fs.Lost
+	Damage = fs.Damage
+)
 
 const (
 	mostProblems = 1000
 	mostOverlay  = 64 << 20 // bytes that would be written
 	mostSaved    = 9999     // files of lost clusters
-	mostFile     = 1<<32 - 1
 )
+
+// MaxFile is how many bytes a file can have.
+const MaxFile = 1<<32 - 1
 
 // Check looks at the whole volume and mends it if that is asked for. The volume must not be
 // mounted for changes meanwhile. The error tells why it could not be done: the medium failed,
@@ -347,7 +276,7 @@ func (v *FS) preferBackup() error {
 
 // problem notes what is wrong and is being mended.
 func (c *checker) problem(kind Kind, path, remedy, what string, args ...any) error {
-	c.note(Problem{kind, path, fmt.Sprintf(what, args...), remedy, c.o.Repair})
+	c.note(Problem{Kind: kind, Path: path, What: fmt.Sprintf(what, args...), Remedy: remedy, Mended: c.o.Repair})
 	if c.marked {
 		return nil
 	}
@@ -369,7 +298,7 @@ func (c *checker) note(p Problem) {
 func (c *checker) run() error {
 	v := c.v
 	if v.short {
-		c.note(Problem{Damage, "", "it is said to be longer than its partition or medium; if the drive was copied, the copy is incomplete. Nothing is checked or mended, since files may only seem to be cut", "", false})
+		c.note(Problem{Kind: Damage, What: "it is said to be longer than its partition or medium; if the drive was copied, the copy is incomplete. Nothing is checked or mended, since files may only seem to be cut"})
 		return nil
 	}
 	if v.mirrored && v.copies > 1 {
@@ -450,7 +379,7 @@ func (c *checker) guardFiles() error {
 		}
 		if err != nil {
 			c.keep = true
-			c.note(Problem{Damage, name, fmt.Sprintf("it is to be protected, and its place cannot be found: %v. What nobody has stays as it is", reason(err)), "", false})
+			c.note(Problem{Kind: Damage, Path: name, What: fmt.Sprintf("it is to be protected, and its place cannot be found: %v. What nobody has stays as it is", reason(err))})
 			if e.name != "" {
 				c.guarded[e.origin] = true
 			}
@@ -502,7 +431,7 @@ func (c *checker) tables() error {
 			return err
 		}
 		if all := c.findable(); placed < all {
-			c.note(Problem{Damage, "", c.differences() + ", and each has the place of a protected file that the other has not, so nothing is mended", "", false})
+			c.note(Problem{Kind: Damage, What: c.differences() + ", and each has the place of a protected file that the other has not, so nothing is mended"})
 			return errUndecided
 		}
 		what := c.differences()
@@ -1023,7 +952,7 @@ func (k *checkedDir) entry(off int, r []byte) error {
 		return nil
 	}
 	if guarded && have < size {
-		k.note(Problem{Damage, k.path(name), "its clusters are not those that it should have. It is protected, and left as it is", "", false})
+		k.note(Problem{Kind: Damage, Path: k.path(name), What: "its clusters are not those that it should have. It is protected, and left as it is"})
 		k.keep = true
 		return nil
 	}
@@ -1179,7 +1108,7 @@ func (c *checker) lost() error {
 	case c.quick:
 		return nil
 	case c.keep:
-		c.note(Problem{Lost, "", fmt.Sprintf("%d clusters belong to no file", n), "", false})
+		c.note(Problem{Kind: Lost, What: fmt.Sprintf("%d clusters belong to no file", n)})
 	default:
 		if c.o.SaveLost {
 			remedy = "they are files FSCKnnnn.REC"
@@ -1257,7 +1186,7 @@ func (c *checker) chains(each func(func(x, next uint32) error) error) (list []lo
 			if !rings && led.has(x) || len(list) == mostSaved {
 				return nil
 			}
-			l, err := c.follow(x, mostFile/v.cluster, nil, false)
+			l, err := c.follow(x, MaxFile/v.cluster, nil, false)
 			if err != nil {
 				return err
 			}
@@ -1287,10 +1216,10 @@ func (c *checker) save(chains []lostChain) error {
 				break
 			}
 		}
-		size := min(int64(l.n)*v.cluster, mostFile)
+		size := min(int64(l.n)*v.cluster, MaxFile)
 		err = v.put(root, name, appendEntry(nil, [11]byte{}, attrFile, l.first, uint32(size), v.Clock()))
-		if errors.Is(err, errDirFull) || errors.Is(err, ErrNoRoom) {
-			c.note(Problem{Lost, "/" + name, "there is no room in the root directory for this and more files of lost clusters; check again to have them freed", "", false})
+		if errors.Is(err, errDirFull) || errors.Is(err, fs.ErrNoRoom) {
+			c.note(Problem{Kind: Lost, Path: "/" + name, What: "there is no room in the root directory for this and more files of lost clusters; check again to have them freed"})
 			return nil
 		}
 		if err != nil {
@@ -1402,7 +1331,7 @@ func (c *checker) boot() error {
 			err = v.putRaw(root, appendEntry(nil, [11]byte(was), attrVolume, 0, 0, v.Clock()))
 			if err == nil {
 				want = was
-			} else if !errors.Is(err, errDirFull) && !errors.Is(err, ErrNoRoom) {
+			} else if !errors.Is(err, errDirFull) && !errors.Is(err, fs.ErrNoRoom) {
 				return err
 			}
 			if err := c.info(); err != nil { // if that took a cluster

@@ -387,14 +387,10 @@ func (v *FS) ReadFile(name string) ([]byte, error) {
 	return p, err
 }
 
-// Extent is a piece of a file: Count neighbouring blocks of the device from
-// First on.
-type Extent struct{ First, Count uint64 }
-
 // Extents returns where on the device the content of a file is, for
 // comparing with raw reads of the same blocks. The last block may reach
 // beyond the end of the file.
-func (v *FS) Extents(name string) ([]Extent, error) {
+func (v *FS) Extents(name string) ([]fs.Extent, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	list, _, err := v.extents(name, v.fileRuns)
@@ -403,7 +399,7 @@ func (v *FS) Extents(name string) ([]Extent, error) {
 
 // Pin returns a file's extents for somebody who will use them without asking again: until
 // the volume is mounted anew the file can be neither moved nor truncated, replaced or removed.
-func (v *FS) Pin(name string) ([]Extent, error) {
+func (v *FS) Pin(name string) ([]fs.Extent, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	list, e, err := v.extents(name, v.pinnedRuns)
@@ -413,12 +409,12 @@ func (v *FS) Pin(name string) ([]Extent, error) {
 	return list, v.pin("pin", name, e)
 }
 
-func (v *FS) extents(name string, runsOf func(entry) ([]run, error)) ([]Extent, entry, error) {
+func (v *FS) extents(name string, runsOf func(entry) ([]run, error)) ([]fs.Extent, entry, error) {
 	e, err := v.lookup("extents", name)
 	if err != nil {
 		return nil, e, err
 	}
-	fail := func(err error) ([]Extent, entry, error) {
+	fail := func(err error) ([]fs.Extent, entry, error) {
 		return nil, e, &iofs.PathError{Op: "extents", Path: name, Err: err}
 	}
 	if e.isDir() {
@@ -432,10 +428,10 @@ func (v *FS) extents(name string, runsOf func(entry) ([]run, error)) ([]Extent, 
 		return fail(err)
 	}
 	x := extent{v, runs, int64(e.size)}
-	var list []Extent
+	var list []fs.Extent
 	for off := int64(0); off < x.size; {
 		at, n := x.piece(off)
-		list = append(list, Extent{First: uint64(at / v.block), Count: uint64((n + v.block - 1) / v.block)})
+		list = append(list, fs.Extent{First: uint64(at / v.block), Count: uint64((n + v.block - 1) / v.block)})
 		off += n
 	}
 	return list, e, nil

@@ -892,8 +892,8 @@ func TestInPlace(t *testing.T) {
 			t.Error("something beside the file was changed")
 		}
 		for _, c := range []struct{ off, n int64 }{{f.Size(), 1}, {f.Size() - 1, 2}, {f.Size() + 1, 0}, {-1, 1}, {1 << 62, 1}} {
-			if n, err := f.WriteAt(make([]byte, c.n), c.off); n != 0 || !errors.Is(err, ErrFull) {
-				t.Errorf("WriteAt(%d bytes, %d) = %d, %v; want ErrFull", c.n, c.off, n, err)
+			if n, err := f.WriteAt(make([]byte, c.n), c.off); n != 0 || !errors.Is(err, fs.ErrFull) {
+				t.Errorf("WriteAt(%d bytes, %d) = %d, %v; want fs.ErrFull", c.n, c.off, n, err)
 			}
 		}
 		if n, err := f.WriteAt(nil, f.Size()); n != 0 || err != nil {

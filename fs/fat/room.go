@@ -25,16 +25,6 @@ import (
 	"alphaos/fs"
 )
 
-var (
-	// ErrNoRoom is returned, wrapped, when a volume is full.
-	ErrNoRoom = errors.New("the volume has not enough free room")
-	// ErrPinned is returned, wrapped, for a change of a file that is open in place, or
-	// whose extents somebody has.
-	ErrPinned = errors.New("the file is in use where it lies; it cannot be moved, cut, replaced or removed as long as the drive is in use")
-	// ErrBusy is returned, wrapped, for a change of a file that is open for writing.
-	ErrBusy = errors.New("the file is open for writing; close it first")
-)
-
 const (
 	cleanShutdown = 1 << 27            // bit of FAT[1]: the volume is not in use
 	bootDirty     = 65                 // byte of the boot sector, of which bit 0 says the contrary
@@ -422,7 +412,7 @@ func (v *FS) alloc(n, after uint32) ([]run, error) {
 		}
 	}
 	if v.free != unknownCount && n > v.free {
-		return nil, ErrNoRoom
+		return nil, fs.ErrNoRoom
 	}
 	var runs []run
 	got := uint32(0)
@@ -448,7 +438,7 @@ func (v *FS) alloc(n, after uint32) ([]run, error) {
 	}
 	if got < n {
 		v.unreserve(runs)
-		return nil, ErrNoRoom
+		return nil, fs.ErrNoRoom
 	}
 	return runs, nil
 }
@@ -473,7 +463,7 @@ func (v *FS) findPiece(n int64) (found run, err error) {
 			return run{first: r.first, count: uint32(n)}, nil
 		}
 	}
-	return run{}, fmt.Errorf("%w in one piece", ErrNoRoom)
+	return run{}, fmt.Errorf("%w in one piece", fs.ErrNoRoom)
 }
 
 // appendRun adds a run of clusters to those of a file.
@@ -600,7 +590,7 @@ func (v *FS) letGo(name string, first uint32) error {
 // pin keeps a file where it is.
 func (v *FS) pin(op, name string, e entry) error {
 	if v.writers[keyOf(e)] != nil {
-		return &iofs.PathError{Op: op, Path: name, Err: ErrBusy}
+		return &iofs.PathError{Op: op, Path: name, Err: fs.ErrBusy}
 	}
 	if e.first != 0 {
 		p := v.pins[e.first]

@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"alphaos/fs"
 	"alphaos/fs/readfs"
 )
 
@@ -122,7 +123,7 @@ func (v *FS) openWriter(name string, create bool) (*Writer, error) {
 		}
 		w.name, w.key = label, writerKey{d.first, fold(label)}
 		if v.writers[w.key] != nil {
-			return fail(ErrBusy)
+			return fail(fs.ErrBusy)
 		}
 	default:
 		return fail(err)

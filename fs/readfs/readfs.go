@@ -1,6 +1,6 @@
 // Package readfs is what all file systems have in common when they are read: the bytes of a
 // volume, open files, and directories that are listed; and for those whose files are Runs that
-// are known beforehand, files that lie in pieces on it.
+// are known beforehand, files that lie in pieces on it, also to be overwritten where they lie.
 //
 // A file system gives the Contents of a file and gets an open file that is an io.ReaderAt and
 // io.Seeker. It is made for reading models: whole runs move straight into

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"alphaos/fs"
 	"alphaos/fs/exfat"
@@ -63,6 +64,12 @@ const (
 	copyFiles = "copy what you need of it to a drive that is FAT32 or exFAT"
 	asFAT32   = "copy what is on it elsewhere and format it as FAT32 or exFAT"
 )
+
+// String is the name of what it holds.
+func (k Kind) String() string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(k.Clause(), "is "), ",")
+	return name
+}
 
 // Clause says what the volume is, to follow its name in a sentence: "is NTFS, the file
 // system of Windows".

@@ -1,6 +1,6 @@
 // Package volume is the one door to what is on a medium: List finds its volumes, however
-// the medium is divided, Identify says what one holds, and Mount opens any that can be read
-// for reading.
+// the medium is divided, Identify says what one holds, Mount opens any that can be read
+// for reading, and MountReadWrite those that drives have to be changed.
 //
 // A medium has a GUID partition table, the partition table of a master boot record, both
 // (a hybrid: the GUID partition table counts), or none, when it is one volume from block 0

@@ -26,6 +26,7 @@ import (
 	"alphaos/fs/fat"
 	"alphaos/fs/fstest"
 	"alphaos/fs/gpt"
+	"alphaos/fs/readfs"
 	"alphaos/fs/volume"
 )
 
@@ -509,7 +510,7 @@ func TestMount(t *testing.T) {
 			r.Close()
 
 			if _, ok := v.(interface {
-				OpenInPlace(string) (*fat.InPlace, error)
+				OpenInPlace(string) (*readfs.InPlace, error)
 			}); ok {
 				t.Errorf("%s can be written", name)
 			}

@@ -1,4 +1,4 @@
-// Package fsck asks fsck.fat what it thinks of FAT32 volumes, for tests.
+// Package fsck asks fsck.fat and e2fsck what they think of volumes, for tests.
 package fsck
 
 import (
@@ -14,11 +14,21 @@ import (
 	"alphaos/fs"
 )
 
-// Sound fails the test if fsck.fat has anything to say of a volume.
+// Sound fails the test if fsck.fat, or of ext4 e2fsck, has anything to say of a volume.
 func Sound(t testing.TB, dev fs.BlockDevice) {
 	t.Helper()
 	img := Copy(t, dev)
 	defer os.Remove(img)
+	if b, err := os.ReadFile(img); err == nil && len(b) > 2048 && b[1024+56] == 0x53 && b[1024+57] == 0xEF {
+		if _, err := exec.LookPath("e2fsck"); err != nil {
+			t.Skip("e2fsck is not installed (package e2fsprogs)")
+		}
+		out, err := exec.Command("e2fsck", "-fn", img).CombinedOutput()
+		if err != nil || bytes.Contains(out, []byte("WARNING")) || bytes.Contains(out, []byte("? no")) {
+			t.Errorf("e2fsck says:\n%s%v", out, err)
+		}
+		return
+	}
 	if said := Says(t, img); len(said) > 0 {
 		t.Errorf("fsck.fat says:\n%s", strings.Join(said, "\n"))
 	}

@@ -5,7 +5,7 @@ package db
 // SQLite changes its file where it lies, page by page, and first writes the pages as they were to a second file, the
 // rollback journal. While that is there whole, whoever opens the database next takes the pages back from it: this
 // package, and the stock sqlite3 as well. Removing it is what makes a change final. That asks three things of the
-// file system, which fs/fat keeps (fs/fat/change.go): a file is there only once all of it is; what was synced stays; what
+// file system, which fs/fat and fs/ext4 keep (fs/fat/change.go): a file is there only once all of it is; what was synced stays; what
 // is written inside a file harms nothing around it. A new file and a rename for each change would ask for less and be simpler,
 // but would write all of the database for a message.
 //

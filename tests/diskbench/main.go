@@ -166,7 +166,7 @@ func requests(volume *fat.FS, dev fs.BlockDevice) error {
 			fills++
 		}
 	}
-	if !errors.Is(err, fat.ErrNoRoom) {
+	if !errors.Is(err, fs.ErrNoRoom) {
 		return err
 	}
 	for n := range fills {
@@ -235,7 +235,7 @@ func requests(volume *fat.FS, dev fs.BlockDevice) error {
 
 // readRaw reads the file's blocks in order and returns MB/s. Taking the memory
 // is part of it, as it is of loading.
-func readRaw(dev fs.BlockDevice, extents []fat.Extent, bytes int64) (float64, error) {
+func readRaw(dev fs.BlockDevice, extents []fs.Extent, bytes int64) (float64, error) {
 	began := time.Now()
 	size := uint64(dev.BlockSize())
 	blocks := uint64(0)

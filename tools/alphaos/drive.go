@@ -44,7 +44,7 @@ func driveCreateCommand() *cobra.Command {
 	var o create.Options
 	var target outFlags
 	var encryption encryptionFlags
-	var size, esp, system, journal, state string
+	var size, esp, system, journal, state, filesystem string
 	var signing signFlags
 	cmd := &cobra.Command{
 		Use:   "create TARGET --efi BOOTX64.EFI [--model FILE]...",
@@ -64,15 +64,17 @@ minimal one has one partition, flagged esp, for everything. The full one, which 
 of 16G and more have unless --layout says otherwise, has three: ALPHAOS_ESP with the EFI
 application, ALPHAOS_SYS with models and settings, and ALPHAOSDATA, as large as is left,
 with conversations and documents. With --encrypt that one is encrypted, as Linux does it
-(LUKS2), and AlphaOS asks for the passphrase when it starts. What the drive held before
+(LUKS2), and AlphaOS asks for the passphrase when it starts. With --filesystem ext4 it is
+ext4, which Linux reads and writes, and Windows and macOS don't. What the drive held before
 is not overwritten where nothing new is written.
 
 With SOURCE_DATE_EPOCH in the environment the same input gives the same bytes,
-unless they are encrypted.`,
+unless they are encrypted or on ext4.`,
 		Example: `  sudo alphaos drive create /dev/sdb --efi BOOTX64.EFI --model llama-3.2-1b-q8.gguf
   alphaos drive create alphaos.img --efi build/BOOTX64.EFI --model llama-3.2-1b-q8.gguf
   alphaos drive create alphaos.img --size 32G --efi build/BOOTX64.EFI --model a.gguf --model b.gguf --yes
   sudo alphaos drive create /dev/sdb --efi BOOTX64.EFI --encrypt --recovery
+  sudo alphaos drive create /dev/sdb --efi BOOTX64.EFI --encrypt --filesystem ext4
   alphaos drive create alphaos.img --size 256G --efi build/BOOTX64.EFI --system 16G --document notes.pdf`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -129,6 +131,13 @@ unless they are encrypted.`,
 					o.State = -1
 				}
 			}
+			switch filesystem {
+			case "fat32":
+			case "ext4":
+				o.Ext4 = true
+			default:
+				return fmt.Errorf("--filesystem %s: the partition for conversations and documents can be fat32 or ext4", filesystem)
+			}
 			if o.Time, err = epoch(); err != nil {
 				return err
 			}
@@ -183,6 +192,7 @@ unless they are encrypted.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Layout, "layout", "", "layout of the drive: minimal or full (default full if --size is 16G or more, else minimal)")
+	f.StringVar(&filesystem, "filesystem", "fat32", "of the full layout's partition for conversations and documents: fat32 or ext4")
 	f.StringVar(&size, "size", "", "size of an image, such as 512M or 32G (default 512M, in the full layout 16G, or what the models need)")
 	f.Int64Var(&o.Sector, "sector-size", 0, "bytes in a sector of an image: 512, or 4096 for a drive that has those (default 512; of a drive its own)")
 	f.StringVar(&esp, "esp", "", "size of the full layout's EFI system partition (default 512M, or an eighth of a small drive)")
@@ -195,6 +205,7 @@ unless they are encrypted.`,
 	f.StringVar(&state, "state", "", "space for what a model remembers of the last conversation, so that the next start goes on at once; 0: none (default 64M, or a sixteenth of a drive below 1G)")
 	signing.add(cmd)
 	completeFiles(cmd, "efi", "EFI", "efi")
+	completeWith(cmd, "filesystem", func(string) []string { return []string{"fat32", "ext4"} })
 	completeWith(cmd, "layout", func(string) []string { return []string{"minimal", "full"} })
 	target.add(cmd)
 	encryption.add(cmd)

@@ -1,0 +1,455 @@
+package ext4
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"alphaos/fs"
+	"alphaos/fs/fstest"
+)
+
+// byDebugfs has debugfs change a disk.
+func byDebugfs(t testing.TB, d *fstest.Disk, commands ...string) {
+	t.Helper()
+	dir := t.TempDir()
+	img, script := filepath.Join(dir, "disk.img"), filepath.Join(dir, "script")
+	if err := errors.Join(os.WriteFile(img, d.Bytes(), 0o600), os.WriteFile(script, []byte(strings.Join(commands, "\n")+"\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if said := program(t, "", nil, "debugfs", "-w", "-f", script, img); strings.Contains(said, "rror") {
+		t.Fatal(said)
+	}
+	b, err := os.ReadFile(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(d.Bytes(), b)
+}
+
+// Another system has left the old content of a file's block in the journal (data=journal): it is read from there, and once the file was
+// overwritten in place it never comes back, whoever replays the journal and however the first change of the volume is cut.
+func TestInPlaceOverJournal(t *testing.T) {
+	needs(t, "debugfs")
+	for _, clean := range []bool{false, true} {
+		t.Run(fmt.Sprintf("clean %t", clean), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 2))
+			d := made(t, 24, r, "-b", "1024")
+			v := mounted(t, d)
+			if err := errors.Join(v.WriteFile("journal.log", bytes.Repeat([]byte("0"), 10<<10)), v.Sync()); err != nil {
+				t.Fatal(err)
+			}
+			e, err := v.Extents("journal.log")
+			if err != nil || len(e) != 1 || e[0].Count != 20 {
+				t.Fatal(e, err)
+			}
+			logged := filepath.Join(t.TempDir(), "logged")
+			if err := os.WriteFile(logged, bytes.Repeat([]byte("L"), 1024), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			byDebugfs(t, d, "jo -c", fmt.Sprintf("jw -b %d %s", e[0].First/2+3, logged), "jc")
+			if clean { // the journal was replayed, and its ring still has that
+				img := filepath.Join(t.TempDir(), "d.img")
+				if err := os.WriteFile(img, d.Bytes(), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				program(t, "", []int{1}, "e2fsck", "-fy", img)
+				b, err := os.ReadFile(img)
+				if err != nil {
+					t.Fatal(err)
+				}
+				copy(d.Bytes(), b)
+			}
+			v = mounted(t, d)
+			if v.Dirty() == clean {
+				t.Error("dirty is", !clean)
+			}
+			f, err := v.OpenInPlace("journal.log")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, 1024)
+			if _, err := f.ReadAt(got, 3<<10); err != nil || got[0] != 'L' || got[1023] != 'L' {
+				t.Fatalf("%.10q, %v", got, err)
+			}
+			if _, err := f.WriteAt([]byte("new"), 3<<10+100); err != nil {
+				t.Fatal(err)
+			}
+			want := bytes.Repeat([]byte("L"), 1024)
+			copy(want[100:], "new")
+			there := func(d *fstest.Disk, how string) {
+				t.Helper()
+				v := mounted(t, d)
+				b, err := v.ReadFile("journal.log")
+				if err != nil || !bytes.Equal(b[3<<10:4<<10], want) {
+					t.Fatalf("%s: it has %.110q, %v", how, b[3<<10:], err)
+				}
+			}
+			there(d, "written")
+			// Cuts in the first change, of which each write may be torn.
+			before := slices.Clone(d.Bytes())
+			for n := 1; ; n++ {
+				d := fstest.New(int64(len(before)), 512, 0, r)
+				copy(d.Bytes(), before)
+				d.InOrder, d.Tear = true, fstest.TearPart
+				v := mounted(t, d)
+				if !clean {
+					if _, err := v.OpenInPlace("journal.log"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				d.CutAfter(n)
+				err := v.WriteFile("x", []byte("y"))
+				if err == nil {
+					err = v.Sync()
+				}
+				d.PowerOn()
+				there(d, fmt.Sprintf("cut %d", n))
+				if err == nil {
+					break
+				}
+			}
+			if err := errors.Join(v.WriteFile("x", nil), v.Sync()); err != nil {
+				t.Fatal(err)
+			}
+			there(d, "synced")
+			judged(t, d, false)
+			// The journal's superblock is torn at the end, which leads to what is in the ring.
+			j, err := mounted(t, d).openJournal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			at, err := j.at(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			binary.BigEndian.PutUint32(d.Bytes()[at*1024+0x1C:], 77) // where it begins; the checksum is another then
+			binary.LittleEndian.PutUint32(d.Bytes()[1024+0x60:], v.incompat|incompatReplay)
+			v.sealSuper(d.Bytes()[1024:2048])
+			if v := mounted(t, d); !v.Dirty() {
+				t.Error("a volume whose journal is torn is not dirty")
+			}
+			there(d, "with a torn superblock")
+		})
+	}
+}
+
+// A file with holes, and one that was set aside and never written, get zeros before they are overwritten in place; then they are as others see them.
+func TestInPlaceHoles(t *testing.T) {
+	needs(t, "debugfs")
+	d := made(t, 24, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
+	v := mounted(t, d)
+	w, err := v.Create("holes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int64{5000, 90000} {
+		if _, err := w.WriteAt([]byte("island"), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Truncate(200000), w.Close(), v.WriteFile("aside", nil), v.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	byDebugfs(t, d, "fallocate aside 0 99", "sif aside size 100000")
+	v = mounted(t, d)
+	for name, size := range map[string]int64{"holes": 200000, "aside": 100000} {
+		f, err := v.OpenInPlace(name)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if f.Size() != size {
+			t.Errorf("%s has %d bytes", name, f.Size())
+		}
+		if _, err := f.WriteAt([]byte("words"), 77777); err != nil {
+			t.Fatal(err)
+		}
+		want := make([]byte, size)
+		copy(want[77777:], "words")
+		if name == "holes" {
+			copy(want[5000:], "island")
+			copy(want[90000:], "island")
+		}
+		got := make([]byte, size)
+		if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
+			t.Error(name, err)
+		}
+		if got, err := mounted(t, d).ReadFile(name); err != nil || !bytes.Equal(got, want) {
+			t.Error(name, "mounted again:", err)
+		}
+	}
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	judged(t, d, false)
+}
+
+// On a volume that is only read a file in place is only read, and the reason is said.
+func TestInPlaceOnlyRead(t *testing.T) {
+	d := made(t, 24, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
+	v := mounted(t, d)
+	if err := errors.Join(v.WriteFile("journal.log", make([]byte, 5000)), v.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	byDebugfs(t, d, "feature quota")
+	before := slices.Clone(d.Bytes())
+	v = mounted(t, d)
+	f, err := v.OpenInPlace("journal.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.ReadAt(make([]byte, 5000), 0); err != nil {
+		t.Error(err)
+	}
+	_, err = f.WriteAt([]byte("x"), 0)
+	if !errors.Is(err, fs.ErrUnwritable) || !strings.Contains(fs.Explain(err), "the volume is only read: it has features of ext4 with which AlphaOS only reads ([quota])") {
+		t.Error(err)
+	}
+	if err := v.Sync(); err != nil || !bytes.Equal(before, d.Bytes()) {
+		t.Error("something was written:", err)
+	}
+}
+
+// Names of files that were removed or renamed are nowhere on the medium after Scrub, also those that others have left in the journal.
+func TestScrub(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	d := made(t, 24, r, "-b", "1024")
+	const secret = "a-secret-that-was-in-a-name"
+	v := mounted(t, d)
+	for round := range 3 {
+		if err := v.WriteFile(secret+"-1", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 40 { // so that the directory gets an index, and the leaf with the name is divided
+			if err := v.WriteFile(fmt.Sprintf("%d-%d-%040d", round, i, i), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := v.Rename(secret+"-1", secret+"-2"); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Remove(secret + "-2"); err != nil {
+			t.Fatal(err)
+		}
+		if round == 0 { // others' leavings, at the end of the ring
+			j := v.log.journal
+			at, err := j.at(j.end - 5)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copy(d.Bytes()[at*1024:], secret)
+		}
+		if !bytes.Contains(d.Bytes(), []byte(secret)) {
+			t.Error("this test would find nothing")
+		}
+		if err := v.Scrub(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range len(secret) - 16 {
+			if at := bytes.Index(d.Bytes(), []byte(secret[i:i+16])); at >= 0 {
+				t.Fatalf("round %d: %q is in block %d", round, secret[i:i+16], at/1024)
+			}
+		}
+		if round == 1 {
+			if err := v.Sync(); err != nil {
+				t.Fatal(err)
+			}
+			judged(t, d, false)
+		}
+	}
+	if err := v.WriteFile("after", []byte("all")); err != nil {
+		t.Fatal(err)
+	}
+	judged(t, d, true)
+	if b, err := mounted(t, d).ReadFile("after"); err != nil || string(b) != "all" {
+		t.Error(err)
+	}
+}
+
+// TestCheck looks at volumes that are in order and at damaged ones.
+func TestCheck(t *testing.T) {
+	needs(t, "debugfs")
+	r := rand.New(rand.NewPCG(1, 2))
+	d := made(t, 24, r, "-b", "1024")
+	v := mounted(t, d)
+	p := newPerson(r)
+	for range 60 {
+		do, q, _ := p.plan()
+		if err := do(v); err != nil {
+			t.Fatal(err)
+		}
+		p = q
+	}
+	if err := v.WriteFile("some", make([]byte, 5000)); err != nil {
+		t.Fatal(err)
+	}
+	check := func(o fs.CheckOptions, want string) {
+		t.Helper()
+		v := mounted(t, d)
+		got, err := v.Check(o)
+		if err != nil || !strings.Contains(got.String(), want) || (want == "") != (len(got.Problems) == 0) {
+			t.Errorf("%v, %q", err, got)
+		}
+		if got.Files != len(p.files)+1 || got.Dirs != len(p.dirs)+1 {
+			t.Errorf("%d files and %d directories", got.Files, got.Dirs)
+		}
+	}
+	check(fs.CheckOptions{}, "was not put in order when it was last used. To be done: ")
+	check(fs.CheckOptions{Repair: true}, "Mended: what waits in its journal is copied to its place.")
+	check(fs.CheckOptions{}, "")
+	judged(t, d, false)
+	stop := errors.New("stop")
+	if _, err := mounted(t, d).Check(fs.CheckOptions{Watch: func(int) error { return stop }}); !errors.Is(err, stop) {
+		t.Error(err)
+	}
+	e, err := mounted(t, d).Extents("some")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byDebugfs(t, d, fmt.Sprintf("freeb %d", e[0].First/2))
+	check(fs.CheckOptions{Repair: true}, fmt.Sprintf("block %d belongs to a file and is marked as free. To be done: e2fsck -f on a computer with Linux.", e[0].First/2))
+	byDebugfs(t, d, fmt.Sprintf("setb %d", e[0].First/2), "set_super_value state 3")
+	check(fs.CheckOptions{Repair: true}, "errors were found on it when it was last used")
+}
+
+// The label is changed for others to see; and a volume that was away is read anew, while a file that was being written is not.
+func TestLabelAndReread(t *testing.T) {
+	d := made(t, 24, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
+	v := mounted(t, d)
+	if err := v.SetLabel("a label that is too long"); err == nil {
+		t.Error("too long")
+	}
+	if err := errors.Join(v.SetLabel("ALPHAOS_DATA"), v.WriteFile("before", []byte("1"))); err != nil {
+		t.Fatal(err)
+	}
+	w, err := v.Create("open")
+	if err == nil {
+		_, err = w.Write(make([]byte, 1<<20))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := v.OpenInPlace("before")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := mounted(t, d) // another computer
+	if err := errors.Join(other.WriteFile("other", make([]byte, 1<<20)), other.Remove("lost+found"), other.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Reread(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte("more")); err == nil && w.Close() == nil {
+		t.Error("a file was written whose blocks may be another's")
+	}
+	w.Discard()
+	if _, err := f.WriteAt([]byte("2"), 0); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(v.Remove("other"), v.WriteFile("after", []byte("3")), v.Sync()); err != nil {
+		t.Error(err)
+	}
+	v = mounted(t, d)
+	b, err := v.ReadFile("before")
+	if v.Label() != "ALPHAOS_DATA" || err != nil || string(b) != "2" {
+		t.Errorf("%q, %q, %v", v.Label(), b, err)
+	}
+	judged(t, d, false)
+}
+
+// A medium that fails for a moment leaves a volume that is used again at once.
+func TestGoesOn(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 2))
+	d := made(t, 24, r, "-b", "1024")
+	v := mounted(t, d)
+	p := newPerson(r)
+	failed := 0
+	for range 150 {
+		do, q, _ := p.plan()
+		d.Fail = fstest.Flaky(r, 0, 0.01, 0.01, 2)
+		err := do(v)
+		d.Fail = nil
+		if errors.Is(err, fs.ErrNoRoom) {
+			t.Fatal(err)
+		}
+		if err == nil {
+			p = q
+			continue
+		}
+		failed++
+		probe := fmt.Sprintf("probe %d", failed)
+		if err := v.WriteFile(probe, nil); err != nil { // reads it anew: what failed may be there all the same
+			t.Fatal(err)
+		}
+		p.files[probe], q.files[probe] = nil, nil
+		if p.differs(v, "") != "" { // it was made all the same
+			if diff := q.differs(v, ""); diff != "" {
+				t.Fatal(err, diff)
+			}
+			p = q
+		}
+	}
+	if failed < 5 {
+		t.Errorf("%d failed", failed)
+	}
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	judged(t, d, false)
+}
+
+// A sector of a superblock that was torn inside LUKS has junk in sixteen bytes: those which say that there are checksums, too.
+func TestTornFeatures(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 2))
+	d := made(t, 24, r, "-b", "1024")
+	v := mounted(t, d)
+	if err := v.WriteFile("before", []byte("1")); err != nil { // and waits in the journal
+		t.Fatal(err)
+	}
+	j, err := v.openJournal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	journal, err := j.at(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 20 {
+		for i := range 16 {
+			d.Bytes()[1024+0x60+i] = byte(r.Uint32())
+			if n%2 == 1 { // and in that of the journal
+				d.Bytes()[journal*1024+0x20+uint64(i)] = byte(r.Uint32())
+			}
+		}
+		v = mounted(t, d)
+		if b, err := v.ReadFile("before"); err != nil || string(b) != "1" {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(v.WriteFile("after", []byte("2")), v.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	judged(t, d, false)
+	// One that has lost the feature stays as it is.
+	img := filepath.Join(t.TempDir(), "d.img")
+	if err := os.WriteFile(img, d.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program(t, "", nil, "tune2fs", "-O", "^metadata_csum", img)
+	b, err := os.ReadFile(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(d.Bytes(), b)
+	if v := mounted(t, d); v.is(roMetadataSum) {
+		t.Error("the backup was used")
+	}
+}
