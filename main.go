@@ -7,7 +7,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -152,7 +151,7 @@ func converse(m *machine.Machine, start *boot.Start, con *console.Console, d *dr
 		Keys:        m.Keyboard(),
 		Begin:       manager.Begin,
 		Flight:      manager.Flight,
-		Forecaster:  llm.NewSpeeds(llm.SpeedOptions{Threads: cmp.Or(start.Threads, m.Processors()), Quick: true, Alloc: m.Lend, Free: m.Free}),
+		Forecaster:  llm.NewSpeeds(llm.SpeedOptions{Threads: start.Threads, Processors: m.Processors(), Kernel: start.Kernel, Quick: true, Alloc: m.Lend, Free: m.Free}),
 		Restarting:  m.Restarting(),
 	})
 	if err != nil { // the person was told

@@ -39,7 +39,9 @@ func LoadEmbedder(ctx context.Context, models Models, o llm.Options, room int64)
 			return nil, ctx.Err()
 		}
 		own := o
-		own.SessionLimit = room - best.Size
+		if own.SessionLimit = room - best.Size; o.SessionLimit > 0 {
+			own.SessionLimit = min(own.SessionLimit, o.SessionLimit)
+		}
 		m, e := loadEmbedder(ctx, models, best.Name, own)
 		if m != nil || ctx.Err() != nil {
 			return m, ctx.Err()

@@ -31,18 +31,26 @@ func TestApart(t *testing.T) {
 		files[shape.Name] = b.Bytes()
 	}
 	for name, file := range files {
-		for _, cache := range []string{"f32", "f16", "q8_0"} {
-			t.Run(name+"/"+cache, func(t *testing.T) {
+		for i, cache := range []string{"f32", "f16", "q8_0", "f16"} {
+			k := Kernels()[0]
+			if i == 3 {
+				k = "portable"
+			}
+			t.Run(name+"/"+cache+"/"+k, func(t *testing.T) {
 				var want []float32
 				for _, threads := range []int{1, 2, 5} {
-					m, err := Load(bytes.NewReader(file), int64(len(file)), Options{Threads: threads, Kernel: Kernels()[0], Cache: cache})
+					m, err := Load(bytes.NewReader(file), int64(len(file)), Options{Threads: threads, Kernel: k, Cache: cache})
 					if err != nil {
 						t.Fatal(err)
 					}
 					t.Cleanup(m.Close)
-					s := newSession(t, m)
+					const n = 433 // all there is room for
+					s, err := m.NewSession(n)
+					if err != nil {
+						t.Fatal(err)
+					}
 					s.apartFrom = 0
-					got := slices.Clone(eval(t, s, slices.Repeat(testIDs, 20)[:430]...))
+					got := slices.Clone(eval(t, s, slices.Repeat(testIDs, 20)[:n-3]...))
 					for id := range int32(3) {
 						got = append(got, eval(t, s, 3+id)...)
 					}

@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"cmp"
 	"errors"
 	"runtime"
 	"slices"
@@ -24,16 +25,18 @@ type Speeds struct {
 
 // SpeedOptions say how to measure. The zero value is good where nobody waits.
 type SpeedOptions struct {
-	Threads int                         // that compute; 0: as many as there are processors, at most 16
-	Quick   bool                        // in some hundredths of a second for each type
-	Alloc   func(n int) ([]byte, error) // memory for some MiB of weights; nil: the Go heap
-	Free    func([]byte)                // takes Alloc's memory back
+	Threads    int                         // that compute; 0: as many as there are processors, at most 16
+	Processors int                         // processors there are to compute on; 0: as many as the Go runtime uses
+	Kernel     string                      // as in Options
+	Quick      bool                        // in some hundredths of a second for each type
+	Alloc      func(n int) ([]byte, error) // memory for some MiB of weights; nil: the Go heap
+	Free       func([]byte)                // takes Alloc's memory back
 }
 
 // NewSpeeds measures nothing yet.
 func NewSpeeds(o SpeedOptions) *Speeds {
 	if o.Threads <= 0 {
-		o.Threads = min(runtime.GOMAXPROCS(0), runtime.NumCPU(), maxThreads)
+		o.Threads = min(cmp.Or(o.Processors, min(runtime.GOMAXPROCS(0), runtime.NumCPU())), maxThreads)
 	}
 	if o.Alloc == nil {
 		o.Alloc = func(n int) ([]byte, error) { return make([]byte, n), nil }
@@ -46,8 +49,9 @@ func NewSpeeds(o SpeedOptions) *Speeds {
 func (s *Speeds) Rate(t gguf.Type) float64 {
 	rate, known := s.rates[t]
 	if !known && kernel.Supported(t) {
-		rate = s.measure(t)
-		s.rates[t] = rate
+		if rate = s.measure(t); rate > 0 { // else there may be memory another time
+			s.rates[t] = rate
+		}
 	}
 	return rate
 }
@@ -60,7 +64,11 @@ func (s *Speeds) measure(t gguf.Type) float64 {
 		size, rounds, limit = 64<<20, 3, 40*time.Millisecond
 	}
 	if s.set == nil {
-		s.set = kernel.Choose()
+		set, err := kernel.ByName(s.o.Kernel)
+		if err != nil { // none is named, or none of this processor's
+			set = kernel.Choose()
+		}
+		s.set = set
 	}
 	rowBytes := cols / t.BlockSize() * t.BlockBytes()
 	for tried := false; size >= least; {
@@ -142,16 +150,19 @@ func (s *Speeds) multiply(t gguf.Type, memory []byte, rows, cols, rounds int, li
 
 // Forecast is what to expect of a model.
 type Forecast struct {
-	Bytes    int64   // of its tensors, but those that nobody computes
-	Loaded   int64   // of these, how many are read before it can answer
+	Bytes    int64   // of its tensors, but those that answers do not need
+	Loaded   int64   // how many are read before it can answer: all of the file's, if nothing is streamed
 	PerToken int64   // bytes of weights that a token of an answer is multiplied with
 	Streamed int64   // of these, how many are read from the drive for each token
 	Tokens   float64 // a second, after a short conversation
 }
 
-// Loading is how long loading takes from a drive of which so many bytes a second can be read.
+// Loading is how long loading takes from a drive of which so many bytes a second can be read; 0: nobody knows.
 func (f Forecast) Loading(drive float64) time.Duration {
-	return time.Duration(float64(f.Loaded) / max(drive, 1) * float64(time.Second))
+	if drive <= 0 {
+		return 0
+	}
+	return time.Duration(float64(f.Loaded) / drive * float64(time.Second))
 }
 
 // Expect tells what to expect of the model in f, with budget bytes of memory for weights (0: enough), on a drive of
@@ -169,6 +180,7 @@ func (s *Speeds) Expect(f *gguf.File, budget int64, drive float64) (Forecast, er
 	var rows int64 // bytes of embeddings
 	for i := range f.Tensors {
 		t := &f.Tensors[i]
+		e.Loaded += t.Bytes
 		if m.config.ignores(t.Name) {
 			continue
 		}
@@ -202,7 +214,6 @@ func (s *Speeds) Expect(f *gguf.File, budget int64, drive float64) (Forecast, er
 		return e, errors.New("how fast this machine computes it could not be measured")
 	}
 	seconds *= float64(e.PerToken) / float64(known)
-	e.Loaded = e.Bytes
 	if need := e.Bytes - rows; budget > 0 && need > budget {
 		// The same share of everything stays in memory, and the drive reads while the processor computes.
 		e.Streamed, e.Loaded = int64(float64(e.PerToken)*float64(need-budget)/float64(need)), budget

@@ -143,7 +143,9 @@ func (g *Guesser) settle(next int32) {
 		g.from, g.count = n, 0
 	}
 	if g.done > n && (g.done > n+1 || g.next != next) {
-		g.done = n
+		if g.done = n; n > 0 {
+			g.next = g.s.tokens[n-1]
+		}
 	}
 	g.cache.first = min(g.cache.first, g.done)
 }
@@ -190,7 +192,11 @@ func (g *Guesser) see(end int, next int32) error {
 		}
 		g.done += len(ids)
 	}
-	g.next = next
+	if g.done > n {
+		g.next = next
+	} else if g.done > 0 {
+		g.next = g.s.tokens[g.done-1]
+	}
 	if g.count > 1 {
 		copy(g.states[:d], g.states[(g.count-1)*d:])
 		g.from, g.count = n-1, 1

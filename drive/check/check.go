@@ -247,11 +247,14 @@ func (r *Report) volume(v volume.Volume, o Options, save bool) {
 // ext4 looks at a volume of that family.
 func (r *Report) ext4(v volume.Volume, o Options) {
 	r.say("%s: %s, %s", title(v), media.FormatSize(int64(v.Blocks())*int64(v.BlockSize())), v.Kind)
-	dev := v.BlockDevice
-	if !o.Repair {
-		dev = fs.ReadOnly(dev)
+	f, err := volume.MountReadWrite(fs.ReadOnly(v))
+	ours := err == nil && (drive.OurLabel(v.Name) || drive.OurLabel(f.Label()))
+	switch {
+	case err == nil && ours && o.Repair:
+		f, err = volume.MountReadWrite(v)
+	case err == nil && o.Repair: // a system that sleeps may have it mounted
+		r.say("  It is another system's: it is looked at only.")
 	}
-	f, err := volume.MountReadWrite(dev)
 	if err != nil {
 		r.problem("It could not be checked: %s", fs.Explain(err))
 		return
@@ -259,7 +262,7 @@ func (r *Report) ext4(v volume.Volume, o Options) {
 	if err := f.Writable(); err != nil {
 		r.say("  AlphaOS saves nothing there: %s", fs.Explain(err))
 	}
-	r.add(f.Check(fs.CheckOptions{Repair: o.Repair, Time: o.Time}))
+	r.add(f.Check(fs.CheckOptions{Repair: o.Repair && ours, Time: o.Time}))
 }
 
 // add adds what was found on a volume.

@@ -146,7 +146,7 @@ func Parse(b []byte) (*Manifest, error) {
 	for _, l := range t.Files {
 		sum, err := hex.DecodeString(l.SHA256)
 		switch {
-		case len(l.Name) > maxName, !iofs.ValidPath(l.Name), !Covers(l.Name), strings.ContainsFunc(l.Name, func(r rune) bool { return r == '\\' || r == unicode.ReplacementChar || !unicode.IsPrint(r) }):
+		case len(l.Name) > maxName, !iofs.ValidPath(l.Name), !Covers(l.Name), strings.ContainsFunc(l.Name, odd):
 			return nil, fmt.Errorf("it lists %.100q, which is no file below /%s or /%s, nor the program", l.Name, drive.ModelsDir, drive.FontsDir)
 		case seen[l.Name]:
 			return nil, fmt.Errorf("it lists %q twice", l.Name)
@@ -161,6 +161,9 @@ func Parse(b []byte) (*Manifest, error) {
 	slices.SortFunc(m.Files, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
 	return m, nil
 }
+
+// odd are characters that no name in a manifest has, and that a terminal may obey.
+func odd(r rune) bool { return r == '\\' || r == unicode.ReplacementChar || !unicode.IsPrint(r) }
 
 // List returns the files of a drive that a manifest has in it, without their checksums.
 func List(d iofs.FS) ([]File, error) {

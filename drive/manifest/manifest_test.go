@@ -85,7 +85,7 @@ func signed(t testing.TB, by *authenticode.Key) disk {
 
 func sign(t testing.TB, d disk, by *authenticode.Key) {
 	t.Helper()
-	m, err := Make(t.Context(), d, when, nil, func(done, total int64) {
+	m, err := Make(t.Context(), d, when, func(done, total int64) {
 		if done > total {
 			t.Errorf("%d of %d", done, total)
 		}
@@ -286,7 +286,7 @@ func TestParse(t *testing.T) {
 	// What can't be listed is not signed.
 	d := disk{fstest.MapFS{}}
 	d.set("models/a\u202eb.gguf", nil)
-	m, err := Make(t.Context(), d, when, nil, func(int64, int64) {})
+	m, err := Make(t.Context(), d, when, func(int64, int64) {})
 	if err == nil {
 		_, _, err = m.Sign(keys()[0])
 	}

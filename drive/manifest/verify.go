@@ -198,7 +198,15 @@ func (r *Report) compare(ctx context.Context, d Drive, m *Manifest, progress fun
 			total += f.Size
 		}
 	}
-	wrong := func(name, what string) { r.Wrong = append(r.Wrong, d.Where(name)+" "+what) }
+	wrong := func(name, what string) {
+		where := strings.Map(func(r rune) rune {
+			if odd(r) {
+				return '?'
+			}
+			return r
+		}, d.Where(name))
+		r.Wrong = append(r.Wrong, where+" "+what)
+	}
 	for _, f := range m.Files {
 		h, ok := there[f.Name]
 		delete(there, f.Name)
@@ -234,8 +242,8 @@ func (r *Report) compare(ctx context.Context, d Drive, m *Manifest, progress fun
 	return nil
 }
 
-// Make makes a manifest of a drive as it is, of which it reads all files but those in known.
-func Make(ctx context.Context, d Drive, at time.Time, known map[string]File, progress func(done, total int64)) (*Manifest, error) {
+// Make makes a manifest of a drive as it is, of which it reads all files.
+func Make(ctx context.Context, d Drive, at time.Time, progress func(done, total int64)) (*Manifest, error) {
 	list, err := List(d)
 	if err != nil {
 		return nil, err
@@ -243,19 +251,12 @@ func Make(ctx context.Context, d Drive, at time.Time, known map[string]File, pro
 	m := &Manifest{Made: at.UTC().Truncate(time.Second)}
 	total, done := int64(0), int64(0)
 	for _, f := range list {
-		if _, ok := known[f.Name]; !ok {
-			total += f.Size
-		}
+		total += f.Size
 	}
 	for _, f := range list {
-		if _, ok := known[f.Name]; !ok {
-			if f.SHA256, err = Sum(ctx, d, f.Name, func(n int64) { done += n; progress(done, total) }); err != nil {
-				return nil, fmt.Errorf("%s: %w", d.Where(f.Name), err)
-			}
-			m.Set(f)
+		if f.SHA256, err = Sum(ctx, d, f.Name, func(n int64) { done += n; progress(done, total) }); err != nil {
+			return nil, fmt.Errorf("%s: %w", d.Where(f.Name), err)
 		}
-	}
-	for _, f := range known {
 		m.Set(f)
 	}
 	return m, nil

@@ -180,7 +180,8 @@ func Sign(dev Device, o Options) (*Result, *manifest.Manifest, error) {
 	return r, m, err
 }
 
-// sign plans a manifest of the drive with the files in known, which are to be written.
+// sign plans a manifest of the drive, or, if known are files that are to be written, the drive's manifest with these: what else is
+// there is not read then, and not signed.
 func (c *change) sign(o Options, known map[string]manifest.File) (*manifest.Manifest, error) {
 	at := o.Time
 	if at.IsZero() {
@@ -188,7 +189,17 @@ func (c *change) sign(o Options, known map[string]manifest.File) (*manifest.Mani
 	}
 	old, by, err := manifest.Read(c.d)
 	m := &manifest.Manifest{Made: at.UTC().Truncate(time.Second)}
-	if known != nil && err == nil && by.Key.Equal(&o.Sign.Private.PublicKey) {
+	if known != nil {
+		const instead = "alphaos drive sign reads what is on the drive, and signs that"
+		switch {
+		case errors.Is(err, manifest.ErrNone):
+			c.said = append(c.said, "What was signed lists the program only; "+instead+".")
+			old = &manifest.Manifest{}
+		case err != nil:
+			return nil, fmt.Errorf("the signed manifest of the drive can't be kept: %w; %s", err, instead)
+		case !by.Key.Equal(&o.Sign.Private.PublicKey):
+			return nil, fmt.Errorf("the signed manifest of the drive is by another key, and its models are not signed unread; %s", instead)
+		}
 		m.Files = slices.Clone(old.Files)
 		for _, f := range known {
 			m.Set(f)
@@ -198,7 +209,7 @@ func (c *change) sign(o Options, known map[string]manifest.File) (*manifest.Mani
 		}
 	} else {
 		var tell func(done int64)
-		m, err = manifest.Make(context.Background(), c.d, at, known, func(done, total int64) {
+		m, err = manifest.Make(context.Background(), c.d, at, func(done, total int64) {
 			if tell == nil {
 				tell = o.step("Reading what is to be signed", total)
 			}

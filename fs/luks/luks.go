@@ -261,7 +261,7 @@ func (v *Volume) Remains() bool {
 		return false
 	}
 	const piece = 512
-	for at := int64(binarySize); at < v.h.size; at += piece {
+	for at := int64(piece); at < v.h.size; at += piece { // what the two copies' first sectors say differs
 		s := both[at:][:piece]
 		if bytes.Count(s, []byte{s[0]}) == piece && (s[0] == 0 || s[0] == 0xFF) {
 			continue

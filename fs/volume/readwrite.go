@@ -73,8 +73,10 @@ func MountReadWrite(dev fs.BlockDevice) (ReadWrite, error) {
 		if err == nil {
 			return fatReadWrite{v}, nil
 		}
-		if kind == FAT32 {
-			return nil, err
+		if kind == Unknown {
+			if v, err := ext4.Mount(dev); err == nil {
+				return extReadWrite{v, Ext4}, nil
+			}
 		}
 		return nil, err
 	}

@@ -126,14 +126,10 @@ func Mount(dev fs.BlockDevice) (FS, error) {
 	case ExFAT:
 		return mountExFAT(dev)
 	case Ext2, Ext3, Ext4:
-		v, err := ext4.Mount(dev)
-		if err != nil {
-			return nil, err
-		}
-		return v, nil
+		return mountExt4(dev)
 	case Unknown:
-		// Its first sector may be damaged, of which both keep a copy.
-		for _, mount := range []func(fs.BlockDevice) (FS, error){mountExFAT, mountFAT} {
+		// Its first sectors may be damaged, of which all keep a copy.
+		for _, mount := range []func(fs.BlockDevice) (FS, error){mountExFAT, mountFAT, mountExt4} {
 			if v, err := mount(dev); err == nil {
 				return v, nil
 			}
@@ -144,6 +140,14 @@ func Mount(dev fs.BlockDevice) (FS, error) {
 
 func mountExFAT(dev fs.BlockDevice) (FS, error) {
 	v, err := exfat.Mount(dev)
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func mountExt4(dev fs.BlockDevice) (FS, error) {
+	v, err := ext4.Mount(dev)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func sumColumns(m *Matrix, left int, y []float32, n int, x []float32, step, firs
 	sum, at := formatOf(m.Type).sum, left*m.Type.BlockBytes()
 	for t := range n {
 		for r, f := range x[t*step:][:rows] {
-			sum(y[t*m.Cols+left:(t+1)*m.Cols], m.data[(first+r)*m.rowBytes : (first+r+1)*m.rowBytes][at:], f)
+			sum(y[t*m.Cols+left:(t+1)*m.Cols], m.data[(first+r)*m.rowBytes+at:], f)
 		}
 	}
 }

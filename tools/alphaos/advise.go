@@ -91,7 +91,11 @@ func advise(w io.Writer, speeds *llm.Speeds, name string, budget int64) {
 	if e.Streamed > 0 {
 		where = console.Bytes(e.Streamed) + " of each token come from the drive"
 	}
-	fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f s\t%s\n", m.Name(), console.Bytes(m.Size()), e.Tokens, e.Loading(drive).Seconds(), where)
+	loads := "" // the drive can't be read
+	if d := e.Loading(drive); d > 0 {
+		loads = fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	fmt.Fprintf(w, "%s\t%s\t%.1f\t%s\t%s\n", m.Name(), console.Bytes(m.Size()), e.Tokens, loads, where)
 }
 
 // driveRate is how many bytes a second can be read of the model, 0 if none can.

@@ -127,7 +127,8 @@ with a boot manager in that place /` + drive.ChainedPath + `. Whenever the power
 goes, the old one or the new one is there, whole.
 
 With --sign the list of files that alphaos drive sign makes gets the new program, too. What
-it says of models and fonts stays, unless there is no such list by your key yet.`,
+it says of models and fonts stays; they are not read, and what is there of them
+is signed by alphaos drive sign only.`,
 		Example: `  sudo alphaos drive update /dev/sdb --efi BOOTX64.EFI`,
 		Args:    one("TARGET, an image or a drive, for example: alphaos drive update /dev/sdb"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
