@@ -26,7 +26,7 @@ func (v *FS) OpenInPlace(name string) (*readfs.InPlace, error) {
 	if err != nil {
 		return nil, pathError("open", name, err)
 	}
-	return v.inPlace(name, list, n.size, func() { v.pins[n.number]-- }), nil
+	return readfs.NewInPlace(v.inPlace(name, list, n.size, func() { v.pins[n.number]-- })), nil
 }
 
 // Pin returns a file's extents for somebody who will use them without asking again: until
@@ -182,7 +182,7 @@ func (v *FS) fill(name string, n *inode, list []extent) error {
 }
 
 // inPlace is a file of size bytes in these extents, which letGo, with FS.big held, gives up.
-func (v *FS) inPlace(name string, list []extent, size int64, letGo func()) *readfs.InPlace {
+func (v *FS) inPlace(name string, list []extent, size int64, letGo func()) readfs.Place {
 	p := readfs.Place{Path: name, Read: v.readInPlace, Write: v.writeInPlace, Flush: v.dev.Flush, Close: func() {
 		v.big.Lock()
 		defer v.big.Unlock()
@@ -208,7 +208,7 @@ func (v *FS) inPlace(name string, list []extent, size int64, letGo func()) *read
 		}
 	}
 	zeros(size)
-	return readfs.NewInPlace(p)
+	return p
 }
 
 func (v *FS) readInPlace(p []byte, at int64) error {
@@ -279,5 +279,8 @@ func (v *FS) Scratch(size int64) (*readfs.InPlace, error) {
 		list = append(list, extent{at, r.count, r.first, false})
 		at += r.count
 	}
-	return v.inPlace("free room", list, size, letGo), nil
+	p := v.inPlace("free room", list, size, letGo)
+	p.Read = func(b []byte, at int64) error { return v.ours(loaded, v.vol.Read, b, at) }
+	p.Write = func(b []byte, at int64) error { return v.ours(loaded, v.vol.Write, b, at) }
+	return readfs.NewInPlace(p), nil
 }

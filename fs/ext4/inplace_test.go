@@ -365,6 +365,49 @@ func TestLabelAndReread(t *testing.T) {
 	judged(t, d, false)
 }
 
+// What was begun before the volume was read anew writes nothing into blocks that are another file's since.
+func TestStale(t *testing.T) {
+	d := made(t, 8, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
+	v := mounted(t, d)
+	w, err := v.Create("stale")
+	if err == nil {
+		_, err = w.Write(make([]byte, 1<<20))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := v.Scratch(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Reread(); err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Repeat([]byte("b"), 4<<20)
+	if err := v.WriteFile("another", want); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.WriteAt(make([]byte, 1<<20), 0); err == nil || !strings.Contains(err.Error(), "write it anew") {
+		t.Error(err)
+	}
+	if _, err := w.ReadAt(make([]byte, 10), 0); err == nil {
+		t.Error("another file was read")
+	}
+	if err := w.Close(); err == nil {
+		t.Error("it was committed")
+	}
+	if _, err := s.WriteAt(make([]byte, 1<<20), 0); err == nil {
+		t.Error("the scratch was written")
+	}
+	if err := errors.Join(s.Close(), v.Sync()); err != nil {
+		t.Error(err)
+	}
+	if got, err := mounted(t, d).ReadFile("another"); err != nil || !bytes.Equal(got, want) {
+		t.Error("another file's content is gone:", err)
+	}
+	judged(t, d, false)
+}
+
 // A medium that fails for a moment leaves a volume that is used again at once.
 func TestGoesOn(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 2))
