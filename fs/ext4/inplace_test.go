@@ -191,6 +191,35 @@ func TestInPlaceHoles(t *testing.T) {
 	judged(t, d, false)
 }
 
+// Holes that would fill the volume, or take long, are refused before anything is written.
+func TestInPlaceLargeHoles(t *testing.T) {
+	d := made(t, 24, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
+	v := mounted(t, d)
+	sizes := map[string]int64{"medium": 100 << 20, "large": 1 << 40}
+	for name, size := range sizes {
+		w, err := v.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(w.Truncate(size), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	before := slices.Clone(d.Bytes())
+	v = mounted(t, d)
+	for name, want := range map[string]string{"medium": "the holes of the file take 102400 KiB", "large": "1048576 MiB of the file are holes or were never written, and at most 1024 are filled"} {
+		if _, err := v.OpenInPlace(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if !bytes.Equal(before, d.Bytes()) {
+		t.Error("something was written")
+	}
+}
+
 // On a volume that is only read a file in place is only read, and the reason is said.
 func TestInPlaceOnlyRead(t *testing.T) {
 	d := made(t, 24, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
