@@ -302,6 +302,41 @@ func TestScrub(t *testing.T) {
 	}
 }
 
+// Groups smaller than any that mke2fs makes are refused, and a check can be stopped in each extent.
+func TestSmallGroups(t *testing.T) {
+	d := made(t, 8, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
+	for perGroup, fine := range map[uint32]bool{0: false, 1: false, 8: false, 248: false, 260: false, 256: true, 8192: true} {
+		b := slices.Clone(d.Bytes()[superAt:][:superSize])
+		binary.LittleEndian.PutUint32(b[0x20:], perGroup)
+		binary.LittleEndian.PutUint32(b[0x3FC:], crc32c(^uint32(0), b[:0x3FC]))
+		if _, err := parseSuper(b); (err == nil) != fine || err != nil && !strings.Contains(err.Error(), fmt.Sprintf("claims %d blocks in a group", perGroup)) {
+			t.Errorf("%d: %v", perGroup, err)
+		}
+	}
+	v := mounted(t, d)
+	w, err := v.Create("pieces")
+	for at := int64(0); err == nil && at < 5; at++ {
+		_, err = w.WriteAt([]byte("x"), at*2048)
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	asked, stop := 0, errors.New("stop")
+	c := &checker{v: v, owned: map[uint64][]byte{}, o: fs.CheckOptions{Watch: func(int) error {
+		if asked++; asked == 3 {
+			return stop
+		}
+		return nil
+	}}}
+	n, err := v.resolve("test", "pieces", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.own("pieces", n); !errors.Is(err, stop) {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+}
+
 // TestCheck looks at volumes that are in order and at damaged ones.
 func TestCheck(t *testing.T) {
 	needs(t, "debugfs")
