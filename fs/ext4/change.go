@@ -469,7 +469,7 @@ func (v *FS) Chtimes(name string, modified time.Time) error {
 }
 
 // removeOrphans removes the files that were deleted while they were open when the power went, and cuts
-// those that were being cut.
+// those that were being cut. Unless the error is of the medium, and broken is set, what it did not get to is as before.
 func (v *FS) removeOrphans() error {
 	next := v.orphan
 	for seen := 0; next != 0; seen++ {
@@ -506,7 +506,10 @@ func (v *FS) removeOrphans() error {
 		v.orphan = next
 	}
 	if v.log != nil && len(v.logged) > 0 { // the superblock is written straight to its place later on
-		return v.checkpoint()
+		if err := v.checkpoint(); err != nil {
+			v.broken = err
+			return err
+		}
 	}
 	return nil
 }

@@ -589,6 +589,24 @@ func TestOrphans(t *testing.T) {
 	judged(t, d, false)
 }
 
+// An orphan that can't be removed stays, which is said, and all else can be changed from the first change on.
+func TestOrphanThatStays(t *testing.T) {
+	needs(t, "debugfs")
+	d := made(t, 8, rand.New(rand.NewPCG(7, 8)), "-b", "1024")
+	byDebugfs(t, d, "set_super_value last_orphan 4000000000")
+	for range 2 { // at each start
+		v := mounted(t, d)
+		if err := errors.Join(v.WriteFile("first", []byte("text")), v.WriteFile("second", []byte("text")), v.Sync(), v.WriteFile("third", nil), v.Sync()); err != nil {
+			t.Fatal(err)
+		}
+		if notes := v.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "can't be removed") || v.Dirty() {
+			t.Errorf("%q", notes)
+		}
+	}
+	byDebugfs(t, d, "set_super_value last_orphan 0")
+	judged(t, d, false)
+}
+
 // TestInPlace overwrites a file where it lies, and it stays there.
 func TestInPlace(t *testing.T) {
 	d := made(t, 24, rand.New(rand.NewPCG(9, 10)), "-b", "1024")

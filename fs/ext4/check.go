@@ -172,6 +172,9 @@ func (c *checker) own(name string, n *inode) error {
 	}
 	twice := false
 	for _, e := range list {
+		if err := c.look(0); err != nil { // nothing is read, but there may be many
+			return err
+		}
 		for b := e.first; b < e.first+e.count; b++ {
 			g, i := (b-v.first)/v.perGroup, (b-v.first)%v.perGroup
 			m := c.owned[g]

@@ -26,7 +26,7 @@ func (v *FS) OpenInPlace(name string) (*readfs.InPlace, error) {
 	if err != nil {
 		return nil, pathError("open", name, err)
 	}
-	return v.inPlace(name, list, n.size, func() { v.pins[n.number]-- }), nil
+	return readfs.NewInPlace(v.inPlace(name, list, n.size, func() { v.pins[n.number]-- })), nil
 }
 
 // Pin returns a file's extents for somebody who will use them without asking again: until
@@ -108,12 +108,17 @@ func (v *FS) pin(name string) (n *inode, list []extent, err error) {
 				return nil, nil, err
 			}
 			e := extent{uint64(off / v.block), uint64((count + v.block - 1) / v.block), uint64(at / v.block), at < 0}
-			list, off = append(list, e), off+count
+			if list, off = append(list, e), off+count; len(list) > maxExtents {
+				return nil, nil, errPieces
+			}
 		}
 	} else if list, _, err = v.extentsOf(n); err != nil {
 		return nil, nil, err
 	}
 	if !whole(list, n.size, v.block) && v.Writable() == nil {
+		if err := v.fillable(n, list); err != nil {
+			return nil, nil, err
+		}
 		switch err := v.fill(name, n, list); {
 		case errors.Is(err, fs.ErrReadOnly): // the medium: it can be read all the same
 		case err != nil:
@@ -140,6 +145,33 @@ func whole(list []extent, size, block int64) bool {
 		end += e.count
 	}
 	return int64(end)*block >= size
+}
+
+// mostFilled is how many bytes of zeros a file in place is given, at most: files that are made to be overwritten have none, or few, to be given.
+const mostFilled = 1 << 30
+
+// fillable tells whether what a file lacks is so little that it may be filled, and there is room for it.
+func (v *FS) fillable(n *inode, list []extent) error {
+	blocks := (uint64(n.size) + uint64(v.block) - 1) / uint64(v.block)
+	lacks, zeros := blocks, blocks // of the file's blocks, those that are nowhere, and those that read as zeros
+	for _, e := range list {
+		k := min(e.count, blocks-min(blocks, e.at))
+		lacks -= k
+		if !e.unwritten {
+			zeros -= k
+		}
+	}
+	if zeros > mostFilled/uint64(v.block) {
+		return fmt.Errorf("%d MiB of the file are holes or were never written, and at most %d are filled; write it anew, or remove it", zeros*uint64(v.block)>>20, mostFilled>>20)
+	}
+	free, err := v.freeBlocks()
+	if err != nil {
+		return err
+	}
+	if lacks > free {
+		return fmt.Errorf("the holes of the file take %d KiB, and %d are free; remove it, or make room: %w", lacks*uint64(v.block)>>10, free*uint64(v.block)>>10, fs.ErrNoRoom)
+	}
+	return nil
 }
 
 // fill gives a file zeros where it has holes, or extents that were never written.
@@ -182,7 +214,7 @@ func (v *FS) fill(name string, n *inode, list []extent) error {
 }
 
 // inPlace is a file of size bytes in these extents, which letGo, with FS.big held, gives up.
-func (v *FS) inPlace(name string, list []extent, size int64, letGo func()) *readfs.InPlace {
+func (v *FS) inPlace(name string, list []extent, size int64, letGo func()) readfs.Place {
 	p := readfs.Place{Path: name, Read: v.readInPlace, Write: v.writeInPlace, Flush: v.dev.Flush, Close: func() {
 		v.big.Lock()
 		defer v.big.Unlock()
@@ -208,7 +240,7 @@ func (v *FS) inPlace(name string, list []extent, size int64, letGo func()) *read
 		}
 	}
 	zeros(size)
-	return readfs.NewInPlace(p)
+	return p
 }
 
 func (v *FS) readInPlace(p []byte, at int64) error {
@@ -279,5 +311,8 @@ func (v *FS) Scratch(size int64) (*readfs.InPlace, error) {
 		list = append(list, extent{at, r.count, r.first, false})
 		at += r.count
 	}
-	return v.inPlace("free room", list, size, letGo), nil
+	p := v.inPlace("free room", list, size, letGo)
+	p.Read = func(b []byte, at int64) error { return v.ours(loaded, v.vol.Read, b, at) }
+	p.Write = func(b []byte, at int64) error { return v.ours(loaded, v.vol.Write, b, at) }
+	return readfs.NewInPlace(p), nil
 }

@@ -191,6 +191,35 @@ func TestInPlaceHoles(t *testing.T) {
 	judged(t, d, false)
 }
 
+// Holes that would fill the volume, or take long, are refused before anything is written.
+func TestInPlaceLargeHoles(t *testing.T) {
+	d := made(t, 24, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
+	v := mounted(t, d)
+	sizes := map[string]int64{"medium": 100 << 20, "large": 1 << 40}
+	for name, size := range sizes {
+		w, err := v.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(w.Truncate(size), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	before := slices.Clone(d.Bytes())
+	v = mounted(t, d)
+	for name, want := range map[string]string{"medium": "the holes of the file take 102400 KiB", "large": "1048576 MiB of the file are holes or were never written, and at most 1024 are filled"} {
+		if _, err := v.OpenInPlace(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if !bytes.Equal(before, d.Bytes()) {
+		t.Error("something was written")
+	}
+}
+
 // On a volume that is only read a file in place is only read, and the reason is said.
 func TestInPlaceOnlyRead(t *testing.T) {
 	d := made(t, 24, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
@@ -270,6 +299,41 @@ func TestScrub(t *testing.T) {
 	judged(t, d, true)
 	if b, err := mounted(t, d).ReadFile("after"); err != nil || string(b) != "all" {
 		t.Error(err)
+	}
+}
+
+// Groups smaller than any that mke2fs makes are refused, and a check can be stopped in each extent.
+func TestSmallGroups(t *testing.T) {
+	d := made(t, 8, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
+	for perGroup, fine := range map[uint32]bool{0: false, 1: false, 8: false, 248: false, 260: false, 256: true, 8192: true} {
+		b := slices.Clone(d.Bytes()[superAt:][:superSize])
+		binary.LittleEndian.PutUint32(b[0x20:], perGroup)
+		binary.LittleEndian.PutUint32(b[0x3FC:], crc32c(^uint32(0), b[:0x3FC]))
+		if _, err := parseSuper(b); (err == nil) != fine || err != nil && !strings.Contains(err.Error(), fmt.Sprintf("claims %d blocks in a group", perGroup)) {
+			t.Errorf("%d: %v", perGroup, err)
+		}
+	}
+	v := mounted(t, d)
+	w, err := v.Create("pieces")
+	for at := int64(0); err == nil && at < 5; at++ {
+		_, err = w.WriteAt([]byte("x"), at*2048)
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	asked, stop := 0, errors.New("stop")
+	c := &checker{v: v, owned: map[uint64][]byte{}, o: fs.CheckOptions{Watch: func(int) error {
+		if asked++; asked == 3 {
+			return stop
+		}
+		return nil
+	}}}
+	n, err := v.resolve("test", "pieces", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.own("pieces", n); !errors.Is(err, stop) {
+		t.Errorf("asked %d times: %v", asked, err)
 	}
 }
 
@@ -361,6 +425,49 @@ func TestLabelAndReread(t *testing.T) {
 	b, err := v.ReadFile("before")
 	if v.Label() != "ALPHAOS_DATA" || err != nil || string(b) != "2" {
 		t.Errorf("%q, %q, %v", v.Label(), b, err)
+	}
+	judged(t, d, false)
+}
+
+// What was begun before the volume was read anew writes nothing into blocks that are another file's since.
+func TestStale(t *testing.T) {
+	d := made(t, 8, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
+	v := mounted(t, d)
+	w, err := v.Create("stale")
+	if err == nil {
+		_, err = w.Write(make([]byte, 1<<20))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := v.Scratch(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Reread(); err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Repeat([]byte("b"), 4<<20)
+	if err := v.WriteFile("another", want); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.WriteAt(make([]byte, 1<<20), 0); err == nil || !strings.Contains(err.Error(), "write it anew") {
+		t.Error(err)
+	}
+	if _, err := w.ReadAt(make([]byte, 10), 0); err == nil {
+		t.Error("another file was read")
+	}
+	if err := w.Close(); err == nil {
+		t.Error("it was committed")
+	}
+	if _, err := s.WriteAt(make([]byte, 1<<20), 0); err == nil {
+		t.Error("the scratch was written")
+	}
+	if err := errors.Join(s.Close(), v.Sync()); err != nil {
+		t.Error(err)
+	}
+	if got, err := mounted(t, d).ReadFile("another"); err != nil || !bytes.Equal(got, want) {
+		t.Error("another file's content is gone:", err)
 	}
 	judged(t, d, false)
 }

@@ -151,8 +151,12 @@ func (v *FS) touch() error {
 	if v.bitmaps == nil {
 		v.bitmaps = map[uint64][]byte{}
 	}
-	if err := v.removeOrphans(); err != nil {
+	switch err := v.removeOrphans(); {
+	case err == nil:
+	case v.broken != nil: // the medium
 		return fmt.Errorf("removing files that were deleted while they were open: %w", err)
+	default: // they stay as they are, with their blocks, and are no reason to refuse changes of all else
+		v.note("Files that were deleted while they were open can't be removed, and take room: %s. Check the volume with e2fsck.", reason(err))
 	}
 	return nil
 }

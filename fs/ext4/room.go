@@ -493,7 +493,12 @@ func (v *FS) sealInode(number uint32, raw []byte) {
 func (v *FS) Free() (int64, error) {
 	v.big.RLock()
 	defer v.big.RUnlock()
-	var n uint64
+	n, err := v.freeBlocks()
+	return int64(n) * v.block, err
+}
+
+// freeBlocks counts the blocks that no file has.
+func (v *FS) freeBlocks() (n uint64, err error) {
 	for g := range v.groups {
 		d, err := v.descriptor(g)
 		if err != nil {
@@ -501,5 +506,5 @@ func (v *FS) Free() (int64, error) {
 		}
 		n += v.wide(d, freeBlocksAt, 0x2C)
 	}
-	return int64(n) * v.block, nil
+	return n, nil
 }

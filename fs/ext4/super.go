@@ -202,8 +202,8 @@ func parseSuper(b []byte) (s super, err error) {
 		return s, nil
 	case s.blocks > 1<<62/uint64(s.block) || s.first > 1 || s.blocks <= s.first:
 		return bad("claims %d blocks from %d on", s.blocks, s.first)
-	case s.perGroup == 0:
-		return bad("claims groups without blocks")
+	case s.perGroup < 256 || s.perGroup%8 != 0: // which mke2fs has as the least, and Linux refuses
+		return bad("claims %d blocks in a group", s.perGroup)
 	case s.inodeSize < 128 || s.inodeSize > s.block || bits.OnesCount64(uint64(s.inodeSize)) != 1:
 		return bad("claims inodes of %d bytes", s.inodeSize)
 	case s.inodesPerGroup == 0 || int64(s.inodesPerGroup) > 8*s.block:

@@ -21,6 +21,8 @@ type extent struct {
 
 const maxExtents = 1 << 20
 
+var errPieces = errors.New("it lies in too many pieces")
+
 // extentsOf returns the extents of a file, and the blocks of the nodes of their tree.
 func (v *FS) extentsOf(n *inode) (list []extent, nodes []uint64, err error) {
 	if n.flags&flagExtents == 0 {
@@ -48,7 +50,7 @@ func (v *FS) extentsOf(n *inode) (list []extent, nodes []uint64, err error) {
 				}
 				end = e.at + e.count
 				if list = append(list, e); len(list) > maxExtents {
-					return errors.New("it lies in too many pieces")
+					return errPieces
 				}
 				continue
 			}
@@ -179,7 +181,7 @@ func (v *FS) setExtents(number uint32, raw []byte, old, list []extent, nodes []u
 		}
 	}
 	if depth > maxExtentDepth {
-		return errors.New("it lies in too many pieces")
+		return errPieces
 	}
 	m := raw[0x28:][:60]
 	clear(m)

@@ -37,7 +37,8 @@ type Writer struct {
 	number uint32 // 0: there is no such file yet
 	key    uint32 // in FS.writers: the inode or, until there is one, a number that no inode has
 
-	loaded int // FS.loaded
+	loaded int   // FS.loaded
+	block  int64 // FS.block, which nobody may look at while the volume is read anew
 
 	mu      sync.Mutex
 	closed  bool
@@ -97,7 +98,7 @@ func (v *FS) newWriter(name string, create bool) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{v: v, loaded: v.loaded, path: name, parent: d.number, name: base, changed: create}
+	w := &Writer{v: v, loaded: v.loaded, block: v.block, path: name, parent: d.number, name: base, changed: create}
 	n, _, err := v.child(d, base)
 	switch {
 	case err != nil:
@@ -218,7 +219,7 @@ func (w *Writer) find(block uint64) (i int, has bool) {
 
 // put writes p at off to the medium.
 func (w *Writer) put(p []byte, off int64) error {
-	bs := w.v.block
+	bs := w.block
 	if off > w.size {
 		if err := w.tail(); err != nil {
 			return err
@@ -243,7 +244,7 @@ func (w *Writer) put(p []byte, off int64) error {
 				e = w.list[i]
 				n = min(n, bs-in)
 			}
-			if err := w.v.vol.Write(p[:n], int64(e.first+block-e.at)*bs+in); err != nil {
+			if err := w.medium(p[:n], int64(e.first+block-e.at)*bs+in); err != nil {
 				return err
 			}
 		} else {
@@ -267,7 +268,7 @@ func (w *Writer) put(p []byte, off int64) error {
 				whole = make([]byte, int64(r.count)*bs)
 				copy(whole[in:], p[:n])
 			}
-			if err := w.v.vol.Write(whole, int64(r.first)*bs); err != nil {
+			if err := w.medium(whole, int64(r.first)*bs); err != nil {
 				return err
 			}
 			w.replace(extent{block, r.count, r.first, false})
@@ -300,14 +301,37 @@ func (w *Writer) reserve(i int, want uint64) (run, error) {
 	return r, err
 }
 
-// same makes the volume ready for a change of the file, with FS.big held, unless it was read anew: nobody knows then whose the blocks are.
+// same makes the volume ready for a change of the file, with FS.big held, unless it was read anew.
 func (w *Writer) same() error {
-	err := w.v.touch()
-	if err == nil && w.loaded != w.v.loaded {
-		err = errors.New("the drive was away, or has failed, while the file was written; write it anew")
+	if err := w.v.touch(); err != nil {
+		return err
 	}
-	return err
+	return w.v.since(w.loaded)
 }
+
+// since returns an error if the volume was read anew since it was loaded for that time: nobody knows then whose blocks that no bitmap had are.
+func (v *FS) since(loaded int) error {
+	if loaded != v.loaded {
+		return errors.New("the drive was away, or has failed, while the file was written; write it anew")
+	}
+	return nil
+}
+
+// ours reads or writes blocks that were had when the volume was loaded for that time. FS.big is held until it is done, so that nobody else gets them meanwhile.
+func (v *FS) ours(loaded int, do func(p []byte, at int64) error, p []byte, at int64) error {
+	v.big.RLock()
+	defer v.big.RUnlock()
+	if err := v.since(loaded); err != nil {
+		return err
+	}
+	return do(p, at)
+}
+
+// medium writes to blocks of the file.
+func (w *Writer) medium(p []byte, at int64) error { return w.v.ours(w.loaded, w.v.vol.Write, p, at) }
+
+// read reads from them.
+func (w *Writer) read(p []byte, at int64) error { return w.v.ours(w.loaded, w.v.vol.Read, p, at) }
 
 // replace has blocks of the file lie elsewhere, or nowhere if e.first is 0.
 func (w *Writer) replace(e extent) {
@@ -343,7 +367,7 @@ func (w *Writer) replace(e extent) {
 
 // tail makes what lies behind the end in its block zeros, for the file to become longer. What is committed stays.
 func (w *Writer) tail() error {
-	bs := w.v.block
+	bs := w.block
 	block, in := uint64(w.size/bs), w.size%bs
 	i, has := w.find(block)
 	if in == 0 || !has || w.list[i].unwritten {
@@ -353,7 +377,7 @@ func (w *Writer) tail() error {
 		return w.move(block, in)
 	}
 	e := w.list[i]
-	return w.v.vol.Write(make([]byte, bs-in), int64(e.first+block-e.at)*bs+in)
+	return w.medium(make([]byte, bs-in), int64(e.first+block-e.at)*bs+in)
 }
 
 // fresh tells whether a block of the file, which it has, lies where nothing is committed.
@@ -368,15 +392,15 @@ func (w *Writer) move(block uint64, n int64) error {
 	i, _ := w.find(block)
 	e := w.list[i]
 	at := e.first + block - e.at
-	b := make([]byte, w.v.block)
-	if err := w.v.vol.Read(b[:n], int64(at)*w.v.block); err != nil {
+	b := make([]byte, w.block)
+	if err := w.read(b[:n], int64(at)*w.block); err != nil {
 		return err
 	}
 	r, err := w.reserve(i, 1)
 	if err != nil {
 		return err
 	}
-	if err := w.v.vol.Write(b, int64(r.first)*w.v.block); err != nil {
+	if err := w.medium(b, int64(r.first)*w.block); err != nil {
 		return err
 	}
 	w.replace(extent{block, 1, r.first, false})
@@ -397,7 +421,7 @@ func (w *Writer) Truncate(size int64) error {
 			if err := w.tail(); err != nil {
 				return err
 			}
-		} else if first := uint64((size + w.v.block - 1) / w.v.block); true {
+		} else if first := uint64((size + w.block - 1) / w.block); true {
 			w.replace(extent{first, 1 << 32, 0, false})
 		}
 		w.size = size
@@ -433,7 +457,7 @@ func (w *Writer) ReadAt(p []byte, off int64) (n int, err error) {
 	if short {
 		p = p[:w.size-off]
 	}
-	bs := w.v.block
+	bs := w.block
 	for n < len(p) {
 		block, in := uint64((off+int64(n))/bs), (off+int64(n))%bs
 		i, has := w.find(block)
@@ -446,7 +470,7 @@ func (w *Writer) ReadAt(p []byte, off int64) (n int, err error) {
 		}
 		if !has || w.list[i].unwritten {
 			clear(p[n:][:k])
-		} else if err := w.v.vol.Read(p[n:][:k], int64(w.list[i].first+block-w.list[i].at)*bs+in); err != nil {
+		} else if err := w.read(p[n:][:k], int64(w.list[i].first+block-w.list[i].at)*bs+in); err != nil {
 			return n, pathError("read", w.path, err)
 		}
 		n += int(k)
