@@ -92,6 +92,7 @@ func TestFullLayout(t *testing.T) {
 // TestLargeSectors talks on drives with sectors of 4096 bytes, and pulls the plug in mid-answer.
 func TestLargeSectors(t *testing.T) {
 	vmtest.NeedQEMU(t)
+	t.Parallel()
 	model, want := chatModel(t, story)
 	o := create.Options{EFI: vmtest.AlphaOS(t), Sector: 4096, Models: []string{model}}
 	for _, c := range []struct {

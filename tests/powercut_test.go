@@ -29,6 +29,7 @@ func TestPowerCutOnStrictDisk(t *testing.T) {
 
 func pullThePlug(t *testing.T, drive create.Options) {
 	vmtest.NeedQEMU(t)
+	t.Parallel() // one processor is enough for each of these
 	model, tokens := reference("stories260K-F32.gguf"), 450
 	if model == "" {
 		model, tokens = writeModel(t, tinyShape), 900
@@ -118,6 +119,7 @@ func checkHistory(t *testing.T, p *vmtest.Person, want, shown string) {
 // answer begins, on every kind of disk.
 func TestJournalSurvivesAnyBus(t *testing.T) {
 	vmtest.NeedQEMU(t)
+	t.Parallel()
 	model, _ := chatModel(t, story)
 	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t), Models: []string{model}})
 	for i, bus := range []string{"virtio", "ahci", "nvme", "usb"} {

@@ -21,6 +21,9 @@ func Sound(t testing.TB, dev fs.BlockDevice) {
 	defer os.Remove(img)
 	if b, err := os.ReadFile(img); err == nil && len(b) > 2048 && b[1024+56] == 0x53 && b[1024+57] == 0xEF {
 		if _, err := exec.LookPath("e2fsck"); err != nil {
+			if os.Getenv("CI") != "" { // where all that make test installs is there
+				t.Fatal(err)
+			}
 			t.Skip("e2fsck is not installed (package e2fsprogs)")
 		}
 		out, err := exec.Command("e2fsck", "-fn", img).CombinedOutput()

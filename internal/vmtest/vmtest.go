@@ -99,12 +99,17 @@ func Pack(t testing.TB, elf string) []byte {
 	return image
 }
 
-// built names what was built, by the arguments it was built with.
-var built = map[string]string{}
+// built names what was built, by the arguments it was built with; building guards it.
+var (
+	built    = map[string]string{}
+	building sync.Mutex
+)
 
 // once calls build to make the file that it is given, unless one was made with
 // the same arguments before, and returns its path.
 func once(build func(file string), args ...string) string {
+	building.Lock()
+	defer building.Unlock()
 	key := fmt.Sprintf("%q", args)
 	file, ok := built[key]
 	if !ok {
