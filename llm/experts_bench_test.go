@@ -21,15 +21,15 @@ type slow struct {
 }
 
 func (s *slow) ReadAt(p []byte, off int64) (int, error) {
-	n, err := s.ReaderAt.ReadAt(p, off)
 	s.mu.Lock()
 	if now := time.Now(); s.free.Before(now) {
 		s.free = now
 	}
-	s.free = s.free.Add(time.Duration(float64(n) / s.rate * 1e9))
-	wait := time.Until(s.free)
+	s.free = s.free.Add(time.Duration(float64(len(p)) / s.rate * 1e9))
+	done := s.free
 	s.mu.Unlock()
-	time.Sleep(wait)
+	n, err := s.ReaderAt.ReadAt(p, off)
+	time.Sleep(time.Until(done))
 	return n, err
 }
 

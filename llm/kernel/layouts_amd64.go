@@ -62,8 +62,9 @@ func pays(n, from int) bool { return from > 0 && n >= from }
 
 // gather collects the two bytes at src of eight rows.
 func gather(head, src []byte, rowBytes int) {
+	_, first := src[7*rowBytes+1], unsafe.Pointer(&src[0])
 	for r := range eight {
-		copy(head[2*r:2*r+2], src[r*rowBytes:])
+		le.PutUint16(head[2*r:], *(*uint16)(unsafe.Add(first, r*rowBytes)))
 	}
 }
 

@@ -45,9 +45,15 @@ func repackRows(m *Matrix, from, to int) {
 	for r := from; r < to; r += eight {
 		rows := m.data[r*m.rowBytes:][:len(scratch)]
 		copy(scratch, rows)
-		for i := range m.rowBytes / size {
-			head, body := l.block(rows, i)
-			l.pack(p, head, body, scratch[i*size:], m.rowBytes)
+		src := scratch
+		for left := m.rowBytes / size; left > 0; { // as block does, without its divisions
+			together := min(l.together, left)
+			head, body := rows[:together*l.head], rows[together*l.head:]
+			for range together {
+				l.pack(p, head[:l.head], body[:l.body], src, m.rowBytes)
+				head, body, src = head[l.head:], body[l.body:], src[size:]
+			}
+			rows, left = body, left-together
 		}
 	}
 }
