@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,14 +18,16 @@ import (
 // memory is left is cut into slots of one expert each. When the router asks for an expert that is in
 // no slot, it is read, and meanwhile those are computed that are there. While a layer is computed,
 // the experts are read that the next layer's router would choose for the same input, which is a
-// good guess, because layers change their input little.
+// good guess, because layers change their input little. How good is counted for each place in the
+// router's order, and what comes true less than every other time is not read. What is read is read by
+// matrices, so that a guess is in nobody's way for long, and left where it was when it proves wrong.
 //
 // The slot to be given up is that of the expert used least, where a use counts half after so many tokens
 // (halfLife). A prompt's tokens go through a layer together, so that it is read at most once for all of a
 // batch.
 //
-// An expert is rearranged for speed as soon as it was read, so that results are the same to the bit as
-// those of a model in memory.
+// An expert is rearranged for speed when it is first used, by all threads and while it is on its way to their
+// caches anyway, so that results are the same to the bit as those of a model in memory.
 
 const (
 	halfLife      = 48 // tokens
@@ -42,10 +45,13 @@ type expertStore struct {
 	bytes   int64    // of all experts
 
 	mu      sync.Mutex
-	changed sync.Cond
+	changed sync.Cond // an expert is ready, or reading failed
+	work    sync.Cond // there may be something to read
 	slots   []expertSlot
+	reading []int32 // slots that are
 	demand  []expertID
 	guess   []expertID
+	worth   [64]struct{ made, came float64 } // guesses of missing experts by their place in the router's order
 	failed  error
 	closed  bool
 	readers sync.WaitGroup
@@ -65,6 +71,7 @@ type expertLayer struct {
 	like   [3]*kernel.Matrix // what the matrices are like
 	slot   []int32           // of each expert; -1: it is in none
 	wanted []bool            // somebody waits for it
+	guess  []int32           // of each: 1 + its place in the router's order, if it was foreseen and missing
 	// When an expert was used, as a logarithm: use is the sum of 2^(token/halfLife) over the tokens
 	// that used it.
 	use []float64
@@ -76,6 +83,10 @@ type expertSlot struct {
 	id     expertID
 	state  slotState
 	pinned bool
+	raw    bool // as in the file
+	begun  int  // matrices that were read or are
+	reads  int  // of these, that are being read
+	wrong  bool // not to be kept
 	m      [3]kernel.Matrix
 }
 
@@ -135,7 +146,7 @@ func (c *config) expertTensors(f *gguf.File) map[string]bool {
 // newExpertStore makes what is known before anything is read.
 func newExpertStore(c *config, f *gguf.File) *expertStore {
 	e := &expertStore{}
-	e.changed.L = &e.mu
+	e.changed.L, e.work.L = &e.mu, &e.mu
 	for i := range c.layers {
 		if !c.layer[i].mixed {
 			continue
@@ -148,7 +159,7 @@ func newExpertStore(c *config, f *gguf.File) *expertStore {
 				e.bytes += s.bytes()
 			}
 			l.spans = append(l.spans, spans)
-			l.slot, l.wanted, l.use = append(l.slot, -1), append(l.wanted, false), append(l.use, math.Inf(-1))
+			l.slot, l.wanted, l.use, l.guess = append(l.slot, -1), append(l.wanted, false), append(l.use, math.Inf(-1)), append(l.guess, 0)
 		}
 		e.layers = append(e.layers, l)
 		e.total += c.experts.count
@@ -215,8 +226,8 @@ func (e *expertStore) measure() error {
 			}
 			go func() {
 				defer wait.Done()
-				for j := range each {
-					if err := e.read(&e.slots[r%len(e.slots)], e.sample(first+j)); err != nil {
+				for j := range 3 * each {
+					if err := e.read(&e.slots[r%len(e.slots)], e.sample(first+j/3), j%3); err != nil {
 						errs[r] = err
 						return
 					}
@@ -250,36 +261,45 @@ func (e *expertStore) size(id expertID) (n int64) {
 	return n
 }
 
-// read reads an expert into a slot, tried once more where it fails.
-func (e *expertStore) read(s *expertSlot, id expertID) error {
+// read reads matrix k of an expert into a slot, tried once more where it fails.
+func (e *expertStore) read(s *expertSlot, id expertID, k int) error {
 	at := int64(0)
-	for k, x := range e.layers[id.layer].spans[id.expert] {
-		begin := x.offset() &^ (page - 1)
-		skip := x.offset() - begin
-		buffer := s.buffer[at:][:pages(e.largest[k]+2*page)]
-		err := readFull(e.t.r, buffer, begin, skip+x.bytes(), nil)
-		if err != nil {
-			err = readFull(e.t.r, buffer, begin, skip+x.bytes(), nil)
-		}
-		if err != nil {
-			return err
-		}
-		if like := e.layers[id.layer].like[k]; like != nil {
-			s.m[k] = *like
-			s.m[k].Reuse(buffer[skip:])
-			if !e.t.inPlace {
-				s.m[k].Repack(alone)
-			}
-		}
-		at += int64(len(buffer))
+	for i := range k {
+		at += pages(e.largest[i] + 2*page)
 	}
-	return nil
+	x := e.layers[id.layer].spans[id.expert][k]
+	begin := x.offset() &^ (page - 1)
+	skip := x.offset() - begin
+	buffer := s.buffer[at:][:pages(e.largest[k]+2*page)]
+	err := readFull(e.t.r, buffer, begin, skip+x.bytes(), nil)
+	if err != nil {
+		err = readFull(e.t.r, buffer, begin, skip+x.bytes(), nil)
+	}
+	if like := e.layers[id.layer].like[k]; err == nil && like != nil {
+		s.m[k] = *like
+		s.m[k].Reuse(buffer[skip:])
+	}
+	return err
 }
 
-// alone does all of a job.
-func alone(n, _ int, f func(i int)) {
-	for i := range n {
-		f(i)
+// fetch says what products fetch ahead, as was measured for the types of the weights in memory, of which there are so many bytes. Other types have
+// what most of these have.
+func (e *expertStore) fetch(measured map[gguf.Type]kernel.Fetch, bytes map[gguf.Type]int) {
+	most := -1
+	var usual kernel.Fetch
+	for t, f := range measured {
+		if bytes[t] > most {
+			most, usual = bytes[t], f
+		}
+	}
+	for i := range e.layers {
+		for _, m := range e.layers[i].like {
+			f, ok := measured[m.Type]
+			if !ok {
+				f = usual
+			}
+			m.Fetch(f)
+		}
 	}
 }
 
@@ -291,65 +311,113 @@ func (e *expertStore) begin() {
 	}
 }
 
-// serve reads what is asked for.
+// serve reads what is asked for, a matrix at a time.
 func (e *expertStore) serve() {
 	defer e.readers.Done()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for !e.closed {
-		id, slot := e.next()
+		slot := e.next()
 		if slot < 0 {
-			e.changed.Wait()
+			e.work.Wait()
 			continue
 		}
-		s, l := &e.slots[slot], &e.layers[id.layer]
-		if s.state == slotReady {
-			old := &e.layers[s.id.layer]
-			old.slot[s.id.expert] = -1
-			old.owner.each[s.id.expert] = expert{}
-		}
-		s.id, s.state, l.slot[id.expert] = id, slotReading, int32(slot)
+		s := &e.slots[slot]
+		k := s.begun
+		s.begun++
+		s.reads++
 		e.mu.Unlock()
-		err := e.read(s, id)
+		err := e.read(s, s.id, k)
 		e.mu.Lock()
+		s.reads--
+		e.stats.Read += e.layers[s.id.layer].spans[s.id.expert][k].bytes()
 		if err != nil {
-			s.state, l.slot[id.expert] = slotEmpty, -1
-			if l.wanted[id.expert] {
+			s.wrong = true
+			if e.layers[s.id.layer].wanted[s.id.expert] {
 				e.failed = err
+				e.changed.Broadcast()
 			}
-		} else {
-			s.state, s.pinned = slotReady, l.wanted[id.expert]
-			l.use[id.expert] = max(l.use[id.expert], float64(e.now)/halfLife)
-			x := &l.owner.each[id.expert]
-			x.gate, x.up, x.down = &s.m[0], &s.m[1], &s.m[2]
-			l.owner.scaleExpert(int(id.expert), x.gate, x.up, x.down)
-			e.stats.Read += e.size(id)
 		}
-		e.changed.Broadcast()
+		e.settle(slot)
 	}
 }
 
-// next is the expert to read next, and the slot for it; -1: there is none to read, or no slot.
-func (e *expertStore) next() (expertID, int) {
+// next is the slot that an expert's next matrix is to be read to; -1: there is nothing to read, or no slot.
+func (e *expertStore) next() int32 {
+	if e.failed != nil {
+		return -1
+	}
 	for _, queue := range []*[]expertID{&e.demand, &e.guess} {
-		for len(*queue) > 0 {
-			id := (*queue)[0]
-			if e.layers[id.layer].slot[id.expert] >= 0 {
-				*queue = (*queue)[1:]
-				continue
+		for i := 0; i < len(*queue); {
+			id := (*queue)[i]
+			slot := e.layers[id.layer].slot[id.expert]
+			if slot < 0 {
+				slot = e.allot(id)
 			}
-			slot := e.victim()
-			if slot >= 0 {
-				*queue = (*queue)[1:]
-				return id, slot
+			switch {
+			case slot < 0 || e.slots[slot].wrong: // later
+				i++
+			case e.slots[slot].begun == len(e.slots[slot].m):
+				*queue = slices.Delete(*queue, i, i+1)
+			default:
+				return slot
 			}
-			if queue == &e.guess {
-				*queue = (*queue)[:0]
-			}
-			return id, -1
 		}
 	}
-	return expertID{}, -1
+	return -1
+}
+
+// allot gives an expert a slot, or -1 if there is none to be had.
+func (e *expertStore) allot(id expertID) int32 {
+	slot := e.victim()
+	if slot < 0 {
+		return -1
+	}
+	s := &e.slots[slot]
+	if s.state == slotReady {
+		old := &e.layers[s.id.layer]
+		old.slot[s.id.expert] = -1
+		old.owner.each[s.id.expert] = expert{}
+	}
+	s.id, s.state, s.begun, s.wrong, s.raw = id, slotReading, 0, false, true
+	e.layers[id.layer].slot[id.expert] = int32(slot)
+	e.reading = append(e.reading, int32(slot))
+	return int32(slot)
+}
+
+// settle ends the reading of a slot if all of it was read, or if it is not to be kept.
+func (e *expertStore) settle(slot int32) {
+	s := &e.slots[slot]
+	if s.reads > 0 || s.begun < len(s.m) && !s.wrong {
+		return
+	}
+	e.reading = slices.DeleteFunc(e.reading, func(i int32) bool { return i == slot })
+	l := &e.layers[s.id.layer]
+	if s.wrong {
+		s.state, s.wrong, l.slot[s.id.expert] = slotEmpty, false, -1
+		e.work.Broadcast() // it may be wanted again by now
+		return
+	}
+	s.state, s.pinned = slotReady, l.wanted[s.id.expert]
+	l.use[s.id.expert] = max(l.use[s.id.expert], float64(e.now)/halfLife)
+	x := &l.owner.each[s.id.expert]
+	x.gate, x.up, x.down = &s.m[0], &s.m[1], &s.m[2]
+	l.owner.scaleExpert(int(s.id.expert), x.gate, x.up, x.down)
+	e.changed.Broadcast()
+	if !s.pinned {
+		e.work.Broadcast() // which may have waited for a slot
+	}
+}
+
+// cancel leaves what is being read and does not satisfy keep.
+func (e *expertStore) cancel(keep func(id expertID) bool) {
+	for i := len(e.reading) - 1; i >= 0; i-- { // settle takes it out
+		slot := e.reading[i]
+		if s := &e.slots[slot]; !keep(s.id) {
+			s.wrong = true
+			e.settle(slot)
+		}
+	}
 }
 
 // victim is the slot that may best be overwritten, or -1.
@@ -387,15 +455,21 @@ func (e *expertStore) take(layer int, needed []int32, n int, first bool) (int, e
 		e.demand = e.demand[:0]
 		for _, x := range needed {
 			l.wanted[x] = true
-			switch slot := l.slot[x]; {
-			case slot < 0:
-				e.demand = append(e.demand, expertID{int32(layer), x})
-			case e.slots[slot].state == slotReady:
+			if slot := l.slot[x]; slot >= 0 && e.slots[slot].state == slotReady {
 				e.slots[slot].pinned = true
 				e.stats.Hits++
+			} else {
+				e.demand = append(e.demand, expertID{int32(layer), x})
 			}
 		}
-		e.changed.Broadcast()
+		e.learn(l)
+		if len(e.guess) > 0 && int(e.guess[0].layer) == layer {
+			e.guess = e.guess[:0]
+		}
+		e.cancel(func(id expertID) bool {
+			return int(id.layer) == layer && l.wanted[id.expert] || len(e.guess) > 0 && id.layer == e.guess[0].layer
+		})
+		e.work.Broadcast()
 	}
 	for {
 		ready := 0
@@ -428,6 +502,8 @@ func (e *expertStore) giveUp() {
 	for i := range e.slots {
 		e.slots[i].pinned = false
 	}
+	e.cancel(func(expertID) bool { return false })
+	e.work.Broadcast()
 }
 
 // drop lets experts that were taken be overwritten.
@@ -439,31 +515,58 @@ func (e *expertStore) drop(layer int, taken []int32) {
 		l.wanted[x] = false
 		e.slots[l.slot[x]].pinned = false
 	}
-	e.changed.Broadcast()
+	e.work.Broadcast()
 }
 
-// foresee has experts of a layer read that may soon be needed, and keeps those that are there.
-func (e *expertStore) foresee(layer int, list []int32) {
+// foresee has experts of a layer read that may soon be needed, and keeps those that are there: see guessExperts.
+func (e *expertStore) foresee(layer int, list []int32, ranked int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l := &e.layers[layer]
 	e.guess = e.guess[:0]
-	for _, x := range list {
-		if l.slot[x] < 0 {
-			e.guess = append(e.guess, expertID{int32(layer), x})
-		} else {
+	for i, x := range list {
+		if l.slot[x] >= 0 {
 			l.use[x] = max(l.use[x], float64(e.now)/halfLife)
+			continue
 		}
+		if ranked > 0 {
+			place := min(i%ranked, len(e.worth)-1)
+			if l.guess[x] == 0 {
+				l.guess[x] = int32(1 + place)
+			}
+			if w := &e.worth[place]; 2*w.came < w.made {
+				continue
+			}
+		}
+		e.guess = append(e.guess, expertID{int32(layer), x})
 	}
 	if len(e.guess) > 0 {
-		e.changed.Broadcast()
+		e.work.Broadcast()
+	}
+}
+
+// learn counts which guesses of a layer came true. Old ones count less and less.
+func (e *expertStore) learn(l *expertLayer) {
+	const memory = 256 // guesses
+	for x, g := range l.guess {
+		if g == 0 {
+			continue
+		}
+		l.guess[x] = 0
+		w := &e.worth[g-1]
+		if w.made++; l.wanted[x] {
+			w.came++
+		}
+		if w.made > memory {
+			w.made, w.came = w.made/2, w.came/2
+		}
 	}
 }
 
 func (e *expertStore) close() {
 	e.mu.Lock()
 	e.closed = true
-	e.changed.Broadcast()
+	e.work.Broadcast()
 	e.mu.Unlock()
 	e.readers.Wait()
 }
@@ -491,11 +594,21 @@ func (t *stream) bindExperts(m *experts, i int, c *config) bool {
 	return true
 }
 
-func (t *stream) takeExperts(m *experts, needed []int32, n int, first bool) (int, error) {
-	if t.experts == nil {
+func (t *stream) takeExperts(m *experts, needed []int32, n int, first bool, p *pool) (int, error) {
+	e := t.experts
+	if e == nil {
 		return len(needed), nil
 	}
-	return t.experts.take(m.layer, needed, n, first)
+	ready, err := e.take(m.layer, needed, n, first)
+	for _, x := range needed[:ready] { // nobody else uses them until they are dropped
+		if s := &e.slots[e.layers[m.layer].slot[x]]; s.raw && !t.inPlace {
+			for k := range s.m {
+				s.m[k].Repack(p.each)
+			}
+			s.raw = false
+		}
+	}
+	return ready, err
 }
 
 func (t *stream) dropExperts(m *experts, taken []int32) {
@@ -506,4 +619,6 @@ func (t *stream) dropExperts(m *experts, taken []int32) {
 
 func (t *stream) guesses() bool { return t.experts != nil && t.experts.stats.Slots < t.experts.total }
 
-func (t *stream) guessExperts(m *experts, list []int32) { t.experts.foresee(m.layer, list) }
+func (t *stream) guessExperts(m *experts, list []int32, ranked int) {
+	t.experts.foresee(m.layer, list, ranked)
+}

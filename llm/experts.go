@@ -381,7 +381,7 @@ func (s *Session) runExperts(e *experts, x []float32, n int) {
 		}
 	}
 	for needed, first := m.needed, true; len(needed) > 0; first = false {
-		ready, err := s.model.weights.takeExperts(e, needed, n, first)
+		ready, err := s.model.weights.takeExperts(e, needed, n, first, s.model.pool)
 		if err != nil {
 			s.failure = err
 			return
@@ -539,7 +539,7 @@ func (s *Session) guessNext(l *layer, n int) {
 		for x := range c.experts.count {
 			m.guess = append(m.guess, int32(x))
 		}
-		s.model.weights.guessExperts(e.next, m.guess)
+		s.model.weights.guessExperts(e.next, m.guess, 0)
 		return
 	}
 	d, used := c.embedding, c.experts.used
@@ -558,7 +558,7 @@ func (s *Session) guessNext(l *layer, n int) {
 		c.experts.choose(route[t*c.experts.count:(t+1)*c.experts.count], e.next.choiceBias, m.excluded, chosen[:used], weights[:used])
 		m.guess = append(m.guess, chosen[:used]...)
 	}
-	s.model.weights.guessExperts(e.next, m.guess)
+	s.model.weights.guessExperts(e.next, m.guess, used)
 }
 
 // bytes is the size of all that are in memory.

@@ -103,7 +103,7 @@ func BenchmarkExpertsFile(b *testing.B) {
 	if v, err := strconv.Atoi(os.Getenv("ALPHAOS_EXPERTS_BUDGET")); err == nil {
 		budget = int64(v)
 	}
-	cached := Options{Budget: budget * 1e6, Requests: 4, Threads: 2}
+	cached := Options{Budget: budget * 1e6, Requests: 4, Threads: 2, Alloc: func(n int) ([]byte, error) { return anonymous(b, n) }}
 	const piece = 884736 // bytes of an expert's matrix of 2048 x 768 in Q4_0
 	rate := func(b *testing.B) (best float64) {
 		for _, together := range []int{1, 2, 4} {
@@ -167,6 +167,21 @@ func BenchmarkExpertsFile(b *testing.B) {
 			b.ReportMetric(float64(after.At), "requests")
 		})
 	}
+}
+
+// anonymous is n bytes of memory with pages of 2 MiB, where the system has them.
+func anonymous(b *testing.B, n int) ([]byte, error) {
+	w, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, err
+	}
+	b.Cleanup(func() {
+		if err := unix.Munmap(w); err != nil {
+			b.Error(err)
+		}
+	})
+	_ = unix.Madvise(w, unix.MADV_HUGEPAGE)
+	return w, nil
 }
 
 // mapped is n bytes of memory that the system may write to a file in dir, and read again, as it likes.

@@ -294,6 +294,9 @@ func (m *Model) Info() Info {
 	for _, w := range m.products() {
 		i.PerToken += int64(w.Bytes())
 	}
+	if m.weights != nil && m.weights.streamed() > 0 {
+		i.PerToken = 0
+	}
 	if e := &c.experts; e.count > 0 { // of the experts only some are used
 		for l := 0; m.decoder != nil && i.PerToken > 0 && l < len(m.decoder.layers); l++ {
 			if x := m.decoder.layers[l].experts; x != nil {

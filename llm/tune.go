@@ -36,12 +36,15 @@ func (m *Model) chooseFetches() {
 		}
 		m.fetches[t] = f
 	}
+	if t, _ := m.weights.(*stream); t != nil && t.experts != nil {
+		t.experts.fetch(m.fetches, bytes)
+	}
 }
 
-// products are the matrices that each token of an answer is multiplied with, if they are all
-// in memory.
+// products are the matrices in memory that each token of an answer is multiplied with: none, if others are
+// streamed for each of them. Experts are among them only if they are all in memory.
 func (m *Model) products() (all []*kernel.Matrix) {
-	if m.decoder == nil || m.weights.streamed() > 0 {
+	if t, _ := m.weights.(*stream); m.decoder == nil || t != nil && len(t.order) > 0 {
 		return nil
 	}
 	for i := range m.decoder.layers {

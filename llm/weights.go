@@ -38,12 +38,13 @@ type weights interface {
 	bindExperts(e *experts, i int, c *config) bool
 	// takeExperts sorts the experts needed, for n tokens, so that the first of them are in memory
 	// until dropExperts, and returns how many those are, at least one. It is to be called again
-	// for the others, and first says that it was not.
-	takeExperts(e *experts, needed []int32, n int, first bool) (int, error)
+	// for the others, and first says that it was not. p is at rest.
+	takeExperts(e *experts, needed []int32, n int, first bool, p *pool) (int, error)
 	dropExperts(e *experts, taken []int32)
-	// guesses tells whether guessExperts is of use: it has experts read that may be needed soon.
+	// guesses tells whether guessExperts is of use: it has experts read that may be needed soon. If they are
+	// those that the router would choose, the likeliest first, ranked is how many that is for each token, else 0.
 	guesses() bool
-	guessExperts(e *experts, list []int32)
+	guessExperts(e *experts, list []int32, ranked int)
 
 	batch(c *config) int // tokens of a prompt that are best computed together
 	streamed() int64     // bytes read from the drive for each token
@@ -93,12 +94,12 @@ func (w *resident) rows(m *kernel.Matrix, x []float32, ids []int32) error {
 
 func (w *resident) sample(*identity) error                  { return nil }
 func (w *resident) bindExperts(*experts, int, *config) bool { return false }
-func (w *resident) takeExperts(_ *experts, needed []int32, _ int, _ bool) (int, error) {
+func (w *resident) takeExperts(_ *experts, needed []int32, _ int, _ bool, _ *pool) (int, error) {
 	return len(needed), nil
 }
 func (w *resident) dropExperts(*experts, []int32)                             {}
 func (w *resident) guesses() bool                                             { return false }
-func (w *resident) guessExperts(*experts, []int32)                            {}
+func (w *resident) guessExperts(*experts, []int32, int)                       {}
 func (w *resident) begin(context.Context, bool)                               {}
 func (w *resident) mul(_ *Session, _ []float32, _ int, p []product) []product { return p }
 func (w *resident) batch(*config) int                                         { return defaultBatch }

@@ -50,8 +50,8 @@ type layout struct {
 // second number follows one byte later. The minima likewise.
 var layouts = [typeCount]layout{
 	// together, head, body, pack, restore, spread, unpack, panels, panelsWide, panelsNarrow
-	typeQ4_0: {4, 16, 128, packQ4_0, restoreSimple, spreadQ4_0, panelQ4_0, 8, 32, 128},
-	typeQ8_0: {4, 16, 256, packQ8_0, restoreSimple, spreadQ8_0, panelQ8_0, 8, 24, 0},
+	typeQ4_0: {4, 16, 128, packSimple, restoreSimple, spreadQ4_0, panelQ4_0, 8, 32, 128},
+	typeQ8_0: {4, 16, 256, packSimple, restoreSimple, spreadQ8_0, panelQ8_0, 8, 24, 0},
 	typeQ4_K: {1, 128, 1024, packQ4_K, restoreQ4_K, spreadQ4_K, panelQ4_K, 16, 64, 256},
 	typeQ5_K: {1, 128, 1280, packQ5_K, restoreQ5_K, spreadQ5_K, panelQ5_K, 16, 64, 0},
 	typeQ6_K: {2, 144, 1536, packQ6_K, restoreQ6_K, spreadQ6_K, panelQ6_K, 16, 48, 0},
@@ -89,14 +89,15 @@ func (p *panel) call(row int, w []byte, rowBytes, n int) call {
 
 // Q4_0 and Q8_0: a scale, and nibbles or bytes.
 
-func packQ4_0(_ *panel, head, body, src []byte, rowBytes int) {
-	gather(head, src, rowBytes)
-	transpose(body, src[2:], rowBytes, 1)
+func packSimple(_ *panel, head, body, src []byte, rowBytes int) {
+	packBlocks(head, body, src, rowBytes, 1)
 }
 
-func packQ8_0(_ *panel, head, body, src []byte, rowBytes int) {
-	gather(head, src, rowBytes)
-	transpose(body, src[2:], rowBytes, 2)
+// packBlocks packs n blocks, each a scale of two bytes and the rest.
+func packBlocks(heads, bodies, src []byte, rowBytes, n int) {
+	units := len(bodies) / n / 128
+	_, _ = heads[16*n-1], src[7*rowBytes+n*(2+16*units)-1]
+	packSimpleRows(&call{w: unsafe.Pointer(&src[0]), step: uintptr(rowBytes), rows: uintptr(units), n: uintptr(n), d: unsafe.Pointer(&heads[0]), x: unsafe.Pointer(&bodies[0])})
 }
 
 func restoreSimple(b, head, body []byte, r int) {
@@ -383,6 +384,9 @@ func transposeRows(c *call)
 
 //go:noescape
 func unpackRepacked(c *call)
+
+//go:noescape
+func packSimpleRows(c *call)
 
 //go:noescape
 func spreadRepacked(c *call)

@@ -1,6 +1,10 @@
 package kernel
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"alphaos/llm/gguf"
+)
 
 // Repacking: the blocks of eight rows, which lie rows apart in a file, are brought
 // together and interleaved in units of four bytes, so that a kernel takes eight rows
@@ -39,6 +43,7 @@ func (assembly) repack(m *Matrix, each func(n, size int, f func(i int))) int {
 func repackRows(m *Matrix, from, to int) {
 	l := &layouts[m.Type]
 	size := m.Type.BlockBytes()
+	simple := m.Type == gguf.Q4_0 || m.Type == gguf.Q8_0
 	scratch := make([]byte, eight*m.rowBytes)
 	p := panels.Get().(*panel)
 	defer panels.Put(p)
@@ -49,7 +54,11 @@ func repackRows(m *Matrix, from, to int) {
 		for left := m.rowBytes / size; left > 0; { // as block does, without its divisions
 			together := min(l.together, left)
 			head, body := rows[:together*l.head], rows[together*l.head:]
-			for range together {
+			if simple {
+				packBlocks(head, body[:together*l.body], src, m.rowBytes, together)
+				body, src = body[together*l.body:], src[together*size:]
+			}
+			for i := 0; i < together && !simple; i++ {
 				l.pack(p, head[:l.head], body[:l.body], src, m.rowBytes)
 				head, body, src = head[l.head:], body[l.body:], src[size:]
 			}

@@ -221,6 +221,43 @@ loop:
 	VZEROUPPER
 	RET
 
+// func packSimpleRows(c *call): n blocks of eight rows, each a scale of two bytes and rows times 16 bytes:
+// the scales to d, the rest to x as transposeRows does.
+TEXT ·packSimpleRows(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	MOVQ call_rows(AX), R10
+	MOVQ call_d(AX), DX
+block:
+	MOVWLZX (BX), R11
+	VMOVD R11, X0
+	VPINSRW $1, (BX)(R8*1), X0, X0
+	VPINSRW $2, (BX)(R8*2), X0, X0
+	VPINSRW $3, (BX)(R9*1), X0, X0
+	VPINSRW $4, (SI), X0, X0
+	VPINSRW $5, (SI)(R8*1), X0, X0
+	VPINSRW $6, (SI)(R8*2), X0, X0
+	VPINSRW $7, (SI)(R9*1), X0, X0
+	VMOVDQU X0, (DX)
+	ADDQ $16, DX
+	ADDQ $2, BX
+	ADDQ $2, SI
+	MOVQ R10, R11
+unit:
+	TRANSPOSE0(0)
+	VMOVDQU Y0, 0(DI)
+	VMOVDQU Y1, 32(DI)
+	VMOVDQU Y2, 64(DI)
+	VMOVDQU Y3, 96(DI)
+	ADDQ $128, DI
+	ADDQ $16, BX
+	ADDQ $16, SI
+	DECQ R11
+	JNE  unit
+	DECQ CX
+	JNE  block
+	VZEROUPPER
+	RET
+
 // func unpackRepacked(c *call): n times 16*k bytes of nibbles, as transposeRows
 // left them, to a panel; the low ones come before the high ones. rows is k, and step
 // the distance in bytes from one 16*k to the next.
