@@ -28,6 +28,13 @@ func (r Reading) Read(b []byte) {
 	}
 }
 
+// Forget takes b out of the processor's caches, where it can be told to, so that what reads it next has it from memory.
+func Forget(b []byte) {
+	for at := 0; at < len(b); at += chunk {
+		flush(unsafe.Pointer(&b[at]), min(chunk, len(b)-at))
+	}
+}
+
 // addUp reads as fast as Go code can: each word has to be loaded for the sum, and the sums
 // do not wait for each other.
 func addUp(first, _ unsafe.Pointer, n, _ int) {

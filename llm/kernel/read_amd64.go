@@ -29,6 +29,11 @@ func readTwice(first, second unsafe.Pointer, n, ahead int)
 //go:noescape
 func readTwice2(first, second unsafe.Pointer, n, ahead int)
 
+// flush writes n bytes from p on back to memory and empties their lines.
+//
+//go:noescape
+func flush(p unsafe.Pointer, n int)
+
 func readings() []Reading {
 	if !hasAVX2() {
 		return nil

@@ -99,3 +99,17 @@ TEXT ·readTwice(SB), NOSPLIT|NOFRAME, $0-32
 TEXT ·readTwice2(SB), NOSPLIT|NOFRAME, $0-32
 	BEGINREAD
 	TWOSTREAMS(TWICE)
+
+// func flush(p unsafe.Pointer, n int)
+TEXT ·flush(SB), NOSPLIT|NOFRAME, $0-16
+	MOVQ p+0(FP), SI
+	MOVQ n+8(FP), CX
+	ADDQ SI, CX
+	ANDQ $~63, SI
+line:
+	CLFLUSH (SI)
+	ADDQ $64, SI
+	CMPQ SI, CX
+	JB   line
+	MFENCE
+	RET

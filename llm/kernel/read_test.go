@@ -42,3 +42,19 @@ func TestReadings(t *testing.T) {
 		}
 	}
 }
+
+// What was taken out of the caches is as it was.
+func TestForget(t *testing.T) {
+	for _, n := range []int{0, 1, 63, 64, 65, 4000, 3*chunk + 5} {
+		b := make([]byte, n+1)
+		for i := range b {
+			b[i] = byte(i * 7)
+		}
+		Forget(b[1:])
+		for i := range b {
+			if b[i] != byte(i*7) {
+				t.Fatalf("byte %d of %d was changed", i, n)
+			}
+		}
+	}
+}
