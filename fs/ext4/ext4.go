@@ -15,8 +15,8 @@
 //
 // The first change copies these blocks to their places, and from then on log.go writes changes to the journal
 // before they are made: room.go takes blocks and inodes, tree.go builds the extent trees of files, change.go and
-// entries.go change directories, writer.go the content of files; inplace.go
-// overwrites preallocated files where they lie, past all that. check.go looks for damage, format.go makes a fresh volume. A volume with features of which not all is known is only read.
+// entries.go change directories, writer.go the content of files, orphan.go ends what a
+// cut has left half done; inplace.go overwrites preallocated files where they lie, past all that. check.go looks for damage, format.go makes a fresh volume. A volume with features of which not all is known is only read.
 //
 // The image may be hostile. Nothing read from it is used before it is checked against the
 // volume: first its checksum, where the volume has any, then each number in it. Memory is
@@ -77,6 +77,8 @@ type FS struct {
 	bitmaps  map[uint64][]byte // by group: blocks that can't be had
 	writers  map[uint32]*Writer
 	pins     map[uint32]int // files that must stay where they are
+	slots    []orphanSlot   // what the orphan file says
+	disorder error          // why that can't be told
 
 	mu     sync.Mutex
 	notes  []string
@@ -139,6 +141,7 @@ func (v *FS) load() (err error) {
 	if err := v.replay(); err != nil {
 		return fmt.Errorf("the volume was not unmounted cleanly, and its journal cannot be read: %w", err)
 	}
+	v.readOrphans()
 	if _, err := v.root(); err != nil {
 		return fmt.Errorf("root directory: %w", err)
 	}

@@ -56,11 +56,10 @@ type log struct {
 // Unwritable says why the volume is only read; nil if it can be written.
 func (v *FS) unwritable() error {
 	const (
-		roKnown   = roSparseSuper | 0x2 | 0x8 | roGroupSum | 0x20 | 0x40 | roMetadataSum // large_file, huge_file, dir_nlink, extra_isize
-		never     = 0x100 | 0x10000 | 0x400                                              // mmp, encrypt, ea_inode
-		roOrphans = 0x10000
+		roKnown = roSparseSuper | 0x2 | 0x8 | roGroupSum | 0x20 | 0x40 | roMetadataSum | roOrphans // large_file, huge_file, dir_nlink, extra_isize
+		never   = 0x100 | 0x10000 | 0x400                                                          // mmp, encrypt, ea_inode
 	)
-	names := map[uint32]string{0x100: "quota", 0x200: "bigalloc", 0x1000: "read-only", 0x2000: "project", 0x4000: "shared_blocks", 0x8000: "verity", roOrphans: "orphans that wait to be removed"}
+	names := map[uint32]string{0x100: "quota", 0x200: "bigalloc", 0x1000: "read-only", 0x2000: "project", 0x4000: "shared_blocks", 0x8000: "verity"}
 	switch unknown := v.roCompat &^ roKnown; {
 	case v.state&2 != 0:
 		return errors.New("errors were found on it: check it with e2fsck")
@@ -78,6 +77,8 @@ func (v *FS) unwritable() error {
 			}
 		}
 		return fmt.Errorf("it has features of ext4 with which AlphaOS only reads (%v); use one made with mkfs.ext4", list)
+	case v.disorder != nil:
+		return fmt.Errorf("it has orphans that wait to be removed, which were deleted while they were open, and the list of them is damaged (%s); check it with e2fsck", reason(v.disorder))
 	case v.blocks > uint64(v.vol.Size()/v.block):
 		return errors.New("it is said to be longer than its partition")
 	case int64(v.perGroup) > 8*v.block:
@@ -262,6 +263,7 @@ func (v *FS) markUse(use bool) error {
 	}
 	v.putCounts(b, int64(blocks), int64(inodes))
 	binary.LittleEndian.PutUint32(b[0x60:], v.incompat)
+	binary.LittleEndian.PutUint32(b[0x64:], v.roCompat) // a backup does not know of orphans
 	binary.LittleEndian.PutUint16(b[0x5A:], 0)
 	v.group = 0
 	if group == 0 && bytes.Equal(b, was) {

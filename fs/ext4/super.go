@@ -71,6 +71,7 @@ type super struct {
 	hashVersion  byte // of new directories
 
 	orphan        uint32 // inode of the first file that was deleted while open, or is to be cut
+	orphanFile    uint32 // inode of the file with more of them, with orphan_file
 	journal       uint32 // inode
 	journalBackup []byte // what the journal's inode says of where it is, and its size; nil if not there
 	group         uint64 // which the superblock was read from
@@ -214,7 +215,7 @@ func parseSuper(b []byte) (s super, err error) {
 		return bad("claims %d inodes in %d groups of %d", s.inodes, s.groups, s.inodesPerGroup)
 	}
 	s.reserved = uint64(le.Uint16(b[0xCE:]))
-	s.orphan = le.Uint32(b[0xE8:])
+	s.orphan, s.orphanFile = le.Uint32(b[0xE8:]), le.Uint32(b[0x280:])
 	s.firstMetaBG = uint64(le.Uint32(b[0x104:]))
 	s.backups = [2]uint64{uint64(le.Uint32(b[0x24C:])), uint64(le.Uint32(b[0x250:]))}
 	s.uuid = bytes.Clone(b[0x68:0x78])
