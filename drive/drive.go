@@ -112,13 +112,18 @@ type Drive struct {
 // disk: on any other they are another drive's. A drive on which one of them is missing or
 // damaged is used as far as it goes; its Notes tell.
 func Mount(dev Device, others ...Partition) (*Drive, error) {
-	vol, err := mountVolume(dev)
+	kind, err := volume.Identify(dev)
 	if err != nil {
 		return nil, err
 	}
-	if vol.Kind() != volume.FAT32 {
-		return nil, fmt.Errorf("it %s, which no firmware reads: %w", vol.Kind().Clause(), fat.ErrNotFAT32)
+	if kind != volume.FAT32 && kind != volume.Unknown { // another system's, perhaps, and large
+		return nil, fmt.Errorf("it %s, which no firmware reads: %w", kind.Clause(), fat.ErrNotFAT32)
 	}
+	mounted, err := volume.MountFAT32(dev)
+	if err != nil {
+		return nil, err
+	}
+	vol := &Volume{mounted, dev}
 	d := &Drive{volumes: [len(Parts)]*Volume{ESP: vol}}
 	if vol.Label() == Parts[ESP].Volume {
 		d.Layout = Full
@@ -146,7 +151,7 @@ func Mount(dev Device, others ...Partition) (*Drive, error) {
 
 // find mounts a partition of the full layout. It is the one of the right type that the table
 // calls so or, if there is none, whose volume has that label: there are tools that lose the one
-// and people who change the other.
+// and people who change the other. Of others' volumes it reads what tells their label, and no more.
 func find(part Part, among []Partition) (*Volume, error) {
 	want := Parts[part]
 	for _, p := range among {
@@ -154,15 +159,21 @@ func find(part Part, among []Partition) (*Volume, error) {
 			return mountVolume(p.Device)
 		}
 	}
+	var damage error
 	for _, p := range among {
 		if !want.may(p.TypeGUID) {
 			continue
 		}
-		if vol, err := mountVolume(p.Device); err == nil && want.labelled(vol.Label()) {
+		if label, err := volume.Label(p.Device); err != nil || !want.labelled(label) {
+			continue
+		}
+		vol, err := mountVolume(p.Device)
+		if err == nil {
 			return vol, nil
 		}
+		damage = cmp.Or(damage, err)
 	}
-	return nil, errors.New("it is not on the drive that AlphaOS was started from")
+	return nil, cmp.Or(damage, errors.New("it is not on the drive that AlphaOS was started from"))
 }
 
 // may tells whether a partition of that type can be this one. Those with a file system of Linux have its type, or that of all data.

@@ -408,3 +408,49 @@ func documentTree(t *testing.T) *fat.Tree {
 	}
 	return tree
 }
+
+// While a drive is looked for, another system's partition is known by its superblock not to be one of it: neither its journal
+// is read nor a directory, as the first partition or beside it, whatever state it is in.
+func TestReadsLittleOfOthers(t *testing.T) {
+	b := stock(t, 64, "-b", "1024", "-L", "root")
+	disk := fstest.NewDevice(b, 512)
+	v, err := ext4.Mount(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 { // and what was changed waits in the journal
+		if err := v.WriteFile(fmt.Sprint(i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, state := range []string{"in use", "with a damaged superblock"} {
+		if state != "in use" {
+			clear(b[1024:2048])
+		}
+		dev := counted{device{BlockDevice: disk}, new(int), new(int), new(error)}
+		bytes := 0
+		other := drive.Partition{Device: asked{dev, &bytes}, TypeGUID: gpt.LinuxData, Name: "root"}
+		d, err := drive.Mount(labelled(t, "ALPHAOS_ESP", espTree(t)), other)
+		if err != nil || len(d.Volumes()) != 1 {
+			t.Fatalf("%s: %v, %d volumes", state, err, len(d.Volumes()))
+		}
+		if _, err := drive.Mount(other.Device); err == nil {
+			t.Errorf("%s: it is a drive", state)
+		}
+		t.Logf("%s: %d reads of %d KiB", state, *dev.reads, bytes>>10)
+		if *dev.reads > 50 || bytes > 700<<10 || *dev.writes > 0 {
+			t.Errorf("%s: %d reads of %d KiB, and %d writes", state, *dev.reads, bytes>>10, *dev.writes)
+		}
+	}
+}
+
+// asked counts bytes that are read.
+type asked struct {
+	counted
+	n *int
+}
+
+func (a asked) ReadBlocks(lba uint64, p []byte) error {
+	*a.n += len(p)
+	return a.counted.ReadBlocks(lba, p)
+}

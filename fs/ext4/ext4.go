@@ -118,6 +118,18 @@ func Mount(dev fs.BlockDevice) (*FS, error) {
 	return v, nil
 }
 
+// ReadLabel returns the label that the superblock of the volume dev has, or one of its backups. Unlike Mount it reads no journal, which can be long and
+// is no business of who only looks for a volume of his own; a label that waits there is not found.
+func ReadLabel(dev fs.BlockDevice) (string, error) {
+	vol, err := readfs.New(dev)
+	if err != nil {
+		return "", err
+	}
+	v := &FS{dev: dev, vol: vol, chunks: map[int64][]byte{}, origin: map[uint32]position{}, owner: map[uint64]position{}}
+	err = v.readSuper()
+	return v.label, err
+}
+
 // load reads what Mount says, and forgets what was known.
 func (v *FS) load() (err error) {
 	was := v.super

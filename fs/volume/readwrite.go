@@ -69,9 +69,9 @@ func MountReadWrite(dev fs.BlockDevice) (ReadWrite, error) {
 		}
 		return extReadWrite{v, kind}, nil
 	case FAT32, Unknown: // whose first sector may be damaged, and has a copy
-		v, err := fat.Mount(dev)
+		v, err := MountFAT32(dev)
 		if err == nil {
-			return fatReadWrite{v}, nil
+			return v, nil
 		}
 		if kind == Unknown {
 			if v, err := ext4.Mount(dev); err == nil {
@@ -81,6 +81,40 @@ func MountReadWrite(dev fs.BlockDevice) (ReadWrite, error) {
 		return nil, err
 	}
 	return nil, fmt.Errorf("the volume %s; a drive of AlphaOS has FAT32, or ext4", kind.Clause())
+}
+
+// MountFAT32 mounts the volume dev to be changed if it is FAT32, and reads nothing else than that.
+func MountFAT32(dev fs.BlockDevice) (ReadWrite, error) {
+	v, err := fat.Mount(dev)
+	if err != nil {
+		return nil, err
+	}
+	return fatReadWrite{v}, nil
+}
+
+// Label returns the label of a volume that MountReadWrite mounts, "" if it has none. For one of the family of ext4 it reads little more than the superblock:
+// that may be another system's, with a journal of a gigabyte.
+func Label(dev fs.BlockDevice) (string, error) {
+	kind, err := Identify(dev)
+	if err != nil {
+		return "", err
+	}
+	switch kind {
+	case Ext2, Ext3, Ext4:
+		return ext4.ReadLabel(dev)
+	case FAT32, Unknown:
+		v, err := fat.Mount(dev)
+		if err == nil {
+			return v.Label(), nil
+		}
+		if kind == Unknown {
+			if label, err := ext4.ReadLabel(dev); err == nil {
+				return label, nil
+			}
+		}
+		return "", err
+	}
+	return "", kind.refusal()
 }
 
 // opened makes a file that was opened a Writer.
