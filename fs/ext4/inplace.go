@@ -12,6 +12,7 @@ package ext4
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"alphaos/fs"
 	"alphaos/fs/readfs"
@@ -119,15 +120,11 @@ func (v *FS) pin(name string) (n *inode, list []extent, err error) {
 		if err := v.fillable(n, list); err != nil {
 			return nil, nil, err
 		}
-		switch err := v.fill(name, n, list); {
-		case errors.Is(err, fs.ErrReadOnly): // the medium: it can be read all the same
-		case err != nil:
-			return nil, nil, fmt.Errorf("the file has holes, which can't be filled: %w", err)
-		}
-		if n, err = v.readInode(n.number); err == nil {
-			list, _, err = v.extentsOf(n)
-		}
-		if err != nil {
+		filled, pieces, err := v.fill(name)
+		switch {
+		case err == nil:
+			n, list = filled, pieces
+		case !errors.Is(err, fs.ErrReadOnly): // the medium: it can be read all the same
 			return nil, nil, err
 		}
 	}
@@ -174,19 +171,48 @@ func (v *FS) fillable(n *inode, list []extent) error {
 	return nil
 }
 
-// fill gives a file zeros where it has holes, or extents that were never written.
-func (v *FS) fill(name string, n *inode, list []extent) error {
-	if err := v.touch(); err != nil {
-		return err
+// fill gives a file zeros where it has holes, or extents that were never written, and returns it as it is then. FS.big is let go while they are
+// written; meanwhile the file is one that is being written, which nobody can rename, replace, remove or pin.
+func (v *FS) fill(name string) (n *inode, list []extent, err error) {
+	fail := func(err error) (*inode, []extent, error) {
+		return nil, nil, fmt.Errorf("the file has holes, which can't be filled: %w", err)
 	}
-	v.big.Unlock()
-	defer v.big.Lock()
-	w, err := v.OpenWriter(name)
+	if err := v.touch(); err != nil { // which may have read the volume anew
+		return fail(err)
+	}
+	if n, err = v.resolve("open", name, true); err != nil {
+		return nil, nil, err
+	}
+	w, err := v.writerOf(n, name)
 	if err != nil {
-		return err
+		return fail(err)
 	}
-	end := uint64((n.size + v.block - 1) / v.block)
-	zeros := make([]byte, 1<<20/v.block*v.block)
+	if err = v.fillable(n, w.list); err == nil {
+		v.big.Unlock()
+		err = w.fill()
+		v.big.Lock()
+	}
+	w.end()
+	if err == nil {
+		err = v.since(w.loaded)
+	}
+	if err == nil {
+		n, err = v.readInode(n.number)
+	}
+	if err == nil {
+		list, _, err = v.extentsOf(n)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return n, list, nil
+}
+
+// fill writes zeros where the file has none of its blocks, or those that were never written, and commits.
+func (w *Writer) fill() error {
+	list, size := slices.Clone(w.list), w.size
+	end := uint64((size + w.block - 1) / w.block)
+	zeros := make([]byte, 1<<20/w.block*w.block)
 	for at := uint64(0); at < end; {
 		to := end
 		if len(list) > 0 {
@@ -202,15 +228,14 @@ func (v *FS) fill(name string, n *inode, list []extent) error {
 			}
 		}
 		for at < to {
-			k := min(int64(to-at)*v.block, int64(len(zeros)), n.size-int64(at)*v.block)
-			if _, err := w.WriteAt(zeros[:k], int64(at)*v.block); err != nil {
-				w.Discard()
+			k := min(int64(to-at)*w.block, int64(len(zeros)), size-int64(at)*w.block)
+			if _, err := w.WriteAt(zeros[:k], int64(at)*w.block); err != nil {
 				return err
 			}
-			at += uint64((k + v.block - 1) / v.block)
+			at += uint64((k + w.block - 1) / w.block)
 		}
 	}
-	return w.Close()
+	return w.Sync()
 }
 
 // inPlace is a file of size bytes in these extents, which letGo, with FS.big held, gives up.

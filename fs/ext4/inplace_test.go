@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"alphaos/fs"
 	"alphaos/fs/fstest"
@@ -185,6 +187,62 @@ func TestInPlaceHoles(t *testing.T) {
 			t.Error(name, "mounted again:", err)
 		}
 	}
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	judged(t, d, false)
+}
+
+// A file whose holes are being filled can't be removed meanwhile: once it is open in place it stays.
+func TestInPlaceHolesAlone(t *testing.T) {
+	d := made(t, 8, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
+	v := mounted(t, d)
+	opened := 0
+	for i := range 20 {
+		w, err := v.Create("holes")
+		if err == nil {
+			err = errors.Join(w.Truncate(3000), w.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Fail = func(op fstest.Op, _ int64, _ int) error {
+			if op == fstest.Flush { // who waits for longer than 1 ms gets a mutex before who takes it up again at once
+				time.Sleep(2 * time.Millisecond)
+			}
+			return nil
+		}
+		removed := make(chan error, 3)
+		for range cap(removed) {
+			go func() {
+				err := v.Remove("holes")
+				for errors.Is(err, fs.ErrBusy) {
+					err = v.Remove("holes")
+				}
+				removed <- err
+			}()
+		}
+		f, err := v.OpenInPlace("holes")
+		var gone error // what all say, if it stays
+		for range cap(removed) {
+			if err := <-removed; !errors.Is(err, fs.ErrPinned) {
+				gone = errors.Join(gone, err, errors.New("it was removed"))
+			}
+		}
+		d.Fail = nil
+		switch {
+		case err == nil:
+			if opened++; gone != nil {
+				t.Fatalf("round %d: it is open in place: %v", i, gone)
+			}
+			if err := errors.Join(f.Close(), v.Remove("holes")); err != nil {
+				t.Fatal(err)
+			}
+		case !errors.Is(err, iofs.ErrNotExist) || gone == nil:
+			t.Fatal(i, err, gone)
+		}
+	}
+	t.Logf("%d were opened", opened)
 	if err := v.Sync(); err != nil {
 		t.Fatal(err)
 	}

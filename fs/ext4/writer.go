@@ -98,45 +98,55 @@ func (v *FS) newWriter(name string, create bool) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{v: v, loaded: v.loaded, block: v.block, path: name, parent: d.number, name: base, changed: create}
 	n, _, err := v.child(d, base)
+	if err == nil && n != nil && n.mode&modeType == modeLink {
+		n, err = v.resolve("write", name, true)
+	}
 	switch {
 	case err != nil:
 		return nil, err
 	case n == nil && !create:
 		return nil, iofs.ErrNotExist
-	case n != nil:
-		if n.mode&modeType == modeLink {
-			if n, err = v.resolve("write", name, true); err != nil {
-				return nil, err
-			}
-		}
-		if n.isDir() {
-			return nil, readfs.ErrIsDir
-		}
-		if _, err := v.content(n); err != nil {
-			return nil, err
-		}
-		if err := v.mayLose(n); err != nil {
-			return nil, err
-		}
-		w.number, w.oldSize = n.number, n.size
-		if w.old, w.nodes, err = v.extentsOf(n); err != nil {
-			return nil, err
-		}
-		if !create {
-			w.list, w.size, w.off = slices.Clone(w.old), n.size, n.size
-		}
 	}
 	for _, o := range v.writers {
-		if o.parent == w.parent && o.name == w.name {
+		if o.parent == d.number && o.name == base {
 			return nil, fs.ErrBusy
 		}
 	}
-	if w.key = w.number; w.key == 0 {
+	w := &Writer{v: v, loaded: v.loaded, block: v.block, path: name}
+	if n != nil {
+		if w, err = v.writerOf(n, name); err != nil {
+			return nil, err
+		}
+	} else {
 		for w.key = ^uint32(0); v.writers[w.key] != nil; w.key-- {
 		}
+		v.writers[w.key] = w
 	}
+	w.parent, w.name, w.changed = d.number, base, create
+	if create {
+		w.list, w.size, w.off = nil, 0, 0
+	}
+	return w, nil
+}
+
+// writerOf opens a file that there is for writing.
+func (v *FS) writerOf(n *inode, name string) (*Writer, error) {
+	if n.isDir() {
+		return nil, readfs.ErrIsDir
+	}
+	if _, err := v.content(n); err != nil {
+		return nil, err
+	}
+	if err := v.mayLose(n); err != nil {
+		return nil, err
+	}
+	list, nodes, err := v.extentsOf(n)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{v: v, loaded: v.loaded, block: v.block, path: name, number: n.number, key: n.number,
+		list: slices.Clone(list), size: n.size, off: n.size, old: list, nodes: nodes, oldSize: n.size}
 	v.writers[w.key] = w
 	return w, nil
 }
@@ -630,6 +640,11 @@ func (w *Writer) Discard() {
 	w.closed = true
 	w.v.big.Lock()
 	defer w.v.big.Unlock()
+	w.end()
+}
+
+// end is the end of a file that was being written, with FS.big held: blocks that are not committed are free again.
+func (w *Writer) end() {
 	if w.loaded == w.v.loaded {
 		for _, r := range w.took {
 			w.v.release(r)
