@@ -155,7 +155,10 @@ func (v *FS) openJournal() (*journal, error) {
 		}
 	}
 	j := &journal{v: v, n: n}
-	if err = j.readSuper(); errors.Is(err, errTorn) && j.rebuild() {
+	if err = j.readSuper(); errors.Is(err, errTorn) {
+		if why := j.rebuild(); why != nil {
+			return j, fmt.Errorf("%w. What is in it is not used without that, since %w", err, why)
+		}
 		v.note("The superblock of the volume's journal is damaged, as a cut of power may leave it: what is in the journal is used all the same.")
 		return j, nil
 	}
@@ -189,12 +192,14 @@ func (j *journal) readSuper() error {
 	}
 	if j.sums() {
 		if j.features&journalSum2 != 0 && j.features&journalSum3 != 0 || b[0x50] != 4 {
-			return fmt.Errorf("its superblock names an unknown kind of checksum: %s", remedy)
+			return fmt.Errorf("its superblock names an unknown kind of checksum (%w): %s", errTorn, remedy)
 		}
 		if crc32cHole(^uint32(0), b[:superSize], 0xFC, 4) != be.Uint32(b[0xFC:]) {
 			return fmt.Errorf("its superblock does not match its checksum (%w): %s", errTorn, remedy)
 		}
 		j.seed = crc32c(^uint32(0), b[0x30:0x40])
+	} else if v.is(roMetadataSum) && kind == journalSuper2 && be.Uint32(b[0xFC:]) != 0 {
+		return fmt.Errorf("its superblock has a checksum and says that it has none (%w): %s", errTorn, remedy)
 	}
 	if j.features&journalFast != 0 {
 		fast := be.Uint32(b[0x54:])
@@ -212,14 +217,22 @@ func (j *journal) readSuper() error {
 	return nil
 }
 
-// rebuild makes up for a superblock that is damaged, and tells whether it could. That is written only when all that was committed is in its
+// rebuild makes up for a superblock that is damaged, or returns why it can't. What it takes is proved by checksums where the volume has any, and by the
+// numbers of transactions: nothing is guessed.
+//
+// If the superblock names a block where the transaction of the number is that it names, it was torn behind that, and this is the first that counts.
+// Else: it is written only when all that was committed before what it names is in its
 // place. So either nothing of the ring is needed, or all that came after it, which is there yet: in both cases the
-// longest chain of transactions that ends with the last one can be replayed, since blocks that were freed are revoked.
-func (j *journal) rebuild() bool {
+// longest chain of transactions that ends with the last one can be replayed, since blocks that were freed are revoked. Linux leaves out a number
+// between two times that it mounts a volume, and we do by stop: no chain goes back behind that.
+func (j *journal) rebuild() error {
 	be := binary.BigEndian
 	*j = journal{v: j.v, n: j.n, first: 1, rebuilt: true}
 	if j.n.size/j.v.block < 1024 || j.n.size/j.v.block > maxJournal {
-		return false
+		return fmt.Errorf("it has %d blocks", j.n.size/j.v.block)
+	}
+	if j.v.compat&compatFast != 0 {
+		return errors.New("it may have fast commits, and only the superblock tells where these begin")
 	}
 	j.end = uint32(j.n.size / j.v.block)
 	j.features = journalRevokes
@@ -229,7 +242,13 @@ func (j *journal) rebuild() bool {
 	if j.v.is(roMetadataSum) {
 		j.features |= journalSum3
 	}
+	j.sum1 = !j.sums() // which a commit block has, or zeros
+	torn, _ := j.read(0)
 	var found []control
+	ids := [][]byte{j.v.uuid, make([]byte, 16)} // of the journal, on which checksums depend
+	if torn != nil {
+		ids = append(ids, torn[0x30:0x40])
+	}
 	for at := j.first; at < j.end; at++ {
 		b, err := j.read(at)
 		if err != nil || !bytes.Equal(b[:4], journalMagic) {
@@ -239,27 +258,35 @@ func (j *journal) rebuild() bool {
 		if c.kind != journalDescriptor && c.kind != journalRevoke && c.kind != journalCommit {
 			continue
 		}
-		if c.kind == journalDescriptor && j.uuid == nil && be.Uint16(b[18:])&tagSameUUID == 0 {
+		if c.kind == journalDescriptor && len(ids) < 4 && be.Uint16(b[18:])&tagSameUUID == 0 { // Linux has zeros there, others what is right
 			size := 8
 			if j.features&journalSum3 != 0 {
 				size = 16
 			} else if j.features&journal64 != 0 {
 				size = 12
 			}
-			j.uuid = bytes.Clone(b[12+size:][:16])
-			j.seed = crc32c(^uint32(0), j.uuid)
+			ids = append(ids, bytes.Clone(b[12+size:][:16]))
 		}
 		found = append(found, c)
 	}
-	if j.uuid == nil {
-		j.uuid = bytes.Clone(j.v.uuid)
-		j.seed = crc32c(^uint32(0), j.uuid)
-	}
 	slices.SortStableFunc(found, func(a, b control) int { return int(int32(a.sequence - b.sequence)) })
+	if !j.identify(ids, found) {
+		return errors.New("none of the transactions in it matches its checksum")
+	}
 	last, committed := uint32(1), uint32(0) // the next number, and that after the last transaction that was committed
 	for _, c := range found {
 		if last = c.sequence + 1; c.kind == journalCommit {
 			committed = last
+		}
+	}
+	if torn != nil {
+		if said := (control{block: be.Uint32(torn[0x1C:]), sequence: be.Uint32(torn[0x18:])}); slices.ContainsFunc(found, func(c control) bool {
+			return c.kind != journalCommit && c.block == said.block && c.sequence == said.sequence
+		}) {
+			j.start, j.sequence = said.block, said.sequence
+			if _, next, err := j.scan(); err == nil && next == committed {
+				return nil
+			}
 		}
 	}
 	broken := uint32(0) // the transaction that a chain from an earlier one does not reach
@@ -269,19 +296,40 @@ func (j *journal) rebuild() bool {
 			continue
 		}
 		if tries++; tries > 64 { // only the first transaction of a ring is there in part
-			return false
+			break
 		}
 		j.start, j.sequence = c.block, c.sequence
 		_, next, err := j.scan()
 		// A chain from an earlier use of the ring may end just before this one's: it would bring back what is no more.
 		if err == nil && next == committed {
-			return true
+			return nil
 		}
 		broken = max(next, c.sequence)
 	}
-	// A transaction that was committed is there, at least the last one: what can't be read is of a journal of another kind.
+	if committed != 0 { // at least the last one: what can't be read is of a journal of another kind
+		return fmt.Errorf("no transactions in it lead to the last one, %d", committed-1)
+	}
 	j.start, j.sequence = 0, last
-	return committed == 0
+	return nil
+}
+
+// identify finds the identity of the journal by which control blocks, of which the last ones are looked at, match their checksums. Where they have
+// none it is the volume's own.
+func (j *journal) identify(ids [][]byte, found []control) bool {
+	j.uuid = bytes.Clone(j.v.uuid)
+	if !j.sums() || len(found) == 0 {
+		j.seed = crc32c(^uint32(0), j.uuid)
+		return true
+	}
+	for _, id := range ids {
+		j.uuid, j.seed = bytes.Clone(id), crc32c(^uint32(0), id)
+		for _, c := range found[max(0, len(found)-64):] {
+			if b, err := j.read(c.block); err == nil && (c.kind == journalCommit && j.commitAgrees(b, 0) || c.kind != journalCommit && j.tailAgrees(b)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sums tells whether blocks have checksums of their own.

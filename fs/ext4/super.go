@@ -22,6 +22,7 @@ const (
 	compatJournal = 0x4
 	compatIndex   = 0x20
 	compatSparse2 = 0x200
+	compatFast    = 0x400
 
 	roSparseSuper  = 0x1
 	roGroupSum     = 0x10
