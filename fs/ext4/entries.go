@@ -92,6 +92,9 @@ func (v *FS) editDir(d *inode, block uint32) ([]byte, error) {
 		return nil, err
 	}
 	r, err := v.locate(d, uint64(block))
+	if err == nil {
+		err = v.mayHave(run{r.first, 1})
+	}
 	if err != nil {
 		return nil, err
 	}

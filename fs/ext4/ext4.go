@@ -14,7 +14,8 @@
 // journal was replayed.
 //
 // The first change copies these blocks to their places, and from then on log.go writes changes to the journal
-// before they are made: room.go takes blocks and inodes, tree.go builds the extent trees of files, change.go and
+// before they are made: room.go takes blocks and inodes, but none of those
+// in zones.go, tree.go builds the extent trees of files, change.go and
 // entries.go change directories, writer.go the content of files, orphan.go ends what a
 // cut has left half done; inplace.go overwrites preallocated files where they lie, past all that. check.go looks for damage, format.go makes a fresh volume. A volume with features of which not all is known is only read.
 //
@@ -85,6 +86,7 @@ type FS struct {
 	chunks map[int64][]byte    // of metadata, by where they lie
 	origin map[uint32]position // directory, by inode: its one way in
 	owner  map[uint64]position // block of a directory: what it is a block of
+	system *system             // the file system's own blocks, when they were asked for
 }
 
 // position is a byte in a directory.
@@ -142,7 +144,7 @@ func (v *FS) load() (err error) {
 	v.inUse, v.marked, v.soiled, v.broken, v.log, v.logged, v.bitmaps = false, false, nil, nil, nil, nil, nil
 	v.loaded++
 	v.mu.Lock()
-	v.notes = nil
+	v.notes, v.system = nil, nil
 	clear(v.chunks)
 	clear(v.origin)
 	clear(v.owner)

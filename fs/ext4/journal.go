@@ -137,8 +137,8 @@ func (v *FS) replay() error {
 	return v.judge()
 }
 
-// openJournal reads the journal's inode and its superblock.
-func (v *FS) openJournal() (*journal, error) {
+// journalInode reads the journal's inode, or what the superblock has of it.
+func (v *FS) journalInode() (*inode, error) {
 	n, err := v.readInode(v.journal)
 	if err == nil && n.mode&modeType != modeFile {
 		err = fmt.Errorf("inode %d is no file: %s", v.journal, remedy)
@@ -153,6 +153,15 @@ func (v *FS) openJournal() (*journal, error) {
 		if binary.LittleEndian.Uint16(n.map_[:]) == extentMagic {
 			n.flags |= flagExtents
 		}
+	}
+	return n, nil
+}
+
+// openJournal reads the journal's inode and its superblock.
+func (v *FS) openJournal() (*journal, error) {
+	n, err := v.journalInode()
+	if err != nil {
+		return nil, err
 	}
 	j := &journal{v: v, n: n}
 	if err = j.readSuper(); errors.Is(err, errTorn) {

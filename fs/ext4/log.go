@@ -109,6 +109,9 @@ func (v *FS) touch() error {
 	if err := v.Writable(); err != nil {
 		return err
 	}
+	if _, err := v.zones(); err != nil {
+		return fs.Unwritable{Why: err}
+	}
 	fail := func(err error) error { return fmt.Errorf("preparing the volume's journal: %w", err) }
 	j, err := v.openJournal()
 	if err != nil {

@@ -325,6 +325,7 @@ func TestMkfs(t *testing.T) {
 				t.Errorf("label %q, notes %q", v.Label(), v.Notes())
 			}
 			same(t, v, src)
+			ownZones(t, v)
 			repair(t, img, "-D") // which makes hash trees
 			v = mount(t, open(t, img, c.block))
 			same(t, v, src)

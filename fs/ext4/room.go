@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"sort"
 
 	"alphaos/fs"
 )
@@ -142,22 +143,7 @@ func (v *FS) firstBitmap(g uint64, d []byte) ([]byte, error) {
 			}
 		}
 	}
-	per := uint64(v.block / v.descSize)
-	meta := uint64(0)
-	if v.hasSuper(g) {
-		meta++
-	}
-	if v.incompat&incompatMetaBG == 0 || g/per < v.firstMetaBG {
-		if v.hasSuper(g) {
-			meta += (v.groups+per-1)/per + v.reserved
-			if v.incompat&incompatMetaBG != 0 {
-				meta = 1 + v.firstMetaBG + v.reserved
-			}
-		}
-	} else if i := g % per; i == 0 || i == 1 || i == per-1 {
-		meta++
-	}
-	set(start, meta)
+	set(start, v.copies(g))
 	for _, p := range []int{blockBitmapAt, inodeBitmapAt, tableAt} {
 		at, err := v.place(d, p)
 		if err != nil {
@@ -186,7 +172,7 @@ func pad(b []byte, n uint64) {
 func bit(b []byte, i uint64) bool { return b[i/8]&(1<<(i%8)) != 0 }
 
 // taken returns which blocks of a group can't be had: those in the bitmap, those that are meant for a file,
-// and those that the change under way frees.
+// those that the change under way frees, and whatever the bitmap says those of the file system's own.
 func (v *FS) taken(g uint64) ([]byte, error) {
 	if b := v.bitmaps[g]; b != nil {
 		return b, nil
@@ -196,6 +182,13 @@ func (v *FS) taken(g uint64) ([]byte, error) {
 		return nil, err
 	}
 	b = bytes.Clone(b)
+	zones, _ := v.zones()
+	start, end := v.groupStart(g), v.groupStart(g)+v.groupBlocks(g)
+	for i := sort.Search(len(zones), func(i int) bool { return zones[i].first+zones[i].count > start }); i < len(zones) && zones[i].first < end; i++ {
+		for k := max(start, zones[i].first); k < min(end, zones[i].first+zones[i].count); k++ {
+			b[(k-start)/8] |= 1 << ((k - start) % 8)
+		}
+	}
 	v.bitmaps[g] = b
 	return b, nil
 }

@@ -48,6 +48,9 @@ func (v *FS) extentsOf(n *inode) (list []extent, nodes []uint64, err error) {
 				if e.at < end || e.count == 0 || e.first <= v.first || e.first >= v.blocks || e.count > v.blocks-e.first {
 					return fmt.Errorf("extents are out of order, or lead nowhere: %s", remedy)
 				}
+				if err := v.mayHave(run{e.first, e.count}); err != nil {
+					return err
+				}
 				end = e.at + e.count
 				if list = append(list, e); len(list) > maxExtents {
 					return errPieces
@@ -55,6 +58,9 @@ func (v *FS) extentsOf(n *inode) (list []extent, nodes []uint64, err error) {
 				continue
 			}
 			at := x.child(i)
+			if err := v.mayHave(run{at, 1}); err != nil {
+				return err
+			}
 			b, err := v.metadata(at, 0, v.block)
 			if err != nil {
 				return err
