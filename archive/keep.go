@@ -24,7 +24,10 @@ type Folder interface {
 	Head(name string, n int) ([]byte, error)
 	// Write gives a file this content and time. It is there whole, or not at all, and nothing of what it had before is left.
 	Write(name string, modified time.Time, content []byte) error
-	Remove(name string) error // nothing of it is left
+	Remove(name string) error // nothing of it is left, but perhaps its name
+	// Scrub takes off the medium what is left of the names of files that were removed. What it has not done when ctx is done, or has failed to do, the next
+	// call does.
+	Scrub(ctx context.Context) error
 }
 
 // Keeper keeps the files.
@@ -101,6 +104,9 @@ func (k *Keeper) Keep(ctx context.Context) error {
 			return err
 		}
 		k.ours[want.name], k.done[c.ID] = c.Updated, want
+	}
+	if err := k.Folder.Scrub(ctx); ctx.Err() == nil {
+		return err
 	}
 	return nil
 }

@@ -30,6 +30,9 @@ type dir struct {
 	path   string
 	writes []string
 	fail   error
+
+	scrubbed int // times
+	fails    error
 }
 
 func (d *dir) Files() (list []iofs.FileInfo, err error) {
@@ -59,6 +62,8 @@ func (d *dir) Write(name string, at time.Time, content []byte) error {
 }
 
 func (d *dir) Remove(name string) error { return os.Remove(filepath.Join(d.path, name)) }
+
+func (d *dir) Scrub(context.Context) error { d.scrubbed++; return d.fails }
 
 func (d *dir) names(t *testing.T) []string {
 	t.Helper()
@@ -204,4 +209,21 @@ func TestKeepRepairs(t *testing.T) {
 	}
 	w.d.fail = nil
 	w.keep("2026-11-22-talk-4.md")
+}
+
+// What is left of names is taken off the medium behind all that is filed, and again by the next call if that fails; a failure keeps nothing from being written.
+func TestKeepScrubs(t *testing.T) {
+	w := &world{T: t, m: make(memory, 1<<20), d: &dir{path: t.TempDir()}, now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
+	w.start(false)
+	w.say("first", "words")
+	w.d.fails = errors.New("the drive reported an error")
+	for n := range 2 {
+		if err := w.k.Keep(t.Context()); !errors.Is(err, w.d.fails) || w.d.scrubbed != n+1 || len(w.d.writes) != 1 {
+			t.Errorf("%v, scrubbed %d times, %q", err, w.d.scrubbed, w.d.writes)
+		}
+	}
+	w.d.fails = nil
+	if err := w.k.Keep(t.Context()); err != nil || w.d.scrubbed != 3 {
+		t.Errorf("%v, scrubbed %d times", err, w.d.scrubbed)
+	}
 }

@@ -39,6 +39,7 @@ type (
 
 func (nowhere) Files() ([]iofs.FileInfo, error)       { return nil, nil }
 func (nowhere) Write(string, time.Time, []byte) error { return nil }
+func (nowhere) Scrub(context.Context) error           { return nil }
 func (nothing) Keep(context.Context) (string, error)  { return "", nil }
 
 type facts struct{ unknown }

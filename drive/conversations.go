@@ -1,11 +1,14 @@
 package drive
 
 import (
+	"context"
 	"errors"
 	"io"
 	iofs "io/fs"
 	"path"
 	"time"
+
+	"alphaos/fs/volume"
 )
 
 // Conversations is the folder of the files in which anybody can read the conversations.
@@ -68,30 +71,48 @@ func (c *Conversations) Write(name string, modified time.Time, content []byte) e
 	if err := v.wipe(at); err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		return err
 	}
-	if err := v.WriteFile(at, content); err != nil || !c.d.names {
-		return err
-	}
-	return c.scrub()
+	return v.WriteFile(at, content)
 }
 
-// scrub takes off the medium what the volume keeps of names that were removed.
-func (c *Conversations) scrub() error {
+// Remove removes a file. What is left of its name, which may be made of what was said, goes with the next Scrub.
+func (c *Conversations) Remove(name string) error {
+	c.d.names = true
+	return c.d.wipeOut(path.Join(ConversationDir, name))
+}
+
+// Scrub takes off the medium what the volume keeps of names that were removed. What is not done when ctx is done, or has failed, is left for the next call; and
+// if there is none, for the next session.
+func (c *Conversations) Scrub(ctx context.Context) error {
+	if !c.d.names {
+		return nil
+	}
 	v, _, err := c.d.On(ConversationDir)
 	if err == nil {
-		err = v.Scrub()
+		err = v.Scrub(ctx)
 	}
-	if err == nil {
-		c.d.names = false
-	}
-	return err
-}
-
-// Remove removes a file, and all that is left of its name, which may be made of what was said.
-func (c *Conversations) Remove(name string) error {
-	if err := c.d.wipeOut(path.Join(ConversationDir, name)); err != nil {
+	if err != nil {
 		return err
 	}
-	return c.scrub()
+	c.d.names = false
+	_, at := c.d.Layout.At(namesPath)
+	if err := v.Remove(at); err != nil && !errors.Is(err, iofs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// keepNames has the next session know that names are left.
+func (d *Drive) keepNames() error {
+	v, at, err := d.On(namesPath)
+	if err != nil || !d.names || v.Kind() == volume.FAT32 || v.ReadOnly() != nil {
+		return nil // there are none
+	}
+	if _, err = v.Stat(at); errors.Is(err, iofs.ErrNotExist) {
+		if err = v.mkdir(path.Dir(at)); err == nil {
+			err = v.WriteFile(at, nil)
+		}
+	}
+	return err
 }
 
 // wipeOut removes a file of which nothing is to be left.

@@ -272,6 +272,9 @@ func talkUntilCut(t *testing.T, s *failing, r *rand.Rand, cuts int) {
 					if err = d.Conversations().Remove("talk.md"); errors.Is(err, iofs.ErrNotExist) {
 						err = nil
 					}
+					if err == nil {
+						err = d.Conversations().Scrub(t.Context())
+					}
 				}
 				if err != nil && !s.disk.Off() {
 					t.Fatal(err)

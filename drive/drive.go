@@ -51,6 +51,8 @@ const (
 	BackupDir       = "data/backup"
 	IndexPath       = "data/knowledge.idx" // of the documents, for search; made anew from them when it is missing or damaged
 
+	namesPath = "data/cache/names" // there if names of removed files are left in the knowledge volume's own journal
+
 	DatabasePath = "data/knowledge.db" // what is on the drive, for SQLite; made anew from the rest when it is missing or damaged
 
 	reportsDir     = "backup"                // of the following, and of reports about the machine
@@ -102,7 +104,7 @@ type Drive struct {
 	volumes [len(Parts)]*Volume // by Part; nil: missing
 	missing [len(Parts)]error   // why
 	checked [len(Parts)]bool    // by Mend
-	names   bool                // of removed files may be left in the knowledge volume's own journal by a session that did not end
+	names   bool                // of removed files may be left in the knowledge volume's own journal
 	locked  *Locked             // the knowledge partition, while it is encrypted and nobody has unlocked it
 	notes   []string
 }
@@ -141,12 +143,22 @@ func Mount(dev Device, others ...Partition) (*Drive, error) {
 		}
 		d.missing[Knowledge] = cmp.Or(err, d.missing[Knowledge])
 	}
+	if v := d.volumes[Knowledge]; v != nil {
+		d.looked(v)
+	}
 	for part := System; part <= Knowledge && d.Layout == Full; part++ {
 		if err := d.missing[part]; err != nil && !errors.Is(err, ErrLocked) {
 			d.notes = append(d.notes, fmt.Sprintf("The drive's %s partition, %s, cannot be used: %s", Parts[part].Name, Parts[part].Volume, fs.Explain(err)))
 		}
 	}
 	return d, nil
+}
+
+// looked looks at a knowledge volume that was mounted.
+func (d *Drive) looked(v *Volume) {
+	_, at := Full.At(namesPath)
+	_, err := v.Stat(at)
+	d.names = v.Kind() != volume.FAT32 && err == nil
 }
 
 // find mounts a partition of the full layout. It is the one of the right type that the table

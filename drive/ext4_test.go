@@ -2,6 +2,7 @@ package drive_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -102,7 +103,7 @@ func TestKinds(t *testing.T) {
 			if !bytes.Contains(inside, []byte(said)) {
 				t.Error("this test would find nothing")
 			}
-			if err := errors.Join(s.NewConversation(), s.Delete(1), d.Conversations().Remove(name), s.Compact(t.Context())); err != nil {
+			if err := errors.Join(s.NewConversation(), s.Delete(1), d.Conversations().Remove(name), d.Conversations().Scrub(t.Context()), s.Compact(t.Context())); err != nil {
 				t.Fatal(err)
 			}
 			inside = whole(t, v.Device)
@@ -120,7 +121,7 @@ func TestKinds(t *testing.T) {
 				t.Error(said)
 			}
 			s, _, err = d.OpenJournal(time.Now)
-			if err := errors.Join(err, s.Begin(), s.AddUser("another"), d.Conversations().Write("another.md", noon, []byte("another")), s.End(), d.Close()); err != nil {
+			if err := errors.Join(err, s.Begin(), s.AddUser("another"), d.Conversations().Write("another.md", noon, []byte("another")), d.Conversations().Scrub(t.Context()), s.End(), d.Close()); err != nil {
 				t.Fatal(err)
 			}
 			v = knowledge(t, d)
@@ -453,4 +454,61 @@ type asked struct {
 func (a asked) ReadBlocks(lba uint64, p []byte) error {
 	*a.n += len(p)
 	return a.counted.ReadBlocks(lba, p)
+}
+
+// Names of removed files that could not be taken off the medium, since a person began to type or the drive failed, are taken off by the next call; and
+// if the session ends before that, however properly, by the next session.
+func TestScrubLater(t *testing.T) {
+	disk := onDisk(t, true, false)
+	d := opened(t, disk, false)
+	const name = "2026-03-01-a-secret-that-is-in-a-name.md"
+	left := func() bool { return bytes.Contains(whole(t, knowledge(t, d).Device), []byte(name[11:])) }
+	remove := func() {
+		t.Helper()
+		c := d.Conversations()
+		if err := errors.Join(c.Write(name, noon, []byte("text")), c.Remove(name)); err != nil || !left() {
+			t.Fatalf("left %t, %v", left(), err)
+		}
+	}
+	typed, type1 := context.WithCancel(t.Context())
+	type1()
+	remove()
+	if err := d.Conversations().Scrub(typed); !errors.Is(err, context.Canceled) || !left() {
+		t.Errorf("left %t, %v", left(), err)
+	}
+	disk.Fail = func(op fstest.Op, _ int64, _ int) error {
+		if op == fstest.Write {
+			return fstest.ErrPassing
+		}
+		return nil
+	}
+	if err := d.Conversations().Scrub(t.Context()); !errors.Is(err, fstest.ErrPassing) {
+		t.Error(err)
+	}
+	disk.Fail = nil
+	if err := d.Conversations().Scrub(t.Context()); err != nil || left() {
+		t.Errorf("left %t, %v", left(), err)
+	}
+	remove()
+	for range 2 { // and the next one has no time for it either
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if d = opened(t, disk, false); d.Dirty() {
+			t.Error("it is not in order")
+		}
+	}
+	if err := d.Conversations().Scrub(t.Context()); err != nil || left() {
+		t.Errorf("left %t in the next session, %v", left(), err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d = opened(t, disk, false)
+	dev := knowledge(t, d).Device
+	reads := disk.Reads()
+	if err := d.Conversations().Scrub(t.Context()); err != nil || disk.Reads() != reads {
+		t.Errorf("%d reads when there is nothing to do, %v", disk.Reads()-reads, err)
+	}
+	fsck.Sound(t, dev)
 }

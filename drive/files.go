@@ -141,6 +141,7 @@ func (d *Drive) Close() (err error) {
 	if d.ReadOnly() {
 		return nil
 	}
+	err = d.keepNames()
 	for _, v := range d.Volumes() {
 		if v.ReadOnly() == nil {
 			err = errors.Join(err, v.Sync())

@@ -106,6 +106,7 @@ var Places = []struct {
 	{DocumentsDir, Knowledge, DocumentsDir},
 	{journalDir, Knowledge, "journal"},
 	{StatePath, Knowledge, "cache/session.kv"},
+	{namesPath, Knowledge, "cache/names"},
 	{BackupDir, Knowledge, "backup"},
 	{IndexPath, Knowledge, "knowledge.idx"},
 	{DatabasePath, Knowledge, "knowledge.db"},

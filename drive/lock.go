@@ -126,6 +126,7 @@ func (d *Drive) Unlock(passphrase []byte) error {
 	}
 	d.notes = append(d.notes, d.locked.Notes()...)
 	d.volumes[Knowledge], d.missing[Knowledge], d.locked = vol, nil, nil
+	d.looked(vol)
 	return nil
 }
 

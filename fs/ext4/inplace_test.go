@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -336,7 +337,7 @@ func TestScrub(t *testing.T) {
 		if !bytes.Contains(d.Bytes(), []byte(secret)) {
 			t.Error("this test would find nothing")
 		}
-		if err := v.Scrub(); err != nil {
+		if err := v.Scrub(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for i := range len(secret) - 16 {
@@ -358,6 +359,50 @@ func TestScrub(t *testing.T) {
 	if b, err := mounted(t, d).ReadFile("after"); err != nil || string(b) != "all" {
 		t.Error(err)
 	}
+}
+
+// Scrub ends between two pieces of the ring when it is to, and the next call goes on there: nothing is read twice.
+func TestScrubInPieces(t *testing.T) {
+	d := made(t, 24, rand.New(rand.NewPCG(1, 2)), "-b", "1024", "-J", "size=8")
+	v := mounted(t, d)
+	if err := errors.Join(v.WriteFile("a", nil), v.Remove("a")); err != nil {
+		t.Fatal(err)
+	}
+	read, calls := 0, 0
+	for ; ; calls++ {
+		ctx, stop := context.WithCancel(t.Context())
+		before := read
+		d.Fail = func(op fstest.Op, _ int64, n int) error {
+			if op == fstest.Read && n > 64<<10 {
+				read += n
+				stop()
+			}
+			return nil
+		}
+		err := v.Scrub(ctx)
+		stop()
+		if read > before+1<<20 {
+			t.Errorf("call %d reads %d KiB", calls, (read-before)>>10)
+		}
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.Canceled) || calls > 20 {
+			t.Fatal(calls, err)
+		}
+		d.Fail = nil
+		if err := v.WriteFile("said meanwhile", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if calls < 6 || read > 9<<20 {
+		t.Errorf("%d calls read %d KiB", calls, read>>10)
+	}
+	d.Fail = nil
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	judged(t, d, false)
 }
 
 // Groups smaller than any that mke2fs makes are refused, and a check can be stopped in each extent.

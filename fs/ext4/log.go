@@ -18,6 +18,7 @@ package ext4
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -690,10 +691,13 @@ func (v *FS) soil(block uint32) {
 
 // Scrub takes what earlier changes left in the volume's journal off the medium: the names of files that were removed are there, and what
 // other systems have put there. The first time it reads the whole journal, later on only what was written since. Between pieces of it others can
-// use the volume. It goes from the end of the ring to its beginning, where the last transactions are: while there are others' they
-// are the last, as stop has it.
-func (v *FS) Scrub() error {
+// use the volume, and it ends when ctx is done; what was not done then, or has failed, the next call does. It goes from the end of the ring to its
+// beginning, where the last transactions are: while there are others' they are the last, as stop has it.
+func (v *FS) Scrub(ctx context.Context) error {
 	for end := uint32(maxJournal); ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		next, err := v.scrubPiece(end)
 		if err != nil || next == 0 {
 			return err

@@ -3,6 +3,7 @@ package volume
 // Volumes that are changed: FAT32 and ext4 behind one door.
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"time"
@@ -49,7 +50,7 @@ type ReadWrite interface {
 	Pin(name string) ([]fs.Extent, error)             // a file that stays where it is until the volume is mounted anew
 	Extents(name string) ([]fs.Extent, error)
 	Scratch(size int64) (*readfs.InPlace, error) // free room, for measuring
-	Scrub() error                                // takes off the medium what the volume keeps of names that were removed
+	Scrub(context.Context) error                 // takes off the medium what the volume keeps of names that were removed, or a part of it until that is done
 	Check(fs.CheckOptions) (fs.Report, error)    // while no file is being written
 	Sync() error                                 // puts it in order for other systems
 	Reread() error                               // the medium was away
@@ -133,7 +134,7 @@ func (fatReadWrite) MaxFile() int64                        { return fat.MaxFile 
 func (v fatReadWrite) SetClock(t time.Time)                { v.Clock = func() time.Time { return t } }
 func (v fatReadWrite) Create(name string) (Writer, error)  { return opened(v.FS.Create(name)) }
 func (v fatReadWrite) OpenWriter(n string) (Writer, error) { return opened(v.FS.OpenWriter(n)) }
-func (fatReadWrite) Scrub() error                          { return nil } // names are not kept as their text
+func (fatReadWrite) Scrub(context.Context) error           { return nil } // names are not kept as their text
 
 type extReadWrite struct {
 	*ext4.FS
