@@ -58,7 +58,7 @@ func (d disk) set(name string, content []byte) { d.MapFS[name] = &fstest.MapFile
 
 func program(t testing.TB, by ...*authenticode.Key) []byte {
 	t.Helper()
-	image := petest.Application(bytes.Repeat([]byte{0xc3}, 0x200))
+	image := petest.Program()
 	for _, k := range by {
 		var err error
 		if image, err = authenticode.Sign(image, k, when); err != nil {

@@ -94,9 +94,7 @@ func judged(t testing.TB, d *fstest.Disk, replay bool) {
 		}
 	}
 	if said := program(t, "", []int{4}, "e2fsck", "-fn", img); !strings.Contains(said, "(") || strings.Contains(said, "WARNING") || strings.Contains(said, "? no") {
-		keep := filepath.Join(os.TempDir(), "sign-bad.img")
-		_ = os.WriteFile(keep, d.Bytes(), 0o600)
-		t.Fatalf("e2fsck: %s\n%s", said, keep)
+		t.Fatalf("e2fsck: %s", said)
 	}
 }
 
@@ -363,7 +361,6 @@ func TestCuts(t *testing.T) {
 				// The change that was cut was made, or it was not.
 				if diff := p.differs(v, inPlace); diff != "" {
 					if diff2 := next.differs(v, inPlace); diff2 != "" {
-						_ = os.WriteFile(filepath.Join(os.TempDir(), "sign-bad.img"), d.Bytes(), 0o600)
 						t.Fatalf("cut %d: %s; %s", cut, diff, diff2)
 					}
 					p = next

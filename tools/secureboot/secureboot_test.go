@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,37 +29,10 @@ func testKeys(t testing.TB) (dir string, k *Keys) {
 	return dir, k
 }
 
-// program is a small application.
-func program() []byte { return petest.Application(bytes.Repeat([]byte{0xc3}, 0x200)) }
-
-func run(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		if os.Getenv("CI") != "" { // where all that make test installs is there
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-func save(t testing.TB, dir, name string, data []byte) string {
-	t.Helper()
-	name = filepath.Join(dir, name)
-	if err := os.WriteFile(name, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
 // A certificate that another one signed is trusted through that.
 func TestTrust(t *testing.T) {
 	_, k := testKeys(t)
-	signed, err := authenticode.Sign(program(), k.Signer, when)
+	signed, err := authenticode.Sign(petest.Program(), k.Signer, when)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,14 +40,14 @@ func TestTrust(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := DigestList(k.Owner, program())
+	plain, err := DigestList(k.Owner, petest.Program())
 	if err != nil {
 		t.Fatal(err)
 	}
 	own, other := CertificateList(k.Owner, k.Signer.Certificate), CertificateList(k.Owner, k.PK.Certificate)
 	changed := bytes.Clone(signed)
 	changed[0x240] ^= 1
-	tail, err := authenticode.Sign(append(program(), "tail"...), k.Signer, when)
+	tail, err := authenticode.Sign(append(petest.Program(), "tail"...), k.Signer, when)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,8 +61,8 @@ func TestTrust(t *testing.T) {
 		{"signed with bytes behind its end", tail, own, nil, ""},
 		{"signed, others trusted too", signed, append(other, own...), other, ""},
 		{"its digest is trusted", signed, append(other, digest...), nil, ""},
-		{"unsigned, its digest is trusted", program(), plain, nil, ""},
-		{"unsigned", program(), own, nil, "is not signed"},
+		{"unsigned, its digest is trusted", petest.Program(), plain, nil, ""},
+		{"unsigned", petest.Program(), own, nil, "is not signed"},
 		{"changed", changed, own, nil, "changed after it was signed"},
 		{"another key", signed, other, nil, "whom this firmware does not trust"},
 		{"revoked key", signed, own, own, "is in dbx"},
@@ -120,15 +92,15 @@ func TestVariables(t *testing.T) {
 	lists := CertificateList(k.Owner, k.Signer.Certificate, k.KEK.Certificate)
 	t.Run("cert-to-efi-sig-list", func(t *testing.T) {
 		out := filepath.Join(dir, "db.esl")
-		run(t, "cert-to-efi-sig-list", "-g", k.Owner.String(), filepath.Join(dir, "db.crt"), out)
+		petest.Run(t, "cert-to-efi-sig-list", "-g", k.Owner.String(), filepath.Join(dir, "db.crt"), out)
 		theirs, err := os.ReadFile(out)
 		if err != nil || !bytes.Equal(theirs, WriteLists(lists[:1])) {
 			t.Errorf("%x\nis not\n%x, error %v", WriteLists(lists[:1]), theirs, err)
 		}
 	})
 	t.Run("sign-efi-sig-list", func(t *testing.T) {
-		esl, out := save(t, dir, "both.esl", WriteLists(lists)), filepath.Join(dir, "theirs.auth")
-		run(t, "sign-efi-sig-list", "-t", "2026-03-04 05:06:07", "-k", filepath.Join(dir, "KEK.key"), "-c", filepath.Join(dir, "KEK.crt"), "db", esl, out)
+		esl, out := petest.Save(t, dir, "both.esl", WriteLists(lists)), filepath.Join(dir, "theirs.auth")
+		petest.Run(t, "sign-efi-sig-list", "-t", "2026-03-04 05:06:07", "-k", filepath.Join(dir, "KEK.key"), "-c", filepath.Join(dir, "KEK.crt"), "db", esl, out)
 		theirs, err := os.ReadFile(out)
 		if err != nil {
 			t.Fatal(err)
@@ -163,8 +135,8 @@ func TestVariables(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := save(t, dir, "text", signedText(DB, auth[:16], WriteLists(lists), true))
-		run(t, "openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", save(t, dir, "auth.p7", wrapped), "-content", text,
+		text := petest.Save(t, dir, "text", signedText(DB, auth[:16], WriteLists(lists), true))
+		petest.Run(t, "openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", petest.Save(t, dir, "auth.p7", wrapped), "-content", text,
 			"-CAfile", filepath.Join(dir, "KEK.crt"), "-purpose", "any", "-out", filepath.Join(dir, "out"))
 	})
 }
@@ -237,12 +209,12 @@ func TestKeyFiles(t *testing.T) {
 		t.Error(fi.Mode(), err)
 	}
 	key := filepath.Join(dir, "db.key")
-	pkcs1 := save(t, dir, "pkcs1.key", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k.Signer.Private)}))
-	der := save(t, dir, "db.cer", k.Signer.Certificate.Raw)
+	pkcs1 := petest.Save(t, dir, "pkcs1.key", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k.Signer.Private)}))
+	der := petest.Save(t, dir, "db.cer", k.Signer.Certificate.Raw)
 	if _, err := ReadKey(pkcs1, der); err != nil {
 		t.Error(err)
 	}
-	locked := save(t, dir, "locked.key", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte{1}}))
+	locked := petest.Save(t, dir, "locked.key", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte{1}}))
 	for _, c := range []struct{ key, crt, want string }{
 		{key, filepath.Join(dir, "PK.crt"), "is not the certificate of the key"},
 		{der, der, "holds no key in PEM"},

@@ -46,50 +46,23 @@ func testKey(t testing.TB, name string) (dir string, k *Key) {
 		t.Fatal(err)
 	}
 	dir = t.TempDir()
-	save(t, dir, "db.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
-	save(t, dir, "db.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	petest.Save(t, dir, "db.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
+	petest.Save(t, dir, "db.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	return dir, &Key{private, c}
 }
 
-// program is a small application.
-func program() []byte { return petest.Application(bytes.Repeat([]byte{0xc3}, 0x200)) }
-
 // odd is one with bytes behind its sections, and of a length that is no multiple of eight.
-func odd() []byte { return append(program(), "tail"...) }
-
-func run(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		if os.Getenv("CI") != "" { // where all that make test installs is there
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-func save(t testing.TB, dir, name string, data []byte) string {
-	t.Helper()
-	name = filepath.Join(dir, name)
-	if err := os.WriteFile(name, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
+func odd() []byte { return append(petest.Program(), "tail"...) }
 
 // Others accept what Sign makes, and not what was changed after that.
 func TestOthersVerify(t *testing.T) {
 	dir, k := testKey(t, "signer")
 	crt := filepath.Join(dir, "db.crt")
-	signed, err := Sign(program(), k, when)
+	signed, err := Sign(petest.Program(), k, when)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := Sign(program(), k, when)
+	again, err := Sign(petest.Program(), k, when)
 	if err != nil || !bytes.Equal(signed, again) {
 		t.Errorf("the same input gave other bytes, error %v", err)
 	}
@@ -100,14 +73,14 @@ func TestOthersVerify(t *testing.T) {
 	}
 	changed := bytes.Clone(signed)
 	changed[0x240] ^= 1
-	good, both, bad := save(t, dir, "good.efi", signed), save(t, dir, "both.efi", twice), save(t, dir, "bad.efi", changed)
+	good, both, bad := petest.Save(t, dir, "good.efi", signed), petest.Save(t, dir, "both.efi", twice), petest.Save(t, dir, "bad.efi", changed)
 	t.Run("sbverify", func(t *testing.T) {
 		for _, name := range []string{good, both} {
-			if said := run(t, "sbverify", "--cert", crt, name); !strings.Contains(said, "Signature verification OK") || strings.Contains(said, "warning") {
+			if said := petest.Run(t, "sbverify", "--cert", crt, name); !strings.Contains(said, "Signature verification OK") || strings.Contains(said, "warning") {
 				t.Error(said)
 			}
 		}
-		run(t, "sbverify", "--cert", filepath.Join(otherDir, "db.crt"), both)
+		petest.Run(t, "sbverify", "--cert", filepath.Join(otherDir, "db.crt"), both)
 		for _, args := range [][]string{{"--cert", crt, bad}, {"--cert", filepath.Join(otherDir, "db.crt"), good}} {
 			if out, err := exec.Command("sbverify", args...).CombinedOutput(); err == nil {
 				t.Errorf("%v: %s", args, out)
@@ -116,7 +89,7 @@ func TestOthersVerify(t *testing.T) {
 	})
 	t.Run("osslsigncode", func(t *testing.T) {
 		// It knows no second signature beside the first.
-		said := run(t, "osslsigncode", "verify", "-CAfile", crt, "-in", good)
+		said := petest.Run(t, "osslsigncode", "verify", "-CAfile", crt, "-in", good)
 		if !strings.Contains(said, "Succeeded") || strings.Contains(said, "MISMATCH") || strings.Contains(said, "invalid PE checksum") {
 			t.Error(said)
 		}
@@ -130,7 +103,7 @@ func TestOthersVerify(t *testing.T) {
 func TestVerifyOthers(t *testing.T) {
 	dir, k := testKey(t, "signer")
 	key, crt := filepath.Join(dir, "db.key"), filepath.Join(dir, "db.crt")
-	in := save(t, dir, "in.efi", program())
+	in := petest.Save(t, dir, "in.efi", petest.Program())
 	for _, by := range []struct {
 		name string
 		args func(out string) []string
@@ -145,7 +118,7 @@ func TestVerifyOthers(t *testing.T) {
 	} {
 		t.Run(by.name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out.efi")
-			run(t, by.name, by.args(out)...)
+			petest.Run(t, by.name, by.args(out)...)
 			image, err := os.ReadFile(out)
 			if err != nil {
 				t.Fatal(err)
@@ -175,7 +148,7 @@ func TestVerifyOthers(t *testing.T) {
 
 func TestDamagedImages(t *testing.T) {
 	_, k := testKey(t, "signer")
-	signed, err := Sign(program(), k, when)
+	signed, err := Sign(petest.Program(), k, when)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +157,7 @@ func TestDamagedImages(t *testing.T) {
 			t.Fatalf("cut to %d bytes it is signed", n)
 		}
 	}
-	gap := bytes.Clone(program())
+	gap := bytes.Clone(petest.Program())
 	l, err := inspect(gap)
 	if err != nil || l.headers != 0x200 {
 		t.Fatal(l, err)
@@ -201,12 +174,12 @@ func TestDamagedImages(t *testing.T) {
 
 func FuzzImage(f *testing.F) {
 	_, k := testKey(f, "signer")
-	signed, err := Sign(program(), k, when)
+	signed, err := Sign(petest.Program(), k, when)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(signed)
-	f.Add(program())
+	f.Add(petest.Program())
 	l, err := inspect(signed)
 	if err != nil {
 		f.Fatal(err)
@@ -237,22 +210,22 @@ func TestDetached(t *testing.T) {
 	if again, err := SignDetached([]byte("another"), k, when.Add(100*24*time.Hour)); err != nil || len(again) != len(ours) {
 		t.Errorf("signatures of %d and %d bytes, error %v", len(ours), len(again), err)
 	}
-	good, bad := save(t, dir, "good", text), save(t, dir, "bad", append(bytes.Clone(text), ' '))
+	good, bad := petest.Save(t, dir, "good", text), petest.Save(t, dir, "bad", append(bytes.Clone(text), ' '))
 	verify := func(content string) *exec.Cmd {
-		return exec.Command("openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", save(t, dir, "ours.p7s", ours), "-content", content, "-CAfile", crt, "-purpose", "any", "-out", filepath.Join(dir, "out"))
+		return exec.Command("openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", petest.Save(t, dir, "ours.p7s", ours), "-content", content, "-CAfile", crt, "-purpose", "any", "-out", filepath.Join(dir, "out"))
 	}
-	run(t, "openssl", verify(good).Args[1:]...)
-	if said := run(t, "openssl", "asn1parse", "-inform", "DER", "-in", filepath.Join(dir, "ours.p7s")); !strings.Contains(said, "pkcs7-signedData") {
+	petest.Run(t, "openssl", verify(good).Args[1:]...)
+	if said := petest.Run(t, "openssl", "asn1parse", "-inform", "DER", "-in", filepath.Join(dir, "ours.p7s")); !strings.Contains(said, "pkcs7-signedData") {
 		t.Error(said)
 	}
 	if out, err := verify(bad).CombinedOutput(); err == nil {
 		t.Errorf("%s", out)
 	}
-	if said := run(t, "openssl", "x509", "-in", crt, "-noout", "-fingerprint", "-sha256"); !strings.Contains(said, k.Certificate.Fingerprint()) {
+	if said := petest.Run(t, "openssl", "x509", "-in", crt, "-noout", "-fingerprint", "-sha256"); !strings.Contains(said, k.Certificate.Fingerprint()) {
 		t.Errorf("%s is not in %s", k.Certificate.Fingerprint(), said)
 	}
 	weakDir := t.TempDir()
-	run(t, "openssl", "req", "-x509", "-newkey", "rsa:1024", "-nodes", "-subj", "/CN=weak", "-keyout", filepath.Join(weakDir, "db.key"), "-out", filepath.Join(weakDir, "db.crt"))
+	petest.Run(t, "openssl", "req", "-x509", "-newkey", "rsa:1024", "-nodes", "-subj", "/CN=weak", "-keyout", filepath.Join(weakDir, "db.key"), "-out", filepath.Join(weakDir, "db.crt"))
 	for _, c := range []struct {
 		what string
 		args []string
@@ -272,7 +245,7 @@ func TestDetached(t *testing.T) {
 				signer = []string{"-signer", filepath.Join(weakDir, "db.crt"), "-inkey", filepath.Join(weakDir, "db.key")}
 			}
 			out := filepath.Join(t.TempDir(), "theirs.p7s")
-			run(t, "openssl", append(append(c.args, signer...), "-in", good, "-outform", "DER", "-out", out)...)
+			petest.Run(t, "openssl", append(append(c.args, signer...), "-in", good, "-outform", "DER", "-out", out)...)
 			theirs, err := os.ReadFile(out)
 			if err != nil {
 				t.Fatal(err)
