@@ -7,9 +7,26 @@ package llm
 // apartPays is how many bytes of keys and values a layer must look at for this to pay: there are three steps more to wait for.
 const apartPays = 256 << 10
 
+// apart is what threads make together of a key/value head.
+type apart struct {
+	scores  []float32 // of each head of the group for each position, then weights
+	factors []float32 // that are due before each attendRows positions, for each head of the group
+	inverse []float32 // of each head's sum of weights
+}
+
+// apartHeads is how many key/value heads the layers have at most whose heads threads may share.
+func (m *Model) apartHeads() (heads int) {
+	for _, l := range m.config.layer[:m.config.layers] {
+		if l.mixer.attends() && l.kvHeads < m.pool.threads {
+			heads = max(heads, l.kvHeads)
+		}
+	}
+	return heads
+}
+
 // apart reports whether a token that sees so many positions is computed so.
 func (s *Session) apart(l *layer, kv *cache, seen int) bool {
-	return len(kv.keys) < s.model.pool.threads && l.value <= l.head && seen*(kv.keys[0].RowBytes()+kv.values[0].RowBytes())*len(kv.keys) >= s.apartFrom
+	return len(kv.keys) < s.model.pool.threads && len(kv.keys) <= len(s.buffers.apart) && l.value <= l.head && seen*(kv.keys[0].RowBytes()+kv.values[0].RowBytes())*len(kv.keys) >= s.apartFrom
 }
 
 // attendApart is attend for one token; the task is set.
@@ -29,10 +46,7 @@ func (s *Session) apartScores(g int) (scores []float32, step, first, seen int) {
 	if w := s.task.layer.window; w > 0 {
 		first = max(first, seen-w)
 	}
-	if step = seen; s.task.layer.sinks != nil {
-		step++
-	}
-	return s.buffers.scores[g], step, first, seen
+	return s.buffers.apart[g].scores, seen, first, seen
 }
 
 // scorePart does some rows of a head's keys.
@@ -56,11 +70,16 @@ func (s *Session) scorePart(worker, part int) {
 	}
 }
 
-// weighPart makes the weights of a head's scores.
+// weighPart makes the weights of a head's scores, in the steps of attendPart.
 func (s *Session) weighPart(_, part int) {
 	g, i := part/s.task.kv.group, part%s.task.kv.group
 	scores, step, first, seen := s.apartScores(g)
-	s.weigh(scores[i*step:][first:seen], part)
+	a := &s.buffers.apart[g]
+	f := s.beginSoftmax(part)
+	for row := first / attendRows * attendRows; row < seen; row += attendRows {
+		a.factors[row/attendRows*s.task.kv.group+i] = s.weigh(&f, scores[i*step:][max(row, first):min(row+attendRows, seen)], nil)
+	}
+	a.inverse[i] = f.Inverse()
 }
 
 // sumPart does some columns of a head's values. The queries are no longer needed: the sums of the heads that share
@@ -78,15 +97,20 @@ func (s *Session) sumPart(_, part int) {
 	if from >= to {
 		return
 	}
-	n, some := to-from, values.Columns(from, to)
+	n, some, a := to-from, values.Columns(from, to), &b.apart[g]
 	sums := b.q[g*group*k.layer.head+group*from:][:group*n]
 	clear(sums)
 	near := values.Near()
-	for row := first / near * near; row < seen; row += near {
-		begin := max(row, first)
-		some.Sum(sums, group, scores[begin:], step, begin, min(row+near, seen)-begin)
+	for row := first / attendRows * attendRows; row < seen; row += attendRows {
+		for i, f := range a.factors[row/attendRows*group:][:group] {
+			s.model.set.Scale(sums[i*n:][:n], f)
+		}
+		for at := max(row, first); at < min(row+attendRows, seen); at += near {
+			some.Sum(sums, group, scores[at:], step, at, min(at+near, row+attendRows, seen)-at)
+		}
 	}
 	for i := range group {
+		s.model.set.Scale(sums[i*n:][:n], a.inverse[i])
 		copy(b.att[(g*group+i)*width+from:][:n], sums[i*n:])
 	}
 }

@@ -770,24 +770,34 @@ func (s *Session) rememberPart(_, part int) {
 	}
 }
 
-// attendPart does what concerns one key/value head and block of tokens.
+// attendRows is how many positions are attended to at once: their scores stay in the first-level cache, or in the second one if
+// many tokens look together.
+const attendRows = 512
+
+// together is how many tokens look at a head's keys and values together at most.
+const together = 8
+
+// attending is what a thread attends with: for each token and head of a group.
+type attending struct {
+	scores  []float32 // attendRows of each
+	softmax []kernel.Softmax
+	keys    kernel.Rows // from the first of these positions on
+}
+
+// attendPart does what concerns one key/value head and block of tokens: for some positions at a time scores, weights by
+// what the largest score has been so far, and the values' sum. So scores needn't go to memory and back, which has enough to do.
 func (s *Session) attendPart(worker, part int) {
 	b, k := &s.buffers, &s.task
 	if k.n == 1 {
 		s.rememberPart(worker, part)
 	}
-	l := k.layer
+	l, set := k.layer, s.model.set
 	group, kvHeads, head := k.kv.group, len(k.kv.keys), l.head
 	g, block := part/k.blocks, part%k.blocks
 	from, to := block*k.n/k.blocks, (block+1)*k.n/k.blocks
 	keys, values, q := k.kv.keys[g], k.kv.values[g], &k.kv.queries[worker]
-	seen, scores := k.position+to, b.scores[worker] // seen by the last of the tokens
-	step := seen
-	if l.sinks != nil {
-		step++
-	}
-	// Where a token's heads of this group begin, what it sees, and its scores, then weights, for
-	// head i of them.
+	w := &b.attending[worker]
+	// Where a token's heads of this group begin, and the first position that it sees.
 	first := func(t int) int { return (t*kvHeads + g) * group }
 	begin := func(t int) int {
 		if l.window == 0 {
@@ -795,51 +805,86 @@ func (s *Session) attendPart(worker, part int) {
 		}
 		return max(k.kv.first, k.position+t+1-l.window)
 	}
-	weights := func(t, i int) []float32 { return scores[((t-from)*group+i)*step:][begin(t) : k.position+t+1] }
-
+	for t := from; t < to; t++ {
+		clear(b.att[first(t)*l.value:][:group*l.value])
+		for i := range group {
+			w.softmax[(t-from)*group+i] = s.beginSoftmax(g*group + i)
+		}
+	}
 	// Rows are divided always at the same places, so that a token's bits do not depend on
 	// what else is computed.
-	near := keys.Near()
-	if k.n == 1 && group <= 4 { // they are passed over once
-		near *= 16
+	nearKeys, nearValues := keys.Near(), values.Near()
+	if to-from == 1 {
+		q.Set(b.q[first(from)*head:][:group*head], group)
+		if group <= 4 { // they are passed over once
+			nearKeys, nearValues = attendRows, attendRows
+		}
 	}
-	for row := begin(from) / near * near; row < seen; row += near {
+	for row := begin(from) / attendRows * attendRows; row < k.position+to; row += attendRows {
+		keys.From(&w.keys, row)
+		sees := func(t, from, to int) (int, int) { return max(from, begin(t)), min(to, row+attendRows, k.position+t+1) }
+		for at := row; at < row+attendRows; at += nearKeys {
+			for t := from; t < to; t++ {
+				if at, end := sees(t, at, at+nearKeys); at < end {
+					if to-from > 1 {
+						q.Set(b.q[first(t)*head:][:group*head], group)
+					}
+					w.keys.Mul(w.scores[(t-from)*group*attendRows:][:group*attendRows], attendRows, q, at-row, end-row)
+				}
+			}
+		}
 		for t := from; t < to; t++ {
-			if end := min(row+near, k.position+t+1); row < end && row+near > begin(t) {
-				q.Set(b.q[first(t)*head:][:group*head], group)
-				keys.Mul(scores[(t-from)*group*step:][:group*step], step, q, row, end)
+			at, end := sees(t, row, row+attendRows)
+			for i := range group {
+				if at < end {
+					j := (t-from)*group + i
+					var next []byte
+					if to-from == 1 {
+						next = values.Next(at)
+						next = next[min(i*8*(end-at), len(next)):]
+					}
+					factor := s.weigh(&w.softmax[j], w.scores[j*attendRows:][at-row:end-row], next)
+					set.Scale(b.att[(first(t)+i)*l.value:][:l.value], factor)
+				}
+			}
+		}
+		for at := row; at < row+attendRows; at += nearValues {
+			for t := from; t < to; t++ {
+				if at, end := sees(t, at, at+nearValues); at < end {
+					values.Sum(b.att[first(t)*l.value:][:group*l.value], group, w.scores[(t-from)*group*attendRows+at-row:], attendRows, at, end-at)
+				}
 			}
 		}
 	}
 	for t := from; t < to; t++ {
 		for i := range group {
-			s.weigh(weights(t, i), g*group+i)
-		}
-		clear(b.att[first(t)*l.value:][:group*l.value])
-	}
-	near = values.Near()
-	for row := begin(from) / near * near; row < seen; row += near {
-		for t := from; t < to; t++ {
-			from0 := max(row, begin(t))
-			if end := min(row+near, k.position+t+1); from0 < end {
-				values.Sum(b.att[first(t)*l.value:][:group*l.value], group, scores[(t-from)*group*step+from0:], step, from0, end-from0)
-			}
+			set.Scale(b.att[(first(t)+i)*l.value:][:l.value], w.softmax[(t-from)*group+i].Inverse())
 		}
 	}
 }
 
-// weigh makes weights of the scores that a token has with one of the layer's heads.
-func (s *Session) weigh(w []float32, head int) {
-	l, scale := s.task.layer, s.task.layer.scale
+// beginSoftmax is the softmax of one of the layer's heads before any score.
+func (s *Session) beginSoftmax(head int) kernel.Softmax {
+	l := s.task.layer
+	if l.sinks == nil {
+		return kernel.Softmax{}
+	}
+	scale := l.scale
+	if s.model.config.scoreCap != 0 {
+		scale = 1
+	}
+	return kernel.Softmax{Largest: l.sinks[head] / scale, Sum: 1} // a score for which there is no value
+}
+
+// weigh makes weights of some scores that a token has with one of the layer's heads, and returns the factor that is
+// due to what has been made of others. next is what is read afterwards.
+func (s *Session) weigh(f *kernel.Softmax, w []float32, next []byte) float32 {
+	scale := s.task.layer.scale
 	if limit := s.model.config.scoreCap; limit != 0 {
 		kernel.Cap(w, scale, limit)
 		scale = 1
 	}
-	if l.sinks != nil { // one more score, for which there is no value
-		w = w[:len(w)+1]
-		w[len(w)-1] = l.sinks[head] / scale
-	}
-	s.model.set.Softmax(w, scale)
+	return s.model.set.SoftmaxPart(f, w, scale, next)
 }
 
 // activate makes gate = activation(gate) * up.

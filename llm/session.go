@@ -70,7 +70,8 @@ type buffers struct {
 	wide         []float32   // n x what else a layer makes of a token
 	gate, up     []float32   // n x f
 	ownRows, own []float32   // n x what layers get of each token by itself
-	scores       [][]float32 // for each thread, block x h/g x (context + 1)
+	attending    []attending // of each thread
+	apart        []apart     // of each key/value head that threads share
 }
 
 // NewSession begins an empty session of at most contextLength tokens; 0 means
@@ -95,7 +96,7 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		return nil, fmt.Errorf("a context of %d tokens takes %d MiB of memory, more than the limit of %d MiB: choose a shorter one", contextLength, need>>20, limit>>20)
 	}
 	s := &Session{model: m, size: contextLength, logits: make([]float32, c.vocabulary), forms: map[formKey]*kernel.Activations{}}
-	s.batch, s.block, s.apartFrom = min(batch, contextLength), m.block(contextLength), apartPays
+	s.batch, s.block, s.apartFrom = min(batch, contextLength), together, apartPays
 	s.bindJobs()
 	n, threads := s.batch, m.pool.threads
 	for _, shape := range c.ropes {
@@ -121,7 +122,11 @@ func (m *Model) NewSession(contextLength int) (*Session, error) {
 		}
 	}
 	for range threads {
-		s.buffers.scores = append(s.buffers.scores, make([]float32, s.block*c.group*(contextLength+1)))
+		s.buffers.attending = append(s.buffers.attending, attending{scores: make([]float32, together*c.group*attendRows), softmax: make([]kernel.Softmax, together*c.group)})
+	}
+	for range m.apartHeads() {
+		s.buffers.apart = append(s.buffers.apart, apart{
+			scores: make([]float32, c.group*contextLength), factors: make([]float32, c.group*(contextLength/attendRows+1)), inverse: make([]float32, c.group)})
 	}
 	for i, l := range c.layer[:c.layers] {
 		switch {
@@ -163,7 +168,7 @@ func (m *Model) sessionNeeds(contextLength int) (need int64, form gguf.Type) {
 		each += 2*c.recurrent.channels + 4*c.recurrent.heads + 2*c.recurrent.inner + 2*c.embedding
 	}
 	need = 4*int64(m.weights.batch(c))*int64(each) +
-		4*int64(m.pool.threads)*int64(m.block(contextLength))*int64(c.group)*int64(contextLength+1)
+		int64(m.pool.threads)*together*int64(c.group)*(4*attendRows+16) + 4*int64(m.apartHeads())*int64(c.group)*int64(contextLength+contextLength/attendRows+2)
 	for _, l := range c.layer[:c.layers] {
 		need += 4 * int64(c.keptSize(l.mixer)) * (2 + checkpoints)
 		whole = whole && (!l.mixer.attends() || l.head%32 == 0 && l.value%32 == 0)
@@ -177,13 +182,6 @@ func (m *Model) sessionNeeds(contextLength int) (need int64, form gguf.Type) {
 		form = gguf.F16
 	}
 	return need + numbers/int64(form.BlockSize())*int64(form.BlockBytes()), form
-}
-
-// block is how many tokens may look at a head's keys and values together: as many as
-// have their scores in a second-level cache.
-func (m *Model) block(contextLength int) int {
-	const most, scores = 8, 256 << 10 // numbers
-	return max(1, min(most, scores/(m.config.group*contextLength)))
 }
 
 func (m *Model) sessionLimit() int64 {

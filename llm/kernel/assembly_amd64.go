@@ -12,7 +12,7 @@ import (
 // assembly computes with the functions of one instruction set.
 type assembly struct {
 	*entries
-	wide bool // panels are multiplied with AVX-512 and VNNI
+	wide bool // panels are multiplied with AVX-512 and VNNI, and attention takes its registers
 }
 
 // entries are the addresses of a set's functions, filled in by the assembly
@@ -74,6 +74,8 @@ func (e *entries) with(p *entries) *entries {
 	}
 	return &merged
 }
+
+func (s assembly) has512() bool { return s.wide }
 
 // begin prepares c for whole vectors of a.
 func (c *call) begin(a *Activations) {
@@ -209,8 +211,8 @@ func (s assembly) sum(m *Matrix, y []float32, n int, x []float32, step, first, r
 	done := m.Cols &^ 7
 	c := call{w: unsafe.Pointer(&m.data[first*m.rowBytes]), step: uintptr(m.rowBytes), rows: uintptr(rows), n: uintptr(done / 8),
 		xstep: uintptr(4 * step), ystep: uintptr(4 * m.Cols), ahead: uintptr(rows * m.rowBytes), far: uintptr(rows * m.rowBytes)}
-	if s.wide && done <= 64 && m.Type != gguf.Q8_0 { // the rows are passed over once: they are fetched as weights are, "2048,8192"
-		c.ahead, c.far = 2048, 6144
+	if s.wide && done <= 64 && m.Type != gguf.Q8_0 { // the rows are passed over once: they are fetched as keys are
+		c.ahead, c.far = uintptr(m.fetch.Ahead), uintptr(m.fetch.Far-m.fetch.Ahead)
 	}
 	k := &s.types[m.Type]
 	for t := 0; t < n && done > 0 && rows > 0; {

@@ -281,10 +281,8 @@ TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	VEXTRACTF64X4 $1, Z3, Y7
 
 // Eight rows at a time share what is loaded of the vectors, and the sums of all of them are added up together: one by one
-// that takes as long as the products. Four are of the first half of the rows, from BX on, and four of the second, from DI on,
-// since a processor fetches more by itself in two pages than in one. A register has two of them. Z16-Z31 are the sums, by
-// vectors and then pairs of rows; R14 and R15 are where lines of the first half are fetched, DX how far away the second is.
-// K1 counts, K2 is how far apart the results are, K3 how many rows are left over.
+// that takes as long as the products. BX is at the first four rows, DI at the others. A register has two rows. Z16-Z31 are
+// the sums, by vectors and then pairs of rows; R14 and R15 are where lines are fetched.
 #define TWO_F16(a, b, x, y, z) \
 	VMOVUPS a, x; \
 	VINSERTI128 $1, b, y, y; \
@@ -314,14 +312,14 @@ TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	OFEIGHT(Z6, Z24, Z25, Z26, Z27); \
 	OFEIGHT(Z7, Z28, Z29, Z30, Z31)
 
-// FETCHED fetches a line of each half into either cache.
+// FETCHED fetches two lines into either cache.
 #define FETCHED \
 	PREFETCHT1 (R14); \
-	PREFETCHT1 (R14)(DX*1); \
+	PREFETCHT1 64(R14); \
 	PREFETCHT0 (R15); \
-	PREFETCHT0 (R15)(DX*1); \
-	ADDQ $64, R14; \
-	ADDQ $64, R15
+	PREFETCHT0 64(R15); \
+	SUBQ $-128, R14; \
+	SUBQ $-128, R15
 
 #define FETCHED2 \
 	FETCHED; \
@@ -352,20 +350,11 @@ TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	MOVQ call_far(AX), R14; \
 	ADDQ R12, R14; \
 	VMOVUPS inturn<>(SB), Z8; \
-	MOVQ DX, CX; \
-	SHRQ $3, CX; \
-	JEQ  less; \
-	KMOVQ CX, K1; \
-	ANDQ $7, DX; \
-	KMOVQ DX, K3; \
-	SHLQ $4, CX; \
-	KMOVQ CX, K2; \
-	SHRQ $2, CX; \
-	MOVQ R10, DX; \
-	IMULQ CX, DX; \
+	CMPQ DX, $8; \
+	JLT  less; \
 eight: \
 	ROWBEGIN; \
-	LEAQ (R12)(DX*1), DI; \
+	LEAQ (R12)(R10*4), DI; \
 	ZEROED(Z16, Z17, Z18, Z19); \
 	ZEROED(Z20, Z21, Z22, Z23); \
 	ZEROED(Z24, Z25, Z26, Z27); \
@@ -407,27 +396,16 @@ edone: \
 	VPERMPS Z0, Z8, Z0; \
 	VPERMPS Z1, Z8, Z1; \
 	MOVQ call_ystep(AX), CX; \
-	KMOVQ K2, DI; \
-	LEAQ (R13)(DI*1), SI; \
-	VMOVUPS X0, (R13); \
-	VEXTRACTF32X4 $1, Z0, (SI); \
-	VEXTRACTF32X4 $2, Z0, (R13)(CX*1); \
-	VEXTRACTF32X4 $3, Z0, (SI)(CX*1); \
-	LEAQ (R13)(CX*2), BX; \
-	LEAQ (SI)(CX*2), SI; \
-	VMOVUPS X1, (BX); \
-	VEXTRACTF32X4 $1, Z1, (SI); \
-	VEXTRACTF32X4 $2, Z1, (BX)(CX*1); \
-	VEXTRACTF32X4 $3, Z1, (SI)(CX*1); \
-	ADDQ $16, R13; \
-	LEAQ (R12)(R10*4), R12; \
-	KMOVQ K1, CX; \
-	DECQ CX; \
-	KMOVQ CX, K1; \
-	JNE  eight; \
-	ADDQ DX, R12; \
-	ADDQ DI, R13; \
-	KMOVQ K3, DX; \
+	LEAQ (R13)(CX*2), SI; \
+	VMOVUPS Y0, (R13); \
+	VEXTRACTF64X4 $1, Z0, (R13)(CX*1); \
+	VMOVUPS Y1, (SI); \
+	VEXTRACTF64X4 $1, Z1, (SI)(CX*1); \
+	ADDQ $32, R13; \
+	LEAQ (R12)(R10*8), R12; \
+	SUBQ $8, DX; \
+	CMPQ DX, $8; \
+	JGE  eight; \
 	TESTQ DX, DX; \
 	JNE  less; \
 	VZEROUPPER; \

@@ -1,6 +1,9 @@
 package kernel
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 // Functions between the matrices, on float32. The assembly multiplies, then
 // adds, in the order written here, so that all sets give the same bits, but
@@ -33,8 +36,26 @@ func Exp(x float32) float32 {
 // Softmax replaces x by exp(scale*x), divided by the sum of all. scale must be
 // positive.
 func (s *Set) Softmax(x []float32, scale float32) {
+	var f Softmax
+	s.SoftmaxPart(&f, x, scale, nil)
+	s.Scale(x, f.Inverse())
+}
+
+// Softmax is the state of a softmax whose numbers come in parts. The zero value is that of none.
+type Softmax struct {
+	Largest float32 // of the numbers so far
+	Sum     float64 // of exp(scale*(x-Largest)) for each of them; 0 only if there is none
+}
+
+// Inverse is what the weights of all parts are to be multiplied with in the end.
+func (f *Softmax) Inverse() float32 { return float32(1 / f.Sum) }
+
+// SoftmaxPart adds x to f and replaces it by exp(scale*(x-f.Largest)). Weights that it made before, or their sums, are to
+// be multiplied with what it returns, since a larger number may have come. Meanwhile it brings the first 8*len(x) bytes of next,
+// if it has so many, into the second-level cache: memory would have nothing to do.
+func (s *Set) SoftmaxPart(f *Softmax, x []float32, scale float32, next []byte) (factor float32) {
 	if len(x) == 0 {
-		return
+		return 1
 	}
 	largest, done := x[0], s.wide(len(x))
 	if done > 0 {
@@ -45,22 +66,35 @@ func (s *Set) Softmax(x []float32, scale float32) {
 			largest = v
 		}
 	}
+	factor = 1
+	switch {
+	case f.Sum == 0:
+		f.Largest = largest
+	case largest > f.Largest:
+		factor = Exp((f.Largest - largest) * scale)
+		f.Largest, f.Sum = largest, f.Sum*float64(factor)
+	default:
+		largest = f.Largest
+	}
 	var sum float64
 	if done > 0 {
-		sum = wideExp(&x[0], done, largest, scale)
+		ahead, step := unsafe.Pointer(&x[0]), 0
+		if len(next) >= 8*len(x) {
+			ahead, step = unsafe.Pointer(&next[0]), 64
+		}
+		if s.has512() {
+			sum = wideExp512(&x[0], done, largest, scale, ahead, step)
+		} else {
+			sum = wideExp(&x[0], done, largest, scale, ahead, step)
+		}
 	}
 	for i, v := range x[done:] {
 		e := Exp((v - largest) * scale)
 		x[done+i] = e
 		sum += float64(e)
 	}
-	inverse := float32(1 / sum)
-	if done > 0 {
-		wideScale(&x[0], done, inverse)
-	}
-	for i := range x[done:] {
-		x[done+i] *= inverse
-	}
+	f.Sum += sum
+	return factor
 }
 
 // RMSNorm makes y = x / sqrt(mean(x²) + epsilon) * w.
@@ -109,6 +143,9 @@ func (s *Set) Gelu(x []float32) {
 
 // Scale makes x = x*f.
 func (s *Set) Scale(x []float32, f float32) {
+	if f == 1 {
+		return
+	}
 	done := s.wide(len(x))
 	if done > 0 {
 		wideScale(&x[0], done, f)

@@ -1,5 +1,7 @@
 package kernel
 
+import "unsafe"
+
 // Functions of float_amd64.s, for AVX2; n is a positive multiple of 8.
 
 // wideMax returns the largest of x.
@@ -7,10 +9,16 @@ package kernel
 //go:noescape
 func wideMax(x *float32, n int) float32
 
-// wideExp replaces x by exp((x-largest)*scale) and returns the sum.
+// wideExp replaces x by exp((x-largest)*scale) and returns the sum. For each eight numbers it brings
+// a line from ahead on, step bytes further each time, into the second-level cache.
 //
 //go:noescape
-func wideExp(x *float32, n int, largest, scale float32) float64
+func wideExp(x *float32, n int, largest, scale float32, ahead unsafe.Pointer, step int) float64
+
+// wideExp512 is wideExp with AVX-512, to the same bits.
+//
+//go:noescape
+func wideExp512(x *float32, n int, largest, scale float32, ahead unsafe.Pointer, step int) float64
 
 //go:noescape
 func wideScale(x *float32, n int, f float32)

@@ -70,11 +70,31 @@ TEXT ·wideMax(SB), NOSPLIT, $0-20
 	MOVQ x+0(FP), BX
 	MOVQ n+8(FP), CX
 	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	SUBQ $32, CX
+	JLT  few
+many:
+	VMAXPS (BX), Y0, Y0
+	VMAXPS 32(BX), Y1, Y1
+	VMAXPS 64(BX), Y2, Y2
+	VMAXPS 96(BX), Y3, Y3
+	ADDQ $128, BX
+	SUBQ $32, CX
+	JGE  many
+few:
+	ADDQ $32, CX
+	JEQ  done
 loop:
 	VMAXPS (BX), Y0, Y0
 	ADDQ $32, BX
 	SUBQ $8, CX
 	JNE  loop
+done:
+	VMAXPS Y1, Y0, Y0
+	VMAXPS Y3, Y2, Y2
+	VMAXPS Y2, Y0, Y0
 	VEXTRACTF128 $1, Y0, X1
 	VMAXPS X1, X0, X0
 	VPERMILPS $0x4e, X0, X1
@@ -85,15 +105,19 @@ loop:
 	VZEROUPPER
 	RET
 
-// func wideExp(x *float32, n int, largest, scale float32) float64
-TEXT ·wideExp(SB), NOSPLIT, $0-32
+// func wideExp(x *float32, n int, largest, scale float32, ahead unsafe.Pointer, step int) float64
+TEXT ·wideExp(SB), NOSPLIT, $0-48
 	MOVQ x+0(FP), BX
 	MOVQ n+8(FP), CX
 	VBROADCASTSS largest+16(FP), Y6
 	VBROADCASTSS scale+20(FP), Y7
+	MOVQ ahead+24(FP), SI
+	MOVQ step+32(FP), DI
 	CONSTANTS
 	VXORPD Y12, Y12, Y12
 loop:
+	PREFETCHT1 (SI)
+	ADDQ DI, SI
 	VMOVUPS (BX), Y0
 	VSUBPS Y6, Y0, Y0
 	VMULPS Y7, Y0, Y0
@@ -110,7 +134,158 @@ loop:
 	VEXTRACTF128 $1, Y12, X0
 	VADDPD X0, X12, X0
 	VHADDPD X0, X0, X0
-	VMOVSD X0, ret+24(FP)
+	VMOVSD X0, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// The same with AVX-512, 64 numbers at a time, so that there is something to do while each register waits
+// for its last step. x are numbers, then the polynomial, k and r as in Exp; m has a bit for each number that
+// is there, then for each that does not become 0.
+#define ARGUMENT(o, x, k, r, m) \
+	VMOVUPS.Z o(BX), m, x; \
+	VSUBPS Z16, x, x; \
+	VMULPS Z17, x, x; \
+	VMINPS x, Z18, x; \
+	VCMPPS $5, Z19, x, m, m
+
+#define NEAREST(o, x, k, r, m) \
+	VMULPS Z20, x, k; \
+	VADDPS Z21, k, k; \
+	VSUBPS Z21, k, k
+
+#define REST(o, x, k, r, m) \
+	VMULPS Z22, k, r; \
+	VSUBPS r, x, r; \
+	VMULPS Z23, k, x; \
+	VADDPS x, r, r
+
+#define POLYNOMIAL(o, x, k, r, m) \
+	VMULPS Z24, r, x; \
+	VADDPS Z25, x, x; \
+	VMULPS r, x, x; \
+	VADDPS Z26, x, x; \
+	VMULPS r, x, x; \
+	VADDPS Z27, x, x
+
+#define POLYNOMIAL2(o, x, k, r, m) \
+	VMULPS r, x, x; \
+	VADDPS Z28, x, x; \
+	VMULPS r, x, x; \
+	VADDPS Z29, x, x; \
+	VMULPS r, x, x; \
+	VMULPS r, x, x
+
+#define POWER(o, x, k, r, m) \
+	VADDPS r, x, x; \
+	VADDPS Z30, x, x; \
+	VCVTPS2DQ k, k; \
+	VPADDD Z31, k, k; \
+	VPSLLD $23, k, k; \
+	VMULPS.Z k, x, m, x
+
+#define KEEP(o, x, k, r, m) VMOVUPS x, o(BX)
+
+// TOTAL adds the eight numbers at o as wideExp does.
+#define TOTAL(o, y, t) \
+	VCVTPS2PD o(BX), y; \
+	VCVTPS2PD o+16(BX), t; \
+	VADDPD t, y, y; \
+	VADDPD y, Y12, Y12
+
+#define FOURTIMES(M) \
+	M(0, Z0, Z1, Z2, K1); \
+	M(64, Z3, Z4, Z5, K2); \
+	M(128, Z6, Z7, Z8, K3); \
+	M(192, Z9, Z10, Z11, K4)
+
+#define FETCHLINES \
+	PREFETCHT1 (SI); \
+	PREFETCHT1 (SI)(DI*1); \
+	LEAQ (SI)(DI*2), SI
+
+// func wideExp512(x *float32, n int, largest, scale float32, ahead unsafe.Pointer, step int) float64
+TEXT ·wideExp512(SB), NOSPLIT, $0-48
+	MOVQ x+0(FP), BX
+	MOVQ n+8(FP), CX
+	VBROADCASTSS largest+16(FP), Z16
+	VBROADCASTSS scale+20(FP), Z17
+	MOVQ ahead+24(FP), SI
+	MOVQ step+32(FP), DI
+	VBROADCASTSS high<>(SB), Z18
+	VBROADCASTSS low<>(SB), Z19
+	VBROADCASTSS log2e<>(SB), Z20
+	VBROADCASTSS magic<>(SB), Z21
+	VBROADCASTSS ln2a<>(SB), Z22
+	VBROADCASTSS ln2b<>(SB), Z23
+	VBROADCASTSS p0<>(SB), Z24
+	VBROADCASTSS p1<>(SB), Z25
+	VBROADCASTSS p2<>(SB), Z26
+	VBROADCASTSS p3<>(SB), Z27
+	VBROADCASTSS p4<>(SB), Z28
+	VBROADCASTSS p5<>(SB), Z29
+	VBROADCASTSS one<>(SB), Z30
+	VPSRLD $23, Z30, Z31
+	VXORPD Y12, Y12, Y12
+	MOVL $0xffff, R8
+	SUBQ $64, CX
+	JLT  few
+many:
+	KMOVW R8, K1
+	KMOVW R8, K2
+	KMOVW R8, K3
+	KMOVW R8, K4
+	FETCHLINES
+	FETCHLINES
+	FOURTIMES(ARGUMENT)
+	FOURTIMES(NEAREST)
+	FETCHLINES
+	FOURTIMES(REST)
+	FOURTIMES(POLYNOMIAL)
+	FOURTIMES(POLYNOMIAL2)
+	FETCHLINES
+	FOURTIMES(POWER)
+	FOURTIMES(KEEP)
+	TOTAL(0, Y0, Y1)
+	TOTAL(32, Y2, Y3)
+	TOTAL(64, Y4, Y5)
+	TOTAL(96, Y6, Y7)
+	TOTAL(128, Y8, Y9)
+	TOTAL(160, Y10, Y11)
+	TOTAL(192, Y0, Y1)
+	TOTAL(224, Y2, Y3)
+	ADDQ $256, BX
+	SUBQ $64, CX
+	JGE  many
+few:
+	ADDQ $64, CX
+	JEQ  done
+one:
+	SUBQ $16, CX
+	JGE  whole
+	SHRL $8, R8
+whole:
+	KMOVW R8, K1
+	KMOVW R8, K2
+	FETCHLINES
+	ARGUMENT(0, Z0, Z1, Z2, K1)
+	NEAREST(0, Z0, Z1, Z2, K1)
+	REST(0, Z0, Z1, Z2, K1)
+	POLYNOMIAL(0, Z0, Z1, Z2, K1)
+	POLYNOMIAL2(0, Z0, Z1, Z2, K1)
+	POWER(0, Z0, Z1, Z2, K1)
+	VMOVUPS Z0, K2, (BX)
+	TOTAL(0, Y0, Y1)
+	TESTQ CX, CX
+	JLT  done
+	TOTAL(32, Y0, Y1)
+	ADDQ $64, BX
+	TESTQ CX, CX
+	JNE  one
+done:
+	VEXTRACTF128 $1, Y12, X0
+	VADDPD X0, X12, X0
+	VHADDPD X0, X0, X0
+	VMOVSD X0, ret+40(FP)
 	VZEROUPPER
 	RET
 

@@ -106,6 +106,63 @@ func TestFloat(t *testing.T) {
 	}
 }
 
+// AVX-512 gives the bits of AVX2, whatever is fetched.
+func TestSoftmax512(t *testing.T) {
+	wide, err := ByName("avx512+vnni")
+	if err != nil {
+		t.Skip(err)
+	}
+	narrow, err := ByName("avx2+fma")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 5))
+	for n := range 300 {
+		x := randomVector(r, n+8) // what follows stays
+		for i := range x[:n] {
+			x[i] *= float32(r.IntN(40))
+		}
+		want := slices.Clone(x)
+		var f, g Softmax
+		for at := 0; at < n; at += 130 { // in parts
+			end := min(at+130, n)
+			if k, l := narrow.SoftmaxPart(&f, want[at:end], 0.9, nil), wide.SoftmaxPart(&g, x[at:end], 0.9, make([]byte, 8*(end-at)-n%3)); f != g || k != l {
+				t.Fatalf("%d of %d numbers make %v times %g, not %v times %g", end, n, g, l, f, k)
+			}
+		}
+		for i := range x {
+			if math.Float32bits(x[i]) != math.Float32bits(want[i]) {
+				t.Fatalf("number %d of %d is %g, not %g", i, n, x[i], want[i])
+			}
+		}
+	}
+}
+
+// A softmax in parts is that of all of them.
+func TestSoftmaxPart(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 6))
+	for _, s := range usableSets(t) {
+		whole := randomVector(r, 100)
+		for i := range whole {
+			whole[i] *= 30
+		}
+		parts := slices.Clone(whole)
+		s.Softmax(whole, 0.7)
+		var f Softmax
+		at := 0
+		for _, end := range []int{0, 1, 41, 41, 100} {
+			s.Scale(parts[:at], s.SoftmaxPart(&f, parts[at:end], 0.7, nil))
+			at = end
+		}
+		s.Scale(parts, f.Inverse())
+		for i, want := range whole {
+			if math.Abs(float64(parts[i]-want)) > 1e-5*float64(want)+1e-30 { // numbers of up to 60 are rounded
+				t.Errorf("%s: weight %d is %g, not %g", s.Name(), i, parts[i], want)
+			}
+		}
+	}
+}
+
 func BenchmarkFloat(b *testing.B) {
 	x := randomVector(rand.New(rand.NewPCG(1, 1)), 4096)
 	for _, s := range usableSets(b) {

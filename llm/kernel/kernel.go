@@ -48,6 +48,8 @@ type way interface {
 	row(m *Matrix, dst []float32, r int)
 	// product computes columns of y = a*b and returns how many, from the first on.
 	product(y, a, b Dense, rows, inner, cols int) int
+	// has512 reports whether registers have 512 bits.
+	has512() bool
 }
 
 // Name is the name ByName knows the set by.

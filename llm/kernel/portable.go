@@ -33,6 +33,8 @@ func (inGo) row(*Matrix, []float32, int) { panic("kernel: no row was moved") }
 
 func (inGo) product(y, a, b Dense, rows, inner, cols int) int { return 0 }
 
+func (inGo) has512() bool { return false }
+
 // sumColumns sums the columns from left on.
 func sumColumns(m *Matrix, left int, y []float32, n int, x []float32, step, first, rows int) {
 	sum, at := formatOf(m.Type).sum, left*m.Type.BlockBytes()

@@ -46,7 +46,7 @@ func readings() []Reading {
 			Reading{fmt.Sprintf("%d B ahead past the caches", ahead), 1, ahead, readPassing},
 			Reading{fmt.Sprintf("%d B ahead past the caches, two streams", ahead), 2, ahead, readPassing2})
 	}
-	for _, far := range []int{2048, 4096, 8192} {
+	for _, far := range []int{2048, 4096, 8192, 16384, 32768} {
 		all = append(all,
 			Reading{fmt.Sprintf("%d B ahead, %d into the first-level cache", far, far/4), 1, far, readTwice},
 			Reading{fmt.Sprintf("%d B ahead, %d into the first-level cache, two streams", far, far/4), 2, far, readTwice2})

@@ -10,6 +10,10 @@ import (
 // scores and sums.
 const near = 16 << 10
 
+// ofRows is what keys and values have fetched. Into the second-level cache it goes further ahead than weights do: with 8192
+// bytes the processor waits for a quarter of the keys, from 16384 on it doesn't.
+var ofRows = Fetch{2048, 0, 24576}
+
 // Rows is a growing table, such as the keys or the values of an attention head, in float32,
 // float16 or Q8_0: its first rows as a matrix.
 type Rows struct{ m Matrix }
@@ -19,7 +23,7 @@ type Rows struct{ m Matrix }
 func (s *Set) NewRows(rows, cols int, t gguf.Type) *Rows {
 	rowBytes := cols / t.BlockSize() * t.BlockBytes()
 	data := bytesOf(make([]float32, (rows*rowBytes+3)/4))[:rows*rowBytes] // aligned for whatever is in it
-	return &Rows{Matrix{Type: t, Rows: rows, Cols: cols, data: data, rowBytes: rowBytes, set: s, fetch: fetches[len(fetches)-1]}}
+	return &Rows{Matrix{Type: t, Rows: rows, Cols: cols, data: data, rowBytes: rowBytes, set: s, fetch: ofRows}}
 }
 
 func bytesOf[T any](s []T) []byte {
@@ -52,6 +56,17 @@ func (r *Rows) Columns(from, to int) Rows {
 	m := r.m
 	m.Cols, m.data = to-from, m.data[from/m.Type.BlockSize()*m.Type.BlockBytes():]
 	return Rows{m}
+}
+
+// From makes view the table's rows from the given one on.
+func (r *Rows) From(view *Rows, row int) {
+	*view = *r
+	view.m.data, view.m.Rows = r.m.data[row*r.m.rowBytes:], r.m.Rows-row
+}
+
+// Next is what of the table comes after that which sums of rows before the given one have fetched.
+func (r *Rows) Next(row int) []byte {
+	return r.m.data[min(row*r.m.rowBytes+r.m.fetch.Far, len(r.m.data)):]
 }
 
 // Near is how many rows, at least 8, stay in the first-level cache while several
