@@ -18,12 +18,16 @@ CONSTANT32(trit80, $0x8080808080808080)
 	VPADDB s, s, Y7; \
 	VPADDB Y7, s, s
 
-// LASTDIGITS joins two bytes of each row at m, of four digits each, with three times
-// themselves: four weights, and with two digits less the next four.
-#define LASTDIGITS(m, s) \
+// FIRSTLAST joins two bytes of each row at m, of four digits each, with three times
+// themselves: four weights, and with two digits less the next four. LASTDIGITS turns their upper
+// bits over.
+#define FIRSTLAST(m, s) \
 	VPMOVZXWD m, s; \
 	VPADDB s, s, Y7; \
 	VPADDB s, Y7, Y7; \
 	VPSLLD $16, Y7, Y7; \
-	VPOR Y7, s, s; \
+	VPOR Y7, s, s
+
+#define LASTDIGITS(m, s) \
+	FIRSTLAST(m, s); \
 	VPXOR trit80<>(SB), s, s

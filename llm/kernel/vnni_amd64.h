@@ -233,9 +233,75 @@ TEXT fourQ10<>(SB), NOSPLIT|NOFRAME, $0-8
 	VMOVDQU mask01<>(SB), Y15
 	LOW4(2, 4, 16, SCALEHALF, FETCH2, PARTS_Q1_0(PARTBITS4), 128)
 
+// One vector of PTQ1_0 needs no digits. A byte r has the digit d = (3*r - s)/256, where s, three times r modulo 256, is what
+// has the digit after it. So the products of digits and activations add up to (3*a - b)/256, where a is the sum of the products
+// of each r, and b that of each s. RESTS adds those of the bytes in s, register n, to a and b; s goes on to the
+// next digit. Sums are in Y0 and Y8, and in Y5 and Y9: the processor can't add to one as often as it can multiply.
+#define RESTS(xo, s, n, a, b) \
+	VPBROADCASTD xo(SI), Y6; \
+	DOT(6, n, a); \
+	VPADDB s, s, Y7; \
+	VPADDB Y7, s, s; \
+	DOT(6, n, b)
+
+#define FOURRESTS(xo) \
+	RESTS(xo, Y1, 1, 0, 5); \
+	RESTS(xo+4, Y2, 2, 8, 9); \
+	RESTS(xo+8, Y3, 3, 0, 5); \
+	RESTS(xo+12, Y4, 4, 8, 9)
+
+#define TWORESTS(xo) \
+	RESTS(xo, Y1, 1, 0, 5); \
+	RESTS(xo+4, Y2, 2, 8, 9)
+
+#define CLEARRESTS \
+	VPXOR Y0, Y0, Y0; \
+	VPXOR Y5, Y5, Y5; \
+	VPXOR Y8, Y8, Y8; \
+	VPXOR Y9, Y9, Y9
+
+#define PARTRESTS \
+	VPADDD Y8, Y0, Y0; \
+	VPADDD Y9, Y5, Y5; \
+	VPADDD Y0, Y0, Y7; \
+	VPSUBD Y5, Y0, Y0; \
+	VPADDD Y7, Y0, Y0; \
+	VPSRAD $8, Y0, Y0; \
+	FACTORLOW((DI), Y0, Y14); \
+	CLEARRESTS; \
+	ADDQ $32, SI; \
+	ADDQ $scaleQ8__size, DI
+
+#define PARTS_RESTS \
+	CLEARRESTS; \
+	VMOVDQU 0(BX), Y1; \
+	VMOVDQU 32(BX), Y2; \
+	VMOVDQU 64(BX), Y3; \
+	VMOVDQU 96(BX), Y4; \
+	FOURRESTS(0); \
+	FOURRESTS(16); \
+	PARTRESTS; \
+	FOURRESTS(0); \
+	FOURRESTS(16); \
+	PARTRESTS; \
+	FOURRESTS(0); \
+	VMOVDQU 128(BX), Y1; \
+	VMOVDQU 160(BX), Y2; \
+	TWORESTS(16); \
+	TWORESTS(24); \
+	PARTRESTS; \
+	TWORESTS(0); \
+	TWORESTS(8); \
+	TWORESTS(16); \
+	FIRSTLAST(192(BX), Y3); \
+	RESTS(24, Y3, 3, 0, 5); \
+	NEXTDIGIT(Y3); \
+	RESTS(28, Y3, 3, 8, 9); \
+	PARTRESTS
+
 TEXT onePTQ10<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINREPACKED
-	LOW1(2, 2, 16, SCALEHALF, STREAM4, PARTS1_PTQ1_0(DOTLOW1, FACTORLOW), 208)
+	LOW1(2, 2, 16, SCALEHALF, STREAM4, PARTS_RESTS, 208)
 
 TEXT fourPTQ10<>(SB), NOSPLIT, $128-8
 	BEGINFOUR
