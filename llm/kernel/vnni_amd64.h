@@ -180,12 +180,14 @@ TEXT fourQ6K<>(SB), NOSPLIT, $512-8
 
 // The types of one to four bits, one vector of which waits for the kernel, not for memory.
 
+// DOTLOW1 adds to Y0 and Y8 in turns: the processor can't add to one as often as it can multiply.
 #define DOTLOW1(xo) \
 	VPBROADCASTD xo(SI), Y6; \
-	DOT(6, 5, 0)
+	DOT(6, 5, (2*((xo)&4)))
 
 #define DOTLOW4(xo) \
-	DOTLOW1(xo); \
+	VPBROADCASTD xo(SI), Y6; \
+	DOT(6, 5, 0); \
 	VPBROADCASTD xo(SI)(R11*1), Y6; \
 	DOT(6, 5, 1); \
 	VPBROADCASTD xo(SI)(R11*2), Y6; \
@@ -193,7 +195,16 @@ TEXT fourQ6K<>(SB), NOSPLIT, $512-8
 	VPBROADCASTD xo(SI)(R12*1), Y6; \
 	DOT(6, 5, 3)
 
-#define PARTDOTS1(BODY, n) PARTONE(DOTLOW1, FACTORLOW, BODY, n)
+#define PARTTURNS(END, BODY, n) \
+	VPXOR Y0, Y0, Y0; \
+	VPXOR Y8, Y8, Y8; \
+	BODY(DOTLOW1, n); \
+	VPADDD Y8, Y0, Y0; \
+	END((DI), Y0, Y14); \
+	ADDQ $32, SI; \
+	ADDQ $scaleQ8__size, DI
+
+#define PARTDOTS1(BODY, n) PARTTURNS(FACTORLOW, BODY, n)
 #define PARTDOTS4(BODY, n) PARTFOUR(DOTLOW4, FACTORLOW, BODY, n)
 
 TEXT oneQ20<>(SB), NOSPLIT|NOFRAME, $0-8
@@ -220,7 +231,7 @@ TEXT fourPQ20<>(SB), NOSPLIT|NOFRAME, $0-8
 	VPADDD y, y, y; \
 	FACTORLOW(d, y, sum)
 
-#define PARTBITS1(BODY, n) PARTONE(DOTLOW1, TWICELOW, BODY, n)
+#define PARTBITS1(BODY, n) PARTTURNS(TWICELOW, BODY, n)
 #define PARTBITS4(BODY, n) PARTFOUR(DOTLOW4, TWICELOW, BODY, n)
 
 TEXT oneQ10<>(SB), NOSPLIT|NOFRAME, $0-8
@@ -236,7 +247,7 @@ TEXT fourQ10<>(SB), NOSPLIT|NOFRAME, $0-8
 // One vector of PTQ1_0 needs no digits. A byte r has the digit d = (3*r - s)/256, where s, three times r modulo 256, is what
 // has the digit after it. So the products of digits and activations add up to (3*a - b)/256, where a is the sum of the products
 // of each r, and b that of each s. RESTS adds those of the bytes in s, register n, to a and b; s goes on to the
-// next digit. Sums are in Y0 and Y8, and in Y5 and Y9: the processor can't add to one as often as it can multiply.
+// next digit. Sums are in Y0 and Y8, and in Y5 and Y9.
 #define RESTS(xo, s, n, a, b) \
 	VPBROADCASTD xo(SI), Y6; \
 	DOT(6, n, a); \
