@@ -100,9 +100,10 @@ func BenchmarkLong(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, threads := range []int{1, 2} {
-		b.Run(fmt.Sprint(threads), func(b *testing.B) {
-			m, err := Load(bytes.NewReader(data), int64(len(data)), Options{Threads: threads, Cache: "f16", Alloc: func(n int) ([]byte, error) { return largePages(b, n) }})
+	for i := range 4 {
+		cache, threads := []string{"f16", "q8_0"}[i/2], 1+i%2
+		b.Run(fmt.Sprint(cache, "/", threads), func(b *testing.B) {
+			m, err := Load(bytes.NewReader(data), int64(len(data)), Options{Threads: threads, Cache: cache, Alloc: func(n int) ([]byte, error) { return largePages(b, n) }})
 			if err != nil {
 				b.Fatal(err)
 			}

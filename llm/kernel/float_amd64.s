@@ -138,51 +138,56 @@ loop:
 	VZEROUPPER
 	RET
 
-// The same with AVX-512, 64 numbers at a time, so that there is something to do while each register waits
-// for its last step. x are numbers, then the polynomial, k and r as in Exp; m has a bit for each number that
-// is there, then for each that does not become 0.
+// The same with AVX-512, 128 numbers at a time, so that there is something to do while each register waits
+// for its last step. x are numbers, then the polynomial, r as in Exp, k as there and then its power of two, or 0 for
+// a number below -87, which a bit in m says; what becomes of such a number must stay finite.
+#define LOADED(o, x, k, r, m) VMOVUPS o(BX), x
+
 #define ARGUMENT(o, x, k, r, m) \
-	VMOVUPS.Z o(BX), m, x; \
-	VSUBPS Z16, x, x; \
-	VMULPS Z17, x, x; \
-	VMINPS x, Z18, x; \
-	VCMPPS $5, Z19, x, m, m
+	VSUBPS Z24, x, x; \
+	VMULPS Z25, x, x; \
+	VMINPS x, Z30, x; \
+	VCMPPS.BCST $5, low<>(SB), x, m; \
+	VMAXPS x, Z31, x
 
 #define NEAREST(o, x, k, r, m) \
-	VMULPS Z20, x, k; \
-	VADDPS Z21, k, k; \
-	VSUBPS Z21, k, k
+	VMULPS Z27, x, k; \
+	VADDPS Z26, k, k; \
+	VSUBPS Z26, k, k
 
 #define REST(o, x, k, r, m) \
-	VMULPS Z22, k, r; \
+	VMULPS Z28, k, r; \
 	VSUBPS r, x, r; \
-	VMULPS Z23, k, x; \
+	VMULPS.BCST ln2b<>(SB), k, x; \
 	VADDPS x, r, r
 
-#define POLYNOMIAL(o, x, k, r, m) \
-	VMULPS Z24, r, x; \
-	VADDPS Z25, x, x; \
-	VMULPS r, x, x; \
-	VADDPS Z26, x, x; \
-	VMULPS r, x, x; \
-	VADDPS Z27, x, x
+#define POWER(o, x, k, r, m) \
+	VCVTPS2DQ k, k; \
+	VPADDD.BCST bias<>(SB), k, k; \
+	VPSLLD.Z $23, k, m, k
 
-#define POLYNOMIAL2(o, x, k, r, m) \
+#define FIRSTTERM(o, x, k, r, m) \
+	VMULPS.BCST p0<>(SB), r, x; \
+	VADDPS.BCST p1<>(SB), x, x
+
+#define TERM(c, x, r) \
 	VMULPS r, x, x; \
-	VADDPS Z28, x, x; \
-	VMULPS r, x, x; \
-	VADDPS Z29, x, x; \
+	VADDPS.BCST c<>(SB), x, x
+
+#define SECONDTERM(o, x, k, r, m) TERM(p2, x, r)
+#define THIRDTERM(o, x, k, r, m) TERM(p3, x, r)
+#define FOURTHTERM(o, x, k, r, m) TERM(p4, x, r)
+#define FIFTHTERM(o, x, k, r, m) TERM(p5, x, r)
+
+#define SQUARE(o, x, k, r, m) \
 	VMULPS r, x, x; \
 	VMULPS r, x, x
 
-#define POWER(o, x, k, r, m) \
+#define LASTTERMS(o, x, k, r, m) \
 	VADDPS r, x, x; \
-	VADDPS Z30, x, x; \
-	VCVTPS2DQ k, k; \
-	VPADDD Z31, k, k; \
-	VPSLLD $23, k, k; \
-	VMULPS.Z k, x, m, x
+	VADDPS.BCST one<>(SB), x, x
 
+#define SCALED(o, x, k, r, m) VMULPS k, x, x
 #define KEEP(o, x, k, r, m) VMOVUPS x, o(BX)
 
 // TOTAL adds the eight numbers at o as wideExp does.
@@ -190,89 +195,120 @@ loop:
 	VCVTPS2PD o(BX), y; \
 	VCVTPS2PD o+16(BX), t; \
 	VADDPD t, y, y; \
-	VADDPD y, Y12, Y12
+	VADDPD y, Y29, Y29
 
-#define FOURTIMES(M) \
+#define LOWFOUR(M) \
 	M(0, Z0, Z1, Z2, K1); \
 	M(64, Z3, Z4, Z5, K2); \
 	M(128, Z6, Z7, Z8, K3); \
 	M(192, Z9, Z10, Z11, K4)
+
+#define HIGHFOUR(M) \
+	M(256, Z12, Z13, Z14, K1); \
+	M(320, Z15, Z16, Z17, K2); \
+	M(384, Z18, Z19, Z20, K3); \
+	M(448, Z21, Z22, Z23, K4)
+
+#define EIGHTTIMES(M) \
+	LOWFOUR(M); \
+	HIGHFOUR(M)
 
 #define FETCHLINES \
 	PREFETCHT1 (SI); \
 	PREFETCHT1 (SI)(DI*1); \
 	LEAQ (SI)(DI*2), SI
 
+CONSTANT4(clamp, $0xc2b00000) // -88
+CONSTANT4(bias, $127)
+
 // func wideExp512(x *float32, n int, largest, scale float32, ahead unsafe.Pointer, step int) float64
 TEXT ·wideExp512(SB), NOSPLIT, $0-48
 	MOVQ x+0(FP), BX
 	MOVQ n+8(FP), CX
-	VBROADCASTSS largest+16(FP), Z16
-	VBROADCASTSS scale+20(FP), Z17
+	VBROADCASTSS largest+16(FP), Z24
+	VBROADCASTSS scale+20(FP), Z25
 	MOVQ ahead+24(FP), SI
 	MOVQ step+32(FP), DI
-	VBROADCASTSS high<>(SB), Z18
-	VBROADCASTSS low<>(SB), Z19
-	VBROADCASTSS log2e<>(SB), Z20
-	VBROADCASTSS magic<>(SB), Z21
-	VBROADCASTSS ln2a<>(SB), Z22
-	VBROADCASTSS ln2b<>(SB), Z23
-	VBROADCASTSS p0<>(SB), Z24
-	VBROADCASTSS p1<>(SB), Z25
-	VBROADCASTSS p2<>(SB), Z26
-	VBROADCASTSS p3<>(SB), Z27
-	VBROADCASTSS p4<>(SB), Z28
-	VBROADCASTSS p5<>(SB), Z29
-	VBROADCASTSS one<>(SB), Z30
-	VPSRLD $23, Z30, Z31
-	VXORPD Y12, Y12, Y12
-	MOVL $0xffff, R8
-	SUBQ $64, CX
+	VBROADCASTSS magic<>(SB), Z26
+	VBROADCASTSS log2e<>(SB), Z27
+	VBROADCASTSS ln2a<>(SB), Z28
+	VPXORQ Z29, Z29, Z29
+	VBROADCASTSS high<>(SB), Z30
+	VBROADCASTSS clamp<>(SB), Z31
+	SUBQ $128, CX
 	JLT  few
 many:
-	KMOVW R8, K1
-	KMOVW R8, K2
-	KMOVW R8, K3
-	KMOVW R8, K4
+	LOWFOUR(LOADED)
+	LOWFOUR(ARGUMENT)
 	FETCHLINES
+	LOWFOUR(NEAREST)
+	LOWFOUR(REST)
 	FETCHLINES
-	FOURTIMES(ARGUMENT)
-	FOURTIMES(NEAREST)
+	LOWFOUR(POWER)
+	HIGHFOUR(LOADED)
+	HIGHFOUR(ARGUMENT)
 	FETCHLINES
-	FOURTIMES(REST)
-	FOURTIMES(POLYNOMIAL)
-	FOURTIMES(POLYNOMIAL2)
+	HIGHFOUR(NEAREST)
+	HIGHFOUR(REST)
 	FETCHLINES
-	FOURTIMES(POWER)
-	FOURTIMES(KEEP)
+	HIGHFOUR(POWER)
+	EIGHTTIMES(FIRSTTERM)
+	FETCHLINES
+	EIGHTTIMES(SECONDTERM)
+	EIGHTTIMES(THIRDTERM)
+	FETCHLINES
+	EIGHTTIMES(FOURTHTERM)
+	EIGHTTIMES(FIFTHTERM)
+	FETCHLINES
+	EIGHTTIMES(SQUARE)
+	EIGHTTIMES(LASTTERMS)
+	FETCHLINES
+	EIGHTTIMES(SCALED)
+	EIGHTTIMES(KEEP)
 	TOTAL(0, Y0, Y1)
 	TOTAL(32, Y2, Y3)
 	TOTAL(64, Y4, Y5)
 	TOTAL(96, Y6, Y7)
 	TOTAL(128, Y8, Y9)
 	TOTAL(160, Y10, Y11)
-	TOTAL(192, Y0, Y1)
-	TOTAL(224, Y2, Y3)
-	ADDQ $256, BX
-	SUBQ $64, CX
+	TOTAL(192, Y12, Y13)
+	TOTAL(224, Y14, Y15)
+	TOTAL(256, Y0, Y1)
+	TOTAL(288, Y2, Y3)
+	TOTAL(320, Y4, Y5)
+	TOTAL(352, Y6, Y7)
+	TOTAL(384, Y8, Y9)
+	TOTAL(416, Y10, Y11)
+	TOTAL(448, Y12, Y13)
+	TOTAL(480, Y14, Y15)
+	ADDQ $512, BX
+	SUBQ $128, CX
 	JGE  many
 few:
-	ADDQ $64, CX
+	ADDQ $128, CX
 	JEQ  done
+	MOVL $0xffff, R8
 one:
 	SUBQ $16, CX
 	JGE  whole
 	SHRL $8, R8
 whole:
-	KMOVW R8, K1
 	KMOVW R8, K2
 	FETCHLINES
+	VMOVUPS.Z (BX), K2, Z0
 	ARGUMENT(0, Z0, Z1, Z2, K1)
+	KANDW K1, K2, K1
 	NEAREST(0, Z0, Z1, Z2, K1)
 	REST(0, Z0, Z1, Z2, K1)
-	POLYNOMIAL(0, Z0, Z1, Z2, K1)
-	POLYNOMIAL2(0, Z0, Z1, Z2, K1)
 	POWER(0, Z0, Z1, Z2, K1)
+	FIRSTTERM(0, Z0, Z1, Z2, K1)
+	SECONDTERM(0, Z0, Z1, Z2, K1)
+	THIRDTERM(0, Z0, Z1, Z2, K1)
+	FOURTHTERM(0, Z0, Z1, Z2, K1)
+	FIFTHTERM(0, Z0, Z1, Z2, K1)
+	SQUARE(0, Z0, Z1, Z2, K1)
+	LASTTERMS(0, Z0, Z1, Z2, K1)
+	SCALED(0, Z0, Z1, Z2, K1)
 	VMOVUPS Z0, K2, (BX)
 	TOTAL(0, Y0, Y1)
 	TESTQ CX, CX
@@ -282,8 +318,8 @@ whole:
 	TESTQ CX, CX
 	JNE  one
 done:
-	VEXTRACTF128 $1, Y12, X0
-	VADDPD X0, X12, X0
+	VEXTRACTF64X2 $1, Y29, X0
+	VADDPD X29, X0, X0
 	VHADDPD X0, X0, X0
 	VMOVSD X0, ret+40(FP)
 	VZEROUPPER
