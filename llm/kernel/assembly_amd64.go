@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
-
-	"alphaos/llm/gguf"
 )
 
 // assembly computes with the functions of one instruction set.
@@ -211,7 +209,7 @@ func (s assembly) sum(m *Matrix, y []float32, n int, x []float32, step, first, r
 	done := m.Cols &^ 7
 	c := call{w: unsafe.Pointer(&m.data[first*m.rowBytes]), step: uintptr(m.rowBytes), rows: uintptr(rows), n: uintptr(done / 8),
 		xstep: uintptr(4 * step), ystep: uintptr(4 * m.Cols), ahead: uintptr(rows * m.rowBytes), far: uintptr(rows * m.rowBytes)}
-	if s.wide && done <= 64 && m.Type != gguf.Q8_0 { // the rows are passed over once: they are fetched as keys are
+	if s.wide && done <= 64 { // the rows are passed over once: they are fetched as keys are
 		c.ahead, c.far = uintptr(m.fetch.Ahead), uintptr(m.fetch.Far-m.fetch.Ahead)
 	}
 	k := &s.types[m.Type]

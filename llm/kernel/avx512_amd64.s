@@ -527,10 +527,79 @@ TEXT sum4F16<>(SB), NOSPLIT|NOFRAME, $0-8
 TEXT sum4F32<>(SB), NOSPLIT|NOFRAME, $0-8
 	WIDESUM4(WIDE_F32, BRING4, 32)
 
+// The same of Q8_0: 64 columns at a time, two blocks, and then perhaps one. Z17 is a block's scale, Z18 and Z19
+// its numbers.
+#define BLOCKQ8(o) \
+	VPBROADCASTW o(BX), Y16; \
+	VCVTPH2PS Y16, Z17; \
+	VPMOVSXBD o+2(BX), Z18; \
+	VPMOVSXBD o+18(BX), Z19; \
+	VCVTDQ2PS Z18, Z18; \
+	VCVTDQ2PS Z19, Z19
+
+#define WEIGHTEDQ8(x, a, b) \
+	VBROADCASTSS x, Z20; \
+	VMULPS Z17, Z20, Z20; \
+	VFMADD231PS Z18, Z20, a; \
+	VFMADD231PS Z19, Z20, b
+
+#define BLOCKS2(M) \
+	RESULTS(M, 0, Z0, Z2, Z4, Z6); \
+	RESULTS(M, 64, Z1, Z3, Z5, Z7)
+
+TEXT sum4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
+	SUMS
+	SHRQ $2, CX
+	SUBQ $2, CX
+	JLT  last
+two:
+	BLOCKS2(FROMY)
+	RESULTS(FROMY, 128, Z8, Z10, Z12, Z14)
+	RESULTS(FROMY, 192, Z9, Z11, Z13, Z15)
+	COLUMNS
+row:
+	BRING(34)
+	BRING(34)
+	BLOCKQ8(0)
+	WEIGHTEDQ8((SI), Z0, Z1)
+	WEIGHTEDQ8((SI)(R8*1), Z2, Z3)
+	WEIGHTEDQ8((SI)(R8*2), Z4, Z5)
+	WEIGHTEDQ8((SI)(R9*1), Z6, Z7)
+	BLOCKQ8(34)
+	WEIGHTEDQ8((SI), Z8, Z9)
+	WEIGHTEDQ8((SI)(R8*1), Z10, Z11)
+	WEIGHTEDQ8((SI)(R8*2), Z12, Z13)
+	WEIGHTEDQ8((SI)(R9*1), Z14, Z15)
+	NEXTROWS(row)
+	BLOCKS2(TOY)
+	RESULTS(TOY, 128, Z8, Z10, Z12, Z14)
+	RESULTS(TOY, 192, Z9, Z11, Z13, Z15)
+	ADDQ $256, R13
+	ADDQ $68, R12
+	SUBQ $2, CX
+	JGE  two
+last:
+	ADDQ $2, CX
+	JEQ  done
+	BLOCKS2(FROMY)
+	COLUMNS
+one:
+	BRING(34)
+	BLOCKQ8(0)
+	WEIGHTEDQ8((SI), Z0, Z1)
+	WEIGHTEDQ8((SI)(R8*1), Z2, Z3)
+	WEIGHTEDQ8((SI)(R8*2), Z4, Z5)
+	WEIGHTEDQ8((SI)(R9*1), Z6, Z7)
+	NEXTROWS(one)
+	BLOCKS2(TOY)
+done:
+	VZEROUPPER
+	RET
+
 KERNELS(const_typeF32, $0, $0, $rows4F32<>(SB), $0, $0, $0, $0, $sum4F32<>(SB))
 KERNELS(const_typeF16, $0, $0, $rows4F16<>(SB), $0, $0, $0, $0, $sum4F16<>(SB))
 KERNELS(const_typeQ4_0, $0, $0, $0, $0, $0, $panelQ40<>(SB), $0, $0)
-KERNELS(const_typeQ8_0, $0, $0, $0, $0, $0, $panelQ80<>(SB), $0, $0)
+KERNELS(const_typeQ8_0, $0, $0, $0, $0, $0, $panelQ80<>(SB), $0, $sum4Q80<>(SB))
 KERNELS(const_typeQ4_K, $0, $0, $0, $0, $0, $panelU4<>(SB), $0, $0)
 KERNELS(const_typeQ5_K, $0, $0, $0, $0, $0, $panelU6<>(SB), $0, $0)
 KERNELS(const_typeQ6_K, $0, $0, $0, $0, $0, $panelU6<>(SB), $0, $0)

@@ -49,7 +49,8 @@ loop:
 	HALF((BX), X10, Y10)
 	VECTORS4(VECTOR_Q8_0)
 	NEXT(STEP_Q8, 34)
-	ENDROW4
+	STORE4TOGETHER
+	NEXTROW
 
 // Q4_0: a block is a float16 scale and 32 nibbles, of which 8 means 0; low
 // nibbles are weights 0 to 15, high nibbles 16 to 31.

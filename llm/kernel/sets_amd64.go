@@ -21,7 +21,7 @@ func hasFMA() bool { return hasAVX2() && cpu.X86.HasFMA }
 // hasVNNI is true when there are 512-bit registers, with VNNI, and the system
 // keeps them, which x/sys/cpu looks at in XCR0, too.
 func hasVNNI() bool {
-	return hasFMA() && cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512VNNI
+	return hasFMA() && cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VNNI
 }
 
 // hasAVXVNNI is true when VNNI has the VEX encoding, as on processors without AVX-512 from Alder Lake on.
