@@ -817,7 +817,7 @@ func (s *Session) attendPart(worker, part int) {
 	if to-from == 1 {
 		q.Set(b.q[first(from)*head:][:group*head], group)
 		if group <= 4 { // they are passed over once
-			nearKeys, nearValues = attendRows, attendRows
+			nearKeys = attendRows
 		}
 	}
 	for row := begin(from) / attendRows * attendRows; row < k.position+to; row += attendRows {
