@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -61,6 +62,37 @@ func TestApart(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestAttendRows attends to a long conversation in some steps and in one, which is a plain softmax, with as many threads as heads of
+// keys and with more.
+func TestAttendRows(t *testing.T) {
+	one := llmtest.Quantized(gguf.F32)
+	one.Heads, one.KVHeads, one.Layers, one.Context = 6, 1, 1, 700
+	f := llmtest.Llama(one)
+	defer func(n int) { attendRows = n }(attendRows)
+	for _, kernel := range []string{Kernels()[0], "portable"} {
+		for _, threads := range []int{1, 3} {
+			var want []float32
+			for _, rows := range []int{1024, 512, 64} {
+				attendRows = rows
+				m := load(t, f, Options{Threads: threads, Kernel: kernel, Cache: "f32"})
+				s := newSession(t, m)
+				s.apartFrom = 0
+				got := slices.Clone(eval(t, s, slices.Repeat(testIDs, 40)[:600]...))
+				got = append(got, eval(t, s, 5)...)
+				if want == nil {
+					want = got
+					continue
+				}
+				for i := range got {
+					if math.Abs(float64(got[i]-want[i])) > 1e-4 {
+						t.Fatalf("%s, %d threads, %d positions at a time: logit %d is %g, not %g", kernel, threads, rows, i, got[i], want[i])
+					}
+				}
+			}
 		}
 	}
 }

@@ -68,18 +68,18 @@ func TestBatchInvariance(t *testing.T) {
 
 // A token's logits are the same to the bit alone and together with as many as a draft
 // has, however many of them attend together, on both sides of a border of what is near
-// in keys and values.
+// in keys and values, and of what is attended to at once.
 func TestTogether(t *testing.T) {
 	for _, heads := range []int{6, 8, 14} { // groups of 3, 4 and 7
 		shape := llmtest.Quantized(gguf.Q8_0)
-		shape.Heads, shape.KVHeads, shape.Layers, shape.Context = heads, 2, 1, 300
+		shape.Heads, shape.KVHeads, shape.Layers, shape.Context = heads, 2, 1, attendRows+20
 		f := llmtest.Llama(shape)
 		for _, cache := range []string{"f32", "f16", "q8_0"} {
 			for _, kernel := range Kernels() {
 				m := load(t, f, Options{Threads: 1 + heads%4, Cache: cache, Kernel: kernel})
 				alone, together := newSession(t, m), newSession(t, m)
 				near := alone.caches[0].keys[0].Near()
-				prefix := slices.Repeat(testIDs, 10)[:256/near*near-4]
+				prefix := slices.Repeat(testIDs, 40)[:attendRows/near*near-4]
 				eval(t, alone, prefix...)
 				eval(t, together, prefix...)
 				ids := testIDs[:MaxDraft+1]

@@ -772,7 +772,7 @@ func (s *Session) rememberPart(_, part int) {
 
 // attendRows is how many positions are attended to at once: their scores stay in the first-level cache, or in the second one if
 // many tokens look together.
-const attendRows = 512
+var attendRows = 512
 
 // together is how many tokens look at a head's keys and values together at most.
 const together = 8

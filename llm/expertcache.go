@@ -48,9 +48,10 @@ type expertStore struct {
 	changed sync.Cond // an expert is ready, or reading failed
 	work    sync.Cond // there may be something to read
 	slots   []expertSlot
-	reading []int32 // slots that are
+	reading []int32 // slots being read
 	demand  []expertID
 	guess   []expertID
+	ahead   int                              // the layer that guesses are of, or -1
 	worth   [64]struct{ made, came float64 } // guesses of missing experts by their place in the router's order
 	failed  error
 	closed  bool
@@ -145,7 +146,7 @@ func (c *config) expertTensors(f *gguf.File) map[string]bool {
 
 // newExpertStore makes what is known before anything is read.
 func newExpertStore(c *config, f *gguf.File) *expertStore {
-	e := &expertStore{}
+	e := &expertStore{ahead: -1}
 	e.changed.L, e.work.L = &e.mu, &e.mu
 	for i := range c.layers {
 		if !c.layer[i].mixed {
@@ -282,8 +283,8 @@ func (e *expertStore) read(s *expertSlot, id expertID, k int) error {
 	return err
 }
 
-// fetch says what products fetch ahead, as was measured for the types of the weights in memory, of which there are so many bytes. Other types have
-// what most of these have.
+// fetch says what products fetch ahead, as was measured for the types of the weights in memory, of which there are so
+// many bytes. Other types have what most of these have.
 func (e *expertStore) fetch(measured map[gguf.Type]kernel.Fetch, bytes map[gguf.Type]int) {
 	most := -1
 	var usual kernel.Fetch
@@ -330,8 +331,9 @@ func (e *expertStore) serve() {
 		err := e.read(s, s.id, k)
 		e.mu.Lock()
 		s.reads--
-		e.stats.Read += e.layers[s.id.layer].spans[s.id.expert][k].bytes()
-		if err != nil {
+		if err == nil {
+			e.stats.Read += e.layers[s.id.layer].spans[s.id.expert][k].bytes()
+		} else {
 			s.wrong = true
 			if e.layers[s.id.layer].wanted[s.id.expert] {
 				e.failed = err
@@ -463,11 +465,11 @@ func (e *expertStore) take(layer int, needed []int32, n int, first bool) (int, e
 			}
 		}
 		e.learn(l)
-		if len(e.guess) > 0 && int(e.guess[0].layer) == layer {
-			e.guess = e.guess[:0]
+		if e.ahead == layer {
+			e.guess, e.ahead = e.guess[:0], -1
 		}
 		e.cancel(func(id expertID) bool {
-			return int(id.layer) == layer && l.wanted[id.expert] || len(e.guess) > 0 && id.layer == e.guess[0].layer
+			return int(id.layer) == layer && l.wanted[id.expert] || int(id.layer) == e.ahead
 		})
 		e.work.Broadcast()
 	}
@@ -495,7 +497,7 @@ func (e *expertStore) take(layer int, needed []int32, n int, first bool) (int, e
 
 // giveUp forgets what was wanted.
 func (e *expertStore) giveUp() {
-	e.failed, e.demand, e.guess = nil, e.demand[:0], e.guess[:0]
+	e.failed, e.demand, e.guess, e.ahead = nil, e.demand[:0], e.guess[:0], -1
 	for i := range e.layers {
 		clear(e.layers[i].wanted)
 	}
@@ -523,7 +525,7 @@ func (e *expertStore) foresee(layer int, list []int32, ranked int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l := &e.layers[layer]
-	e.guess = e.guess[:0]
+	e.guess, e.ahead = e.guess[:0], layer
 	for i, x := range list {
 		if l.slot[x] >= 0 {
 			l.use[x] = max(l.use[x], float64(e.now)/halfLife)

@@ -76,17 +76,18 @@ func (s *Speeds) measure(t gguf.Type) float64 {
 		if !tried {
 			n = least
 		}
-		rows := max(1, n/rowBytes/s.o.Threads/rounds/16) * rounds * 16
+		parts := max(1, min(rounds, n/rowBytes/s.o.Threads/16)) // where there is little memory
+		rows := max(1, n/rowBytes/s.o.Threads/parts/16) * parts * 16
 		memory, err := s.o.Alloc(rows * rowBytes * s.o.Threads)
 		if err != nil { // less will do
 			size /= 2
 			continue
 		}
-		took := s.multiply(t, memory, rows, cols, rounds, limit)
+		took := s.multiply(t, memory, rows, cols, parts, limit)
 		if s.o.Free != nil {
 			s.o.Free(memory)
 		}
-		rate := float64(len(memory)) / float64(rounds) / took.Seconds()
+		rate := float64(len(memory)) / float64(parts) / took.Seconds()
 		if fits := int(rate * limit.Seconds()); !tried && fits > n {
 			size, tried = min(size, fits), true
 			continue
@@ -132,7 +133,7 @@ func (s *Speeds) multiply(t gguf.Type, memory []byte, rows, cols, rounds int, li
 			m.Repack(inTurn)
 			matrices[i] = m
 		}
-		kernel.Forget(data) // one read from a drive lately may hold all of it, one in use for a while does not
+		kernel.Forget(data) // a cache may hold all that was just written; of a model in use it holds little
 	})
 	y := make([]float32, rows*s.o.Threads)
 	var took []time.Duration

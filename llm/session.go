@@ -168,7 +168,7 @@ func (m *Model) sessionNeeds(contextLength int) (need int64, form gguf.Type) {
 		each += 2*c.recurrent.channels + 4*c.recurrent.heads + 2*c.recurrent.inner + 2*c.embedding
 	}
 	need = 4*int64(m.weights.batch(c))*int64(each) +
-		int64(m.pool.threads)*together*int64(c.group)*(4*attendRows+16) + 4*int64(m.apartHeads())*int64(c.group)*int64(contextLength+contextLength/attendRows+2)
+		int64(m.pool.threads)*together*int64(c.group)*int64(4*attendRows+16) + 4*int64(m.apartHeads())*int64(c.group)*int64(contextLength+contextLength/attendRows+2)
 	for _, l := range c.layer[:c.layers] {
 		need += 4 * int64(c.keptSize(l.mixer)) * (2 + checkpoints)
 		whole = whole && (!l.mixer.attends() || l.head%32 == 0 && l.value%32 == 0)

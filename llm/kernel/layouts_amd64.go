@@ -89,6 +89,7 @@ func (p *panel) call(row int, w []byte, rowBytes, n int) call {
 
 // Q4_0 and Q8_0: a scale, and nibbles or bytes.
 
+// packSimple packs one; repackRows has packBlocks do all that lie together.
 func packSimple(_ *panel, head, body, src []byte, rowBytes int) {
 	packBlocks(head, body, src, rowBytes, 1)
 }
