@@ -71,6 +71,7 @@ type journal struct {
 	seed            uint32
 	uuid            []byte
 	rebuilt         bool // from what the ring has, since its superblock is damaged
+	plain           bool // it may have no checksums where the volume has them
 }
 
 // control is a descriptor or revoke block.
@@ -166,6 +167,10 @@ func (v *FS) openJournal() (*journal, error) {
 	j := &journal{v: v, n: n}
 	if err = j.readSuper(); errors.Is(err, errTorn) {
 		if why := j.rebuild(); why != nil {
+			// A checksum that is not used may be from before Linux mounted the volume with nojournal_checksum: then the ring has no checksums either.
+			if plain := (&journal{v: v, n: n, plain: true}); plain.readSuper() == nil && !plain.sums() {
+				return plain, nil
+			}
 			return j, fmt.Errorf("%w. What is in it is not used without that, since %w", err, why)
 		}
 		v.note("The superblock of the volume's journal is damaged, as a cut of power may leave it: what is in the journal is used all the same.")
@@ -207,7 +212,7 @@ func (j *journal) readSuper() error {
 			return fmt.Errorf("its superblock does not match its checksum (%w): %s", errTorn, remedy)
 		}
 		j.seed = crc32c(^uint32(0), b[0x30:0x40])
-	} else if v.is(roMetadataSum) && kind == journalSuper2 && be.Uint32(b[0xFC:]) != 0 {
+	} else if !j.plain && v.is(roMetadataSum) && kind == journalSuper2 && be.Uint32(b[0xFC:]) != 0 {
 		return fmt.Errorf("its superblock has a checksum and says that it has none (%w): %s", errTorn, remedy)
 	}
 	if j.features&journalFast != 0 {

@@ -389,3 +389,29 @@ func TestJournalTorn(t *testing.T) {
 		}
 	}
 }
+
+// Linux, told nojournal_checksum, writes a journal without checksums on a volume that has them, and leaves the last one of its superblock: that is not torn.
+func TestJournalWithoutChecksums(t *testing.T) {
+	d := made(t, 24, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
+	v := mounted(t, d)
+	if err := errors.Join(v.WriteFile("f", []byte("with")), v.Sync(), v.WriteFile("f", []byte("with them"))); err != nil {
+		t.Fatal(err)
+	}
+	v.log.features &^= journalSum3
+	if err := errors.Join(v.checkpoint(), v.WriteFile("f", []byte("without"))); err != nil {
+		t.Fatal(err)
+	}
+	s := d.Bytes()[must(v.log.at(0))*1024:][:1024]
+	if binary.BigEndian.Uint32(s[0x28:])&journalSum3 != 0 || binary.BigEndian.Uint32(s[0xFC:]) == 0 {
+		t.Fatal("it is not what the test is about")
+	}
+	judged(t, d, true)
+	v = mounted(t, d)
+	if b, err := v.ReadFile("f"); err != nil || string(b) != "without" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := errors.Join(v.WriteFile("g", nil), v.Sync()); err != nil {
+		t.Error(err)
+	}
+	judged(t, d, false)
+}
