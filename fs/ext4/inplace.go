@@ -302,6 +302,11 @@ func (v *FS) settled() error {
 		return nil
 	}
 	err := v.Writable()
+	if err == nil {
+		if _, zerr := v.zones(); zerr != nil { // perhaps not all are known that must not be overwritten
+			err = fs.Unwritable{Why: zerr}
+		}
+	}
 	if err == nil && v.waiting {
 		err = v.touch()
 	}

@@ -46,6 +46,8 @@ type tx struct {
 
 var errTooLarge = errors.New("the change is larger than the volume's journal; make it in several steps, or the journal larger with tune2fs -J")
 
+var errTooLong = errors.New("it is said to be longer than its partition")
+
 // log is the journal as it is written.
 type log struct {
 	*journal
@@ -81,7 +83,7 @@ func (v *FS) unwritable() error {
 	case v.disorder != nil:
 		return fmt.Errorf("it has orphans that wait to be removed, which were deleted while they were open, and the list of them is damaged (%s); check it with e2fsck", reason(v.disorder))
 	case v.blocks > uint64(v.vol.Size()/v.block):
-		return errors.New("it is said to be longer than its partition")
+		return errTooLong
 	case int64(v.perGroup) > 8*v.block:
 		return fmt.Errorf("it claims %d blocks in a group: %s", v.perGroup, remedy)
 	}

@@ -12,8 +12,10 @@ import (
 	"sort"
 )
 
-// maxZones is how many pieces they may lie in; mke2fs and Linux have them in at most four for each group.
-const maxZones = 1 << 20
+// maxZones is how many pieces they may lie in; mke2fs and Linux have them in at most four for each group. Tests change it.
+var maxZones = 1 << 20
+
+var errZones = errors.New("the file system's own blocks lie in too many pieces")
 
 // zones returns where they are, in order. The error says why the volume can't be changed: some are meant for two things.
 func (v *FS) zones() (list []run, err error) {
@@ -37,6 +39,9 @@ type system struct {
 }
 
 func (v *FS) findZones() (list []run, err error) {
+	if v.blocks > uint64(v.vol.Size()/v.block) { // it may claim any number of groups
+		return nil, errTooLong
+	}
 	tables := (uint64(v.inodesPerGroup)*uint64(v.inodeSize) + uint64(v.block) - 1) / uint64(v.block)
 	for g := range v.groups {
 		if n := v.copies(g); n > 0 {
@@ -52,10 +57,12 @@ func (v *FS) findZones() (list []run, err error) {
 			}
 		}
 		if len(list) >= maxZones {
-			list, err = inOrder(list, err)
+			if list, err = inOrder(list); err != nil {
+				return nil, err
+			}
 		}
 		if len(list) >= maxZones {
-			return nil, errors.New("it lies in too many pieces")
+			return nil, errZones
 		}
 	}
 	if v.first > 0 {
@@ -63,22 +70,26 @@ func (v *FS) findZones() (list []run, err error) {
 	}
 	if v.compat&compatJournal != 0 && v.journal != 0 {
 		n, jerr := v.journalInode()
+		pieces := 0
 		for block := uint64(0); jerr == nil && block < min(uint64(n.size/v.block), maxJournal); {
 			var r run
 			if r, jerr = v.locate(n, block); jerr == nil {
 				if block += r.count; r.first != 0 {
 					list = append(list, r)
 				}
+				if pieces++; pieces > maxZones {
+					return nil, errZones
+				}
 			}
 		}
 	}
-	return inOrder(list, err)
+	return inOrder(list)
 }
 
-// inOrder sorts pieces and joins neighbours. The error, unless there is one, says which block is in two.
-func inOrder(list []run, err error) ([]run, error) {
+// inOrder sorts pieces and joins neighbours. The error says which block is in two.
+func inOrder(list []run) (out []run, err error) {
 	slices.SortFunc(list, func(a, b run) int { return cmp.Compare(a.first, b.first) })
-	out := list[:0]
+	out = list[:0]
 	for _, r := range list {
 		k := len(out) - 1
 		switch {

@@ -143,3 +143,59 @@ func TestZones(t *testing.T) {
 		t.Error("something was written:", err)
 	}
 }
+
+// However many groups a volume claims, and in however many pieces its own blocks are said to lie, it does not take long to say no; and one that claims to be
+// longer than its medium is read.
+func TestZonesAreBounded(t *testing.T) {
+	d := made(t, 24, rand.New(rand.NewPCG(1, 2)), strings.Fields("-b 1024 -O 64bit,^metadata_csum,^resize_inode")...)
+	v := mounted(t, d)
+	if err := errors.Join(v.WriteFile("f", []byte("text")), v.WriteFile("map", make([]byte, 3<<10)), v.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	sound := slices.Clone(d.Bytes())
+	le.PutUint32(d.Bytes()[superAt+0x150:], 1) // 2^32 blocks
+	v = mounted(t, d)
+	if _, err := v.zones(); !errors.Is(err, errTooLong) || !errors.Is(v.Writable(), fs.ErrUnwritable) {
+		t.Errorf("%v, %v", err, v.Writable())
+	}
+	f, err := v.OpenInPlace("f")
+	b := make([]byte, 4)
+	if err == nil {
+		_, err = f.ReadAt(b, 0)
+	}
+	if err != nil || string(b) != "text" {
+		t.Errorf("%q, %v", b, err)
+	}
+
+	defer func(n int) { maxZones = n }(maxZones)
+	maxZones = 100
+	copy(d.Bytes(), sound)
+	v = mounted(t, d)
+	list, _, err := v.extentsOf(must(v.resolve("t", "map", true)))
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	// A block map that leads to the same blocks again and again.
+	block := func(i uint64) []byte { return d.Bytes()[(list[0].first+i)*1024:][:1024] }
+	for i := range 256 {
+		le.PutUint32(block(0)[4*i:], uint32(list[0].first+1))
+		le.PutUint32(block(1)[4*i:], uint32(15000+2*(i%2)))
+	}
+	raw := d.Bytes()[int64(must(v.inodeTable(0)))*1024+int64(v.journal-1)*v.inodeSize:][:v.inodeSize]
+	le.PutUint32(raw[0x20:], le.Uint32(raw[0x20:])&^flagExtents)
+	clear(raw[0x28:][:60])
+	le.PutUint32(raw[0x28+13*4:], uint32(list[0].first))
+	if _, err := mounted(t, d).zones(); !errors.Is(err, errZones) {
+		t.Error(err)
+	}
+
+	maxZones = 2
+	copy(d.Bytes(), sound)
+	desc := d.Bytes()[v.descriptorsAt(0)[0]*1024:]
+	copy(desc[inodeBitmapAt:][:4], desc[blockBitmapAt:][:4])
+	v = mounted(t, d)
+	if _, err := v.zones(); err == nil || !strings.Contains(err.Error(), "is said to be two things") {
+		t.Error(err)
+	}
+}
