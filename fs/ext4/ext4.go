@@ -80,6 +80,7 @@ type FS struct {
 	pins     map[uint32]int // files that must stay where they are
 	slots    []orphanSlot   // what the orphan file says
 	disorder error          // why that can't be told
+	tried    bool           // slots are what can't be done of it
 
 	mu     sync.Mutex
 	notes  []string

@@ -5,6 +5,7 @@ package ext4
 // (fs/ext4/orphan.c), and says in the superblock (orphan_present) that there may be some. They go with the first change.
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,7 +18,11 @@ const (
 	orphanMagic   = 0x0B10CA04
 	orphanTail    = 8        // bytes at the end of a block: magic and checksum
 	maxOrphanFile = 32 << 20 // bytes; mke2fs makes up to 512 blocks
+	orphansAtOnce = 64       // that one transaction ends
 )
+
+// maxOrphans is how many the orphan file may name. Tests change it.
+var maxOrphans = 64 << 10
 
 // orphanSlot is a place in the orphan file that names an inode.
 type orphanSlot struct {
@@ -28,7 +33,7 @@ type orphanSlot struct {
 
 // readOrphans fills in v.slots, and v.disorder if the orphan file can't be told. A backup of the superblock does not know whether there are any.
 func (v *FS) readOrphans() {
-	v.slots, v.disorder = nil, nil
+	v.slots, v.disorder, v.tried = nil, nil, false
 	switch {
 	case v.compat&compatOrphanFile == 0 && v.is(roOrphans):
 		v.disorder = errors.New("it has no orphan file")
@@ -67,7 +72,9 @@ func (v *FS) orphanSlots() (list []orphanSlot, err error) {
 		}
 		for at := 0; at < end; at += 4 {
 			if number := le.Uint32(b[at:]); number != 0 {
-				list = append(list, orphanSlot{number, r.first, at})
+				if list = append(list, orphanSlot{number, r.first, at}); len(list) > maxOrphans {
+					return nil, fmt.Errorf("it names more than %d files", maxOrphans)
+				}
 			}
 		}
 	}
@@ -130,9 +137,10 @@ func (v *FS) removeListed() error {
 	return nil
 }
 
-// removeFiled does so with those in the orphan file, and says in the superblock that there are none if none is left.
+// removeFiled does so with those in the orphan file, many in a transaction, and says in the superblock that there are none if none is left. Those that it
+// can't are tried once until the volume is read anew.
 func (v *FS) removeFiled() (first error) {
-	if !v.is(roOrphans) {
+	if !v.is(roOrphans) || v.tried {
 		return nil
 	}
 	file, err := v.readInode(v.orphanFile)
@@ -140,8 +148,40 @@ func (v *FS) removeFiled() (first error) {
 		return err
 	}
 	var left []orphanSlot
-	for _, s := range v.slots {
-		err := v.transact(func() error {
+	for slots, n := v.slots, orphansAtOnce; len(slots) > 0; {
+		n = min(n, len(slots))
+		ended, err := v.endSlots(file, slots[:n])
+		switch {
+		case v.broken != nil:
+			return err
+		case err == nil:
+			slots, n = slots[n:], orphansAtOnce
+		case ended == n && n > 1: // together they are too much
+			n /= 2
+		case ended > 0 && ended < n: // those before the one that can't be
+			n = ended
+		default:
+			left, slots, n = append(left, slots[0]), slots[1:], orphansAtOnce
+			first = cmp.Or(first, err)
+		}
+	}
+	if v.slots = left; left != nil {
+		v.tried = true
+		return first
+	}
+	err = v.transact(func() error {
+		return v.editSuper(func(s []byte) { binary.LittleEndian.PutUint32(s[0x64:], v.roCompat&^roOrphans) })
+	})
+	if err == nil {
+		v.roCompat &^= roOrphans
+	}
+	return err
+}
+
+// endSlots removes or cuts what these slots name, in one transaction, and clears them. If there is an error none is, and ended is how many could have been.
+func (v *FS) endSlots(file *inode, slots []orphanSlot) (ended int, err error) {
+	err = v.transact(func() error {
+		for _, s := range slots {
 			n, err := v.orphaned(s.inode)
 			if err == nil {
 				err = v.endOrphan(n)
@@ -157,28 +197,11 @@ func (v *FS) removeFiled() (first error) {
 			if v.is(roMetadataSum) {
 				binary.LittleEndian.PutUint32(b[len(b)-4:], orphanSum(file, s.block, b))
 			}
-			return nil
-		})
-		if v.broken != nil {
-			return err
+			ended++
 		}
-		if err != nil {
-			left = append(left, s)
-			if first == nil {
-				first = err
-			}
-		}
-	}
-	if v.slots = left; left != nil {
-		return first
-	}
-	err = v.transact(func() error {
-		return v.editSuper(func(s []byte) { binary.LittleEndian.PutUint32(s[0x64:], v.roCompat&^roOrphans) })
+		return nil
 	})
-	if err == nil {
-		v.roCompat &^= roOrphans
-	}
-	return err
+	return ended, err
 }
 
 // orphaned reads an inode that is said to be an orphan.

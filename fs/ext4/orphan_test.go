@@ -162,6 +162,70 @@ func TestOrphanFileThatStays(t *testing.T) {
 	if notes := v.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "can't be removed, and take room: one is said to be the file system's own inode 8") {
 		t.Errorf("%q", notes)
 	}
+	v.notes = nil
+	if err := errors.Join(v.Sync(), v.WriteFile("once more", nil)); err != nil || len(v.Notes()) > 0 {
+		t.Errorf("it is tried again: %q, %v", v.Notes(), err)
+	}
+}
+
+// flushes counts what a device is asked to flush.
+type flushes struct {
+	fs.BlockDevice
+	n int
+}
+
+func (f *flushes) Flush() error { f.n++; return f.BlockDevice.Flush() }
+
+// Many orphans go in a few transactions, also around one that stays; an orphan file that names too many is not followed.
+func TestOrphanFileOfMany(t *testing.T) {
+	d := made(t, 24, rand.New(rand.NewPCG(7, 8)), strings.Fields("-b 1024 -O orphan_file,^metadata_csum")...)
+	v := mounted(t, d)
+	const many = 150
+	var commands []string
+	var slots []byte
+	for i := range many {
+		name := fmt.Sprint("f", i)
+		if err := v.WriteFile(name, fill(1, 3000)); err != nil {
+			t.Fatal(err)
+		}
+		number := must(v.resolve("test", name, true)).number
+		if i == 100 {
+			number = 8
+		} else {
+			commands = append(commands, "unlink /"+name, fmt.Sprintf("set_inode_field <%d> links_count 0", number))
+		}
+		slots = binary.LittleEndian.AppendUint32(slots, number)
+	}
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	byDebugfs(t, d, commands...)
+	copy(d.Bytes()[must(v.locate(must(v.readInode(v.orphanFile)), 0)).first*1024:], slots)
+	binary.LittleEndian.PutUint32(d.Bytes()[superAt+0x64:], v.roCompat|roOrphans)
+	dev := &flushes{BlockDevice: must(fs.NewFileDevice(d, d.Size(), 512))}
+	v = must(Mount(dev))
+	free := must(v.Free())
+	if err := v.WriteFile("other", nil); err != nil || dev.n > 30 {
+		t.Errorf("%d flushes, %v", dev.n, err)
+	}
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if v = mounted(t, d); must(v.Free()) != free+(many-1)*3<<10 || len(v.slots) != 1 {
+		t.Errorf("%d bytes are free, and were before: %d; %d orphans", must(v.Free()), free, len(v.slots))
+	}
+	copy(d.Bytes()[v.slots[0].block*1024:][v.slots[0].at:], make([]byte, 4))
+	if v = mounted(t, d); v.WriteFile("other", nil) != nil || v.Sync() != nil {
+		t.Error("it is not written")
+	}
+	judged(t, d, false)
+
+	defer func(n int) { maxOrphans = n }(maxOrphans)
+	maxOrphans = 2
+	d, _ = withOrphans(t, "")
+	if err := mounted(t, d).Writable(); err == nil || !strings.Contains(err.Error(), "names more than 2 files") {
+		t.Error(err)
+	}
 }
 
 // FuzzOrphanFile takes any bytes as a block of the orphan file.
