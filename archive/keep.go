@@ -43,6 +43,12 @@ type Keeper struct {
 	done   map[int]kept         // by the conversation's ID
 }
 
+// NamesLeft says that all files are as they must be, and yet that names of removed ones could not be taken off the medium.
+type NamesLeft struct{ Err error }
+
+func (e NamesLeft) Error() string { return e.Err.Error() }
+func (e NamesLeft) Unwrap() error { return e.Err }
+
 // kept is what a file was written from.
 type kept struct {
 	store.Conversation
@@ -54,7 +60,7 @@ var ourName = regexp.MustCompile(`^\d{4,}-\d\d-\d\d-.*\.md$`)
 const ourHead = "---\nid: "
 
 // Keep writes the files that are not up to date, the newest first, and removes those of conversations that there are not, until ctx
-// is done.
+// is done. That all was done is certain only if ctx is not done then. The error is NamesLeft if only names are left.
 func (k *Keeper) Keep(ctx context.Context) error {
 	if !k.begun {
 		if err := k.begin(ctx); err != nil {
@@ -105,8 +111,8 @@ func (k *Keeper) Keep(ctx context.Context) error {
 		}
 		k.ours[want.name], k.done[c.ID] = c.Updated, want
 	}
-	if err := k.Folder.Scrub(ctx); ctx.Err() == nil {
-		return err
+	if err := k.Folder.Scrub(ctx); err != nil && ctx.Err() == nil {
+		return NamesLeft{err}
 	}
 	return nil
 }

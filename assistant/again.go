@@ -220,7 +220,7 @@ func dropTyped(k Keyboard, messages []store.Message) {
 }
 
 // stillOnDrive is true of all that is deleted.
-const stillOnDrive = "It is not shown, found or told to the model any more, and is taken off the drive, backups included, in a quiet moment, at the latest when you shut down."
+const stillOnDrive = "It is not shown, found or told to the model any more, and is taken off the drive, backups included, in a quiet moment or when you shut down, which says so if some of it has to wait for the next start."
 
 // confirmed asks whether something is to be destroyed. Only a clear yes counts.
 func confirmed(k Keyboard, question string) bool {

@@ -196,7 +196,7 @@ func Run(ctx context.Context, o Config) (Outcome, error) {
 		c.filing.database = &projection{what: "Knowledge database", failed: "The knowledge database", keep: o.Drive.Database.Keep}
 	}
 	if o.Drive.Store != nil {
-		c.spare = &spare{ui: o.UI, store: o.Drive.Store, database: c.filing.database, after: spareAfter}
+		c.spare = &spare{ui: o.UI, store: o.Drive.Store, files: c.filing.files, database: c.filing.database, after: spareAfter}
 		if o.Drive.Backups != nil {
 			c.spare.backups = &archive.Backups{Store: o.Drive.Store, Folder: o.Drive.Backups, Now: o.Now}
 		}

@@ -6,9 +6,11 @@ package assistant
 import (
 	"cmp"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
+	"alphaos/archive"
 	"alphaos/fs"
 )
 
@@ -28,6 +30,7 @@ type projection struct {
 	note string // to be told
 	err  error
 	told string // the last failure
+	done bool   // it was up to date when it was last written
 }
 
 const (
@@ -42,11 +45,22 @@ func (p *projection) write(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ctx.Err() != nil {
+		p.done = false
 		return ctx.Err()
 	}
 	note, err := p.keep(ctx)
-	p.note, p.err = cmp.Or(note, p.note), err
+	p.note, p.err, p.done = cmp.Or(note, p.note), err, err == nil && ctx.Err() == nil
 	return err
+}
+
+// upToDate tells whether the last write, for the end of which it waits, left nothing to do.
+func (p *projection) upToDate() bool {
+	if p == nil {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.done
 }
 
 // tell tells what came of it: a failure once.
@@ -60,11 +74,14 @@ func (p *projection) tell(ui UI) {
 		ui.Quiet(p.note)
 	}
 	failure := ""
-	if p.err != nil {
+	switch names := (archive.NamesLeft{}); {
+	case errors.As(p.err, &names):
+		failure = "Names of files that were removed could not be taken off the drive: " + fs.Explain(p.err) + " That is tried again, at the latest at the next start."
+	case p.err != nil:
 		failure = p.failed + " could not be written: " + fs.Explain(p.err) + " What was said is saved all the same."
-		if failure != p.told {
-			ui.Quiet(failure)
-		}
+	}
+	if failure != "" && failure != p.told {
+		ui.Quiet(failure)
 	}
 	p.note, p.told = "", failure
 }

@@ -56,8 +56,8 @@ func (c *conversation) save() error {
 		c.ui.Quiet("Pending writes: " + pending)
 		c.filing.database.finish(c.ui) // before what was deleted is taken off: it may still have it
 		c.ui.Quiet("Conversation: " + c.savedUpTo())
+		c.filing.files.finish(c.ui) // before that is said of what was deleted: the files of it, and their names, must be gone
 		c.spare.finish()
-		c.filing.files.finish(c.ui)
 		c.shelf.finish()
 		if err := j.store.End(); err != nil {
 			return err

@@ -21,6 +21,7 @@ import (
 type spare struct {
 	ui       UI
 	store    *store.Store
+	files    *projection      // of conversations; nil: there are none
 	database *projection      // nil: there is none
 	backups  *archive.Backups // nil: there is no place for any
 	after    time.Duration    // spareAfter, but in tests
@@ -112,7 +113,11 @@ func (s *spare) work(ctx context.Context, done chan struct{}) {
 			s.stuck = true
 			s.tell(sentence(err) + " It is tried again when you shut down.")
 		default:
-			s.tell("What you deleted is off the drive now, also out of the backups.")
+			if s.files.upToDate() {
+				s.tell("What you deleted is off the drive now, also out of the backups.")
+			} else {
+				s.tell("What you deleted is off the drive now, also out of the backups, but for files of it or their names: these go in a later moment, at the latest at the next start.")
+			}
 		}
 	}
 	if wait() == nil && !s.failed {
@@ -189,6 +194,8 @@ func (s *spare) finish() {
 	if s.left() {
 		if err := s.removeDeleted(context.Background(), ctx.Err); err != nil {
 			s.ui.Notice(sentence(err))
+		} else if !s.files.upToDate() {
+			s.ui.Quiet("What you deleted: taken off the drive, but for files of it or their names; these go at the next start")
 		} else {
 			s.ui.Quiet("What you deleted: taken off the drive")
 		}

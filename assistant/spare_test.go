@@ -214,3 +214,33 @@ func TestBackupCommand(t *testing.T) {
 	c.spare = nil
 	run("", "There is no place for backups")
 }
+
+// It is said that what was deleted is off the drive only if its files and their names are as well.
+func TestDeletedWithItsNames(t *testing.T) {
+	const off, not = "What you deleted: taken off the drive\n", "What you deleted: taken off the drive, but for files of it or their names; these go at the next start\n"
+	for _, c := range []struct {
+		keep func() error
+		want []string
+	}{
+		{func() error { return nil }, []string{"Files: written\n", off}},
+		{func() error { return archive.NamesLeft{Err: errors.New("the medium failed")} }, []string{"Names of files that were removed could not be taken off the drive: the medium failed. That is tried again", not}},
+		{func() error { return errors.New("no room") }, []string{"The files could not be written: no room.", not}},
+	} {
+		w := folder(t)
+		s, _, err := store.Open(&memory{data: make([]byte, 1<<20)}, time.Now)
+		if err := errors.Join(err, s.AddUser("a secret"), s.Forget(0)); err != nil {
+			t.Fatal(err)
+		}
+		files := &projection{what: "Files", failed: "The files", keep: func(context.Context) (string, error) { return "", c.keep() }}
+		talk := &conversation{ui: ui{w}, journal: &journal{ui: ui{w}, store: s, show: func() {}, now: time.Now}, filing: &filing{files: files}, shelf: &shelf{}, spare: &spare{ui: ui{w}, store: s, files: files}}
+		if err := talk.save(); err != nil {
+			t.Fatal(err)
+		}
+		contains(t, w.out.String(), c.want...)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	cut := &projection{keep: func(context.Context) (string, error) { stop(); return "", nil }}
+	if err := cut.write(ctx); err != nil || cut.upToDate() {
+		t.Error("what was cut off is taken for done:", err)
+	}
+}
