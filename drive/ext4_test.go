@@ -456,7 +456,7 @@ func (a asked) ReadBlocks(lba uint64, p []byte) error {
 	return a.counted.ReadBlocks(lba, p)
 }
 
-// Names of removed files that could not be taken off the medium, since a person began to type or the drive failed, are taken off by the next call; and
+// Names of removed files that could not be taken off the medium, since a person sent a line or the drive failed, are taken off by the next call; and
 // if the session ends before that, however properly, by the next session.
 func TestScrubLater(t *testing.T) {
 	disk := onDisk(t, true, false)
