@@ -303,7 +303,7 @@ func (v *FS) settled() error {
 	}
 	err := v.Writable()
 	if err == nil {
-		if _, zerr := v.zones(); zerr != nil { // perhaps not all are known that must not be overwritten
+		if zones, zerr := v.zones(); zones == nil && zerr != nil { // nobody knows what must not be overwritten
 			err = fs.Unwritable{Why: zerr}
 		}
 	}

@@ -198,4 +198,10 @@ func TestZonesAreBounded(t *testing.T) {
 	if _, err := v.zones(); err == nil || !strings.Contains(err.Error(), "is said to be two things") {
 		t.Error(err)
 	}
+	if f, err = v.OpenInPlace("f"); err == nil {
+		_, err = f.WriteAt([]byte("x"), 0)
+	}
+	if !errors.Is(err, fs.ErrUnwritable) {
+		t.Error("it is overwritten in place:", err)
+	}
 }
