@@ -112,7 +112,8 @@ func TestSpare(t *testing.T) {
 		}
 		return "", nil
 	}}
-	sp := &spare{ui: p, store: s, database: database, backups: &archive.Backups{Store: s, Folder: dir, Now: now}}
+	files := &projection{} // which are not up to date
+	sp := &spare{ui: p, store: s, files: files, database: database, backups: &archive.Backups{Store: s, Folder: dir, Now: now}}
 	idle := func() bool {
 		sp.mu.Lock()
 		defer sp.mu.Unlock()
@@ -149,7 +150,7 @@ func TestSpare(t *testing.T) {
 	if !bytes.Contains(m.data, []byte("this stays")) || !strings.Contains(dir.said(t), "this stays") {
 		t.Error("what was not deleted is gone")
 	}
-	if told := "What you deleted is off the drive now"; strings.Contains(w.out.String(), told) {
+	if told := "What you deleted is off the drive now, also out of the backups, but for files of it or their names"; strings.Contains(w.out.String(), told) {
 		t.Error("it was told into the line that is typed")
 	} else if end(); !strings.Contains(w.out.String(), told) {
 		t.Errorf("it is not told: %s", w.out.String())
@@ -159,6 +160,7 @@ func TestSpare(t *testing.T) {
 	at = at.Add(24 * time.Hour)
 	say(s.AddUser("another day"))
 	say(s.Forget(1))
+	files.done = true
 	sp.finish()
 	if files, _ := dir.Files(); before != 2 || len(files) != 2 || s.Deleted() || !strings.Contains(w.out.String(), "What you deleted: taken off the drive") {
 		t.Errorf("%d backups, the database %d times, %s", len(files), before, w.out.String())
