@@ -288,10 +288,20 @@ func (j *journal) rebuild() error {
 		return errors.New("none of the transactions in it matches its checksum")
 	}
 	last, committed := uint32(1), uint32(0) // the next number, and that after the last transaction that was committed
+	begun := uint32(0)                      // the last transaction of which there is anything whole
 	for _, c := range found {
 		if last = c.sequence + 1; c.kind == journalCommit {
 			committed = last
 		}
+		if j.agrees(c) {
+			begun = c.sequence
+		}
+	}
+	if committed != 0 && int32(begun-committed) > 0 {
+		// It was begun behind one whose commit block is no more, though what is needed is never overwritten: so nothing is,
+		// and what was committed before is of an earlier use of the ring.
+		j.start, j.sequence = 0, last
+		return nil
 	}
 	if torn != nil {
 		if said := (control{block: be.Uint32(torn[0x1C:]), sequence: be.Uint32(torn[0x18:])}); slices.ContainsFunc(found, func(c control) bool {
@@ -302,6 +312,10 @@ func (j *journal) rebuild() error {
 				return nil
 			}
 		}
+	}
+	if committed != 0 && !j.firstIsWhole(found) { // the same, but of the first block of the new use not even that came
+		j.start, j.sequence = 0, last
+		return nil
 	}
 	broken := uint32(0) // the transaction that a chain from an earlier one does not reach
 	tries := 0
@@ -338,12 +352,43 @@ func (j *journal) identify(ids [][]byte, found []control) bool {
 	for _, id := range ids {
 		j.uuid, j.seed = bytes.Clone(id), crc32c(^uint32(0), id)
 		for _, c := range found[max(0, len(found)-64):] {
-			if b, err := j.read(c.block); err == nil && (c.kind == journalCommit && j.commitAgrees(b, 0) || c.kind != journalCommit && j.tailAgrees(b)) {
+			if j.agrees(c) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// firstIsWhole tells whether the ring's first block is what a use of it that goes on has there: each begins there with a control block, and one that has come
+// round has the rest of a transaction there.
+func (j *journal) firstIsWhole(found []control) bool {
+	for _, c := range found {
+		if c.block != j.first && c.kind != journalDescriptor || !j.agrees(c) {
+			continue
+		}
+		if c.block == j.first {
+			return true
+		}
+		if b, err := j.read(c.block); err == nil && int(c.block)+len(j.tags(b)) >= int(j.end) {
+			return true
+		}
+	}
+	return false
+}
+
+// agrees tells whether a control block matches its checksum, where it has one.
+func (j *journal) agrees(c control) bool {
+	b, err := j.read(c.block)
+	switch {
+	case err != nil:
+		return false
+	case !j.sums():
+		return true
+	case c.kind == journalCommit:
+		return j.commitAgrees(b, 0)
+	}
+	return j.tailAgrees(b)
 }
 
 // sums tells whether blocks have checksums of their own.

@@ -308,6 +308,59 @@ func TestJournalRing(t *testing.T) {
 	}
 }
 
+// The power goes when the ring is used anew: the journal's superblock is torn, and the first use's transactions, of which all is in its place, are
+// followed by a later one without an end. None of them is brought back.
+func TestJournalTornUsedAnew(t *testing.T) {
+	t.Run("without its end", func(t *testing.T) { usedAnew(t, false) })
+	t.Run("without its beginning", func(t *testing.T) { usedAnew(t, true) })
+}
+
+func usedAnew(t *testing.T, beginning bool) {
+	d := made(t, 24, rand.New(rand.NewPCG(1, 2)), "-b", "1024")
+	v := mounted(t, d)
+	for i := range 8 {
+		if err := v.WriteFile(fmt.Sprint("old ", i), bytes.Repeat([]byte("old"), 9000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(v.Sync(), v.WriteFile("old 7", []byte("new")), v.Sync(), v.Remove("old 6")); err != nil {
+		t.Fatal(err)
+	}
+	be := binary.BigEndian
+	j := must(v.openJournal())
+	commits := map[uint32]uint32{} // where, by number
+	last := uint32(0)
+	for block := j.first; block < j.end; block++ {
+		b := must(j.read(block))
+		if bytes.Equal(b[:4], journalMagic) {
+			if n := be.Uint32(b[8:]); be.Uint32(b[4:]) == journalCommit {
+				commits[n] = block
+				last = max(last, n)
+			}
+		}
+	}
+	if len(commits) < 4 {
+		t.Fatalf("it is not what this test says: %v", commits)
+	}
+	clear(d.Bytes()[must(j.at(commits[last]))*1024:][:1024])
+	if beginning {
+		clear(d.Bytes()[must(j.at(j.first))*1024:][:1024])
+	}
+	d.Bytes()[must(j.at(0))*1024+0xFC] ^= 1
+	d.Bytes()[must(j.at(0))*1024+0x18] ^= 1
+	v = mounted(t, d)
+	if b, err := v.ReadFile("old 7"); err != nil || string(b) != "new" {
+		t.Errorf("%.9q, %v", b, err)
+	}
+	if b, err := v.ReadFile("old 6"); err != nil || len(b) != 27000 {
+		t.Errorf("a change without an end: %d bytes, %v", len(b), err)
+	}
+	if err := errors.Join(v.WriteFile("h", nil), v.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	judged(t, d, false)
+}
+
 // The journal's superblock is torn while the ring has what a kernel wrote, whose descriptors have zeros in place of the journal's identity:
 // wherever the tear is, what was committed is there, also for others, and nothing comes back from before the volume was last mounted.
 func TestJournalTorn(t *testing.T) {
