@@ -21,7 +21,10 @@ import (
 	"alphaos/store"
 )
 
-var cutsFlag = flag.Int("cuts", 300, "how many cuts of power TestCuts simulates")
+var (
+	cutsFlag = flag.Int("cuts", 300, "how many cuts of power TestCuts simulates")
+	seedFlag = flag.Uint64("seed", 0, "repeats what TestCuts did with that seed")
+)
 
 const mib = 1 << 20
 
@@ -162,7 +165,9 @@ func TestCuts(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("%s-%d-%d", name, c.block, c.sector), func(t *testing.T) {
 			seed := uint64(c.block + c.sector)
-			if *cutsFlag > 1000 {
+			if *seedFlag != 0 {
+				seed = *seedFlag
+			} else if *cutsFlag > 1000 {
 				seed = rand.Uint64()
 			}
 			t.Logf("seed %d", seed)
