@@ -313,7 +313,9 @@ func (j *journal) rebuild() error {
 			}
 		}
 	}
-	if committed != 0 && !j.firstIsWhole(found) { // the same, but of the first block of the new use not even that came
+	// The same, but of the first block of the new use not even that came. Where a superblock has a head (0x58), a Linux goes on from there in place of
+	// beginning anew, and the first block tells nothing.
+	if committed != 0 && (torn == nil || be.Uint32(torn[0x58:]) == 0) && !j.firstIsWhole(found) {
 		j.start, j.sequence = 0, last
 		return nil
 	}
