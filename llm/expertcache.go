@@ -26,8 +26,8 @@ import (
 // (halfLife). A prompt's tokens go through a layer together, so that it is read at most once for all of a
 // batch.
 //
-// An expert is rearranged for speed when it is first used, by all threads and while it is on its way to their
-// caches anyway, so that results are the same to the bit as those of a model in memory.
+// An expert is rearranged for speed when it is first used, a few rows at a time before they are multiplied
+// and while they are in the processor's cache anyway, so that results are the same to the bit as those of a model in memory.
 
 const (
 	halfLife      = 48 // tokens
@@ -84,7 +84,6 @@ type expertSlot struct {
 	id     expertID
 	state  slotState
 	pinned bool
-	raw    bool // as in the file
 	begun  int  // matrices that were read or are
 	reads  int  // of these, that are being read
 	wrong  bool // not to be kept
@@ -208,11 +207,9 @@ func (e *expertStore) start(t *stream, requests int) {
 	e.count = min(max(1, requests), mostRequests)
 }
 
-// measure chooses how many requests to make at a time.
+// measure chooses how many requests to make at a time: as many as do not make reading clearly slower.
 func (e *expertStore) measure() error {
-	most := e.count
-	e.count = 1
-	next := 0
+	most, next := e.count, 0
 	for n := 1; n <= most; n *= 2 {
 		begin, read := time.Now(), int64(0)
 		var wait sync.WaitGroup
@@ -241,9 +238,11 @@ func (e *expertStore) measure() error {
 				return fmt.Errorf("reading the model %w", err)
 			}
 		}
-		if rate := float64(read) / max(1e-9, time.Since(begin).Seconds()); rate > 1.1*e.stats.Rate {
-			e.stats.Rate, e.count = rate, n
+		rate := float64(read) / max(1e-9, time.Since(begin).Seconds())
+		if rate > 0.75*e.stats.Rate { // so that the drive need not rest while what was read is seen to
+			e.count = n
 		}
+		e.stats.Rate = max(e.stats.Rate, rate)
 	}
 	e.stats.At = e.count
 	return nil
@@ -381,7 +380,7 @@ func (e *expertStore) allot(id expertID) int32 {
 		old.slot[s.id.expert] = -1
 		old.owner.each[s.id.expert] = expert{}
 	}
-	s.id, s.state, s.begun, s.wrong, s.raw = id, slotReading, 0, false, true
+	s.id, s.state, s.begun, s.wrong = id, slotReading, 0, false
 	e.layers[id.layer].slot[id.expert] = int32(slot)
 	e.reading = append(e.reading, int32(slot))
 	return int32(slot)
@@ -403,7 +402,10 @@ func (e *expertStore) settle(slot int32) {
 	s.state, s.pinned = slotReady, l.wanted[s.id.expert]
 	l.use[s.id.expert] = max(l.use[s.id.expert], float64(e.now)/halfLife)
 	x := &l.owner.each[s.id.expert]
-	x.gate, x.up, x.down = &s.m[0], &s.m[1], &s.m[2]
+	x.gate, x.up, x.down, x.raw = &s.m[0], &s.m[1], &s.m[2], false
+	for k := range s.m {
+		x.raw = !e.t.inPlace && s.m[k].RepackLater() || x.raw
+	}
 	l.owner.scaleExpert(int(s.id.expert), x.gate, x.up, x.down)
 	e.changed.Broadcast()
 	if !s.pinned {
@@ -596,21 +598,11 @@ func (t *stream) bindExperts(m *experts, i int, c *config) bool {
 	return true
 }
 
-func (t *stream) takeExperts(m *experts, needed []int32, n int, first bool, p *pool) (int, error) {
-	e := t.experts
-	if e == nil {
+func (t *stream) takeExperts(m *experts, needed []int32, n int, first bool) (int, error) {
+	if t.experts == nil {
 		return len(needed), nil
 	}
-	ready, err := e.take(m.layer, needed, n, first)
-	for _, x := range needed[:ready] { // nobody else uses them until they are dropped
-		if s := &e.slots[e.layers[m.layer].slot[x]]; s.raw && !t.inPlace {
-			for k := range s.m {
-				s.m[k].Repack(p.each)
-			}
-			s.raw = false
-		}
-	}
-	return ready, err
+	return t.experts.take(m.layer, needed, n, first)
 }
 
 func (t *stream) dropExperts(m *experts, taken []int32) {

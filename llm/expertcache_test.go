@@ -8,7 +8,7 @@ import (
 
 // bareStore is a store of a layer with n experts and as many slots, without a drive.
 func bareStore(n int) *expertStore {
-	e := &expertStore{slots: make([]expertSlot, n)}
+	e := &expertStore{t: &stream{inPlace: true}, slots: make([]expertSlot, n)}
 	e.changed.L, e.work.L = &e.mu, &e.mu
 	l := expertLayer{owner: &experts{each: make([]expert, n)}, wanted: make([]bool, n), guess: make([]int32, n)}
 	for range n {

@@ -96,7 +96,10 @@ type experts struct {
 }
 
 // expert is one network of a mixture.
-type expert struct{ gate, up, down *kernel.Matrix }
+type expert struct {
+	gate, up, down *kernel.Matrix
+	raw            bool // to be rearranged by who multiplies with them next
+}
 
 // experts binds the mixture of layer i.
 func (b *binder) experts(i int) *experts {
@@ -175,7 +178,8 @@ type expertTask struct {
 	m   *kernel.Matrix
 	a   *kernel.Activations
 	y   []float32
-	end int // parts of it and of those before it
+	end int  // parts of it and of those before it
+	raw bool // see expert
 }
 
 // newMixture takes memory for n tokens.
@@ -381,7 +385,7 @@ func (s *Session) runExperts(e *experts, x []float32, n int) {
 		}
 	}
 	for needed, first := m.needed, true; len(needed) > 0; first = false {
-		ready, err := s.model.weights.takeExperts(e, needed, n, first, s.model.pool)
+		ready, err := s.model.weights.takeExperts(e, needed, n, first)
 		if err != nil {
 			s.failure = err
 			return
@@ -415,7 +419,7 @@ func (s *Session) runWave(e *experts, x []float32, wave []int32) {
 		}
 		for _, x := range wave {
 			r, w := int(m.first[x]), &e.each[x]
-			m.tasks = append(m.tasks, expertTask{m: w.gate, a: gate, y: m.gate[r*f:][:f]}, expertTask{m: w.up, a: up, y: m.up[r*f:][:f]})
+			m.tasks = append(m.tasks, expertTask{m: w.gate, a: gate, y: m.gate[r*f:][:f], raw: w.raw}, expertTask{m: w.up, a: up, y: m.up[r*f:][:f], raw: w.raw})
 		}
 	} else {
 		gate := m.activations(s, gateForm, d, m.in, rows)
@@ -430,7 +434,7 @@ func (s *Session) runWave(e *experts, x []float32, wave []int32) {
 		for _, x := range wave {
 			from, to, w := int(m.first[x]), int(m.first[x+1]), &e.each[x]
 			m.tasks = append(m.tasks,
-				expertTask{m: w.gate, a: m.view(gate, from, to), y: m.gate[from*f : to*f]}, expertTask{m: w.up, a: m.view(up, from, to), y: m.up[from*f : to*f]})
+				expertTask{m: w.gate, a: m.view(gate, from, to), y: m.gate[from*f : to*f], raw: w.raw}, expertTask{m: w.up, a: m.view(up, from, to), y: m.up[from*f : to*f], raw: w.raw})
 		}
 	}
 	s.runTasks()
@@ -451,8 +455,9 @@ func (s *Session) runWave(e *experts, x []float32, wave []int32) {
 	s.model.pool.run(len(m.wave), len(m.wave)*f*64, s.jobs.prepareExperts)
 	m.tasks, m.viewed = m.tasks[:0], 0
 	for _, x := range wave {
-		from, to := int(m.first[x]), int(m.first[x+1])
-		m.tasks = append(m.tasks, expertTask{m: e.each[x].down, a: m.view(down, from, to), y: m.out[from*d : to*d]})
+		from, to, w := int(m.first[x]), int(m.first[x+1]), &e.each[x]
+		m.tasks = append(m.tasks, expertTask{m: w.down, a: m.view(down, from, to), y: m.out[from*d : to*d], raw: w.raw})
+		w.raw = false
 	}
 	s.runTasks()
 	for _, x := range wave {
@@ -498,13 +503,15 @@ func (s *Session) prepareExpertsPart(_, part int) {
 
 // runTasks multiplies.
 func (s *Session) runTasks() {
-	m, work, rows, parts := s.mixture, 0, 0, 0
+	m, work, bytes, rows, parts := s.mixture, 0, 0, 0, 0
 	for i := range m.tasks {
 		w := m.tasks[i].m
 		rows += w.Rows
+		bytes += w.Bytes()
 		work += w.Bytes() * max(1, len(m.tasks[i].y)/w.Rows)
 	}
-	s.task.piece = max(16, (rows/(s.model.pool.threads*8)+15)&^15)
+	// Small pieces, for a thread may lose its processor to one that reads experts, and then others wait for its piece.
+	s.task.piece = max(16, min(rows/(s.model.pool.threads*8)+15, rows*(128<<10)/bytes)&^15)
 	for i := range m.tasks {
 		parts += (m.tasks[i].m.Rows + s.task.piece - 1) / s.task.piece
 		m.tasks[i].end = parts
@@ -524,7 +531,14 @@ func (s *Session) expertsPart(_, part int) {
 	}
 	k := &tasks[low]
 	part -= k.end - (k.m.Rows+piece-1)/piece
-	k.m.Mul(k.y, k.m.Rows, k.a, part*piece, min((part+1)*piece, k.m.Rows))
+	from, to := part*piece, min((part+1)*piece, k.m.Rows)
+	for step := to - from; from < to; from += step {
+		if k.raw {
+			step = 16 // they stay in the first-level cache
+			k.m.RepackRows(from, min(from+step, to))
+		}
+		k.m.Mul(k.y, k.m.Rows, k.a, from, min(from+step, to))
+	}
 }
 
 // guessNext has the experts read that the next mixture will probably need, if they are not in memory:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -46,6 +47,7 @@ func BenchmarkExperts(b *testing.B) {
 		}
 	}
 	size := int64(file.Len())
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU() + 4))
 	m, err := Load(&slow{ReaderAt: bytes.NewReader(file.Bytes()), rate: 2e9}, size, Options{Budget: size * 37 / 100, Requests: 4, Threads: 2})
 	if err != nil {
 		b.Fatal(err)

@@ -38,8 +38,8 @@ type weights interface {
 	bindExperts(e *experts, i int, c *config) bool
 	// takeExperts sorts the experts needed, for n tokens, so that the first of them are in memory
 	// until dropExperts, and returns how many those are, at least one. It is to be called again
-	// for the others, and first says that it was not. p is at rest.
-	takeExperts(e *experts, needed []int32, n int, first bool, p *pool) (int, error)
+	// for the others, and first says that it was not.
+	takeExperts(e *experts, needed []int32, n int, first bool) (int, error)
 	dropExperts(e *experts, taken []int32)
 	// guesses tells whether guessExperts is of use: it has experts read that may be needed soon. If they are
 	// those that the router would choose, the likeliest first, ranked is how many that is for each token, else 0.
@@ -94,7 +94,7 @@ func (w *resident) rows(m *kernel.Matrix, x []float32, ids []int32) error {
 
 func (w *resident) sample(*identity) error                  { return nil }
 func (w *resident) bindExperts(*experts, int, *config) bool { return false }
-func (w *resident) takeExperts(_ *experts, needed []int32, _ int, _ bool, _ *pool) (int, error) {
+func (w *resident) takeExperts(_ *experts, needed []int32, _ int, _ bool) (int, error) {
 	return len(needed), nil
 }
 func (w *resident) dropExperts(*experts, []int32)                             {}

@@ -42,9 +42,9 @@ type way interface {
 	sum(m *Matrix, y []float32, n int, x []float32, step, first, rows int)
 	// quantize prepares vectors [from, to).
 	quantize(a *Activations, from, to int)
-	// repack rearranges m and returns how many rows, from the first on, it has
-	// moved; row expands one of those.
-	repack(m *Matrix, each func(n, size int, f func(i int))) int
+	// repackable is how many rows of m, from the first on, repack can rearrange; row expands one of those.
+	repackable(m *Matrix) int
+	repack(m *Matrix, from, to int)
 	row(m *Matrix, dst []float32, r int)
 	// product computes columns of y = a*b and returns how many, from the first on.
 	product(y, a, b Dense, rows, inner, cols int) int
@@ -141,7 +141,7 @@ type Matrix struct {
 	data       []byte
 	rowBytes   int
 	set        *Set
-	repacked   int // how many rows, from the first on, Repack has rearranged
+	repacked   int // how many rows, from the first on, are rearranged, or will be before they are used
 	fetch      Fetch
 
 	// Scale is what every product is multiplied with; 0: nothing. Row does without it.
@@ -168,8 +168,27 @@ func (s *Set) NewMatrix(t gguf.Type, rows, cols int, data []byte) (*Matrix, erro
 // anything else afterwards. each must call f for every i < n, perhaps concurrently;
 // a call moves about size numbers. Repack needs little memory, and only while it runs.
 func (m *Matrix) Repack(each func(n, size int, f func(i int))) {
-	if m.repacked == 0 {
-		m.repacked = m.set.repack(m, each)
+	if !m.RepackLater() {
+		return
+	}
+	piece := max(8, 256<<10/m.rowBytes&^7)
+	each((m.repacked+piece-1)/piece, piece*m.rowBytes/4, func(i int) { m.RepackRows(i*piece, (i+1)*piece) })
+}
+
+// RepackLater says that RepackRows will rearrange each row before it is used, and reports whether there is need for that.
+func (m *Matrix) RepackLater() bool {
+	if m.repacked > 0 {
+		return false
+	}
+	m.repacked = m.set.repackable(m)
+	return m.repacked > 0
+}
+
+// RepackRows rearranges rows [from, to), of which both are multiples of eight unless to is the last. Disjoint ranges may be
+// rearranged concurrently, each once.
+func (m *Matrix) RepackRows(from, to int) {
+	if to = min(to, m.repacked); from < to {
+		m.set.repack(m, from, to)
 	}
 }
 

@@ -27,7 +27,8 @@ func (inGo) sum(m *Matrix, y []float32, n int, x []float32, step, first, rows in
 	sumColumns(m, 0, y, n, x, step, first, rows)
 }
 
-func (inGo) repack(*Matrix, func(n, size int, f func(i int))) int { return 0 }
+func (inGo) repackable(*Matrix) int   { return 0 }
+func (inGo) repack(*Matrix, int, int) {}
 
 func (inGo) row(*Matrix, []float32, int) { panic("kernel: no row was moved") }
 

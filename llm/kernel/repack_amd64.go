@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"slices"
+	"sync"
 	"unsafe"
 
 	"alphaos/llm/gguf"
@@ -29,24 +31,26 @@ func (l *layout) block(b []byte, i int) (head, body []byte) {
 	return b[i%l.together*l.head:][:l.head], b[together*l.head+i%l.together*l.body:][:l.body]
 }
 
-func (assembly) repack(m *Matrix, each func(n, size int, f func(i int))) int {
+// scratches are eight rows each.
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
+func (assembly) repackable(m *Matrix) int {
 	if layouts[m.Type].pack == nil {
 		return 0
 	}
-	rows, piece := m.Rows&^7, max(eight, 256<<10/m.rowBytes&^7)
-	each((rows+piece-1)/piece, piece*m.rowBytes/4, func(i int) {
-		repackRows(m, i*piece, min((i+1)*piece, rows))
-	})
-	return rows
+	return m.Rows &^ 7
 }
 
-func repackRows(m *Matrix, from, to int) {
+func (assembly) repack(m *Matrix, from, to int) {
 	l := &layouts[m.Type]
 	size := m.Type.BlockBytes()
 	simple := m.Type == gguf.Q4_0 || m.Type == gguf.Q8_0
-	scratch := make([]byte, eight*m.rowBytes)
 	p := panels.Get().(*panel)
 	defer panels.Put(p)
+	room := scratches.Get().(*[]byte)
+	defer scratches.Put(room)
+	*room = slices.Grow((*room)[:0], eight*m.rowBytes)
+	scratch := (*room)[:eight*m.rowBytes]
 	for r := from; r < to; r += eight {
 		rows := m.data[r*m.rowBytes:][:len(scratch)]
 		copy(scratch, rows)

@@ -99,7 +99,7 @@ func Llama(s Shape) *File {
 		t := s.Types[next%len(s.Types)]
 		next++
 		data := make([]byte, rows*cols/t.BlockSize()*t.BlockBytes())
-		synth.Fill(data, t, cols, source)
+		synth.Fill(data, t, 1/math.Sqrt(float64(cols)), source)
 		f.Add(name, t, data, uint64(cols), uint64(rows))
 	}
 	vector := func(name string, n int, at func(i int) float64) {

@@ -78,11 +78,7 @@ func Write(w io.Writer, s Shape, m Mixture, seed uint64) error {
 	}
 	source := rand.NewPCG(seed, uint64(s.embedding))
 	for _, t := range tensors {
-		cols := int(t.Dims[0])
-		if s.experts > 0 && t.Name == "token_embd.weight" {
-			cols = 4 // what routers see is to depend on the token most of all
-		}
-		if err := s.writeTensor(w, t, cols, source); err != nil {
+		if err := s.writeTensor(w, t, source); err != nil {
 			return err
 		}
 	}
@@ -216,10 +212,17 @@ func vocabulary(n int) (tokens []string, kinds []int32, merges []string) {
 	return tokens, append(kinds, 3, 3), merges
 }
 
-// writeTensor writes the tensor's data, as if rows had cols numbers, padded as package gguf wants it.
-func (s *Shape) writeTensor(w io.Writer, t gguf.Tensor, cols int, source *rand.PCG) error {
-	block := t.Type.BlockBytes()
-	piece := make([]byte, (1<<20)/block*block)
+// writeTensor writes the tensor's data, padded as package gguf wants it.
+func (s *Shape) writeTensor(w io.Writer, t gguf.Tensor, source *rand.PCG) error {
+	block, unit := t.Type.BlockBytes(), 1/math.Sqrt(float64(t.Dims[0]))
+	entry, router := s.experts > 0 && t.Name == "token_embd.weight", strings.HasSuffix(t.Name, "ffn_gate_inp.weight")
+	if entry { // by whole rows
+		block, unit = block*(s.embedding/t.Type.BlockSize()), token
+	}
+	if router {
+		block = int(t.Bytes)
+	}
+	piece := make([]byte, max(1, (1<<20)/block)*block)
 	for left := t.Bytes; left > 0; {
 		n := int(min(left, int64(len(piece))))
 		switch {
@@ -227,9 +230,15 @@ func (s *Shape) writeTensor(w io.Writer, t gguf.Tensor, cols int, source *rand.P
 			fillVector(piece[:n], source)
 			fillSpecial(t, piece[:n])
 		default:
-			if Fill(piece[:n], t.Type, cols, source); s.experts > 0 && t.Type == gguf.Q4_0 {
+			if Fill(piece[:n], t.Type, unit, source); s.experts > 0 && t.Type == gguf.Q4_0 {
 				center(piece[:n])
 			}
+		}
+		if entry {
+			s.enter(t.Type, piece[:n])
+		}
+		if router {
+			s.favour(t.Name, piece[:n])
 		}
 		if _, err := w.Write(piece[:n]); err != nil {
 			return err
@@ -272,23 +281,17 @@ func fillSpecial(t gguf.Tensor, b []byte) {
 			le.PutUint32(b[4*i:], math.Float32bits(float32(f(i, v))))
 		}
 	}
-	layer := 0
-	fmt.Sscanf(t.Name, "blk.%d.", &layer)
 	switch {
 	case strings.HasSuffix(t.Name, ".ssm_a"): // states fade
 		change(func(_ int, v float64) float64 { return -v / 10 })
-	case strings.HasSuffix(t.Name, "ffn_gate_inp.bias"):
-		change(func(i int, _ float64) float64 { return skew(layer, i, int(t.Dims[0])) })
 	case strings.HasSuffix(t.Name, ".bias"):
 		change(func(_ int, v float64) float64 { return v - 1 })
 	}
 }
 
-// Fill makes up blocks of a matrix with rows of cols weights. They are about
-// 1/sqrt(cols), so that what is computed neither grows nor vanishes from layer to
-// layer.
-func Fill(b []byte, t gguf.Type, cols int, source *rand.PCG) {
-	unit := 1 / math.Sqrt(float64(cols))
+// Fill makes up blocks of a matrix of weights of about unit. With 1/sqrt(columns), what is computed
+// neither grows nor vanishes from layer to layer.
+func Fill(b []byte, t gguf.Type, unit float64, source *rand.PCG) {
 	switch t {
 	case gguf.F32, gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K, gguf.Q1_0, gguf.Q2_0, gguf.PQ2_0, gguf.PTQ1_0, gguf.TQ2_0, gguf.MXFP4:
 		random(b, source)

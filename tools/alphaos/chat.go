@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -159,6 +160,9 @@ func chatFlags(cmd *cobra.Command, o *chatOptions) (check func() error) {
 			return errors.New("--budget counts MiB and cannot be negative")
 		}
 		o.llm.Budget, o.llm.Requests = int64(budget)<<20, 4
+		if budget > 0 { // what reads must not wait for goroutines that compute, which keep a P for 10 ms
+			runtime.GOMAXPROCS(runtime.NumCPU() + o.llm.Requests)
+		}
 		o.llm.Alloc, o.llm.Free = weightMemory(true)
 		if o.tokens < 0 || o.context < 0 {
 			return errors.New("-n and --context count tokens and cannot be negative")
