@@ -367,6 +367,19 @@ func TestMul(t *testing.T) {
 						t.Fatal(err)
 					}
 					c.Repack(inTurn)
+					later, err := s.NewMatrix(typ, rows, cols, slices.Clone(w))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if later.RepackLater() != (c.repacked > 0) || later.RepackLater() && c.repacked > 0 {
+						t.Errorf("%s %v: there is need to repack, or none", s.Name(), typ)
+					}
+					for from := (rows - 1) / 16 * 16; from >= 0; from -= 16 {
+						later.RepackRows(from, min(from+16, rows))
+					}
+					if !bytes.Equal(later.data, c.data) || later.repacked != c.repacked {
+						t.Errorf("%s %v %dx%d: repacked by parts it is another matrix", s.Name(), typ, rows, cols)
+					}
 					z := slices.Repeat([]float32{12345}, len(y))
 					c.Mul(z, step, a, 0, rows/2)
 					c.Mul(z, step, a, rows/2, rows)
