@@ -313,9 +313,10 @@ func (j *journal) rebuild() error {
 			}
 		}
 	}
-	// The same, but of the first block of the new use not even that came. Where a superblock has a head (0x58), a Linux goes on from there in place of
-	// beginning anew, and the first block tells nothing.
-	if committed != 0 && (torn == nil || be.Uint32(torn[0x58:]) == 0) && !j.firstIsWhole(found) {
+	// The same, but of the first block of the new use not even that came. Where a superblock has a head (0x58), a Linux since 6.4 goes on from there in
+	// place of beginning anew, and the first block tells nothing. It takes no head that is not in the ring, and neither do we: a tear may leave junk there.
+	cycles := torn != nil && be.Uint32(torn[0x58:]) >= j.first && be.Uint32(torn[0x58:]) < j.end
+	if committed != 0 && !cycles && !j.firstIsWhole(found) {
 		j.start, j.sequence = 0, last
 		return nil
 	}

@@ -376,6 +376,7 @@ func (l *log) mark(start uint32) error {
 	be.PutUint32(b[0x18:], l.next)
 	be.PutUint32(b[0x1C:], start)
 	be.PutUint32(b[0x28:], l.features)
+	be.PutUint32(b[0x58:], 0) // no head, which a Linux may have left: touch begins at the ring's beginning, and rebuild counts on that
 	be.PutUint32(b[0x24:], be.Uint32(b[0x24:])&^journalSum1)
 	if l.sums() {
 		b[0x50] = 4
