@@ -30,6 +30,7 @@ type kernels struct {
 	repacked1, repacked4 uintptr // repacked rows times 1 or 4 vectors
 	panel                uintptr // a panel times tiles of 4 vectors
 	sum1, sum4           uintptr // 1 or 4 weighted sums of rows
+	repacked2            uintptr // repacked rows times 2 vectors; few types have it
 }
 
 // call tells a function in assembly what to do. The headers take the offsets of
@@ -67,7 +68,7 @@ func (e *entries) with(p *entries) *entries {
 	for t := range p.types {
 		to, from := &merged.types[t], &p.types[t]
 		to.rows4 = cmp.Or(from.rows4, to.rows4)
-		to.repacked1, to.repacked4 = cmp.Or(from.repacked1, to.repacked1), cmp.Or(from.repacked4, to.repacked4)
+		to.repacked1, to.repacked2, to.repacked4 = cmp.Or(from.repacked1, to.repacked1), cmp.Or(from.repacked2, to.repacked2), cmp.Or(from.repacked4, to.repacked4)
 		to.panel, to.sum4 = cmp.Or(from.panel, to.panel), cmp.Or(from.sum4, to.sum4)
 	}
 	return &merged

@@ -7,7 +7,7 @@
 #define ENTRY(type, kernel, f) DATA entries<>+(entries_types+type*kernels__size+kernel)(SB)/8, f
 
 // KERNELS is the row of a type; $0 stands for a function that it does not have. Rows
-// must be in the order of the types' numbers.
+// must be in the order of the types' numbers. What few types have (repacked2) is an ENTRY behind theirs.
 #define KERNELS(type, rows1, rows3, rows4, repacked1, repacked4, panel, sum1, sum4) \
 	ENTRY(type, kernels_rows1, rows1); \
 	ENTRY(type, kernels_rows3, rows3); \

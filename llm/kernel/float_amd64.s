@@ -597,6 +597,8 @@ done:
 	VMULPS Y14, Y8, Y8; \
 	VADDPS Y8, sum, sum
 
+// The state after this one is most likely the next head's: it is fetched meanwhile, for this one is in a cache since Recall.
+
 // func wideRecur(y, next, state, k, value, q *float32, rows, cols, n int, decay float32)
 TEXT ·wideRecur(SB), NOSPLIT, $0-76
 	MOVQ y+0(FP), DI
@@ -606,6 +608,8 @@ TEXT ·wideRecur(SB), NOSPLIT, $0-76
 	MOVQ cols+56(FP), R9
 	SHLQ $2, R9
 	MOVQ n+64(FP), CX
+	MOVQ rows+48(FP), R13
+	IMULQ R9, R13
 	VBROADCASTSS decay+72(FP), Y15
 many:
 	CMPQ CX, $32
@@ -624,6 +628,8 @@ many:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 manyRows:
+	PREFETCHT1 (R10)(R13*1)
+	PREFETCHT1 64(R10)(R13*1)
 	VBROADCASTSS (SI), Y13
 	VBROADCASTSS (R12), Y14
 	RECUR(0, Y4, Y0)

@@ -96,11 +96,14 @@ func (s assembly) mulGroups(m *Matrix, y []float32, step int, a *Activations, fr
 		c.rows, c.w = uintptr(rows/eight), unsafe.Pointer(&m.data[from*m.rowBytes])
 		for t := 0; t < a.n; {
 			entry, n := k.repacked1, 1
-			if a.n >= 4 && a.n-t >= 3 { // the same bits, faster
+			switch left := a.n - t; { // the same bits, faster
+			case a.n >= 4 && left >= 3:
 				entry, n = k.repacked4, 4
 				t = min(t, a.n-4) // the first of these may be done already
+			case left >= 2 && k.repacked2 != 0:
+				entry, n = k.repacked2, 2
 			}
-			c.fetch(m.fetch, n == 1)
+			c.fetch(m.fetch, n < 4)
 			c.x, c.d = a.at(t, 0)
 			c.y = unsafe.Pointer(&y[t*step+from])
 			run(&c, entry)

@@ -1,7 +1,7 @@
-// Kernels for four vectors and repacked rows; included after
+// Kernels for two and four vectors and repacked rows; included after
 // repacked1_amd64.h. Each does for every vector what the kernel there does for one,
 // with the same sums in float32 in the same order, and so gives the same bits; but weights
-// are unpacked once for all four.
+// are unpacked once for all.
 //
 //	SI, R11, R12   activations of the first vector; from one to the next, to the last
 //	DI, R10        their scales; from one to the next (R14 those of the third)
@@ -97,6 +97,50 @@ block: \
 TEXT repacked4Q40<>(SB), NOSPLIT|NOFRAME, $0-8
 	FOURS(FETCH2, BODY_Q4_0, END_Q4_0, 128)
 
+// TWOS is FOURS for two vectors, which wait for memory as one does: their weights are fetched in the same ways. R12 and R10
+// lead to the second vector's activations and scales.
+#define TWOS(STREAMS, BODY, END, bytes) \
+	BEGINREPACKED; \
+	MOVQ call_xstep(AX), R12; \
+	MOVQ call_dstep(AX), R10; \
+	ONES(Y13); \
+group: \
+	GROUPFOUR; \
+	VXORPS Y8, Y8, Y8; \
+	VXORPS Y9, Y9, Y9; \
+super: \
+	STREAM(0); \
+	AHEAD; \
+	SUPER(4, 16); \
+block: \
+	STREAMS(0); \
+	VPXOR Y0, Y0, Y0; \
+	VPXOR Y1, Y1, Y1; \
+	BODY; \
+	VCVTPH2PS (R9), Y12; \
+	END((DI), Y0, Y8); \
+	END((DI)(R10*1), Y1, Y9); \
+	NEXTBLOCK(bytes); \
+	MOVQ c+0(FP), AX; \
+	MOVQ call_ystep(AX), R14; \
+	VMOVUPS Y8, (R13); \
+	VMOVUPS Y9, (R13)(R14*1); \
+	NEXTGROUP
+
+#define PAIRTWO_Q4_0(wo, lo, hi) \
+	SPLIT(wo, Y4, Y5); \
+	FOUR_Q4_0(lo, hi, (SI), Y0); \
+	FOUR_Q4_0(lo, hi, (SI)(R12*1), Y1)
+
+#define BODYTWO_Q4_0 \
+	PAIRTWO_Q4_0(0, 0, 16); \
+	PAIRTWO_Q4_0(32, 4, 20); \
+	PAIRTWO_Q4_0(64, 8, 24); \
+	PAIRTWO_Q4_0(96, 12, 28)
+
+TEXT repacked2Q40<>(SB), NOSPLIT|NOFRAME, $0-8
+	TWOS(STREAM2, BODYTWO_Q4_0, END_Q4_0, 128)
+
 // FOUR_Q8_0 adds the weights in Y4, of the size in Y5, times a vector's activations
 // to y.
 #define FOUR_Q8_0(xo, x, y) \
@@ -132,6 +176,25 @@ TEXT repacked4Q40<>(SB), NOSPLIT|NOFRAME, $0-8
 
 TEXT repacked4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	FOURS(FETCH4, BODY_Q8_0, END_Q8_0, 256)
+
+#define SIGNEDTWO(wo, xo) \
+	VMOVDQU wo(BX), Y4; \
+	VPABSB Y4, Y5; \
+	FOUR_Q8_0(xo, (SI), Y0); \
+	FOUR_Q8_0(xo, (SI)(R12*1), Y1)
+
+#define BODYTWO_Q8_0 \
+	SIGNEDTWO(0, 0); \
+	SIGNEDTWO(32, 4); \
+	SIGNEDTWO(64, 8); \
+	SIGNEDTWO(96, 12); \
+	SIGNEDTWO(128, 16); \
+	SIGNEDTWO(160, 20); \
+	SIGNEDTWO(192, 24); \
+	SIGNEDTWO(224, 28)
+
+TEXT repacked2Q80<>(SB), NOSPLIT|NOFRAME, $0-8
+	TWOS(STREAM4, BODYTWO_Q8_0, END_Q8_0, 256)
 
 // Where the K types keep on the stack what does not fit in registers: four pairs of
 // scales, and for each vector its sum in int32, its minima and its sum in float32.

@@ -63,6 +63,20 @@ loop:
 TEXT fourQ40<>(SB), NOSPLIT|NOFRAME, $0-8
 	FOURS(FETCH2, BODYDOTS_Q4_0, FACTOR_Q4_0, 128)
 
+#define PAIRDOTSTWO_Q4_0(wo, lo, hi) \
+	SPLIT(wo, Y4, Y5); \
+	DOTS_Q4_0(lo, hi, (SI), 0); \
+	DOTS_Q4_0(lo, hi, (SI)(R12*1), 1)
+
+#define BODYDOTSTWO_Q4_0 \
+	PAIRDOTSTWO_Q4_0(0, 0, 16); \
+	PAIRDOTSTWO_Q4_0(32, 4, 20); \
+	PAIRDOTSTWO_Q4_0(64, 8, 24); \
+	PAIRDOTSTWO_Q4_0(96, 12, 28)
+
+TEXT twoQ40<>(SB), NOSPLIT|NOFRAME, $0-8
+	TWOS(STREAM2, BODYDOTSTWO_Q4_0, FACTOR_Q4_0, 128)
+
 // DOT_Q8_0 adds the weights in Y4, of the size in Y5, times a vector's activations to y.
 #define DOT_Q8_0(xo, x, y) \
 	VPBROADCASTD xo x, Y6; \
@@ -89,6 +103,25 @@ TEXT fourQ40<>(SB), NOSPLIT|NOFRAME, $0-8
 
 TEXT fourQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	FOURS(FETCH4, BODYDOTS_Q8_0, END_Q8_0, 256)
+
+#define SIGNEDDOTSTWO(wo, xo) \
+	VMOVDQU wo(BX), Y4; \
+	VPABSB Y4, Y5; \
+	DOT_Q8_0(xo, (SI), 0); \
+	DOT_Q8_0(xo, (SI)(R12*1), 1)
+
+#define BODYDOTSTWO_Q8_0 \
+	SIGNEDDOTSTWO(0, 0); \
+	SIGNEDDOTSTWO(32, 4); \
+	SIGNEDDOTSTWO(64, 8); \
+	SIGNEDDOTSTWO(96, 12); \
+	SIGNEDDOTSTWO(128, 16); \
+	SIGNEDDOTSTWO(160, 20); \
+	SIGNEDDOTSTWO(192, 24); \
+	SIGNEDDOTSTWO(224, 28)
+
+TEXT twoQ80<>(SB), NOSPLIT|NOFRAME, $0-8
+	TWOS(STREAM4, BODYDOTSTWO_Q8_0, END_Q8_0, 256)
 
 #define CLEARSUMS \
 	VPXOR Y0, Y0, Y0; \
@@ -512,7 +545,9 @@ TEXT manyQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	PANEL_32(STEPS_Q8_0, BLOCK_Q8_0)
 
 KERNELS(const_typeQ4_0, $0, $0, $0, $0, $fourQ40<>(SB), $manyQ40<>(SB), $0, $0)
+ENTRY(const_typeQ4_0, kernels_repacked2, $twoQ40<>(SB))
 KERNELS(const_typeQ8_0, $0, $0, $rowsQ80<>(SB), $0, $fourQ80<>(SB), $manyQ80<>(SB), $0, $0)
+ENTRY(const_typeQ8_0, kernels_repacked2, $twoQ80<>(SB))
 KERNELS(const_typeQ4_K, $0, $0, $0, $0, $fourQ4K<>(SB), $manyU4<>(SB), $0, $0)
 KERNELS(const_typeQ5_K, $0, $0, $0, $0, $fourQ5K<>(SB), $manyU6<>(SB), $0, $0)
 KERNELS(const_typeQ6_K, $0, $0, $0, $0, $fourQ6K<>(SB), $manyU6<>(SB), $0, $0)
