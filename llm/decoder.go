@@ -512,8 +512,17 @@ func (s *Session) finishLogits(y []float32) {
 	c := &s.model.config
 	s.scaleBy(y, c.logitScale)
 	if c.logitCap != 0 {
-		kernel.Cap(y, 1, c.logitCap)
+		s.task.y = y
+		s.model.pool.run((len(y)+capPiece-1)/capPiece, len(y)*64, s.jobs.cap)
 	}
+}
+
+// capPiece is how many logits are bounded at a time.
+const capPiece = 4096
+
+func (s *Session) capPart(_, part int) {
+	y := s.task.y[part*capPiece:]
+	kernel.Cap(y[:min(capPiece, len(y))], 1, s.model.config.logitCap)
 }
 
 // scaleBy makes x = x*f, if f is not 0.
@@ -693,14 +702,14 @@ type task struct {
 
 // jobs are the session's methods that do a part of a step.
 type jobs struct {
-	norm, adjust, remember, attend, score, weigh, sum, activate, prepare, mul, turn, experts, prepareExperts, convolve, recur, finish func(worker, part int)
+	norm, adjust, remember, attend, score, weigh, sum, activate, prepare, mul, turn, experts, prepareExperts, convolve, recur, finish, cap func(worker, part int)
 }
 
 func (s *Session) bindJobs() {
 	s.jobs = jobs{
 		s.normPart, s.adjustPart, s.rememberPart, s.attendPart, s.scorePart, s.weighPart, s.sumPart,
 		s.activatePart, s.preparePart, s.mulPart, s.turnPart,
-		s.expertsPart, s.prepareExpertsPart, s.convolvePart, s.recurPart, s.finishPart,
+		s.expertsPart, s.prepareExpertsPart, s.convolvePart, s.recurPart, s.finishPart, s.capPart,
 	}
 }
 

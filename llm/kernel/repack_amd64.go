@@ -91,8 +91,12 @@ func (s assembly) mulGroups(m *Matrix, y []float32, step int, a *Activations, fr
 	k := &s.types[m.Type]
 	c := call{ystep: uintptr(4 * step)}
 	c.begin(a)
+	size := chunk
+	if a.n == 1 || a.n == 2 && k.repacked2 != 0 || a.n == 4 {
+		size *= 4 // one pass, and nothing has to stay in a cache for the next
+	}
 	for from < to {
-		rows := min(to-from, max(eight, chunk/m.rowBytes&^7))
+		rows := min(to-from, max(eight, size/m.rowBytes&^7))
 		c.rows, c.w = uintptr(rows/eight), unsafe.Pointer(&m.data[from*m.rowBytes])
 		for t := 0; t < a.n; {
 			entry, n := k.repacked1, 1
