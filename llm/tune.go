@@ -12,7 +12,7 @@ import (
 
 // tuning is how long measurements of one model may take. They are repeated within it, so that
 // chance does not decide on a busy machine.
-const tuning = 16 * time.Millisecond
+const tuning = 15 * time.Millisecond
 
 // chooseFetches chooses, for each type of weights, what products with one vector fetch ahead: by
 // measuring them on the weights themselves, in turns and each time on others, so that they
@@ -124,9 +124,8 @@ func (m *Model) bestFetch(matrices []*kernel.Matrix, during time.Duration) kerne
 // Way 0 must be beaten clearly.
 func quickest(n int, measure func(way int) time.Duration, more func() bool) int {
 	const (
-		few     = 5    // rounds before anything is judged
-		hopeful = 1.08 // times the best: what is slower is not measured again
-		clear   = 0.97
+		few   = 5 // rounds before anything is judged
+		clear = 0.97
 	)
 	times, typical, left := make([][]time.Duration, n), make([]time.Duration, n), make([]int, n)
 	for i := range left {
@@ -148,8 +147,9 @@ func quickest(n int, measure func(way int) time.Duration, more func() bool) int 
 				best = i
 			}
 		}
-		least := float64(typical[best])
-		left = slices.DeleteFunc(left, func(i int) bool { return i > 0 && float64(typical[i]) > least*hopeful })
+		// What is slower is not measured again, but the fewer measurements there are, the more so it must be.
+		hopeful := float64(typical[best]) * (1.05 + 1.5/float64(round))
+		left = slices.DeleteFunc(left, func(i int) bool { return i > 0 && float64(typical[i]) > hopeful })
 	}
 	if float64(typical[best]) > float64(typical[0])*clear {
 		return 0
