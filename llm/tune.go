@@ -12,7 +12,7 @@ import (
 
 // tuning is how long measurements of one model may take. They are repeated within it, so that
 // chance does not decide on a busy machine.
-const tuning = 15 * time.Millisecond
+const tuning = 14 * time.Millisecond
 
 // chooseFetches chooses, for each type of weights, what products with one vector fetch ahead: by
 // measuring them on the weights themselves, in turns and each time on others, so that they
