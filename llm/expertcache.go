@@ -26,8 +26,8 @@ import (
 // (halfLife). A prompt's tokens go through a layer together, so that it is read at most once for all of a
 // batch.
 //
-// An expert is rearranged for speed when it is first used, a few rows at a time before they are multiplied
-// and while they are in the processor's cache anyway, so that results are the same to the bit as those of a model in memory.
+// An expert is rearranged for speed when it is first used, a few rows at a time just before they are multiplied, so that results
+// are the same to the bit as those of a model in memory, token by token and for prompts that are computed in the same batches.
 
 const (
 	halfLife      = 48 // tokens
@@ -209,7 +209,7 @@ func (e *expertStore) start(t *stream, requests int) {
 
 // measure chooses how many requests to make at a time: as many as do not make reading clearly slower.
 func (e *expertStore) measure() error {
-	most, next := e.count, 0
+	most, next, best := e.count, 0, 0.0
 	for n := 1; n <= most; n *= 2 {
 		begin, read := time.Now(), int64(0)
 		var wait sync.WaitGroup
@@ -239,10 +239,10 @@ func (e *expertStore) measure() error {
 			}
 		}
 		rate := float64(read) / max(1e-9, time.Since(begin).Seconds())
-		if rate > 0.75*e.stats.Rate { // so that the drive need not rest while what was read is seen to
-			e.count = n
+		if rate > 0.75*best { // so that the drive need not rest while what was read is seen to
+			e.count, e.stats.Rate = n, rate
 		}
-		e.stats.Rate = max(e.stats.Rate, rate)
+		best = max(best, rate)
 	}
 	e.stats.At = e.count
 	return nil

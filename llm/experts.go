@@ -532,12 +532,10 @@ func (s *Session) expertsPart(_, part int) {
 	k := &tasks[low]
 	part -= k.end - (k.m.Rows+piece-1)/piece
 	from, to := part*piece, min((part+1)*piece, k.m.Rows)
-	for step := to - from; from < to; from += step {
-		if k.raw {
-			step = 16 // they stay in the first-level cache
-			k.m.RepackRows(from, min(from+step, to))
-		}
-		k.m.Mul(k.y, k.m.Rows, k.a, from, min(from+step, to))
+	if k.raw {
+		k.m.RepackAndMul(k.y, k.m.Rows, k.a, from, to)
+	} else {
+		k.m.Mul(k.y, k.m.Rows, k.a, from, to)
 	}
 }
 

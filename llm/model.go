@@ -36,7 +36,7 @@ type Options struct {
 	Alloc        func(n int) ([]byte, error) // memory for the weights, best page-aligned; nil: the Go heap
 	Free         func([]byte)                // takes Alloc's memory back
 	Progress     func(done, total int64)     // bytes of the file read so far, and how many are to be read
-	Requests     int                         // reads of the file at a time that its reader can take, if that is faster; 0: 1
+	Requests     int                         // reads of the file at a time that its reader can take, unless that is slower; 0: 1
 	Tables       *gguf.File                  // the file's, if they were read already
 	Expect       func(Expectation)           // called before the weights are read if they will be streamed
 

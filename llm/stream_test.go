@@ -294,6 +294,43 @@ func synthetic(t testing.TB, shape, mixture string) []byte {
 	return b.Bytes()
 }
 
+// A prompt whose experts come from the drive, and are rearranged while they are multiplied with many vectors, has the bits of the
+// model in memory with every set.
+func TestPromptBits(t *testing.T) {
+	prompt := make([]int32, defaultBatch)
+	for i := range prompt {
+		prompt[i] = int32(i * 7 % 500)
+	}
+	for _, shape := range []string{"tiny-qwen3moe", "tiny-gpt-oss"} {
+		b := synthetic(t, shape, "Q8_0")
+		for _, set := range Kernels() {
+			logits := func(budget int64) []float32 {
+				m, err := Load(bytes.NewReader(b), int64(len(b)), Options{Threads: 2, Kernel: set, Budget: budget, Requests: 2})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer m.Close()
+				if s, ok := m.Experts(); ok != (budget > 0) || s.Slots < s.Total != ok {
+					t.Fatalf("%s: %+v", shape, s)
+				}
+				return slices.Clone(eval(t, newSession(t, m), prompt...))
+			}
+			f, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tables := &Model{file: f}
+			if err := tables.configure(); err != nil {
+				t.Fatal(err)
+			}
+			_, least := tables.planExperts(0)
+			if !slices.Equal(logits(least), logits(0)) {
+				t.Errorf("%s, %s: a prompt has other logits", shape, set)
+			}
+		}
+	}
+}
+
 // watched notes what of a file is read.
 type watched struct {
 	*bytes.Reader

@@ -48,6 +48,23 @@ func TestQuickest(t *testing.T) {
 	}
 }
 
+// A way that is held up at first is not given up for it.
+func TestQuickestBeginsSlowly(t *testing.T) {
+	times, rounds := 0, 0
+	got := quickest(3, func(way int) time.Duration {
+		if way < 2 {
+			return time.Millisecond
+		}
+		if times++; times < 5 {
+			return 1200 * time.Microsecond
+		}
+		return 800 * time.Microsecond
+	}, func() bool { rounds++; return rounds <= 20 })
+	if got != 2 {
+		t.Errorf("way %d is chosen", got)
+	}
+}
+
 // What is fetched ahead changes no result, and a wrong word for it is refused.
 func TestFetch(t *testing.T) {
 	file := llmtest.Llama(llmtest.Shape{Embedding: 256, FeedForward: 512, Layers: 1, Heads: 4, KVHeads: 2, Head: 64, Vocabulary: 270, Context: 64, Types: []gguf.Type{gguf.Q4_K, gguf.Q8_0, gguf.Q6_K}}).Bytes()

@@ -1,6 +1,10 @@
 package kernel
 
-import "testing"
+import (
+	"testing"
+
+	"alphaos/llm/gguf"
+)
 
 // Every set has kernels for every type with a format: those for rows as in a file
 // always, those for repacked rows if, and only if, layouts has a row for the type.
@@ -30,6 +34,9 @@ func TestEntriesAreComplete(t *testing.T) {
 			if arranged := l.pack != nil; arranged != (k.repacked1 != 0) || arranged != (k.repacked4 != 0) || arranged != (k.panel != 0) {
 				t.Errorf("%s %v: kernels %+v and the order do not go together", s.Name(), typ, k)
 			}
+			if two := typ == gguf.Q4_0 || typ == gguf.Q8_0; two != (k.repacked2 != 0) {
+				t.Errorf("%s %v has a kernel for two vectors, or none", s.Name(), typ)
+			}
 			if l.pack == nil {
 				continue
 			}
@@ -43,5 +50,9 @@ func TestEntriesAreComplete(t *testing.T) {
 	}
 	if a, b := avx2Entries(), fmaEntries(); a.dense == b.dense || a.types[typeF32].rows1 == b.types[typeF32].rows1 {
 		t.Error("two sets have the same functions")
+	}
+	merged := fmaEntries().with(avx512VNNIEntries())
+	if two := merged.types[typeQ4_0].repacked2; two == fmaEntries().types[typeQ4_0].repacked2 || two != avx512VNNIEntries().types[typeQ4_0].repacked2 {
+		t.Error("VNNI is not used for two vectors")
 	}
 }

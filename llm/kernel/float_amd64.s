@@ -597,7 +597,7 @@ done:
 	VMULPS Y14, Y8, Y8; \
 	VADDPS Y8, sum, sum
 
-// The state after this one is most likely the next head's: it is fetched meanwhile, for this one is in a cache since Recall.
+// The state after this one is most likely the next head's, which is fetched meanwhile.
 
 // func wideRecur(y, next, state, k, value, q *float32, rows, cols, n int, decay float32)
 TEXT ·wideRecur(SB), NOSPLIT, $0-76

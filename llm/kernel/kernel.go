@@ -166,7 +166,7 @@ func (s *Set) NewMatrix(t gguf.Type, rows, cols int, data []byte) (*Matrix, erro
 // Repack rearranges the weights in place, for faster products, if the set knows a
 // better order for the type. The data given to NewMatrix must not be used for
 // anything else afterwards. each must call f for every i < n, perhaps concurrently;
-// a call moves about size numbers. Repack needs little memory, and only while it runs.
+// a call moves about size numbers. Repack needs little memory.
 func (m *Matrix) Repack(each func(n, size int, f func(i int))) {
 	if !m.RepackLater() {
 		return
@@ -175,7 +175,8 @@ func (m *Matrix) Repack(each func(n, size int, f func(i int))) {
 	each((m.repacked+piece-1)/piece, piece*m.rowBytes/4, func(i int) { m.RepackRows(i*piece, (i+1)*piece) })
 }
 
-// RepackLater says that RepackRows will rearrange each row before it is used, and reports whether there is need for that.
+// RepackLater says that RepackRows will rearrange each row before it is used, and reports whether there is need for that. Until
+// then neither Row nor Mul may have it.
 func (m *Matrix) RepackLater() bool {
 	if m.repacked > 0 {
 		return false
@@ -184,7 +185,7 @@ func (m *Matrix) RepackLater() bool {
 	return m.repacked > 0
 }
 
-// RepackRows rearranges rows [from, to), of which both are multiples of eight unless to is the last. Disjoint ranges may be
+// RepackRows rearranges rows [from, to), of which both are multiples of eight unless to is m.Rows. Disjoint ranges may be
 // rearranged concurrently, each once.
 func (m *Matrix) RepackRows(from, to int) {
 	if to = min(to, m.repacked); from < to {
@@ -192,10 +193,24 @@ func (m *Matrix) RepackRows(from, to int) {
 	}
 }
 
+// together is how many rows RepackAndMul deals with at a time: as many as a panel has, for panels that began elsewhere
+// would give other bits.
+const together = 16
+
+// RepackAndMul is RepackRows and Mul, a few rows at a time, which are in the first-level cache when they are multiplied. from
+// is a multiple of 16, and so is to unless it is m.Rows.
+func (m *Matrix) RepackAndMul(y []float32, step int, a *Activations, from, to int) {
+	for ; from < to; from += together {
+		end := min(from+together, to)
+		m.RepackRows(from, end)
+		m.Mul(y, step, a, from, end)
+	}
+}
+
 // Bytes is the size of the weights.
 func (m *Matrix) Bytes() int { return len(m.data) }
 
-// chunk is how many bytes of weights an assembly kernel is given at a time:
+// chunk is how many bytes of weights an assembly kernel is given at a time, or four times as many where one pass is enough:
 // they stay in the first-level cache while all vectors pass over them, and a
 // call takes microseconds, so that the garbage collector never waits for one.
 const chunk = 24 << 10

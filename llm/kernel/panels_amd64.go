@@ -19,6 +19,8 @@ const (
 	panelTile    = 4 // vectors a kernel takes together
 )
 
+var _ = [1]int{}[together%panelRows] // see together
+
 // panel lies at a multiple of 64; the assembly takes its offsets from go_asm.h.
 type panel struct {
 	weights [panelColumns / 4][panelRows][4]uint8

@@ -60,7 +60,7 @@ func TestVNNIGivesTheBitsOfAVX2(t *testing.T) {
 		}
 		r := rand.New(rand.NewPCG(uint64(typ), 9))
 		w := randomWeights(r, typ, rows*cols)
-		for _, n := range []int{1, 4, 7, 9, 17, 261} {
+		for _, n := range []int{1, 2, 4, 6, 7, 9, 17, 261} {
 			x := randomVector(r, n*cols)
 			product := func(s *Set, repacked bool) []float32 {
 				m, err := s.NewMatrix(typ, rows, cols, slices.Clone(w))

@@ -17,8 +17,8 @@ import (
 // The heads of a few blocks lie together before their bodies, so that weights begin
 // at multiples of 32 bytes if the matrix does.
 //
-// Invariant: the first m.repacked rows are in this order; the others, at most seven,
-// are as in the file.
+// Invariant: the first m.repacked rows are in this order, after RepackLater as soon as RepackRows had them; the others, at
+// most seven, are as in the file.
 
 const eight = 8
 

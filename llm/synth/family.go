@@ -215,17 +215,17 @@ func (s *Shape) familyMetadata(set func(key string, value any)) {
 // have favourites, other ones in each layer, and a layer changes what it adds to by little, so that the next router
 // can be foreseen. So tokens are entered with numbers larger than what layers add, and the first of these is the same for all
 // tokens: what a router multiplies it with is what it adds to the numbers of its experts, whether the architecture has a bias or not.
-// With a third of the experts in memory some nine of ten choices are met, and the next router's are foreseen to four fifths.
+// With a third of the experts in memory 84 to 88 % of the choices are met, and the next router's are foreseen to four fifths.
 const (
-	token  = 2    // the root mean square of what a token is entered as
-	common = 3.4  // its first number
-	slope  = -0.5 // by which the numbers of experts fall with the logarithm of their rank
+	tokenSize    = 2    // the root mean square of what a token is entered as
+	commonNumber = 3.4  // its first number
+	rankSlope    = -0.5 // by which the numbers of experts fall with the logarithm of their rank
 )
 
 // skew is what a router adds to the number of an expert.
 func skew(layer, expert, experts int) float64 {
 	rank := (expert*37 + layer*11) % experts
-	return slope * math.Log(float64(1+rank))
+	return rankSlope * math.Log(float64(1+rank))
 }
 
 // favour makes a router of random weights one with favourites.
@@ -233,7 +233,7 @@ func (s *Shape) favour(name string, b []byte) {
 	layer := 0
 	fmt.Sscanf(name, "blk.%d.", &layer)
 	for i := range s.experts {
-		le.PutUint32(b[4*i*s.embedding:], math.Float32bits(float32(skew(layer, i, s.experts)*token/common)))
+		le.PutUint32(b[4*i*s.embedding:], math.Float32bits(float32(skew(layer, i, s.experts)*tokenSize/commonNumber)))
 	}
 }
 
@@ -242,7 +242,7 @@ func (s *Shape) enter(t gguf.Type, b []byte) {
 	x := make([]float32, t.BlockSize())
 	for row := s.embedding / t.BlockSize() * t.BlockBytes(); len(b) > 0; b = b[row:] {
 		kernel.Dequantize(t, x, b[:t.BlockBytes()])
-		x[0] = common
+		x[0] = commonNumber
 		kernel.Quantize(t, b[:t.BlockBytes()], x)
 	}
 }

@@ -217,7 +217,7 @@ func (s *Shape) writeTensor(w io.Writer, t gguf.Tensor, source *rand.PCG) error 
 	block, unit := t.Type.BlockBytes(), 1/math.Sqrt(float64(t.Dims[0]))
 	entry, router := s.experts > 0 && t.Name == "token_embd.weight", strings.HasSuffix(t.Name, "ffn_gate_inp.weight")
 	if entry { // by whole rows
-		block, unit = block*(s.embedding/t.Type.BlockSize()), token
+		block, unit = block*(s.embedding/t.Type.BlockSize()), tokenSize
 	}
 	if router {
 		block = int(t.Bytes)

@@ -36,11 +36,11 @@ func TestFavourites(t *testing.T) {
 		squares := 0.0
 		for i, v := range tokens {
 			squares += float64(v) * float64(v)
-			if i%s.embedding == 0 && math.Abs(float64(v)-common) > common/8 {
+			if i%s.embedding == 0 && math.Abs(float64(v)-commonNumber) > commonNumber/8 {
 				t.Fatalf("%s: token %d enters with %v", m.Name, i/s.embedding, v)
 			}
 		}
-		if rms := math.Sqrt(squares / float64(len(tokens))); rms < token*0.7 || rms > token*1.5 {
+		if rms := math.Sqrt(squares / float64(len(tokens))); rms < tokenSize*0.7 || rms > tokenSize*1.5 {
 			t.Errorf("%s: tokens enter with %v", m.Name, rms)
 		}
 		if _, biased := f.Tensor("blk.0.ffn_gate_inp.bias"); biased {

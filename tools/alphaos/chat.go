@@ -160,8 +160,9 @@ func chatFlags(cmd *cobra.Command, o *chatOptions) (check func() error) {
 			return errors.New("--budget counts MiB and cannot be negative")
 		}
 		o.llm.Budget, o.llm.Requests = int64(budget)<<20, 4
-		if budget > 0 { // what reads must not wait for goroutines that compute, which keep a P for 10 ms
-			runtime.GOMAXPROCS(runtime.NumCPU() + o.llm.Requests)
+		if processors := runtime.GOMAXPROCS(0); budget > 0 { // what reads must not wait for goroutines that compute, which keep a P for 10 ms
+			o.llm.Processors = min(processors, runtime.NumCPU())
+			runtime.GOMAXPROCS(processors + o.llm.Requests)
 		}
 		o.llm.Alloc, o.llm.Free = weightMemory(true)
 		if o.tokens < 0 || o.context < 0 {
