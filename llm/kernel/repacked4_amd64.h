@@ -57,11 +57,12 @@
 	VADDPS Y7, y, y; \
 	FMADD(Y12, y, sum, Y6)
 
-#define BODY_Q4_0 \
-	PAIRS_Q4_0(0, 0, 16); \
-	PAIRS_Q4_0(32, 4, 20); \
-	PAIRS_Q4_0(64, 8, 24); \
-	PAIRS_Q4_0(96, 12, 28)
+// BODY_Q4_0 is a block: PAIR for each of its 32 bytes. BODY_Q8_0 likewise.
+#define BODY_Q4_0(PAIR) \
+	PAIR(0, 0, 16); \
+	PAIR(32, 4, 20); \
+	PAIR(64, 8, 24); \
+	PAIR(96, 12, 28)
 
 // FOURS is a complete kernel for blocks of 32, with bytes of weights each.
 #define FOURS(FETCHES, BODY, END, bytes) \
@@ -95,7 +96,7 @@ block: \
 	NEXTGROUP
 
 TEXT repacked4Q40<>(SB), NOSPLIT|NOFRAME, $0-8
-	FOURS(FETCH2, BODY_Q4_0, END_Q4_0, 128)
+	FOURS(FETCH2, BODY_Q4_0(PAIRS_Q4_0), END_Q4_0, 128)
 
 // TWOS is FOURS for two vectors, which wait for memory as one does: their weights are fetched in the same ways. R12 and R10
 // lead to the second vector's activations and scales.
@@ -121,7 +122,6 @@ block: \
 	END((DI), Y0, Y8); \
 	END((DI)(R10*1), Y1, Y9); \
 	NEXTBLOCK(bytes); \
-	MOVQ c+0(FP), AX; \
 	MOVQ call_ystep(AX), R14; \
 	VMOVUPS Y8, (R13); \
 	VMOVUPS Y9, (R13)(R14*1); \
@@ -132,14 +132,8 @@ block: \
 	FOUR_Q4_0(lo, hi, (SI), Y0); \
 	FOUR_Q4_0(lo, hi, (SI)(R12*1), Y1)
 
-#define BODYTWO_Q4_0 \
-	PAIRTWO_Q4_0(0, 0, 16); \
-	PAIRTWO_Q4_0(32, 4, 20); \
-	PAIRTWO_Q4_0(64, 8, 24); \
-	PAIRTWO_Q4_0(96, 12, 28)
-
 TEXT repacked2Q40<>(SB), NOSPLIT|NOFRAME, $0-8
-	TWOS(STREAM2, BODYTWO_Q4_0, END_Q4_0, 128)
+	TWOS(STREAM2, BODY_Q4_0(PAIRTWO_Q4_0), END_Q4_0, 128)
 
 // FOUR_Q8_0 adds the weights in Y4, of the size in Y5, times a vector's activations
 // to y.
@@ -164,18 +158,18 @@ TEXT repacked2Q40<>(SB), NOSPLIT|NOFRAME, $0-8
 	VMULPS Y6, y, y; \
 	FMADD(Y12, y, sum, Y6)
 
-#define BODY_Q8_0 \
-	SIGNEDFOUR(0, 0); \
-	SIGNEDFOUR(32, 4); \
-	SIGNEDFOUR(64, 8); \
-	SIGNEDFOUR(96, 12); \
-	SIGNEDFOUR(128, 16); \
-	SIGNEDFOUR(160, 20); \
-	SIGNEDFOUR(192, 24); \
-	SIGNEDFOUR(224, 28)
+#define BODY_Q8_0(SIGNED) \
+	SIGNED(0, 0); \
+	SIGNED(32, 4); \
+	SIGNED(64, 8); \
+	SIGNED(96, 12); \
+	SIGNED(128, 16); \
+	SIGNED(160, 20); \
+	SIGNED(192, 24); \
+	SIGNED(224, 28)
 
 TEXT repacked4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
-	FOURS(FETCH4, BODY_Q8_0, END_Q8_0, 256)
+	FOURS(FETCH4, BODY_Q8_0(SIGNEDFOUR), END_Q8_0, 256)
 
 #define SIGNEDTWO(wo, xo) \
 	VMOVDQU wo(BX), Y4; \
@@ -183,18 +177,8 @@ TEXT repacked4Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	FOUR_Q8_0(xo, (SI), Y0); \
 	FOUR_Q8_0(xo, (SI)(R12*1), Y1)
 
-#define BODYTWO_Q8_0 \
-	SIGNEDTWO(0, 0); \
-	SIGNEDTWO(32, 4); \
-	SIGNEDTWO(64, 8); \
-	SIGNEDTWO(96, 12); \
-	SIGNEDTWO(128, 16); \
-	SIGNEDTWO(160, 20); \
-	SIGNEDTWO(192, 24); \
-	SIGNEDTWO(224, 28)
-
 TEXT repacked2Q80<>(SB), NOSPLIT|NOFRAME, $0-8
-	TWOS(STREAM4, BODYTWO_Q8_0, END_Q8_0, 256)
+	TWOS(STREAM4, BODY_Q8_0(SIGNEDTWO), END_Q8_0, 256)
 
 // Where the K types keep on the stack what does not fit in registers: four pairs of
 // scales, and for each vector its sum in int32, its minima and its sum in float32.
