@@ -65,6 +65,28 @@ func TestQuickestBeginsSlowly(t *testing.T) {
 	}
 }
 
+// A measurement that is held up for as long as all may take does not end them, but all that are held up do.
+func TestLimit(t *testing.T) {
+	const during = 14 * time.Millisecond
+	for _, c := range []struct {
+		usual, first time.Duration
+		want         int
+	}{
+		{40 * time.Microsecond, 40 * time.Microsecond, 350},
+		{40 * time.Microsecond, 13 * time.Millisecond, 350},
+		{13 * time.Millisecond, 40 * time.Microsecond, 5},
+	} {
+		l, n := limit{during: during}, 0
+		for took := c.first; l.more(); took = c.usual {
+			l.count(took)
+			n++
+		}
+		if n != c.want {
+			t.Errorf("%+v: %d measurements", c, n)
+		}
+	}
+}
+
 // What is fetched ahead changes no result, and a wrong word for it is refused.
 func TestFetch(t *testing.T) {
 	file := llmtest.Llama(llmtest.Shape{Embedding: 256, FeedForward: 512, Layers: 1, Heads: 4, KVHeads: 2, Head: 64, Vocabulary: 270, Context: 64, Types: []gguf.Type{gguf.Q4_K, gguf.Q8_0, gguf.Q6_K}}).Bytes()
