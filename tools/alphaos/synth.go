@@ -30,7 +30,8 @@ func modelSynthCommand() *cobra.Command {
 		Short: "Write a model of random weights, to measure speed with",
 		Long: fmt.Sprintf(`Write a model of random weights in the shape of a well-known model, with the
 types that llama-quantize would give its tensors. Speed does not depend on what
-weights say, so such a file serves to measure it.
+weights say, so such a file serves to measure it. Only for mixtures of experts it
+matters which are needed: their routers have favourites, as trained ones do.
 
 Shapes: %s.
 Types: %s.`, strings.Join(shapes, ", "), strings.Join(mixes, ", ")),
