@@ -4,7 +4,8 @@ package efi
 //
 // Invariants. Before every request the handle is asked for its interface again
 // and the medium for its number: a drive that was pulled, or exchanged, gives an
-// error, never a call into a driver that is gone nor blocks of another medium.
+// error, never a call into a driver that is gone nor blocks of another medium. After an error a
+// USB device is asked whether it answers at all: there is firmware that never notices that it was pulled.
 // When the same drive is plugged in again, wherever that is, the next request
 // finds it: the partition has the same name and size, and the few blocks that are
 // remembered are the same, which are its first one and those that were written
@@ -68,6 +69,8 @@ type BlockDevice struct {
 	known   []block   // block 0 and the last ones written, by which the drive is recognised
 	gone    bool      // it was not there the last time
 	waited  time.Time // when explain last waited to see whether the drive is gone
+	mute    bool      // it does not answer: it was pulled out, though the firmware still lists it
+	asked   time.Time // when it was last asked whether it answers
 	moved   bool      // gone or io changed, and changed has not been called yet
 	changed []func()
 	failed  func(error)
@@ -300,6 +303,9 @@ func (d *BlockDevice) together() []*BlockDevice {
 
 // there returns nil if the device and the medium are still the same.
 func (d *BlockDevice) there() error {
+	if d.mute {
+		return fmt.Errorf("the drive does not answer: %w", medium(uefi.MediaChanged))
+	}
 	addr, err := protocol(d.handle, &uefi.BlockIOGUID)
 	if err != nil || addr != d.io {
 		return fmt.Errorf("the drive was unplugged: %w", medium(uefi.MediaChanged))
@@ -329,6 +335,7 @@ func (d *BlockDevice) find() bool {
 	if err != nil {
 		return false
 	}
+	mute := d.mute && (time.Since(d.asked) < askAgain || !d.answers())
 	disks := map[string][]*BlockDevice{} // what there is that may be one, by the path of the whole disk
 	var paths []string
 	for _, h := range hs {
@@ -337,6 +344,9 @@ func (d *BlockDevice) find() bool {
 			continue
 		}
 		path := string(n.path.disk())
+		if mute && path == string(d.path.disk()) {
+			continue // a request may take a minute there
+		}
 		if disks[path] == nil {
 			paths = append(paths, path)
 		}
@@ -364,7 +374,7 @@ func (d *BlockDevice) foundOn(parts []*BlockDevice) bool {
 	for i, x := range d.together() {
 		if n := found[i]; x == d || x.there() != nil {
 			x.handle, x.io, x.path, x.mediaID = n.handle, n.io, n.path, n.mediaID
-			x.moved = true
+			x.mute, x.moved = false, true
 		}
 	}
 	return true
@@ -426,22 +436,65 @@ func (d *BlockDevice) know(lba uint64, p []byte, write, failed bool) {
 const (
 	goneAfter = 1500 * time.Millisecond // in which firmware notices that a drive was pulled out
 	goneAgain = 10 * time.Second        // before it is waited for that again
+	askAgain  = 2 * time.Second         // before a drive that does not answer is asked again
 )
 
 // explain tells a drive that was just pulled out apart from one that fails: until
-// it looks at the port, firmware reports both as an error of the device.
+// it looks at the port, firmware reports both as an error of the device. EDK II may never look: after a
+// failed request it resets the port, and so clears the port's note that something was pulled out.
 func (d *BlockDevice) explain(err error) error {
-	if !errors.Is(err, fs.ErrIO) || !d.Removable() || time.Since(d.waited) < goneAgain {
+	if !errors.Is(err, fs.ErrIO) || !d.Removable() {
+		return err
+	}
+	if !d.answers() {
+		for _, x := range d.together() {
+			x.mute = true
+		}
+	}
+	if gone := d.there(); gone != nil {
+		return fmt.Errorf("%w, after %w", gone, err)
+	}
+	if time.Since(d.waited) < goneAgain {
 		return err
 	}
 	for waited := time.Duration(0); waited < goneAfter; waited += goneAfter / 30 {
+		sleep(goneAfter / 30)
 		if gone := d.there(); gone != nil {
 			return fmt.Errorf("%w, after %w", gone, err)
 		}
-		sleep(goneAfter / 30)
 	}
 	d.waited = time.Now()
 	return err
+}
+
+// answers reports whether the USB device that d is behind answers the request for its status, which
+// each must (USB 2.0, 9.4.5), whatever became of its medium. What is not on USB, as far as the
+// firmware tells, is taken to answer.
+func (d *BlockDevice) answers() bool {
+	d.asked = time.Now()
+	hs, err := handles(&uefi.USBIOGUID)
+	if err != nil {
+		return true
+	}
+	var device Handle
+	var path devicePath
+	for _, h := range hs {
+		if p := handlePath(h); len(p) > len(path) && bytes.HasPrefix(d.path, p) {
+			device, path = h, p
+		}
+	}
+	io, err := protocol(device, &uefi.USBIOGUID)
+	if err != nil {
+		return true
+	}
+	const dataIn, timeout = 0, 500 // ms; USB 2.0, 9.2.6.4
+	getStatus := [...]byte{0x80, 0, 0, 0, 0, 0, 2, 0}
+	params.Lock()
+	defer params.Unlock()
+	request, status := params.data[:len(getStatus)], params.data[len(getStatus):][:2]
+	copy(request, getStatus[:])
+	st := uefi.Status(call(at[uefi.USBIO](io).ControlTransfer, io, addressOf(request), dataIn, timeout, addressOf(status), uintptr(len(status)), cell(0, 0)))
+	return st.Err() == nil
 }
 
 func (d *BlockDevice) transfer(what string, lba uint64, p []byte, write bool) error {
@@ -553,7 +606,7 @@ func (d *BlockDevice) move(lba uint64, p []byte, write bool) error {
 		}
 		st := uefi.Status(call(fn, d.io, uintptr(d.mediaID), uintptr(lba), uintptr(len(buf)), addressOf(buf)))
 		if st == uefi.DeviceError || st == uefi.BadBufferSize || st == uefi.InvalidParameter || st == uefi.OutOfResources {
-			if i := slices.IndexFunc(smaller[:], func(n int) bool { return n < len(part) }); i >= 0 {
+			if i := slices.IndexFunc(smaller[:], func(n int) bool { return n < len(part) }); i >= 0 && d.answers() {
 				most, limited = smaller[i], true
 				continue
 			}

@@ -416,6 +416,73 @@ func TestPulledInMidRequest(t *testing.T) {
 	}
 }
 
+// There is firmware that never notices: the device behind its Block I/O has ceased to answer then.
+func TestPulledOutUnnoticed(t *testing.T) {
+	f, disk, d := bootVolume(t, 4096)
+	answers := uefi.Success
+	stick := f.fn(func(a []uintptr) uefi.Status {
+		if request := bytesAt(a[1], 8); !bytes.Equal(request, []byte{0x80, 0, 0, 0, 0, 0, 2, 0}) || a[2] != 0 || a[3] != 500 || a[5] != 2 {
+			t.Errorf("the device was asked %x, %x", request, a[2:])
+		}
+		f.visible(a[1], 8)
+		f.visible(a[4], 2)
+		*out[uint32](f, a[6]) = 0
+		return answers
+	})
+	other := f.fn(func([]uintptr) uefi.Status { t.Error("another device was asked"); return uefi.Success })
+	usb := func(h Handle, transfer uintptr, path ...[]byte) {
+		f.install(h, uefi.USBIOGUID, addr(f, &uefi.USBIO{ControlTransfer: transfer}))
+		f.install(h, uefi.DevicePathGUID, f.path(path...))
+		f.users[h] = []uint32{uefi.OpenByDriver}
+	}
+	usb(0x20, other, pciRoot(), pci(0x14, 0))
+	usb(0x21, stick, pciRoot(), pci(0x14, 0), usbPort(2))
+	usb(0x22, other, pciRoot(), pci(0x14, 0), usbPort(3))
+	if err := d.ReadBlocks(0, make([]byte, 512)); err != nil {
+		t.Fatal(err)
+	}
+
+	disk.status = uefi.DeviceError // it fails, but is there
+	if err := d.ReadBlocks(7, make([]byte, 512)); errors.Is(err, fs.ErrRemoved) || !errors.Is(err, fs.ErrIO) {
+		t.Error(err)
+	}
+	answers, disk.reqs = uefi.DeviceError, nil
+	if err := d.WriteBlocks(8, make([]byte, 1<<20)); !errors.Is(err, fs.ErrRemoved) || !strings.Contains(err.Error(), "EFI_DEVICE_ERROR") {
+		t.Error(err)
+	}
+	disk.expect(t, "W 8 1048576") // not tried again in smaller pieces
+	for range 3 {
+		if err := d.Present(); !errors.Is(err, fs.ErrRemoved) {
+			t.Error(err)
+		}
+	}
+	disk.expect(t)
+	if fn, _, _ := d.RawWriter(); fn != 0 {
+		t.Error("a report would be written to it")
+	}
+
+	disk.status, answers = uefi.Success, uefi.Success // plugged in where it was, or it only hung
+	d.asked = time.Time{}
+	if err := d.WriteBlocks(8, make([]byte, 512)); err != nil {
+		t.Error(err)
+	}
+	disk.expect(t, "R 0 512", "W 8 512")
+
+	disk.status, answers = uefi.DeviceError, uefi.Timeout
+	if err := d.Flush(); !errors.Is(err, fs.ErrRemoved) {
+		t.Error(err)
+	}
+	moved := f.newDisk(0x11, 4096)
+	copy(moved.data, disk.data)
+	f.install(0x11, uefi.DevicePathGUID, f.path(pciRoot(), pci(0x14, 0), usbPort(4), hd(1)))
+	disk.reqs = nil
+	if err := d.WriteBlocks(9, make([]byte, 512)); err != nil {
+		t.Error(err)
+	}
+	disk.expect(t)
+	moved.expect(t, "R 0 512", "R 8 512", "W 9 512")
+}
+
 func TestBlockDeviceProtected(t *testing.T) {
 	f, disk, d := bootVolume(t, 64)
 	found, err := Disks()

@@ -225,7 +225,7 @@ func TestStartRefusesClearly(t *testing.T) {
 		{ovmf.Config{Disk: "missing.img"}, "cannot be opened"},
 		{ovmf.Config{Disk: t.TempDir()}, "is a folder"},
 		{ovmf.Config{Disk: empty}, "not a drive image"},
-		{ovmf.Config{Disk: tinyImage(t), Bus: "floppy"}, "use virtio, ahci, nvme or usb"},
+		{ovmf.Config{Disk: tinyImage(t), Bus: "floppy"}, "use virtio, ahci, nvme, usb or usb-ssd"},
 		{ovmf.Config{Disk: tinyImage(t), Bus: "ahci", BlockSize: 4096}, "no SATA disk with blocks of 4096"},
 		{ovmf.Config{Disk: tinyImage(t), BlockSize: 1024}, "use 512 or 4096"},
 		{ovmf.Config{Accel: "warp"}, "use kvm or tcg"},

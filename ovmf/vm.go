@@ -27,7 +27,7 @@ import (
 type Config struct {
 	Disk      string // image to boot; raw, or qcow2; "" for none
 	First     string // image to boot instead, a raw one, which may start what Disk has; "" for none
-	Bus       string // what the disk hangs on: "virtio" (default), "ahci", "nvme" or "usb"
+	Bus       string // what the disk hangs on: "virtio" (default), "ahci", "nvme", "usb", or "usb-ssd": USB, but no removable medium
 	BlockSize int    // bytes in a block of Disk, 512 (default) or 4096; on ahci only 512
 	WriteRate int    // bytes a second that Disk takes at the most; 0: as many as the host does
 	Snapshot  bool   // forget what is written to Disk
@@ -58,7 +58,8 @@ type VM struct {
 
 	exited chan struct{} // closed when QEMU has gone and its last words are read
 	shots  atomic.Int32
-	plugs  int // how often a drive was plugged in
+	plugs  int  // how often a drive was plugged in
+	fixed  bool // its medium is not removable
 
 	mu     sync.Mutex
 	code   int
@@ -87,7 +88,7 @@ func Start(ctx context.Context, c Config) (*VM, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting QEMU: %w", err)
 	}
-	vm := &VM{dir: dir, serial: newSerialLog(c.Serial), exited: make(chan struct{})}
+	vm := &VM{dir: dir, serial: newSerialLog(c.Serial), fixed: c.Bus == usbSSD, exited: make(chan struct{})}
 	if err := vm.start(ctx, qemu, accel, c); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -245,8 +246,7 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 		args = append(args, "-drive", "if=pflash,format=raw,unit=1,file="+escape(vars))
 	}
 
-	usb := c.USBKeyboard || c.Bus == "usb"
-	if usb {
+	if c.USBKeyboard || usb(c) {
 		args = append(args, "-device", "qemu-xhci,id=xhci")
 	}
 	if c.USBKeyboard {
@@ -272,10 +272,10 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 			device = "ide-hd,bus=ide.0"
 		case "nvme":
 			device = "nvme,serial=alphaos"
-		case "usb":
-			device = "usb-storage,id=stick,bus=xhci.0,removable=on"
+		case "usb", usbSSD:
+			device = "usb-storage,id=stick,bus=xhci.0"
 		default:
-			return nil, fmt.Errorf("no disk bus is called %q: use virtio, ahci, nvme or usb", c.Bus)
+			return nil, fmt.Errorf("no disk bus is called %q: use virtio, ahci, nvme, usb or usb-ssd", c.Bus)
 		}
 		switch c.BlockSize {
 		case 0, 512:
@@ -283,13 +283,16 @@ func arguments(dir string, accel []string, c Config) ([]string, error) {
 			if c.Bus == "ahci" {
 				return nil, errors.New("QEMU has no SATA disk with blocks of 4096 bytes: use virtio, nvme or usb")
 			}
-			if c.Bus == "usb" { // usb-storage itself has none
+			if usb(c) { // usb-storage itself has none
 				args = append(args, "-device", "usb-bot,id=stick,bus=xhci.0")
-				device = "scsi-hd,bus=stick.0,removable=on"
+				device = "scsi-hd,bus=stick.0"
 			}
 			device += ",logical_block_size=4096,physical_block_size=4096"
 		default:
 			return nil, fmt.Errorf("no disk has blocks of %d bytes: use 512 or 4096", c.BlockSize)
+		}
+		if c.Bus == "usb" {
+			device += ",removable=on"
 		}
 		args = append(args, "-drive", drive, "-device", device+",drive=disk,bootindex=1")
 	}
@@ -428,6 +431,11 @@ func (vm *VM) Monitor(ctx context.Context, command string) (string, error) {
 	return out, nil
 }
 
+const usbSSD = "usb-ssd"
+
+// usb reports whether the disk is on USB.
+func usb(c Config) bool { return c.Bus == "usb" || c.Bus == usbSSD }
+
 // Unplug pulls a USB drive out.
 func (vm *VM) Unplug(ctx context.Context) error {
 	if err := vm.qmp.execute(ctx, "device_del", map[string]any{"id": "stick"}, nil); err != nil {
@@ -445,7 +453,7 @@ func (vm *VM) Plug(ctx context.Context, disk string, port int) error {
 		"file": map[string]any{"driver": "file", "filename": disk}}, nil)
 	if err == nil {
 		err = vm.qmp.execute(ctx, "device_add", map[string]any{"id": "stick", "driver": "usb-storage", "bus": "xhci.0",
-			"port": strconv.Itoa(port), "removable": true, "drive": node}, nil)
+			"port": strconv.Itoa(port), "removable": !vm.fixed, "drive": node}, nil)
 	}
 	if err != nil {
 		return vm.explain("plugging the drive in", err)

@@ -145,7 +145,7 @@ func TestPasteIntoAnswer(t *testing.T) {
 func TestPulledOut(t *testing.T) {
 	vmtest.NeedQEMU(t)
 	disk := vmtest.NewDrive(t, create.Options{EFI: vmtest.AlphaOS(t)}) // the guide talks
-	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb"})
+	p := vmtest.Boot(t, ovmf.Config{Disk: disk, Bus: "usb-ssd"})
 	p.Prompt()
 	p.Greedy(100)
 	p.TypeLine("What is AlphaOS?")

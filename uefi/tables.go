@@ -403,6 +403,11 @@ type PCIIO struct {
 	PciWrite uintptr
 }
 
+// USBIO is the beginning of EFI_USB_IO_PROTOCOL, section 17.2.4.
+type USBIO struct {
+	ControlTransfer uintptr
+}
+
 // SystemContext is EFI_SYSTEM_CONTEXT_X64, section 18.2.4.
 type SystemContext struct {
 	ExceptionData                        uintptr
