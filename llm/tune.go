@@ -1,7 +1,9 @@
 package llm
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,12 +28,19 @@ func (m *Model) chooseFetches() {
 		all += w.Bytes()
 	}
 	m.fetches = map[gguf.Type]kernel.Fetch{}
-	for t, some := range matrices {
+	types := slices.SortedFunc(maps.Keys(matrices), func(a, b gguf.Type) int {
+		return cmp.Or(cmp.Compare(bytes[b], bytes[a]), cmp.Compare(a, b))
+	})
+	ways := slices.Clone(kernel.Fetches())
+	for _, t := range types {
 		f, err := kernel.ParseFetch(m.options.Fetch)
 		if err != nil { // there is no such wish
-			f = m.bestFetch(some, tuning*time.Duration(bytes[t]>>10)/time.Duration(all>>10+1))
+			f = m.bestFetch(matrices[t], ways, tuning*time.Duration(bytes[t]>>10)/time.Duration(all>>10+1))
+			// What is best for most of the weights is so for the others, unless they clearly differ: there is
+			// less time to measure them.
+			ways = slices.Insert(slices.DeleteFunc(ways, func(w kernel.Fetch) bool { return w == f }), 0, f)
 		}
-		for _, w := range some {
+		for _, w := range matrices[t] {
 			w.Fetch(f)
 		}
 		m.fetches[t] = f
@@ -77,14 +86,13 @@ func samples(matrices []*kernel.Matrix, size int) (all []sample, cols int) {
 	return all, cols
 }
 
-// bestFetch measures for about the given time.
-func (m *Model) bestFetch(matrices []*kernel.Matrix, during time.Duration) kernel.Fetch {
+// bestFetch measures for about the given time. The first way stays unless another is clearly better.
+func (m *Model) bestFetch(matrices []*kernel.Matrix, ways []kernel.Fetch, during time.Duration) kernel.Fetch {
 	const (
 		size  = 128 << 10 // bytes of a sample
-		each  = 4         // samples for a thread at a time
+		each  = 8         // samples for a thread at a time: with fewer, waking threads would hide differences
 		least = 64 << 20  // bytes that no cache holds
 	)
-	ways := kernel.Fetches()
 	all, cols := samples(matrices, size)
 	if len(all)*size < least {
 		return ways[0]
@@ -119,8 +127,8 @@ func (m *Model) bestFetch(matrices []*kernel.Matrix, during time.Duration) kerne
 	return ways[quickest(len(ways), func(way int) time.Duration { return l.count(measure(way)) }, l.more)]
 }
 
-// limit allows as many measurements as fit into a time when nothing holds them up: one that another goroutine or system holds up,
-// for 10 ms perhaps, does not cost the others their turn. But all end in three times that time.
+// limit allows as many measurements as fit into a time when nothing holds them up: what is held up, for milliseconds while a
+// collection that loading began goes on, or by another system, does not cost the others their turn. But all end in three times that time.
 type limit struct {
 	during, least, all time.Duration
 	n                  time.Duration // measurements
@@ -136,15 +144,14 @@ func (l *limit) count(took time.Duration) time.Duration {
 
 func (l *limit) more() bool { return l.n*l.least < l.during && l.all < 3*l.during }
 
-// quickest measures n ways in rounds, while there is time, and returns the best by the lower quartile of its
-// times: what else a machine does can only make a measurement longer, on a busy one more than half of them.
-// Way 0 must be beaten clearly.
+// quickest measures n ways in rounds, while there is time, and returns the best by the mean of the fastest third of its
+// times: what else a machine does can only make a measurement longer. Way 0 must be beaten clearly.
 func quickest(n int, measure func(way int) time.Duration, more func() bool) int {
 	const (
-		few   = 5 // rounds before anything is judged
-		clear = 0.97
+		few   = 3 // rounds before anything is judged
+		clear = 0.98
 	)
-	times, typical, left := make([][]time.Duration, n), make([]time.Duration, n), make([]int, n)
+	times, typical, left := make([][]time.Duration, n), make([]float64, n), make([]int, n)
 	for i := range left {
 		left[i] = i
 	}
@@ -159,19 +166,27 @@ func quickest(n int, measure func(way int) time.Duration, more func() bool) int 
 		best = 0
 		for _, i := range left {
 			slices.Sort(times[i])
-			typical[i] = times[i][len(times[i])/4]
+			typical[i] = mean(times[i][:(round+2)/3])
 			if typical[i] < typical[best] {
 				best = i
 			}
 		}
 		// What is slower is not measured again, but the fewer measurements there are, the more so it must be.
-		hopeful := float64(typical[best]) * (1.05 + 1.5/float64(round))
-		left = slices.DeleteFunc(left, func(i int) bool { return i > 0 && float64(typical[i]) > hopeful })
+		hopeful := typical[best] * (1.05 + 1.5/float64(round))
+		left = slices.DeleteFunc(left, func(i int) bool { return i > 0 && typical[i] > hopeful })
 	}
-	if float64(typical[best]) > float64(typical[0])*clear {
+	if typical[best] > typical[0]*clear {
 		return 0
 	}
 	return best
+}
+
+func mean(times []time.Duration) float64 {
+	var sum time.Duration
+	for _, t := range times {
+		sum += t
+	}
+	return float64(sum) / float64(len(times))
 }
 
 // fetched says what was chosen.
