@@ -66,12 +66,12 @@ type BlockDevice struct {
 	most    int   // bytes of a request, after larger ones failed where this did not; 0: maxRequest
 	high    reach // whether data arrives above lowMemory
 
-	known   []block   // block 0 and the last ones written, by which the drive is recognised
-	gone    bool      // it was not there the last time
-	waited  time.Time // when explain last waited to see whether the drive is gone
-	mute    bool      // it does not answer: it was pulled out, though the firmware still lists it
-	asked   time.Time // when it was last asked whether it answers
-	moved   bool      // gone or io changed, and changed has not been called yet
+	known   []block              // block 0 and the last ones written, by which the drive is recognised
+	gone    bool                 // it was not there the last time
+	waited  time.Time            // when explain last waited to see whether the drive is gone
+	mute    bool                 // it does not answer: it was pulled out, though the firmware still lists it
+	dead    map[string]time.Time // when disks that do not answer were last asked, by their paths
+	moved   bool                 // gone or io changed, and changed has not been called yet
 	changed []func()
 	failed  func(error)
 	said    string // the last error given to failed
@@ -276,13 +276,18 @@ func (d *BlockDevice) check() error {
 		err = nil
 	}
 	if gone := err != nil; gone != d.gone {
-		for _, x := range d.together() {
-			if gone := x.there() != nil; gone != x.gone {
-				x.gone, x.moved = gone, true
-			}
-		}
+		d.notice()
 	}
 	return err
+}
+
+// notice takes down which parts are there.
+func (d *BlockDevice) notice() {
+	for _, x := range d.together() {
+		if gone := x.there() != nil; gone != x.gone {
+			x.gone, x.moved = gone, true
+		}
+	}
 }
 
 // Together makes partitions of one disk parts of one drive: when it was pulled out, they are
@@ -327,7 +332,7 @@ func (d *BlockDevice) there() error {
 // find looks for the drive among those that are there now, and for all parts of it that are
 // used.
 func (d *BlockDevice) find() bool {
-	if len(d.known) == 0 {
+	if !slices.ContainsFunc(d.together(), func(x *BlockDevice) bool { return len(x.known) > 0 }) {
 		return false
 	}
 	connectUSB()
@@ -335,7 +340,6 @@ func (d *BlockDevice) find() bool {
 	if err != nil {
 		return false
 	}
-	mute := d.mute && (time.Since(d.asked) < askAgain || !d.answers())
 	disks := map[string][]*BlockDevice{} // what there is that may be one, by the path of the whole disk
 	var paths []string
 	for _, h := range hs {
@@ -344,8 +348,14 @@ func (d *BlockDevice) find() bool {
 			continue
 		}
 		path := string(n.path.disk())
-		if mute && path == string(d.path.disk()) {
-			continue // a request may take a minute there
+		if asked, dead := d.dead[path]; dead { // a request may take a minute there
+			if time.Since(asked) < askAgain {
+				continue
+			}
+			if d.dead[path] = time.Now(); !n.answers() {
+				continue
+			}
+			delete(d.dead, path)
 		}
 		if disks[path] == nil {
 			paths = append(paths, path)
@@ -440,38 +450,38 @@ const (
 )
 
 // explain tells a drive that was just pulled out apart from one that fails: until
-// it looks at the port, firmware reports both as an error of the device. EDK II may never look: after a
+// it looks at the port, firmware reports both as an error of the device. EDK II before 2025 may never look: after a
 // failed request it resets the port, and so clears the port's note that something was pulled out.
 func (d *BlockDevice) explain(err error) error {
 	if !errors.Is(err, fs.ErrIO) || !d.Removable() {
 		return err
 	}
-	if !d.answers() {
+	answers := d.answers()
+	if !answers || time.Since(d.waited) >= goneAgain {
+		for waited := time.Duration(0); waited < goneAfter && d.there() == nil; waited += goneAfter / 30 {
+			sleep(goneAfter / 30)
+		}
+		d.waited = time.Now()
+	}
+	if !answers && d.there() == nil && !d.answers() {
 		for _, x := range d.together() {
-			x.mute = true
+			if x.dead == nil {
+				x.dead = map[string]time.Time{}
+			}
+			x.mute, x.dead[string(x.path.disk())] = true, time.Now()
 		}
 	}
 	if gone := d.there(); gone != nil {
+		d.notice()
 		return fmt.Errorf("%w, after %w", gone, err)
 	}
-	if time.Since(d.waited) < goneAgain {
-		return err
-	}
-	for waited := time.Duration(0); waited < goneAfter; waited += goneAfter / 30 {
-		sleep(goneAfter / 30)
-		if gone := d.there(); gone != nil {
-			return fmt.Errorf("%w, after %w", gone, err)
-		}
-	}
-	d.waited = time.Now()
 	return err
 }
 
 // answers reports whether the USB device that d is behind answers the request for its status, which
-// each must (USB 2.0, 9.4.5), whatever became of its medium. What is not on USB, as far as the
+// each must (USB 2.0, 9.4.5), whatever became of its medium. To stall is an answer. What is not on USB, as far as the
 // firmware tells, is taken to answer.
 func (d *BlockDevice) answers() bool {
-	d.asked = time.Now()
 	hs, err := handles(&uefi.USBIOGUID)
 	if err != nil {
 		return true
@@ -487,14 +497,14 @@ func (d *BlockDevice) answers() bool {
 	if err != nil {
 		return true
 	}
-	const dataIn, timeout = 0, 500 // ms; USB 2.0, 9.2.6.4
+	const dataIn, timeout, stalled = 0, 500, 2 // timeout in ms: USB 2.0, 9.2.6.4
 	getStatus := [...]byte{0x80, 0, 0, 0, 0, 0, 2, 0}
 	params.Lock()
 	defer params.Unlock()
 	request, status := params.data[:len(getStatus)], params.data[len(getStatus):][:2]
 	copy(request, getStatus[:])
 	st := uefi.Status(call(at[uefi.USBIO](io).ControlTransfer, io, addressOf(request), dataIn, timeout, addressOf(status), uintptr(len(status)), cell(0, 0)))
-	return st.Err() == nil
+	return st != uefi.DeviceError && st != uefi.Timeout || params.cell[0]&stalled != 0
 }
 
 func (d *BlockDevice) transfer(what string, lba uint64, p []byte, write bool) error {
@@ -606,7 +616,7 @@ func (d *BlockDevice) move(lba uint64, p []byte, write bool) error {
 		}
 		st := uefi.Status(call(fn, d.io, uintptr(d.mediaID), uintptr(lba), uintptr(len(buf)), addressOf(buf)))
 		if st == uefi.DeviceError || st == uefi.BadBufferSize || st == uefi.InvalidParameter || st == uefi.OutOfResources {
-			if i := slices.IndexFunc(smaller[:], func(n int) bool { return n < len(part) }); i >= 0 && d.answers() {
+			if i := slices.IndexFunc(smaller[:], func(n int) bool { return n < len(part) }); i >= 0 && d.answers() && d.there() == nil {
 				most, limited = smaller[i], true
 				continue
 			}

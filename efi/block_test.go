@@ -419,14 +419,14 @@ func TestPulledInMidRequest(t *testing.T) {
 // There is firmware that never notices: the device behind its Block I/O has ceased to answer then.
 func TestPulledOutUnnoticed(t *testing.T) {
 	f, disk, d := bootVolume(t, 4096)
-	answers := uefi.Success
+	answers, stalled := uefi.Success, uint32(0)
 	stick := f.fn(func(a []uintptr) uefi.Status {
 		if request := bytesAt(a[1], 8); !bytes.Equal(request, []byte{0x80, 0, 0, 0, 0, 0, 2, 0}) || a[2] != 0 || a[3] != 500 || a[5] != 2 {
 			t.Errorf("the device was asked %x, %x", request, a[2:])
 		}
 		f.visible(a[1], 8)
 		f.visible(a[4], 2)
-		*out[uint32](f, a[6]) = 0
+		*out[uint32](f, a[6]) = stalled
 		return answers
 	})
 	other := f.fn(func([]uintptr) uefi.Status { t.Error("another device was asked"); return uefi.Success })
@@ -442,27 +442,48 @@ func TestPulledOutUnnoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	disk.status = uefi.DeviceError // it fails, but is there
-	if err := d.ReadBlocks(7, make([]byte, 512)); errors.Is(err, fs.ErrRemoved) || !errors.Is(err, fs.ErrIO) {
+	// It fails, but is there.
+	for _, answers = range []uefi.Status{uefi.Success, uefi.Unsupported} {
+		disk.bad, disk.reqs = 7, nil
+		if err := d.ReadBlocks(7, make([]byte, 512)); errors.Is(err, fs.ErrRemoved) || !errors.Is(err, fs.ErrIO) {
+			t.Error(err)
+		}
+		if err := d.ReadBlocks(9, make([]byte, 512)); err != nil {
+			t.Error(err)
+		}
+		disk.expect(t, "R 7 512", "R 9 512")
+	}
+	answers, stalled = uefi.DeviceError, 2
+	if err := d.ReadBlocks(7, make([]byte, 512)); errors.Is(err, fs.ErrRemoved) {
+		t.Error("to stall is an answer:", err)
+	}
+	stalled = 0
+	if err := d.ReadBlocks(9, make([]byte, 512)); err != nil {
 		t.Error(err)
 	}
-	answers, disk.reqs = uefi.DeviceError, nil
+
+	disk.status, disk.reqs = uefi.DeviceError, nil
 	if err := d.WriteBlocks(8, make([]byte, 1<<20)); !errors.Is(err, fs.ErrRemoved) || !strings.Contains(err.Error(), "EFI_DEVICE_ERROR") {
 		t.Error(err)
 	}
 	disk.expect(t, "W 8 1048576") // not tried again in smaller pieces
+	if fn, _, _ := d.RawWriter(); fn != 0 {
+		t.Error("a report would be written to it")
+	}
+	again := func() { // the time has passed after which it is asked again
+		for path := range d.dead {
+			d.dead[path] = time.Time{}
+		}
+	}
 	for range 3 {
 		if err := d.Present(); !errors.Is(err, fs.ErrRemoved) {
 			t.Error(err)
 		}
+		again()
 	}
 	disk.expect(t)
-	if fn, _, _ := d.RawWriter(); fn != 0 {
-		t.Error("a report would be written to it")
-	}
 
 	disk.status, answers = uefi.Success, uefi.Success // plugged in where it was, or it only hung
-	d.asked = time.Time{}
 	if err := d.WriteBlocks(8, make([]byte, 512)); err != nil {
 		t.Error(err)
 	}
@@ -481,6 +502,17 @@ func TestPulledOutUnnoticed(t *testing.T) {
 	}
 	disk.expect(t)
 	moved.expect(t, "R 0 512", "R 8 512", "W 9 512")
+
+	// Pulled out there as well, and noticed: what is dead is still not read.
+	f.uninstall(0x11)
+	if err := d.Present(); !errors.Is(err, fs.ErrRemoved) {
+		t.Error(err)
+	}
+	again()
+	if err := d.Present(); !errors.Is(err, fs.ErrRemoved) {
+		t.Error(err)
+	}
+	disk.expect(t)
 }
 
 func TestBlockDeviceProtected(t *testing.T) {

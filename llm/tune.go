@@ -109,7 +109,7 @@ func (m *Model) bestFetch(matrices []*kernel.Matrix, ways []kernel.Fetch, during
 	}
 	y, rest := make([]float32, rows), all
 	measure := func(way int) time.Duration {
-		n := each * m.pool.threads
+		n := min(each*m.pool.threads, len(all))
 		if len(rest) < n {
 			rest = all
 		}

@@ -188,6 +188,20 @@ func TestPulledOut(t *testing.T) {
 		t.Errorf("after a restart, the history is %q", all)
 	}
 	p.Screenshot("recalled.png")
+	// The medium of this one is removable, which firmware treats otherwise.
+	p.TypeLine("Are you an AI?")
+	p.Expect("alpha> ")
+	if err := p.VM.Unplug(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.Prompt()
+	if err := p.VM.Plug(t.Context(), disk, 1); err != nil {
+		t.Fatal(err)
+	}
+	p.TypeLine("Who are you?")
+	if said := p.Prompt(); !strings.Contains(said, "It can be saved again. All that was said is saved.") {
+		t.Errorf("after it was plugged in where it was: %q", said)
+	}
 	// Whoever does not plug it in again can switch off nevertheless.
 	if err := p.VM.Unplug(t.Context()); err != nil {
 		t.Fatal(err)
