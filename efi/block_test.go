@@ -419,7 +419,7 @@ func TestPulledInMidRequest(t *testing.T) {
 // There is firmware that never notices: the device behind its Block I/O has ceased to answer then.
 func TestPulledOutUnnoticed(t *testing.T) {
 	f, disk, d := bootVolume(t, 4096)
-	answers, stalled := uefi.Success, uint32(0)
+	answers, stalled, silent, asked := uefi.Success, uint32(0), 0, func() {}
 	stick := f.fn(func(a []uintptr) uefi.Status {
 		if request := bytesAt(a[1], 8); !bytes.Equal(request, []byte{0x80, 0, 0, 0, 0, 0, 2, 0}) || a[2] != 0 || a[3] != 500 || a[5] != 2 {
 			t.Errorf("the device was asked %x, %x", request, a[2:])
@@ -427,6 +427,10 @@ func TestPulledOutUnnoticed(t *testing.T) {
 		f.visible(a[1], 8)
 		f.visible(a[4], 2)
 		*out[uint32](f, a[6]) = stalled
+		asked()
+		if silent--; silent >= 0 {
+			return uefi.Timeout
+		}
 		return answers
 	})
 	other := f.fn(func([]uintptr) uefi.Status { t.Error("another device was asked"); return uefi.Success })
@@ -457,7 +461,11 @@ func TestPulledOutUnnoticed(t *testing.T) {
 	if err := d.ReadBlocks(7, make([]byte, 512)); errors.Is(err, fs.ErrRemoved) {
 		t.Error("to stall is an answer:", err)
 	}
-	stalled = 0
+	stalled, answers, silent = 0, uefi.Success, 1
+	if err := d.ReadBlocks(7, make([]byte, 512)); errors.Is(err, fs.ErrRemoved) {
+		t.Error("silent once, it is taken for pulled out:", err)
+	}
+	answers = uefi.DeviceError
 	if err := d.ReadBlocks(9, make([]byte, 512)); err != nil {
 		t.Error(err)
 	}
@@ -502,9 +510,16 @@ func TestPulledOutUnnoticed(t *testing.T) {
 	}
 	disk.expect(t)
 	moved.expect(t, "R 0 512", "R 8 512", "W 9 512")
+	usb(0x23, stick, pciRoot(), pci(0x14, 0), usbPort(4))
 
-	// Pulled out there as well, and noticed: what is dead is still not read.
-	f.uninstall(0x11)
+	// Pulled out there as well, and noticed just after a request failed: it is not tried again in smaller
+	// pieces, by a driver that is gone, and what is dead is still not read.
+	moved.status, answers, asked = uefi.DeviceError, uefi.Success, func() { f.uninstall(0x11) }
+	if err := d.WriteBlocks(16, make([]byte, 1<<20)); !errors.Is(err, fs.ErrRemoved) {
+		t.Error(err)
+	}
+	moved.expect(t, "W 16 1048576")
+	answers, asked = uefi.Timeout, func() {}
 	if err := d.Present(); !errors.Is(err, fs.ErrRemoved) {
 		t.Error(err)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // tuning is how long measurements of one model may take. They are repeated within it, so that
-// chance does not decide on a busy machine. With what is around them, choosing takes some 20 ms at most where nothing holds it up.
+// chance does not decide on a busy machine. With what is around them, choosing takes some 20 ms where nothing holds it up.
 const tuning = 12 * time.Millisecond
 
 // chooseFetches chooses, for each type of weights, what products with one vector fetch ahead: by
