@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"alphaos/llm/gguf"
@@ -65,7 +66,7 @@ type Info struct {
 	Streamed     int64 // bytes read from the drive for each token, when the model is larger than its memory
 	PerToken     int64 // bytes of weights in memory that a token of an answer is multiplied with
 	Kernel       string
-	Fetch        string // what kernels fetch ahead, for each type of weights: "Q4_K 2048, Q6_K none"
+	Fetch        string // what kernels fetch ahead, for each type of weights: "Q4_K 4x512, Q6_K none"; "" before the first answer
 	Threads      int
 }
 
@@ -78,8 +79,8 @@ type Model struct {
 	tokenizer *tokenizer.Tokenizer
 	set       *kernel.Set
 	pool      *pool
-	rotations *rotations                 // of weights that are rotated; nil: none are
-	fetches   map[gguf.Type]kernel.Fetch // chosen by measurement, or because the options say so
+	rotations *rotations                                 // of weights that are rotated; nil: none are
+	fetches   atomic.Pointer[map[gguf.Type]kernel.Fetch] // chosen by measurement, or because the options say so; nil: not yet
 
 	memory   []byte // as Alloc gave it
 	weights  weights
@@ -92,6 +93,7 @@ type Model struct {
 	encoder *encoder // of a model that embeds them
 
 	busy   sync.Mutex // held while a session computes
+	passed bool       // weights have been read for some tokens since they were loaded
 	closed bool
 }
 
@@ -150,7 +152,9 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Threads == 0 {
 		m.chooseThreads()
 	}
-	m.chooseFetches()
+	if _, streams := m.weights.(*stream); streams || o.Fetch != "" { // nothing comes yet
+		m.chooseFetches()
+	}
 	m.startSums()
 	return m, nil
 }

@@ -238,6 +238,9 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 	if s.model.closed {
 		return nil, errors.New("the model has been closed")
 	}
+	if m := s.model; m.passed && len(ids) == 1 && m.fetches.Load() == nil {
+		m.chooseFetches()
+	}
 	if need := rows * s.model.config.vocabulary; len(s.logits) < need {
 		s.logits = make([]float32, need)
 	}
@@ -266,6 +269,7 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 		}
 		ids = ids[n:]
 	}
+	s.model.passed = true
 	return s.logits[:rows*s.model.config.vocabulary], nil
 }
 

@@ -18,7 +18,8 @@ const tuning = 12 * time.Millisecond
 
 // chooseFetches chooses, for each type of weights, what products with one vector fetch ahead: by
 // measuring them on the weights themselves, in turns and each time on others, so that they
-// come from memory as they do for a token. What cannot be measured well stays as it is.
+// come from memory as they do for a token. What cannot be measured well stays as it is. It is done when the weights
+// have been read for a prompt: for a while after they were written, caches may still be writing them back.
 func (m *Model) chooseFetches() {
 	matrices, bytes := map[gguf.Type][]*kernel.Matrix{}, map[gguf.Type]int{}
 	all := 0
@@ -27,27 +28,30 @@ func (m *Model) chooseFetches() {
 		bytes[w.Type] += w.Bytes()
 		all += w.Bytes()
 	}
-	m.fetches = map[gguf.Type]kernel.Fetch{}
+	fetches := map[gguf.Type]kernel.Fetch{}
 	types := slices.SortedFunc(maps.Keys(matrices), func(a, b gguf.Type) int {
 		return cmp.Or(cmp.Compare(bytes[b], bytes[a]), cmp.Compare(a, b))
 	})
-	ways := slices.Clone(kernel.Fetches())
 	for _, t := range types {
 		f, err := kernel.ParseFetch(m.options.Fetch)
 		if err != nil { // there is no such wish
-			f = m.bestFetch(matrices[t], ways, tuning*time.Duration(bytes[t]>>10)/time.Duration(all>>10+1))
+			ways := matrices[t][0].Fetches()
 			// What is best for most of the weights is so for the others, unless they clearly differ: there is
 			// less time to measure them.
-			ways = slices.Insert(slices.DeleteFunc(ways, func(w kernel.Fetch) bool { return w == f }), 0, f)
+			if i := slices.Index(ways, fetches[types[0]]); i > 0 && t != types[0] {
+				ways = slices.Insert(slices.Delete(ways, i, i+1), 0, fetches[types[0]])
+			}
+			f = m.bestFetch(matrices[t], ways, tuning*time.Duration(bytes[t]>>10)/time.Duration(all>>10+1))
 		}
 		for _, w := range matrices[t] {
 			w.Fetch(f)
 		}
-		m.fetches[t] = f
+		fetches[t] = f
 	}
 	if t, _ := m.weights.(*stream); t != nil && t.experts != nil {
-		t.experts.fetch(m.fetches, bytes)
+		t.experts.fetch(fetches, bytes)
 	}
+	m.fetches.Store(&fetches)
 }
 
 // products are the matrices in memory that each token of an answer is multiplied with: none, if others are
@@ -189,10 +193,14 @@ func mean(times []time.Duration) float64 {
 	return float64(sum) / float64(len(times))
 }
 
-// fetched says what was chosen.
+// fetched says what was chosen, if anything was.
 func (m *Model) fetched() string {
+	fetches := m.fetches.Load()
+	if fetches == nil {
+		return ""
+	}
 	var all []string
-	for t, f := range m.fetches {
+	for t, f := range *fetches {
 		all = append(all, fmt.Sprintf("%v %v", t, f))
 	}
 	slices.Sort(all)

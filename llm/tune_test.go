@@ -111,7 +111,8 @@ func TestFetch(t *testing.T) {
 		m.Close()
 	}
 	m := load(t, llmtest.Llama(llmtest.Small), Options{}) // which caches hold: nothing is measured
-	for typ, f := range m.fetches {
+	m.chooseFetches()
+	for typ, f := range *m.fetches.Load() {
 		if f != kernel.Fetches()[0] {
 			t.Errorf("of a small model %v is fetched as %v", typ, f)
 		}

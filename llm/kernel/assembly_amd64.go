@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
+
+	"alphaos/llm/gguf"
 )
 
 // assembly computes with the functions of one instruction set.
@@ -31,13 +33,14 @@ type kernels struct {
 	panel                uintptr // a panel times tiles of 4 vectors
 	sum1, sum4           uintptr // 1 or 4 weighted sums of rows
 	repacked2            uintptr // repacked rows times 2 vectors; few types have it
+	runs                 uintptr // four runs of repacked rows times 1 vector
 }
 
 // call tells a function in assembly what to do. The headers take the offsets of
 // its fields from go_asm.h.
 type call struct {
 	w     unsafe.Pointer // first row of weights
-	step  uintptr        // bytes from row to row
+	step  uintptr        // bytes from row to row, or from run to run
 	rows  uintptr        // at least 1
 	n     uintptr        // blocks in a row; F32, F16 and BF16 count 8 elements as a block
 	x     unsafe.Pointer // activations of the first vector
@@ -45,7 +48,7 @@ type call struct {
 	d     unsafe.Pointer // scales of the first vector's blocks
 	dstep uintptr        // bytes from vector to vector
 	y     unsafe.Pointer // first result of the first vector, float32; rows follow each other
-	ystep uintptr        // bytes from vector to vector
+	ystep uintptr        // bytes from vector to vector, or from run to run
 	ahead uintptr        // Fetch.Ahead
 	page  uintptr        // Fetch.Page, or Ahead again: the page's first line is in the cache then
 	far   uintptr        // Fetch.Far, or Ahead again
@@ -69,12 +72,15 @@ func (e *entries) with(p *entries) *entries {
 		to, from := &merged.types[t], &p.types[t]
 		to.rows4 = cmp.Or(from.rows4, to.rows4)
 		to.repacked1, to.repacked2, to.repacked4 = cmp.Or(from.repacked1, to.repacked1), cmp.Or(from.repacked2, to.repacked2), cmp.Or(from.repacked4, to.repacked4)
+		to.runs = cmp.Or(from.runs, to.runs)
 		to.panel, to.sum4 = cmp.Or(from.panel, to.panel), cmp.Or(from.sum4, to.sum4)
 	}
 	return &merged
 }
 
 func (s assembly) has512() bool { return s.wide }
+
+func (s assembly) runs(t gguf.Type) bool { return s.types[t].runs != 0 }
 
 // begin prepares c for whole vectors of a.
 func (c *call) begin(a *Activations) {

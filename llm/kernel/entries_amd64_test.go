@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"slices"
 	"testing"
 
 	"alphaos/llm/gguf"
@@ -36,6 +37,9 @@ func TestEntriesAreComplete(t *testing.T) {
 			}
 			if two := typ == gguf.Q4_0 || typ == gguf.Q8_0; two != (k.repacked2 != 0) {
 				t.Errorf("%s %v has a kernel for two vectors, or none", s.Name(), typ)
+			}
+			if quantized := slices.Contains(inRuns, typ); quantized != (k.runs != 0) {
+				t.Errorf("%s %v has a kernel for four runs, or none", s.Name(), typ)
 			}
 			if l.pack == nil {
 				continue

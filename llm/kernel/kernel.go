@@ -48,6 +48,8 @@ type way interface {
 	row(m *Matrix, dst []float32, r int)
 	// product computes columns of y = a*b and returns how many, from the first on.
 	product(y, a, b Dense, rows, inner, cols int) int
+	// runs reports whether there is a kernel for Fetch.Runs.
+	runs(t gguf.Type) bool
 	// has512 reports whether registers have 512 bits.
 	has512() bool
 }
@@ -160,7 +162,7 @@ func (s *Set) NewMatrix(t gguf.Type, rows, cols int, data []byte) (*Matrix, erro
 	if len(data)/rowBytes < rows {
 		return nil, fmt.Errorf("a %v matrix of %d rows of %d weights needs %d bytes, not %d", t, rows, cols, rows*rowBytes, len(data))
 	}
-	return &Matrix{Type: t, Rows: rows, Cols: cols, data: data[: rows*rowBytes : rows*rowBytes], rowBytes: rowBytes, set: s, fetch: Fetches()[0]}, nil
+	return &Matrix{Type: t, Rows: rows, Cols: cols, data: data[: rows*rowBytes : rows*rowBytes], rowBytes: rowBytes, set: s, fetch: fetches[0]}, nil
 }
 
 // Repack rearranges the weights in place, for faster products, if the set knows a

@@ -1,5 +1,7 @@
 package kernel
 
+import "alphaos/llm/gguf"
+
 // The portable set: the definition of what the assembly computes, and what
 // processors without AVX2 run. The block layouts are ggml's.
 
@@ -35,6 +37,8 @@ func (inGo) row(*Matrix, []float32, int) { panic("kernel: no row was moved") }
 func (inGo) product(y, a, b Dense, rows, inner, cols int) int { return 0 }
 
 func (inGo) has512() bool { return false }
+
+func (inGo) runs(gguf.Type) bool { return false }
 
 // sumColumns sums the columns from left on.
 func sumColumns(m *Matrix, left int, y []float32, n int, x []float32, step, first, rows int) {

@@ -22,6 +22,10 @@ import (
 
 const eight = 8
 
+// runs is how many bytes of weights a kernel is given that reads four runs of them: where each begins nothing has been
+// fetched ahead, so they are longer than one alone needs to be.
+const runs = 256 << 10
+
 // block returns head and body of block i of the eight rows in b.
 func (l *layout) block(b []byte, i int) (head, body []byte) {
 	size := l.head + l.body
@@ -94,6 +98,19 @@ func (s assembly) mulGroups(m *Matrix, y []float32, step int, a *Activations, fr
 	size := chunk
 	if a.n == 1 || a.n == 2 && k.repacked2 != 0 || a.n == 4 {
 		size *= 4 // one pass, and nothing has to stay in a cache for the next
+	}
+	for m.fetch.Runs && a.n == 1 && k.runs != 0 {
+		groups := min(to-from, runs/m.rowBytes) / (4 * eight)
+		if groups == 0 {
+			break
+		}
+		rows := groups * eight
+		c.rows, c.w, c.step = uintptr(groups), unsafe.Pointer(&m.data[from*m.rowBytes]), uintptr(rows*m.rowBytes)
+		c.fetch(m.fetch, true)
+		c.x, c.d = a.at(0, 0)
+		c.y, c.ystep = unsafe.Pointer(&y[from]), uintptr(4*rows)
+		run(&c, k.runs)
+		from += 4 * rows
 	}
 	for from < to {
 		rows := min(to-from, max(eight, size/m.rowBytes&^7))

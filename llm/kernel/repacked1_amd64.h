@@ -82,7 +82,22 @@
 	VZEROUPPER; \
 	RET
 
-// Q4_0: a block is eight float16 scales and four times 32 bytes.
+// ADDBLOCK_Q4_0 adds a block of Q4_0 to sum: eight float16 scales and four times 32 bytes.
+#define ADDBLOCK_Q4_0(sum) \
+	FIRSTPAIR(0, 0, 16); \
+	MOREPAIR(32, 4, 20); \
+	MOREPAIR(64, 8, 24); \
+	MOREPAIR(96, 12, 28); \
+	VPADDW Y1, Y0, Y0; \
+	VPMADDWD Y13, Y0, Y0; \
+	VCVTDQ2PS Y0, Y0; \
+	VCVTPH2PS (R9), Y8; \
+	VBROADCASTSS (DI), Y9; \
+	VBROADCASTSS scaleQ8_sum8(DI), Y10; \
+	VMULPS Y9, Y0, Y0; \
+	VADDPS Y10, Y0, Y0; \
+	FMADD(Y8, Y0, sum, Y9)
+
 TEXT repacked1Q40<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINREPACKED
 	ONES(Y13)
@@ -94,19 +109,7 @@ super:
 	SUPER(4, 16)
 block:
 	STREAM2(0)
-	FIRSTPAIR(0, 0, 16)
-	MOREPAIR(32, 4, 20)
-	MOREPAIR(64, 8, 24)
-	MOREPAIR(96, 12, 28)
-	VPADDW Y1, Y0, Y0
-	VPMADDWD Y13, Y0, Y0
-	VCVTDQ2PS Y0, Y0
-	VCVTPH2PS (R9), Y8
-	VBROADCASTSS (DI), Y9
-	VBROADCASTSS scaleQ8_sum8(DI), Y10
-	VMULPS Y9, Y0, Y0
-	VADDPS Y10, Y0, Y0
-	FMADD(Y8, Y0, Y14, Y9)
+	ADDBLOCK_Q4_0(Y14)
 	NEXTBLOCK(128)
 	VMOVUPS Y14, (R13)
 	NEXTGROUP
@@ -122,7 +125,25 @@ block:
 	VPMADDWD Y13, Y5, Y5; \
 	VPADDD Y5, y, y
 
-// Q8_0: a block is eight float16 scales and eight times 32 int8.
+// ADDBLOCK_Q8_0 adds a block of Q8_0 to sum: eight float16 scales and eight times 32 int8.
+#define ADDBLOCK_Q8_0(sum) \
+	VPXOR Y0, Y0, Y0; \
+	VPXOR Y1, Y1, Y1; \
+	SIGNEDEIGHT(0, 0, Y0); \
+	SIGNEDEIGHT(32, 4, Y1); \
+	SIGNEDEIGHT(64, 8, Y0); \
+	SIGNEDEIGHT(96, 12, Y1); \
+	SIGNEDEIGHT(128, 16, Y0); \
+	SIGNEDEIGHT(160, 20, Y1); \
+	SIGNEDEIGHT(192, 24, Y0); \
+	SIGNEDEIGHT(224, 28, Y1); \
+	VPADDD Y1, Y0, Y0; \
+	VCVTDQ2PS Y0, Y0; \
+	VCVTPH2PS (R9), Y8; \
+	VBROADCASTSS (DI), Y9; \
+	VMULPS Y9, Y0, Y0; \
+	FMADD(Y8, Y0, sum, Y9)
+
 TEXT repacked1Q80<>(SB), NOSPLIT|NOFRAME, $0-8
 	BEGINREPACKED
 	ONES(Y13)
@@ -134,22 +155,7 @@ super:
 	SUPER(4, 16)
 block:
 	STREAM4(0)
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	SIGNEDEIGHT(0, 0, Y0)
-	SIGNEDEIGHT(32, 4, Y1)
-	SIGNEDEIGHT(64, 8, Y0)
-	SIGNEDEIGHT(96, 12, Y1)
-	SIGNEDEIGHT(128, 16, Y0)
-	SIGNEDEIGHT(160, 20, Y1)
-	SIGNEDEIGHT(192, 24, Y0)
-	SIGNEDEIGHT(224, 28, Y1)
-	VPADDD Y1, Y0, Y0
-	VCVTDQ2PS Y0, Y0
-	VCVTPH2PS (R9), Y8
-	VBROADCASTSS (DI), Y9
-	VMULPS Y9, Y0, Y0
-	FMADD(Y8, Y0, Y14, Y9)
+	ADDBLOCK_Q8_0(Y14)
 	NEXTBLOCK(256)
 	VMOVUPS Y14, (R13)
 	NEXTGROUP
@@ -183,9 +189,9 @@ GLOBL doubleOdd<>(SB), RODATA|NOPTR, $32
 
 CONSTANT32(mask30, $0x3030303030303030)
 
-// SIXBITS unpacks four pairs of 6-bit numbers of eight rows to int16 in Y8-Y11:
-// their low nibbles are at lo, their upper two bits at hi.
-#define SIXBITS(lo, hi) \
+// SIXBYTES unpacks four pairs of 6-bit numbers of eight rows to bytes, two pairs in Y5 and
+// two in Y6: their low nibbles are at lo, their upper two bits at hi.
+#define SIXBYTES(lo, hi) \
 	VMOVDQU lo(BX), Y6; \
 	VPAND Y15, Y6, Y5; \
 	VPSRLW $4, Y6, Y6; \
@@ -196,7 +202,11 @@ CONSTANT32(mask30, $0x3030303030303030)
 	VPAND mask30<>(SB), Y4, Y4; \
 	VPAND mask30<>(SB), Y7, Y7; \
 	VPOR Y4, Y5, Y5; \
-	VPOR Y7, Y6, Y6; \
+	VPOR Y7, Y6, Y6
+
+// SIXBITS unpacks them to int16 in Y8-Y11.
+#define SIXBITS(lo, hi) \
+	SIXBYTES(lo, hi); \
 	VPMOVZXBW X5, Y8; \
 	VEXTRACTI128 $1, Y5, X5; \
 	VPMOVZXBW X5, Y9; \
@@ -210,18 +220,34 @@ CONSTANT32(mask30, $0x3030303030303030)
 	VPMADDWD y, Y4, Y4; \
 	VPADDD Y4, Y13, Y13
 
-// HEAD_K reads the head of a block of Q4_K or Q5_K; END64_K ends 64 columns, which
-// take the given bytes, and the loops around them.
-#define HEAD_K \
-	STREAM2(0); \
-	AHEAD; \
+// MINIMA_K sums up the minima of a block of Q4_K or Q5_K in Y13.
+#define MINIMA_K \
 	VPXOR Y13, Y13, Y13; \
-	VPXOR Y2, Y2, Y2; \
 	SIXBITS(64, 112); \
 	MINIMAPAIR(Y8, scaleQ8K_sum32); \
 	MINIMAPAIR(Y9, scaleQ8K_sum32+4); \
 	MINIMAPAIR(Y10, scaleQ8K_sum32+8); \
-	MINIMAPAIR(Y11, scaleQ8K_sum32+12); \
+	MINIMAPAIR(Y11, scaleQ8K_sum32+12)
+
+// TOTAL_K adds such a block, whose head is at R9, to total: weights in Y2, minima in Y13.
+#define TOTAL_K(total) \
+	VCVTPH2PS (R9), Y4; \
+	VCVTPH2PS 16(R9), Y5; \
+	VCVTDQ2PS Y2, Y2; \
+	VCVTDQ2PS Y13, Y13; \
+	VMULPS Y4, Y2, Y2; \
+	VMULPS Y5, Y13, Y13; \
+	VSUBPS Y13, Y2, Y2; \
+	VBROADCASTSS (DI), Y6; \
+	FMADD(Y6, Y2, total, Y7)
+
+// HEAD_K reads the head of a block; END64_K ends 64 columns, which
+// take the given bytes, and the loops around them.
+#define HEAD_K \
+	STREAM2(0); \
+	AHEAD; \
+	VPXOR Y2, Y2, Y2; \
+	MINIMA_K; \
 	SIXBITS(32, 96); \
 	MOVQ $4, R10; \
 	MOVQ BX, R9; \
@@ -235,15 +261,7 @@ CONSTANT32(mask30, $0x3030303030303030)
 	ADDQ $64, SI; \
 	DECQ R10; \
 	JNE  pair; \
-	VCVTPH2PS (R9), Y4; \
-	VCVTPH2PS 16(R9), Y5; \
-	VCVTDQ2PS Y2, Y2; \
-	VCVTDQ2PS Y13, Y13; \
-	VMULPS Y4, Y2, Y2; \
-	VMULPS Y5, Y13, Y13; \
-	VSUBPS Y13, Y2, Y2; \
-	VBROADCASTSS (DI), Y6; \
-	FMADD(Y6, Y2, Y14, Y7); \
+	TOTAL_K(Y14); \
 	ADDQ $scaleQ8K__size, DI; \
 	DECQ CX; \
 	JNE  loop; \
@@ -359,9 +377,9 @@ CONSTANT32(sixBits, $0x3f3f3f3f3f3f3f3f)
 	VPOR Y1, Y0, Y0; \
 	VPOR Y2, Y0, y
 
-// QUAD adds 16 columns, whose scales are in y (twice each), to Y12. Sums of two
+// QUAD adds 16 columns, whose scales are in y (twice each), to sum. Sums of two
 // steps are at most 2*2*63*127 = 32004.
-#define QUAD(wo, xo, y) \
+#define QUAD(wo, xo, y, sum) \
 	SIXES(wo, Y0); \
 	VPBROADCASTD xo(SI), Y1; \
 	VPBROADCASTD xo+4(SI), Y2; \
@@ -375,8 +393,8 @@ CONSTANT32(sixBits, $0x3f3f3f3f3f3f3f3f)
 	VPADDW Y6, Y0, Y0; \
 	VPMADDWD y, Y4, Y4; \
 	VPMADDWD y, Y0, Y0; \
-	VPADDD Y4, Y12, Y12; \
-	VPADDD Y0, Y12, Y12
+	VPADDD Y4, sum, sum; \
+	VPADDD Y0, sum, sum
 
 // Q6_K: a block is eight d (float16), eight times 16 bytes of pairs of
 // scales, and 48 times 32 bytes of weights. The scales serve as minima, too.
@@ -408,8 +426,8 @@ pair:
 	VPADDD Y7, Y13, Y13
 	VPSHUFB Y10, Y8, Y9
 	VPSHUFB Y11, Y8, Y8
-	QUAD(0, 0, Y9)
-	QUAD(96, 16, Y8)
+	QUAD(0, 0, Y9, Y12)
+	QUAD(96, 16, Y8, Y12)
 	ADDQ $192, BX
 	ADDQ $32, SI
 	ADDQ $16, R9

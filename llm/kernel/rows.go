@@ -12,7 +12,7 @@ const near = 16 << 10
 
 // ofRows is what keys and values have fetched. Into the second-level cache it goes further ahead than weights do: with 8192
 // bytes the processor waits for a quarter of the keys, from 16384 on it doesn't.
-var ofRows = Fetch{2048, 0, 24576}
+var ofRows = Fetch{Ahead: 2048, Far: 24576}
 
 // Rows is a growing table, such as the keys or the values of an attention head, in float32,
 // float16 or Q8_0: its first rows as a matrix.

@@ -81,7 +81,7 @@ makes embeddings, pp is the embedding of a text.`,
 	f.IntVarP(&o.repeat, "repetitions", "r", 5, "how often each is measured")
 	f.StringVarP(&o.output, "output", "o", "md", "md (a table) or json")
 	kernelFlag(cmd, &o.kernel)
-	f.StringVar(&o.fetch, "fetch", os.Getenv("ALPHAOS_FETCH"), "what kernels fetch ahead, also $ALPHAOS_FETCH: none, 512, 1024, 2048, 4096, 2048+10240, 4096+12288, or 2048,8192: into the second-level cache first (default: measure and choose)")
+	f.StringVar(&o.fetch, "fetch", os.Getenv("ALPHAOS_FETCH"), "what kernels fetch ahead, also $ALPHAOS_FETCH: none, 512, 1024, 2048, 4096, 2048+10240, 4096+12288, 2048,8192: into the second-level cache first, or 4x256, 4x512, 4x1024, 4x4096: four runs of rows in turn (default: measure and choose)")
 	f.BoolVar(&o.bandwidth, "bandwidth", false, "measure how fast memory can be read at most, in turn with answers")
 	f.StringVar(&o.cache, "cache", "f16", "keys and values as f32, f16 or q8_0")
 	f.StringVar(&o.pages, "pages", "2m", "memory pages of the weights: 2m (if the system has any) or 4k")
