@@ -963,7 +963,7 @@ func (s *Session) multiply(x []float32, n int, products ...product) {
 	}
 	// Rows are handed out in pieces, small enough to even out threads that
 	// are held up and large enough that handing out costs nothing.
-	k.piece = max(16, (rows/(s.model.pool.threads*8)+15)&^15)
+	k.piece = max(32, (rows/(s.model.pool.threads*8)+31)&^31)
 	parts := 0
 	for _, p := range k.products {
 		parts += (p.m.Rows + k.piece - 1) / k.piece

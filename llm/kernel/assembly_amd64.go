@@ -52,6 +52,7 @@ type call struct {
 	ahead uintptr        // Fetch.Ahead
 	page  uintptr        // Fetch.Page, or Ahead again: the page's first line is in the cache then
 	far   uintptr        // Fetch.Far, or Ahead again
+	next  uintptr        // first of the runs that come next, which are as far apart
 }
 
 // run calls the function at entry, which does not keep c or what it points to.

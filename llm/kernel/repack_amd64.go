@@ -93,24 +93,14 @@ func (assembly) row(m *Matrix, dst []float32, r int) {
 // to are multiples of eight.
 func (s assembly) mulGroups(m *Matrix, y []float32, step int, a *Activations, from, to int) {
 	k := &s.types[m.Type]
+	if m.fetch.Runs && a.n == 1 && k.runs != 0 {
+		from = s.mulRuns(m, y, a, from, to)
+	}
 	c := call{ystep: uintptr(4 * step)}
 	c.begin(a)
 	size := chunk
 	if a.n == 1 || a.n == 2 && k.repacked2 != 0 || a.n == 4 {
 		size *= 4 // one pass, and nothing has to stay in a cache for the next
-	}
-	for m.fetch.Runs && a.n == 1 && k.runs != 0 {
-		groups := min(to-from, runs/m.rowBytes) / (4 * eight)
-		if groups == 0 {
-			break
-		}
-		rows := groups * eight
-		c.rows, c.w, c.step = uintptr(groups), unsafe.Pointer(&m.data[from*m.rowBytes]), uintptr(rows*m.rowBytes)
-		c.fetch(m.fetch, true)
-		c.x, c.d = a.at(0, 0)
-		c.y, c.ystep = unsafe.Pointer(&y[from]), uintptr(4*rows)
-		run(&c, k.runs)
-		from += 4 * rows
 	}
 	for from < to {
 		rows := min(to-from, max(eight, size/m.rowBytes&^7))
@@ -132,6 +122,35 @@ func (s assembly) mulGroups(m *Matrix, y []float32, step int, a *Activations, fr
 		}
 		from += rows
 	}
+}
+
+// mulRuns multiplies rows [from, to), of which four times eight or more are left, with one vector, and returns from
+// where on others have to: all but the last three eights at most.
+func (s assembly) mulRuns(m *Matrix, y []float32, a *Activations, from, to int) int {
+	const four = 4 * eight
+	groups := (to - from) / four // in each run
+	calls := (groups*four*m.rowBytes + runs - 1) / runs
+	var c call
+	c.begin(a)
+	c.fetch(m.fetch, true)
+	c.x, c.d = a.at(0, 0)
+	for ; groups > 0; calls-- {
+		n := (groups + calls - 1) / calls
+		c.rows, c.w, c.step = uintptr(n), unsafe.Pointer(&m.data[from*m.rowBytes]), uintptr(n*eight*m.rowBytes)
+		c.y, c.ystep = unsafe.Pointer(&y[from]), uintptr(4*n*eight)
+		from, groups = from+n*four, groups-n
+		next := from // where the same thread most likely goes on
+		if groups == 0 {
+			next = to
+		}
+		if next+n*four <= m.repacked {
+			c.next = uintptr(unsafe.Pointer(&m.data[next*m.rowBytes]))
+		} else {
+			c.next = uintptr(c.w)
+		}
+		run(&c, s.types[m.Type].runs)
+	}
+	return from
 }
 
 // mulRepacked multiplies those of the rows [from, to) that are repacked. Where the

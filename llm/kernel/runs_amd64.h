@@ -34,6 +34,19 @@
 	LEAQ (R14)(R14*2), R14; \
 	VMOVUPS d, (R13)(R14*1)
 
+// NEXTRUNS fetches a line of each of the runs that come next, of which nothing else would, while the last eight rows of these
+// are multiplied.
+#define NEXTRUNS \
+	CMPQ DX, $1; \
+	JNE  more; \
+	MOVQ call_next(AX), R12; \
+	PREFETCHT0 (R12); \
+	PREFETCHT0 (R12)(R11*1); \
+	PREFETCHT0 (R12)(R11*2); \
+	PREFETCHT0 (R12)(R10*1); \
+	ADDQ $64, call_next(AX); \
+more:
+
 #define HEADSRUN(_) FETCH(0)
 
 #define RUN_Q4_0(sum) \
@@ -54,6 +67,7 @@ group: \
 	VXORPS Y11, Y11, Y11; \
 	VXORPS Y12, Y12, Y12; \
 super: \
+	NEXTRUNS; \
 	RUNS(HEADSRUN, 0, 0, 0, 0); \
 	SUPER(4, 16); \
 block: \
@@ -126,6 +140,7 @@ group: \
 	GROUP; \
 	RUNSIN(CLEARTOTAL); \
 loop: \
+	NEXTRUNS; \
 	RUNSIN(HEADRUN_K); \
 	MOVQ $4, R8; \
 	MOVQ BX, R9; \
@@ -161,15 +176,18 @@ TEXT runsQ5K<>(SB), NOSPLIT, $640-8
 // RUN_Q6_K adds 32 columns to sum. 32 stands for 0, and is taken off here.
 #define RUN_Q6_K(sum) \
 	FETCH2(0); \
-	FETCH(128); \
 	VPMOVSXBW 16(R9), Y8; \
 	VPBROADCASTD scaleQ8K_sum16(DI), Y7; \
 	VPMADDWD Y8, Y7, Y7; \
 	VPSLLD $5, Y7, Y7; \
 	VPSUBD Y7, sum, sum; \
 	VPSHUFB Y10, Y8, Y9; \
+	QUAD(0, 0, Y9, sum)
+
+#define RUN2_Q6_K(sum) \
+	FETCH(128); \
+	VPMOVSXBW 16(R9), Y8; \
 	VPSHUFB Y11, Y8, Y8; \
-	QUAD(0, 0, Y9, sum); \
 	QUAD(96, 16, Y8, sum)
 
 // ENDRUN_Q6_K adds a block, whose sum is in Y0, to the total at at. R9 is 128 bytes behind its factors, DI 32 behind the vector's.
@@ -191,6 +209,7 @@ group:
 	GROUP
 	RUNSIN(CLEARTOTAL)
 super:
+	NEXTRUNS
 	RUNS(HEADSRUN_Q6_K, 0, 0, 0, 0)
 	SUPER(2, 144)
 block:
@@ -201,6 +220,7 @@ block:
 	MOVQ $8, R14
 pair:
 	RUNS(RUN_Q6_K, Y3, Y12, Y13, Y14)
+	RUNS(RUN2_Q6_K, Y3, Y12, Y13, Y14)
 	ADDQ $192, BX
 	ADDQ $32, SI
 	ADDQ $16, R9

@@ -181,7 +181,7 @@ func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, lo
 	var results []benchResult
 	measure := func(prompt, generate int, run func() error) error {
 		result := benchResult{File: filepath.Base(o.model), Type: info.Architecture + " " + info.Quantization, Bytes: info.Bytes,
-			Parameters: info.Parameters, Kernel: info.Kernel, Pages: o.pages, Threads: info.Threads, Prompt: prompt, Generate: generate, Fetch: info.Fetch}
+			Parameters: info.Parameters, Kernel: info.Kernel, Pages: o.pages, Threads: info.Threads, Prompt: prompt, Generate: generate}
 		var limits, shares []float64
 		for i := range o.repeat + 1 {
 			empty()
@@ -212,6 +212,7 @@ func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, lo
 			result.Limit, result.Share = limits[len(limits)/2], shares[len(shares)/2]
 		}
 		result.Average, result.Deviation = meanDeviation(result.Samples)
+		result.Fetch = model.Info().Fetch // it is chosen when an answer begins
 		results = append(results, result)
 		return nil
 	}
