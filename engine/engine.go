@@ -356,6 +356,11 @@ func (s *session) Memory() int64 {
 // Describe returns facts about the model for a person.
 func (m *Model) Describe() []console.Field {
 	fields := m.About[:len(m.About):len(m.About)]
+	if m.weights != nil {
+		if fetch := m.weights.Info().Fetch; fetch != "" {
+			fields = append(fields, console.Field{Name: "fetches ahead", Value: fetch + " (bytes, by type of weights)"})
+		}
+	}
 	if m.draft != nil {
 		d := m.draft.Info()
 		fields = append(fields, console.Field{Name: "drafts with", Value: fmt.Sprintf("%s parameters, %s, when that is faster", thousands(d.Parameters), d.Quantization)})
@@ -419,9 +424,6 @@ func about(i llm.Info, t chat.Template) (fields []console.Field) {
 		threads = "thread"
 	}
 	add("computes with", "%s, %d %s", i.Kernel, i.Threads, threads)
-	if i.Fetch != "" {
-		add("fetches ahead", "%s (bytes, by type of weights)", i.Fetch)
-	}
 	return fields
 }
 

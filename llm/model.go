@@ -66,7 +66,7 @@ type Info struct {
 	Streamed     int64 // bytes read from the drive for each token, when the model is larger than its memory
 	PerToken     int64 // bytes of weights in memory that a token of an answer is multiplied with
 	Kernel       string
-	Fetch        string // what kernels fetch ahead, for each type of weights: "Q4_K 4x512, Q6_K none"; "" before the first answer
+	Fetch        string // what kernels fetch ahead, for each type of weights: "Q4_K 4x512, Q6_K none"; "" where it is measured after the first tokens
 	Threads      int
 }
 
@@ -93,7 +93,7 @@ type Model struct {
 	encoder *encoder // of a model that embeds them
 
 	busy   sync.Mutex // held while a session computes
-	passed bool       // weights have been read for some tokens since they were loaded
+	trial  *trial     // of ways to fetch ahead; nil: none is going on
 	closed bool
 }
 
@@ -152,7 +152,7 @@ func Load(r io.ReaderAt, size int64, o Options) (*Model, error) {
 	if o.Threads == 0 {
 		m.chooseThreads()
 	}
-	if _, streams := m.weights.(*stream); streams || o.Fetch != "" { // nothing comes yet
+	if m.streams() || o.Fetch != "" { // no expert is on its way yet
 		m.chooseFetches()
 	}
 	m.startSums()

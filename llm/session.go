@@ -238,9 +238,6 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 	if s.model.closed {
 		return nil, errors.New("the model has been closed")
 	}
-	if m := s.model; m.passed && len(ids) == 1 && m.fetches.Load() == nil {
-		m.chooseFetches()
-	}
 	if need := rows * s.model.config.vocabulary; len(s.logits) < need {
 		s.logits = make([]float32, need)
 	}
@@ -260,7 +257,11 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 		} else if rest < rows { // these come together
 			n -= rows - rest
 		}
-		if err := s.forward(ctx, ids[:n], want); err != nil {
+		pass := s.forward
+		if all == 1 && s.model.trial != nil {
+			pass = s.tryForward
+		}
+		if err := pass(ctx, ids[:n], want); err != nil {
 			return nil, err
 		}
 		if !finite(s.logits[:want*s.model.config.vocabulary]) {
@@ -269,7 +270,9 @@ func (s *Session) EvalRows(ctx context.Context, ids []int32, rows int) ([]float3
 		}
 		ids = ids[n:]
 	}
-	s.model.passed = true
+	if s.model.fetches.Load() == nil { // all weights have been read
+		s.model.chooseFetches()
+	}
 	return s.logits[:rows*s.model.config.vocabulary], nil
 }
 

@@ -2,8 +2,10 @@ package llm
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +21,7 @@ const tuning = 12 * time.Millisecond
 // chooseFetches chooses, for each type of weights, what products with one vector fetch ahead: by
 // measuring them on the weights themselves, in turns and each time on others, so that they
 // come from memory as they do for a token. What cannot be measured well stays as it is. It is done when the weights
-// have been read for a prompt: for a while after they were written, caches may still be writing them back.
+// have been read for a first prompt: for a while after they were written, caches may still be writing them back.
 func (m *Model) chooseFetches() {
 	matrices, bytes := map[gguf.Type][]*kernel.Matrix{}, map[gguf.Type]int{}
 	all := 0
@@ -32,6 +34,8 @@ func (m *Model) chooseFetches() {
 	types := slices.SortedFunc(maps.Keys(matrices), func(a, b gguf.Type) int {
 		return cmp.Or(cmp.Compare(bytes[b], bytes[a]), cmp.Compare(a, b))
 	})
+	m.trial = nil
+	var others []kernel.Fetch // than the best for most of the weights
 	for _, t := range types {
 		f, err := kernel.ParseFetch(m.options.Fetch)
 		if err != nil { // there is no such wish
@@ -41,17 +45,104 @@ func (m *Model) chooseFetches() {
 			if i := slices.Index(ways, fetches[types[0]]); i > 0 && t != types[0] {
 				ways = slices.Insert(slices.Delete(ways, i, i+1), 0, fetches[types[0]])
 			}
-			f = m.bestFetch(matrices[t], ways, tuning*time.Duration(bytes[t]>>10)/time.Duration(all>>10+1))
-		}
-		for _, w := range matrices[t] {
-			w.Fetch(f)
+			best := m.bestFetches(matrices[t], ways, tuning*time.Duration(bytes[t]>>10)/time.Duration(all>>10+1))
+			if f = best[0]; t == types[0] {
+				others = best[1:]
+			}
 		}
 		fetches[t] = f
 	}
+	m.fetch(fetches)
 	if t, _ := m.weights.(*stream); t != nil && t.experts != nil {
 		t.experts.fetch(fetches, bytes)
 	}
+	if len(others) == 0 || m.streams() { // how long a token takes then depends on more than this
+		return
+	}
+	tries := &trial{ways: []map[gguf.Type]kernel.Fetch{fetches}}
+	for _, f := range others {
+		way := maps.Clone(fetches)
+		for _, t := range types {
+			if slices.Contains(matrices[t][0].Fetches(), f) {
+				way[t] = f
+			}
+		}
+		tries.ways = append(tries.ways, way)
+	}
+	tries.times = make([]time.Duration, 0, tokensATry*len(tries.ways))
+	m.trial = tries
+}
+
+// fetch has all products fetch ahead so.
+func (m *Model) fetch(fetches map[gguf.Type]kernel.Fetch) {
+	for _, w := range m.products() {
+		w.Fetch(fetches[w.Type])
+	}
 	m.fetches.Store(&fetches)
+}
+
+// A trial decides between ways to fetch ahead that measurements of milliseconds can't tell apart: in turns, a token of the answer is
+// computed with each. So much is read for a token that little is left to chance, and it has to be computed anyway.
+type trial struct {
+	ways    []map[gguf.Type]kernel.Fetch // the first is what measurements chose
+	session *Session
+	times   []time.Duration // of its tokens; token i was computed in way i%len(ways)
+}
+
+// tokensATry is for how many tokens each way is tried.
+const tokensATry = 13
+
+// next is the way for the next token.
+func (t *trial) next() map[gguf.Type]kernel.Fetch { return t.ways[len(t.times)%len(t.ways)] }
+
+// best is the way that takes the least of its turns' time in the median, once all tokens are measured: memory may be
+// slow for a while, but then it is for the whole turn.
+func (t *trial) best() (way map[gguf.Type]kernel.Fetch, done bool) {
+	n := len(t.ways)
+	if len(t.times) < tokensATry*n {
+		return nil, false
+	}
+	least := math.Inf(1)
+	for i, w := range t.ways {
+		var shares []float64
+		for turn := range slices.Chunk(t.times, n) {
+			shares = append(shares, float64(turn[i])/mean(turn))
+		}
+		slices.Sort(shares)
+		if share := shares[len(shares)/2]; share < least {
+			way, least = w, share
+		}
+	}
+	return way, true
+}
+
+// tryForward is forward for a token of the session that the trial is about, in the way that is next. Afterwards, and for whatever else
+// is computed meanwhile, the first way holds, and at last the best.
+func (s *Session) tryForward(ctx context.Context, ids []int32, rows int) error {
+	m, t := s.model, s.model.trial
+	if t.session != s { // tokens of one session only are alike
+		t.session, t.times = s, t.times[:0]
+	}
+	m.fetch(t.next())
+	began := time.Now()
+	err := s.forward(ctx, ids, rows)
+	if err == nil {
+		t.times = append(t.times, time.Since(began))
+	}
+	way, done := t.best()
+	if done {
+		m.trial = nil
+	} else {
+		way = t.ways[0]
+	}
+	m.fetch(way)
+	return err
+}
+
+// streams reports whether weights are read for each token.
+func (m *Model) streams() bool {
+	t, _ := m.weights.(*stream)
+	return t != nil && (t.experts != nil || len(t.order) > 0)
 }
 
 // products are the matrices in memory that each token of an answer is multiplied with: none, if others are
@@ -82,7 +173,7 @@ func samples(matrices []*kernel.Matrix, size int) (all []sample, cols int) {
 		}
 	}
 	for _, w := range matrices {
-		rows := max(8, size/(w.Bytes()/w.Rows)&^7)
+		rows := max(32, size/(w.Bytes()/w.Rows)&^31) // four runs of eights
 		for from := 0; w.Cols == cols && from+rows <= w.Rows; from += rows {
 			all = append(all, sample{w, from, from + rows})
 		}
@@ -90,8 +181,9 @@ func samples(matrices []*kernel.Matrix, size int) (all []sample, cols int) {
 	return all, cols
 }
 
-// bestFetch measures for about the given time. The first way stays unless another is clearly better.
-func (m *Model) bestFetch(matrices []*kernel.Matrix, ways []kernel.Fetch, during time.Duration) kernel.Fetch {
+// bestFetches measures for about the given time, and returns the best way and up to three that may be as good. The first
+// way is best unless another is clearly better.
+func (m *Model) bestFetches(matrices []*kernel.Matrix, ways []kernel.Fetch, during time.Duration) (best []kernel.Fetch) {
 	const (
 		size  = 128 << 10 // bytes of a sample
 		each  = 8         // samples for a thread at a time: with fewer, waking threads would hide differences
@@ -99,7 +191,7 @@ func (m *Model) bestFetch(matrices []*kernel.Matrix, ways []kernel.Fetch, during
 	)
 	all, cols := samples(matrices, size)
 	if len(all)*size < least {
-		return ways[0]
+		return ways[:1]
 	}
 	a := m.set.NewActivations(kernel.FormOf(all[0].w.Type), cols, 1)
 	x := make([]float32, cols)
@@ -128,7 +220,10 @@ func (m *Model) bestFetch(matrices []*kernel.Matrix, ways []kernel.Fetch, during
 	}
 	measure(0) // wakes threads
 	l := limit{during: during}
-	return ways[quickest(len(ways), func(way int) time.Duration { return l.count(measure(way)) }, l.more)]
+	for _, way := range quickest(len(ways), func(way int) time.Duration { return l.count(measure(way)) }, l.more) {
+		best = append(best, ways[way])
+	}
+	return best
 }
 
 // limit allows as many measurements as fit into a time when nothing holds them up: what is held up, for milliseconds while a
@@ -149,17 +244,19 @@ func (l *limit) count(took time.Duration) time.Duration {
 func (l *limit) more() bool { return l.n*l.least < l.during && l.all < 3*l.during }
 
 // quickest measures n ways in rounds, while there is time, and returns the best by the mean of the fastest third of its
-// times: what else a machine does can only make a measurement longer. Way 0 must be beaten clearly.
-func quickest(n int, measure func(way int) time.Duration, more func() bool) int {
+// times: what else a machine does can only make a measurement longer. Way 0 must be beaten clearly. Up to three that are nearly as
+// good follow the best; where there was no time to judge any, it is the first four.
+func quickest(n int, measure func(way int) time.Duration, more func() bool) []int {
 	const (
-		few   = 3 // rounds before anything is judged
-		clear = 0.98
+		few    = 3 // rounds before anything is judged
+		clear  = 0.98
+		nearly = 1.25
 	)
 	times, typical, left := make([][]time.Duration, n), make([]float64, n), make([]int, n)
 	for i := range left {
 		left[i] = i
 	}
-	best := 0
+	best, judged := 0, false
 	for round := 1; len(left) > 1 && more(); round++ {
 		for _, i := range left {
 			times[i] = append(times[i], measure(i))
@@ -167,7 +264,7 @@ func quickest(n int, measure func(way int) time.Duration, more func() bool) int 
 		if round < few {
 			continue
 		}
-		best = 0
+		best, judged = 0, true
 		for _, i := range left {
 			slices.Sort(times[i])
 			typical[i] = mean(times[i][:(round+2)/3])
@@ -179,10 +276,15 @@ func quickest(n int, measure func(way int) time.Duration, more func() bool) int 
 		hopeful := typical[best] * (1.05 + 1.5/float64(round))
 		left = slices.DeleteFunc(left, func(i int) bool { return i > 0 && typical[i] > hopeful })
 	}
-	if typical[best] > typical[0]*clear {
-		return 0
+	if !judged {
+		return left[:min(n, 4)]
 	}
-	return best
+	left = slices.DeleteFunc(left, func(i int) bool { return typical[i] > typical[best]*nearly })
+	slices.SortFunc(left, func(a, b int) int { return cmp.Compare(typical[a], typical[b]) })
+	if first := slices.Index(left, 0); first > 0 && typical[best] > typical[0]*clear {
+		left = slices.Insert(slices.Delete(left, first, first+1), 0, 0)
+	}
+	return left[:min(len(left), 4)]
 }
 
 func mean(times []time.Duration) float64 {

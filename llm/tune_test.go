@@ -2,7 +2,9 @@ package llm
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -37,7 +39,7 @@ func TestQuickest(t *testing.T) {
 					d *= 1 + 5*r.Float64()
 				}
 				return time.Duration(d * 1e6)
-			}, func() bool { rounds++; return rounds <= c.rounds })
+			}, func() bool { rounds++; return rounds <= c.rounds })[0]
 			if got != c.want {
 				wrong++
 			}
@@ -59,10 +61,89 @@ func TestQuickestBeginsSlowly(t *testing.T) {
 			return 1200 * time.Microsecond
 		}
 		return 800 * time.Microsecond
-	}, func() bool { rounds++; return rounds <= 20 })
+	}, func() bool { rounds++; return rounds <= 20 })[0]
 	if got != 2 {
 		t.Errorf("way %d is chosen", got)
 	}
+}
+
+// Where nothing could be judged, a trial decides between the first ways.
+func TestQuickestWithoutTime(t *testing.T) {
+	rounds := 0
+	got := quickest(6, func(int) time.Duration { return time.Second }, func() bool { rounds++; return rounds < 2 })
+	if !slices.Equal(got, []int{0, 1, 2, 3}) {
+		t.Errorf("ways %v are left", got)
+	}
+}
+
+// A trial finds the best of ways that differ by 4 % though tokens vary by a tenth and one in ten is held up.
+func TestTrial(t *testing.T) {
+	speeds, wrong := []float64{1.04, 1, 1.08, 1.04}, 0
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var tries trial
+		for i := range speeds {
+			tries.ways = append(tries.ways, map[gguf.Type]kernel.Fetch{gguf.Q4_0: {Ahead: i}})
+		}
+		for {
+			if best, done := tries.best(); done {
+				if best[gguf.Q4_0].Ahead != 1 {
+					wrong++
+				}
+				break
+			}
+			d := speeds[tries.next()[gguf.Q4_0].Ahead] * (1 + 0.1*r.Float64())
+			if r.IntN(10) == 0 {
+				d *= 1.5
+			}
+			tries.times = append(tries.times, time.Duration(d*1e6))
+		}
+		if len(tries.times) != tokensATry*len(speeds) {
+			t.Fatalf("%d tokens were computed", len(tries.times))
+		}
+	}
+	if wrong > 10 {
+		t.Errorf("%d of 100 times another is chosen", wrong)
+	}
+}
+
+// A trial is about the tokens of one session; whatever else is computed is so in the first way, and when it is over, in the best.
+func TestTrialOfSession(t *testing.T) {
+	m := load(t, llmtest.Llama(llmtest.Small), Options{})
+	a, b := newSession(t, m), newSession(t, m)
+	eval(t, a, 1, 2, 3)
+	ways := []map[gguf.Type]kernel.Fetch{{gguf.F32: {Ahead: 1}}, {gguf.F32: {Ahead: 2}}}
+	m.trial = &trial{ways: ways}
+	holds := func(ways ...map[gguf.Type]kernel.Fetch) {
+		t.Helper()
+		now := *m.fetches.Load()
+		if !slices.ContainsFunc(ways, func(w map[gguf.Type]kernel.Fetch) bool { return maps.Equal(w, now) }) {
+			t.Fatalf("%v holds, not one of %v", now, ways)
+		}
+	}
+	for range tokensATry {
+		eval(t, a, 4)
+		holds(ways[0])
+		eval(t, a, 4, 5) // a draft
+	}
+	eval(t, b, 4) // begins anew
+	if len(m.trial.times) != 1 {
+		t.Fatalf("%d tokens are measured of another session", len(m.trial.times))
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.Eval(cancelled, []int32{4}); err == nil || len(m.trial.times) != 1 {
+		t.Fatalf("a cancelled token counts: %d, %v", len(m.trial.times), err)
+	}
+	holds(ways[0])
+	for range 2*tokensATry - 1 {
+		holds(ways[0])
+		eval(t, b, 4)
+	}
+	if m.trial != nil {
+		t.Error("the trial goes on")
+	}
+	holds(ways...)
 }
 
 // A measurement that is held up for as long as all may take does not end them, but all that are held up do.
