@@ -59,7 +59,7 @@ func (m *Model) chooseFetches() {
 	if len(others) == 0 || m.streams() { // how long a token takes then depends on more than this
 		return
 	}
-	tries := &trial{ways: []map[gguf.Type]kernel.Fetch{fetches}}
+	m.trial = &trial{ways: []map[gguf.Type]kernel.Fetch{fetches}}
 	for _, f := range others {
 		way := maps.Clone(fetches)
 		for _, t := range types {
@@ -67,10 +67,8 @@ func (m *Model) chooseFetches() {
 				way[t] = f
 			}
 		}
-		tries.ways = append(tries.ways, way)
+		m.trial.ways = append(m.trial.ways, way)
 	}
-	tries.times = make([]time.Duration, 0, tokensATry*len(tries.ways))
-	m.trial = tries
 }
 
 // fetch has all products fetch ahead so.

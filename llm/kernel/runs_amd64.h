@@ -1,5 +1,5 @@
 // Kernels for one vector and four runs of repacked rows at once: each takes a little of every run in turn, so
-// that a processor has four places of memory on the way to it, and fetches ahead by itself in each. Results are the bits of repacked1_amd64.h,
+// that the processor fetches ahead by itself in four places of memory. Results are the bits of repacked1_amd64.h,
 // whose macros these are made of. Registers as there, but
 //
 //	DX groups of eight rows left in each run
@@ -173,7 +173,7 @@ TEXT runsQ5K<>(SB), NOSPLIT, $640-8
 	FETCH4(0); \
 	FETCH(256)
 
-// RUN_Q6_K adds 32 columns to sum. 32 stands for 0, and is taken off here.
+// RUN_Q6_K and RUN2_Q6_K add 16 columns each to sum. 32 stands for 0, and is taken off for both in the first.
 #define RUN_Q6_K(sum) \
 	FETCH2(0); \
 	VPMOVSXBW 16(R9), Y8; \
@@ -190,7 +190,7 @@ TEXT runsQ5K<>(SB), NOSPLIT, $640-8
 	VPSHUFB Y11, Y8, Y8; \
 	QUAD(96, 16, Y8, sum)
 
-// ENDRUN_Q6_K adds a block, whose sum is in Y0, to the total at at. R9 is 128 bytes behind its factors, DI 32 behind the vector's.
+// ENDRUN_Q6_K adds a block with a sum to the total of the run that is at at. R9 is 128 bytes behind its factors, DI 32 behind the vector's.
 #define ENDRUN_Q6_K(at, sum) \
 	VCVTPH2PS -128(R9), Y4; \
 	VBROADCASTSS -32(DI), Y7; \
