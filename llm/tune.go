@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"weak"
 
 	"alphaos/llm/gguf"
 	"alphaos/llm/kernel"
@@ -83,8 +84,8 @@ func (m *Model) fetch(fetches map[gguf.Type]kernel.Fetch) {
 // computed with each. So much is read for a token that little is left to chance, and it has to be computed anyway.
 type trial struct {
 	ways    []map[gguf.Type]kernel.Fetch // the first is what measurements chose
-	session *Session
-	times   []time.Duration // of its tokens; token i was computed in way i%len(ways)
+	session weak.Pointer[Session]        // which may be given up, with all that it remembers
+	times   []time.Duration              // of its tokens; token i was computed in way i%len(ways)
 }
 
 // tokensATry is for how many tokens each way is tried.
@@ -118,8 +119,8 @@ func (t *trial) best() (way map[gguf.Type]kernel.Fetch, done bool) {
 // is computed meanwhile, the first way holds, and at last the best.
 func (s *Session) tryForward(ctx context.Context, ids []int32, rows int) error {
 	m, t := s.model, s.model.trial
-	if t.session != s { // tokens of one session only are alike
-		t.session, t.times = s, t.times[:0]
+	if of := weak.Make(s); t.session != of { // tokens of one session only are alike
+		t.session, t.times = of, t.times[:0]
 	}
 	m.fetch(t.next())
 	began := time.Now()

@@ -192,7 +192,13 @@ func TestFetch(t *testing.T) {
 		m.Close()
 	}
 	m := load(t, llmtest.Llama(llmtest.Small), Options{}) // which caches hold: nothing is measured
-	m.chooseFetches()
+	if fetch := m.Info().Fetch; fetch != "" {
+		t.Errorf("before any token it is known that %s", fetch)
+	}
+	eval(t, newSession(t, m), 1, 2)
+	if m.Info().Fetch == "" {
+		t.Fatal("nothing is chosen after a prompt")
+	}
 	for typ, f := range *m.fetches.Load() {
 		if f != kernel.Fetches()[0] {
 			t.Errorf("of a small model %v is fetched as %v", typ, f)

@@ -124,8 +124,8 @@ func (s assembly) mulGroups(m *Matrix, y []float32, step int, a *Activations, fr
 	}
 }
 
-// mulRuns multiplies rows [from, to), of which four times eight or more are left, with one vector, and returns from
-// where on others have to: all but the last three eights at most.
+// mulRuns multiplies as many of rows [from, to) as make four runs of eights with one vector, and returns where the
+// rest begins: at most three eights.
 func (s assembly) mulRuns(m *Matrix, y []float32, a *Activations, from, to int) int {
 	const four = 4 * eight
 	groups := (to - from) / four // in each run

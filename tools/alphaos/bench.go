@@ -212,7 +212,7 @@ func benchThreads(ctx context.Context, m *modelFile, o benchOptions, threads, lo
 			result.Limit, result.Share = limits[len(limits)/2], shares[len(shares)/2]
 		}
 		result.Average, result.Deviation = meanDeviation(result.Samples)
-		result.Fetch = model.Info().Fetch // it is chosen when an answer begins
+		result.Fetch = model.Info().Fetch // chosen while it was measured
 		results = append(results, result)
 		return nil
 	}
