@@ -53,7 +53,7 @@ func TestDescribeExperts(t *testing.T) {
 	}
 }
 
-// A person is told how many tokens were drafted in which way.
+// A person is told how many tokens were drafted in which way, and how weights are fetched.
 func TestDescribeDrafts(t *testing.T) {
 	var b bytes.Buffer
 	for _, s := range synth.Shapes {
@@ -72,13 +72,17 @@ func TestDescribeDrafts(t *testing.T) {
 		if err := m.Begin(0); err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(fmt.Sprint(m.Describe()), "drafts") {
-			t.Error("drafts are told of before there are any")
+		for _, early := range []string{"drafts", "fetches ahead"} {
+			if strings.Contains(fmt.Sprint(m.Describe()), early) {
+				t.Errorf("%q is told before an answer", early)
+			}
 		}
 		talk := Conversation{Turns: []chat.Turn{{Role: "user", Text: "hello"}}}
 		r := m.Answer(t.Context(), &talk, Params{Predict: 12}, func(string) error { return nil })
 		if text := fmt.Sprint(m.Describe()); strings.Contains(text, "guessed by the model itself") == none || r.Drafted > 0 == none {
 			t.Errorf("without drafts %v: %d were drafted, %s", none, r.Drafted, text)
+		} else if !strings.Contains(text, "fetches ahead") {
+			t.Errorf("how weights are fetched is not told after an answer: %s", text)
 		}
 	}
 }

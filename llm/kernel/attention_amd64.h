@@ -14,18 +14,17 @@
 
 // PAIRS has four vectors go over two rows at a time, so that there are eight sums to work at while one
 // waits. A last row without another is its own other. DI is the second row, R10 how far
-// from the first, R11 how far their results. BLOCK4 adds the products of a block of eight numbers;
-// after SPLIT the sums of the first row are in Y0-Y3, one for each vector, those of the second in Y4-Y7.
+// from the first. BLOCK4 adds the products of a block of eight numbers;
+// after SPLIT the sums of the first row are in Y0-Y3, one for each vector, those of the second in Y4-Y7. Two results of a vector are
+// stored at once.
 #define PAIRS(ZERO8, BLOCK4, SPLIT, FETCHES, LOAD, size) \
 	MOVQ call_step(AX), R10; \
-	MOVQ $4, R11; \
 	MOVQ call_far(AX), R14; \
 row: \
 	ROWBEGIN; \
 	CMPQ DX, $1; \
 	JNE  both; \
 	XORL R10, R10; \
-	XORL R11, R11; \
 both: \
 	LEAQ (R12)(R10*1), DI; \
 	ZERO8; \
@@ -55,39 +54,52 @@ one: \
 	JNE  one; \
 done: \
 	SPLIT; \
-	HALVES(Y0, Y1, Y2, Y3, Y8, Y9); \
-	HALVES(Y4, Y5, Y6, Y7, Y8, Y9); \
-	VHADDPS Y7, Y3, Y0; \
-	VEXTRACTF128 $1, Y0, X1; \
+	FOLDED(Y0, Y2, Y8); \
+	FOLDED(Y4, Y6, Y9); \
+	FOLDED(Y1, Y3, Y10); \
+	FOLDED(Y5, Y7, Y11); \
+	PAIRED(Y8, Y9, Y0); \
+	PAIRED(Y10, Y11, Y1); \
+	PAIRED(Y0, Y1, Y2); \
+	VEXTRACTF128 $1, Y2, X1; \
 	MOVQ call_ystep(AX), CX; \
 	LEAQ (R13)(CX*2), SI; \
-	VMOVSS X0, (R13); \
-	VEXTRACTPS $1, X0, (SI); \
-	VMOVSS X1, (R13)(CX*1); \
-	VEXTRACTPS $1, X1, (SI)(CX*1); \
-	ADDQ R11, R13; \
-	ADDQ R11, SI; \
-	VEXTRACTPS $2, X0, (R13); \
-	VEXTRACTPS $3, X0, (SI); \
-	VEXTRACTPS $2, X1, (R13)(CX*1); \
-	VEXTRACTPS $3, X1, (SI)(CX*1); \
-	ADDQ R11, R13; \
-	LEAQ (R12)(R10*2), R12; \
 	SUBQ $2, DX; \
-	JGT  row; \
+	JLT  last; \
+	VMOVLPS X2, (R13); \
+	VMOVHPS X2, (R13)(CX*1); \
+	VMOVLPS X1, (SI); \
+	VMOVHPS X1, (SI)(CX*1); \
+	LEAQ 8(R13), R13; \
+	LEAQ (R12)(R10*2), R12; \
+	JNE  row; \
+	VZEROUPPER; \
+	RET; \
+last: \
+	VMOVSS X2, (R13); \
+	VEXTRACTPS $2, X2, (R13)(CX*1); \
+	VMOVSS X1, (SI); \
+	VEXTRACTPS $2, X1, (SI)(CX*1); \
 	VZEROUPPER; \
 	RET
 
-// HALVES adds the upper halves of four sums to their lower ones and then pairs of
-// neighbours, as HSUM does: d holds two numbers of each of a, c, then b, d.
+// FOLDED adds the upper halves of two sums to their lower ones: d holds the halves of a and b. PAIRED adds pairs of neighbours,
+// as VHADDPS does with more steps: d holds, in each half, two of a and two of b. HALVES is both for four
+// sums: d holds two numbers of each of a, c, then b, d.
+#define FOLDED(a, b, d) \
+	VBLENDPS $0xf0, b, a, d; \
+	VPERM2F128 $0x21, b, a, a; \
+	VADDPS a, d, d
+
+#define PAIRED(a, b, d) \
+	VSHUFPS $0x88, b, a, d; \
+	VSHUFPS $0xdd, b, a, a; \
+	VADDPS a, d, d
+
 #define HALVES(a, b, c, d, t, u) \
-	VPERM2F128 $0x20, b, a, t; \
-	VPERM2F128 $0x31, b, a, a; \
-	VPERM2F128 $0x20, d, c, u; \
-	VPERM2F128 $0x31, d, c, c; \
-	VADDPS a, t, t; \
-	VADDPS c, u, u; \
-	VHADDPS u, t, d
+	FOLDED(a, b, t); \
+	FOLDED(c, d, u); \
+	PAIRED(t, u, d)
 
 // SUMS begins weighted sums of rows for four vectors, y[j] += sum over rows r of x[r]*w[r][j], for 8*n
 // columns j. R12 is the column cursor in w, R13 in y, R10 the step between rows, DI and R11 one and three

@@ -331,12 +331,6 @@ TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	VSHUFF64X2 $0xdd, b, a, a; \
 	VADDPS a, d, d
 
-// PAIRED adds neighbours, as VHADDPS does.
-#define PAIRED(a, b, d) \
-	VSHUFPS $0x88, b, a, d; \
-	VSHUFPS $0xdd, b, a, a; \
-	VADDPS a, d, d
-
 #define EIGHTSUMS(a, b, c, d) \
 	HALVED(a, b, Z0); \
 	HALVED(c, d, Z1); \

@@ -105,16 +105,118 @@ done:
 	VZEROUPPER
 	RET
 
+// wideExp takes four registers at a time, so that there is something to do while each waits for its last step. x are numbers, then the
+// polynomial, k as in Exp and then its power of two, or 0 for a number below -87, r as there; what becomes of such a number
+// must stay finite. Y13 is what a step needs, for all four.
+#define FOUR(M) \
+	M(0, Y0, Y1, Y2); \
+	M(32, Y3, Y4, Y5); \
+	M(64, Y6, Y7, Y8); \
+	M(96, Y9, Y10, Y11)
+
+#define FOURWITH(M, c) \
+	VBROADCASTSS c<>(SB), Y13; \
+	FOUR(M)
+
+#define FROMLARGEST(o, x, k, r) \
+	VMOVUPS o(BX), x; \
+	VSUBPS Y14, x, x; \
+	VMULPS Y15, x, x
+
+#define ATMOST(o, x, k, r) VMINPS x, Y13, x
+#define ATLEAST(o, x, k, r) VMAXPS x, Y13, x
+#define BYLOG(o, x, k, r) VMULPS Y13, x, k
+
+#define ROUND(o, x, k, r) \
+	VADDPS Y13, k, k; \
+	VSUBPS Y13, k, k
+
+#define LESSPOWER(o, x, k, r) \
+	VMULPS Y13, k, r; \
+	VSUBPS r, x, r
+
+#define ABOVE(o, x, k, r) VCMPPS $5, Y13, x, x
+
+#define POWERORNONE(o, x, k, r) \
+	VCVTPS2DQ k, Y13; \
+	VMULPS ln2bs<>(SB), k, k; \
+	VADDPS k, r, r; \
+	VPADDD biases<>(SB), Y13, Y13; \
+	VPSLLD $23, Y13, Y13; \
+	VANDPS Y13, x, k
+
+#define BEGINSUM(o, x, k, r) VMULPS Y13, r, x
+#define PLUS(o, x, k, r) VADDPS Y13, x, x
+#define TIMES(o, x, k, r) VMULPS r, x, x
+#define PLUSREST(o, x, k, r) VADDPS r, x, x
+
+#define KEEPPRODUCT(o, x, k, r) \
+	VMULPS k, x, x; \
+	VMOVUPS x, o(BX)
+
+// INALL adds the eight numbers at o to Y12.
+#define INALL(o, x, k, r) \
+	VCVTPS2PD o(BX), x; \
+	VCVTPS2PD o+16(BX), k; \
+	VADDPD k, x, x; \
+	VADDPD x, Y12, Y12
+
+#define FETCHLINES \
+	PREFETCHT1 (SI); \
+	PREFETCHT1 (SI)(DI*1); \
+	LEAQ (SI)(DI*2), SI
+
+CONSTANT4(clamp, $0xc2b00000) // -88
+CONSTANT32(ln2bs, $0x395e8083395e8083)
+CONSTANT32(biases, $0x0000007f0000007f)
+
 // func wideExp(x *float32, n int, largest, scale float32, ahead unsafe.Pointer, step int) float64
 TEXT ·wideExp(SB), NOSPLIT, $0-48
 	MOVQ x+0(FP), BX
 	MOVQ n+8(FP), CX
-	VBROADCASTSS largest+16(FP), Y6
-	VBROADCASTSS scale+20(FP), Y7
 	MOVQ ahead+24(FP), SI
 	MOVQ step+32(FP), DI
-	CONSTANTS
 	VXORPD Y12, Y12, Y12
+	VBROADCASTSS largest+16(FP), Y14
+	VBROADCASTSS scale+20(FP), Y15
+	SUBQ $32, CX
+	JLT  few
+many:
+	FETCHLINES
+	FOUR(FROMLARGEST)
+	FOURWITH(ATMOST, high)
+	FOURWITH(ATLEAST, clamp)
+	FOURWITH(BYLOG, log2e)
+	FOURWITH(ROUND, magic)
+	FOURWITH(LESSPOWER, ln2a)
+	FOURWITH(ABOVE, low)
+	FOUR(POWERORNONE)
+	FETCHLINES
+	FOURWITH(BEGINSUM, p0)
+	FOURWITH(PLUS, p1)
+	FOUR(TIMES)
+	FOURWITH(PLUS, p2)
+	FOUR(TIMES)
+	FOURWITH(PLUS, p3)
+	FOUR(TIMES)
+	FOURWITH(PLUS, p4)
+	FOUR(TIMES)
+	FOURWITH(PLUS, p5)
+	FOUR(TIMES)
+	FOUR(TIMES)
+	FOUR(PLUSREST)
+	FOURWITH(PLUS, one)
+	FOUR(KEEPPRODUCT)
+	FOUR(INALL)
+	ADDQ $128, BX
+	SUBQ $32, CX
+	JGE  many
+few:
+	ADDQ $32, CX
+	JEQ  done
+	VBROADCASTSS largest+16(FP), Y6
+	VBROADCASTSS scale+20(FP), Y7
+	CONSTANTS
 loop:
 	PREFETCHT1 (SI)
 	ADDQ DI, SI
@@ -131,6 +233,7 @@ loop:
 	ADDQ $32, BX
 	SUBQ $8, CX
 	JNE  loop
+done:
 	VEXTRACTF128 $1, Y12, X0
 	VADDPD X0, X12, X0
 	VHADDPD X0, X0, X0
@@ -213,12 +316,6 @@ loop:
 	LOWFOUR(M); \
 	HIGHFOUR(M)
 
-#define FETCHLINES \
-	PREFETCHT1 (SI); \
-	PREFETCHT1 (SI)(DI*1); \
-	LEAQ (SI)(DI*2), SI
-
-CONSTANT4(clamp, $0xc2b00000) // -88
 CONSTANT4(bias, $127)
 
 // func wideExp512(x *float32, n int, largest, scale float32, ahead unsafe.Pointer, step int) float64

@@ -106,33 +106,43 @@ func TestFloat(t *testing.T) {
 	}
 }
 
-// AVX-512 gives the bits of AVX2, whatever is fetched.
-func TestSoftmax512(t *testing.T) {
-	wide, err := ByName("avx512+vnni")
-	if err != nil {
-		t.Skip(err)
-	}
-	narrow, err := ByName("avx2+fma")
-	if err != nil {
-		t.Fatal(err)
-	}
+// Weights are the same bits with all sets, whatever is fetched, and with all of assembly so are their sums.
+func TestSoftmaxBits(t *testing.T) {
+	sets := slices.DeleteFunc(usableSets(t), func(s *Set) bool { return s == portable })
 	r := rand.New(rand.NewPCG(1, 5))
 	for n := range 300 {
 		x := randomVector(r, n+8) // what follows stays
 		for i := range x[:n] {
 			x[i] *= float32(r.IntN(40))
 		}
-		want := slices.Clone(x)
-		var f, g Softmax
-		for at := 0; at < n; at += 130 { // in parts
-			end := min(at+130, n)
-			if k, l := narrow.SoftmaxPart(&f, want[at:end], 0.9, nil), wide.SoftmaxPart(&g, x[at:end], 0.9, make([]byte, 8*(end-at)-n%3)); f != g || k != l {
-				t.Fatalf("%d of %d numbers make %v times %g, not %v times %g", end, n, g, l, f, k)
+		for i, v := range []float32{-3e38, 0, 100, -88, -96.5} {
+			if at := i*31 + n%7; at < n {
+				x[at] = v
 			}
 		}
-		for i := range x {
-			if math.Float32bits(x[i]) != math.Float32bits(want[i]) {
-				t.Fatalf("number %d of %d is %g, not %g", i, n, x[i], want[i])
+		var first []Softmax // what the first set of assembly has after each part
+		for i, s := range sets {
+			want, got := slices.Clone(x), slices.Clone(x)
+			var f, g Softmax
+			var sums []Softmax
+			for at := 0; at < n; at += 130 { // in parts
+				end := min(at+130, n)
+				k, l := portable.SoftmaxPart(&f, want[at:end], 0.9, nil), s.SoftmaxPart(&g, got[at:end], 0.9, make([]byte, 8*(end-at)-n%3))
+				if f.Largest != g.Largest || k != l || math.Abs(f.Sum-g.Sum) > 1e-6*f.Sum {
+					t.Fatalf("%s: %d of %d numbers make %v times %g, not %v times %g", s.Name(), end, n, g, l, f, k)
+				}
+				sums = append(sums, g)
+			}
+			if i == 0 {
+				first = sums
+			}
+			if !slices.Equal(sums, first) {
+				t.Fatalf("%s: %d numbers make %v, not %v", s.Name(), n, sums, first)
+			}
+			for j := range x {
+				if math.Float32bits(got[j]) != math.Float32bits(want[j]) {
+					t.Fatalf("%s: number %d of %d is %g, not %g", s.Name(), j, n, got[j], want[j])
+				}
 			}
 		}
 	}
