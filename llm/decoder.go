@@ -964,6 +964,9 @@ func (s *Session) multiply(x []float32, n int, products ...product) {
 	// Rows are handed out in pieces, small enough to even out threads that
 	// are held up and large enough that handing out costs nothing.
 	k.piece = max(32, (rows/(s.model.pool.threads*8)+31)&^31)
+	if n == 1 && s.model.pool.threads > 1 { // who is done first waits for as long as a piece takes at most
+		k.piece = max(32, min(k.piece, rows*(512<<10)/work&^31))
+	}
 	parts := 0
 	for _, p := range k.products {
 		parts += (p.m.Rows + k.piece - 1) / k.piece
