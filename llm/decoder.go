@@ -942,6 +942,10 @@ type product struct {
 	y []float32
 }
 
+// mostPiece is how many bytes of weights threads take at a time at most where there is one vector: who is done first waits for as long
+// as a piece takes, but where it begins nothing has been fetched ahead.
+const mostPiece = 512 << 10
+
 // multiply multiplies the n vectors in x with several matrices at once.
 func (s *Session) multiply(x []float32, n int, products ...product) {
 	k := &s.task
@@ -964,8 +968,8 @@ func (s *Session) multiply(x []float32, n int, products ...product) {
 	// Rows are handed out in pieces, small enough to even out threads that
 	// are held up and large enough that handing out costs nothing.
 	k.piece = max(32, (rows/(s.model.pool.threads*8)+31)&^31)
-	if n == 1 && s.model.pool.threads > 1 { // who is done first waits for as long as a piece takes at most
-		k.piece = max(32, min(k.piece, rows*(512<<10)/work&^31))
+	if n == 1 && s.model.pool.threads > 1 {
+		k.piece = max(32, min(k.piece, rows*mostPiece/work&^31))
 	}
 	parts := 0
 	for _, p := range k.products {

@@ -510,8 +510,7 @@ func (s *Session) runTasks() {
 		bytes += w.Bytes()
 		work += w.Bytes() * max(1, len(m.tasks[i].y)/w.Rows)
 	}
-	// Small pieces, for a thread may lose its processor to one that reads experts, and then others wait for its piece.
-	s.task.piece = max(32, min(rows/(s.model.pool.threads*8)+31, rows*(128<<10)/bytes)&^31)
+	s.task.piece = max(32, min(rows/(s.model.pool.threads*8)+31, rows*mostPiece/bytes)&^31)
 	for i := range m.tasks {
 		parts += (m.tasks[i].m.Rows + s.task.piece - 1) / s.task.piece
 		m.tasks[i].end = parts
