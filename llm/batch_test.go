@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -10,6 +11,7 @@ import (
 
 	"alphaos/llm/gguf"
 	"alphaos/llm/llmtest"
+	"alphaos/llm/synth"
 )
 
 // Drafting must not change an answer. So the logits of a token must be the
@@ -130,6 +132,42 @@ func BenchmarkDraft(b *testing.B) {
 				}
 				b.ReportMetric(best[0]*1e3, "ms")
 			})
+		}
+	}
+}
+
+// Logits are the same to the bit however many rows a thread takes at a time.
+func TestPieces(t *testing.T) {
+	defer func(n int) { mostPiece = n }(mostPiece)
+	var mixed bytes.Buffer
+	for _, s := range synth.Shapes {
+		if s.Name == "tiny-qwen3moe" {
+			if err := synth.Write(&mixed, s, synth.Mixtures[3], 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	shape := llmtest.Quantized(gguf.Q4_0)
+	shape.FeedForward *= 8 // several pieces for each thread
+	for _, file := range [][]byte{llmtest.Llama(shape).Bytes(), mixed.Bytes()} {
+		var want []float32
+		for _, mostPiece = range []int{512 << 10, 1} {
+			for _, fetch := range []string{"", "4x512"} {
+				m, err := Load(bytes.NewReader(file), int64(len(file)), Options{Threads: 2, Fetch: fetch})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer m.Close()
+				s := newSession(t, m)
+				eval(t, s, testIDs...)
+				got := slices.Clone(eval(t, s, 3))
+				if want == nil {
+					want = got
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("pieces of at most %d bytes, fetching %q, give other logits", mostPiece, fetch)
+				}
+			}
 		}
 	}
 }

@@ -942,9 +942,9 @@ type product struct {
 	y []float32
 }
 
-// mostPiece is how many bytes of weights threads take at a time at most where there is one vector: who is done first waits for as long
-// as a piece takes, but where it begins nothing has been fetched ahead.
-const mostPiece = 512 << 10
+// mostPiece is about how many bytes of weights threads take at a time at most for one vector: who is done first waits for as long as
+// a piece takes. Less would not pay, because where a piece begins nothing has been fetched ahead.
+var mostPiece = 512 << 10
 
 // multiply multiplies the n vectors in x with several matrices at once.
 func (s *Session) multiply(x []float32, n int, products ...product) {

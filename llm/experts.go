@@ -503,14 +503,14 @@ func (s *Session) prepareExpertsPart(_, part int) {
 
 // runTasks multiplies.
 func (s *Session) runTasks() {
-	m, work, bytes, rows, parts := s.mixture, 0, 0, 0, 0
+	m, work, rows, parts := s.mixture, 0, 0, 0
 	for i := range m.tasks {
 		w := m.tasks[i].m
 		rows += w.Rows
-		bytes += w.Bytes()
 		work += w.Bytes() * max(1, len(m.tasks[i].y)/w.Rows)
 	}
-	s.task.piece = max(32, min(rows/(s.model.pool.threads*8)+31, rows*mostPiece/bytes)&^31)
+	// With few experts a thread that loses its processor to one that reads others would keep a large share of them waiting.
+	s.task.piece = max(32, min(rows/(s.model.pool.threads*8)+31, rows*mostPiece/work)&^31)
 	for i := range m.tasks {
 		parts += (m.tasks[i].m.Rows + s.task.piece - 1) / s.task.piece
 		m.tasks[i].end = parts

@@ -83,8 +83,8 @@ last: \
 	VZEROUPPER; \
 	RET
 
-// FOLDED adds the upper halves of two sums to their lower ones: d holds the halves of a and b. PAIRED adds pairs of neighbours,
-// as VHADDPS does with more steps: d holds, in each half, two of a and two of b. HALVES is both for four
+// FOLDED adds the upper halves of two sums to their lower ones: d holds the halves of a and b. PAIRED adds pairs of neighbours
+// (VHADDPS does the same and takes longer): d holds, in each half, two of a and two of b. HALVES is both for four
 // sums: d holds two numbers of each of a, c, then b, d.
 #define FOLDED(a, b, d) \
 	VBLENDPS $0xf0, b, a, d; \

@@ -325,7 +325,7 @@ TEXT panelQ80<>(SB), NOSPLIT|NOFRAME, $0-8
 	FETCHED; \
 	FETCHED
 
-// HALVED makes of two registers, with two rows each, one with four rows: halves are added, as HALVES does.
+// HALVED makes of two registers, with two rows each, one with four rows: halves are added, as FOLDED does.
 #define HALVED(a, b, d) \
 	VSHUFF64X2 $0x88, b, a, d; \
 	VSHUFF64X2 $0xdd, b, a, a; \

@@ -105,9 +105,9 @@ done:
 	VZEROUPPER
 	RET
 
-// wideExp takes four registers at a time, so that there is something to do while each waits for its last step. x are numbers, then the
-// polynomial, k as in Exp and then its power of two, or 0 for a number below -87, r as there; what becomes of such a number
-// must stay finite. Y13 is what a step needs, for all four.
+// wideExp takes four registers at a time, so that there is something to do while each waits for its last step. x are numbers, then which of
+// them are at least -87, then the polynomial; k is as in Exp and then its power of two, or 0 for a number below -87; r is as
+// there. What becomes of such a number must stay finite, for infinity times 0 is no number. Y13 is the constant of a step, or scratch.
 #define FOUR(M) \
 	M(0, Y0, Y1, Y2); \
 	M(32, Y3, Y4, Y5); \

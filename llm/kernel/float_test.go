@@ -109,6 +109,9 @@ func TestFloat(t *testing.T) {
 // Weights are the same bits with all sets, whatever is fetched, and with all of assembly so are their sums.
 func TestSoftmaxBits(t *testing.T) {
 	sets := slices.DeleteFunc(usableSets(t), func(s *Set) bool { return s == portable })
+	if len(sets) == 0 {
+		t.Skip("there is no assembly for this processor")
+	}
 	r := rand.New(rand.NewPCG(1, 5))
 	for n := range 300 {
 		x := randomVector(r, n+8) // what follows stays
