@@ -79,7 +79,7 @@ TEXT rows1BF16<>(SB), NOSPLIT|NOFRAME, $0-8
 TEXT rows4BF16<>(SB), NOSPLIT|NOFRAME, $0-8
 	FLOATS4(LOAD_BF16, LINE, 16)
 
-// Sums of rows: for one vector four blocks of columns at a time, then one, for four vectors two, then one.
+// Sums of rows: for one vector four blocks of columns at a time, then one, for four vectors two blocks of two rows, then one.
 #define SUM1(LOAD, size) \
 	SUMS; \
 	SUBQ $4, CX; \
@@ -133,7 +133,17 @@ done: \
 	FMADD(Y8, Y10, a, Y11); \
 	FMADD(Y9, Y10, b, Y12)
 
-#define SUM4(LOAD, size) \
+#define BRINGLINES \
+	BRING(64); \
+	BRING(64)
+
+#define WEIGHTED4(o) \
+	WEIGHTED(o(SI), Y0, Y4); \
+	WEIGHTED(o(SI)(R8*1), Y1, Y5); \
+	WEIGHTED(o(SI)(R8*2), Y2, Y6); \
+	WEIGHTED(o(SI)(R9*1), Y3, Y7)
+
+#define SUM4(LOAD, BRINGTWO, size) \
 	SUMS; \
 	SUBQ $2, CX; \
 	JLT  tail; \
@@ -141,15 +151,28 @@ wide: \
 	RESULTS(FROMY, 0, Y0, Y1, Y2, Y3); \
 	RESULTS(FROMY, 32, Y4, Y5, Y6, Y7); \
 	COLUMNS; \
-wrow: \
+	SUBQ $2, DX; \
+	JLT  odd; \
+two: \
+	BRINGTWO; \
+	LOAD((BX), Y8); \
+	LOAD(size(BX), Y9); \
+	WEIGHTED4(0); \
+	LOAD((BX)(R10*1), Y8); \
+	LOAD(size(BX)(R10*1), Y9); \
+	WEIGHTED4(4); \
+	LEAQ (BX)(R10*2), BX; \
+	ADDQ $8, SI; \
+	SUBQ $2, DX; \
+	JGE  two; \
+odd: \
+	INCQ DX; \
+	JLT  even; \
 	BRING(2*size); \
 	LOAD((BX), Y8); \
 	LOAD(size(BX), Y9); \
-	WEIGHTED((SI), Y0, Y4); \
-	WEIGHTED((SI)(R8*1), Y1, Y5); \
-	WEIGHTED((SI)(R8*2), Y2, Y6); \
-	WEIGHTED((SI)(R9*1), Y3, Y7); \
-	NEXTROWS(wrow); \
+	WEIGHTED4(0); \
+even: \
 	RESULTS(TOY, 0, Y0, Y1, Y2, Y3); \
 	RESULTS(TOY, 32, Y4, Y5, Y6, Y7); \
 	ADDQ $64, R13; \
@@ -164,10 +187,7 @@ tail: \
 row: \
 	LOAD((BX), Y8); \
 	VMOVAPS Y8, Y9; \
-	WEIGHTED((SI), Y0, Y4); \
-	WEIGHTED((SI)(R8*1), Y1, Y5); \
-	WEIGHTED((SI)(R8*2), Y2, Y6); \
-	WEIGHTED((SI)(R9*1), Y3, Y7); \
+	WEIGHTED4(0); \
 	NEXTROWS(row); \
 	RESULTS(TOY, 0, Y0, Y1, Y2, Y3); \
 done: \
@@ -178,13 +198,13 @@ TEXT sum1F32<>(SB), NOSPLIT|NOFRAME, $0-8
 	SUM1(LOAD_F32, 32)
 
 TEXT sum4F32<>(SB), NOSPLIT|NOFRAME, $0-8
-	SUM4(LOAD_F32, 32)
+	SUM4(LOAD_F32, BRINGLINES, 32)
 
 TEXT sum1F16<>(SB), NOSPLIT|NOFRAME, $0-8
 	SUM1(LOAD_F16, 16)
 
 TEXT sum4F16<>(SB), NOSPLIT|NOFRAME, $0-8
-	SUM4(LOAD_F16, 16)
+	SUM4(LOAD_F16, BRING(64), 16)
 
 // The same of Q8_0: 16 columns at a time, half a block. R14 is where they are in the block.
 #define QUANTS \
