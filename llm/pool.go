@@ -135,6 +135,7 @@ func (p *pool) run(parts, work int, job func(worker, part int)) {
 	}
 	p.take(0)
 	wait(&p.state, p.wake, p.looks)
+	p.job = nil // which holds a session
 }
 
 // each calls f for every i < n; size is the work in numbers for one.

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
+	"weak"
 
 	"alphaos/llm/gguf"
 	"alphaos/llm/kernel"
@@ -144,6 +146,32 @@ func TestTrialOfSession(t *testing.T) {
 		t.Error("the trial goes on")
 	}
 	holds(ways...)
+}
+
+// A trial that does not come to its end does not keep the session that it is about, with its keys and values.
+func TestTrialLetsGo(t *testing.T) {
+	shape := llmtest.Quantized(gguf.Q4_0)
+	shape.FeedForward *= 8 // enough work for two threads
+	m := load(t, llmtest.Llama(shape), Options{Threads: 2})
+	m.trial = &trial{ways: []map[gguf.Type]kernel.Fetch{{}, {}}}
+	session := func() weak.Pointer[Session] {
+		s, err := m.NewSession(16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		eval(t, s, 1)
+		eval(t, s, 2)
+		if m.trial == nil || len(m.trial.times) == 0 {
+			t.Fatal("no trial goes on")
+		}
+		return weak.Make(s)
+	}()
+	for range 3 {
+		runtime.GC()
+	}
+	if session.Value() != nil {
+		t.Error("the session is kept")
+	}
 }
 
 // A measurement that is held up for as long as all may take does not end them, but all that are held up do.
