@@ -454,13 +454,13 @@ func (s *Session) forward(ctx context.Context, ids []int32, rows int) error {
 	g, n, position := m.decoder, len(ids), len(s.tokens)
 	x, h := b.x[:n*c.embedding], b.h[:n*c.embedding] // n x d
 
+	m.weights.begin(ctx, rows > 0)
 	if s.guesser != nil {
 		if err := s.guesser.follow(ids[0], n); err != nil {
 			return err
 		}
 	}
 	s.failure, s.together = nil, n
-	m.weights.begin(ctx, rows > 0)
 	if err := m.embed(g.tokenEmbedding, x, ids); err != nil {
 		return err
 	}

@@ -180,7 +180,7 @@ func (e *expertStore) slotBytes() (n int64) {
 func (m *Model) planExperts(budget int64) (l *layout, need int64) {
 	c := &m.config
 	e := newExpertStore(c, m.file)
-	l = &layout{spans: map[string][]*span{}, apart: m.ignored(), store: e}
+	l = &layout{spans: map[string][]*span{}, apart: m.ignored(false), store: e}
 	maps.Copy(l.apart, c.expertTensors(m.file))
 	m.leaveRows(l)
 	l.place(m.file)

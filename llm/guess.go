@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -53,10 +54,10 @@ func (c *config) guessTensors(f *gguf.File) map[string]shape {
 	return s
 }
 
-// guessBlock is the block for guesses, or nil. A model that does not fit memory is not given it.
+// guessBlock is the block for guesses, or nil: the file has none, or memory has no room for it.
 func (b *binder) guessBlock() *guessBlock {
 	m, c := b.model, &b.model.config
-	if _, all := m.weights.(*resident); !all || c.guessTensors(m.file) == nil {
+	if t, part := m.weights.(*stream); part && !t.block || c.guessTensors(m.file) == nil {
 		return nil
 	}
 	part := partOf(c.layers)
@@ -248,6 +249,7 @@ func (g *Guesser) Guess(dst []int32, next int32, n int, choose func(logits []flo
 	if next < 0 || int(next) >= s.model.config.vocabulary {
 		return dst, fmt.Errorf("token %d is not in the model's vocabulary of %d", next, s.model.config.vocabulary)
 	}
+	s.model.weights.begin(context.Background(), true)
 	position := len(s.tokens)
 	g.idle = 0
 	for i := range min(n, s.size-position) {

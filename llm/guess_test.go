@@ -3,7 +3,7 @@ package llm
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -373,13 +373,83 @@ func TestGuesser(t *testing.T) {
 	}
 }
 
+// Of a streamed model the block stays in memory, and so does the output if there is room; what is guessed is the same to
+// the bit, and a drive that fails costs no more than the guess.
+func TestGuessStreamed(t *testing.T) {
+	smallPieces(t, 16<<10)
+	old := blockShare
+	t.Cleanup(func() { blockShare = old })
+	blockShare = 0 // it may cost what it likes
+	f := llmtest.Parse(synthetic(t, "tiny-qwen35", "Q8_0"))
+	size := int64(len(f.Bytes()))
+	whole := load(t, f, Options{Threads: 2, inPlace: true})
+	outputs := map[bool]bool{}
+	for _, part := range []float64{0.65, 0.8} {
+		m, d := loadWithin(t, f, Options{Threads: 2, Budget: int64(float64(size) * part)})
+		layout := m.weights.(*stream).layout
+		outputs[layout.outputs < len(layout.order)] = true
+		want, s := newSession(t, whole), newSession(t, m)
+		known, g := want.Guesser(), s.Guesser()
+		if g == nil || m.Info().Streamed == 0 {
+			t.Fatalf("%.2f: there are no guesses, or %d bytes are streamed", part, m.Info().Streamed)
+		}
+		check := func(next int32) {
+			t.Helper()
+			ids, logits := guess(t, g, next, 2)
+			right, wanted := guess(t, known, next, 2)
+			if !slices.Equal(ids, right) {
+				t.Errorf("%.2f: guessed %v, in memory %v", part, ids, right)
+			}
+			for i := range logits {
+				same(t, logits[i], wanted[i])
+			}
+		}
+		for _, ids := range [][]int32{testIDs, {7}, {8, 9}, testIDs[:20], {3}} {
+			same(t, eval(t, s, ids...), eval(t, want, ids...))
+			check(ids[0])
+		}
+
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := s.Eval(ctx, []int32{1}); err == nil {
+			t.Fatal("a pass that was called off came to its end")
+		}
+		check(5)
+		if len(layout.order) > layout.outputs {
+			d.fail.Store(-1)
+			if _, err := g.Guess(nil, 6, 2, argmax); err == nil {
+				t.Error("a guess without a drive")
+			}
+			d.fail.Store(0)
+		}
+		check(6)
+		same(t, eval(t, s, 6), eval(t, want, 6))
+		check(4)
+	}
+	if len(outputs) != 2 {
+		t.Error("the output is always streamed, or never")
+	}
+}
+
 // BenchmarkGuess measures, in turns, a pass of one token, of two, what guessing one token takes, and reading a prompt
-// with and without the block. Guesses pay when more of them are right than "breakeven" says.
+// with and without the block, in memory and with a third of the weights streamed from a drive of 1 GB/s. Guesses pay when more of
+// them are right than "breakeven" says.
 func BenchmarkGuess(b *testing.B) {
 	data := synthetic(b, "qwen3.5-4b-layers", "Q4_K_M")
-	for _, threads := range []int{1, 2} {
-		b.Run(fmt.Sprint(threads), func(b *testing.B) {
-			m, err := Load(bytes.NewReader(data), int64(len(data)), Options{Threads: threads})
+	size := int64(len(data))
+	defer func(old int64) { blockShare = old }(blockShare)
+	blockShare = 0 // it is a large part of so few layers
+	for _, way := range []struct {
+		name string
+		from io.ReaderAt
+		Options
+	}{
+		{"1", bytes.NewReader(data), Options{Threads: 1}},
+		{"2", bytes.NewReader(data), Options{Threads: 2}},
+		{"streamed", &slow{ReaderAt: bytes.NewReader(data), rate: 1e9}, Options{Threads: 2, Budget: size * 2 / 3}},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			m, err := Load(way.from, size, way.Options)
 			if err != nil {
 				b.Fatal(err)
 			}

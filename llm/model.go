@@ -403,7 +403,7 @@ func typeNames() string {
 }
 
 // ignores reports whether a tensor is of a part of the file that is not computed: what sees
-// pictures or hears, and layers that only guess. A streamed model has neither memory nor time for it.
+// pictures or hears, and layers that only guess, unless they are bound apart (guess.go).
 func (c *config) ignores(name string) bool {
 	if strings.HasSuffix(name, ".attn_rot_embd") || strings.HasSuffix(name, ".rope_freqs.weight") {
 		return true // tables that old converters wrote and nobody reads
@@ -413,6 +413,11 @@ func (c *config) ignores(name string) bool {
 			return true
 		}
 	}
+	return c.guessesBy(name)
+}
+
+// guessesBy reports whether a tensor is of a layer that only guesses.
+func (c *config) guessesBy(name string) bool {
 	for i := range c.nextn {
 		if strings.HasPrefix(name, fmt.Sprintf("blk.%d.", c.layers+i)) {
 			return true

@@ -30,6 +30,9 @@ import (
 //
 // The embeddings of a model that does not use them for its output too are not
 // worth memory: a pass reads only the rows of its tokens.
+//
+// A block for guesses (guess.go) stays in memory, where that is little beside what a pass streams, and of the rest the output
+// first: it is used for each guess as well as for each pass.
 
 const (
 	ringSlots = 4
@@ -42,7 +45,12 @@ const (
 	activationBytes = 32 << 20
 )
 
-var pieceBytes = 8 << 20 // of a piece at most; less if the budget is small
+var (
+	pieceBytes = 8 << 20 // of a piece at most; less if the budget is small
+
+	// blockShare is which part of what is streamed may be more for a block for guesses. That is lost where its guesses are wrong.
+	blockShare = int64(8)
+)
 
 // span is the rows [from, to) of a matrix, its bytes at offset in the file.
 type span struct {
@@ -67,6 +75,7 @@ type layout struct {
 	ring     int64              // where in it the ring is
 	piece    int64              // bytes of the largest streamed span
 	streamed int64              // bytes read in each pass
+	block    bool               // the one for guesses is in memory
 }
 
 // run is the bytes of the file [offset, offset+n), at memory[at:]. Offset and
@@ -79,22 +88,28 @@ type run struct {
 func (m *Model) plan(budget int64) (*layout, error) {
 	least := int64(0)
 	for size := int64(pieceBytes); size >= leastPiece || size == int64(pieceBytes); size /= 2 {
-		l, need := m.planPieces(budget, size)
-		if l != nil {
-			return l, nil
+		l, need := m.planPieces(budget, size, false)
+		if l == nil {
+			least = need
+			continue
 		}
-		least = need
+		if m.config.experts.count == 0 && m.config.guessTensors(m.file) != nil {
+			if with, _ := m.planPieces(budget, size, true); with != nil && (with.streamed-l.streamed)*blockShare <= l.streamed {
+				return with, nil
+			}
+		}
+		return l, nil
 	}
 	return nil, fmt.Errorf("the model's %d MiB can be streamed from the drive, but that takes at least %d MiB of memory and there are only %d", (m.size+1<<20-1)>>20, (least+1<<20-1)>>20, budget>>20)
 }
 
-// planPieces tries with pieces of at most size bytes, or else tells how much
+// planPieces tries with pieces of at most size bytes, and with the block for guesses or without, or else tells how much
 // memory is missing.
-func (m *Model) planPieces(budget, size int64) (l *layout, need int64) {
+func (m *Model) planPieces(budget, size int64, guesses bool) (l *layout, need int64) {
 	if m.config.experts.count > 0 {
 		return m.planExperts(budget)
 	}
-	l = &layout{spans: map[string][]*span{}, apart: m.ignored()}
+	l = &layout{spans: map[string][]*span{}, apart: m.ignored(guesses), block: guesses}
 	var order []*span
 	cut := func(name string, borders ...int) {
 		t, ok := m.file.Tensor(name)
@@ -166,6 +181,12 @@ func (m *Model) planPieces(budget, size int64) (l *layout, need int64) {
 			large += s.bytes + slack
 		}
 	}
+	for _, s := range order[inLayers:] {
+		if n := s.bytes + slack; guesses && !s.resident && n <= free {
+			keep(s)
+			large -= n
+		}
+	}
 	// Of the others an even share, and then what still fits.
 	share, credit := float64(free)/float64(max(large, 1)), 0.0
 	for _, s := range order {
@@ -198,11 +219,11 @@ func (m *Model) planPieces(budget, size int64) (l *layout, need int64) {
 	return l, 0
 }
 
-// ignored are the tensors that nobody reads.
-func (m *Model) ignored() map[string]bool {
+// ignored are the tensors that nobody reads, with the block for guesses or without.
+func (m *Model) ignored(guesses bool) map[string]bool {
 	all := map[string]bool{}
 	for i := range m.file.Tensors {
-		if name := m.file.Tensors[i].Name; m.config.ignores(name) {
+		if name := m.file.Tensors[i].Name; m.config.ignores(name) && !(guesses && m.config.guessesBy(name)) {
 			all[name] = true
 		}
 	}
@@ -212,7 +233,7 @@ func (m *Model) ignored() map[string]bool {
 // leaveRows leaves on the drive what a pass reads only some rows of. It reports whether that is so of
 // the embeddings, because they are not the output as well.
 func (m *Model) leaveRows(l *layout) bool {
-	l.singles = map[string]bool{"per_layer_token_embd.weight": true}
+	l.singles = map[string]bool{"per_layer_token_embd.weight": true, partOf(m.config.layers)("nextn.embed_tokens.weight"): true}
 	_, untied := m.file.Tensor("output.weight")
 	if untied {
 		l.singles["token_embd.weight"] = true

@@ -350,7 +350,7 @@ func (w *watched) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // Of a streamed model the parts that nobody computes are neither read nor in memory: what sees pictures, and the block
-// for guesses. So a model may fit that is larger than its memory.
+// for guesses if there is little room. So a model may fit that is larger than its memory.
 func TestStreamIgnores(t *testing.T) {
 	smallPieces(t, 16<<10)
 	for _, shape := range []string{"tiny-qwen35", "tiny-qwen3moe"} {
@@ -370,12 +370,13 @@ func TestStreamIgnores(t *testing.T) {
 				t.Fatal(err)
 			}
 			same(t, eval(t, newSession(t, m), testIDs...), want)
-			if n := int64(len(m.memory)); n > budget || m.Info().Streamed > 0 != (i == 0) || newSession(t, m).Guesser() != nil {
-				t.Errorf("%s: %d bytes of memory within %d, %d streamed", shape, n, budget, m.Info().Streamed)
+			guesses := newSession(t, m).Guesser() != nil
+			if n := int64(len(m.memory)); n > budget || m.Info().Streamed > 0 != (i == 0) || guesses != (i == 1 && shape == "tiny-qwen35") {
+				t.Errorf("%s: %d bytes of memory within %d, %d streamed, guesses %v", shape, n, budget, m.Info().Streamed, guesses)
 			}
 			m.Close()
 			for _, x := range whole.file.Tensors {
-				if !whole.config.ignores(x.Name) || x.Bytes < 8*page {
+				if !whole.config.ignores(x.Name) || x.Bytes < 8*page || guesses && whole.config.guessesBy(x.Name) {
 					continue
 				}
 				ignored++
