@@ -13,6 +13,9 @@ import (
 	"alphaos/llm/synth"
 )
 
+// nap is time.Sleep, or what the system has that is more exact.
+var nap = time.Sleep
+
 // slow is a medium of so many bytes a second, however many read it at a time.
 type slow struct {
 	io.ReaderAt
@@ -30,7 +33,7 @@ func (s *slow) ReadAt(p []byte, off int64) (int, error) {
 	done := s.free
 	s.mu.Unlock()
 	n, err := s.ReaderAt.ReadAt(p, off)
-	time.Sleep(time.Until(done))
+	nap(time.Until(done))
 	return n, err
 }
 

@@ -18,6 +18,15 @@ import (
 	"alphaos/llm/gguf"
 )
 
+// Go's own timers may be late by a millisecond, which is longer than most reads take.
+func init() {
+	nap = func(d time.Duration) {
+		t := unix.NsecToTimespec(int64(max(0, d)))
+		for unix.Nanosleep(&t, &t) == unix.EINTR {
+		}
+	}
+}
+
 // direct reads a file past the page cache, whatever is asked for: what is not whole pages is copied from some that are.
 type direct struct {
 	f    *os.File

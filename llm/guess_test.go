@@ -389,6 +389,7 @@ func TestGuessStreamed(t *testing.T) {
 		layout := m.weights.(*stream).layout
 		outputs[layout.outputs < len(layout.order)] = true
 		want, s := newSession(t, whole), newSession(t, m)
+		want.batch, s.batch = 16, 16 // so that the block follows a prompt
 		known, g := want.Guesser(), s.Guesser()
 		if g == nil || m.Info().Streamed == 0 {
 			t.Fatalf("%.2f: there are no guesses, or %d bytes are streamed", part, m.Info().Streamed)
@@ -413,6 +414,12 @@ func TestGuessStreamed(t *testing.T) {
 		cancel()
 		if _, err := s.Eval(ctx, []int32{1}); err == nil {
 			t.Fatal("a pass that was called off came to its end")
+		}
+		check(5)
+		for _, ids := range [][]int32{testIDs[:16], testIDs[16:32]} { // the block sees the first when it follows the second
+			m.weights.begin(ctx, true) // one that was called off at once
+			clear(m.weights.(*stream).read)
+			same(t, eval(t, s, ids...), eval(t, want, ids...))
 		}
 		check(5)
 		if len(layout.order) > layout.outputs {

@@ -48,7 +48,8 @@ const (
 var (
 	pieceBytes = 8 << 20 // of a piece at most; less if the budget is small
 
-	// blockShare is which part of what is streamed may be more for a block for guesses. That is lost where its guesses are wrong.
+	// blockShare limits what a block for guesses adds to what is streamed, which is lost where its guesses are wrong: to one part
+	// in so many of what is streamed without it.
 	blockShare = int64(8)
 )
 
