@@ -13,9 +13,9 @@ type layout struct {
 	together   int // blocks whose heads lie together
 	head, body int // bytes of a block of eight rows
 
-	// pack makes head and body from the blocks of eight rows, which begin with src and
+	// pack makes heads and bodies from n blocks of each of eight rows, which begin with src and
 	// lie rowBytes apart. p is scratch memory.
-	pack func(p *panel, head, body, src []byte, rowBytes int)
+	pack func(p *panel, heads, bodies, src []byte, rowBytes, n int)
 	// restore makes the block of row r as it was in the file.
 	restore func(b, head, body []byte, r int)
 	// spread brings a repacked block to eight rows of the panel, from row and column
@@ -89,13 +89,8 @@ func (p *panel) call(row int, w []byte, rowBytes, n int) call {
 
 // Q4_0 and Q8_0: a scale, and nibbles or bytes.
 
-// packSimple packs one; repackRows has packBlocks do all that lie together.
-func packSimple(_ *panel, head, body, src []byte, rowBytes int) {
-	packBlocks(head, body, src, rowBytes, 1)
-}
-
-// packBlocks packs n blocks, each a scale of two bytes and the rest.
-func packBlocks(heads, bodies, src []byte, rowBytes, n int) {
+// packSimple packs blocks that are a scale of two bytes and the rest.
+func packSimple(_ *panel, heads, bodies, src []byte, rowBytes, n int) {
 	units := len(bodies) / n / 128
 	_, _ = heads[16*n-1], src[7*rowBytes+n*(2+16*units)-1]
 	packSimpleRows(&call{w: unsafe.Pointer(&src[0]), step: uintptr(rowBytes), rows: uintptr(units), n: uintptr(n), d: unsafe.Pointer(&heads[0]), x: unsafe.Pointer(&bodies[0])})
@@ -130,28 +125,16 @@ func panelQ8_0(p *panel, w []byte, rowBytes, n int) {
 	}
 }
 
-// Q4_K and Q5_K share their heads.
+// Q4_K and Q5_K share their heads, which do not lie together: they are packed block by block.
 
-func packQ4_K(_ *panel, head, body, src []byte, rowBytes int) {
+func packQ4_K(_ *panel, head, body, src []byte, rowBytes, _ int) {
 	packHead4_K(head, src, rowBytes)
 	transpose(body, src[16:], rowBytes, 8)
 }
 
 func packHead4_K(head, src []byte, rowBytes int) {
-	gather(head, src, rowBytes)
-	gather(head[16:], src[2:], rowBytes)
-	clear(head[32:128])
-	for r := range eight {
-		scales, minima := sixBits(src[r*rowBytes+4:])
-		for i := range 8 {
-			pair, at := i/2, i/2%2*16+2*r+i%2
-			head[32+at] |= byte(scales) & 15 << (pair / 2 * 4)
-			head[64+at] |= byte(minima) & 15 << (pair / 2 * 4)
-			head[96+2*r+i%2] |= byte(scales) >> 4 << (2 * pair)
-			head[112+2*r+i%2] |= byte(minima) >> 4 << (2 * pair)
-			scales, minima = scales>>8, minima>>8
-		}
-	}
+	_, _ = head[127], src[7*rowBytes+15]
+	packHeadK(&call{w: unsafe.Pointer(&src[0]), step: uintptr(rowBytes), x: unsafe.Pointer(&head[0])})
 }
 
 // sixBitsOfRow is sixBits for row r of a head that packHead4_K made.
@@ -234,25 +217,14 @@ func panelQ4_K(p *panel, w []byte, rowBytes, n int) {
 	}
 }
 
-func packQ5_K(_ *panel, head, body, src []byte, rowBytes int) {
+func packQ5_K(_ *panel, head, body, src []byte, rowBytes, _ int) {
 	packHead4_K(head, src, rowBytes)
 	packBodyQ5_K(body, src, rowBytes)
 }
 
 func packBodyQ5_K(body, src []byte, rowBytes int) {
-	var fifth [256]byte // bits of sub-blocks 0 to 7, transposed
-	transpose(fifth[:], src[16:], rowBytes, 2)
-	for g := range 4 {
-		part := body[320*g:][:320]
-		transpose(part[64:], src[48+32*g:], rowBytes, 2)
-		for at := 0; at < 64; at += 8 { // eight bytes at a time
-			var bits uint64
-			for i := range 4 {
-				bits |= le.Uint64(fifth[at/32*128+32*i+at%32:]) >> (2 * g) & 0x0303030303030303 << (2 * i)
-			}
-			le.PutUint64(part[at:], bits)
-		}
-	}
+	_, _ = body[1279], src[7*rowBytes+175]
+	packBodyQ5K(&call{w: unsafe.Pointer(&src[0]), step: uintptr(rowBytes), x: unsafe.Pointer(&body[0])})
 }
 
 func restoreQ5_K(b, head, body []byte, r int) {
@@ -304,14 +276,15 @@ func panelQ5_K(p *panel, w []byte, rowBytes, _ int) {
 
 // Q6_K: the scales are minima, too, since 32 stands for 0.
 
-func packQ6_K(p *panel, head, body, src []byte, rowBytes int) {
-	gather(head, src[208:], rowBytes)
-	for pair := range 8 {
-		gather(head[16+16*pair:], src[192+2*pair:], rowBytes)
+func packQ6_K(p *panel, heads, bodies, src []byte, rowBytes, n int) {
+	for i := range n {
+		head, body, src := heads[144*i:], bodies[1536*i:], src[210*i:]
+		gather(head, src[208:], rowBytes)
+		transposeWords(&call{w: unsafe.Pointer(&src[192]), step: uintptr(rowBytes), x: unsafe.Pointer(&head[16])})
+		c := p.call(0, src, rowBytes, 0)
+		unpackQ6K(&c)
+		packRepackedQ6K(&call{w: unsafe.Pointer(&p.weights), x: unsafe.Pointer(&body[0])})
 	}
-	c := p.call(0, src, rowBytes, 0)
-	unpackQ6K(&c)
-	packRepackedQ6K(&call{w: unsafe.Pointer(&p.weights), x: unsafe.Pointer(&body[0])})
 }
 
 func restoreQ6_K(b, head, body []byte, r int) {
@@ -384,10 +357,31 @@ func unpackQ6K(c *call)
 func transposeRows(c *call)
 
 //go:noescape
+func transposeWords(c *call)
+
+//go:noescape
+func packHeadK(c *call)
+
+//go:noescape
+func packBodyQ5K(c *call)
+
+//go:noescape
+func fetchLines(at unsafe.Pointer, n int)
+
+//go:noescape
 func unpackRepacked(c *call)
 
 //go:noescape
 func packSimpleRows(c *call)
+
+//go:noescape
+func packMXFP4Rows(c *call)
+
+//go:noescape
+func turnRows1(c *call)
+
+//go:noescape
+func turnRows2(c *call)
 
 //go:noescape
 func spreadRepacked(c *call)

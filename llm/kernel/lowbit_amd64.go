@@ -14,15 +14,6 @@ import (
 // In a panel for Q8 activations a weight of at most two bits is 8 more than it counts, as Q4_0's are, and
 // Q4_0's kernels multiply it.
 
-// transposeUnits brings n units of four bytes of eight rows together.
-func transposeUnits(body, src []byte, rowBytes, n int) {
-	for j := range n {
-		for r := range eight {
-			copy(body[32*j+4*r:][:4], src[r*rowBytes+4*j:])
-		}
-	}
-}
-
 // turn2 has field p of byte k and field k of byte p change places, in each half. It undoes itself.
 func turn2(w uint64) uint64 {
 	t := (w>>6 ^ w) & 0x00cc00cc00cc00cc
@@ -31,14 +22,7 @@ func turn2(w uint64) uint64 {
 	return w ^ t ^ t<<12
 }
 
-// turn1 brings bit 4*p+k to bit p of byte k, and back1 undoes it.
-func turn1(w uint32) (turned uint32) {
-	for p := range 8 {
-		turned |= (w >> (4 * p) & 15 * 0x00204081 & 0x01010101) << p
-	}
-	return turned
-}
-
+// back1 undoes what turnRows1 does: it brings bit p of byte k to bit 4*p+k.
 func back1(w uint32) (turned uint32) {
 	for p := range 8 {
 		turned |= w >> p & 0x01010101 * 0x01020408 >> 24 & 15 << (4 * p)
@@ -52,10 +36,9 @@ func turnAll2(b []byte) {
 	}
 }
 
-func packQ2_0(_ *panel, head, body, src []byte, rowBytes int) {
-	gather(head, src, rowBytes)
-	transpose(body, src[2:], rowBytes, len(body)/128)
-	turnAll2(body)
+func packQ2_0(p *panel, heads, bodies, src []byte, rowBytes, n int) {
+	packSimple(p, heads, bodies, src, rowBytes, n)
+	turnRows2(&call{w: unsafe.Pointer(&bodies[0]), n: uintptr(len(bodies) / 32)})
 }
 
 func restoreQ2_0(b, head, body []byte, r int) {
@@ -63,12 +46,9 @@ func restoreQ2_0(b, head, body []byte, r int) {
 	turnAll2(b[2:])
 }
 
-func packQ1_0(_ *panel, head, body, src []byte, rowBytes int) {
-	gather(head, src, rowBytes)
-	transpose(body, src[2:], rowBytes, 1)
-	for at := 0; at < len(body); at += 4 {
-		binary.LittleEndian.PutUint32(body[at:], turn1(binary.LittleEndian.Uint32(body[at:])))
-	}
+func packQ1_0(p *panel, heads, bodies, src []byte, rowBytes, n int) {
+	packSimple(p, heads, bodies, src, rowBytes, n)
+	turnRows1(&call{w: unsafe.Pointer(&bodies[0]), n: uintptr(len(bodies) / 32)})
 }
 
 func restoreQ1_0(b, head, body []byte, r int) {
@@ -78,10 +58,14 @@ func restoreQ1_0(b, head, body []byte, r int) {
 	}
 }
 
-func packPTQ1_0(_ *panel, head, body, src []byte, rowBytes int) {
-	gather(head, src[26:], rowBytes)
-	transposeUnits(body, src, rowBytes, 6)
-	gather(body[192:], src[24:], rowBytes)
+func packPTQ1_0(_ *panel, heads, bodies, src []byte, rowBytes, n int) {
+	for i := range n {
+		head, body, src := heads[16*i:], bodies[208*i:], src[28*i:]
+		gather(head, src[26:], rowBytes)
+		transpose(body, src, rowBytes, 1) // of 24 bytes the first 16
+		transpose(body[64:], src[8:], rowBytes, 1)
+		gather(body[192:], src[24:], rowBytes)
+	}
 }
 
 func restorePTQ1_0(b, head, body []byte, r int) {
@@ -90,9 +74,12 @@ func restorePTQ1_0(b, head, body []byte, r int) {
 	copy(b[26:], head[2*r:2*r+2])
 }
 
-func packTQ2_0(_ *panel, head, body, src []byte, rowBytes int) {
-	gather(head, src[64:], rowBytes)
-	transpose(body, src, rowBytes, 4)
+func packTQ2_0(_ *panel, heads, bodies, src []byte, rowBytes, n int) {
+	for i := range n {
+		src := src[66*i:]
+		gather(heads[16*i:], src[64:], rowBytes)
+		transpose(bodies[512*i:], src, rowBytes, 4)
+	}
 }
 
 func restoreTQ2_0(b, head, body []byte, r int) {
@@ -100,11 +87,9 @@ func restoreTQ2_0(b, head, body []byte, r int) {
 	copy(b[64:], head[2*r:2*r+2])
 }
 
-func packMXFP4(_ *panel, head, body, src []byte, rowBytes int) {
-	for r := range eight {
-		head[r] = src[r*rowBytes]
-	}
-	transpose(body, src[1:], rowBytes, 1)
+func packMXFP4(_ *panel, heads, bodies, src []byte, rowBytes, n int) {
+	_, _, _ = heads[8*n-1], bodies[128*n-1], src[7*rowBytes+17*n-1]
+	packMXFP4Rows(&call{w: unsafe.Pointer(&src[0]), step: uintptr(rowBytes), n: uintptr(n), d: unsafe.Pointer(&heads[0]), x: unsafe.Pointer(&bodies[0])})
 }
 
 func restoreMXFP4(b, head, body []byte, r int) {
@@ -177,7 +162,7 @@ func unpackByPacking(t gguf.Type) func(p *panel, w []byte, rowBytes, n int) {
 		head, body := p.packed[:l.head], p.packed[l.head:][:l.body]
 		for row := 0; row < panelRows; row += eight {
 			for i := range n * 32 / weights {
-				l.pack(p, head, body, w[row*rowBytes+i*size:], rowBytes)
+				l.pack(p, head, body, w[row*rowBytes+i*size:], rowBytes, 1)
 				l.spread(p, row, i, head, body)
 			}
 		}

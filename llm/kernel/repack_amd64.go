@@ -4,8 +4,6 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
-
-	"alphaos/llm/gguf"
 )
 
 // Repacking: the blocks of eight rows, which lie rows apart in a file, are brought
@@ -48,30 +46,25 @@ func (assembly) repackable(m *Matrix) int {
 func (assembly) repack(m *Matrix, from, to int) {
 	l := &layouts[m.Type]
 	size := m.Type.BlockBytes()
-	simple := m.Type == gguf.Q4_0 || m.Type == gguf.Q8_0
 	p := panels.Get().(*panel)
 	defer panels.Put(p)
 	room := scratches.Get().(*[]byte)
 	defer scratches.Put(room)
 	*room = slices.Grow((*room)[:0], eight*m.rowBytes)
 	scratch := (*room)[:eight*m.rowBytes]
-	for r := from; r < to; r += eight {
-		rows := m.data[r*m.rowBytes:][:len(scratch)]
-		copy(scratch, rows)
-		src := scratch
+	for ; from < to; from += eight {
+		rows := m.data[from*m.rowBytes:][:len(scratch)]
+		src, dst := rows, scratch
 		for left := m.rowBytes / size; left > 0; { // as block does, without its divisions
-			together := min(l.together, left)
-			head, body := rows[:together*l.head], rows[together*l.head:]
-			if simple {
-				packBlocks(head, body[:together*l.body], src, m.rowBytes, together)
-				body, src = body[together*l.body:], src[together*size:]
-			}
-			for i := 0; i < together && !simple; i++ {
-				l.pack(p, head[:l.head], body[:l.body], src, m.rowBytes)
-				head, body, src = head[l.head:], body[l.body:], src[size:]
-			}
-			rows, left = body, left-together
+			n := min(l.together, left)
+			// As much of the next eight rows: these are read in eight places, too many for a processor to foresee.
+			done := len(scratch) - len(dst)
+			fetchLines(unsafe.Add(unsafe.Pointer(&m.data[0]), (from+eight)*m.rowBytes+done), (eight*n*size+63)/64)
+			heads, bodies := dst[:n*l.head], dst[n*l.head:][:n*l.body]
+			l.pack(p, heads, bodies, src, m.rowBytes, n)
+			src, dst, left = src[n*size:], dst[n*(l.head+l.body):], left-n
 		}
+		copy(rows, scratch)
 	}
 }
 

@@ -11,6 +11,13 @@
 #include "go_asm.h"
 #include "constants_amd64.h"
 
+// The lower two bytes of each four, then the upper two, in each half.
+DATA wordPairs<>+0(SB)/8, $0x0d0c090805040100
+DATA wordPairs<>+8(SB)/8, $0x0f0e0b0a07060302
+DATA wordPairs<>+16(SB)/8, $0x0d0c090805040100
+DATA wordPairs<>+24(SB)/8, $0x0f0e0b0a07060302
+GLOBL wordPairs<>(SB), RODATA|NOPTR, $32
+
 #define BEGIN \
 	MOVQ c+0(FP), AX; \
 	MOVQ call_w(AX), BX; \
@@ -221,6 +228,137 @@ loop:
 	VZEROUPPER
 	RET
 
+// PAIRED puts the lower and then the upper halves of the eight 4-byte units of y together.
+#define PAIRED(y) \
+	VPSHUFB Y12, y, y; \
+	VPERMQ $0xd8, y, y
+
+// func transposeWords(c *call): 16 bytes of eight rows to 128 bytes, as transposeRows does but in units of two bytes.
+TEXT ·transposeWords(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	VMOVDQU wordPairs<>(SB), Y12
+	TRANSPOSE0(0)
+	PAIRED(Y0)
+	PAIRED(Y1)
+	PAIRED(Y2)
+	PAIRED(Y3)
+	VMOVDQU Y0, 0(DI)
+	VMOVDQU Y1, 32(DI)
+	VMOVDQU Y2, 64(DI)
+	VMOVDQU Y3, 96(DI)
+	VZEROUPPER
+	RET
+
+// SIXES stores the low four bits of numbers a and, above them, b at o, and what is left of both, two bits each, at two.
+#define SIXES(a, b, o, two) \
+	VPAND Y15, a, Y8; \
+	VPAND Y15, b, Y9; \
+	VPSLLW $4, Y9, Y9; \
+	VPOR Y9, Y8, Y8; \
+	PAIRED(Y8); \
+	VMOVDQU Y8, o(DI); \
+	VPSRLW $4, a, a; \
+	VPAND Y15, a, a; \
+	VPAND Y14, b, b; \
+	VPOR b, a, a; \
+	PAIRED(a); \
+	VEXTRACTI128 $1, a, X8; \
+	VPSLLW $2, X8, X8; \
+	VPOR X8, X0, X0; \
+	VMOVDQU X0, two(DI)
+
+// func packHeadK(c *call): the heads of eight rows' blocks of Q4_K or Q5_K, 16 bytes each, to the 128 of layouts_amd64.go.
+TEXT ·packHeadK(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	VMOVDQU wordPairs<>(SB), Y12
+	VPSLLW $4, Y15, Y14 // 0xf0
+	TRANSPOSE0(0)
+	PAIRED(Y0)
+	VMOVDQU Y0, 0(DI)
+	VPSLLW $2, Y15, Y13 // 0x3c
+	VPAND Y14, Y13, Y13 // 0x30
+	VPOR Y15, Y13, Y11  // 0x3f
+	VPSRLW $2, Y1, Y4
+	VPAND Y13, Y4, Y4
+	VPAND Y15, Y3, Y5
+	VPOR Y5, Y4, Y4     // scales 4 to 7
+	VPAND Y11, Y1, Y0   // scales 0 to 3
+	VPSRLW $2, Y2, Y5
+	VPAND Y13, Y5, Y5
+	VPSRLW $4, Y3, Y3
+	VPAND Y15, Y3, Y3
+	VPOR Y3, Y5, Y5     // minima 4 to 7
+	VPAND Y11, Y2, Y6   // minima 0 to 3
+	SIXES(Y0, Y4, 32, 96)
+	VMOVDQA Y6, Y0
+	SIXES(Y0, Y5, 64, 112)
+	VZEROUPPER
+	RET
+
+// FIFTHS stores two bits of each byte of a, b, c and d in those of o, and shifts what follows them to their place.
+#define FIFTHS(a, b, c, d, o) \
+	VPAND Y14, a, Y8; \
+	VPAND Y14, b, Y9; \
+	VPAND Y14, c, Y10; \
+	VPAND Y14, d, Y11; \
+	VPSLLW $2, Y9, Y9; \
+	VPSLLW $4, Y10, Y10; \
+	VPSLLW $6, Y11, Y11; \
+	VPOR Y9, Y8, Y8; \
+	VPOR Y11, Y10, Y10; \
+	VPOR Y10, Y8, Y8; \
+	VMOVDQU Y8, o(DI); \
+	VPSRLW $2, a, a; \
+	VPSRLW $2, b, b; \
+	VPSRLW $2, c, c; \
+	VPSRLW $2, d, d
+
+// func packBodyQ5K(c *call): the blocks of eight rows of Q5_K to the body of layouts_amd64.go.
+TEXT ·packBodyQ5K(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	VPSRLW $2, Y15, Y14
+	VPAND Y15, Y14, Y14 // 3
+	TRANSPOSE0(16)
+	TRANSPOSE(32, X4, Y4, X5, Y5, X6, Y6, X7, Y7, Y8, Y9, Y10, Y11)
+	MOVQ $4, CX
+fifths:
+	FIFTHS(Y0, Y1, Y2, Y3, 0)
+	FIFTHS(Y4, Y5, Y6, Y7, 32)
+	ADDQ $320, DI
+	DECQ CX
+	JNE  fifths
+	MOVQ call_x(AX), DI
+	MOVQ $4, CX
+nibbles:
+	TRANSPOSE0(48)
+	VMOVDQU Y0, 64(DI)
+	VMOVDQU Y1, 96(DI)
+	VMOVDQU Y2, 128(DI)
+	VMOVDQU Y3, 160(DI)
+	TRANSPOSE0(64)
+	VMOVDQU Y0, 192(DI)
+	VMOVDQU Y1, 224(DI)
+	VMOVDQU Y2, 256(DI)
+	VMOVDQU Y3, 288(DI)
+	ADDQ $320, DI
+	ADDQ $32, BX
+	ADDQ $32, SI
+	DECQ CX
+	JNE  nibbles
+	VZEROUPPER
+	RET
+
+// func fetchLines(at unsafe.Pointer, n int): fetches n lines, of which none need be there.
+TEXT ·fetchLines(SB), NOSPLIT|NOFRAME, $0-16
+	MOVQ at+0(FP), BX
+	MOVQ n+8(FP), CX
+line:
+	PREFETCHT0 (BX)
+	ADDQ $64, BX
+	DECQ CX
+	JNE  line
+	RET
+
 // func packSimpleRows(c *call): n blocks of eight rows, each a scale of two bytes and rows times 16 bytes:
 // the scales to d, the rest to x as transposeRows does.
 TEXT ·packSimpleRows(SB), NOSPLIT|NOFRAME, $0-8
@@ -255,6 +393,87 @@ unit:
 	JNE  unit
 	DECQ CX
 	JNE  block
+	VZEROUPPER
+	RET
+
+// func packMXFP4Rows(c *call): n blocks of eight rows, each a scale of one byte and 16 bytes: the scales to d, the rest
+// to x as transposeRows does.
+TEXT ·packMXFP4Rows(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	MOVQ call_d(AX), DX
+block:
+	VPINSRB $0, (BX), X5, X5
+	VPINSRB $1, (BX)(R8*1), X5, X5
+	VPINSRB $2, (BX)(R8*2), X5, X5
+	VPINSRB $3, (BX)(R9*1), X5, X5
+	VPINSRB $4, (SI), X5, X5
+	VPINSRB $5, (SI)(R8*1), X5, X5
+	VPINSRB $6, (SI)(R8*2), X5, X5
+	VPINSRB $7, (SI)(R9*1), X5, X5
+	VMOVQ X5, (DX)
+	ADDQ $8, DX
+	TRANSPOSE0(1)
+	VMOVDQU Y0, 0(DI)
+	VMOVDQU Y1, 32(DI)
+	VMOVDQU Y2, 64(DI)
+	VMOVDQU Y3, 96(DI)
+	ADDQ $128, DI
+	ADDQ $17, BX
+	ADDQ $17, SI
+	DECQ CX
+	JNE  block
+	VZEROUPPER
+	RET
+
+// SWAP has the bits of y that mask selects change places with those n bits higher, within units of SRL and SLL.
+#define SWAP(SRL, SLL, n, mask) \
+	SRL $n, Y0, Y1; \
+	VPXOR Y0, Y1, Y1; \
+	VPAND mask, Y1, Y1; \
+	VPXOR Y1, Y0, Y0; \
+	SLL $n, Y1, Y1; \
+	VPXOR Y1, Y0, Y0
+
+CONSTANT4(swap6, $0x00cc00cc)
+CONSTANT4(swap12, $0x0000f0f0)
+CONSTANT4(swap14, $0x0000cccc)
+CONSTANT4(swap7, $0x00aa00aa)
+CONSTANT4(swap2, $0x0c0c0c0c)
+CONSTANT4(swap1, $0x22222222)
+
+// func turnRows2(c *call): in each of n times 32 bytes at w, turn2 for each 8.
+TEXT ·turnRows2(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	VPBROADCASTD swap6<>(SB), Y2
+	VPBROADCASTD swap12<>(SB), Y3
+loop:
+	VMOVDQU (BX), Y0
+	SWAP(VPSRLW, VPSLLW, 6, Y2)
+	SWAP(VPSRLD, VPSLLD, 12, Y3)
+	VMOVDQU Y0, (BX)
+	ADDQ $32, BX
+	DECQ CX
+	JNE  loop
+	VZEROUPPER
+	RET
+
+// func turnRows1(c *call): in each of n times 32 bytes at w, brings bit 4*p+k of each 4 to bit p of byte k.
+TEXT ·turnRows1(SB), NOSPLIT|NOFRAME, $0-8
+	BEGIN
+	VPBROADCASTD swap14<>(SB), Y2
+	VPBROADCASTD swap7<>(SB), Y3
+	VPBROADCASTD swap2<>(SB), Y4
+	VPBROADCASTD swap1<>(SB), Y5
+loop:
+	VMOVDQU (BX), Y0
+	SWAP(VPSRLD, VPSLLD, 14, Y2)
+	SWAP(VPSRLW, VPSLLW, 7, Y3)
+	SWAP(VPSRLW, VPSLLW, 2, Y4)
+	SWAP(VPSRLW, VPSLLW, 1, Y5)
+	VMOVDQU Y0, (BX)
+	ADDQ $32, BX
+	DECQ CX
+	JNE  loop
 	VZEROUPPER
 	RET
 
