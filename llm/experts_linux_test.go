@@ -87,7 +87,7 @@ func (d *direct) rate(b *testing.B, size int64, piece, together int) float64 {
 }
 
 // folded reads the experts of the second half of a model's layers from where some of the first half are that have the same
-// types and shapes, so that the system's cache can hold all that is read beside the memory that is measured.
+// types, so that the system's cache can hold all that is read beside the memory that is measured.
 type folded struct {
 	io.ReaderAt
 	spans []*gguf.Tensor // of the second half
@@ -106,25 +106,28 @@ func newFolded(b *testing.B, r io.ReaderAt, size int64) *folded {
 			break
 		}
 	}
-	experts := func(i int) (list [3]*gguf.Tensor, bytes [3]int64) {
+	experts := func(i int) (list [3]*gguf.Tensor, types [3]gguf.Type) {
 		for k, name := range []string{"ffn_gate_exps.weight", "ffn_up_exps.weight", "ffn_down_exps.weight"} {
 			t, _ := f.Tensor(partOf(i)(name))
 			if t == nil {
 				b.Fatalf("layer %d has no %s", i, name)
 			}
-			list[k], bytes[k] = t, t.Bytes
+			list[k], types[k] = t, t.Type
 		}
-		return list, bytes
+		return list, types
 	}
 	for i := layers / 2; i < layers; i++ {
-		list, bytes := experts(i)
-		for from := i - layers/2; ; from = (from + 1) % (layers / 2) { // types differ from layer to layer
-			if same, as := experts(from); as == bytes {
+		list, types := experts(i)
+		found := false
+		for k := range layers / 2 { // types differ from layer to layer
+			same, as := experts((i + k) % (layers / 2))
+			if found = as == types; found {
 				d.spans, d.from = append(d.spans, list[:]...), append(d.from, same[:]...)
 				break
-			} else if (from+1)%(layers/2) == i-layers/2 {
-				b.Fatalf("layer %d has other experts than all of the first half", i)
 			}
+		}
+		if !found {
+			b.Fatalf("layer %d has other experts than all of the first half", i)
 		}
 	}
 	return d

@@ -128,6 +128,7 @@ func panelQ8_0(p *panel, w []byte, rowBytes, n int) {
 // Q4_K and Q5_K share their heads, which do not lie together: they are packed block by block.
 
 func packQ4_K(_ *panel, head, body, src []byte, rowBytes, _ int) {
+	_ = src[7*rowBytes+143]
 	packHead4_K(head, src, rowBytes)
 	transpose(body, src[16:], rowBytes, 8)
 }
@@ -279,6 +280,7 @@ func panelQ5_K(p *panel, w []byte, rowBytes, _ int) {
 func packQ6_K(p *panel, heads, bodies, src []byte, rowBytes, n int) {
 	for i := range n {
 		head, body, src := heads[144*i:], bodies[1536*i:], src[210*i:]
+		_, _ = head[143], body[1535]
 		gather(head, src[208:], rowBytes)
 		transposeWords(&call{w: unsafe.Pointer(&src[192]), step: uintptr(rowBytes), x: unsafe.Pointer(&head[16])})
 		c := p.call(0, src, rowBytes, 0)
@@ -365,8 +367,7 @@ func packHeadK(c *call)
 //go:noescape
 func packBodyQ5K(c *call)
 
-//go:noescape
-func fetchLines(at unsafe.Pointer, n int)
+func fetchLines(at uintptr, n int)
 
 //go:noescape
 func unpackRepacked(c *call)

@@ -62,7 +62,7 @@ func packPTQ1_0(_ *panel, heads, bodies, src []byte, rowBytes, n int) {
 	for i := range n {
 		head, body, src := heads[16*i:], bodies[208*i:], src[28*i:]
 		gather(head, src[26:], rowBytes)
-		transpose(body, src, rowBytes, 1) // of 24 bytes the first 16
+		transpose(body, src, rowBytes, 1) // of 24 bytes the first 16, then the last 16, of which half are there already
 		transpose(body[64:], src[8:], rowBytes, 1)
 		gather(body[192:], src[24:], rowBytes)
 	}

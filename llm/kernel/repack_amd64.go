@@ -59,7 +59,7 @@ func (assembly) repack(m *Matrix, from, to int) {
 			n := min(l.together, left)
 			// As much of the next eight rows: these are read in eight places, too many for a processor to foresee.
 			done := len(scratch) - len(dst)
-			fetchLines(unsafe.Add(unsafe.Pointer(&m.data[0]), (from+eight)*m.rowBytes+done), (eight*n*size+63)/64)
+			fetchLines(uintptr(unsafe.Pointer(&rows[0]))+uintptr(eight*m.rowBytes+done), (eight*n*size+63)/64)
 			heads, bodies := dst[:n*l.head], dst[n*l.head:][:n*l.body]
 			l.pack(p, heads, bodies, src, m.rowBytes, n)
 			src, dst, left = src[n*size:], dst[n*(l.head+l.body):], left-n

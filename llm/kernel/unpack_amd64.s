@@ -1,4 +1,4 @@
-// Unpacking of weights into panels, eight rows at a time. Each function takes
+// Unpacking of weights into panels and rearranging of rows, eight at a time. Each function but fetchLines takes
 // a *call: w the first row's block, step the bytes from row to row, x where the
 // eight rows' part of the panel begins, n the number of blocks of 32 (where a
 // block is not 256).
@@ -228,8 +228,8 @@ loop:
 	VZEROUPPER
 	RET
 
-// PAIRED puts the lower and then the upper halves of the eight 4-byte units of y together.
-#define PAIRED(y) \
+// BYHALVES puts the lower and then the upper halves of the eight 4-byte units of y together; Y12 is wordPairs.
+#define BYHALVES(y) \
 	VPSHUFB Y12, y, y; \
 	VPERMQ $0xd8, y, y
 
@@ -238,10 +238,10 @@ TEXT ·transposeWords(SB), NOSPLIT|NOFRAME, $0-8
 	BEGIN
 	VMOVDQU wordPairs<>(SB), Y12
 	TRANSPOSE0(0)
-	PAIRED(Y0)
-	PAIRED(Y1)
-	PAIRED(Y2)
-	PAIRED(Y3)
+	BYHALVES(Y0)
+	BYHALVES(Y1)
+	BYHALVES(Y2)
+	BYHALVES(Y3)
 	VMOVDQU Y0, 0(DI)
 	VMOVDQU Y1, 32(DI)
 	VMOVDQU Y2, 64(DI)
@@ -249,20 +249,21 @@ TEXT ·transposeWords(SB), NOSPLIT|NOFRAME, $0-8
 	VZEROUPPER
 	RET
 
-// SIXES stores the low four bits of numbers a and, above them, b at o, and what is left of both, two bits each, at two.
-#define SIXES(a, b, o, two) \
-	VPAND Y15, a, Y8; \
+// PACKSIX stores the low four bits of numbers Y0 and, above them, b at o, and what is left of both, two bits each, at two.
+// It clobbers them, Y8 and Y9.
+#define PACKSIX(b, o, two) \
+	VPAND Y15, Y0, Y8; \
 	VPAND Y15, b, Y9; \
 	VPSLLW $4, Y9, Y9; \
 	VPOR Y9, Y8, Y8; \
-	PAIRED(Y8); \
+	BYHALVES(Y8); \
 	VMOVDQU Y8, o(DI); \
-	VPSRLW $4, a, a; \
-	VPAND Y15, a, a; \
+	VPSRLW $4, Y0, Y0; \
+	VPAND Y15, Y0, Y0; \
 	VPAND Y14, b, b; \
-	VPOR b, a, a; \
-	PAIRED(a); \
-	VEXTRACTI128 $1, a, X8; \
+	VPOR b, Y0, Y0; \
+	BYHALVES(Y0); \
+	VEXTRACTI128 $1, Y0, X8; \
 	VPSLLW $2, X8, X8; \
 	VPOR X8, X0, X0; \
 	VMOVDQU X0, two(DI)
@@ -273,7 +274,7 @@ TEXT ·packHeadK(SB), NOSPLIT|NOFRAME, $0-8
 	VMOVDQU wordPairs<>(SB), Y12
 	VPSLLW $4, Y15, Y14 // 0xf0
 	TRANSPOSE0(0)
-	PAIRED(Y0)
+	BYHALVES(Y0)
 	VMOVDQU Y0, 0(DI)
 	VPSLLW $2, Y15, Y13 // 0x3c
 	VPAND Y14, Y13, Y13 // 0x30
@@ -289,9 +290,9 @@ TEXT ·packHeadK(SB), NOSPLIT|NOFRAME, $0-8
 	VPAND Y15, Y3, Y3
 	VPOR Y3, Y5, Y5     // minima 4 to 7
 	VPAND Y11, Y2, Y6   // minima 0 to 3
-	SIXES(Y0, Y4, 32, 96)
+	PACKSIX(Y4, 32, 96)
 	VMOVDQA Y6, Y0
-	SIXES(Y0, Y5, 64, 112)
+	PACKSIX(Y5, 64, 112)
 	VZEROUPPER
 	RET
 
@@ -348,7 +349,7 @@ nibbles:
 	VZEROUPPER
 	RET
 
-// func fetchLines(at unsafe.Pointer, n int): fetches n lines, of which none need be there.
+// func fetchLines(at uintptr, n int): fetches n lines, which need not belong to anything.
 TEXT ·fetchLines(SB), NOSPLIT|NOFRAME, $0-16
 	MOVQ at+0(FP), BX
 	MOVQ n+8(FP), CX
@@ -425,7 +426,7 @@ block:
 	VZEROUPPER
 	RET
 
-// SWAP has the bits of y that mask selects change places with those n bits higher, within units of SRL and SLL.
+// SWAP has the bits of Y0 that mask selects change places with those n bits higher, within units of SRL and SLL. It clobbers Y1.
 #define SWAP(SRL, SLL, n, mask) \
 	SRL $n, Y0, Y1; \
 	VPXOR Y0, Y1, Y1; \
