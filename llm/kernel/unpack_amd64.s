@@ -435,6 +435,7 @@ block:
 	SLL $n, Y1, Y1; \
 	VPXOR Y1, Y0, Y0
 
+// swapN is for bits N apart: to turn weights, two bits of a bit's number change places at a time (14 is 16-2: the fifth and the second).
 CONSTANT4(swap6, $0x00cc00cc)
 CONSTANT4(swap12, $0x0000f0f0)
 CONSTANT4(swap14, $0x0000cccc)
